@@ -1,0 +1,205 @@
+//! Bundles: the files one device needs, as a deterministic ZIP.
+//!
+//! [`Bundler`] is a profile's recipe compiled for a batch: what is the same in every bundle is
+//! encoded and compressed once. [`BundleWriter`] is a worker's own: it appends bundles to a buffer.
+//! Pure: no disk, clock or randomness.
+
+mod archive;
+mod roots;
+
+use serde::Serialize;
+
+pub use archive::{Archive, Constant};
+pub use roots::amazon_root;
+
+use crate::issuer::CaCertificate;
+use crate::pem;
+use crate::profile::recipe::{BundleFile, Compression, Content, Format};
+use crate::profile::{Endpoint, Profile};
+use archive::Deflater;
+
+/// What a bundle says of one device.
+#[derive(Clone, Copy)]
+pub struct Credential<'a> {
+    /// PKCS#8 DER.
+    pub private_key: &'a [u8],
+    /// X.509 DER.
+    pub certificate: &'a [u8],
+    pub thing_name: &'a str,
+    pub client_id: &'a str,
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credential({}, elided)", self.thing_name)
+    }
+}
+
+/// A recipe, ready to be filled for each device of a batch.
+#[derive(Debug)]
+pub struct Bundler {
+    members: Vec<Member>,
+    issuer_pem: String,
+    endpoint: Endpoint,
+}
+
+#[derive(Debug)]
+enum Member {
+    Constant { name: String, content: Constant },
+    Device(BundleFile),
+}
+
+/// What `endpoint.json` holds.
+#[derive(Serialize)]
+struct EndpointFile<'a> {
+    host: Option<&'a str>,
+    port: u16,
+    client_id: &'a str,
+    thing_name: &'a str,
+    region: Option<&'a str>,
+}
+
+/// Private keys are for their owner; the rest is public.
+fn mode(content: Content) -> u32 {
+    if content == Content::PrivateKey { 0o600 } else { 0o644 }
+}
+
+impl Bundler {
+    #[must_use]
+    pub fn new(profile: &Profile, issuer: &CaCertificate) -> Self {
+        let members = profile
+            .recipe()
+            .files()
+            .iter()
+            .map(|file| match constant(file, issuer) {
+                Some(content) => Member::Constant {
+                    name: file.name.clone(),
+                    content,
+                },
+                None => Member::Device(file.clone()),
+            })
+            .collect();
+        Self {
+            members,
+            issuer_pem: issuer.to_pem(),
+            endpoint: profile.endpoint().clone(),
+        }
+    }
+
+    /// A writer of this batch's bundles.
+    #[must_use]
+    pub fn writer(&self) -> BundleWriter<'_> {
+        BundleWriter {
+            bundler: self,
+            directory: Vec::new(),
+            certificate_pem: Vec::new(),
+            content: Vec::new(),
+            deflater: Deflater::default(),
+        }
+    }
+}
+
+/// What a file holds that is the same in every bundle; `None` for the other files.
+#[must_use]
+pub fn constant_content(file: &BundleFile, issuer: &CaCertificate) -> Option<Vec<u8>> {
+    let der = match file.content {
+        Content::Issuer => issuer.der(),
+        content => amazon_root(content)?,
+    };
+    Some(match file.format {
+        Format::Der => der.to_vec(),
+        Format::Pem => pem::encode(pem::CERTIFICATE, der).into_bytes(),
+    })
+}
+
+fn constant(file: &BundleFile, issuer: &CaCertificate) -> Option<Constant> {
+    let content = constant_content(file, issuer)?;
+    Some(match file.compression {
+        Compression::Stored => Constant::stored(&content),
+        Compression::Deflated => Constant::deflated(&content),
+    })
+}
+
+/// Appends bundles to buffers, with scratch of its own.
+pub struct BundleWriter<'a> {
+    bundler: &'a Bundler,
+    directory: Vec<u8>,
+    certificate_pem: Vec<u8>,
+    content: Vec<u8>,
+    deflater: Deflater,
+}
+
+impl BundleWriter<'_> {
+    /// Appends the bundle of one device.
+    pub fn append(&mut self, credential: &Credential<'_>, out: &mut Vec<u8>) {
+        self.certificate_pem.clear();
+        pem::append(pem::CERTIFICATE, credential.certificate, &mut self.certificate_pem);
+        let certificate_pem = &self.certificate_pem;
+        let mut archive = Archive::begin(out, &mut self.directory);
+        for member in &self.bundler.members {
+            match member {
+                Member::Constant { name, content } => archive.constant(name, mode(Content::Issuer), content),
+                Member::Device(file) => {
+                    let fill = |out: &mut Vec<u8>| self.bundler.fill(file, credential, certificate_pem, out);
+                    match file.compression {
+                        Compression::Stored => {
+                            archive.stored(&file.name, mode(file.content), fill);
+                        }
+                        Compression::Deflated => {
+                            zeroize::Zeroize::zeroize(&mut self.content);
+                            fill(&mut self.content);
+                            archive.deflated(&file.name, mode(file.content), &self.content, &mut self.deflater);
+                        }
+                    }
+                }
+            }
+        }
+        archive.finish();
+    }
+
+    /// The certificate of the bundle appended last, as PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &[u8] {
+        &self.certificate_pem
+    }
+}
+
+impl Drop for BundleWriter<'_> {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.content);
+    }
+}
+
+impl Bundler {
+    fn fill(&self, file: &BundleFile, credential: &Credential<'_>, certificate_pem: &[u8], out: &mut Vec<u8>) {
+        match (file.content, file.format) {
+            (Content::PrivateKey, Format::Pem) => pem::append(pem::PRIVATE_KEY, credential.private_key, out),
+            (Content::PrivateKey, Format::Der) => out.extend_from_slice(credential.private_key),
+            (Content::Certificate, Format::Pem) => out.extend_from_slice(certificate_pem),
+            (Content::Certificate, Format::Der) => out.extend_from_slice(credential.certificate),
+            (Content::Chain, _) => {
+                out.extend_from_slice(certificate_pem);
+                out.extend_from_slice(self.issuer_pem.as_bytes());
+            }
+            (Content::Endpoint, _) => {
+                let file = EndpointFile {
+                    host: self.endpoint.host.as_deref(),
+                    port: self.endpoint.port,
+                    client_id: credential.client_id,
+                    thing_name: credential.thing_name,
+                    region: self.endpoint.region.as_deref(),
+                };
+                serde_json::to_writer_pretty(&mut *out, &file).expect("memory does not fail");
+                out.push(b'\n');
+            }
+            (
+                Content::Issuer
+                | Content::AmazonRootCa1
+                | Content::AmazonRootCa2
+                | Content::AmazonRootCa3
+                | Content::AmazonRootCa4,
+                _,
+            ) => unreachable!("the same in every bundle, so compiled into a constant"),
+        }
+    }
+}

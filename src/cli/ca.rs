@@ -1,0 +1,227 @@
+//! `certforge ca`: new and show.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use certforge::issuer::{CaCertificate, CaFiles, CaRequest, Issuer, IssuerError, create, read_public};
+use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
+use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::passphrase::PassphraseArgs;
+use super::text::Report;
+use super::{Outcome, print, print_json};
+
+/// Begins the common name of every lab CA.
+const LAB_NAME: &str = "certforge lab CA";
+
+/// Where a CA is looked for when none is named.
+pub const DEFAULT_FOLDER: &str = "ca";
+
+#[derive(Debug, Subcommand)]
+pub enum Ca {
+    /// Make a CA: a root, or with --parent an intermediate under an existing CA
+    New(New),
+    /// Show a CA: its subject, key, validity, and the id that AWS IoT will give it
+    Show(Show),
+}
+
+impl Ca {
+    pub fn json(&self) -> bool {
+        match self {
+            Self::New(command) => command.json,
+            Self::Show(command) => command.json,
+        }
+    }
+
+    pub fn run(&self) -> Outcome {
+        match self {
+            Self::New(command) => command.run(),
+            Self::Show(command) => command.run(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct New {
+    /// Folder to make: certificate.pem, key.pem, and chain.pem under a parent
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    to: PathBuf,
+    /// Common name [default: "certforge device CA" and eight random digits, so that no two CAs share a subject]
+    #[arg(long, value_name = "NAME")]
+    common_name: Option<String>,
+    /// Organization
+    #[arg(long, value_name = "NAME")]
+    organization: Option<String>,
+    /// Organizational unit
+    #[arg(long, value_name = "NAME")]
+    organizational_unit: Option<String>,
+    /// Country, two letters
+    #[arg(long, value_name = "CC")]
+    country: Option<String>,
+    /// Key type: P-256, P-384, P-521, RSA-2048, RSA-3072 or RSA-4096
+    #[arg(long, value_name = "TYPE", default_value_t = KeyType::P256)]
+    key: KeyType,
+    /// Days that the CA is valid [default: 9125, 25 years; under a parent, as long as the parent]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    days: Option<u32>,
+    /// CAs that may stand below this one [default: any number for a root, 0 for an intermediate]
+    #[arg(long, value_name = "N")]
+    path_len: Option<u8>,
+    /// Folder of the CA that signs this one
+    #[arg(long, value_name = "DIR")]
+    parent: Option<PathBuf>,
+    /// File whose first line is the passphrase of the parent's key
+    #[arg(long, value_name = "FILE", requires = "parent")]
+    parent_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Write the key unencrypted
+    #[arg(long, conflicts_with = "passphrase_file")]
+    no_passphrase: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl New {
+    fn run(&self) -> Outcome {
+        if self.to.symlink_metadata().is_ok() {
+            return Err(IssuerError::Exists { path: self.to.clone() }.into());
+        }
+        let now = OffsetDateTime::now_utc();
+        let parent = self.parent.as_deref().map(|folder| self.load_parent(folder, now)).transpose()?;
+        let passphrase = match self.no_passphrase {
+            true => None,
+            false => Some(self.choose_passphrase()?),
+        };
+        let new = create(&self.request(), parent.as_ref(), now)?;
+        new.write(&self.to, passphrase.as_ref().map(|passphrase| passphrase.as_str()))?;
+        show(new.certificate(), &self.to, self.json);
+        if self.no_passphrase {
+            eprintln!("certforge: warning: the key is not encrypted; whoever reads it can make devices");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn request(&self) -> CaRequest {
+        let common_name = self.common_name.clone().unwrap_or_else(|| format!("certforge device CA {}", random_digits()));
+        let subject = [
+            (Attribute::Country, self.country.clone()),
+            (Attribute::Organization, self.organization.clone()),
+            (Attribute::OrganizationalUnit, self.organizational_unit.clone()),
+            (Attribute::CommonName, Some(common_name)),
+        ];
+        CaRequest {
+            subject: subject.into_iter().filter_map(|(attribute, value)| Some((attribute, value?))).collect(),
+            key_type: self.key,
+            not_after: match (self.days, &self.parent) {
+                (Some(days), _) => NotAfter::Days(days),
+                (None, Some(_)) => NotAfter::Issuer,
+                (None, None) => NotAfter::Days(9125),
+            },
+            path_len: self.path_len.or(self.parent.is_some().then_some(0)),
+        }
+    }
+
+    fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
+        let passphrase = PassphraseArgs::from_file(self.parent_passphrase_file.clone());
+        Issuer::load(&CaFiles::in_folder(folder), now, &mut |key| passphrase.ask(key))
+    }
+
+    fn choose_passphrase(&self) -> Result<zeroize::Zeroizing<String>, IssuerError> {
+        let passphrase = self.passphrase.choose("the new CA key").map_err(|source| IssuerError::NoPassphrase {
+            path: self.to.join("key.pem"),
+            source,
+        })?;
+        if passphrase.is_empty() {
+            return Err(IssuerError::EmptyPassphrase);
+        }
+        Ok(passphrase)
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Folder of the CA
+    #[arg(value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    folder: PathBuf,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    fn run(&self) -> Outcome {
+        let (certificate, _) = read_public(&CaFiles::in_folder(&self.folder))?;
+        show(&certificate, &self.folder, self.json);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    folder: String,
+    subject: &'a str,
+    self_signed: bool,
+    key_type: KeyType,
+    not_before: String,
+    not_after: String,
+    path_len: Option<u32>,
+    subject_key_identifier: String,
+    ca_certificate_id: String,
+}
+
+fn show(certificate: &CaCertificate, folder: &Path, json: bool) {
+    let shown = Shown {
+        folder: folder.display().to_string(),
+        subject: certificate.subject_text(),
+        self_signed: certificate.is_self_issued(),
+        key_type: certificate.key_type(),
+        not_before: rfc3339(certificate.period().not_before),
+        not_after: rfc3339(certificate.period().not_after),
+        path_len: certificate.path_len(),
+        subject_key_identifier: HEXLOWER.encode(certificate.key_identifier()),
+        ca_certificate_id: HEXLOWER.encode(&certificate.id()),
+    };
+    if json {
+        return print_json(&shown);
+    }
+    let mut report = Report::default();
+    report
+        .line("folder", &shown.folder)
+        .line("subject", shown.subject)
+        .line("kind", if shown.self_signed { "root" } else { "intermediate" })
+        .line("key", shown.key_type.as_str())
+        .line("valid", format!("{} to {}", shown.not_before, shown.not_after))
+        .line("path length", shown.path_len.map_or("any".to_owned(), |n| n.to_string()))
+        .line("key identifier", &shown.subject_key_identifier)
+        .line("caCertificateId", &shown.ca_certificate_id);
+    print(&report.to_string());
+}
+
+/// Makes the CA of a first try: unencrypted, and named so that nobody takes it for a real one.
+pub fn make_lab_ca(folder: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
+    let request = CaRequest {
+        subject: vec![(Attribute::CommonName, format!("{LAB_NAME} {}", random_digits()))],
+        key_type: KeyType::P256,
+        not_after: NotAfter::Days(9125),
+        path_len: Some(0),
+    };
+    create(&request, None, now)?.write(folder, None)
+}
+
+/// Whether a CA was made by [`make_lab_ca`].
+pub fn is_lab_ca(certificate: &CaCertificate) -> bool {
+    certificate.subject_text().contains(LAB_NAME)
+}
+
+/// AWS IoT takes at most ten CAs with one subject in an account and Region.
+fn random_digits() -> String {
+    use ring::rand::{SecureRandom, SystemRandom};
+    let mut octets = [0; 4];
+    SystemRandom::new().fill(&mut octets).expect("the system has a source of randomness");
+    HEXLOWER.encode(&octets)
+}

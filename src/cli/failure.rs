@@ -1,0 +1,178 @@
+//! Failures: what went wrong, what to do about it, and the exit code.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use certforge::engine::EngineError;
+use certforge::forge::ForgeError;
+use certforge::issuer::IssuerError;
+use certforge::ledger::LedgerError;
+use certforge::manifest::ManifestError;
+use certforge::profile::ProfileError;
+use certforge::store::StoreError;
+use certforge::verify::VerifyError;
+use serde_json::json;
+
+use super::exit;
+
+/// A command that failed.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: Box<dyn Error>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub fn usage(message: &str, hint: &str) -> Self {
+        Self {
+            code: exit::USAGE,
+            error: message.into(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        self.code.into()
+    }
+
+    /// Prints error and hint, and for machines a document as well.
+    pub fn report(&self, json: bool) {
+        let message = chain(&*self.error);
+        if json {
+            super::print_json(&json!({
+                "error": { "message": message, "hint": self.hint, "exit_code": self.code }
+            }));
+        }
+        eprintln!("certforge: error: {message}");
+        if let Some(hint) = &self.hint {
+            eprintln!("certforge: hint: {hint}");
+        }
+    }
+}
+
+/// An error and its causes; one that says the same as what it causes is said once.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        Self {
+            code: exit::MANIFEST,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        Self {
+            code: exit::PROFILE,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<IssuerError> for Failure {
+    fn from(error: IssuerError) -> Self {
+        Self {
+            code: exit::ISSUER,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self {
+            code: exit::STORE,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self {
+            code: exit::LEDGER,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self {
+            code: engine_code(&error),
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+fn engine_code(error: &EngineError) -> u8 {
+    match error {
+        EngineError::Unknown { .. } | EngineError::NoKeys { .. } | EngineError::NoSignatures { .. } => exit::USAGE,
+        EngineError::KeyRejected { .. } => exit::ISSUER,
+        EngineError::Failed { .. } => exit::SOME_FAILED,
+    }
+}
+
+impl From<ForgeError> for Failure {
+    fn from(error: ForgeError) -> Self {
+        let code = match &error {
+            ForgeError::Manifest(_) => exit::MANIFEST,
+            ForgeError::Engine(error) => engine_code(error),
+            ForgeError::Validity(_) => exit::PROFILE,
+            ForgeError::Store(_)
+            | ForgeError::ForeignBatch { .. }
+            | ForgeError::ForeignChunk { .. }
+            | ForgeError::BundlesGone { .. } => exit::STORE,
+            ForgeError::Ledger(_) | ForgeError::Issued { .. } => exit::LEDGER,
+            ForgeError::Lint(_) => exit::SOME_FAILED,
+            ForgeError::BatchName { .. }
+            | ForgeError::ReissueNeedsName { .. }
+            | ForgeError::ChunkRows { .. }
+            | ForgeError::Threads { .. } => exit::USAGE,
+        };
+        Self {
+            code,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        let code = match &error {
+            VerifyError::Ledger(_) => exit::LEDGER,
+            VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
+            VerifyError::Store(_)
+            | VerifyError::NoBatch { .. }
+            | VerifyError::Record { .. }
+            | VerifyError::Issuer { .. } => exit::STORE,
+        };
+        Self {
+            code,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line. Only here is anything printed, and only here does the process end.
+
+mod ca;
+mod check;
+mod exit;
+mod failure;
+mod ledger;
+mod passphrase;
+mod progress;
+mod run;
+mod status;
+mod text;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
+///
+/// Exit codes: 0 all made; 1 some devices failed, or verify found faults; 2 usage; 3 manifest;
+/// 4 profile; 5 issuer; 6 store; 7 ledger; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "certforge", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make and show certificate authorities (CAs)
+    #[command(subcommand)]
+    Ca(ca::Ca),
+    /// List every bad line of a manifest; makes nothing
+    Check(check::Check),
+    /// Make a bundle for every device of a manifest, or go on where an earlier run stopped
+    Run(run::Run),
+    /// Read a whole batch back and prove one good bundle for each row of its manifest
+    Verify(verify::Verify),
+    /// Show how far each batch is
+    Status(status::Status),
+    /// Read the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+}
+
+/// How a command ended that did not fail.
+type Outcome = Result<ExitCode, Failure>;
+
+pub fn main() -> ExitCode {
+    forbid_core_dumps();
+    let cli = Cli::parse();
+    let (json, outcome) = match &cli.command {
+        Command::Ca(command) => (command.json(), command.run()),
+        Command::Check(command) => (command.json, command.run()),
+        Command::Run(command) => (command.json, command.run()),
+        Command::Verify(command) => (command.json, command.run()),
+        Command::Status(command) => (command.json, command.run()),
+        Command::Ledger(command) => (command.json(), command.run()),
+    };
+    outcome.unwrap_or_else(|failure| {
+        failure.report(json);
+        failure.exit_code()
+    })
+}
+
+/// Private keys are in memory; a core dump would put them on disk.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Failing to lower a limit is no reason not to work.
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = setrlimit(Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Prints to standard output; a reader that went away ends the command quietly.
+fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a document for machines.
+fn print_json(value: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(value).expect("documents have only text keys");
+    print(&format!("{text}\n"));
+}

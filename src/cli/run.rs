@@ -1,0 +1,274 @@
+//! `certforge run`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+use certforge::engine::{Choice, Engine, Ring};
+use certforge::forge::{self, Cancel, Event, Job, MAX_CHUNK_ROWS, Summary};
+use certforge::issuer::{CaFiles, Issuer};
+use certforge::ledger::Ledger;
+use certforge::manifest::Manifest;
+use certforge::profile::{self, Binding, Profile};
+use certforge::store::{DirStore, Layout, Store};
+use clap::Args;
+use indicatif::ProgressBar;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::passphrase::PassphraseArgs;
+use super::text::{Report, count, devices};
+use super::{Failure, Outcome, ca, exit, print, print_json, progress};
+
+/// The ledger of a run that names none.
+pub const DEFAULT_LEDGER: &str = "certforge.db";
+
+/// Ends a run early when somebody asks for it.
+static CANCEL: Cancel = Cancel::new();
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// CSV file with a header line and a row for each device
+    manifest: PathBuf,
+    /// Built-in profile or TOML file: what certificates and bundles look like
+    #[arg(long, value_name = "NAME|FILE", default_value = profile::DEFAULT)]
+    profile: String,
+    /// Folder of the CA that signs [default: ./ca; a lab CA is made there when there is none]
+    #[arg(long, value_name = "DIR")]
+    ca: Option<PathBuf>,
+    /// CA certificate, when it is not in a folder that certforge made
+    #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "ca")]
+    ca_certificate: Option<PathBuf>,
+    /// CA key: PKCS#8, encrypted or not, EC or RSA
+    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
+    ca_key: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    /// Folder in which the batch gets its folder
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    to: PathBuf,
+    /// objects: a file for each bundle; packs: a file for each chunk of bundles
+    #[arg(long, value_name = "LAYOUT", default_value_t = Layout::Objects)]
+    layout: Layout,
+    /// Host that devices connect to, in place of the profile's: <id>-ats.iot.<region>.amazonaws.com
+    #[arg(long, value_name = "HOST")]
+    endpoint: Option<String>,
+    /// auto, aws-lc or ring
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    engine: String,
+    /// Threads that work [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Name of the batch [default: the manifest's name and the start of its SHA-256]
+    #[arg(long, value_name = "NAME")]
+    batch: Option<String>,
+    /// Ledger: what was issued, so that nothing is issued twice
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    ledger: PathBuf,
+    /// Allow devices a second identity; needs a --batch name of its own
+    #[arg(long)]
+    reissue: bool,
+    /// Rows of a chunk, the unit of work and of a pack [default: 1024; 32 for RSA keys]
+    #[arg(long, value_name = "N")]
+    chunk_rows: Option<usize>,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Run {
+    pub fn run(&self) -> Outcome {
+        let now = OffsetDateTime::now_utc();
+        let engines = Choice::parse(&self.engine);
+        let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
+        engines.for_keys(profile.key_type())?;
+        let manifest = Manifest::open(&self.manifest, profile.id_column())?;
+        let issuer = self.issuer(&manifest, &profile, now)?;
+        let mut ledger = Ledger::open(&self.ledger, new_ledger_id()?)?;
+        let job = Job {
+            manifest: &manifest,
+            profile: &profile,
+            issuer: &issuer,
+            engines,
+            layout: self.layout,
+            batch: self.batch.as_deref(),
+            chunk_rows: self.chunk_rows,
+            reissue: self.reissue,
+            jobs: self.jobs(),
+            now,
+        };
+        let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
+        handle_interrupts();
+        let open_store = |batch: &str| -> Box<dyn Store> { Box::new(DirStore::new(self.to.join(batch))) };
+        let result = forge::run(&job, &mut ledger, &open_store, &|event| show(&bar, &event), &CANCEL);
+        if let Some(bar) = bar.into_inner().expect("no holder panics") {
+            bar.finish_and_clear();
+        }
+        self.report(result?, &profile, &issuer)
+    }
+
+    fn jobs(&self) -> usize {
+        match self.jobs {
+            Some(jobs) => jobs.into(),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    fn issuer(&self, manifest: &Manifest, profile: &Profile, now: OffsetDateTime) -> Result<Issuer, Failure> {
+        let files = match (&self.ca_certificate, &self.ca_key) {
+            (Some(certificate), Some(key)) => CaFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                chain: certificate.with_file_name("chain.pem"),
+            },
+            _ => CaFiles::in_folder(self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))),
+        };
+        let is_named = self.ca.is_some() || self.ca_certificate.is_some();
+        let default = Path::new(ca::DEFAULT_FOLDER);
+        if !is_named && default.symlink_metadata().is_err() {
+            // A bad manifest costs no certificate, not even a lab CA's.
+            let binding = Binding::new(profile, manifest.header(), manifest.path())?;
+            forge::check(manifest, &binding, MAX_CHUNK_ROWS)?.accept(manifest)?;
+            ca::make_lab_ca(default, now)?;
+            eprintln!("certforge: there was no CA: made a LAB CA in ./{}", ca::DEFAULT_FOLDER);
+            eprintln!("certforge: its key is not encrypted; it is for trying things out, not for devices that ship");
+        }
+        Ok(Issuer::load(&files, now, &mut |key| self.passphrase.ask(key))?)
+    }
+
+    fn report(&self, summary: Summary, profile: &Profile, issuer: &Issuer) -> Outcome {
+        let folder = self.to.join(&summary.batch);
+        let per_second = per_second(&summary);
+        if self.json {
+            print_json(&json!({
+                "batch": summary.batch,
+                "devices": summary.devices,
+                "made": summary.made,
+                "skipped": summary.skipped,
+                "failed": summary.failed,
+                "interrupted": summary.interrupted,
+                "seconds": summary.elapsed.as_secs_f64(),
+                "devices_per_second": per_second,
+                "location": folder.display().to_string(),
+                "layout": self.layout,
+                "ledger": self.ledger.display().to_string(),
+                "profile": profile.name(),
+                "issuer": issuer.certificate().subject_text(),
+                "lab_ca": ca::is_lab_ca(issuer.certificate()),
+                "key_type": profile.key_type(),
+                "key_engine": summary.key_engine,
+                "signature_engine": summary.sign_engine,
+                "endpoint": profile.endpoint().host,
+            }));
+        } else {
+            print(&self.summary(&summary, &folder, per_second, profile, issuer));
+        }
+        match summary.failure {
+            Some(error) => Err(error.into()),
+            None if summary.interrupted => Ok(exit::INTERRUPTED.into()),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    fn summary(
+        &self,
+        summary: &Summary,
+        folder: &Path,
+        per_second: u64,
+        profile: &Profile,
+        issuer: &Issuer,
+    ) -> String {
+        let mut report = Report::default();
+        let seconds = summary.elapsed.as_secs_f64();
+        let is_complete = summary.made + summary.skipped == summary.devices;
+        report.line("batch", &summary.batch);
+        if summary.made == 0 && is_complete {
+            report.line("made", format!("nothing: all {} were made before", devices(summary.devices)));
+        } else {
+            let rate = format!("{} in {seconds:.2} s, {}/s", devices(summary.made), count(per_second));
+            report.line("made", rate);
+            report.line("skipped", format!("{} made before", count(summary.skipped)));
+        }
+        report.line("failed", count(summary.failed));
+        if !is_complete {
+            report.line("left", count(summary.devices - summary.made - summary.skipped));
+        }
+        report.line("bundles", format!("{} ({})", folder.display(), self.layout));
+        report.line("ledger", self.ledger.display().to_string());
+        report.line("keys", format!("{} by engine {}", profile.key_type(), summary.key_engine));
+        let lab = if ca::is_lab_ca(issuer.certificate()) { ", a LAB CA, not for production" } else { "" };
+        report.line(
+            "issuer",
+            format!(
+                "{} ({} by engine {}){lab}",
+                issuer.certificate().subject_text(),
+                issuer.key_type(),
+                summary.sign_engine
+            ),
+        );
+        report.line(
+            "endpoint",
+            match &profile.endpoint().host {
+                Some(host) => host.clone(),
+                None => "none: these bundles name no endpoint; give --endpoint HOST or the profile's [endpoint] host"
+                    .to_owned(),
+            },
+        );
+        report.line("next", self.next_command(summary, folder, is_complete));
+        report.to_string()
+    }
+
+    fn next_command(&self, summary: &Summary, folder: &Path, is_complete: bool) -> String {
+        if !is_complete {
+            let how = if summary.interrupted { "interrupted: " } else { "" };
+            return format!("{how}run the same command again; it goes on where it stopped");
+        }
+        let ledger = match self.ledger.as_path() == Path::new(DEFAULT_LEDGER) {
+            true => String::new(),
+            false => format!(" --ledger {}", self.ledger.display()),
+        };
+        format!("certforge verify {}{ledger}", folder.display())
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a rate for people, rounded"
+)]
+fn per_second(summary: &Summary) -> u64 {
+    (summary.made as f64 / summary.elapsed.as_secs_f64().max(1e-9)) as u64
+}
+
+fn new_ledger_id() -> Result<[u8; 16], Failure> {
+    let mut id = [0; 16];
+    Ring.random(&mut id)?;
+    Ok(id)
+}
+
+fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {
+    let mut bar = bar.lock().expect("no holder panics");
+    match event {
+        Event::Checked { .. } => {}
+        Event::Begun { devices, skipped, .. } => *bar = Some(progress::bar(*devices, *skipped)),
+        Event::Released { devices } => {
+            if let Some(bar) = &*bar {
+                bar.inc(*devices);
+            }
+        }
+    }
+}
+
+/// The first Ctrl-C ends the run in good order, the second ends the process.
+fn handle_interrupts() {
+    let handler = || {
+        if CANCEL.is_cancelled() {
+            // Whatever is half made stays unreleased, and the next run makes it anew.
+            std::process::exit(exit::INTERRUPTED.into());
+        }
+        CANCEL.cancel();
+        eprintln!("certforge: finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
+    };
+    ctrlc::set_handler(handler).expect("no other handler is set");
+}

@@ -1,0 +1,52 @@
+//! Text for people: numbers with thousands, and reports in two columns.
+
+/// 1234567 as `1,234,567`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 device`, `2 devices`.
+pub fn devices(n: u64) -> String {
+    format!("{} {}", count(n), if n == 1 { "device" } else { "devices" })
+}
+
+/// Lines with a label and a value each.
+#[derive(Debug, Default)]
+pub struct Report(Vec<(&'static str, String)>);
+
+impl Report {
+    pub fn line(&mut self, label: &'static str, value: impl Into<String>) -> &mut Self {
+        self.0.push((label, value.into()));
+        self
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.0.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        for (label, value) in &self.0 {
+            writeln!(f, "{label:width$}  {value}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_thousands() {
+        for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(n), text);
+        }
+    }
+}

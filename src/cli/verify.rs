@@ -1,0 +1,110 @@
+//! `certforge verify`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use certforge::ledger::Ledger;
+use certforge::store::DirStore;
+use certforge::verify::{self, Job, Report};
+use clap::Args;
+use indicatif::ProgressBar;
+use time::OffsetDateTime;
+
+use super::run::DEFAULT_LEDGER;
+use super::text::{count, devices};
+use super::{Failure, Outcome, exit, print, print_json, progress};
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Folder of the batch, such as out/line-7-3f2a9c01
+    batch: PathBuf,
+    /// Ledger that accounts for the batch
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    ledger: PathBuf,
+    /// Verify without a ledger, as on a machine that has only the bundles
+    #[arg(long, conflicts_with = "ledger")]
+    no_ledger: bool,
+    /// Manifest that the batch was made from [default: the one that the ledger names, if it is still there]
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Threads that work [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Verify {
+    pub fn run(&self) -> Outcome {
+        if let Some(jobs) = self.jobs {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(jobs.into())
+                .build_global()
+                .map_err(|error| Failure::usage(&error.to_string(), "use fewer --jobs"))?;
+        }
+        let store = DirStore::new(self.batch.clone());
+        let ledger = match self.no_ledger {
+            true => None,
+            false => Some(Ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
+        };
+        let job = Job {
+            store: &store,
+            ledger: ledger.as_ref(),
+            manifest: self.manifest.as_deref(),
+            now: OffsetDateTime::now_utc(),
+        };
+        let bar: OnceLock<ProgressBar> = OnceLock::new();
+        let report = verify::verify(
+            &job,
+            &|record| {
+                let _ = bar.set(progress::bar(record.rows, 0));
+            },
+            &|devices| {
+                if let Some(bar) = bar.get() {
+                    bar.inc(devices);
+                }
+            },
+        );
+        if let Some(bar) = bar.get() {
+            bar.finish_and_clear();
+        }
+        let report = report?;
+        if self.json {
+            print_json(&report);
+        } else {
+            print(&text(&report));
+        }
+        Ok(if report.is_good() { ExitCode::SUCCESS } else { exit::SOME_FAILED.into() })
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text: String = report.faults.iter().map(|fault| format!("{fault}\n")).collect();
+    let against = match (&report.manifest, report.ledger) {
+        (Some(manifest), true) => format!("manifest {} and the ledger", path(manifest)),
+        (Some(manifest), false) => format!("manifest {}", path(manifest)),
+        (None, true) => "the ledger; the manifest is not at hand, --manifest names it".to_owned(),
+        (None, false) => "the index alone; --ledger and --manifest prove more".to_owned(),
+    };
+    let verdict = if report.is_good() {
+        format!("batch {}: {} verified", report.batch, devices(report.devices))
+    } else {
+        let faults = report.faults.len() as u64;
+        format!(
+            "batch {}: {} {}; {} of {} are good",
+            report.batch,
+            count(faults),
+            if faults == 1 { "fault" } else { "faults" },
+            count(report.good),
+            devices(report.devices)
+        )
+    };
+    text.push_str(&format!("{verdict}, against {against}\n"));
+    text
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}

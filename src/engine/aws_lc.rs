@@ -1,0 +1,129 @@
+//! aws-lc: every key type, and the fastest of the portable engines.
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _, RSA_PKCS1_SHA256,
+};
+
+use super::key::Secret;
+use super::{DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey};
+use crate::profile::KeyType;
+
+/// The engine on aws-lc-rs.
+#[derive(Debug, Clone, Copy)]
+pub struct AwsLc;
+
+const NAME: &str = "aws-lc";
+
+enum Family {
+    Ecdsa(&'static EcdsaSigningAlgorithm),
+    Rsa(KeySize),
+}
+
+fn family(key_type: KeyType) -> Family {
+    match key_type {
+        KeyType::P256 => Family::Ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
+        KeyType::P384 => Family::Ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
+        KeyType::P521 => Family::Ecdsa(&ECDSA_P521_SHA512_ASN1_SIGNING),
+        KeyType::Rsa2048 => Family::Rsa(KeySize::Rsa2048),
+        KeyType::Rsa3072 => Family::Rsa(KeySize::Rsa3072),
+        KeyType::Rsa4096 => Family::Rsa(KeySize::Rsa4096),
+    }
+}
+
+impl Engine for AwsLc {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn makes(&self, _: KeyType) -> bool {
+        true
+    }
+
+    fn signs(&self, _: KeyType) -> bool {
+        true
+    }
+
+    fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError> {
+        let random = SystemRandom::new();
+        for key in keys {
+            match family(key_type) {
+                Family::Ecdsa(algorithm) => {
+                    let document =
+                        EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| failed("make a key"))?;
+                    key.set_ec(key_type, document.as_ref());
+                }
+                Family::Rsa(size) => {
+                    let pair = RsaKeyPair::generate(size).map_err(|_| failed("make a key"))?;
+                    let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| failed("encode a key"))?;
+                    key.set(pkcs8.as_ref(), pair.public_key().as_ref());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn signer(&self, key: &SigningKey) -> Result<Box<dyn Signer>, EngineError> {
+        let key_type = key.key_type();
+        let pair = match (key.secret(), family(key_type)) {
+            (Secret::Ec { scalar, public_key }, Family::Ecdsa(algorithm)) => Pair::Ecdsa(
+                EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key).map_err(|e| key.rejected(NAME, &e))?,
+            ),
+            (Secret::Rsa { pkcs1 }, Family::Rsa(_)) => {
+                Pair::Rsa(RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?)
+            }
+            _ => return Err(EngineError::NoSignatures { engine: NAME, key_type }),
+        };
+        Ok(Box::new(AwsLcSigner {
+            pair,
+            algorithm: SignatureAlgorithm::for_key(key_type),
+            random: SystemRandom::new(),
+        }))
+    }
+
+    fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {
+        SystemRandom::new().fill(octets).map_err(|_| failed("draw random octets"))
+    }
+}
+
+enum Pair {
+    Ecdsa(EcdsaKeyPair),
+    Rsa(RsaKeyPair),
+}
+
+struct AwsLcSigner {
+    pair: Pair,
+    algorithm: SignatureAlgorithm,
+    random: SystemRandom,
+}
+
+impl Signer for AwsLcSigner {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
+        for (message, signature) in messages.iter().zip(signatures) {
+            signature.clear();
+            match &self.pair {
+                Pair::Ecdsa(pair) => {
+                    let made = pair.sign(&self.random, message).map_err(|_| failed("sign"))?;
+                    signature.extend_from_slice(made.as_ref());
+                }
+                Pair::Rsa(pair) => {
+                    signature.resize(pair.public_modulus_len(), 0);
+                    pair.sign(&RSA_PKCS1_SHA256, &self.random, message, signature)
+                        .map_err(|_| failed("sign"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(operation: &'static str) -> EngineError {
+    EngineError::Failed { engine: NAME, operation }
+}

@@ -1,0 +1,333 @@
+//! The forge: from a manifest to released bundles. [`run`] is the only place that knows all stages.
+
+mod agreement;
+mod check;
+mod pipeline;
+mod plan;
+mod workshop;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use time::OffsetDateTime;
+
+pub use check::{Accepted, Report, check};
+
+use crate::certificate::{LintError, SerialPrefix};
+use crate::engine::{Choice, EngineError};
+use crate::issuer::Issuer;
+use crate::ledger::{BatchIdentity, Ledger, LedgerError};
+use crate::manifest::{Manifest, ManifestError, Problem};
+use crate::pem;
+use crate::profile::{Profile, ValidityError};
+use crate::store::{BatchRecord, Layout, Store, StoreError};
+use plan::Plan;
+
+/// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.
+pub const MAX_CHUNK_ROWS: usize = 16_384;
+
+/// What shall be made.
+#[derive(Debug)]
+pub struct Job<'a> {
+    pub manifest: &'a Manifest,
+    pub profile: &'a Profile,
+    pub issuer: &'a Issuer,
+    pub engines: Choice,
+    pub layout: Layout,
+    /// Name of the batch. `None`: the manifest's stem and the start of its digest.
+    pub batch: Option<&'a str>,
+    /// Rows of a chunk, 1 to [`MAX_CHUNK_ROWS`]. `None`: as suits the key type.
+    pub chunk_rows: Option<usize>,
+    /// Whether devices that this issuer has issued before may get a second identity.
+    pub reissue: bool,
+    /// Threads that work.
+    pub jobs: usize,
+    pub now: OffsetDateTime,
+}
+
+/// What happens while the forge runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The manifest is in order.
+    Checked { rows: u64 },
+    /// Work begins on what remains.
+    Begun { batch: String, devices: u64, skipped: u64 },
+    /// So many more devices are released.
+    Released { devices: u64 },
+}
+
+/// Gets the events, from any thread.
+pub type Observe<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// Lets somebody else end a run early: chunks in flight are finished and committed.
+#[derive(Debug, Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How a run ended. What was made stays made, whatever came after.
+#[derive(Debug)]
+pub struct Summary {
+    pub batch: String,
+    /// Rows of the manifest.
+    pub devices: u64,
+    /// Devices released by this run.
+    pub made: u64,
+    /// Devices released before it.
+    pub skipped: u64,
+    /// Devices of chunks that failed.
+    pub failed: u64,
+    pub elapsed: Duration,
+    /// Engines that made keys and signatures.
+    pub key_engine: &'static str,
+    pub sign_engine: &'static str,
+    pub interrupted: bool,
+    /// What stopped the run, if something did.
+    pub failure: Option<ForgeError>,
+}
+
+/// Why nothing was made, or not everything.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgeError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the profile's validity does not fit the issuer")]
+    Validity(#[from] ValidityError),
+    #[error("a certificate was not signed")]
+    Lint(#[from] LintError),
+    #[error("manifest {path}, {first}{}", more(*.lines))]
+    Issued {
+        path: PathBuf,
+        first: Problem,
+        lines: usize,
+    },
+    #[error("{name:?} cannot name a batch")]
+    BatchName { name: String },
+    #[error("batch {batch} was made without --reissue")]
+    ReissueNeedsName { batch: String },
+    #[error("chunks of {rows} rows are not possible")]
+    ChunkRows { rows: usize },
+    #[error("{location} holds another batch, or one that another ledger accounts for")]
+    ForeignBatch { location: String },
+    #[error("{location} has an index for chunk {chunk}, of which this ledger knows nothing")]
+    ForeignChunk { location: String, chunk: u64 },
+    #[error("batch {batch}: {missing} of {released} chunks that were released are no longer in {location}")]
+    BundlesGone {
+        batch: String,
+        location: String,
+        missing: u64,
+        released: u64,
+    },
+    #[error("the worker threads cannot be started")]
+    Threads { source: rayon::ThreadPoolBuildError },
+}
+
+fn more(lines: usize) -> String {
+    match lines {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    }
+}
+
+impl ForgeError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Manifest(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Ledger(error) => error.hint(),
+            Self::Validity(_) => Some(
+                "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
+            ),
+            Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
+            Self::Issued { .. } => Some(
+                "a second identity for a device must be asked for: --reissue, with a new --batch name".to_owned(),
+            ),
+            Self::BatchName { .. } => Some("use 1 to 100 of A-Z a-z 0-9 . _ - and no . first".to_owned()),
+            Self::ReissueNeedsName { .. } => {
+                Some("name the new batch, whose devices get a second identity, with --batch".to_owned())
+            }
+            Self::ChunkRows { .. } => Some(format!("choose 1 to {MAX_CHUNK_ROWS} with --chunk-rows")),
+            Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {
+                Some("use the ledger it was made with (--ledger), or choose another --batch or --to".to_owned())
+            }
+            Self::BundlesGone { .. } => Some(
+                "put the folder back; private keys exist nowhere else. To give the devices new identities: --reissue with a new --batch"
+                    .to_owned(),
+            ),
+            Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
+        }
+    }
+}
+
+/// Makes the bundles of a manifest, or those that are not made yet. `open_store` gives the store of
+/// a batch by its name.
+///
+/// # Errors
+///
+/// Whatever is found wrong before the first certificate is signed. What goes wrong afterwards is in
+/// [`Summary::failure`], beside what was made.
+pub fn run(
+    job: &Job<'_>,
+    ledger: &mut Ledger,
+    open_store: &dyn Fn(&str) -> Box<dyn Store>,
+    observe: Observe<'_>,
+    cancel: &Cancel,
+) -> Result<Summary, ForgeError> {
+    let started = Instant::now();
+    let chunk_rows = job.chunk_rows.unwrap_or_else(|| job.profile.key_type().chunk_rows());
+    if !(1..=MAX_CHUNK_ROWS).contains(&chunk_rows) {
+        return Err(ForgeError::ChunkRows { rows: chunk_rows });
+    }
+
+    // 1. Compile profile, issuer and engines.
+    let plan = Plan::new(job.manifest, job.profile, job.issuer, &job.engines, job.layout, job.now)?;
+
+    // 2. Check every row, and lint a certificate.
+    let report = check(job.manifest, &plan.binding, chunk_rows)?;
+    let report = report.accept(job.manifest)?;
+    plan.lint_specimen(&report.specimen, job.issuer)?;
+    observe(Event::Checked { rows: report.rows });
+
+    // 3. Refuse devices that have an identity already.
+    let name = batch_name(job, &report.sha256)?;
+    if job.reissue {
+        if ledger.find_batch(&name)?.is_some_and(|batch| !batch.reissue) {
+            return Err(ForgeError::ReissueNeedsName { batch: name });
+        }
+    } else {
+        let earlier = ledger.earlier_issues(job.issuer.certificate(), &name)?;
+        let issued = check::issued_before(job.manifest, &earlier, chunk_rows)?;
+        let lines = issued.len();
+        if let Some(first) = issued.into_iter().next() {
+            return Err(ForgeError::Issued {
+                path: job.manifest.path().to_owned(),
+                first,
+                lines,
+            });
+        }
+    }
+
+    // 4. Begin the batch in the ledger, or find it there.
+    let store = open_store(&name);
+    let location = store.location();
+    let identity = BatchIdentity {
+        name: &name,
+        location: &location,
+        issuer: job.issuer.certificate(),
+        manifest: &job.manifest.path().display().to_string(),
+        manifest_sha256: report.sha256,
+        profile: job.profile.name(),
+        profile_sha256: job.profile.digest(),
+        layout: job.layout,
+        rows: report.rows,
+        chunk_rows: chunk_rows as u64,
+        reissue: job.reissue,
+    };
+    let batch = ledger.begin_batch(&identity, job.now)?;
+
+    // 5. Hold ledger and store against each other; release what was committed and not yet released.
+    agreement::establish(&*store, ledger, &batch, &batch_record(job, &identity, ledger.id()))?;
+    agreement::release_committed(&*store, ledger, &batch)?;
+
+    // 6. Reserve every chunk that remains, each with the prefix of its serials.
+    let remaining = ledger.remaining(&batch)?;
+    let skipped = batch.rows - remaining.iter().map(|chunk| batch.rows_of(*chunk)).sum::<u64>();
+    let prefixes = remaining
+        .iter()
+        .map(|chunk| Ok((*chunk, SerialPrefix::draw(plan.key_engine)?)))
+        .collect::<Result<Vec<_>, EngineError>>()?;
+    let reservations = ledger.reserve(&batch, &prefixes, job.now)?;
+    observe(Event::Begun {
+        batch: name.clone(),
+        devices: batch.rows,
+        skipped,
+    });
+
+    // 7. Make, store, commit and release, chunk by chunk, on all cores.
+    let source = pipeline::Source::new(&plan, &batch, reservations)?;
+    let outcome = pipeline::run(source, &report.fingerprints, &batch, &*store, ledger, job.jobs, observe, cancel)?;
+
+    Ok(Summary {
+        batch: name,
+        devices: batch.rows,
+        made: outcome.made,
+        skipped,
+        failed: outcome.failed,
+        elapsed: started.elapsed(),
+        key_engine: plan.key_engine.name(),
+        sign_engine: plan.sign_engine.name(),
+        interrupted: outcome.failure.is_none() && skipped + outcome.made < batch.rows,
+        failure: outcome.failure,
+    })
+}
+
+/// The batch's name: given, or the manifest's stem and the first eight digits of its digest.
+fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, ForgeError> {
+    let name = match job.batch {
+        Some(name) => name.to_owned(),
+        None => {
+            let stem = job.manifest.path().file_stem().unwrap_or_default().to_string_lossy();
+            let stem: String = stem
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+                .take(64)
+                .collect();
+            format!("{}-{}", stem.trim_start_matches('.'), HEXLOWER.encode(&manifest_sha256[..4]))
+        }
+    };
+    let is_name = (1..=100).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if is_name { Ok(name) } else { Err(ForgeError::BatchName { name }) }
+}
+
+fn batch_record(job: &Job<'_>, identity: &BatchIdentity<'_>, ledger: &str) -> BatchRecord {
+    BatchRecord {
+        batch: identity.name.to_owned(),
+        manifest_sha256: HEXLOWER.encode(&identity.manifest_sha256),
+        rows: identity.rows,
+        chunk_rows: identity.chunk_rows,
+        layout: identity.layout,
+        profile: identity.profile.to_owned(),
+        profile_sha256: HEXLOWER.encode(&identity.profile_sha256),
+        id_column: job.profile.id_column().to_owned(),
+        files: job.profile.recipe().files().to_vec(),
+        issuer_id: HEXLOWER.encode(&identity.issuer.id()),
+        issuer_certificate: pem::encode(pem::CERTIFICATE, identity.issuer.der()),
+        ledger: ledger.to_owned(),
+    }
+}
+
+impl From<check::IssuedBeforeError> for ForgeError {
+    fn from(error: check::IssuedBeforeError) -> Self {
+        match error {
+            check::IssuedBeforeError::Manifest(error) => Self::Manifest(error),
+            check::IssuedBeforeError::Ledger(error) => Self::Ledger(error),
+        }
+    }
+}

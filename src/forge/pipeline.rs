@@ -1,0 +1,239 @@
+//! The pipeline: workers pull chunks, make and store them; one committer records and releases them.
+//!
+//! ```text
+//!   Source (manifest, under a lock) ─► workers (rayon): make, put ─► queue ─► committer: flush, commit, publish
+//! ```
+//!
+//! Workers pull, and the queue is bounded, so memory does not grow with rows, however slow the store
+//! or the ledger is. A committer that finds several chunks waiting flushes and commits them together.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::plan::Plan;
+use super::workshop::Workshop;
+use super::{Cancel, Event, ForgeError, Observe};
+use crate::ledger::{Batch, Committed, Ledger, Reservation};
+use crate::manifest::{Block, Blocks, ManifestError};
+use crate::store::{Layout, Store, certificates_object, index_object, write_index};
+
+/// Chunks that one transaction commits at most.
+const GROUP: usize = 32;
+
+/// Hands out the chunks that remain, in order.
+pub(super) struct Source<'a> {
+    blocks: Blocks<BufReader<File>>,
+    remaining: VecDeque<Reservation>,
+    plan: &'a Plan<'a>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(
+        plan: &'a Plan<'a>,
+        batch: &Batch,
+        reservations: Vec<Reservation>,
+    ) -> Result<Self, ManifestError> {
+        let rows = usize::try_from(batch.chunk_rows).expect("a chunk fits into memory");
+        Ok(Self {
+            blocks: plan.manifest.blocks(rows)?,
+            remaining: reservations.into(),
+            plan,
+        })
+    }
+
+    fn next(&mut self) -> Result<Option<(Reservation, Block)>, ManifestError> {
+        let Some(reservation) = self.remaining.pop_front() else { return Ok(None) };
+        loop {
+            let block = self.blocks.next_block()?.ok_or_else(|| changed(self.plan, 0))?;
+            if block.number == reservation.chunk {
+                return Ok(Some((reservation, block)));
+            }
+        }
+    }
+}
+
+fn changed(plan: &Plan<'_>, line: u64) -> ManifestError {
+    ManifestError::Changed {
+        path: plan.manifest.path().to_owned(),
+        line,
+    }
+}
+
+/// A chunk that the store holds, though perhaps not durably yet.
+struct Stored {
+    chunk: Committed,
+    index: Vec<u8>,
+}
+
+/// How a pipeline ended.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Devices whose bundles were released.
+    pub made: u64,
+    /// Devices of the chunks that failed.
+    pub failed: u64,
+    /// The first thing that went wrong.
+    pub failure: Option<ForgeError>,
+}
+
+struct Shared<'a> {
+    plan: &'a Plan<'a>,
+    store: &'a dyn Store,
+    /// What the check found in each chunk.
+    fingerprints: &'a [[u8; 16]],
+    source: Mutex<Source<'a>>,
+    cancel: &'a Cancel,
+    stop: AtomicBool,
+    outcome: Mutex<Outcome>,
+}
+
+impl Shared<'_> {
+    /// Records a failure and stops the handing out of chunks.
+    fn fail(&self, devices: u64, error: ForgeError) {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut outcome = self.outcome.lock().expect("no holder panics");
+        outcome.failed += devices;
+        outcome.failure.get_or_insert(error);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.cancel.is_cancelled() || self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes, stores, commits and releases every chunk of the source, on `jobs` threads.
+pub(super) fn run(
+    source: Source<'_>,
+    fingerprints: &[[u8; 16]],
+    batch: &Batch,
+    store: &dyn Store,
+    ledger: &mut Ledger,
+    jobs: usize,
+    observe: Observe<'_>,
+    cancel: &Cancel,
+) -> Result<Outcome, ForgeError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .thread_name(|i| format!("forge-{i}"))
+        .build()
+        .map_err(|source| ForgeError::Threads { source })?;
+    let shared = Shared {
+        plan: source.plan,
+        store,
+        fingerprints,
+        source: Mutex::new(source),
+        cancel,
+        stop: AtomicBool::new(false),
+        outcome: Mutex::default(),
+    };
+    let (sender, receiver) = sync_channel(2 * jobs);
+    std::thread::scope(|scope| {
+        let committer = scope.spawn(|| commit(&shared, receiver, batch, ledger, observe));
+        // Every sender is gone when the broadcast ends, which ends the committer.
+        let sender = sender;
+        pool.broadcast(|_| work(&shared, &sender));
+        drop(sender);
+        if let Err(panic) = committer.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    Ok(shared.outcome.into_inner().expect("no holder panics"))
+}
+
+fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
+    let mut workshop = Workshop::new(shared.plan);
+    while !shared.is_stopped() {
+        let next = shared.source.lock().expect("no holder panics").next();
+        let (reservation, block) = match next {
+            Ok(Some(next)) => next,
+            Ok(None) => return,
+            Err(error) => return shared.fail(0, error.into()),
+        };
+        match make_and_store(shared, &mut workshop, reservation, &block) {
+            // The committer is gone only after a failure of its own, which it has recorded.
+            Ok(stored) => {
+                if sender.send(stored).is_err() {
+                    return;
+                }
+            }
+            Err(error) => return shared.fail(block.rows() as u64, error),
+        }
+    }
+}
+
+fn make_and_store(
+    shared: &Shared<'_>,
+    workshop: &mut Workshop<'_>,
+    reservation: Reservation,
+    block: &Block,
+) -> Result<Stored, ForgeError> {
+    let plan = shared.plan;
+    let chunk = reservation.chunk;
+    let (rows, problems) = plan.manifest.parse(block);
+    let checked = usize::try_from(chunk).ok().and_then(|chunk| shared.fingerprints.get(chunk));
+    if checked != Some(&block.fingerprint()) || !problems.is_empty() {
+        return Err(changed(plan, block.first_line()).into());
+    }
+    let entries = workshop.make(&rows, reservation.prefix)?;
+    match plan.layout {
+        Layout::Packs => shared.store.put(&plan.layout.object(chunk, ""), &workshop.bundles)?,
+        Layout::Objects => {
+            for (entry, range) in entries.iter().zip(&workshop.ranges) {
+                let object = plan.layout.object(chunk, &entry.device_id);
+                shared.store.put(&object, &workshop.bundles[range.clone()])?;
+            }
+        }
+    }
+    shared.store.put(&certificates_object(chunk), &workshop.certificates)?;
+    Ok(Stored {
+        index: write_index(plan.layout, chunk, &entries),
+        chunk: Committed { reservation, entries },
+    })
+}
+
+fn commit(shared: &Shared<'_>, receiver: Receiver<Stored>, batch: &Batch, ledger: &mut Ledger, observe: Observe<'_>) {
+    let mut released = Vec::new();
+    while let Ok(first) = receiver.recv() {
+        let group: Vec<Stored> = std::iter::once(first)
+            .chain(receiver.try_iter().take(GROUP - 1))
+            .collect();
+        let devices = group.iter().map(|stored| stored.chunk.entries.len() as u64).sum();
+        match commit_group(shared.store, batch, ledger, group, &mut released) {
+            Ok(()) => {
+                shared.outcome.lock().expect("no holder panics").made += devices;
+                observe(Event::Released { devices });
+            }
+            // Dropping the receiver stops the workers, whose chunks stay uncommitted.
+            Err(error) => return shared.fail(devices, error),
+        }
+    }
+    if let Err(error) = ledger.mark_released(batch, &released) {
+        shared.fail(0, error.into());
+    }
+}
+
+/// Makes a group of chunks durable, commits it, and releases it, in that order.
+fn commit_group(
+    store: &dyn Store,
+    batch: &Batch,
+    ledger: &mut Ledger,
+    group: Vec<Stored>,
+    released: &mut Vec<u64>,
+) -> Result<(), ForgeError> {
+    let mut chunks = Vec::with_capacity(group.len());
+    let mut indexes = Vec::with_capacity(group.len());
+    for Stored { chunk, index } in group {
+        indexes.push((index_object(chunk.reservation.chunk), index));
+        chunks.push(chunk);
+    }
+    store.flush()?;
+    ledger.commit(batch, &chunks, released)?;
+    released.clear();
+    store.publish(&indexes)?;
+    released.extend(chunks.iter().map(|chunk| chunk.reservation.chunk));
+    Ok(())
+}

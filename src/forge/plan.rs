@@ -1,0 +1,83 @@
+//! The plan of a batch: profile, issuer and engines compiled into what a worker needs.
+//!
+//! Invariant: a specimen certificate of the plan has passed the lint in full.
+
+use time::OffsetDateTime;
+
+use super::ForgeError;
+use crate::bundle::Bundler;
+use crate::certificate::{
+    CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
+};
+use crate::engine::{Choice, DeviceKey, Engine, Signer};
+use crate::issuer::Issuer;
+use crate::manifest::{Manifest, Row};
+use crate::profile::{Binding, KeyType, Period, Profile};
+use crate::store::Layout;
+
+/// Everything that the chunks of a batch share.
+pub(super) struct Plan<'a> {
+    pub manifest: &'a Manifest,
+    pub binding: Binding,
+    pub key_type: KeyType,
+    pub key_engine: &'static dyn Engine,
+    pub sign_engine: &'static dyn Engine,
+    pub signer: Box<dyn Signer>,
+    pub stamp: Stamp,
+    pub bundler: Bundler,
+    pub layout: Layout,
+    pub period: Period,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        manifest: &'a Manifest,
+        profile: &Profile,
+        issuer: &Issuer,
+        engines: &Choice,
+        layout: Layout,
+        now: OffsetDateTime,
+    ) -> Result<Self, ForgeError> {
+        let key_engine = engines.for_keys(profile.key_type())?;
+        let sign_engine = engines.for_signatures(issuer.key_type())?;
+        let signer = sign_engine.signer(issuer.key())?;
+        let period = profile.validity().period(now, issuer.certificate().period())?;
+        Ok(Self {
+            manifest,
+            binding: Binding::new(profile, manifest.header(), manifest.path())?,
+            key_type: profile.key_type(),
+            key_engine,
+            sign_engine,
+            stamp: Stamp::new(issuer.certificate(), profile.key_type(), signer.algorithm(), period),
+            signer,
+            bundler: Bundler::new(profile, issuer.certificate()),
+            layout,
+            period,
+        })
+    }
+
+    /// Lints a certificate that is never signed, for the first row and a key that is thrown away.
+    pub(super) fn lint_specimen(&self, row: &Row, issuer: &Issuer) -> Result<(), ForgeError> {
+        let mut keys = [DeviceKey::default()];
+        self.key_engine.make_keys(self.key_type, &mut keys)?;
+        let serial: CertificateSerial = SerialPrefix::draw(self.key_engine)?.serial([0; 8]);
+        let (mut scratch, mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        encode_subject(self.binding.subject(row), &mut scratch, &mut subject);
+        encode_san(self.binding.san(row), &mut scratch, &mut san);
+        let fields = Fields {
+            serial: &serial,
+            subject: &subject,
+            san: &san,
+            public_key: keys[0].public_key(),
+        };
+        self.stamp.tbs(&fields, &mut tbs);
+        let expected = Expected {
+            issuer: issuer.certificate(),
+            key_type: self.key_type,
+            period: self.period,
+            has_san: self.binding.has_san(),
+        };
+        lint_full(&tbs, &fields, &expected)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! New CAs: a root, or an intermediate under an existing issuer. rcgen encodes, an engine signs.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, KeyIdMethod, KeyUsagePurpose,
+    SerialNumber,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::ca_certificate::key_identifier;
+use super::{CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, Issuer, IssuerError, KEY_FILE, key_file};
+use crate::engine::{Choice, DeviceKey, Engine, PrivateKey, Signer, SigningKey};
+use crate::profile::{Attribute, KeyType, NotAfter, Validity, ValidityError, Period, no_expiry};
+
+/// What a new CA shall be.
+#[derive(Debug, Clone)]
+pub struct CaRequest {
+    /// In DN order.
+    pub subject: Vec<(Attribute, String)>,
+    pub key_type: KeyType,
+    /// [`NotAfter::Issuer`]: as long as the parent; of a root, without end.
+    pub not_after: NotAfter,
+    /// CAs that may stand below it; `None`: any number.
+    pub path_len: Option<u8>,
+}
+
+/// A CA that is not yet on disk.
+#[derive(Debug)]
+pub struct NewCa {
+    certificate: CaCertificate,
+    key: DeviceKey,
+    chain: Vec<CaCertificate>,
+}
+
+/// Makes a CA: self-signed, or signed by `parent`.
+///
+/// # Errors
+///
+/// When the subject breaks X.520's bounds, or the parent may not have such a CA below it.
+pub fn create(request: &CaRequest, parent: Option<&Issuer>, now: OffsetDateTime) -> Result<NewCa, IssuerError> {
+    let engine = Choice::Auto.for_keys(request.key_type)?;
+    let mut keys = [DeviceKey::default()];
+    engine.make_keys(request.key_type, &mut keys)?;
+    let [key] = keys;
+    let signing_key = PrivateKey::from_pkcs8(key.pkcs8())
+        .ok()
+        .and_then(|private| private.prove(key.public_key()))
+        .expect("the engine's key is sound");
+    let params = params(request, parent, now, key.public_key(), engine)?;
+    let own = RcgenKey::new(&signing_key)?;
+    let create = |source| IssuerError::Create { source };
+    let (certificate, chain) = match parent {
+        None => (params.self_signed(&own).map_err(create)?, Vec::new()),
+        Some(parent) => {
+            for (depth, ancestor) in std::iter::once(&parent.certificate).chain(&parent.chain).enumerate() {
+                ancestor.check_path_len(depth + 1)?;
+            }
+            let der = parent.certificate.der().into();
+            let issuer = rcgen::Issuer::from_ca_cert_der(&der, RcgenKey::new(&parent.key)?).map_err(create)?;
+            let certificate = params.signed_by(&own, &issuer).map_err(create)?;
+            let chain = std::iter::once(&parent.certificate).chain(&parent.chain).cloned().collect();
+            (certificate, chain)
+        }
+    };
+    let certificate = CaCertificate::from_der(certificate.der(), Path::new(CERTIFICATE_FILE))?;
+    if parent.is_some_and(|parent| !certificate.is_signed_by(&parent.certificate)) {
+        return Err(IssuerError::ParentName);
+    }
+    Ok(NewCa {
+        certificate,
+        key,
+        chain,
+    })
+}
+
+fn params(
+    request: &CaRequest,
+    parent: Option<&Issuer>,
+    now: OffsetDateTime,
+    public_key: &[u8],
+    engine: &dyn Engine,
+) -> Result<CertificateParams, IssuerError> {
+    let mut name = DistinguishedName::new();
+    for (attribute, value) in &request.subject {
+        attribute.check(value).map_err(|reason| IssuerError::Subject {
+            attribute: attribute.name(),
+            value: value.clone(),
+            reason: reason.to_string(),
+        })?;
+        let text = if attribute.is_printable_string() {
+            DnValue::PrintableString(value.as_str().try_into().map_err(|source| IssuerError::Create { source })?)
+        } else {
+            DnValue::Utf8String(value.clone())
+        };
+        name.push(DnType::from_oid(&[2, 5, 4, u64::from(attribute.arc())]), text);
+    }
+    let period = period(request, parent, now)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    params.not_before = period.not_before;
+    params.not_after = period.not_after;
+    params.serial_number = Some(serial(engine)?);
+    params.is_ca = IsCa::Ca(match request.path_len {
+        Some(path_len) => BasicConstraints::Constrained(path_len),
+        None => BasicConstraints::Unconstrained,
+    });
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = parent.is_some();
+    params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(public_key).to_vec());
+    Ok(params)
+}
+
+/// Valid from a day ago, so that certificates backdated against slow clocks stay inside.
+fn period(request: &CaRequest, parent: Option<&Issuer>, now: OffsetDateTime) -> Result<Period, IssuerError> {
+    let around = match parent {
+        Some(parent) => parent.certificate.period(),
+        None => Period {
+            not_before: now - Duration::days(365),
+            not_after: no_expiry(),
+        },
+    };
+    let validity = Validity {
+        backdate: Duration::DAY,
+        not_after: request.not_after,
+    };
+    validity.period(now, around).map_err(|error| match error {
+        ValidityError::OutlivesIssuer { not_after, issuer } => IssuerError::OutlivesParent {
+            not_after,
+            parent: issuer,
+        },
+        ValidityError::Past { not_after } => IssuerError::Expired {
+            path: CERTIFICATE_FILE.into(),
+            not_after,
+        },
+    })
+}
+
+/// 16 octets, positive and of full length.
+fn serial(engine: &dyn Engine) -> Result<SerialNumber, IssuerError> {
+    let mut octets = [0; 16];
+    engine.random(&mut octets)?;
+    octets[0] = octets[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&octets))
+}
+
+impl NewCa {
+    #[must_use]
+    pub fn certificate(&self) -> &CaCertificate {
+        &self.certificate
+    }
+
+    /// Writes the CA into a folder that must not exist; it appears there whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// When the folder exists or cannot be written.
+    pub fn write(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
+        let write_error = |source| IssuerError::Write {
+            path: folder.to_owned(),
+            source,
+        };
+        if folder.symlink_metadata().is_ok() {
+            return Err(IssuerError::Exists { path: folder.to_owned() });
+        }
+        let parent = match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(write_error)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let scratch = parent.join(format!(".{name}.{}.new", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&scratch).map_err(write_error)?;
+        let result = self.write_files(&scratch, passphrase).and_then(|()| {
+            // The rename fails when the folder has appeared meanwhile and is not empty.
+            fs::rename(&scratch, folder).map_err(write_error)?;
+            sync_folder(parent).map_err(write_error)
+        });
+        if result.is_err() {
+            let _ = fs::remove_dir_all(&scratch);
+        }
+        result
+    }
+
+    fn write_files(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
+        let engine = Choice::Auto.for_keys(self.certificate.key_type())?;
+        key_file::write(&folder.join(KEY_FILE), self.key.pkcs8(), passphrase, engine)?;
+        write_text(&folder.join(CERTIFICATE_FILE), &self.certificate.to_pem())?;
+        if !self.chain.is_empty() {
+            let chain: String = self.chain.iter().map(CaCertificate::to_pem).collect();
+            write_text(&folder.join(CHAIN_FILE), &chain)?;
+        }
+        sync_folder(folder).map_err(|source| IssuerError::Write {
+            path: folder.to_owned(),
+            source,
+        })
+    }
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), IssuerError> {
+    fs::write(path, text)
+        .and_then(|()| File::open(path)?.sync_all())
+        .map_err(|source| IssuerError::Write {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Lets rcgen sign with an issuer's key, whatever holds it.
+struct RcgenKey<'a> {
+    key: &'a SigningKey,
+    signer: Box<dyn Signer>,
+}
+
+impl<'a> RcgenKey<'a> {
+    fn new(key: &'a SigningKey) -> Result<Self, IssuerError> {
+        let signer = Choice::Auto.for_signatures(key.key_type())?.signer(key)?;
+        Ok(Self { key, signer })
+    }
+}
+
+impl rcgen::PublicKeyData for RcgenKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.key.public_key()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        match self.key.key_type() {
+            KeyType::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyType::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyType::P521 => &rcgen::PKCS_ECDSA_P521_SHA512,
+            KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => &rcgen::PKCS_RSA_SHA256,
+        }
+    }
+}
+
+impl rcgen::SigningKey for RcgenKey<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let mut signature = [Vec::new()];
+        self.signer
+            .sign(&[message], &mut signature)
+            .map_err(|_| rcgen::Error::RemoteKeyError)?;
+        let [signature] = signature;
+        Ok(signature)
+    }
+}

@@ -1,0 +1,273 @@
+//! The issuer: a CA certificate and the key proven to match it.
+//!
+//! An [`Issuer`] exists only once its certificate is a CA's, is within its validity, and its private
+//! key gives its public key. On disk it is a folder with `certificate.pem`, `key.pem` (PKCS#8,
+//! encrypted by default, readable by its owner alone) and, for an intermediate, `chain.pem`: the
+//! certificates above it, nearest first.
+
+mod ca_certificate;
+mod create;
+mod key_file;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+pub use ca_certificate::CaCertificate;
+pub(crate) use ca_certificate::{key_identifier, key_type};
+pub use create::{CaRequest, NewCa, create};
+
+use crate::engine::{EngineError, PrivateKeyError, SigningKey};
+use crate::pem::{self, PemError};
+use crate::profile::{KeyType, rfc3339};
+
+pub const CERTIFICATE_FILE: &str = "certificate.pem";
+pub const KEY_FILE: &str = "key.pem";
+pub const CHAIN_FILE: &str = "chain.pem";
+
+/// What can be wrong with a CA.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    #[error("{path} cannot be read")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be written")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path} exists already")]
+    Exists { path: PathBuf },
+    #[error("{path} holds no PEM {expected}")]
+    NotPem { path: PathBuf, expected: &'static str },
+    #[error("{path} is not an X.509 certificate")]
+    NotCertificate { path: PathBuf },
+    #[error("{path} is not a CA certificate: {reason}")]
+    NotCa { path: PathBuf, reason: &'static str },
+    #[error("{path} has a key that AWS IoT does not accept: {algorithm}")]
+    KeyAlgorithm { path: PathBuf, algorithm: String },
+    #[error("{path} expired on {}", rfc3339(*.not_after))]
+    Expired {
+        path: PathBuf,
+        not_after: OffsetDateTime,
+    },
+    #[error("{path} is not valid before {}", rfc3339(*.not_before))]
+    NotYetValid {
+        path: PathBuf,
+        not_before: OffsetDateTime,
+    },
+    #[error("{key} is not the key of {certificate}")]
+    KeyMismatch { certificate: PathBuf, key: PathBuf },
+    #[error("{path} can be read by others (mode {mode:04o})")]
+    KeyReadable { path: PathBuf, mode: u32 },
+    #[error("{path} cannot be used as a CA key")]
+    Key {
+        path: PathBuf,
+        source: PrivateKeyError,
+    },
+    #[error("{path} cannot be read as PEM")]
+    Pem {
+        path: PathBuf,
+        source: PemError,
+    },
+    #[error("{path} is encrypted in the old PEM way (Proc-Type), not as PKCS#8")]
+    LegacyEncryption { path: PathBuf },
+    #[error("{path} is encrypted in a way that is not supported")]
+    Encryption { path: PathBuf },
+    #[error("no passphrase for {path}")]
+    NoPassphrase { path: PathBuf, source: io::Error },
+    #[error("the passphrase does not open {path}")]
+    WrongPassphrase { path: PathBuf },
+    #[error("an empty passphrase protects nothing")]
+    EmptyPassphrase,
+    #[error("{path}: {reason}")]
+    Chain { path: PathBuf, reason: String },
+    #[error("pathLen {path_len} of {ancestor} forbids an intermediate CA {} under it", depth(*.below))]
+    PathLen {
+        ancestor: String,
+        path_len: u32,
+        below: usize,
+    },
+    #[error("the new CA would be valid until {}, its parent only until {}", rfc3339(*.not_after), rfc3339(*.parent))]
+    OutlivesParent {
+        not_after: OffsetDateTime,
+        parent: OffsetDateTime,
+    },
+    #[error("the parent's subject cannot be copied to the letter; its encoding is unusual")]
+    ParentName,
+    #[error("subject {attribute}={value:?} {reason}")]
+    Subject {
+        attribute: &'static str,
+        value: String,
+        reason: String,
+    },
+    #[error("the CA certificate cannot be made")]
+    Create { source: rcgen::Error },
+    #[error("the CA key cannot be used")]
+    Engine {
+        #[from]
+        source: EngineError,
+    },
+}
+
+fn depth(below: usize) -> String {
+    match below {
+        0 | 1 => "directly".to_owned(),
+        n => format!("{n} levels"),
+    }
+}
+
+impl IssuerError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(path).display();
+                format!("a CA folder holds {CERTIFICATE_FILE} and {KEY_FILE}; `certforge ca new --to {folder}` makes one")
+            }
+            Self::Exists { .. } => "a CA is never overwritten; choose another folder with --to".to_owned(),
+            Self::NotCa { .. } => {
+                "device certificates are signed by a CA: basicConstraints CA:TRUE and, if there is a keyUsage, keyCertSign"
+                    .to_owned()
+            }
+            Self::KeyAlgorithm { .. } => {
+                "use P-256, P-384, P-521, or RSA of 2048, 3072 or 4096 bits".to_owned()
+            }
+            Self::Expired { .. } => "`certforge ca new` makes a new CA; AWS IoT must be told of it".to_owned(),
+            Self::NotYetValid { .. } => "check this machine's clock".to_owned(),
+            Self::KeyMismatch { .. } => format!("{CERTIFICATE_FILE} and {KEY_FILE} must belong together"),
+            Self::KeyReadable { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::LegacyEncryption { path } | Self::Encryption { path } => format!(
+                "`openssl pkcs8 -topk8 -v2 aes-256-cbc -in {} -out new.pem` writes it as certforge reads it",
+                path.display()
+            ),
+            Self::NoPassphrase { .. } | Self::WrongPassphrase { .. } => {
+                "give it with --passphrase-file FILE or in CERTFORGE_CA_PASSPHRASE, or at the prompt".to_owned()
+            }
+            Self::EmptyPassphrase => "give one, or ask for --no-passphrase".to_owned(),
+            Self::PathLen { .. } => "make the ancestor with a larger --path-len, or without one".to_owned(),
+            Self::OutlivesParent { .. } => "give fewer --days".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// Where the parts of a CA are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaFiles {
+    /// PEM; the first certificate counts.
+    pub certificate: PathBuf,
+    /// PEM: PKCS#8, encrypted or not, `EC PRIVATE KEY` or `RSA PRIVATE KEY`.
+    pub key: PathBuf,
+    /// PEM: the certificates above, nearest first. There may be no such file.
+    pub chain: PathBuf,
+}
+
+impl CaFiles {
+    /// The files of a CA folder.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            certificate: folder.join(CERTIFICATE_FILE),
+            key: folder.join(KEY_FILE),
+            chain: folder.join(CHAIN_FILE),
+        }
+    }
+}
+
+/// A CA that can sign device certificates.
+#[derive(Debug)]
+pub struct Issuer {
+    certificate: CaCertificate,
+    key: SigningKey,
+    chain: Vec<CaCertificate>,
+}
+
+/// Asks for the passphrase of a key file; called only when the key is encrypted.
+pub type AskPassphrase<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Zeroizing<String>>;
+
+impl Issuer {
+    /// Loads a CA.
+    ///
+    /// # Errors
+    ///
+    /// When it is incomplete, not a CA, not valid `now`, its key does not match, can be read by
+    /// others or cannot be decrypted, or a certificate above it forbids it.
+    pub fn load(files: &CaFiles, now: OffsetDateTime, ask: AskPassphrase<'_>) -> Result<Self, IssuerError> {
+        let (certificate, chain) = read_public(files)?;
+        certificate.check_validity(&files.certificate, now)?;
+        check_chain(&certificate, &chain, &files.chain, now)?;
+        let key = key_file::read(&files.key, ask)?
+            .prove(certificate.public_key())
+            .ok_or_else(|| IssuerError::KeyMismatch {
+                certificate: files.certificate.clone(),
+                key: files.key.clone(),
+            })?;
+        Ok(Self {
+            certificate,
+            key,
+            chain,
+        })
+    }
+
+    #[must_use]
+    pub fn certificate(&self) -> &CaCertificate {
+        &self.certificate
+    }
+
+    /// The certificates above, nearest first.
+    #[must_use]
+    pub fn chain(&self) -> &[CaCertificate] {
+        &self.chain
+    }
+
+    #[must_use]
+    pub fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    #[must_use]
+    pub fn key_type(&self) -> KeyType {
+        self.key.key_type()
+    }
+}
+
+/// The certificate of a CA and those above it; its key is not touched.
+///
+/// # Errors
+///
+/// When they cannot be read, or are no CA's.
+pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
+    Ok((CaCertificate::read(&files.certificate)?, CaCertificate::read_chain(&files.chain)?))
+}
+
+/// The PEM blocks of a CA's file.
+fn blocks(text: &str, path: &Path) -> Result<Vec<pem::Block>, IssuerError> {
+    pem::blocks(text).map_err(|source| match source {
+        PemError::LegacyEncryption => IssuerError::LegacyEncryption { path: path.to_owned() },
+        PemError::Malformed => IssuerError::Pem {
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+fn check_chain(
+    certificate: &CaCertificate,
+    chain: &[CaCertificate],
+    path: &Path,
+    now: OffsetDateTime,
+) -> Result<(), IssuerError> {
+    let mut below = certificate;
+    for (depth, ancestor) in chain.iter().enumerate() {
+        ancestor.check_validity(path, now)?;
+        if !below.is_signed_by(ancestor) {
+            return Err(IssuerError::Chain {
+                path: path.to_owned(),
+                reason: format!("{} did not sign {}", ancestor.subject_text(), below.subject_text()),
+            });
+        }
+        ancestor.check_path_len(depth + 1)?;
+        below = ancestor;
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Batches: begun once, resumed as often as need be, never with another identity.
+
+use data_encoding::HEXLOWER;
+use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::{Ledger, LedgerError};
+use crate::issuer::CaCertificate;
+use crate::profile::rfc3339;
+use crate::store::Layout;
+
+/// What makes a batch that batch and no other.
+#[derive(Debug, Clone)]
+pub struct BatchIdentity<'a> {
+    pub name: &'a str,
+    /// Where the store is.
+    pub location: &'a str,
+    pub issuer: &'a CaCertificate,
+    /// The manifest's path, as it was given.
+    pub manifest: &'a str,
+    pub manifest_sha256: [u8; 32],
+    pub profile: &'a str,
+    pub profile_sha256: [u8; 32],
+    pub layout: Layout,
+    pub rows: u64,
+    pub chunk_rows: u64,
+    /// Whether devices may have been issued before.
+    pub reissue: bool,
+}
+
+/// A batch in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub(super) key: i64,
+    pub(super) issuer: i64,
+    pub name: String,
+    pub location: String,
+    pub issuer_certificate: Vec<u8>,
+    pub manifest: String,
+    pub manifest_sha256: [u8; 32],
+    pub profile: String,
+    pub profile_sha256: [u8; 32],
+    pub layout: Layout,
+    pub rows: u64,
+    pub chunk_rows: u64,
+    pub reissue: bool,
+}
+
+impl Batch {
+    /// Chunks of the batch.
+    #[must_use]
+    pub fn chunks(&self) -> u64 {
+        self.rows.div_ceil(self.chunk_rows)
+    }
+
+    /// Rows of a chunk.
+    #[must_use]
+    pub fn rows_of(&self, chunk: u64) -> u64 {
+        self.rows.saturating_sub(chunk * self.chunk_rows).min(self.chunk_rows)
+    }
+}
+
+/// How far a batch is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BatchStatus {
+    pub batch: String,
+    pub location: String,
+    pub manifest: String,
+    pub profile: String,
+    pub layout: Layout,
+    pub issuer: String,
+    pub reissue: bool,
+    pub created_at: String,
+    /// Rows of the manifest.
+    pub devices: u64,
+    /// Devices whose bundles are released.
+    pub released: u64,
+    /// Devices that are committed and not yet released.
+    pub committed: u64,
+    /// Attempts at chunks, the successful ones among them.
+    pub attempts: u64,
+}
+
+const COLUMNS: &str = "batch.batch, batch.issuer, name, location, certificate, manifest, manifest_sha256, \
+                       profile, profile_sha256, layout, rows, chunk_rows, reissue";
+
+fn batch(row: &Row<'_>) -> rusqlite::Result<Batch> {
+    let layout: String = row.get(9)?;
+    Ok(Batch {
+        key: row.get(0)?,
+        issuer: row.get(1)?,
+        name: row.get(2)?,
+        location: row.get(3)?,
+        issuer_certificate: row.get(4)?,
+        manifest: row.get(5)?,
+        manifest_sha256: row.get(6)?,
+        profile: row.get(7)?,
+        profile_sha256: row.get(8)?,
+        layout: layout.parse().unwrap_or_default(),
+        rows: row.get(10)?,
+        chunk_rows: row.get(11)?,
+        reissue: row.get(12)?,
+    })
+}
+
+impl Ledger {
+    /// The batch of that name.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn find_batch(&self, name: &str) -> Result<Option<Batch>, LedgerError> {
+        let sql = format!("SELECT {COLUMNS} FROM batch JOIN issuer USING (issuer) WHERE name = ?1");
+        self.connection
+            .query_row(&sql, [name], batch)
+            .optional()
+            .map_err(|e| self.sqlite(e))
+    }
+
+    /// The batch of that name, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::NoBatch`] when it is not.
+    pub fn batch(&self, name: &str) -> Result<Batch, LedgerError> {
+        self.find_batch(name)?.ok_or_else(|| LedgerError::NoBatch { name: name.to_owned() })
+    }
+
+    /// Begins a batch, or finds the one that was begun with the same identity.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::BatchDiffers`] when the name stands for something else of which a chunk is
+    /// committed.
+    pub fn begin_batch(&mut self, identity: &BatchIdentity<'_>, now: OffsetDateTime) -> Result<Batch, LedgerError> {
+        if let Some(batch) = self.find_batch(identity.name)? {
+            match identity.check(&batch) {
+                Ok(()) => return Ok(batch),
+                Err(error) if !self.committed(&batch)?.is_empty() => return Err(error),
+                // Nothing of it was ever released, so it may begin again as something else.
+                Err(_) => {}
+            }
+        }
+        self.insert_batch(identity, now).map_err(|e| self.sqlite(e))?;
+        self.batch(identity.name)
+    }
+
+    fn insert_batch(&mut self, identity: &BatchIdentity<'_>, now: OffsetDateTime) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        let issuer_id = identity.issuer.id();
+        transaction.execute(
+            "INSERT INTO issuer (certificate_id, certificate, subject) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![issuer_id, identity.issuer.der(), identity.issuer.subject_text()],
+        )?;
+        transaction.execute(
+            "INSERT INTO batch (name, issuer, location, manifest, manifest_sha256, profile, profile_sha256, \
+             layout, rows, chunk_rows, reissue, created_at) \
+             VALUES (?1, (SELECT issuer FROM issuer WHERE certificate_id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+             ON CONFLICT (name) DO UPDATE SET issuer = excluded.issuer, location = excluded.location, \
+             manifest = excluded.manifest, manifest_sha256 = excluded.manifest_sha256, profile = excluded.profile, \
+             profile_sha256 = excluded.profile_sha256, layout = excluded.layout, rows = excluded.rows, \
+             chunk_rows = excluded.chunk_rows, reissue = excluded.reissue",
+            params![
+                identity.name,
+                issuer_id,
+                identity.location,
+                identity.manifest,
+                identity.manifest_sha256,
+                identity.profile,
+                identity.profile_sha256,
+                identity.layout.as_str(),
+                identity.rows,
+                identity.chunk_rows,
+                identity.reissue,
+                rfc3339(now),
+            ],
+        )?;
+        transaction.commit()
+    }
+
+    /// How far each batch is, oldest first; or one of them.
+    ///
+    /// # Errors
+    ///
+    /// When there is no batch of that name, or the ledger cannot be read.
+    pub fn status(&self, name: Option<&str>) -> Result<Vec<BatchStatus>, LedgerError> {
+        let batches = self.status_rows(name).map_err(|e| self.sqlite(e))?;
+        match name {
+            Some(name) if batches.is_empty() => Err(LedgerError::NoBatch { name: name.to_owned() }),
+            _ => Ok(batches),
+        }
+    }
+
+    fn status_rows(&self, name: Option<&str>) -> rusqlite::Result<Vec<BatchStatus>> {
+        let mut statement = self.connection.prepare(
+            "SELECT name, location, manifest, profile, layout, subject, reissue, created_at, rows, \
+               (SELECT coalesce(sum(min(chunk_rows, rows - chunk * chunk_rows)), 0) FROM committed c \
+                WHERE c.batch = batch.batch AND released), \
+               (SELECT coalesce(sum(min(chunk_rows, rows - chunk * chunk_rows)), 0) FROM committed c \
+                WHERE c.batch = batch.batch AND NOT released), \
+               (SELECT count(*) FROM reservation r WHERE r.batch = batch.batch) \
+             FROM batch JOIN issuer USING (issuer) WHERE name = ?1 OR ?1 IS NULL ORDER BY batch",
+        )?;
+        let rows = statement.query_map([name], |row| {
+            let layout: String = row.get(4)?;
+            Ok(BatchStatus {
+                batch: row.get(0)?,
+                location: row.get(1)?,
+                manifest: row.get(2)?,
+                profile: row.get(3)?,
+                layout: layout.parse().unwrap_or_default(),
+                issuer: row.get(5)?,
+                reissue: row.get(6)?,
+                created_at: row.get(7)?,
+                devices: row.get(8)?,
+                released: row.get(9)?,
+                committed: row.get(10)?,
+                attempts: row.get(11)?,
+            })
+        })?;
+        rows.collect()
+    }
+}
+
+impl BatchIdentity<'_> {
+    fn check(&self, batch: &Batch) -> Result<(), LedgerError> {
+        let issuer = ring::digest::digest(&ring::digest::SHA256, &batch.issuer_certificate);
+        let facts = [
+            ("manifest", HEXLOWER.encode(&batch.manifest_sha256), HEXLOWER.encode(&self.manifest_sha256)),
+            ("issuer", HEXLOWER.encode(issuer.as_ref()), HEXLOWER.encode(&self.issuer.id())),
+            ("profile", batch.profile.clone(), self.profile.to_owned()),
+            ("profile text", HEXLOWER.encode(&batch.profile_sha256), HEXLOWER.encode(&self.profile_sha256)),
+            ("layout", batch.layout.to_string(), self.layout.to_string()),
+            ("chunk size", batch.chunk_rows.to_string(), self.chunk_rows.to_string()),
+            ("place", batch.location.clone(), self.location.to_owned()),
+            ("--reissue", batch.reissue.to_string(), self.reissue.to_string()),
+        ];
+        match facts.into_iter().find(|(_, was, now)| was != now) {
+            None => Ok(()),
+            Some((what, was, now)) => Err(LedgerError::BatchDiffers {
+                name: self.name.to_owned(),
+                what,
+                was,
+                now,
+            }),
+        }
+    }
+}

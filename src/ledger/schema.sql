@@ -1,0 +1,66 @@
+-- The ledger: what was reserved, issued and stored. Public facts only, never key material.
+
+CREATE TABLE meta (
+    ledger_id TEXT NOT NULL            -- 32 hex digits, drawn when the ledger was made
+) STRICT;
+
+CREATE TABLE issuer (
+    issuer         INTEGER PRIMARY KEY,
+    certificate_id BLOB NOT NULL UNIQUE, -- SHA-256 of the certificate's DER
+    certificate    BLOB NOT NULL,        -- DER
+    subject        TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE batch (
+    batch           INTEGER PRIMARY KEY,
+    name            TEXT NOT NULL UNIQUE,
+    issuer          INTEGER NOT NULL REFERENCES issuer,
+    location        TEXT NOT NULL,
+    manifest        TEXT NOT NULL,
+    manifest_sha256 BLOB NOT NULL,
+    profile         TEXT NOT NULL,
+    profile_sha256  BLOB NOT NULL,
+    layout          TEXT NOT NULL,
+    rows            INTEGER NOT NULL,
+    chunk_rows      INTEGER NOT NULL,
+    reissue         INTEGER NOT NULL,    -- 1: made with --reissue, so ids may have been issued before
+    created_at      TEXT NOT NULL
+) STRICT;
+
+-- A chunk's certificates may exist from the moment that it is reserved. Each attempt at a chunk has
+-- a serial prefix of its own: the first 8 octets of the serial of every certificate it may sign.
+CREATE TABLE reservation (
+    batch         INTEGER NOT NULL REFERENCES batch,
+    chunk         INTEGER NOT NULL,
+    attempt       INTEGER NOT NULL,
+    serial_prefix BLOB NOT NULL UNIQUE,
+    reserved_at   TEXT NOT NULL,
+    PRIMARY KEY (batch, chunk, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- A chunk is committed when the store holds its bundles durably, and released when its index is in place.
+CREATE TABLE committed (
+    batch    INTEGER NOT NULL REFERENCES batch,
+    chunk    INTEGER NOT NULL,
+    attempt  INTEGER NOT NULL,
+    released INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (batch, chunk)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+    batch              INTEGER NOT NULL REFERENCES batch,
+    row                INTEGER NOT NULL, -- position in the manifest, from 0
+    issuer             INTEGER NOT NULL,
+    device_id          TEXT NOT NULL,
+    generation         INTEGER NOT NULL, -- 0, and one more for each reissue
+    certificate_id     BLOB NOT NULL,
+    certificate_serial BLOB NOT NULL,
+    not_after          INTEGER NOT NULL, -- seconds since 1970
+    offset             INTEGER NOT NULL, -- where the bundle begins in its object
+    length             INTEGER NOT NULL,
+    sha256             BLOB NOT NULL,    -- of the bundle
+    PRIMARY KEY (batch, row)
+) STRICT, WITHOUT ROWID;
+
+-- A device id is issued once per issuer, unless somebody says --reissue.
+CREATE UNIQUE INDEX device_identity ON device (issuer, device_id, generation);

@@ -1,0 +1,324 @@
+//! Blocks: runs of consecutive manifest rows, read as bytes and parsed apart from reading.
+//!
+//! Reading a block finds line ends and nothing else, so one reader keeps many parsers busy.
+
+use std::io::{self, BufRead, Read};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use ring::digest::{Context, SHA256};
+
+use super::{DeviceId, Header, MAX_LINE, ManifestError, Problem, Reason};
+
+/// Consecutive rows of a manifest, unparsed. Blank lines are left out.
+#[derive(Debug, Default, Clone)]
+pub struct Block {
+    /// Position of the block in the manifest, from 0: the chunk number.
+    pub number: u64,
+    /// Position of its first row in the manifest, from 0.
+    pub first_row: u64,
+    /// Line terminators are `\n` throughout.
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    number: u64,
+    range: Range<usize>,
+    too_long: bool,
+}
+
+impl Block {
+    /// Rows in the block.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Line number of the first row.
+    #[must_use]
+    pub fn first_line(&self) -> u64 {
+        self.lines.first().map_or(0, |line| line.number)
+    }
+
+    /// The first 16 octets of the SHA-256 of the rows: tells whether a second reading found the same.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let digest = ring::digest::digest(&SHA256, &self.bytes);
+        digest.as_ref()[..16].try_into().expect("SHA-256 has 32 octets")
+    }
+}
+
+/// One device's row: its id and the fields that templates may use.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub line: u64,
+    pub device_id: DeviceId,
+    record: csv::StringRecord,
+}
+
+impl Row {
+    /// A row that no file holds, for what needs one to try a profile on.
+    #[must_use]
+    pub fn new(line: u64, device_id: DeviceId, fields: &[&str]) -> Self {
+        Self {
+            line,
+            device_id,
+            record: csv::StringRecord::from(fields.to_vec()),
+        }
+    }
+
+    /// The field in this column; empty when there is none.
+    #[must_use]
+    pub fn field(&self, index: usize) -> &str {
+        self.record.get(index).unwrap_or_default()
+    }
+}
+
+/// Reads a manifest block by block and digests every octet of the file on the way.
+pub struct Blocks<R> {
+    reader: R,
+    path: PathBuf,
+    rows: usize,
+    next_line: u64,
+    next_row: u64,
+    next_block: u64,
+    digest: Context,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Blocks<R> {
+    pub(super) fn new(reader: R, path: PathBuf, rows: usize) -> Self {
+        assert!(rows > 0, "a block holds at least one row");
+        Self {
+            reader,
+            path,
+            rows,
+            next_line: 1,
+            next_row: 0,
+            next_block: 0,
+            digest: Context::new(&SHA256),
+            line: Vec::new(),
+        }
+    }
+
+    pub(super) fn skip_line(&mut self) -> Result<(), ManifestError> {
+        self.read_line().map(|_| ())
+    }
+
+    /// Returns whether the line was too long, or `None` at the end of the file.
+    fn read_line(&mut self) -> Result<Option<bool>, ManifestError> {
+        let read_error = |source| ManifestError::Read {
+            path: self.path.clone(),
+            source,
+        };
+        self.line.clear();
+        let n = read_line(&mut self.reader, &mut self.line).map_err(read_error)?;
+        if n == 0 {
+            return Ok(None);
+        }
+        self.digest.update(&self.line);
+        let mut too_long = false;
+        if self.line.len() >= MAX_LINE && self.line.last() != Some(&b'\n') {
+            too_long = true;
+            self.skip_to_line_end()?;
+        }
+        self.next_line += 1;
+        Ok(Some(too_long))
+    }
+
+    fn skip_to_line_end(&mut self) -> Result<(), ManifestError> {
+        let mut rest = Vec::new();
+        loop {
+            rest.clear();
+            let n = read_line(&mut self.reader, &mut rest).map_err(|source| ManifestError::Read {
+                path: self.path.clone(),
+                source,
+            })?;
+            self.digest.update(&rest);
+            if n == 0 || rest.last() == Some(&b'\n') {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next block, or `None` when there are no more rows.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn next_block(&mut self) -> Result<Option<Block>, ManifestError> {
+        let mut block = Block {
+            number: self.next_block,
+            first_row: self.next_row,
+            bytes: Vec::with_capacity(self.rows * 96),
+            lines: Vec::with_capacity(self.rows),
+        };
+        while block.lines.len() < self.rows {
+            let number = self.next_line;
+            let Some(too_long) = self.read_line()? else { break };
+            let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            if text.is_empty() {
+                continue;
+            }
+            let start = block.bytes.len();
+            block.bytes.extend_from_slice(text);
+            block.bytes.push(b'\n');
+            block.lines.push(Line {
+                number,
+                range: start..start + text.len(),
+                too_long,
+            });
+        }
+        if block.lines.is_empty() {
+            return Ok(None);
+        }
+        self.next_row += block.lines.len() as u64;
+        self.next_block += 1;
+        Ok(Some(block))
+    }
+
+    /// SHA-256 of the whole file. Call it when [`Blocks::next_block`] has returned `None`.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        self.digest.finish().as_ref().try_into().expect("SHA-256 has 32 octets")
+    }
+}
+
+/// Reads up to and with the next `\n`, or [`MAX_LINE`] bytes of the line.
+pub(super) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    reader.take(MAX_LINE as u64).read_until(b'\n', line)
+}
+
+pub(super) fn parse(
+    block: &Block,
+    header: &Header,
+    delimiter: u8,
+    id_index: usize,
+) -> (Vec<Row>, Vec<Problem>) {
+    let mut rows = Vec::with_capacity(block.rows());
+    let mut problems = Vec::new();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .terminator(csv::Terminator::Any(b'\n'))
+        .from_reader(&block.bytes[..]);
+    let mut record = csv::ByteRecord::new();
+    let mut lines = block.lines.iter().peekable();
+    while let Ok(true) = reader.read_byte_record(&mut record) {
+        let start = record.position().map_or(0, csv::Position::byte);
+        // A quoted field that runs on swallows lines; the record belongs to the line it starts on.
+        while lines.peek().is_some_and(|line| (line.range.end as u64) < start) {
+            lines.next();
+        }
+        let Some(line) = lines.next() else { break };
+        match row(&record, line, header, id_index) {
+            Ok(row) => rows.push(row),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (rows, problems)
+}
+
+fn row(record: &csv::ByteRecord, line: &Line, header: &Header, id_index: usize) -> Result<Row, Problem> {
+    let problem = |column: Option<usize>, value: Option<&[u8]>, reason| Problem {
+        line: line.number,
+        column: column.map(|i| header.columns()[i].clone()),
+        value: value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        reason,
+    };
+    if line.too_long {
+        return Err(problem(None, None, Reason::LineTooLong { limit: MAX_LINE }));
+    }
+    if record.iter().any(|field| field.contains(&b'\n')) {
+        return Err(problem(None, None, Reason::OpenQuote));
+    }
+    if record.len() != header.columns().len() {
+        let reason = Reason::Ragged {
+            fields: record.len(),
+            columns: header.columns().len(),
+        };
+        return Err(problem(None, None, reason));
+    }
+    for (i, field) in record.iter().enumerate() {
+        let Ok(text) = std::str::from_utf8(field) else {
+            return Err(problem(Some(i), Some(field), Reason::NotUtf8));
+        };
+        if let Some(c) = text.chars().find(|c| c.is_control() && *c != '\t') {
+            return Err(problem(Some(i), Some(field), Reason::Control(c)));
+        }
+    }
+    let id = record.get(id_index).unwrap_or_default();
+    let device_id = std::str::from_utf8(id)
+        .map_err(|_| Reason::NotUtf8)
+        .and_then(DeviceId::parse)
+        .map_err(|reason| {
+            let value = (!id.is_empty()).then_some(id);
+            problem(Some(id_index), value, reason)
+        })?;
+    let record = csv::StringRecord::from_byte_record(record.clone()).expect("every field was checked");
+    Ok(Row {
+        line: line.number,
+        device_id,
+        record,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(text: &str, rows: usize) -> (Vec<Row>, Vec<Problem>) {
+        let header = Header::new(vec!["serial_number".to_owned(), "note".to_owned()]);
+        let mut blocks = Blocks::new(text.as_bytes(), "devices.csv".into(), rows);
+        let mut all = (Vec::new(), Vec::new());
+        blocks.skip_line().unwrap();
+        while let Some(block) = blocks.next_block().unwrap() {
+            let (rows, problems) = parse(&block, &header, b',', 0);
+            all.0.extend(rows);
+            all.1.extend(problems);
+        }
+        all
+    }
+
+    #[test]
+    fn numbers_lines_as_an_editor_does() {
+        for end in ["\n", "\r\n"] {
+            for rows in [1, 2, 100] {
+                let text = ["h,n", "A,1", "", "", "B,2", "C/,3", "", "D,\"4\"\"\"", "E"].join(end);
+                let (rows, problems) = parse_text(&text, rows);
+                let lines: Vec<_> = rows.iter().map(|row| (row.device_id.as_str(), row.line)).collect();
+                assert_eq!(lines, [("A", 2), ("B", 5), ("D", 8)]);
+                let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+                assert_eq!(lines, [6, 9]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_quote_does_not_swallow_rows_in_silence() {
+        for rows in [1, 2, 100] {
+            let (_, problems) = parse_text("h,n\nA,1\nB,\"open\nC,3\nD,4\n", rows);
+            assert_eq!(problems[0].line, 3);
+            assert_eq!(problems[0].reason, Reason::OpenQuote);
+        }
+        let (_, problems) = parse_text("h,n\nA,\"open\nC,3\nD,\"x\"\nE/,1\n", 100);
+        assert_eq!((problems[0].line, &problems[0].reason), (2, &Reason::OpenQuote));
+    }
+
+    #[test]
+    fn a_huge_line_is_one_problem_and_costs_no_memory() {
+        let text = format!("h,n\nA,{}\nB,2\n", "x".repeat(300_000));
+        let (rows, problems) = parse_text(&text, 100);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].reason, Reason::LineTooLong { limit: MAX_LINE });
+        let mut blocks = Blocks::new(text.as_bytes(), "devices.csv".into(), 10);
+        while blocks.next_block().unwrap().is_some() {}
+        let whole = ring::digest::digest(&SHA256, text.as_bytes());
+        assert_eq!(blocks.finish(), whole.as_ref());
+    }
+}

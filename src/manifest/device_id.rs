@@ -1,0 +1,90 @@
+//! The device id: what the manifest calls a device.
+//!
+//! An id is at once a file name, an S3 key and an AWS IoT thing name, so it is held to the narrowest
+//! of the three: `[A-Za-z0-9:_-]{1,128}` (AWS IoT API, `ThingName`).
+
+use std::fmt;
+
+use super::Reason;
+
+/// A checked device id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId(Box<str>);
+
+impl DeviceId {
+    /// Most characters that an AWS IoT thing name may have.
+    pub const MAX: usize = 128;
+
+    /// # Errors
+    ///
+    /// The reason why the text cannot be a device id.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        if text.is_empty() {
+            return Err(Reason::Empty);
+        }
+        if let Some(character) = text.chars().find(|c| !is_id_character(*c)) {
+            return Err(Reason::IdCharacter(character));
+        }
+        if text.len() > Self::MAX {
+            return Err(Reason::TooLong {
+                characters: text.len(),
+                limit: Self::MAX,
+            });
+        }
+        Ok(Self(text.into()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_id_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-')
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn refuses_what_cannot_name_a_thing() {
+        assert_eq!(DeviceId::parse(""), Err(Reason::Empty));
+        assert_eq!(DeviceId::parse("A/42"), Err(Reason::IdCharacter('/')));
+        assert_eq!(DeviceId::parse(" A"), Err(Reason::IdCharacter(' ')));
+        assert_eq!(DeviceId::parse(".."), Err(Reason::IdCharacter('.')));
+        assert_eq!(
+            DeviceId::parse(&"A".repeat(129)),
+            Err(Reason::TooLong { characters: 129, limit: 128 })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn takes_every_thing_name(id in "[A-Za-z0-9:_-]{1,128}") {
+            prop_assert_eq!(DeviceId::parse(&id).unwrap().to_string(), id);
+        }
+
+        #[test]
+        fn takes_nothing_that_is_no_thing_name(text in any::<String>()) {
+            let is_thing_name = (1..=128).contains(&text.len()) && text.bytes().all(|b| {
+                b.is_ascii_alphanumeric() || b":_-".contains(&b)
+            });
+            prop_assert_eq!(DeviceId::parse(&text).is_ok(), is_thing_name);
+        }
+    }
+}

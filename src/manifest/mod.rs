@@ -1,0 +1,315 @@
+//! The manifest: the CSV file that names the devices of a batch, one row each.
+//!
+//! It is streamed in [`Block`]s of consecutive rows and never loaded whole. One line is one row: a
+//! field that runs over its line is refused, because an unclosed quote would otherwise swallow the
+//! rows behind it. Line numbers in messages are therefore exact.
+
+mod block;
+mod device_id;
+mod problem;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+pub use block::{Block, Blocks, Row};
+pub use device_id::DeviceId;
+pub use problem::{Problem, Reason};
+
+/// The id column of a manifest when the profile names no other.
+pub const DEFAULT_ID_COLUMN: &str = "serial_number";
+
+/// A line may hold this many bytes; a longer one is no manifest row.
+const MAX_LINE: usize = 64 * 1024;
+
+const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What can be wrong with a manifest as a file; what is wrong with its rows is a [`Problem`].
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("manifest {path} cannot be opened")]
+    Open { path: PathBuf, source: io::Error },
+    #[error("manifest {path} cannot be read")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("manifest {path} is empty")]
+    Empty { path: PathBuf },
+    #[error("manifest {path} has a header and no rows")]
+    NoRows { path: PathBuf },
+    #[error("manifest {path} is UTF-16")]
+    Utf16 { path: PathBuf },
+    #[error("manifest {path}, line 1: the header is not UTF-8")]
+    HeaderNotUtf8 { path: PathBuf },
+    #[error("manifest {path}, line 1: the header ends inside a quoted field")]
+    HeaderQuote { path: PathBuf },
+    #[error("manifest {path}, line 1: column {column:?} appears twice")]
+    DuplicateColumn { path: PathBuf, column: String },
+    #[error("manifest {path}, line 1: no column {column}, which {used_by} needs; the columns are {}", found.join(", "))]
+    MissingColumn {
+        path: PathBuf,
+        column: String,
+        used_by: String,
+        found: Vec<String>,
+    },
+    #[error("manifest {path}, {first}{}", more_bad_lines(*.bad_lines))]
+    BadLines {
+        path: PathBuf,
+        first: Problem,
+        bad_lines: usize,
+    },
+    #[error("manifest {path} changed while it was being read, near line {line}")]
+    Changed { path: PathBuf, line: u64 },
+}
+
+fn more_bad_lines(bad: usize) -> String {
+    match bad {
+        0 | 1 => String::new(),
+        2 => " (and 1 more bad line)".to_owned(),
+        n => format!(" (and {} more bad lines)", n - 1),
+    }
+}
+
+impl ManifestError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Open { .. } | Self::Read { .. } => {
+                "give the path of a CSV file that you can read".to_owned()
+            }
+            Self::Empty { .. } | Self::NoRows { .. } => {
+                format!("a manifest has a header line with a column {DEFAULT_ID_COLUMN}, then one row a device")
+            }
+            Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } => {
+                "in Excel choose `CSV UTF-8 (Comma delimited)` when saving".to_owned()
+            }
+            Self::HeaderQuote { .. } => "close the quote; one line is one row".to_owned(),
+            Self::DuplicateColumn { .. } => "rename one of the two columns".to_owned(),
+            Self::MissingColumn { .. } => {
+                "add the column, or name another in the profile ([manifest] id_column, or the template that uses it)"
+                    .to_owned()
+            }
+            Self::BadLines { path, first, .. } => {
+                let list = format!("`certforge check {}` lists every bad line", path.display());
+                match first.reason.hint() {
+                    Some(hint) => format!("{hint}; {list}"),
+                    None => list,
+                }
+            }
+            Self::Changed { .. } => {
+                "run again with a file that nobody writes to; chunks already committed are kept".to_owned()
+            }
+        })
+    }
+}
+
+/// The header line: column names in file order.
+#[derive(Debug, Clone)]
+pub struct Header {
+    columns: Vec<String>,
+}
+
+impl Header {
+    /// A header with these columns, for what needs one without a file.
+    #[must_use]
+    pub fn new(columns: Vec<String>) -> Self {
+        Self { columns }
+    }
+
+    /// The position of a column.
+    #[must_use]
+    pub fn index(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|name| name == column)
+    }
+
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+}
+
+/// A manifest whose header has been read.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    path: PathBuf,
+    header: Header,
+    delimiter: u8,
+    id_index: usize,
+}
+
+impl Manifest {
+    /// Reads the header line. `id_column` names the column that holds device ids.
+    ///
+    /// The delimiter is taken from the header: a comma, or the semicolon or tab that spreadsheets
+    /// write where the comma is the decimal sign.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or its header is not that of a manifest.
+    pub fn open(path: &Path, id_column: &str) -> Result<Self, ManifestError> {
+        let path_buf = path.to_owned();
+        let read_error = |source| ManifestError::Read {
+            path: path_buf.clone(),
+            source,
+        };
+        let mut reader = open(path)?;
+        let mut line = Vec::new();
+        block::read_line(&mut reader, &mut line).map_err(read_error)?;
+        if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
+            return Err(ManifestError::Utf16 { path: path_buf });
+        }
+        let text = line.strip_prefix(UTF8_BOM).unwrap_or(&line).trim_ascii_end();
+        if text.is_empty() {
+            return Err(ManifestError::Empty { path: path_buf });
+        }
+        let text = std::str::from_utf8(text)
+            .map_err(|_| ManifestError::HeaderNotUtf8 { path: path_buf.clone() })?;
+        let delimiter = delimiter(text);
+        let columns = columns(text, delimiter)
+            .ok_or_else(|| ManifestError::HeaderQuote { path: path_buf.clone() })?;
+        let header = Header { columns };
+        for (i, column) in header.columns.iter().enumerate() {
+            if !column.is_empty() && header.index(column) != Some(i) {
+                return Err(ManifestError::DuplicateColumn {
+                    path: path_buf,
+                    column: column.clone(),
+                });
+            }
+        }
+        let id_index = header.index(id_column).ok_or_else(|| ManifestError::MissingColumn {
+            path: path_buf.clone(),
+            column: id_column.to_owned(),
+            used_by: "every device".to_owned(),
+            found: header.columns.clone(),
+        })?;
+        Ok(Self {
+            path: path_buf,
+            header,
+            delimiter,
+            id_index,
+        })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The column that holds device ids.
+    #[must_use]
+    pub fn id_column(&self) -> &str {
+        &self.header.columns[self.id_index]
+    }
+
+    /// The rows from the first on, `rows` to a block, with the digest of the whole file at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn blocks(&self, rows: usize) -> Result<Blocks<BufReader<File>>, ManifestError> {
+        let mut blocks = Blocks::new(open(&self.path)?, self.path.clone(), rows);
+        blocks.skip_header()?;
+        Ok(blocks)
+    }
+
+    /// The rows of a block, and what is wrong with those that are none.
+    #[must_use]
+    pub fn parse(&self, block: &Block) -> (Vec<Row>, Vec<Problem>) {
+        block::parse(block, &self.header, self.delimiter, self.id_index)
+    }
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, ManifestError> {
+    File::open(path)
+        .map(|file| BufReader::with_capacity(256 * 1024, file))
+        .map_err(|source| ManifestError::Open {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// The first of comma, semicolon and tab that the header has, quoted fields left aside.
+fn delimiter(header: &str) -> u8 {
+    let mut quoted = false;
+    for byte in header.bytes() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' | b';' | b'\t' if !quoted => return byte,
+            _ => {}
+        }
+    }
+    b','
+}
+
+fn columns(header: &str, delimiter: u8) -> Option<Vec<String>> {
+    if header.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 {
+        return None;
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(header.as_bytes());
+    let record = reader.records().next()?.ok()?;
+    Some(record.iter().map(|name| name.trim().to_owned()).collect())
+}
+
+impl<R: BufRead> Blocks<R> {
+    fn skip_header(&mut self) -> Result<(), ManifestError> {
+        self.skip_line()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(bytes: &[u8]) -> (tempfile::TempDir, Result<Manifest, ManifestError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.csv");
+        std::fs::write(&path, bytes).unwrap();
+        let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN);
+        (folder, manifest)
+    }
+
+    #[test]
+    fn reads_what_spreadsheets_write() {
+        for bytes in [
+            &b"serial_number,site\nA1,x\n"[..],
+            b"\xef\xbb\xbfserial_number,site\r\nA1,x\r\n",
+            b"serial_number;site\r\nA1;x\r\n",
+            b"serial_number\tsite\nA1\tx",
+            b"\"serial_number\",\"site\"\n\"A1\",\"x\"\n",
+            b"\"site; or, place\",serial_number\n\"x, y\",A1\n",
+        ] {
+            let (_folder, manifest) = manifest(bytes);
+            let manifest = manifest.unwrap();
+            let block = manifest.blocks(10).unwrap().next_block().unwrap().unwrap();
+            let (rows, problems) = manifest.parse(&block);
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(rows.len(), 1);
+            assert_eq!(rows[0].device_id.as_str(), "A1");
+            assert_eq!(rows[0].line, 2);
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_manifest() {
+        for (bytes, message) in [
+            (&b""[..], "is empty"),
+            (b"\xff\xfes\0e\0", "is UTF-16"),
+            (b"serial_number,n\xe9\n", "not UTF-8"),
+            (b"serial_number,\"x\n", "inside a quoted field"),
+            (b"serial_number,x,x\nA,1,2\n", "column \"x\" appears twice"),
+            (b"serial,x\nA,1\n", "no column serial_number"),
+        ] {
+            let (_folder, manifest) = manifest(bytes);
+            let error = manifest.unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+            assert!(error.hint().is_some());
+        }
+    }
+}

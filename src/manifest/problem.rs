@@ -1,0 +1,113 @@
+//! What is wrong with a manifest row: where, which value, and why.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One fault of one manifest row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Line of the file, the header being line 1.
+    pub line: u64,
+    /// Column or profile field that the fault is in, when it is in one.
+    pub column: Option<String>,
+    /// The value found there.
+    pub value: Option<String>,
+    #[serde(serialize_with = "as_text")]
+    pub reason: Reason,
+}
+
+fn as_text<S: serde::Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(reason)
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if let Some(column) = &self.column {
+            write!(f, ", column {column}")?;
+        }
+        f.write_str(": ")?;
+        match &self.value {
+            Some(value) if value.chars().count() > 40 => {
+                let start: String = value.chars().take(40).collect();
+                write!(f, "{start:?}... ")?;
+            }
+            Some(value) => write!(f, "{value:?} ")?,
+            None => {}
+        }
+        write!(f, "{}", self.reason)
+    }
+}
+
+/// Why a value cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    Empty,
+    /// Not of `[A-Za-z0-9:_-]`.
+    IdCharacter(char),
+    TooLong { characters: usize, limit: usize },
+    Duplicate { first_line: u64 },
+    Ragged { fields: usize, columns: usize },
+    LineTooLong { limit: usize },
+    NotUtf8,
+    Control(char),
+    OpenQuote,
+    /// One of `* $ + ? #`, which break AWS IoT policy variables.
+    PolicyCharacter(char),
+    /// Not in the PrintableString alphabet (X.680, 41.4).
+    NotPrintable(char),
+    NotCountry,
+    /// Not of `[a-zA-Z0-9:_-]{1,128}`, as thing names and client ids must be.
+    NotThingName,
+    /// Not a DNS name or URI that a subjectAltName can carry (IA5String).
+    NotIa5(char),
+    Issued { batch: String },
+}
+
+impl Reason {
+    /// What the user can do about it, where that is not plain.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::IdCharacter(_) | Self::NotThingName => Some("ids may use A-Z a-z 0-9 : _ -"),
+            Self::NotUtf8 => Some("in Excel choose `CSV UTF-8 (Comma delimited)` when saving"),
+            Self::OpenQuote | Self::Control(_) => Some("one line is one row: close the quote, or take the line break out"),
+            Self::PolicyCharacter(_) => Some("* $ + ? # break AWS IoT policy variables"),
+            Self::NotCountry => Some("a country is two letters, as in ISO 3166: DE, US, CN"),
+            Self::Ragged { .. } => Some("a value that holds the delimiter must be quoted"),
+            Self::Issued { .. } => Some("--reissue makes a second identity for a device, on purpose"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty"),
+            Self::IdCharacter(c) | Self::PolicyCharacter(c) => write!(f, "contains {:?}", c.to_string()),
+            Self::TooLong { characters, limit } => {
+                write!(f, "has {characters} characters, {limit} are allowed")
+            }
+            Self::Duplicate { first_line } => write!(f, "is on line {first_line} already"),
+            Self::Ragged { fields: 1, columns } => write!(f, "the row has 1 field, the header has {columns} columns"),
+            Self::Ragged { fields, columns } => {
+                write!(f, "the row has {fields} fields, the header has {columns} columns")
+            }
+            Self::LineTooLong { limit } => write!(f, "the line is longer than {limit} bytes"),
+            Self::NotUtf8 => f.write_str("is not UTF-8"),
+            Self::Control(c) => write!(f, "contains the control character U+{:04X}", u32::from(*c)),
+            Self::OpenQuote => f.write_str("a quoted field is not closed on its line"),
+            Self::NotPrintable(c) => write!(
+                f,
+                "contains {:?}, which a PrintableString cannot hold",
+                c.to_string()
+            ),
+            Self::NotCountry => f.write_str("is not a two-letter country code"),
+            Self::NotThingName => f.write_str("cannot name an AWS IoT thing or client"),
+            Self::NotIa5(c) => write!(f, "contains {:?}, which a subjectAltName cannot hold", c.to_string()),
+            Self::Issued { batch } => write!(f, "was issued in batch {batch}"),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! PEM (RFC 7468): texts with several blocks are read, single blocks are written.
+
+use pem_rfc7468::LineEnding;
+use zeroize::Zeroizing;
+
+pub const CERTIFICATE: &str = "CERTIFICATE";
+pub const PRIVATE_KEY: &str = "PRIVATE KEY";
+
+/// A PEM block: its label and what it encodes.
+#[derive(Clone)]
+pub struct Block {
+    pub label: String,
+    pub der: Zeroizing<Vec<u8>>,
+}
+
+/// Why a text is not PEM that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PemError {
+    #[error("a PEM block is damaged")]
+    Malformed,
+    #[error("a PEM block is encrypted in the old way (Proc-Type)")]
+    LegacyEncryption,
+}
+
+/// The blocks of a PEM text, in order. Text outside the blocks, such as openssl writes, is passed over.
+///
+/// # Errors
+///
+/// When a block is damaged or encrypted in the way that came before PKCS#8.
+pub fn blocks(text: &str) -> Result<Vec<Block>, PemError> {
+    const BEGIN: &str = "-----BEGIN ";
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(BEGIN) {
+        let body = &rest[start..];
+        let (label, _) = body[BEGIN.len()..].split_once("-----").ok_or(PemError::Malformed)?;
+        let end_line = format!("-----END {label}-----");
+        let end = body.find(&end_line).ok_or(PemError::Malformed)? + end_line.len();
+        if body[..end].contains("Proc-Type:") {
+            return Err(PemError::LegacyEncryption);
+        }
+        // EC PARAMETERS, which `openssl ecparam -genkey` writes first, says nothing that the key lacks.
+        if label != "EC PARAMETERS" {
+            let (label, der) =
+                pem_rfc7468::decode_vec(body[..end].as_bytes()).map_err(|_| PemError::Malformed)?;
+            blocks.push(Block {
+                label: label.to_owned(),
+                der: Zeroizing::new(der),
+            });
+        }
+        rest = &body[end..];
+    }
+    Ok(blocks)
+}
+
+/// Appends DER as a PEM block with lines of 64 characters. Takes the same time for every key.
+///
+/// # Panics
+///
+/// When the label is not one.
+pub fn append(label: &str, der: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    let len = pem_rfc7468::encoded_len(label, LineEnding::LF, der).expect("the label is valid");
+    out.resize(start + len, 0);
+    pem_rfc7468::encode(label, LineEnding::LF, der, &mut out[start..]).expect("the length is right");
+}
+
+/// DER as a PEM block of its own.
+#[must_use]
+pub fn encode(label: &str, der: &[u8]) -> String {
+    let mut out = Vec::new();
+    append(label, der, &mut out);
+    String::from_utf8(out).expect("PEM is ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn reads_what_it_wrote(ders in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..200), 0..4)) {
+            let mut text = b"subject=/CN=x\n".to_vec();
+            for der in &ders {
+                append(CERTIFICATE, der, &mut text);
+                text.extend_from_slice(b"\n# between\n");
+            }
+            let read = blocks(&String::from_utf8(text).unwrap()).unwrap();
+            let read: Vec<_> = read.iter().map(|block| block.der.to_vec()).collect();
+            prop_assert_eq!(read, ders);
+        }
+    }
+
+    #[test]
+    fn names_what_it_cannot_read() {
+        let legacy = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+        assert_eq!(blocks(legacy).err(), Some(PemError::LegacyEncryption));
+        assert_eq!(blocks("-----BEGIN X-----\nAAAA\n").err(), Some(PemError::Malformed));
+        assert!(blocks("no PEM at all").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,144 @@
+//! A profile bound to a manifest's header: renders what one row's certificate and bundle say.
+
+use std::borrow::Cow;
+
+use super::{Attribute, BoundTemplate, Profile};
+use crate::manifest::{DeviceId, Header, ManifestError, Problem, Reason, Row};
+
+/// Templates of a profile, each with its columns found.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    subject: Vec<(Attribute, BoundTemplate)>,
+    san: Vec<(San, BoundTemplate)>,
+    thing_name: BoundTemplate,
+    client_id: BoundTemplate,
+}
+
+/// Kinds of subjectAltName that a profile may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum San {
+    Dns,
+    Uri,
+}
+
+impl San {
+    /// The profile field that holds these.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Dns => "san.dns",
+            Self::Uri => "san.uri",
+        }
+    }
+}
+
+impl Binding {
+    /// # Errors
+    ///
+    /// [`ManifestError::MissingColumn`] when a template names a column that the header lacks.
+    pub fn new(profile: &Profile, header: &Header, path: &std::path::Path) -> Result<Self, ManifestError> {
+        let missing = |field: String| {
+            move |column| ManifestError::MissingColumn {
+                path: path.to_owned(),
+                column,
+                used_by: format!("{field} of profile {}", profile.name()),
+                found: header.columns().to_vec(),
+            }
+        };
+        let mut subject = Vec::with_capacity(profile.subject.len());
+        for (attribute, template) in &profile.subject {
+            let bound = template.bind(header).map_err(missing(format!("subject.{attribute}")))?;
+            subject.push((*attribute, bound));
+        }
+        let mut san = Vec::new();
+        for (kind, templates) in [(San::Dns, &profile.san_dns), (San::Uri, &profile.san_uri)] {
+            for template in templates {
+                let bound = template.bind(header).map_err(missing(kind.field().to_owned()))?;
+                san.push((kind, bound));
+            }
+        }
+        let endpoint = profile.endpoint();
+        Ok(Self {
+            subject,
+            san,
+            thing_name: endpoint.thing_name.bind(header).map_err(missing("endpoint.thing_name".to_owned()))?,
+            client_id: endpoint.client_id.bind(header).map_err(missing("endpoint.client_id".to_owned()))?,
+        })
+    }
+
+    /// The subject of a row's certificate, in DN order.
+    pub fn subject<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (Attribute, Cow<'a, str>)> {
+        self.subject.iter().map(|(attribute, template)| (*attribute, template.render(row)))
+    }
+
+    /// The subjectAltNames of a row's certificate.
+    pub fn san<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (San, Cow<'a, str>)> {
+        self.san.iter().map(|(kind, template)| (*kind, template.render(row)))
+    }
+
+    /// Whether certificates have a subjectAltName extension.
+    #[must_use]
+    pub fn has_san(&self) -> bool {
+        !self.san.is_empty()
+    }
+
+    #[must_use]
+    pub fn thing_name<'a>(&'a self, row: &'a Row) -> Cow<'a, str> {
+        self.thing_name.render(row)
+    }
+
+    #[must_use]
+    pub fn client_id<'a>(&'a self, row: &'a Row) -> Cow<'a, str> {
+        self.client_id.render(row)
+    }
+
+    /// Everything that keeps this row from becoming a certificate and a bundle.
+    #[must_use]
+    pub fn problems(&self, row: &Row) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |field: String, value: Cow<'_, str>, reason| {
+            problems.push(Problem {
+                line: row.line,
+                column: Some(field),
+                value: (!value.is_empty()).then(|| value.into_owned()),
+                reason,
+            });
+        };
+        for (attribute, value) in self.subject(row) {
+            if let Err(reason) = attribute.check(&value) {
+                add(format!("subject.{attribute}"), value, reason);
+            }
+        }
+        for (kind, value) in self.san(row) {
+            if let Err(reason) = check_san(&value) {
+                add(kind.field().to_owned(), value, reason);
+            }
+        }
+        for (field, value) in [
+            ("endpoint.thing_name", self.thing_name(row)),
+            ("endpoint.client_id", self.client_id(row)),
+        ] {
+            // Thing names and client ids obey the rules of device ids (AWS IoT API, `ThingName`).
+            if DeviceId::parse(&value).is_err() {
+                add(field.to_owned(), value, Reason::NotThingName);
+            }
+        }
+        problems
+    }
+}
+
+fn check_san(value: &str) -> Result<(), Reason> {
+    if value.is_empty() {
+        return Err(Reason::Empty);
+    }
+    if let Some(c) = value.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(Reason::NotIa5(c));
+    }
+    // No bound in RFC 5280; a DNS name has at most 253 octets, and a URI longer than that is a mistake.
+    if value.len() > 253 {
+        return Err(Reason::TooLong {
+            characters: value.len(),
+            limit: 253,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,358 @@
+//! The profile: what the certificates and bundles of a product look like.
+//!
+//! [`ProfileConfig`] is what the TOML file says; [`Profile`] is what has been checked, and the only
+//! one that travels further. [`Binding`] is a profile that knows where in a manifest's rows its
+//! columns are.
+
+mod binding;
+mod config;
+mod endpoint;
+mod key_type;
+pub mod recipe;
+mod subject;
+mod template;
+mod validity;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+pub use binding::{Binding, San};
+pub use config::ProfileConfig;
+pub use endpoint::Endpoint;
+pub use key_type::KeyType;
+pub use recipe::Recipe;
+pub use subject::Attribute;
+pub use template::{BoundTemplate, Template, TemplateError};
+pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
+
+use crate::manifest::DEFAULT_ID_COLUMN;
+
+/// The profiles that are compiled in, by name.
+pub const BUILT_IN: [(&str, &str); 4] = [
+    ("aws-iot-p256", include_str!("../../profiles/aws-iot-p256.toml")),
+    ("aws-iot-p384", include_str!("../../profiles/aws-iot-p384.toml")),
+    ("aws-iot-rsa2048", include_str!("../../profiles/aws-iot-rsa2048.toml")),
+    ("aws-iot-subject", include_str!("../../profiles/aws-iot-subject.toml")),
+];
+
+/// The profile that is used when the user names none.
+pub const DEFAULT: &str = "aws-iot-p256";
+
+/// What can be wrong with a profile.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    #[error("profile {path} cannot be read")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("there is no built-in profile {name} and no such file")]
+    Unknown { name: String },
+    #[error("profile {name}{}: {message}", line.map(|line| format!(", line {line}")).unwrap_or_default())]
+    Syntax {
+        name: String,
+        line: Option<usize>,
+        message: String,
+    },
+    #[error("profile field {field}: {reason}")]
+    Field { field: String, reason: String },
+    #[error("profile field {field}")]
+    Template {
+        field: String,
+        source: TemplateError,
+    },
+}
+
+impl ProfileError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { .. } | Self::Unknown { .. } => {
+                let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+                format!("give the path of a TOML file, or one of {}", names.join(", "))
+            }
+            _ => "profiles/ has commented examples; every field is described there".to_owned(),
+        })
+    }
+}
+
+/// A checked profile.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    name: String,
+    id_column: String,
+    key_type: KeyType,
+    subject: Vec<(Attribute, Template)>,
+    san_dns: Vec<Template>,
+    san_uri: Vec<Template>,
+    validity: Validity,
+    recipe: Recipe,
+    endpoint: Endpoint,
+    digest: [u8; 32],
+}
+
+impl Profile {
+    /// The built-in profile of that name, or the one in that file.
+    ///
+    /// `endpoint_host` takes the place of the profile's own `[endpoint] host`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it is not a valid profile.
+    pub fn load(name_or_path: &str, endpoint_host: Option<&str>) -> Result<Self, ProfileError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+            return Self::parse(text, name, endpoint_host);
+        }
+        let path = Path::new(name_or_path);
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ProfileError::Unknown {
+                name: name_or_path.to_owned(),
+            },
+            _ => ProfileError::Read {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        Self::parse(&text, name_or_path, endpoint_host)
+    }
+
+    /// Reads the text of a profile; `name` is what messages call it.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a valid profile.
+    pub fn parse(text: &str, name: &str, endpoint_host: Option<&str>) -> Result<Self, ProfileError> {
+        let mut config: ProfileConfig = toml::from_str(text).map_err(|error| ProfileError::Syntax {
+            name: name.to_owned(),
+            line: error.span().map(|span| 1 + text[..span.start].matches('\n').count()),
+            message: error.message().trim().replace('\n', " "),
+        })?;
+        if let Some(host) = endpoint_host {
+            config.endpoint.host = Some(host.to_owned());
+        }
+        Self::from_config(&config)
+    }
+
+    /// # Errors
+    ///
+    /// The first field whose value cannot be used.
+    pub fn from_config(config: &ProfileConfig) -> Result<Self, ProfileError> {
+        let is_name = !config.name.is_empty()
+            && config.name.len() <= 64
+            && config.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !is_name {
+            return Err(ProfileError::Field {
+                field: "name".to_owned(),
+                reason: format!("{:?} is not 1 to 64 of a-z 0-9 -", config.name),
+            });
+        }
+        let id_column = config.manifest.id_column.as_deref().unwrap_or(DEFAULT_ID_COLUMN);
+        let default_subject = vec![format!("CN={{{id_column}}}")];
+        let templates = |field: &str, texts: &[String]| -> Result<Vec<_>, ProfileError> {
+            texts.iter().map(|text| template(field, text)).collect()
+        };
+        let mut settings = serde_json::to_value(config).expect("a profile has only text keys");
+        prune(&mut settings);
+        let settings = settings.to_string();
+        Ok(Self {
+            name: config.name.clone(),
+            id_column: id_column.to_owned(),
+            key_type: config.key.key_type,
+            subject: subject(config.subject.as_ref().unwrap_or(&default_subject))?,
+            san_dns: templates("san.dns", &config.san.dns)?,
+            san_uri: templates("san.uri", &config.san.uri)?,
+            validity: validity(&config.validity)?,
+            recipe: Recipe::from_config(&config.bundle)?,
+            endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
+            digest: digest(&SHA256, settings.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 octets"),
+        })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The manifest column that holds device ids.
+    #[must_use]
+    pub fn id_column(&self) -> &str {
+        &self.id_column
+    }
+
+    #[must_use]
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
+    }
+
+    #[must_use]
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    #[must_use]
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// SHA-256 over every setting of the profile: two profiles that agree in it make the same things.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+}
+
+/// Takes out what a profile leaves unsaid, so that fields of later versions do not change the digest.
+fn prune(value: &mut serde_json::Value) {
+    let Some(object) = value.as_object_mut() else { return };
+    object.values_mut().for_each(prune);
+    object.retain(|_, value| match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::Array(items) => !items.is_empty(),
+        serde_json::Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    });
+}
+
+fn template(field: &str, text: &str) -> Result<Template, ProfileError> {
+    Template::parse(text).map_err(|source| ProfileError::Template {
+        field: field.to_owned(),
+        source,
+    })
+}
+
+fn subject(entries: &[String]) -> Result<Vec<(Attribute, Template)>, ProfileError> {
+    let invalid = |reason| ProfileError::Field {
+        field: "subject".to_owned(),
+        reason,
+    };
+    let mut subject: Vec<(Attribute, Template)> = Vec::new();
+    for entry in entries {
+        let (name, text) = entry
+            .split_once('=')
+            .ok_or_else(|| invalid(format!("{entry:?} is not NAME=value")))?;
+        let attribute = Attribute::parse(name.trim()).ok_or_else(|| {
+            let names: Vec<_> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
+            invalid(format!("{:?} is none of {}", name.trim(), names.join(", ")))
+        })?;
+        if attribute != Attribute::OrganizationalUnit && subject.iter().any(|(other, _)| *other == attribute) {
+            return Err(invalid(format!("{attribute} appears twice")));
+        }
+        let template = template(&format!("subject.{attribute}"), text)?;
+        if template.is_constant() {
+            attribute
+                .check(&text.replace("{{", "{").replace("}}", "}"))
+                .map_err(|reason| invalid(format!("{attribute}={text} {reason}")))?;
+        }
+        subject.push((attribute, template));
+    }
+    if subject.is_empty() {
+        return Err(invalid("a certificate needs a subject".to_owned()));
+    }
+    Ok(subject)
+}
+
+fn validity(config: &config::ValidityConfig) -> Result<Validity, ProfileError> {
+    let invalid = |field: &str, reason: String| ProfileError::Field {
+        field: field.to_owned(),
+        reason,
+    };
+    let not_after = match (config.days, config.until.as_deref(), config.none) {
+        (None, None, None | Some(false)) | (None, Some("issuer"), None) => NotAfter::Issuer,
+        (Some(0), None, None) => return Err(invalid("validity.days", "must be at least 1".to_owned())),
+        (Some(days), None, None) => NotAfter::Days(days),
+        (None, Some(text), None) => {
+            let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+                invalid(
+                    "validity.until",
+                    format!("{text:?} is neither issuer nor a moment such as 2049-12-31T23:59:59Z"),
+                )
+            })?;
+            let moment = moment.to_offset(time::UtcOffset::UTC);
+            NotAfter::Until(moment.replace_nanosecond(0).unwrap_or(moment))
+        }
+        (None, None, Some(true)) => NotAfter::Never,
+        _ => return Err(invalid("validity", "takes exactly one of days, until and none".to_owned())),
+    };
+    Ok(Validity {
+        backdate: Duration::minutes(i64::from(config.backdate_minutes.unwrap_or(60))),
+        not_after,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let error = Profile::parse(text, "test", None).unwrap_err();
+        match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_built_in_profile_is_valid_and_named_as_it_is_called() {
+        for (name, text) in BUILT_IN {
+            let profile = Profile::parse(text, name, None).unwrap();
+            assert_eq!(profile.name(), name);
+        }
+        assert_eq!(Profile::load(DEFAULT, None).unwrap().key_type(), KeyType::P256);
+    }
+
+    #[test]
+    fn the_shortest_profile_has_the_documented_defaults() {
+        let profile = Profile::parse("name = \"x\"", "x", None).unwrap();
+        assert_eq!(profile.key_type(), KeyType::P256);
+        assert_eq!(profile.id_column(), "serial_number");
+        assert_eq!(profile.validity().not_after, NotAfter::Issuer);
+        assert_eq!(profile.validity().backdate, Duration::HOUR);
+        assert_eq!(profile.recipe().files().len(), 6);
+        assert_eq!(profile.endpoint().port, 8883);
+    }
+
+    #[test]
+    fn the_digest_follows_the_settings_not_the_comments() {
+        let digest = |text: &str, host| Profile::parse(text, "x", host).unwrap().digest();
+        let plain = digest("name = \"x\"", None);
+        assert_eq!(plain, digest("# hello\nname = 'x'\n", None));
+        assert_ne!(plain, digest("name = \"x\"\n[key]\ntype = \"P-384\"", None));
+        assert_ne!(plain, digest("name = \"x\"", Some("a.example")));
+    }
+
+    #[test]
+    fn names_the_field_that_is_wrong() {
+        for (text, message) in [
+            ("nam = 'x'", "line 1: unknown field `nam`"),
+            ("name = 'X'", "field name"),
+            ("name = 'x'\n[key]\ntype = 'P-255'", "line 3: unknown variant `P-255`"),
+            ("name = 'x'\nsubject = ['CN']", "is not NAME=value"),
+            ("name = 'x'\nsubject = ['L=x']", "\"L\" is none of C, O, OU"),
+            ("name = 'x'\nsubject = ['CN={a', 'O=b']", "subject.CN: a place opened"),
+            ("name = 'x'\nsubject = ['CN=a', 'CN=b']", "CN appears twice"),
+            ("name = 'x'\nsubject = ['C=Germany']", "is not a two-letter country code"),
+            ("name = 'x'\nsubject = []", "needs a subject"),
+            ("name = 'x'\n[validity]\ndays = 0", "at least 1"),
+            ("name = 'x'\n[validity]\ndays = 1\nnone = true", "exactly one of"),
+            ("name = 'x'\n[validity]\nuntil = 'soon'", "neither issuer nor a moment"),
+            ("name = 'x'\n[endpoint]\nhost = 'https://x'", "is no host name"),
+            ("name = 'x'\n[bundle]\nfiles = []", "private-key"),
+            ("name = 'x'\n[bundle]\nfiles = [{name='../a', content='private-key'}]", "cannot name a file"),
+            (
+                "name = 'x'\n[bundle]\nfiles = [{name='a', content='private-key'}, {name='a', content='chain'}]",
+                "two files are named a",
+            ),
+            ("name = 'x'\n[bundle]\nfiles = [{name='a', content='chain', format='der'}]", "no DER form"),
+        ] {
+            let error = error(text);
+            assert!(error.contains(message), "{text}\n  gives {error}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Templates: text with `{column}` places that a manifest row fills. `{{` and `}}` are braces.
+
+use std::borrow::Cow;
+
+use crate::manifest::{Header, Row};
+
+/// Text in which each place names a manifest column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part<C> {
+    Literal(String),
+    Column(C),
+}
+
+/// Why a text is no template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    #[error("a place opened with {{ is not closed with }}")]
+    Open,
+    #[error("a }} closes no place; write }}}} for a brace")]
+    Stray,
+    #[error("a place {{}} names no column")]
+    Unnamed,
+}
+
+impl Template {
+    /// # Errors
+    ///
+    /// When braces do not pair or a place is empty.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '{' | '}' if chars.peek() == Some(&c) => {
+                    chars.next();
+                    literal.push(c);
+                }
+                '{' => {
+                    let mut column = String::new();
+                    loop {
+                        match chars.next() {
+                            Some('}') => break,
+                            Some('{') | None => return Err(TemplateError::Open),
+                            Some(c) => column.push(c),
+                        }
+                    }
+                    if column.is_empty() {
+                        return Err(TemplateError::Unnamed);
+                    }
+                    if !literal.is_empty() {
+                        parts.push(Part::Literal(std::mem::take(&mut literal)));
+                    }
+                    parts.push(Part::Column(column));
+                }
+                '}' => return Err(TemplateError::Stray),
+                c => literal.push(c),
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The columns that the template names.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Column(name) => Some(name.as_str()),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// Whether every row gives the same text.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        self.columns().next().is_none()
+    }
+
+    /// The template with its columns found in a header, or the name of one that is not there.
+    ///
+    /// # Errors
+    ///
+    /// The first column that the header lacks.
+    pub fn bind(&self, header: &Header) -> Result<BoundTemplate, String> {
+        let bind = |part: &Part<String>| match part {
+            Part::Literal(text) => Ok(Part::Literal(text.clone())),
+            Part::Column(name) => header.index(name).map(Part::Column).ok_or_else(|| name.clone()),
+        };
+        Ok(BoundTemplate {
+            parts: self.parts.iter().map(bind).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A template that knows where in a row its columns are.
+#[derive(Debug, Clone)]
+pub struct BoundTemplate {
+    parts: Vec<Part<usize>>,
+}
+
+impl BoundTemplate {
+    #[must_use]
+    pub fn render<'a>(&'a self, row: &'a Row) -> Cow<'a, str> {
+        match self.parts.as_slice() {
+            [] => Cow::Borrowed(""),
+            [part] => Cow::Borrowed(part.text(row)),
+            parts => Cow::Owned(parts.iter().map(|part| part.text(row)).collect()),
+        }
+    }
+}
+
+impl Part<usize> {
+    fn text<'a>(&'a self, row: &'a Row) -> &'a str {
+        match self {
+            Part::Literal(text) => text,
+            Part::Column(index) => row.field(*index),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::DeviceId;
+    use proptest::prelude::*;
+
+    fn render(template: &str, columns: &[&str], fields: &[&str]) -> String {
+        let header = Header::new(columns.iter().map(|&name| name.to_owned()).collect());
+        let row = Row::new(2, DeviceId::parse("A").unwrap(), fields);
+        let template = Template::parse(template).unwrap().bind(&header).unwrap();
+        template.render(&row).into_owned()
+    }
+
+    #[test]
+    fn fills_places_from_columns() {
+        assert_eq!(render("{a}", &["a", "b"], &["1", "2"]), "1");
+        assert_eq!(render("x{b}-{a}y", &["a", "b"], &["1", "2"]), "x2-1y");
+        assert_eq!(render("{{a}}", &["a"], &["1"]), "{a}");
+        assert_eq!(render("", &["a"], &["1"]), "");
+    }
+
+    #[test]
+    fn refuses_braces_that_do_not_pair() {
+        for (text, error) in [
+            ("{a", TemplateError::Open),
+            ("{a{b}}", TemplateError::Open),
+            ("a}", TemplateError::Stray),
+            ("{}", TemplateError::Unnamed),
+        ] {
+            assert_eq!(Template::parse(text), Err(error), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_braces_renders_as_itself(text in "[^{}]*") {
+            prop_assert_eq!(render(&text, &["a"], &["1"]), text);
+        }
+
+        #[test]
+        fn every_text_can_be_escaped(text in any::<String>()) {
+            let escaped = text.replace('{', "{{").replace('}', "}}");
+            prop_assert_eq!(render(&escaped, &["a"], &["1"]), text);
+        }
+
+        #[test]
+        fn values_are_never_read_as_templates(value in any::<String>()) {
+            prop_assert_eq!(render("<{a}>", &["a"], &[&value]), format!("<{value}>"));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Validity: from when and until when a device certificate holds, given the clock and the issuer.
+//!
+//! Invariant: never outside the issuer's own validity.
+
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
+
+/// "No well-defined expiration date", 99991231235959Z (RFC 5280, 4.1.2.5).
+pub const NO_EXPIRY: i64 = 253_402_300_799;
+
+/// The end of a certificate's validity, as a profile states it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAfter {
+    /// So many days from now.
+    Days(u32),
+    /// At this moment.
+    Until(OffsetDateTime),
+    /// When the issuer expires.
+    Issuer,
+    /// Never: [`NO_EXPIRY`].
+    Never,
+}
+
+/// How long certificates hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// How far notBefore lies in the past, against clocks that run behind.
+    pub backdate: Duration,
+    pub not_after: NotAfter,
+}
+
+/// A span of time with a resolution of one second, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    pub not_before: OffsetDateTime,
+    pub not_after: OffsetDateTime,
+}
+
+/// Why a profile's validity does not fit an issuer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValidityError {
+    #[error("certificates would hold until {}, the issuer only until {}", rfc3339(*.not_after), rfc3339(*.issuer))]
+    OutlivesIssuer {
+        not_after: OffsetDateTime,
+        issuer: OffsetDateTime,
+    },
+    #[error("certificates would have expired on {}", rfc3339(*.not_after))]
+    Past { not_after: OffsetDateTime },
+}
+
+impl Validity {
+    /// The period of a certificate made `now` by an issuer that is itself valid for `issuer`.
+    ///
+    /// notBefore is held back at the issuer's own.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate would outlive its issuer, or be expired from the start.
+    pub fn period(&self, now: OffsetDateTime, issuer: Period) -> Result<Period, ValidityError> {
+        let now = now.replace_nanosecond(0).unwrap_or(now);
+        let not_before = (now - self.backdate).max(issuer.not_before);
+        let not_after = match self.not_after {
+            NotAfter::Days(days) => now.saturating_add(Duration::days(i64::from(days))),
+            NotAfter::Until(moment) => moment,
+            NotAfter::Issuer => issuer.not_after,
+            NotAfter::Never => no_expiry(),
+        };
+        if not_after > issuer.not_after {
+            return Err(ValidityError::OutlivesIssuer {
+                not_after,
+                issuer: issuer.not_after,
+            });
+        }
+        if not_after <= now {
+            return Err(ValidityError::Past { not_after });
+        }
+        Ok(Period { not_before, not_after })
+    }
+}
+
+/// [`NO_EXPIRY`] as a date.
+#[must_use]
+pub fn no_expiry() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(NO_EXPIRY).expect("the year 9999 is in range")
+}
+
+/// The moment as `2049-12-31T23:59:59Z`.
+#[must_use]
+pub fn rfc3339(moment: OffsetDateTime) -> String {
+    moment
+        .to_offset(time::UtcOffset::UTC)
+        .format(&Rfc3339)
+        .unwrap_or_else(|_| moment.unix_timestamp().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> OffsetDateTime {
+        OffsetDateTime::parse(text, &Rfc3339).unwrap()
+    }
+
+    #[test]
+    fn stays_within_the_issuer() {
+        let issuer = Period {
+            not_before: at("2026-01-01T00:00:00Z"),
+            not_after: at("2036-01-01T00:00:00Z"),
+        };
+        let now = at("2026-01-01T00:10:00.5Z");
+        let period = |not_after| {
+            Validity {
+                backdate: Duration::HOUR,
+                not_after,
+            }
+            .period(now, issuer)
+        };
+        let ten_days = period(NotAfter::Days(10)).unwrap();
+        assert_eq!(ten_days.not_before, issuer.not_before);
+        assert_eq!(ten_days.not_after, at("2026-01-11T00:10:00Z"));
+        assert_eq!(period(NotAfter::Issuer).unwrap().not_after, issuer.not_after);
+        assert!(matches!(period(NotAfter::Days(4000)), Err(ValidityError::OutlivesIssuer { .. })));
+        assert!(matches!(period(NotAfter::Never), Err(ValidityError::OutlivesIssuer { .. })));
+        let past = NotAfter::Until(at("2026-01-01T00:00:00Z"));
+        assert!(matches!(period(past), Err(ValidityError::Past { .. })));
+    }
+
+    #[test]
+    fn no_expiry_is_the_date_of_rfc_5280() {
+        assert_eq!(rfc3339(no_expiry()), "9999-12-31T23:59:59Z");
+    }
+}

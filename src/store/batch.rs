@@ -1,0 +1,52 @@
+//! `batch.json`: what a batch is, beside its bundles.
+
+use serde::{Deserialize, Serialize};
+
+use super::Layout;
+use crate::profile::recipe::BundleFile;
+
+/// Written before the first bundle; it never changes afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRecord {
+    pub batch: String,
+    /// Digests are SHA-256 in hexadecimal.
+    pub manifest_sha256: String,
+    pub rows: u64,
+    pub chunk_rows: u64,
+    pub layout: Layout,
+    pub profile: String,
+    pub profile_sha256: String,
+    /// The manifest column that holds device ids.
+    pub id_column: String,
+    /// The files of a bundle, in order.
+    pub files: Vec<BundleFile>,
+    /// SHA-256 of the issuer's certificate: what AWS IoT calls caCertificateId.
+    pub issuer_id: String,
+    /// PEM.
+    pub issuer_certificate: String,
+    /// Id of the ledger that accounts for the batch.
+    pub ledger: String,
+}
+
+impl BatchRecord {
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
+        json.push(b'\n');
+        json
+    }
+
+    /// Chunks of the batch.
+    #[must_use]
+    pub fn chunks(&self) -> u64 {
+        self.rows.div_ceil(self.chunk_rows.max(1))
+    }
+
+    /// Rows of a chunk.
+    #[must_use]
+    pub fn rows_of(&self, chunk: u64) -> u64 {
+        let first = chunk.saturating_mul(self.chunk_rows);
+        self.rows.saturating_sub(first).min(self.chunk_rows)
+    }
+}

@@ -1,0 +1,174 @@
+//! The index of a chunk: a CSV with a row for each device, which releases the chunk's bundles.
+//!
+//! `device_id,certificate_id,certificate_serial,not_after,object,offset,length,sha256`
+
+use data_encoding::HEXLOWER;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Layout;
+use crate::certificate::CertificateSerial;
+use crate::profile::rfc3339;
+
+/// What is recorded of one device's certificate and bundle: public facts only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexEntry {
+    pub device_id: String,
+    /// SHA-256 of the certificate's DER: what AWS IoT calls certificateId.
+    pub certificate_id: [u8; 32],
+    pub certificate_serial: CertificateSerial,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// Where the bundle begins in its object.
+    pub offset: u64,
+    /// Octets of the bundle.
+    pub length: u64,
+    /// SHA-256 of the bundle.
+    pub sha256: [u8; 32],
+}
+
+/// An entry and the object it points to, as the index states it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexRow {
+    pub entry: IndexEntry,
+    pub object: String,
+}
+
+/// Why octets are no index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    #[error("the header is not that of an index")]
+    Header,
+    #[error("the index cannot be read")]
+    Csv(#[from] csv::Error),
+    #[error("row {row}: {field} is malformed")]
+    Field { row: usize, field: &'static str },
+}
+
+/// The columns of an index, and of a ledger export before `batch`.
+pub const COLUMNS: [&str; 8] = [
+    "device_id",
+    "certificate_id",
+    "certificate_serial",
+    "not_after",
+    "object",
+    "offset",
+    "length",
+    "sha256",
+];
+
+impl IndexEntry {
+    /// The entry as the index writes it.
+    #[must_use]
+    pub fn fields(&self, layout: Layout, chunk: u64) -> [String; 8] {
+        let not_after = OffsetDateTime::from_unix_timestamp(self.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        [
+            self.device_id.clone(),
+            HEXLOWER.encode(&self.certificate_id),
+            self.certificate_serial.to_string(),
+            rfc3339(not_after),
+            layout.object(chunk, &self.device_id),
+            self.offset.to_string(),
+            self.length.to_string(),
+            HEXLOWER.encode(&self.sha256),
+        ]
+    }
+}
+
+/// The index of a chunk.
+///
+/// # Panics
+///
+/// Never: it is written to memory.
+#[must_use]
+pub fn write_index(layout: Layout, chunk: u64, entries: &[IndexEntry]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::with_capacity(64 + entries.len() * 300));
+    writer.write_record(COLUMNS).expect("memory does not fail");
+    for entry in entries {
+        writer.write_record(entry.fields(layout, chunk)).expect("memory does not fail");
+    }
+    writer.into_inner().expect("memory does not fail")
+}
+
+/// Reads an index.
+///
+/// # Errors
+///
+/// When the octets are not an index.
+pub fn parse_index(octets: &[u8]) -> Result<Vec<IndexRow>, IndexError> {
+    let mut reader = csv::Reader::from_reader(octets);
+    if reader.headers()?.iter().ne(COLUMNS) {
+        return Err(IndexError::Header);
+    }
+    reader
+        .records()
+        .enumerate()
+        .map(|(row, record)| {
+            let record = record?;
+            parse_row(&record).map_err(|field| IndexError::Field { row: row + 1, field })
+        })
+        .collect()
+}
+
+fn parse_row(record: &csv::StringRecord) -> Result<IndexRow, &'static str> {
+    let field = |i: usize| (COLUMNS[i], record.get(i).unwrap_or_default());
+    let entry = IndexEntry {
+        device_id: field(0).1.to_owned(),
+        certificate_id: hex(field(1))?,
+        certificate_serial: hex::<16>(field(2))?.into(),
+        not_after: OffsetDateTime::parse(field(3).1, &Rfc3339)
+            .map_err(|_| COLUMNS[3])?
+            .unix_timestamp(),
+        offset: field(5).1.parse().map_err(|_| COLUMNS[5])?,
+        length: field(6).1.parse().map_err(|_| COLUMNS[6])?,
+        sha256: hex(field(7))?,
+    };
+    Ok(IndexRow {
+        entry,
+        object: field(4).1.to_owned(),
+    })
+}
+
+fn hex<const N: usize>((name, text): (&'static str, &str)) -> Result<[u8; N], &'static str> {
+    let octets = HEXLOWER.decode(text.as_bytes()).map_err(|_| name)?;
+    octets.try_into().map_err(|_| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry() -> impl Strategy<Value = IndexEntry> {
+        let ids = ("[A-Za-z0-9:_-]{1,64}", any::<[u8; 32]>(), any::<[u8; 16]>());
+        let rest = (0i64..=crate::profile::NO_EXPIRY, any::<u64>(), any::<u64>(), any::<[u8; 32]>());
+        (ids, rest).prop_map(|((device_id, certificate_id, serial), (not_after, offset, length, sha256))| IndexEntry {
+            device_id,
+            certificate_id,
+            certificate_serial: serial.into(),
+            not_after,
+            offset,
+            length,
+            sha256,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_it_wrote(entries in prop::collection::vec(entry(), 0..5), chunk in 0u64..2_000_000) {
+            for layout in [Layout::Objects, Layout::Packs] {
+                let rows = parse_index(&write_index(layout, chunk, &entries)).unwrap();
+                for (row, entry) in rows.iter().zip(&entries) {
+                    prop_assert_eq!(&row.entry, entry);
+                    prop_assert_eq!(&row.object, &layout.object(chunk, &entry.device_id));
+                }
+                prop_assert_eq!(rows.len(), entries.len());
+            }
+        }
+
+        #[test]
+        fn never_panics_on_what_is_no_index(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_index(&octets);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Layouts: the names of a batch's objects.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+/// What the batch is: written first, before any bundle.
+pub const BATCH_OBJECT: &str = "batch.json";
+
+/// How bundles are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One object a device: `bundles/<hh>/<device id>.zip`, hh from a hash, so that S3 spreads the load.
+    #[default]
+    Objects,
+    /// One object a chunk: `packs/<chunk>.zip`, a stored ZIP whose members are the bundles.
+    Packs,
+}
+
+impl Layout {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Objects => "objects",
+            Self::Packs => "packs",
+        }
+    }
+
+    /// The object that holds a device's bundle.
+    #[must_use]
+    pub fn object(self, chunk: u64, device_id: &str) -> String {
+        match self {
+            Self::Objects => {
+                let hash = digest(&SHA256, device_id.as_bytes()).as_ref()[0];
+                format!("bundles/{hash:02x}/{device_id}.zip")
+            }
+            Self::Packs => format!("packs/{chunk:06}.zip"),
+        }
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "objects" => Ok(Self::Objects),
+            "packs" => Ok(Self::Packs),
+            _ => Err("a layout is objects or packs".to_owned()),
+        }
+    }
+}
+
+/// The index of a chunk; when it is in place, the chunk's bundles are released.
+#[must_use]
+pub fn index_object(chunk: u64) -> String {
+    format!("index/{chunk:06}.csv")
+}
+
+/// The certificates of a chunk, PEM, in row order: public, for a later registration or revocation.
+#[must_use]
+pub fn certificates_object(chunk: u64) -> String {
+    format!("certificates/{chunk:06}.pem")
+}
+
+/// The chunk whose index has this name.
+#[must_use]
+pub fn chunk_of(index_object: &str) -> Option<u64> {
+    let number = index_object.strip_prefix("index/")?.strip_suffix(".csv")?;
+    let chunk = number.parse().ok()?;
+    (self::index_object(chunk) == index_object).then_some(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_names_give_their_chunk_back() {
+        for chunk in [0, 7, 999_999, 1_000_000] {
+            assert_eq!(chunk_of(&index_object(chunk)), Some(chunk));
+        }
+        for name in ["index/7.csv", "index/.000007.csv.tmp", "index/x.csv", "packs/000007.zip"] {
+            assert_eq!(chunk_of(name), None);
+        }
+    }
+}

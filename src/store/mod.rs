@@ -1,0 +1,99 @@
+//! Stores: where a batch's objects go.
+//!
+//! A [`Store`] holds one batch: named objects under one folder. To add a store: one file with a type
+//! that implements the trait, and a way to choose it in `cli`.
+
+mod batch;
+mod dir;
+mod index;
+mod layout;
+
+use std::io;
+use std::ops::Range;
+
+pub use batch::BatchRecord;
+pub use dir::DirStore;
+pub use index::{COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexRow, parse_index, write_index};
+pub use layout::{BATCH_OBJECT, Layout, certificates_object, chunk_of, index_object};
+
+/// A store that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("store: cannot {operation} {object}")]
+    Io {
+        operation: &'static str,
+        /// As a person finds it: a path or a URL.
+        object: String,
+        source: io::Error,
+    },
+    #[error("store: there is no {object}")]
+    NotFound { object: String },
+}
+
+impl StoreError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { .. } => "name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned(),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space, then run the same command again; it goes on where it stopped"
+                }
+                io::ErrorKind::PermissionDenied => "choose a folder that you may write with --to",
+                _ => "run the same command again; it goes on where it stopped",
+            }
+            .to_owned(),
+        })
+    }
+}
+
+/// An object as a listing finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Relative to the batch, with `/` between its parts.
+    pub name: String,
+    /// Octets.
+    pub size: u64,
+}
+
+/// Holds the objects of one batch. Names are relative to the batch, with `/` between their parts.
+pub trait Store: Send + Sync {
+    /// Where the batch is, as a person finds it.
+    fn location(&self) -> String;
+
+    /// Writes an object, over one that is there. It may not be durable yet.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be written; what is then there under that name is undefined.
+    fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes everything durable that was put before.
+    ///
+    /// # Errors
+    ///
+    /// When any of it may be lost.
+    fn flush(&self) -> Result<(), StoreError>;
+
+    /// Puts objects in place atomically, each whole or not at all, and durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// When any may not be in place.
+    fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError>;
+
+    /// The octets of an object, or of a range of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is none.
+    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Vec<u8>, StoreError>;
+
+    /// Visits every object whose name begins with `prefix`, which is empty or ends in `/`.
+    ///
+    /// # Errors
+    ///
+    /// When the listing could not be completed.
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
+}

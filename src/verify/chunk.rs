@@ -1,0 +1,180 @@
+//! One chunk: its index, its certificates, its bundles, and the rows of manifest and ledger.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use super::bundle::{Findings, Standard, certificates};
+use super::tally::Tally;
+use super::{Fault, VerifyError};
+use crate::manifest::Row;
+use crate::store::{
+    BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object, parse_index,
+};
+
+/// What is to be read and held against it.
+pub(super) struct Task<'a> {
+    pub chunk: u64,
+    /// The rows of the manifest, when it is at hand.
+    pub manifest: Option<Vec<Row>>,
+    /// The ledger's entries, when there is a ledger.
+    pub ledger: Option<Vec<IndexEntry>>,
+    pub record: &'a BatchRecord,
+}
+
+/// What must be unique in a batch.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    pub devices: Tally,
+    pub certificates: Tally,
+    pub serials: Tally,
+    pub keys: Tally,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    /// Bundles without a fault.
+    pub good: u64,
+    pub faults: Vec<Fault>,
+    pub tallies: Tallies,
+}
+
+/// Verifies a released chunk. Faults are found, not failed at; an error is a store that cannot be read.
+pub(super) fn verify(task: &Task<'_>, store: &dyn Store, standard: &Standard<'_>) -> Result<Verified, VerifyError> {
+    let mut verified = Verified::default();
+    let index = index_object(task.chunk);
+    let rows = match parse_index(&store.read(&index, None)?) {
+        Ok(rows) => rows,
+        Err(error) => {
+            verified.faults.push(Fault::of(&index, format!("is no index: {error}")));
+            return Ok(verified);
+        }
+    };
+    compare_rows(task, &rows, &index, &mut verified.faults);
+    let chunk_certificates = match store.read(&certificates_object(task.chunk), None) {
+        Ok(octets) => certificates(&octets),
+        Err(StoreError::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    if chunk_certificates.len() != rows.len() {
+        let what = format!("holds {} certificates for {} devices", chunk_certificates.len(), rows.len());
+        verified.faults.push(Fault::of(&certificates_object(task.chunk), what));
+    }
+    let pack = read_pack(task, &rows, store, &mut verified.faults)?;
+    for (i, row) in rows.iter().enumerate() {
+        let octets = match &pack {
+            Some(pack) => Some(Cow::Borrowed(slice(pack, &row.entry))),
+            None => read_bundle(task, row, store)?.map(Cow::Owned),
+        };
+        let mut findings = match octets {
+            Some(octets) => standard.inspect(&octets, &row.entry),
+            None => Findings {
+                faults: vec!["the bundle is missing".to_owned()],
+                ..Findings::default()
+            },
+        };
+        let is_listed = chunk_certificates.get(i).is_none_or(|listed| *listed == findings.certificate);
+        if !findings.certificate.is_empty() && !is_listed {
+            findings.faults.push(format!("{} has another certificate", certificates_object(task.chunk)));
+        }
+        let number = task.chunk * task.record.chunk_rows + i as u64;
+        tally(&mut verified.tallies, row, &findings, number);
+        verified.good += u64::from(findings.faults.is_empty());
+        let device = &row.entry.device_id;
+        verified
+            .faults
+            .extend(findings.faults.into_iter().map(|what| Fault::of_device(device, &row.object, what)));
+    }
+    Ok(verified)
+}
+
+fn tally(tallies: &mut Tallies, row: &IndexRow, findings: &Findings, number: u64) {
+    tallies.devices.add(row.entry.device_id.as_bytes(), number);
+    tallies.certificates.add(&row.entry.certificate_id, number);
+    tallies.serials.add(row.entry.certificate_serial.octets(), number);
+    if let Some(key) = &findings.key {
+        tallies.keys.add(key, number);
+    }
+}
+
+/// Holds the index's rows against the batch, the manifest and the ledger.
+fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Vec<Fault>) {
+    let expected = task.record.rows_of(task.chunk);
+    if rows.len() as u64 != expected {
+        let what = format!("has {} rows where the manifest has {expected}", rows.len());
+        faults.push(Fault::of(index, what));
+    }
+    for (i, row) in rows.iter().enumerate() {
+        let device = &row.entry.device_id;
+        let mut fault = |what: String| faults.push(Fault::of_device(device, index, what));
+        if row.object != task.record.layout.object(task.chunk, device) {
+            fault("the index points to another object".to_owned());
+        }
+        if let Some(manifest) = &task.manifest {
+            match manifest.get(i) {
+                Some(line) if line.device_id.as_str() == device => {}
+                Some(line) => fault(format!("the manifest has {} here, on line {}", line.device_id, line.line)),
+                None => fault("the manifest has no such row".to_owned()),
+            }
+        }
+        if let Some(ledger) = &task.ledger {
+            match ledger.get(i) {
+                Some(entry) if *entry == row.entry => {}
+                Some(entry) => fault(format!("the ledger has {} here, with other facts", entry.device_id)),
+                None => fault("the ledger has no such row".to_owned()),
+            }
+        }
+    }
+}
+
+fn read_bundle(task: &Task<'_>, row: &IndexRow, store: &dyn Store) -> Result<Option<Vec<u8>>, VerifyError> {
+    // The name comes from the device id, never from what the index says: that may lead anywhere.
+    let object = task.record.layout.object(task.chunk, &row.entry.device_id);
+    if crate::manifest::DeviceId::parse(&row.entry.device_id).is_err() {
+        return Ok(None);
+    }
+    match store.read(&object, None) {
+        Ok(octets) => Ok(Some(octets)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The pack of a chunk, when the batch is in packs, with its members held against the index.
+fn read_pack(
+    task: &Task<'_>,
+    rows: &[IndexRow],
+    store: &dyn Store,
+    faults: &mut Vec<Fault>,
+) -> Result<Option<Vec<u8>>, VerifyError> {
+    if task.record.layout == Layout::Objects {
+        return Ok(None);
+    }
+    let object = task.record.layout.object(task.chunk, "");
+    let pack = match store.read(&object, None) {
+        Ok(pack) => pack,
+        Err(StoreError::NotFound { .. }) => {
+            faults.push(Fault::of(&object, "the pack is missing".to_owned()));
+            return Ok(Some(Vec::new()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match zip::ZipArchive::new(Cursor::new(&pack)) {
+        Err(error) => faults.push(Fault::of(&object, format!("the zip is damaged: {error}"))),
+        Ok(archive) => {
+            let members: Vec<_> = archive.file_names().map(|name| name.unwrap_or_default().into_owned()).collect();
+            let expected: Vec<_> = rows.iter().map(|row| format!("{}.zip", row.entry.device_id)).collect();
+            if members != expected {
+                let what = format!("has {} members, not those of the index's {} rows", members.len(), rows.len());
+                faults.push(Fault::of(&object, what));
+            }
+        }
+    }
+    Ok(Some(pack))
+}
+
+/// The octets that the entry points to; fewer when the pack ends before.
+fn slice<'a>(pack: &'a [u8], entry: &IndexEntry) -> &'a [u8] {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(pack.len());
+    let start = at(entry.offset);
+    &pack[start..at(entry.offset.saturating_add(entry.length)).max(start)]
+}

@@ -1,0 +1,66 @@
+//! The tally: finds what must be unique and is not, over a whole batch, in 16 octets a value.
+
+use ring::digest::{SHA256, digest};
+
+/// 96 bits of a hash, and the row it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    hash: [u8; 12],
+    row: u32,
+}
+
+/// Values of one kind, one a row.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Vec<Mark>);
+
+fn hash(value: &[u8]) -> [u8; 12] {
+    digest(&SHA256, value).as_ref()[..12].try_into().expect("12 octets")
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, value: &[u8], row: u64) {
+        self.0.push(Mark {
+            hash: hash(value),
+            row: u32::try_from(row).expect("a batch has fewer than 2^32 rows"),
+        });
+    }
+
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.0.append(&mut other.0);
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    /// Pairs of rows that have the same value. The tally must be sorted.
+    pub(super) fn twins(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0
+            .windows(2)
+            .filter(|pair| pair[0].hash == pair[1].hash)
+            .map(|pair| (u64::from(pair[0].row), u64::from(pair[1].row)))
+    }
+
+    /// Whether a value is there. The tally must be sorted.
+    pub(super) fn contains(&self, value: &[u8]) -> bool {
+        let hash = hash(value);
+        self.0.binary_search_by(|mark| mark.hash.cmp(&hash)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_rows_that_agree() {
+        let mut tally = Tally::default();
+        for (row, value) in [b"a", b"b", b"c", b"b", b"d"].iter().enumerate() {
+            tally.add(*value, row as u64);
+        }
+        tally.sort();
+        assert_eq!(tally.twins().collect::<Vec<_>>(), [(1, 3)]);
+        assert!(tally.contains(b"d"));
+        assert!(!tally.contains(b"e"));
+    }
+}

@@ -1,12 +1,12 @@
 //! certforge.
-pub mod manifest;
-pub mod profile;
-pub mod engine;
-pub mod issuer;
-pub mod certificate;
 pub mod bundle;
-pub mod pem;
-pub mod store;
-pub mod ledger;
+pub mod certificate;
+pub mod engine;
 pub mod forge;
+pub mod issuer;
+pub mod ledger;
+pub mod manifest;
+pub mod pem;
+pub mod profile;
+pub mod store;
 pub mod verify;

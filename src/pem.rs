@@ -33,7 +33,9 @@ pub fn blocks(text: &str) -> Result<Vec<Block>, PemError> {
     let mut rest = text;
     while let Some(start) = rest.find(BEGIN) {
         let body = &rest[start..];
-        let (label, _) = body[BEGIN.len()..].split_once("-----").ok_or(PemError::Malformed)?;
+        let (label, _) = body[BEGIN.len()..]
+            .split_once("-----")
+            .ok_or(PemError::Malformed)?;
         let end_line = format!("-----END {label}-----");
         let end = body.find(&end_line).ok_or(PemError::Malformed)? + end_line.len();
         if body[..end].contains("Proc-Type:") {
@@ -94,9 +96,13 @@ mod tests {
 
     #[test]
     fn names_what_it_cannot_read() {
-        let legacy = "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
+        let legacy =
+            "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
         assert_eq!(blocks(legacy).err(), Some(PemError::LegacyEncryption));
-        assert_eq!(blocks("-----BEGIN X-----\nAAAA\n").err(), Some(PemError::Malformed));
+        assert_eq!(
+            blocks("-----BEGIN X-----\nAAAA\n").err(),
+            Some(PemError::Malformed)
+        );
         assert!(blocks("no PEM at all").unwrap().is_empty());
     }
 }

@@ -76,7 +76,11 @@ impl Deflater {
         // The bound of deflate's stored blocks, so that one call suffices.
         out.reserve(content.len() + content.len() / 1000 + 64);
         let status = self.0.compress_vec(content, out, flate2::FlushCompress::Finish);
-        assert_eq!(status.ok(), Some(flate2::Status::StreamEnd), "the buffer is large enough");
+        assert_eq!(
+            status.ok(),
+            Some(flate2::Status::StreamEnd),
+            "the buffer is large enough"
+        );
     }
 }
 
@@ -146,7 +150,14 @@ impl<'a> Archive<'a> {
     pub(super) fn deflated(&mut self, name: &str, mode: u32, content: &[u8], deflater: &mut Deflater) {
         let header = self.local_header(name);
         deflater.append(content, self.out);
-        self.close(header, name, mode, Method::Deflated, crc32fast::hash(content), size(content.len()));
+        self.close(
+            header,
+            name,
+            mode,
+            Method::Deflated,
+            crc32fast::hash(content),
+            size(content.len()),
+        );
     }
 
     /// Appends a local header whose sums are filled in by [`Archive::close`].
@@ -182,7 +193,10 @@ impl<'a> Archive<'a> {
         directory.extend_from_slice(&((REGULAR_FILE | mode) << 16).to_le_bytes());
         directory.extend_from_slice(&self::size(header - self.start).to_le_bytes());
         directory.extend_from_slice(name.as_bytes());
-        self.members = self.members.checked_add(1).expect("an archive has fewer than 65,536 members");
+        self.members = self
+            .members
+            .checked_add(1)
+            .expect("an archive has fewer than 65,536 members");
     }
 
     /// Appends the central directory.

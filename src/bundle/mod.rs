@@ -61,7 +61,11 @@ struct EndpointFile<'a> {
 
 /// Private keys are for their owner; the rest is public.
 fn mode(content: Content) -> u32 {
-    if content == Content::PrivateKey { 0o600 } else { 0o644 }
+    if content == Content::PrivateKey {
+        0o600
+    } else {
+        0o644
+    }
 }
 
 impl Bundler {
@@ -133,7 +137,11 @@ impl BundleWriter<'_> {
     /// Appends the bundle of one device.
     pub fn append(&mut self, credential: &Credential<'_>, out: &mut Vec<u8>) {
         self.certificate_pem.clear();
-        pem::append(pem::CERTIFICATE, credential.certificate, &mut self.certificate_pem);
+        pem::append(
+            pem::CERTIFICATE,
+            credential.certificate,
+            &mut self.certificate_pem,
+        );
         let certificate_pem = &self.certificate_pem;
         let mut archive = Archive::begin(out, &mut self.directory);
         for member in &self.bundler.members {
@@ -148,7 +156,12 @@ impl BundleWriter<'_> {
                         Compression::Deflated => {
                             zeroize::Zeroize::zeroize(&mut self.content);
                             fill(&mut self.content);
-                            archive.deflated(&file.name, mode(file.content), &self.content, &mut self.deflater);
+                            archive.deflated(
+                                &file.name,
+                                mode(file.content),
+                                &self.content,
+                                &mut self.deflater,
+                            );
                         }
                     }
                 }
@@ -171,7 +184,13 @@ impl Drop for BundleWriter<'_> {
 }
 
 impl Bundler {
-    fn fill(&self, file: &BundleFile, credential: &Credential<'_>, certificate_pem: &[u8], out: &mut Vec<u8>) {
+    fn fill(
+        &self,
+        file: &BundleFile,
+        credential: &Credential<'_>,
+        certificate_pem: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         match (file.content, file.format) {
             (Content::PrivateKey, Format::Pem) => pem::append(pem::PRIVATE_KEY, credential.private_key, out),
             (Content::PrivateKey, Format::Der) => out.extend_from_slice(credential.private_key),

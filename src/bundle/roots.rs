@@ -9,10 +9,22 @@ use ring::digest::{SHA256, digest};
 use crate::profile::recipe::Content;
 
 const FINGERPRINTS: [(Content, &str); 4] = [
-    (Content::AmazonRootCa1, "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e"),
-    (Content::AmazonRootCa2, "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4"),
-    (Content::AmazonRootCa3, "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4"),
-    (Content::AmazonRootCa4, "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092"),
+    (
+        Content::AmazonRootCa1,
+        "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+    ),
+    (
+        Content::AmazonRootCa2,
+        "1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+    ),
+    (
+        Content::AmazonRootCa3,
+        "18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+    ),
+    (
+        Content::AmazonRootCa4,
+        "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+    ),
 ];
 
 /// The DER of an Amazon root CA; `None` when the content is no such root.
@@ -34,10 +46,26 @@ mod tests {
     #[test]
     fn the_roots_are_amazons_and_live_as_long_as_documented() {
         for (content, name, not_after) in [
-            (Content::AmazonRootCa1, "Amazon Root CA 1", datetime!(2038-01-17 0:00 UTC)),
-            (Content::AmazonRootCa2, "Amazon Root CA 2", datetime!(2040-05-26 0:00 UTC)),
-            (Content::AmazonRootCa3, "Amazon Root CA 3", datetime!(2040-05-26 0:00 UTC)),
-            (Content::AmazonRootCa4, "Amazon Root CA 4", datetime!(2040-05-26 0:00 UTC)),
+            (
+                Content::AmazonRootCa1,
+                "Amazon Root CA 1",
+                datetime!(2038-01-17 0:00 UTC),
+            ),
+            (
+                Content::AmazonRootCa2,
+                "Amazon Root CA 2",
+                datetime!(2040-05-26 0:00 UTC),
+            ),
+            (
+                Content::AmazonRootCa3,
+                "Amazon Root CA 3",
+                datetime!(2040-05-26 0:00 UTC),
+            ),
+            (
+                Content::AmazonRootCa4,
+                "Amazon Root CA 4",
+                datetime!(2040-05-26 0:00 UTC),
+            ),
         ] {
             let der = amazon_root(content).unwrap();
             let (_, certificate) = X509Certificate::from_der(der).unwrap();

@@ -21,7 +21,10 @@ pub(super) fn header(tag: u8, len: usize, out: &mut Vec<u8>) {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the low octet is what is asked for")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low octet is what is asked for"
+)]
 fn low_octet(n: usize) -> u8 {
     n as u8
 }
@@ -86,7 +89,13 @@ mod tests {
 
     #[test]
     fn refuses_lengths_that_are_not_minimal_or_too_long() {
-        for octets in [&[4, 0x81, 1, 0][..], &[4, 0x82, 0, 1, 0], &[4, 2, 0], &[4], &[4, 0x80, 0, 0]] {
+        for octets in [
+            &[4, 0x81, 1, 0][..],
+            &[4, 0x82, 0, 1, 0],
+            &[4, 2, 0],
+            &[4],
+            &[4, 0x80, 0, 0],
+        ] {
             assert_eq!(split(octets), None, "{octets:?}");
         }
     }

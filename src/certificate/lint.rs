@@ -37,21 +37,49 @@ fn ensure(holds: bool, rule: &'static str) -> Result<(), LintError> {
 ///
 /// The first rule that is broken.
 pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<(), LintError> {
-    let (rest, parsed) = TbsCertificate::from_der(tbs).map_err(|_| LintError("the certificate does not parse"))?;
+    let (rest, parsed) =
+        TbsCertificate::from_der(tbs).map_err(|_| LintError("the certificate does not parse"))?;
     ensure(rest.is_empty(), "octets follow the certificate")?;
     ensure(parsed.version() == X509Version::V3, "the version is not 3")?;
-    ensure(parsed.raw_serial() == fields.serial.octets(), "the serial is not the one drawn")?;
+    ensure(
+        parsed.raw_serial() == fields.serial.octets(),
+        "the serial is not the one drawn",
+    )?;
     ensure(parsed.raw_serial()[0] < 0x80, "the serial is negative")?;
-    ensure(parsed.issuer().as_raw() == expected.issuer.subject(), "the issuer is not the CA's subject")?;
-    ensure(parsed.subject().as_raw() == fields.subject, "the subject is not the row's")?;
-    ensure(parsed.subject().iter_attributes().next().is_some(), "the subject is empty")?;
+    ensure(
+        parsed.issuer().as_raw() == expected.issuer.subject(),
+        "the issuer is not the CA's subject",
+    )?;
+    ensure(
+        parsed.subject().as_raw() == fields.subject,
+        "the subject is not the row's",
+    )?;
+    ensure(
+        parsed.subject().iter_attributes().next().is_some(),
+        "the subject is empty",
+    )?;
     let (not_before, not_after) = (parsed.validity().not_before, parsed.validity().not_after);
-    ensure(not_before.to_datetime() == expected.period.not_before, "notBefore is wrong")?;
-    ensure(not_after.to_datetime() == expected.period.not_after, "notAfter is wrong")?;
+    ensure(
+        not_before.to_datetime() == expected.period.not_before,
+        "notBefore is wrong",
+    )?;
+    ensure(
+        not_after.to_datetime() == expected.period.not_after,
+        "notAfter is wrong",
+    )?;
     let issuer = expected.issuer.period();
-    ensure(expected.period.not_before >= issuer.not_before, "the certificate is older than its issuer")?;
-    ensure(expected.period.not_after <= issuer.not_after, "the certificate outlives its issuer")?;
-    ensure(key_type(parsed.public_key()) == Ok(expected.key_type), "the key is not of the profile's type")?;
+    ensure(
+        expected.period.not_before >= issuer.not_before,
+        "the certificate is older than its issuer",
+    )?;
+    ensure(
+        expected.period.not_after <= issuer.not_after,
+        "the certificate outlives its issuer",
+    )?;
+    ensure(
+        key_type(parsed.public_key()) == Ok(expected.key_type),
+        "the key is not of the profile's type",
+    )?;
     ensure(
         parsed.public_key().subject_public_key.data.as_ref() == fields.public_key,
         "the key is not the device's",
@@ -59,17 +87,27 @@ pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<
     extensions(&parsed, fields, expected)
 }
 
-fn extensions(parsed: &TbsCertificate<'_>, fields: &Fields<'_>, expected: &Expected<'_>) -> Result<(), LintError> {
+fn extensions(
+    parsed: &TbsCertificate<'_>,
+    fields: &Fields<'_>,
+    expected: &Expected<'_>,
+) -> Result<(), LintError> {
     let mut seen = [false; 6];
     for extension in parsed.extensions() {
         let (rule, index, critical) = match extension.parsed_extension() {
             ParsedExtension::AuthorityKeyIdentifier(id) => {
                 let id = id.key_identifier.as_ref().map(|id| id.0);
-                ensure(id == Some(expected.issuer.key_identifier()), "AKI is not the issuer's SKI")?;
+                ensure(
+                    id == Some(expected.issuer.key_identifier()),
+                    "AKI is not the issuer's SKI",
+                )?;
                 ("AKI appears twice", 0, false)
             }
             ParsedExtension::SubjectKeyIdentifier(id) => {
-                ensure(id.0 == key_identifier(fields.public_key), "SKI is not that of the key")?;
+                ensure(
+                    id.0 == key_identifier(fields.public_key),
+                    "SKI is not that of the key",
+                )?;
                 ("SKI appears twice", 1, false)
             }
             ParsedExtension::KeyUsage(usage) => {
@@ -84,7 +122,10 @@ fn extensions(parsed: &TbsCertificate<'_>, fields: &Fields<'_>, expected: &Expec
                     || usage.time_stamping
                     || usage.ocsp_signing
                     || !usage.other.is_empty();
-                ensure(usage.client_auth && !others, "extKeyUsage is not clientAuth alone")?;
+                ensure(
+                    usage.client_auth && !others,
+                    "extKeyUsage is not clientAuth alone",
+                )?;
                 ("extKeyUsage appears twice", 3, false)
             }
             ParsedExtension::BasicConstraints(constraints) => {
@@ -97,12 +138,18 @@ fn extensions(parsed: &TbsCertificate<'_>, fields: &Fields<'_>, expected: &Expec
             }
             _ => return Err(LintError("there is an extension that no profile asks for")),
         };
-        ensure(extension.critical == critical, "an extension's critical flag is wrong")?;
+        ensure(
+            extension.critical == critical,
+            "an extension's critical flag is wrong",
+        )?;
         ensure(!seen[index], rule)?;
         seen[index] = true;
     }
     ensure(seen[..5].iter().all(|seen| *seen), "an extension is missing")?;
-    ensure(seen[5] == expected.has_san, "subjectAltName is there or not against the profile")
+    ensure(
+        seen[5] == expected.has_san,
+        "subjectAltName is there or not against the profile",
+    )
 }
 
 /// Reads the stamped fields of a TBSCertificate back from its octets.
@@ -123,8 +170,14 @@ pub fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
     };
     next()?; // version
     let (tag, serial, _) = next()?;
-    ensure(tag == INTEGER && serial == fields.serial.octets(), "the serial is not the one drawn")?;
-    ensure((0x01..0x80).contains(&serial[0]), "the serial is not positive and of full length")?;
+    ensure(
+        tag == INTEGER && serial == fields.serial.octets(),
+        "the serial is not the one drawn",
+    )?;
+    ensure(
+        (0x01..0x80).contains(&serial[0]),
+        "the serial is not positive and of full length",
+    )?;
     next()?; // signature
     next()?; // issuer
     next()?; // validity
@@ -141,7 +194,10 @@ pub fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
     }
     let id = key_identifier(fields.public_key);
     ensure(find(extensions, &id), "SKI is not that of the key")?;
-    ensure(fields.san.is_empty() || find(extensions, fields.san), "subjectAltName is not the row's")
+    ensure(
+        fields.san.is_empty() || find(extensions, fields.san),
+        "subjectAltName is not the row's",
+    )
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> bool {
@@ -156,7 +212,10 @@ fn find(haystack: &[u8], needle: &[u8]) -> bool {
 pub fn distinct_keys<'a>(public_keys: impl Iterator<Item = &'a [u8]>) -> Result<(), LintError> {
     let mut ids: Vec<[u8; 20]> = public_keys.map(key_identifier).collect();
     ids.sort_unstable();
-    ensure(ids.windows(2).all(|pair| pair[0] != pair[1]), "two devices got the same key")
+    ensure(
+        ids.windows(2).all(|pair| pair[0] != pair[1]),
+        "two devices got the same key",
+    )
 }
 
 #[cfg(test)]

@@ -46,7 +46,17 @@ const KEY_IDENTIFIER_LEN: usize = 20;
 
 /// Octets before the key identifier in its extension: SEQUENCE, OID 2.5.29.14, two OCTET STRINGs.
 const SUBJECT_KEY_IDENTIFIER: [u8; 11] = [
-    SEQUENCE, 0x1d, 0x06, 0x03, 0x55, 0x1d, 0x0e, OCTET_STRING, 0x16, OCTET_STRING, 0x14,
+    SEQUENCE,
+    0x1d,
+    0x06,
+    0x03,
+    0x55,
+    0x1d,
+    0x0e,
+    OCTET_STRING,
+    0x16,
+    OCTET_STRING,
+    0x14,
 ];
 
 impl Stamp {
@@ -78,7 +88,11 @@ impl Stamp {
     pub fn tbs(&self, fields: &Fields<'_>, out: &mut Vec<u8>) {
         let bits = 1 + fields.public_key.len();
         let key = self.key_algorithm.len() + der::element_len(bits);
-        let san = if fields.san.is_empty() { 0 } else { san_extension_len(fields.san) };
+        let san = if fields.san.is_empty() {
+            0
+        } else {
+            san_extension_len(fields.san)
+        };
         let extensions = self.authority.len()
             + san
             + self.usage.len()
@@ -123,7 +137,11 @@ pub fn encode_subject<'a>(
 ) {
     scratch.clear();
     for (attribute, value) in attributes {
-        let tag = if attribute.is_printable_string() { PRINTABLE_STRING } else { UTF8_STRING };
+        let tag = if attribute.is_printable_string() {
+            PRINTABLE_STRING
+        } else {
+            UTF8_STRING
+        };
         let pair = 5 + der::element_len(value.len());
         der::header(SET, der::element_len(pair), scratch);
         der::header(SEQUENCE, pair, scratch);
@@ -186,7 +204,9 @@ fn authority_key_identifier(id: &[u8]) -> Vec<u8> {
 /// keyUsage digitalSignature, critical; extKeyUsage id-kp-clientAuth, 1.3.6.1.5.5.7.3.2.
 fn usage() -> Vec<u8> {
     let mut usage = extension(15, true, &[BIT_STRING, 0x02, 0x07, 0x80]);
-    let client_auth = [SEQUENCE, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+    let client_auth = [
+        SEQUENCE, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02,
+    ];
     usage.extend(extension(37, false, &client_auth));
     usage
 }

@@ -89,16 +89,26 @@ pub struct New {
 impl New {
     fn run(&self) -> Outcome {
         if self.to.symlink_metadata().is_ok() {
-            return Err(IssuerError::Exists { path: self.to.clone() }.into());
+            return Err(IssuerError::Exists {
+                path: self.to.clone(),
+            }
+            .into());
         }
         let now = OffsetDateTime::now_utc();
-        let parent = self.parent.as_deref().map(|folder| self.load_parent(folder, now)).transpose()?;
+        let parent = self
+            .parent
+            .as_deref()
+            .map(|folder| self.load_parent(folder, now))
+            .transpose()?;
         let passphrase = match self.no_passphrase {
             true => None,
             false => Some(self.choose_passphrase()?),
         };
         let new = create(&self.request(), parent.as_ref(), now)?;
-        new.write(&self.to, passphrase.as_ref().map(|passphrase| passphrase.as_str()))?;
+        new.write(
+            &self.to,
+            passphrase.as_ref().map(|passphrase| passphrase.as_str()),
+        )?;
         show(new.certificate(), &self.to, self.json);
         if self.no_passphrase {
             eprintln!("certforge: warning: the key is not encrypted; whoever reads it can make devices");
@@ -107,7 +117,10 @@ impl New {
     }
 
     fn request(&self) -> CaRequest {
-        let common_name = self.common_name.clone().unwrap_or_else(|| format!("certforge device CA {}", random_digits()));
+        let common_name = self
+            .common_name
+            .clone()
+            .unwrap_or_else(|| format!("certforge device CA {}", random_digits()));
         let subject = [
             (Attribute::Country, self.country.clone()),
             (Attribute::Organization, self.organization.clone()),
@@ -115,7 +128,10 @@ impl New {
             (Attribute::CommonName, Some(common_name)),
         ];
         CaRequest {
-            subject: subject.into_iter().filter_map(|(attribute, value)| Some((attribute, value?))).collect(),
+            subject: subject
+                .into_iter()
+                .filter_map(|(attribute, value)| Some((attribute, value?)))
+                .collect(),
             key_type: self.key,
             not_after: match (self.days, &self.parent) {
                 (Some(days), _) => NotAfter::Days(days),
@@ -132,10 +148,13 @@ impl New {
     }
 
     fn choose_passphrase(&self) -> Result<zeroize::Zeroizing<String>, IssuerError> {
-        let passphrase = self.passphrase.choose("the new CA key").map_err(|source| IssuerError::NoPassphrase {
-            path: self.to.join("key.pem"),
-            source,
-        })?;
+        let passphrase =
+            self.passphrase
+                .choose("the new CA key")
+                .map_err(|source| IssuerError::NoPassphrase {
+                    path: self.to.join("key.pem"),
+                    source,
+                })?;
         if passphrase.is_empty() {
             return Err(IssuerError::EmptyPassphrase);
         }
@@ -196,7 +215,10 @@ fn show(certificate: &CaCertificate, folder: &Path, json: bool) {
         .line("kind", if shown.self_signed { "root" } else { "intermediate" })
         .line("key", shown.key_type.as_str())
         .line("valid", format!("{} to {}", shown.not_before, shown.not_after))
-        .line("path length", shown.path_len.map_or("any".to_owned(), |n| n.to_string()))
+        .line(
+            "path length",
+            shown.path_len.map_or("any".to_owned(), |n| n.to_string()),
+        )
         .line("key identifier", &shown.subject_key_identifier)
         .line("caCertificateId", &shown.ca_certificate_id);
     print(&report.to_string());
@@ -222,6 +244,8 @@ pub fn is_lab_ca(certificate: &CaCertificate) -> bool {
 fn random_digits() -> String {
     use ring::rand::{SecureRandom, SystemRandom};
     let mut octets = [0; 4];
-    SystemRandom::new().fill(&mut octets).expect("the system has a source of randomness");
+    SystemRandom::new()
+        .fill(&mut octets)
+        .expect("the system has a source of randomness");
     HEXLOWER.encode(&octets)
 }

@@ -56,21 +56,36 @@ impl Check {
         } else {
             self.print(&report, profile.name(), bad_lines);
         }
-        Ok(if bad_lines == 0 { ExitCode::SUCCESS } else { exit::MANIFEST.into() })
+        Ok(if bad_lines == 0 {
+            ExitCode::SUCCESS
+        } else {
+            exit::MANIFEST.into()
+        })
     }
 
     fn print(&self, report: &forge::Report, profile: &str, bad_lines: u64) {
         let manifest = self.manifest.display();
         if bad_lines == 0 {
-            return print(&format!("{manifest}: {}, all fit profile {profile}\n", devices(report.rows)));
+            return print(&format!(
+                "{manifest}: {}, all fit profile {profile}\n",
+                devices(report.rows)
+            ));
         }
         let mut text: String = report
             .problems
             .iter()
             .map(|problem| format!("{manifest}, {problem}\n"))
             .collect();
-        text.push_str(&format!("{manifest}: {} of {} rows are bad\n", count(bad_lines), count(report.rows)));
-        let mut hints: Vec<_> = report.problems.iter().filter_map(|problem| problem.reason.hint()).collect();
+        text.push_str(&format!(
+            "{manifest}: {} of {} rows are bad\n",
+            count(bad_lines),
+            count(report.rows)
+        ));
+        let mut hints: Vec<_> = report
+            .problems
+            .iter()
+            .filter_map(|problem| problem.reason.hint())
+            .collect();
         hints.sort_unstable();
         hints.dedup();
         print(&text);

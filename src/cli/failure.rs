@@ -128,7 +128,9 @@ impl From<EngineError> for Failure {
 
 fn engine_code(error: &EngineError) -> u8 {
     match error {
-        EngineError::Unknown { .. } | EngineError::NoKeys { .. } | EngineError::NoSignatures { .. } => exit::USAGE,
+        EngineError::Unknown { .. } | EngineError::NoKeys { .. } | EngineError::NoSignatures { .. } => {
+            exit::USAGE
+        }
         EngineError::KeyRejected { .. } => exit::ISSUER,
         EngineError::Failed { .. } => exit::SOME_FAILED,
     }

@@ -44,7 +44,8 @@ impl PassphraseArgs {
     fn given(&self) -> io::Result<Option<Zeroizing<String>>> {
         if let Some(path) = &self.passphrase_file {
             let text = Zeroizing::new(
-                std::fs::read_to_string(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?,
+                std::fs::read_to_string(path)
+                    .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?,
             );
             let line = text.lines().next().unwrap_or_default();
             return Ok(Some(Zeroizing::new(line.to_owned())));

@@ -100,7 +100,13 @@ impl Run {
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
         handle_interrupts();
         let open_store = |batch: &str| -> Box<dyn Store> { Box::new(DirStore::new(self.to.join(batch))) };
-        let result = forge::run(&job, &mut ledger, &open_store, &|event| show(&bar, &event), &CANCEL);
+        let result = forge::run(
+            &job,
+            &mut ledger,
+            &open_store,
+            &|event| show(&bar, &event),
+            &CANCEL,
+        );
         if let Some(bar) = bar.into_inner().expect("no holder panics") {
             bar.finish_and_clear();
         }
@@ -130,8 +136,13 @@ impl Run {
             let binding = Binding::new(profile, manifest.header(), manifest.path())?;
             forge::check(manifest, &binding, MAX_CHUNK_ROWS)?.accept(manifest)?;
             ca::make_lab_ca(default, now)?;
-            eprintln!("certforge: there was no CA: made a LAB CA in ./{}", ca::DEFAULT_FOLDER);
-            eprintln!("certforge: its key is not encrypted; it is for trying things out, not for devices that ship");
+            eprintln!(
+                "certforge: there was no CA: made a LAB CA in ./{}",
+                ca::DEFAULT_FOLDER
+            );
+            eprintln!(
+                "certforge: its key is not encrypted; it is for trying things out, not for devices that ship"
+            );
         }
         Ok(Issuer::load(&files, now, &mut |key| self.passphrase.ask(key))?)
     }
@@ -183,9 +194,16 @@ impl Run {
         let is_complete = summary.made + summary.skipped == summary.devices;
         report.line("batch", &summary.batch);
         if summary.made == 0 && is_complete {
-            report.line("made", format!("nothing: all {} were made before", devices(summary.devices)));
+            report.line(
+                "made",
+                format!("nothing: all {} were made before", devices(summary.devices)),
+            );
         } else {
-            let rate = format!("{} in {seconds:.2} s, {}/s", devices(summary.made), count(per_second));
+            let rate = format!(
+                "{} in {seconds:.2} s, {}/s",
+                devices(summary.made),
+                count(per_second)
+            );
             report.line("made", rate);
             report.line("skipped", format!("{} made before", count(summary.skipped)));
         }
@@ -195,8 +213,15 @@ impl Run {
         }
         report.line("bundles", format!("{} ({})", folder.display(), self.layout));
         report.line("ledger", self.ledger.display().to_string());
-        report.line("keys", format!("{} by engine {}", profile.key_type(), summary.key_engine));
-        let lab = if ca::is_lab_ca(issuer.certificate()) { ", a LAB CA, not for production" } else { "" };
+        report.line(
+            "keys",
+            format!("{} by engine {}", profile.key_type(), summary.key_engine),
+        );
+        let lab = if ca::is_lab_ca(issuer.certificate()) {
+            ", a LAB CA, not for production"
+        } else {
+            ""
+        };
         report.line(
             "issuer",
             format!(

@@ -42,7 +42,12 @@ fn text(status: &BatchStatus) -> String {
     let left = status.devices - status.released - status.committed;
     let progress = match (left, status.committed) {
         (0, 0) => format!("complete: {} released", devices(status.devices)),
-        (left, 0) => format!("{} of {} released, {} left", count(status.released), devices(status.devices), count(left)),
+        (left, 0) => format!(
+            "{} of {} released, {} left",
+            count(status.released),
+            devices(status.devices),
+            count(left)
+        ),
         (left, committed) => format!(
             "{} of {} released, {} stored and not yet released, {} left",
             count(status.released),
@@ -61,7 +66,10 @@ fn text(status: &BatchStatus) -> String {
         .line("issuer", &status.issuer)
         .line("begun", &status.created_at);
     if status.reissue {
-        report.line("reissue", "yes: its devices may have other identities in earlier batches");
+        report.line(
+            "reissue",
+            "yes: its devices may have other identities in earlier batches",
+        );
     }
     report.to_string()
 }

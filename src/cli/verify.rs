@@ -76,7 +76,11 @@ impl Verify {
         } else {
             print(&text(&report));
         }
-        Ok(if report.is_good() { ExitCode::SUCCESS } else { exit::SOME_FAILED.into() })
+        Ok(if report.is_good() {
+            ExitCode::SUCCESS
+        } else {
+            exit::SOME_FAILED.into()
+        })
     }
 }
 

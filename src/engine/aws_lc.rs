@@ -70,12 +70,18 @@ impl Engine for AwsLc {
         let key_type = key.key_type();
         let pair = match (key.secret(), family(key_type)) {
             (Secret::Ec { scalar, public_key }, Family::Ecdsa(algorithm)) => Pair::Ecdsa(
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key).map_err(|e| key.rejected(NAME, &e))?,
+                EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key)
+                    .map_err(|e| key.rejected(NAME, &e))?,
             ),
             (Secret::Rsa { pkcs1 }, Family::Rsa(_)) => {
                 Pair::Rsa(RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?)
             }
-            _ => return Err(EngineError::NoSignatures { engine: NAME, key_type }),
+            _ => {
+                return Err(EngineError::NoSignatures {
+                    engine: NAME,
+                    key_type,
+                });
+            }
         };
         Ok(Box::new(AwsLcSigner {
             pair,
@@ -85,7 +91,9 @@ impl Engine for AwsLc {
     }
 
     fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {
-        SystemRandom::new().fill(octets).map_err(|_| failed("draw random octets"))
+        SystemRandom::new()
+            .fill(octets)
+            .map_err(|_| failed("draw random octets"))
     }
 }
 
@@ -125,5 +133,8 @@ impl Signer for AwsLcSigner {
 }
 
 fn failed(operation: &'static str) -> EngineError {
-    EngineError::Failed { engine: NAME, operation }
+    EngineError::Failed {
+        engine: NAME,
+        operation,
+    }
 }

@@ -111,7 +111,10 @@ impl PrivateKey {
         match info.algorithm.oid {
             RSA_ENCRYPTION => Ok(Self::from_pkcs1(inner)),
             EC_PUBLIC_KEY => {
-                let curve = info.algorithm.parameters_oid().map_err(|_| PrivateKeyError::Curve)?;
+                let curve = info
+                    .algorithm
+                    .parameters_oid()
+                    .map_err(|_| PrivateKeyError::Curve)?;
                 Self::from_ec(inner, Some(curve))
             }
             other => Err(PrivateKeyError::Algorithm(other.to_string())),
@@ -137,7 +140,10 @@ impl PrivateKey {
 
     fn from_ec(der: &[u8], curve: Option<ObjectIdentifier>) -> Result<Self, PrivateKeyError> {
         let key = sec1::EcPrivateKey::from_der(der).map_err(|_| PrivateKeyError::Malformed)?;
-        let named = key.parameters.as_ref().and_then(|parameters| parameters.named_curve());
+        let named = key
+            .parameters
+            .as_ref()
+            .and_then(|parameters| parameters.named_curve());
         let key_type = match curve.or(named) {
             Some(SECP256R1) => KeyType::P256,
             Some(SECP384R1) => KeyType::P384,

@@ -51,7 +51,9 @@ impl EngineError {
             Self::Unknown { .. } | Self::NoKeys { .. } | Self::NoSignatures { .. } => {
                 Some("--engine auto takes the fastest engine that can".to_owned())
             }
-            Self::KeyRejected { .. } => Some("the key file may be damaged; `openssl pkey -check -in KEY` tells".to_owned()),
+            Self::KeyRejected { .. } => {
+                Some("the key file may be damaged; `openssl pkey -check -in KEY` tells".to_owned())
+            }
             Self::Failed { .. } => None,
         }
     }
@@ -194,9 +196,15 @@ mod tests {
         assert_eq!(ring.for_keys(KeyType::P256).unwrap().name(), "ring");
         assert!(matches!(
             ring.for_keys(KeyType::Rsa2048),
-            Err(EngineError::NoKeys { engine: "ring", key_type: KeyType::Rsa2048 })
+            Err(EngineError::NoKeys {
+                engine: "ring",
+                key_type: KeyType::Rsa2048
+            })
         ));
-        assert!(matches!(Choice::parse("rang").for_keys(KeyType::P256), Err(EngineError::Unknown { .. })));
+        assert!(matches!(
+            Choice::parse("rang").for_keys(KeyType::P256),
+            Err(EngineError::Unknown { .. })
+        ));
     }
 
     #[test]

@@ -38,10 +38,14 @@ impl Engine for Ring {
     }
 
     fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError> {
-        let algorithm = ecdsa(key_type).ok_or(EngineError::NoKeys { engine: NAME, key_type })?;
+        let algorithm = ecdsa(key_type).ok_or(EngineError::NoKeys {
+            engine: NAME,
+            key_type,
+        })?;
         let random = SystemRandom::new();
         for key in keys {
-            let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| failed("make a key"))?;
+            let document =
+                EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| failed("make a key"))?;
             key.set_ec(key_type, document.as_ref());
         }
         Ok(())
@@ -52,11 +56,19 @@ impl Engine for Ring {
         let random = SystemRandom::new();
         let pair = match (key.secret(), ecdsa(key_type)) {
             (Secret::Ec { scalar, public_key }, Some(algorithm)) => {
-                let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key, &random);
+                let pair =
+                    EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key, &random);
                 Pair::Ecdsa(pair.map_err(|e| key.rejected(NAME, &e))?)
             }
-            (Secret::Rsa { pkcs1 }, _) => Pair::Rsa(RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?),
-            _ => return Err(EngineError::NoSignatures { engine: NAME, key_type }),
+            (Secret::Rsa { pkcs1 }, _) => {
+                Pair::Rsa(RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?)
+            }
+            _ => {
+                return Err(EngineError::NoSignatures {
+                    engine: NAME,
+                    key_type,
+                });
+            }
         };
         Ok(Box::new(RingSigner {
             pair,
@@ -66,7 +78,9 @@ impl Engine for Ring {
     }
 
     fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {
-        SystemRandom::new().fill(octets).map_err(|_| failed("draw random octets"))
+        SystemRandom::new()
+            .fill(octets)
+            .map_err(|_| failed("draw random octets"))
     }
 }
 
@@ -106,5 +120,8 @@ impl Signer for RingSigner {
 }
 
 fn failed(operation: &'static str) -> EngineError {
-    EngineError::Failed { engine: NAME, operation }
+    EngineError::Failed {
+        engine: NAME,
+        operation,
+    }
 }

@@ -11,7 +11,12 @@ use crate::store::{BATCH_OBJECT, BatchRecord, Store, StoreError, chunk_of, index
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
 /// store against the ledger.
-pub(super) fn establish(store: &dyn Store, ledger: &Ledger, batch: &Batch, record: &BatchRecord) -> Result<(), ForgeError> {
+pub(super) fn establish(
+    store: &dyn Store,
+    ledger: &Ledger,
+    batch: &Batch,
+    record: &BatchRecord,
+) -> Result<(), ForgeError> {
     let committed = ledger.committed(batch)?;
     match read_record(store)? {
         None if committed.is_empty() => {}
@@ -41,7 +46,11 @@ pub(super) fn establish(store: &dyn Store, ledger: &Ledger, batch: &Batch, recor
             chunk,
         });
     }
-    let released: BTreeSet<u64> = committed.iter().filter(|(_, released)| *released).map(|(chunk, _)| *chunk).collect();
+    let released: BTreeSet<u64> = committed
+        .iter()
+        .filter(|(_, released)| *released)
+        .map(|(chunk, _)| *chunk)
+        .collect();
     let missing = released.difference(&indexed).count();
     if missing > 0 {
         return Err(ForgeError::BundlesGone {
@@ -67,7 +76,11 @@ fn read_record(store: &dyn Store) -> Result<Option<Result<BatchRecord, serde_jso
 }
 
 /// Releases what was committed and not yet released. Returns how many devices that were.
-pub(super) fn release_committed(store: &dyn Store, ledger: &mut Ledger, batch: &Batch) -> Result<u64, ForgeError> {
+pub(super) fn release_committed(
+    store: &dyn Store,
+    ledger: &mut Ledger,
+    batch: &Batch,
+) -> Result<u64, ForgeError> {
     let mut devices = 0;
     for (chunk, released) in ledger.committed(batch)? {
         if released {

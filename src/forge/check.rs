@@ -91,7 +91,10 @@ pub fn check(manifest: &Manifest, binding: &Binding, chunk_rows: usize) -> Resul
         if window.is_empty() {
             break;
         }
-        let inspected: Vec<_> = window.par_iter().map(|block| inspect(manifest, binding, block)).collect();
+        let inspected: Vec<_> = window
+            .par_iter()
+            .map(|block| inspect(manifest, binding, block))
+            .collect();
         for (block, inspected) in window.iter().zip(inspected) {
             report.rows += block.rows() as u64;
             report.fingerprints.push(inspected.fingerprint);
@@ -137,7 +140,11 @@ fn hash(id: &DeviceId) -> u128 {
 /// Every row whose id stands on an earlier line. The file is read again only when two hashes agree.
 fn duplicates(manifest: &Manifest, mut hashes: Vec<u128>) -> Result<Vec<Problem>, ManifestError> {
     hashes.par_sort_unstable();
-    let twice: HashSet<u128> = hashes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    let twice: HashSet<u128> = hashes
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
+        .collect();
     drop(hashes);
     let mut problems = Vec::new();
     if twice.is_empty() {

@@ -53,7 +53,11 @@ pub enum Event {
     /// The manifest is in order.
     Checked { rows: u64 },
     /// Work begins on what remains.
-    Begun { batch: String, devices: u64, skipped: u64 },
+    Begun {
+        batch: String,
+        devices: u64,
+        skipped: u64,
+    },
     /// So many more devices are released.
     Released { devices: u64 },
 }
@@ -199,13 +203,22 @@ pub fn run(
     cancel: &Cancel,
 ) -> Result<Summary, ForgeError> {
     let started = Instant::now();
-    let chunk_rows = job.chunk_rows.unwrap_or_else(|| job.profile.key_type().chunk_rows());
+    let chunk_rows = job
+        .chunk_rows
+        .unwrap_or_else(|| job.profile.key_type().chunk_rows());
     if !(1..=MAX_CHUNK_ROWS).contains(&chunk_rows) {
         return Err(ForgeError::ChunkRows { rows: chunk_rows });
     }
 
     // 1. Compile profile, issuer and engines.
-    let plan = Plan::new(job.manifest, job.profile, job.issuer, &job.engines, job.layout, job.now)?;
+    let plan = Plan::new(
+        job.manifest,
+        job.profile,
+        job.issuer,
+        &job.engines,
+        job.layout,
+        job.now,
+    )?;
 
     // 2. Check every row, and lint a certificate.
     let report = check(job.manifest, &plan.binding, chunk_rows)?;
@@ -251,7 +264,12 @@ pub fn run(
     let batch = ledger.begin_batch(&identity, job.now)?;
 
     // 5. Hold ledger and store against each other; release what was committed and not yet released.
-    agreement::establish(&*store, ledger, &batch, &batch_record(job, &identity, ledger.id()))?;
+    agreement::establish(
+        &*store,
+        ledger,
+        &batch,
+        &batch_record(job, &identity, ledger.id()),
+    )?;
     agreement::release_committed(&*store, ledger, &batch)?;
 
     // 6. Reserve every chunk that remains, each with the prefix of its serials.
@@ -270,7 +288,16 @@ pub fn run(
 
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
     let source = pipeline::Source::new(&plan, &batch, reservations)?;
-    let outcome = pipeline::run(source, &report.fingerprints, &batch, &*store, ledger, job.jobs, observe, cancel)?;
+    let outcome = pipeline::run(
+        source,
+        &report.fingerprints,
+        &batch,
+        &*store,
+        ledger,
+        job.jobs,
+        observe,
+        cancel,
+    )?;
 
     Ok(Summary {
         batch: name,
@@ -291,19 +318,40 @@ fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, Forge
     let name = match job.batch {
         Some(name) => name.to_owned(),
         None => {
-            let stem = job.manifest.path().file_stem().unwrap_or_default().to_string_lossy();
+            let stem = job
+                .manifest
+                .path()
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy();
             let stem: String = stem
                 .chars()
-                .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                        c
+                    } else {
+                        '-'
+                    }
+                })
                 .take(64)
                 .collect();
-            format!("{}-{}", stem.trim_start_matches('.'), HEXLOWER.encode(&manifest_sha256[..4]))
+            format!(
+                "{}-{}",
+                stem.trim_start_matches('.'),
+                HEXLOWER.encode(&manifest_sha256[..4])
+            )
         }
     };
     let is_name = (1..=100).contains(&name.len())
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if is_name { Ok(name) } else { Err(ForgeError::BatchName { name }) }
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if is_name {
+        Ok(name)
+    } else {
+        Err(ForgeError::BatchName { name })
+    }
 }
 
 fn batch_record(job: &Job<'_>, identity: &BatchIdentity<'_>, ledger: &str) -> BatchRecord {

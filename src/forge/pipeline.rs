@@ -46,7 +46,9 @@ impl<'a> Source<'a> {
     }
 
     fn next(&mut self) -> Result<Option<(Reservation, Block)>, ManifestError> {
-        let Some(reservation) = self.remaining.pop_front() else { return Ok(None) };
+        let Some(reservation) = self.remaining.pop_front() else {
+            return Ok(None);
+        };
         loop {
             let block = self.blocks.next_block()?.ok_or_else(|| changed(self.plan, 0))?;
             if block.number == reservation.chunk {
@@ -174,13 +176,17 @@ fn make_and_store(
     let plan = shared.plan;
     let chunk = reservation.chunk;
     let (rows, problems) = plan.manifest.parse(block);
-    let checked = usize::try_from(chunk).ok().and_then(|chunk| shared.fingerprints.get(chunk));
+    let checked = usize::try_from(chunk)
+        .ok()
+        .and_then(|chunk| shared.fingerprints.get(chunk));
     if checked != Some(&block.fingerprint()) || !problems.is_empty() {
         return Err(changed(plan, block.first_line()).into());
     }
     let entries = workshop.make(&rows, reservation.prefix)?;
     match plan.layout {
-        Layout::Packs => shared.store.put(&plan.layout.object(chunk, ""), &workshop.bundles)?,
+        Layout::Packs => shared
+            .store
+            .put(&plan.layout.object(chunk, ""), &workshop.bundles)?,
         Layout::Objects => {
             for (entry, range) in entries.iter().zip(&workshop.ranges) {
                 let object = plan.layout.object(chunk, &entry.device_id);
@@ -188,14 +194,22 @@ fn make_and_store(
             }
         }
     }
-    shared.store.put(&certificates_object(chunk), &workshop.certificates)?;
+    shared
+        .store
+        .put(&certificates_object(chunk), &workshop.certificates)?;
     Ok(Stored {
         index: write_index(plan.layout, chunk, &entries),
         chunk: Committed { reservation, entries },
     })
 }
 
-fn commit(shared: &Shared<'_>, receiver: Receiver<Stored>, batch: &Batch, ledger: &mut Ledger, observe: Observe<'_>) {
+fn commit(
+    shared: &Shared<'_>,
+    receiver: Receiver<Stored>,
+    batch: &Batch,
+    ledger: &mut Ledger,
+    observe: Observe<'_>,
+) {
     let mut released = Vec::new();
     while let Ok(first) = receiver.recv() {
         let group: Vec<Stored> = std::iter::once(first)

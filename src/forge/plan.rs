@@ -48,7 +48,12 @@ impl<'a> Plan<'a> {
             key_type: profile.key_type(),
             key_engine,
             sign_engine,
-            stamp: Stamp::new(issuer.certificate(), profile.key_type(), signer.algorithm(), period),
+            stamp: Stamp::new(
+                issuer.certificate(),
+                profile.key_type(),
+                signer.algorithm(),
+                period,
+            ),
             signer,
             bundler: Bundler::new(profile, issuer.certificate()),
             layout,

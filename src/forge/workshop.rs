@@ -65,7 +65,9 @@ impl<'a> Workshop<'a> {
 
     fn make_keys(&mut self, count: usize) -> Result<(), ForgeError> {
         self.keys.resize_with(count, DeviceKey::default);
-        self.plan.key_engine.make_keys(self.plan.key_type, &mut self.keys)?;
+        self.plan
+            .key_engine
+            .make_keys(self.plan.key_type, &mut self.keys)?;
         distinct_keys(self.keys.iter().map(DeviceKey::public_key))?;
         Ok(())
     }
@@ -104,7 +106,11 @@ impl<'a> Workshop<'a> {
     }
 
     fn sign(&mut self) -> Result<(), ForgeError> {
-        let messages: Vec<&[u8]> = self.tbs_ranges.iter().map(|range| &self.tbs[range.clone()]).collect();
+        let messages: Vec<&[u8]> = self
+            .tbs_ranges
+            .iter()
+            .map(|range| &self.tbs[range.clone()])
+            .collect();
         self.signatures.resize_with(messages.len(), Vec::new);
         self.plan.signer.sign(&messages, &mut self.signatures)?;
         Ok(())
@@ -126,7 +132,12 @@ impl<'a> Workshop<'a> {
         };
         for (i, row) in rows.iter().enumerate() {
             certificate.clear();
-            assemble(&self.tbs[self.tbs_ranges[i].clone()], algorithm, &self.signatures[i], &mut certificate);
+            assemble(
+                &self.tbs[self.tbs_ranges[i].clone()],
+                algorithm,
+                &self.signatures[i],
+                &mut certificate,
+            );
             let credential = Credential {
                 private_key: self.keys[i].pkcs8(),
                 certificate: &certificate,
@@ -190,5 +201,8 @@ impl Body<'_> {
 }
 
 fn sha256(octets: &[u8]) -> [u8; 32] {
-    digest(&SHA256, octets).as_ref().try_into().expect("SHA-256 has 32 octets")
+    digest(&SHA256, octets)
+        .as_ref()
+        .try_into()
+        .expect("SHA-256 has 32 octets")
 }

@@ -50,11 +50,16 @@ impl CaCertificate {
     /// Every certificate of a PEM file; none when there is no such file.
     pub(super) fn read_chain(path: &Path) -> Result<Vec<Self>, IssuerError> {
         let text = match read_text(path) {
-            Err(IssuerError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(IssuerError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(Vec::new());
+            }
             other => other?,
         };
         let blocks = blocks(&text, path)?;
-        blocks.iter().map(|block| Self::from_der(&block.der, path)).collect()
+        blocks
+            .iter()
+            .map(|block| Self::from_der(&block.der, path))
+            .collect()
     }
 
     /// Parses a certificate; `path` is what messages call it.
@@ -63,7 +68,9 @@ impl CaCertificate {
     ///
     /// When it is no certificate, not a CA's, or has a key that AWS IoT does not accept.
     pub fn from_der(der: &[u8], path: &Path) -> Result<Self, IssuerError> {
-        let not_certificate = || IssuerError::NotCertificate { path: path.to_owned() };
+        let not_certificate = || IssuerError::NotCertificate {
+            path: path.to_owned(),
+        };
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| not_certificate())?;
         if !rest.is_empty() {
             return Err(not_certificate());
@@ -168,11 +175,17 @@ impl CaCertificate {
     /// SHA-256 of the DER: what AWS IoT calls caCertificateId.
     #[must_use]
     pub fn id(&self) -> [u8; 32] {
-        digest(&SHA256, &self.der).as_ref().try_into().expect("SHA-256 has 32 octets")
+        digest(&SHA256, &self.der)
+            .as_ref()
+            .try_into()
+            .expect("SHA-256 has 32 octets")
     }
 
     pub(super) fn check_validity(&self, path: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
-        let Period { not_before, not_after } = self.period;
+        let Period {
+            not_before,
+            not_after,
+        } = self.period;
         if now > not_after {
             return Err(IssuerError::Expired {
                 path: path.to_owned(),
@@ -202,24 +215,34 @@ impl CaCertificate {
 
     /// Whether names and signature agree.
     pub(super) fn is_signed_by(&self, parent: &Self) -> bool {
-        let Ok((_, certificate)) = X509Certificate::from_der(&self.der) else { return false };
-        let Ok((_, parent_certificate)) = X509Certificate::from_der(&parent.der) else { return false };
+        let Ok((_, certificate)) = X509Certificate::from_der(&self.der) else {
+            return false;
+        };
+        let Ok((_, parent_certificate)) = X509Certificate::from_der(&parent.der) else {
+            return false;
+        };
         self.issuer == parent.subject
-            && certificate.verify_signature(Some(parent_certificate.public_key())).is_ok()
+            && certificate
+                .verify_signature(Some(parent_certificate.public_key()))
+                .is_ok()
     }
 }
 
 /// RFC 7093, method 1: the leftmost 160 bits of the SHA-256 of the BIT STRING's value.
 #[must_use]
 pub(crate) fn key_identifier(public_key: &[u8]) -> [u8; 20] {
-    digest(&SHA256, public_key).as_ref()[..20].try_into().expect("20 octets")
+    digest(&SHA256, public_key).as_ref()[..20]
+        .try_into()
+        .expect("20 octets")
 }
 
 /// The type of a public key, or the name of one that is not accepted.
 pub(crate) fn key_type(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyType, String> {
     let algorithm = &spki.algorithm.algorithm;
     if *algorithm == OID_PKCS1_RSAENCRYPTION {
-        let Ok(PublicKey::RSA(key)) = spki.parsed() else { return Err("malformed RSA".to_owned()) };
+        let Ok(PublicKey::RSA(key)) = spki.parsed() else {
+            return Err("malformed RSA".to_owned());
+        };
         return match key.key_size() {
             2048 => Ok(KeyType::Rsa2048),
             3072 => Ok(KeyType::Rsa3072),
@@ -230,7 +253,11 @@ pub(crate) fn key_type(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyType, Strin
     if *algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
         return Err(format!("algorithm {algorithm}"));
     }
-    let curve = spki.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+    let curve = spki
+        .algorithm
+        .parameters
+        .as_ref()
+        .and_then(|any| any.as_oid().ok());
     match curve {
         Some(oid) if oid == OID_EC_P256 => Ok(KeyType::P256),
         Some(oid) if oid == OID_NIST_EC_P384 => Ok(KeyType::P384),

@@ -6,15 +6,15 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, KeyIdMethod, KeyUsagePurpose,
-    SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, KeyIdMethod,
+    KeyUsagePurpose, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
 use super::ca_certificate::key_identifier;
 use super::{CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, Issuer, IssuerError, KEY_FILE, key_file};
 use crate::engine::{Choice, DeviceKey, Engine, PrivateKey, Signer, SigningKey};
-use crate::profile::{Attribute, KeyType, NotAfter, Validity, ValidityError, Period, no_expiry};
+use crate::profile::{Attribute, KeyType, NotAfter, Period, Validity, ValidityError, no_expiry};
 
 /// What a new CA shall be.
 #[derive(Debug, Clone)]
@@ -41,7 +41,11 @@ pub struct NewCa {
 /// # Errors
 ///
 /// When the subject breaks X.520's bounds, or the parent may not have such a CA below it.
-pub fn create(request: &CaRequest, parent: Option<&Issuer>, now: OffsetDateTime) -> Result<NewCa, IssuerError> {
+pub fn create(
+    request: &CaRequest,
+    parent: Option<&Issuer>,
+    now: OffsetDateTime,
+) -> Result<NewCa, IssuerError> {
     let engine = Choice::Auto.for_keys(request.key_type)?;
     let mut keys = [DeviceKey::default()];
     engine.make_keys(request.key_type, &mut keys)?;
@@ -56,13 +60,20 @@ pub fn create(request: &CaRequest, parent: Option<&Issuer>, now: OffsetDateTime)
     let (certificate, chain) = match parent {
         None => (params.self_signed(&own).map_err(create)?, Vec::new()),
         Some(parent) => {
-            for (depth, ancestor) in std::iter::once(&parent.certificate).chain(&parent.chain).enumerate() {
+            for (depth, ancestor) in std::iter::once(&parent.certificate)
+                .chain(&parent.chain)
+                .enumerate()
+            {
                 ancestor.check_path_len(depth + 1)?;
             }
             let der = parent.certificate.der().into();
-            let issuer = rcgen::Issuer::from_ca_cert_der(&der, RcgenKey::new(&parent.key)?).map_err(create)?;
+            let issuer =
+                rcgen::Issuer::from_ca_cert_der(&der, RcgenKey::new(&parent.key)?).map_err(create)?;
             let certificate = params.signed_by(&own, &issuer).map_err(create)?;
-            let chain = std::iter::once(&parent.certificate).chain(&parent.chain).cloned().collect();
+            let chain = std::iter::once(&parent.certificate)
+                .chain(&parent.chain)
+                .cloned()
+                .collect();
             (certificate, chain)
         }
     };
@@ -92,7 +103,12 @@ fn params(
             reason: reason.to_string(),
         })?;
         let text = if attribute.is_printable_string() {
-            DnValue::PrintableString(value.as_str().try_into().map_err(|source| IssuerError::Create { source })?)
+            DnValue::PrintableString(
+                value
+                    .as_str()
+                    .try_into()
+                    .map_err(|source| IssuerError::Create { source })?,
+            )
         } else {
             DnValue::Utf8String(value.clone())
         };
@@ -164,7 +180,9 @@ impl NewCa {
             source,
         };
         if folder.symlink_metadata().is_ok() {
-            return Err(IssuerError::Exists { path: folder.to_owned() });
+            return Err(IssuerError::Exists {
+                path: folder.to_owned(),
+            });
         }
         let parent = match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -177,7 +195,10 @@ impl NewCa {
             .map_err(write_error)?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let scratch = parent.join(format!(".{name}.{}.new", std::process::id()));
-        DirBuilder::new().mode(0o700).create(&scratch).map_err(write_error)?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&scratch)
+            .map_err(write_error)?;
         let result = self.write_files(&scratch, passphrase).and_then(|()| {
             // The rename fails when the folder has appeared meanwhile and is not empty.
             fs::rename(&scratch, folder).map_err(write_error)?;

@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use pkcs8::der::Decode;
 use pkcs8::pkcs5::pbes2;
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
 use super::{AskPassphrase, IssuerError, blocks};
@@ -34,10 +34,11 @@ pub(super) fn read(path: &Path, ask: AskPassphrase<'_>) -> Result<PrivateKey, Is
         });
     }
     let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text).map_err(|source| match source.kind() {
-        io::ErrorKind::InvalidData => not_pem(path),
-        _ => read_error(source),
-    })?;
+    file.read_to_string(&mut text)
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => not_pem(path),
+            _ => read_error(source),
+        })?;
     let blocks = blocks(&text, path)?;
     let key = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY"));
     let key = key.ok_or_else(|| not_pem(path))?;
@@ -62,7 +63,9 @@ fn not_pem(path: &Path) -> IssuerError {
 }
 
 fn decrypt(path: &Path, der: &[u8], ask: AskPassphrase<'_>) -> Result<PrivateKey, IssuerError> {
-    let unsupported = || IssuerError::Encryption { path: path.to_owned() };
+    let unsupported = || IssuerError::Encryption {
+        path: path.to_owned(),
+    };
     let encrypted = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| unsupported())?;
     if encrypted.encryption_algorithm.pbes2().is_none() {
         return Err(unsupported());
@@ -71,11 +74,17 @@ fn decrypt(path: &Path, der: &[u8], ask: AskPassphrase<'_>) -> Result<PrivateKey
         path: path.to_owned(),
         source,
     })?;
-    let wrong = || IssuerError::WrongPassphrase { path: path.to_owned() };
-    let document = encrypted.decrypt(passphrase.as_bytes()).map_err(|error| match error {
-        pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }) => unsupported(),
-        _ => wrong(),
-    })?;
+    let wrong = || IssuerError::WrongPassphrase {
+        path: path.to_owned(),
+    };
+    let document = encrypted
+        .decrypt(passphrase.as_bytes())
+        .map_err(|error| match error {
+            pkcs8::Error::EncryptedPrivateKey(pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. }) => {
+                unsupported()
+            }
+            _ => wrong(),
+        })?;
     // A wrong passphrase leaves valid padding once in 256 times, and then anything but a key.
     PrivateKey::from_pkcs8(document.as_bytes()).map_err(|_| wrong())
 }

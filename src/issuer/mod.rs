@@ -59,15 +59,9 @@ pub enum IssuerError {
     #[error("{path} can be read by others (mode {mode:04o})")]
     KeyReadable { path: PathBuf, mode: u32 },
     #[error("{path} cannot be used as a CA key")]
-    Key {
-        path: PathBuf,
-        source: PrivateKeyError,
-    },
+    Key { path: PathBuf, source: PrivateKeyError },
     #[error("{path} cannot be read as PEM")]
-    Pem {
-        path: PathBuf,
-        source: PemError,
-    },
+    Pem { path: PathBuf, source: PemError },
     #[error("{path} is encrypted in the old PEM way (Proc-Type), not as PKCS#8")]
     LegacyEncryption { path: PathBuf },
     #[error("{path} is encrypted in a way that is not supported")]
@@ -237,13 +231,18 @@ impl Issuer {
 ///
 /// When they cannot be read, or are no CA's.
 pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
-    Ok((CaCertificate::read(&files.certificate)?, CaCertificate::read_chain(&files.chain)?))
+    Ok((
+        CaCertificate::read(&files.certificate)?,
+        CaCertificate::read_chain(&files.chain)?,
+    ))
 }
 
 /// The PEM blocks of a CA's file.
 fn blocks(text: &str, path: &Path) -> Result<Vec<pem::Block>, IssuerError> {
     pem::blocks(text).map_err(|source| match source {
-        PemError::LegacyEncryption => IssuerError::LegacyEncryption { path: path.to_owned() },
+        PemError::LegacyEncryption => IssuerError::LegacyEncryption {
+            path: path.to_owned(),
+        },
         PemError::Malformed => IssuerError::Pem {
             path: path.to_owned(),
             source,
@@ -263,7 +262,11 @@ fn check_chain(
         if !below.is_signed_by(ancestor) {
             return Err(IssuerError::Chain {
                 path: path.to_owned(),
-                reason: format!("{} did not sign {}", ancestor.subject_text(), below.subject_text()),
+                reason: format!(
+                    "{} did not sign {}",
+                    ancestor.subject_text(),
+                    below.subject_text()
+                ),
             });
         }
         ancestor.check_path_len(depth + 1)?;

@@ -57,7 +57,9 @@ impl Batch {
     /// Rows of a chunk.
     #[must_use]
     pub fn rows_of(&self, chunk: u64) -> u64 {
-        self.rows.saturating_sub(chunk * self.chunk_rows).min(self.chunk_rows)
+        self.rows
+            .saturating_sub(chunk * self.chunk_rows)
+            .min(self.chunk_rows)
     }
 }
 
@@ -124,7 +126,9 @@ impl Ledger {
     ///
     /// [`LedgerError::NoBatch`] when it is not.
     pub fn batch(&self, name: &str) -> Result<Batch, LedgerError> {
-        self.find_batch(name)?.ok_or_else(|| LedgerError::NoBatch { name: name.to_owned() })
+        self.find_batch(name)?.ok_or_else(|| LedgerError::NoBatch {
+            name: name.to_owned(),
+        })
     }
 
     /// Begins a batch, or finds the one that was begun with the same identity.
@@ -133,7 +137,11 @@ impl Ledger {
     ///
     /// [`LedgerError::BatchDiffers`] when the name stands for something else of which a chunk is
     /// committed.
-    pub fn begin_batch(&mut self, identity: &BatchIdentity<'_>, now: OffsetDateTime) -> Result<Batch, LedgerError> {
+    pub fn begin_batch(
+        &mut self,
+        identity: &BatchIdentity<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Batch, LedgerError> {
         if let Some(batch) = self.find_batch(identity.name)? {
             match identity.check(&batch) {
                 Ok(()) => return Ok(batch),
@@ -187,7 +195,9 @@ impl Ledger {
     pub fn status(&self, name: Option<&str>) -> Result<Vec<BatchStatus>, LedgerError> {
         let batches = self.status_rows(name).map_err(|e| self.sqlite(e))?;
         match name {
-            Some(name) if batches.is_empty() => Err(LedgerError::NoBatch { name: name.to_owned() }),
+            Some(name) if batches.is_empty() => Err(LedgerError::NoBatch {
+                name: name.to_owned(),
+            }),
             _ => Ok(batches),
         }
     }
@@ -227,12 +237,28 @@ impl BatchIdentity<'_> {
     fn check(&self, batch: &Batch) -> Result<(), LedgerError> {
         let issuer = ring::digest::digest(&ring::digest::SHA256, &batch.issuer_certificate);
         let facts = [
-            ("manifest", HEXLOWER.encode(&batch.manifest_sha256), HEXLOWER.encode(&self.manifest_sha256)),
-            ("issuer", HEXLOWER.encode(issuer.as_ref()), HEXLOWER.encode(&self.issuer.id())),
+            (
+                "manifest",
+                HEXLOWER.encode(&batch.manifest_sha256),
+                HEXLOWER.encode(&self.manifest_sha256),
+            ),
+            (
+                "issuer",
+                HEXLOWER.encode(issuer.as_ref()),
+                HEXLOWER.encode(&self.issuer.id()),
+            ),
             ("profile", batch.profile.clone(), self.profile.to_owned()),
-            ("profile text", HEXLOWER.encode(&batch.profile_sha256), HEXLOWER.encode(&self.profile_sha256)),
+            (
+                "profile text",
+                HEXLOWER.encode(&batch.profile_sha256),
+                HEXLOWER.encode(&self.profile_sha256),
+            ),
             ("layout", batch.layout.to_string(), self.layout.to_string()),
-            ("chunk size", batch.chunk_rows.to_string(), self.chunk_rows.to_string()),
+            (
+                "chunk size",
+                batch.chunk_rows.to_string(),
+                self.chunk_rows.to_string(),
+            ),
             ("place", batch.location.clone(), self.location.to_owned()),
             ("--reissue", batch.reissue.to_string(), self.reissue.to_string()),
         ];

@@ -49,8 +49,14 @@ impl Ledger {
     ///
     /// When the ledger cannot be read.
     pub fn remaining(&self, batch: &Batch) -> Result<Vec<u64>, LedgerError> {
-        let committed: BTreeSet<u64> = self.committed(batch)?.into_iter().map(|(chunk, _)| chunk).collect();
-        Ok((0..batch.chunks()).filter(|chunk| !committed.contains(chunk)).collect())
+        let committed: BTreeSet<u64> = self
+            .committed(batch)?
+            .into_iter()
+            .map(|(chunk, _)| chunk)
+            .collect();
+        Ok((0..batch.chunks())
+            .filter(|chunk| !committed.contains(chunk))
+            .collect())
     }
 
     /// Reserves chunks, each with its prefix; durable when it returns. The prefixes are new ones: one
@@ -82,7 +88,12 @@ impl Ledger {
     ///
     /// [`LedgerError::AlreadyIssued`] when a device has been issued by this issuer before and the
     /// batch is no reissue; then nothing of the chunks is committed.
-    pub fn commit(&mut self, batch: &Batch, chunks: &[Committed], released: &[u64]) -> Result<(), LedgerError> {
+    pub fn commit(
+        &mut self,
+        batch: &Batch,
+        chunks: &[Committed],
+        released: &[u64],
+    ) -> Result<(), LedgerError> {
         let mut write = || {
             let transaction = self.connection.transaction()?;
             mark_released(&transaction, batch, released)?;
@@ -151,8 +162,9 @@ fn reserve(
     chunks: &[(u64, SerialPrefix)],
     now: &str,
 ) -> rusqlite::Result<Vec<Reservation>> {
-    let mut last = transaction
-        .prepare_cached("SELECT coalesce(max(attempt), 0) FROM reservation WHERE batch = ?1 AND chunk = ?2")?;
+    let mut last = transaction.prepare_cached(
+        "SELECT coalesce(max(attempt), 0) FROM reservation WHERE batch = ?1 AND chunk = ?2",
+    )?;
     let mut insert = transaction.prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5)")?;
     chunks
         .iter()
@@ -160,7 +172,11 @@ fn reserve(
             let attempt: u32 = last.query_row(params![batch.key, chunk], |row| row.get(0))?;
             let attempt = attempt + 1;
             insert.execute(params![batch.key, chunk, attempt, prefix.octets(), now])?;
-            Ok(Reservation { chunk, attempt, prefix })
+            Ok(Reservation {
+                chunk,
+                attempt,
+                prefix,
+            })
         })
         .collect()
 }
@@ -175,7 +191,11 @@ fn mark_released(transaction: &Transaction<'_>, batch: &Batch, chunks: &[u64]) -
 }
 
 fn commit(transaction: &Transaction<'_>, batch: &Batch, chunk: &Committed) -> rusqlite::Result<()> {
-    let Reservation { chunk: number, attempt, .. } = chunk.reservation;
+    let Reservation {
+        chunk: number,
+        attempt,
+        ..
+    } = chunk.reservation;
     transaction
         .prepare_cached("INSERT INTO committed (batch, chunk, attempt) VALUES (?1, ?2, ?3)")?
         .execute(params![batch.key, number, attempt])?;

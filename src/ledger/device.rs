@@ -39,7 +39,11 @@ impl Ledger {
     /// # Errors
     ///
     /// When the ledger cannot be read.
-    pub fn earlier_issues(&self, issuer: &CaCertificate, batch: &str) -> Result<EarlierIssues<'_>, LedgerError> {
+    pub fn earlier_issues(
+        &self,
+        issuer: &CaCertificate,
+        batch: &str,
+    ) -> Result<EarlierIssues<'_>, LedgerError> {
         let read = || -> rusqlite::Result<_> {
             let keys: Option<(i64, i64)> = self
                 .connection
@@ -50,7 +54,9 @@ impl Ledger {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?;
-            let Some((issuer, batch)) = keys else { return Ok(None) };
+            let Some((issuer, batch)) = keys else {
+                return Ok(None);
+            };
             let any: bool = self.connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM batch b JOIN committed c USING (batch) WHERE b.issuer = ?1 AND b.batch <> ?2)",
                 params![issuer, batch],

@@ -49,10 +49,7 @@ pub enum LedgerError {
     #[error("device {device_id} was issued in batch {batch}")]
     AlreadyIssued { device_id: String, batch: String },
     #[error("ledger {path}")]
-    Sqlite {
-        path: PathBuf,
-        source: rusqlite::Error,
-    },
+    Sqlite { path: PathBuf, source: rusqlite::Error },
 }
 
 impl LedgerError {
@@ -113,7 +110,9 @@ impl Ledger {
     /// When there is none, or the file is something else.
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         if !path.exists() {
-            return Err(LedgerError::Missing { path: path.to_owned() });
+            return Err(LedgerError::Missing {
+                path: path.to_owned(),
+            });
         }
         // A reader of a WAL database writes to its shared-memory file, so it opens read-write.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -128,7 +127,9 @@ impl Ledger {
         new_id: Option<[u8; 16]>,
     ) -> Result<Self, LedgerError> {
         let foreign = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase) => LedgerError::Foreign { path: path.to_owned() },
+            Some(rusqlite::ErrorCode::NotADatabase) => LedgerError::Foreign {
+                path: path.to_owned(),
+            },
             _ => sqlite(path)(error),
         };
         connection
@@ -143,7 +144,11 @@ impl Ledger {
         match (version, tables, new_id) {
             (SCHEMA_VERSION, ..) => {}
             (0, 0, Some(id)) => create_schema(&mut connection, id).map_err(sqlite(path))?,
-            (0, ..) => return Err(LedgerError::Foreign { path: path.to_owned() }),
+            (0, ..) => {
+                return Err(LedgerError::Foreign {
+                    path: path.to_owned(),
+                });
+            }
             (found, ..) => {
                 return Err(LedgerError::Version {
                     path: path.to_owned(),
@@ -152,16 +157,26 @@ impl Ledger {
             }
         }
         if lock.is_some() {
-            connection.pragma_update(None, "journal_mode", "WAL").map_err(sqlite(path))?;
-            connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite(path))?;
-            connection.pragma_update(None, "cache_size", -65_536).map_err(sqlite(path))?;
+            connection
+                .pragma_update(None, "journal_mode", "WAL")
+                .map_err(sqlite(path))?;
+            connection
+                .pragma_update(None, "synchronous", "FULL")
+                .map_err(sqlite(path))?;
+            connection
+                .pragma_update(None, "cache_size", -65_536)
+                .map_err(sqlite(path))?;
         }
-        connection.pragma_update(None, "foreign_keys", true).map_err(sqlite(path))?;
+        connection
+            .pragma_update(None, "foreign_keys", true)
+            .map_err(sqlite(path))?;
         let id = connection
             .query_row("SELECT ledger_id FROM meta", [], |row| row.get(0))
             .optional()
             .map_err(sqlite(path))?
-            .ok_or_else(|| LedgerError::Foreign { path: path.to_owned() })?;
+            .ok_or_else(|| LedgerError::Foreign {
+                path: path.to_owned(),
+            })?;
         Ok(Self {
             connection,
             path: path.to_owned(),
@@ -210,7 +225,9 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
     })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked {
+            path: path.to_owned(),
+        }),
         Err(TryLockError::Error(source)) => Err(LedgerError::Open {
             path: path.to_owned(),
             source,
@@ -234,10 +251,16 @@ mod tests {
     fn one_process_writes_and_others_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("certforge.db");
-        assert!(matches!(Ledger::open_read_only(&path), Err(LedgerError::Missing { .. })));
+        assert!(matches!(
+            Ledger::open_read_only(&path),
+            Err(LedgerError::Missing { .. })
+        ));
         let ledger = Ledger::open(&path, [7; 16]).unwrap();
         assert_eq!(ledger.id(), "07".repeat(16));
-        assert!(matches!(Ledger::open(&path, [8; 16]), Err(LedgerError::Locked { .. })));
+        assert!(matches!(
+            Ledger::open(&path, [8; 16]),
+            Err(LedgerError::Locked { .. })
+        ));
         assert_eq!(Ledger::open_read_only(&path).unwrap().id(), ledger.id());
         drop(ledger);
         assert_eq!(Ledger::open(&path, [8; 16]).unwrap().id(), "07".repeat(16));
@@ -248,12 +271,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("certforge.db");
         std::fs::write(&path, "a,b,c\n".repeat(1000)).unwrap();
-        assert!(matches!(Ledger::open(&path, [7; 16]), Err(LedgerError::Foreign { .. })));
+        assert!(matches!(
+            Ledger::open(&path, [7; 16]),
+            Err(LedgerError::Foreign { .. })
+        ));
         std::fs::remove_file(&path).unwrap();
         let connection = Connection::open(&path).unwrap();
         connection.execute_batch("CREATE TABLE t (x)").unwrap();
-        assert!(matches!(Ledger::open(&path, [7; 16]), Err(LedgerError::Foreign { .. })));
+        assert!(matches!(
+            Ledger::open(&path, [7; 16]),
+            Err(LedgerError::Foreign { .. })
+        ));
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Ledger::open(&path, [7; 16]), Err(LedgerError::Version { found: 99, .. })));
+        assert!(matches!(
+            Ledger::open(&path, [7; 16]),
+            Err(LedgerError::Version { found: 99, .. })
+        ));
     }
 }

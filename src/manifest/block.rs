@@ -183,7 +183,11 @@ impl<R: BufRead> Blocks<R> {
     /// SHA-256 of the whole file. Call it when [`Blocks::next_block`] has returned `None`.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
-        self.digest.finish().as_ref().try_into().expect("SHA-256 has 32 octets")
+        self.digest
+            .finish()
+            .as_ref()
+            .try_into()
+            .expect("SHA-256 has 32 octets")
     }
 }
 
@@ -290,7 +294,10 @@ mod tests {
             for rows in [1, 2, 100] {
                 let text = ["h,n", "A,1", "", "", "B,2", "C/,3", "", "D,\"4\"\"\"", "E"].join(end);
                 let (rows, problems) = parse_text(&text, rows);
-                let lines: Vec<_> = rows.iter().map(|row| (row.device_id.as_str(), row.line)).collect();
+                let lines: Vec<_> = rows
+                    .iter()
+                    .map(|row| (row.device_id.as_str(), row.line))
+                    .collect();
                 assert_eq!(lines, [("A", 2), ("B", 5), ("D", 8)]);
                 let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
                 assert_eq!(lines, [6, 9]);

@@ -69,7 +69,10 @@ mod tests {
         assert_eq!(DeviceId::parse(".."), Err(Reason::IdCharacter('.')));
         assert_eq!(
             DeviceId::parse(&"A".repeat(129)),
-            Err(Reason::TooLong { characters: 129, limit: 128 })
+            Err(Reason::TooLong {
+                characters: 129,
+                limit: 128
+            })
         );
     }
 

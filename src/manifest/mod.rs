@@ -161,11 +161,13 @@ impl Manifest {
         if text.is_empty() {
             return Err(ManifestError::Empty { path: path_buf });
         }
-        let text = std::str::from_utf8(text)
-            .map_err(|_| ManifestError::HeaderNotUtf8 { path: path_buf.clone() })?;
+        let text = std::str::from_utf8(text).map_err(|_| ManifestError::HeaderNotUtf8 {
+            path: path_buf.clone(),
+        })?;
         let delimiter = delimiter(text);
-        let columns = columns(text, delimiter)
-            .ok_or_else(|| ManifestError::HeaderQuote { path: path_buf.clone() })?;
+        let columns = columns(text, delimiter).ok_or_else(|| ManifestError::HeaderQuote {
+            path: path_buf.clone(),
+        })?;
         let header = Header { columns };
         for (i, column) in header.columns.iter().enumerate() {
             if !column.is_empty() && header.index(column) != Some(i) {
@@ -175,12 +177,14 @@ impl Manifest {
                 });
             }
         }
-        let id_index = header.index(id_column).ok_or_else(|| ManifestError::MissingColumn {
-            path: path_buf.clone(),
-            column: id_column.to_owned(),
-            used_by: "every device".to_owned(),
-            found: header.columns.clone(),
-        })?;
+        let id_index = header
+            .index(id_column)
+            .ok_or_else(|| ManifestError::MissingColumn {
+                path: path_buf.clone(),
+                column: id_column.to_owned(),
+                used_by: "every device".to_owned(),
+                found: header.columns.clone(),
+            })?;
         Ok(Self {
             path: path_buf,
             header,

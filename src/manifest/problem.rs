@@ -46,10 +46,20 @@ pub enum Reason {
     Empty,
     /// Not of `[A-Za-z0-9:_-]`.
     IdCharacter(char),
-    TooLong { characters: usize, limit: usize },
-    Duplicate { first_line: u64 },
-    Ragged { fields: usize, columns: usize },
-    LineTooLong { limit: usize },
+    TooLong {
+        characters: usize,
+        limit: usize,
+    },
+    Duplicate {
+        first_line: u64,
+    },
+    Ragged {
+        fields: usize,
+        columns: usize,
+    },
+    LineTooLong {
+        limit: usize,
+    },
     NotUtf8,
     Control(char),
     OpenQuote,
@@ -62,7 +72,9 @@ pub enum Reason {
     NotThingName,
     /// Not a DNS name or URI that a subjectAltName can carry (IA5String).
     NotIa5(char),
-    Issued { batch: String },
+    Issued {
+        batch: String,
+    },
 }
 
 impl Reason {
@@ -72,7 +84,9 @@ impl Reason {
         match self {
             Self::IdCharacter(_) | Self::NotThingName => Some("ids may use A-Z a-z 0-9 : _ -"),
             Self::NotUtf8 => Some("in Excel choose `CSV UTF-8 (Comma delimited)` when saving"),
-            Self::OpenQuote | Self::Control(_) => Some("one line is one row: close the quote, or take the line break out"),
+            Self::OpenQuote | Self::Control(_) => {
+                Some("one line is one row: close the quote, or take the line break out")
+            }
             Self::PolicyCharacter(_) => Some("* $ + ? # break AWS IoT policy variables"),
             Self::NotCountry => Some("a country is two letters, as in ISO 3166: DE, US, CN"),
             Self::Ragged { .. } => Some("a value that holds the delimiter must be quoted"),
@@ -91,7 +105,9 @@ impl fmt::Display for Reason {
                 write!(f, "has {characters} characters, {limit} are allowed")
             }
             Self::Duplicate { first_line } => write!(f, "is on line {first_line} already"),
-            Self::Ragged { fields: 1, columns } => write!(f, "the row has 1 field, the header has {columns} columns"),
+            Self::Ragged { fields: 1, columns } => {
+                write!(f, "the row has 1 field, the header has {columns} columns")
+            }
             Self::Ragged { fields, columns } => {
                 write!(f, "the row has {fields} fields, the header has {columns} columns")
             }
@@ -106,7 +122,11 @@ impl fmt::Display for Reason {
             ),
             Self::NotCountry => f.write_str("is not a two-letter country code"),
             Self::NotThingName => f.write_str("cannot name an AWS IoT thing or client"),
-            Self::NotIa5(c) => write!(f, "contains {:?}, which a subjectAltName cannot hold", c.to_string()),
+            Self::NotIa5(c) => write!(
+                f,
+                "contains {:?}, which a subjectAltName cannot hold",
+                c.to_string()
+            ),
             Self::Issued { batch } => write!(f, "was issued in batch {batch}"),
         }
     }

@@ -46,7 +46,9 @@ impl Binding {
         };
         let mut subject = Vec::with_capacity(profile.subject.len());
         for (attribute, template) in &profile.subject {
-            let bound = template.bind(header).map_err(missing(format!("subject.{attribute}")))?;
+            let bound = template
+                .bind(header)
+                .map_err(missing(format!("subject.{attribute}")))?;
             subject.push((*attribute, bound));
         }
         let mut san = Vec::new();
@@ -60,19 +62,29 @@ impl Binding {
         Ok(Self {
             subject,
             san,
-            thing_name: endpoint.thing_name.bind(header).map_err(missing("endpoint.thing_name".to_owned()))?,
-            client_id: endpoint.client_id.bind(header).map_err(missing("endpoint.client_id".to_owned()))?,
+            thing_name: endpoint
+                .thing_name
+                .bind(header)
+                .map_err(missing("endpoint.thing_name".to_owned()))?,
+            client_id: endpoint
+                .client_id
+                .bind(header)
+                .map_err(missing("endpoint.client_id".to_owned()))?,
         })
     }
 
     /// The subject of a row's certificate, in DN order.
     pub fn subject<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (Attribute, Cow<'a, str>)> {
-        self.subject.iter().map(|(attribute, template)| (*attribute, template.render(row)))
+        self.subject
+            .iter()
+            .map(|(attribute, template)| (*attribute, template.render(row)))
     }
 
     /// The subjectAltNames of a row's certificate.
     pub fn san<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (San, Cow<'a, str>)> {
-        self.san.iter().map(|(kind, template)| (*kind, template.render(row)))
+        self.san
+            .iter()
+            .map(|(kind, template)| (*kind, template.render(row)))
     }
 
     /// Whether certificates have a subjectAltName extension.

@@ -49,14 +49,18 @@ fn check_host(host: &str) -> Result<(), ProfileError> {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if host.len() <= 253 && host.split('.').all(is_label) {
         return Ok(());
     }
     Err(ProfileError::Field {
         field: "endpoint.host".to_owned(),
-        reason: format!("{host:?} is no host name; give it without scheme and port, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"),
+        reason: format!(
+            "{host:?} is no host name; give it without scheme and port, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"
+        ),
     })
 }
 

@@ -35,8 +35,14 @@ use crate::manifest::DEFAULT_ID_COLUMN;
 pub const BUILT_IN: [(&str, &str); 4] = [
     ("aws-iot-p256", include_str!("../../profiles/aws-iot-p256.toml")),
     ("aws-iot-p384", include_str!("../../profiles/aws-iot-p384.toml")),
-    ("aws-iot-rsa2048", include_str!("../../profiles/aws-iot-rsa2048.toml")),
-    ("aws-iot-subject", include_str!("../../profiles/aws-iot-subject.toml")),
+    (
+        "aws-iot-rsa2048",
+        include_str!("../../profiles/aws-iot-rsa2048.toml"),
+    ),
+    (
+        "aws-iot-subject",
+        include_str!("../../profiles/aws-iot-subject.toml"),
+    ),
 ];
 
 /// The profile that is used when the user names none.
@@ -58,10 +64,7 @@ pub enum ProfileError {
     #[error("profile field {field}: {reason}")]
     Field { field: String, reason: String },
     #[error("profile field {field}")]
-    Template {
-        field: String,
-        source: TemplateError,
-    },
+    Template { field: String, source: TemplateError },
 }
 
 impl ProfileError {
@@ -126,7 +129,9 @@ impl Profile {
     pub fn parse(text: &str, name: &str, endpoint_host: Option<&str>) -> Result<Self, ProfileError> {
         let mut config: ProfileConfig = toml::from_str(text).map_err(|error| ProfileError::Syntax {
             name: name.to_owned(),
-            line: error.span().map(|span| 1 + text[..span.start].matches('\n').count()),
+            line: error
+                .span()
+                .map(|span| 1 + text[..span.start].matches('\n').count()),
             message: error.message().trim().replace('\n', " "),
         })?;
         if let Some(host) = endpoint_host {
@@ -141,7 +146,10 @@ impl Profile {
     pub fn from_config(config: &ProfileConfig) -> Result<Self, ProfileError> {
         let is_name = !config.name.is_empty()
             && config.name.len() <= 64
-            && config.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && config
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !is_name {
             return Err(ProfileError::Field {
                 field: "name".to_owned(),
@@ -166,7 +174,10 @@ impl Profile {
             validity: validity(&config.validity)?,
             recipe: Recipe::from_config(&config.bundle)?,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
-            digest: digest(&SHA256, settings.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 octets"),
+            digest: digest(&SHA256, settings.as_bytes())
+                .as_ref()
+                .try_into()
+                .expect("SHA-256 has 32 octets"),
         })
     }
 
@@ -210,7 +221,9 @@ impl Profile {
 
 /// Takes out what a profile leaves unsaid, so that fields of later versions do not change the digest.
 fn prune(value: &mut serde_json::Value) {
-    let Some(object) = value.as_object_mut() else { return };
+    let Some(object) = value.as_object_mut() else {
+        return;
+    };
     object.values_mut().for_each(prune);
     object.retain(|_, value| match value {
         serde_json::Value::Null => false,
@@ -241,7 +254,8 @@ fn subject(entries: &[String]) -> Result<Vec<(Attribute, Template)>, ProfileErro
             let names: Vec<_> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
             invalid(format!("{:?} is none of {}", name.trim(), names.join(", ")))
         })?;
-        if attribute != Attribute::OrganizationalUnit && subject.iter().any(|(other, _)| *other == attribute) {
+        if attribute != Attribute::OrganizationalUnit && subject.iter().any(|(other, _)| *other == attribute)
+        {
             return Err(invalid(format!("{attribute} appears twice")));
         }
         let template = template(&format!("subject.{attribute}"), text)?;
@@ -278,7 +292,12 @@ fn validity(config: &config::ValidityConfig) -> Result<Validity, ProfileError> {
             NotAfter::Until(moment.replace_nanosecond(0).unwrap_or(moment))
         }
         (None, None, Some(true)) => NotAfter::Never,
-        _ => return Err(invalid("validity", "takes exactly one of days, until and none".to_owned())),
+        _ => {
+            return Err(invalid(
+                "validity",
+                "takes exactly one of days, until and none".to_owned(),
+            ));
+        }
     };
     Ok(Validity {
         backdate: Duration::minutes(i64::from(config.backdate_minutes.unwrap_or(60))),
@@ -332,24 +351,42 @@ mod tests {
         for (text, message) in [
             ("nam = 'x'", "line 1: unknown field `nam`"),
             ("name = 'X'", "field name"),
-            ("name = 'x'\n[key]\ntype = 'P-255'", "line 3: unknown variant `P-255`"),
+            (
+                "name = 'x'\n[key]\ntype = 'P-255'",
+                "line 3: unknown variant `P-255`",
+            ),
             ("name = 'x'\nsubject = ['CN']", "is not NAME=value"),
             ("name = 'x'\nsubject = ['L=x']", "\"L\" is none of C, O, OU"),
-            ("name = 'x'\nsubject = ['CN={a', 'O=b']", "subject.CN: a place opened"),
+            (
+                "name = 'x'\nsubject = ['CN={a', 'O=b']",
+                "subject.CN: a place opened",
+            ),
             ("name = 'x'\nsubject = ['CN=a', 'CN=b']", "CN appears twice"),
-            ("name = 'x'\nsubject = ['C=Germany']", "is not a two-letter country code"),
+            (
+                "name = 'x'\nsubject = ['C=Germany']",
+                "is not a two-letter country code",
+            ),
             ("name = 'x'\nsubject = []", "needs a subject"),
             ("name = 'x'\n[validity]\ndays = 0", "at least 1"),
             ("name = 'x'\n[validity]\ndays = 1\nnone = true", "exactly one of"),
-            ("name = 'x'\n[validity]\nuntil = 'soon'", "neither issuer nor a moment"),
+            (
+                "name = 'x'\n[validity]\nuntil = 'soon'",
+                "neither issuer nor a moment",
+            ),
             ("name = 'x'\n[endpoint]\nhost = 'https://x'", "is no host name"),
             ("name = 'x'\n[bundle]\nfiles = []", "private-key"),
-            ("name = 'x'\n[bundle]\nfiles = [{name='../a', content='private-key'}]", "cannot name a file"),
+            (
+                "name = 'x'\n[bundle]\nfiles = [{name='../a', content='private-key'}]",
+                "cannot name a file",
+            ),
             (
                 "name = 'x'\n[bundle]\nfiles = [{name='a', content='private-key'}, {name='a', content='chain'}]",
                 "two files are named a",
             ),
-            ("name = 'x'\n[bundle]\nfiles = [{name='a', content='chain', format='der'}]", "no DER form"),
+            (
+                "name = 'x'\n[bundle]\nfiles = [{name='a', content='chain', format='der'}]",
+                "no DER form",
+            ),
         ] {
             let error = error(text);
             assert!(error.contains(message), "{text}\n  gives {error}");

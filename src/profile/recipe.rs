@@ -38,7 +38,11 @@ impl Content {
     pub fn is_constant(self) -> bool {
         matches!(
             self,
-            Self::Issuer | Self::AmazonRootCa1 | Self::AmazonRootCa2 | Self::AmazonRootCa3 | Self::AmazonRootCa4
+            Self::Issuer
+                | Self::AmazonRootCa1
+                | Self::AmazonRootCa2
+                | Self::AmazonRootCa3
+                | Self::AmazonRootCa4
         )
     }
 }
@@ -112,18 +116,28 @@ fn file(config: &FileConfig) -> Result<BundleFile, ProfileError> {
     let FileConfig { name, content, .. } = config;
     let is_name = (1..=64).contains(&name.len())
         && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     if !is_name {
         return Err(invalid(format!(
             "{name:?} cannot name a file in a bundle; use 1 to 64 of A-Z a-z 0-9 . _ - and no . first"
         )));
     }
     match (content, config.format) {
-        (Content::Endpoint, Some(_)) => return Err(invalid(format!("{name}: endpoint is JSON and takes no format"))),
-        (Content::Chain, Some(Format::Der)) => return Err(invalid(format!("{name}: a chain has no DER form"))),
+        (Content::Endpoint, Some(_)) => {
+            return Err(invalid(format!("{name}: endpoint is JSON and takes no format")));
+        }
+        (Content::Chain, Some(Format::Der)) => {
+            return Err(invalid(format!("{name}: a chain has no DER form")));
+        }
         _ => {}
     }
-    let compression = if content.is_constant() { Compression::Deflated } else { Compression::Stored };
+    let compression = if content.is_constant() {
+        Compression::Deflated
+    } else {
+        Compression::Stored
+    };
     Ok(BundleFile {
         name: name.clone(),
         content: *content,
@@ -146,7 +160,11 @@ fn default_files() -> Vec<BundleFile> {
         name: name.to_owned(),
         content,
         format: Format::Pem,
-        compression: if content.is_constant() { Compression::Deflated } else { Compression::Stored },
+        compression: if content.is_constant() {
+            Compression::Deflated
+        } else {
+            Compression::Stored
+        },
     })
     .collect()
 }

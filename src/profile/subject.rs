@@ -135,7 +135,14 @@ mod tests {
             (Country, "DEU", Err(Reason::NotCountry)),
             (CommonName, "", Err(Reason::Empty)),
             (CommonName, &long[..64], Ok(())),
-            (CommonName, &long, Err(Reason::TooLong { characters: 65, limit: 64 })),
+            (
+                CommonName,
+                &long,
+                Err(Reason::TooLong {
+                    characters: 65,
+                    limit: 64,
+                }),
+            ),
             (CommonName, "a+b", Err(Reason::PolicyCharacter('+'))),
             (CommonName, "a\u{7}", Err(Reason::Control('\u{7}'))),
             (CommonName, "Fabrik Köln", Ok(())),

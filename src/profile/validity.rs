@@ -74,7 +74,10 @@ impl Validity {
         if not_after <= now {
             return Err(ValidityError::Past { not_after });
         }
-        Ok(Period { not_before, not_after })
+        Ok(Period {
+            not_before,
+            not_after,
+        })
     }
 }
 
@@ -119,8 +122,14 @@ mod tests {
         assert_eq!(ten_days.not_before, issuer.not_before);
         assert_eq!(ten_days.not_after, at("2026-01-11T00:10:00Z"));
         assert_eq!(period(NotAfter::Issuer).unwrap().not_after, issuer.not_after);
-        assert!(matches!(period(NotAfter::Days(4000)), Err(ValidityError::OutlivesIssuer { .. })));
-        assert!(matches!(period(NotAfter::Never), Err(ValidityError::OutlivesIssuer { .. })));
+        assert!(matches!(
+            period(NotAfter::Days(4000)),
+            Err(ValidityError::OutlivesIssuer { .. })
+        ));
+        assert!(matches!(
+            period(NotAfter::Never),
+            Err(ValidityError::OutlivesIssuer { .. })
+        ));
         let past = NotAfter::Until(at("2026-01-01T00:00:00Z"));
         assert!(matches!(period(past), Err(ValidityError::Past { .. })));
     }

@@ -93,7 +93,9 @@ impl DirStore {
                 folders.push(folder);
             }
         }
-        folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())
+        folders
+            .iter()
+            .try_for_each(|folder| File::open(folder)?.sync_all())
     }
 
     fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
@@ -105,7 +107,8 @@ impl DirStore {
             }
             Some(range) => {
                 file.seek(SeekFrom::Start(range.start))?;
-                file.take(range.end.saturating_sub(range.start)).read_to_end(&mut octets)?;
+                file.take(range.end.saturating_sub(range.start))
+                    .read_to_end(&mut octets)?;
             }
         }
         Ok(octets)
@@ -132,7 +135,11 @@ impl DirStore {
         Ok(())
     }
 
-    fn error<'a>(&'a self, operation: &'static str, name: &'a str) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    fn error<'a>(
+        &'a self,
+        operation: &'static str,
+        name: &'a str,
+    ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
             let object = self.path(name).display().to_string();
             if source.kind() == io::ErrorKind::NotFound && operation == "read" {
@@ -190,8 +197,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::new(folder.path().join("out/batch"));
         store.put("bundles/3f/A.zip", b"key").unwrap();
-        store.publish(&[("index/000000.csv".to_owned(), b"row".to_vec())]).unwrap();
-        for name in ["out", "out/batch", "out/batch/bundles", "out/batch/bundles/3f", "out/batch/index"] {
+        store
+            .publish(&[("index/000000.csv".to_owned(), b"row".to_vec())])
+            .unwrap();
+        for name in [
+            "out",
+            "out/batch",
+            "out/batch/bundles",
+            "out/batch/bundles/3f",
+            "out/batch/index",
+        ] {
             assert_eq!(mode(&folder.path().join(name)), 0o700, "{name}");
         }
         assert_eq!(mode(&folder.path().join("out/batch/bundles/3f/A.zip")), 0o600);
@@ -207,13 +222,22 @@ mod tests {
         store.flush().unwrap();
         assert_eq!(store.read("packs/000000.zip", None).unwrap(), b"0123456789");
         assert_eq!(store.read("packs/000000.zip", Some(2..5)).unwrap(), b"234");
-        assert!(matches!(store.read("packs/000001.zip", None), Err(StoreError::NotFound { .. })));
+        assert!(matches!(
+            store.read("packs/000001.zip", None),
+            Err(StoreError::NotFound { .. })
+        ));
         let objects = ["index/000000.csv", "index/000001.csv"].map(|name| (name.to_owned(), b"x".to_vec()));
         store.publish(&objects).unwrap();
         let mut names = Vec::new();
-        store.list("", &mut |listed| names.push((listed.name, listed.size))).unwrap();
+        store
+            .list("", &mut |listed| names.push((listed.name, listed.size)))
+            .unwrap();
         names.sort();
-        let expected = [("index/000000.csv", 1), ("index/000001.csv", 1), ("packs/000000.zip", 10)];
+        let expected = [
+            ("index/000000.csv", 1),
+            ("index/000001.csv", 1),
+            ("packs/000000.zip", 10),
+        ];
         assert_eq!(names, expected.map(|(name, size)| (name.to_owned(), size)));
         store.list("none/", &mut |_| panic!("there is nothing")).unwrap();
     }

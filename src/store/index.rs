@@ -61,7 +61,8 @@ impl IndexEntry {
     /// The entry as the index writes it.
     #[must_use]
     pub fn fields(&self, layout: Layout, chunk: u64) -> [String; 8] {
-        let not_after = OffsetDateTime::from_unix_timestamp(self.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let not_after =
+            OffsetDateTime::from_unix_timestamp(self.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         [
             self.device_id.clone(),
             HEXLOWER.encode(&self.certificate_id),
@@ -85,7 +86,9 @@ pub fn write_index(layout: Layout, chunk: u64, entries: &[IndexEntry]) -> Vec<u8
     let mut writer = csv::Writer::from_writer(Vec::with_capacity(64 + entries.len() * 300));
     writer.write_record(COLUMNS).expect("memory does not fail");
     for entry in entries {
-        writer.write_record(entry.fields(layout, chunk)).expect("memory does not fail");
+        writer
+            .write_record(entry.fields(layout, chunk))
+            .expect("memory does not fail");
     }
     writer.into_inner().expect("memory does not fail")
 }
@@ -141,16 +144,23 @@ mod tests {
 
     fn entry() -> impl Strategy<Value = IndexEntry> {
         let ids = ("[A-Za-z0-9:_-]{1,64}", any::<[u8; 32]>(), any::<[u8; 16]>());
-        let rest = (0i64..=crate::profile::NO_EXPIRY, any::<u64>(), any::<u64>(), any::<[u8; 32]>());
-        (ids, rest).prop_map(|((device_id, certificate_id, serial), (not_after, offset, length, sha256))| IndexEntry {
-            device_id,
-            certificate_id,
-            certificate_serial: serial.into(),
-            not_after,
-            offset,
-            length,
-            sha256,
-        })
+        let rest = (
+            0i64..=crate::profile::NO_EXPIRY,
+            any::<u64>(),
+            any::<u64>(),
+            any::<[u8; 32]>(),
+        );
+        (ids, rest).prop_map(
+            |((device_id, certificate_id, serial), (not_after, offset, length, sha256))| IndexEntry {
+                device_id,
+                certificate_id,
+                certificate_serial: serial.into(),
+                not_after,
+                offset,
+                length,
+                sha256,
+            },
+        )
     }
 
     proptest! {

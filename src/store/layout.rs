@@ -89,7 +89,12 @@ mod tests {
         for chunk in [0, 7, 999_999, 1_000_000] {
             assert_eq!(chunk_of(&index_object(chunk)), Some(chunk));
         }
-        for name in ["index/7.csv", "index/.000007.csv.tmp", "index/x.csv", "packs/000007.zip"] {
+        for name in [
+            "index/7.csv",
+            "index/.000007.csv.tmp",
+            "index/x.csv",
+            "packs/000007.zip",
+        ] {
             assert_eq!(chunk_of(name), None);
         }
     }

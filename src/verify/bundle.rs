@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
 use ring::digest::{SHA256, digest};
-use time::OffsetDateTime;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
@@ -71,7 +71,10 @@ impl<'a> Standard<'a> {
     /// Finds everything that is wrong with a bundle.
     pub(super) fn inspect(&self, octets: &[u8], entry: &IndexEntry) -> Findings {
         let mut findings = Findings::default();
-        findings.ensure(digest(&SHA256, octets).as_ref() == entry.sha256, "SHA-256 is not that of the index");
+        findings.ensure(
+            digest(&SHA256, octets).as_ref() == entry.sha256,
+            "SHA-256 is not that of the index",
+        );
         let members = match members(octets) {
             Ok(members) => members,
             Err(fault) => {
@@ -82,9 +85,11 @@ impl<'a> Standard<'a> {
         let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
         let expected: Vec<_> = self.files.iter().map(|file| file.name.as_str()).collect();
         if names != expected {
-            findings
-                .faults
-                .push(format!("holds {} where the profile has {}", names.join(", "), expected.join(", ")));
+            findings.faults.push(format!(
+                "holds {} where the profile has {}",
+                names.join(", "),
+                expected.join(", ")
+            ));
             return findings;
         }
         let mut private_key = None;
@@ -94,12 +99,16 @@ impl<'a> Standard<'a> {
                 Content::Certificate | Content::Chain => self.certificate(file, content, &mut findings),
                 Content::Endpoint => {
                     let json: Result<serde_json::Value, _> = serde_json::from_slice(content);
-                    let named = json.is_ok_and(|json| json["thing_name"].is_string() && json["client_id"].is_string());
+                    let named = json
+                        .is_ok_and(|json| json["thing_name"].is_string() && json["client_id"].is_string());
                     findings.ensure(named, &format!("{name} names no thing and client"));
                 }
                 _ => {
                     let constant = self.constants.get(name.as_str());
-                    findings.ensure(constant == Some(content), &format!("{name} is not the certificate it is named for"));
+                    findings.ensure(
+                        constant == Some(content),
+                        &format!("{name} is not the certificate it is named for"),
+                    );
                 }
             }
         }
@@ -114,12 +123,19 @@ impl<'a> Standard<'a> {
             Format::Pem => certificates(content),
         };
         if file.content == Content::Chain {
-            let issuer = if certificates.len() > 1 { certificates.pop() } else { None };
+            let issuer = if certificates.len() > 1 {
+                certificates.pop()
+            } else {
+                None
+            };
             let fault = format!("{} does not end with the issuer", file.name);
             findings.ensure(issuer.as_deref() == Some(self.issuer.der()), &fault);
         }
         let [certificate] = certificates.as_slice() else {
-            findings.faults.push(format!("{} does not hold one certificate of the device", file.name));
+            findings.faults.push(format!(
+                "{} does not hold one certificate of the device",
+                file.name
+            ));
             return;
         };
         if findings.certificate.is_empty() {
@@ -158,7 +174,9 @@ impl<'a> Standard<'a> {
             "notAfter is not that of the index",
         );
         if let Err(error) = self.verify_chain(&der) {
-            findings.faults.push(format!("the chain does not verify: {error}"));
+            findings
+                .faults
+                .push(format!("the chain does not verify: {error}"));
         }
     }
 
@@ -190,7 +208,9 @@ fn members(octets: &[u8]) -> Result<Members, String> {
         let mut member = archive.by_index(i).map_err(|error| fault(&error))?;
         let name = member.name().map_err(|error| fault(&error))?.into_owned();
         let mut content = Zeroizing::new(Vec::with_capacity(4096));
-        member.read_to_end(&mut content).map_err(|error| fault(&format!("{name}: {error}")))?;
+        member
+            .read_to_end(&mut content)
+            .map_err(|error| fault(&format!("{name}: {error}")))?;
         members.push((name, content));
     }
     Ok(members)
@@ -209,7 +229,9 @@ fn read_private_key(file: &BundleFile, content: &[u8]) -> Option<PrivateKey> {
 
 /// The certificates of a PEM file; none when it is damaged.
 pub(super) fn certificates(content: &[u8]) -> Vec<Vec<u8>> {
-    let blocks = std::str::from_utf8(content).ok().and_then(|text| pem::blocks(text).ok());
+    let blocks = std::str::from_utf8(content)
+        .ok()
+        .and_then(|text| pem::blocks(text).ok());
     blocks
         .unwrap_or_default()
         .iter()

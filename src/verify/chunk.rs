@@ -8,7 +8,8 @@ use super::tally::Tally;
 use super::{Fault, VerifyError};
 use crate::manifest::Row;
 use crate::store::{
-    BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object, parse_index,
+    BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object,
+    parse_index,
 };
 
 /// What is to be read and held against it.
@@ -39,13 +40,19 @@ pub(super) struct Verified {
 }
 
 /// Verifies a released chunk. Faults are found, not failed at; an error is a store that cannot be read.
-pub(super) fn verify(task: &Task<'_>, store: &dyn Store, standard: &Standard<'_>) -> Result<Verified, VerifyError> {
+pub(super) fn verify(
+    task: &Task<'_>,
+    store: &dyn Store,
+    standard: &Standard<'_>,
+) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
     let index = index_object(task.chunk);
     let rows = match parse_index(&store.read(&index, None)?) {
         Ok(rows) => rows,
         Err(error) => {
-            verified.faults.push(Fault::of(&index, format!("is no index: {error}")));
+            verified
+                .faults
+                .push(Fault::of(&index, format!("is no index: {error}")));
             return Ok(verified);
         }
     };
@@ -56,8 +63,14 @@ pub(super) fn verify(task: &Task<'_>, store: &dyn Store, standard: &Standard<'_>
         Err(error) => return Err(error.into()),
     };
     if chunk_certificates.len() != rows.len() {
-        let what = format!("holds {} certificates for {} devices", chunk_certificates.len(), rows.len());
-        verified.faults.push(Fault::of(&certificates_object(task.chunk), what));
+        let what = format!(
+            "holds {} certificates for {} devices",
+            chunk_certificates.len(),
+            rows.len()
+        );
+        verified
+            .faults
+            .push(Fault::of(&certificates_object(task.chunk), what));
     }
     let pack = read_pack(task, &rows, store, &mut verified.faults)?;
     for (i, row) in rows.iter().enumerate() {
@@ -72,17 +85,25 @@ pub(super) fn verify(task: &Task<'_>, store: &dyn Store, standard: &Standard<'_>
                 ..Findings::default()
             },
         };
-        let is_listed = chunk_certificates.get(i).is_none_or(|listed| *listed == findings.certificate);
+        let is_listed = chunk_certificates
+            .get(i)
+            .is_none_or(|listed| *listed == findings.certificate);
         if !findings.certificate.is_empty() && !is_listed {
-            findings.faults.push(format!("{} has another certificate", certificates_object(task.chunk)));
+            findings.faults.push(format!(
+                "{} has another certificate",
+                certificates_object(task.chunk)
+            ));
         }
         let number = task.chunk * task.record.chunk_rows + i as u64;
         tally(&mut verified.tallies, row, &findings, number);
         verified.good += u64::from(findings.faults.is_empty());
         let device = &row.entry.device_id;
-        verified
-            .faults
-            .extend(findings.faults.into_iter().map(|what| Fault::of_device(device, &row.object, what)));
+        verified.faults.extend(
+            findings
+                .faults
+                .into_iter()
+                .map(|what| Fault::of_device(device, &row.object, what)),
+        );
     }
     Ok(verified)
 }
@@ -112,14 +133,20 @@ fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Ve
         if let Some(manifest) = &task.manifest {
             match manifest.get(i) {
                 Some(line) if line.device_id.as_str() == device => {}
-                Some(line) => fault(format!("the manifest has {} here, on line {}", line.device_id, line.line)),
+                Some(line) => fault(format!(
+                    "the manifest has {} here, on line {}",
+                    line.device_id, line.line
+                )),
                 None => fault("the manifest has no such row".to_owned()),
             }
         }
         if let Some(ledger) = &task.ledger {
             match ledger.get(i) {
                 Some(entry) if *entry == row.entry => {}
-                Some(entry) => fault(format!("the ledger has {} here, with other facts", entry.device_id)),
+                Some(entry) => fault(format!(
+                    "the ledger has {} here, with other facts",
+                    entry.device_id
+                )),
                 None => fault("the ledger has no such row".to_owned()),
             }
         }
@@ -161,10 +188,20 @@ fn read_pack(
     match zip::ZipArchive::new(Cursor::new(&pack)) {
         Err(error) => faults.push(Fault::of(&object, format!("the zip is damaged: {error}"))),
         Ok(archive) => {
-            let members: Vec<_> = archive.file_names().map(|name| name.unwrap_or_default().into_owned()).collect();
-            let expected: Vec<_> = rows.iter().map(|row| format!("{}.zip", row.entry.device_id)).collect();
+            let members: Vec<_> = archive
+                .file_names()
+                .map(|name| name.unwrap_or_default().into_owned())
+                .collect();
+            let expected: Vec<_> = rows
+                .iter()
+                .map(|row| format!("{}.zip", row.entry.device_id))
+                .collect();
             if members != expected {
-                let what = format!("has {} members, not those of the index's {} rows", members.len(), rows.len());
+                let what = format!(
+                    "has {} members, not those of the index's {} rows",
+                    members.len(),
+                    rows.len()
+                );
                 faults.push(Fault::of(&object, what));
             }
         }

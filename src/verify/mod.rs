@@ -14,15 +14,17 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
+use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use time::OffsetDateTime;
-use rustls_pki_types::CertificateDer;
 
 use crate::issuer::{CaCertificate, IssuerError};
 use crate::ledger::{Batch, Ledger, LedgerError};
 use crate::manifest::{Blocks, Manifest, ManifestError};
 use crate::pem;
-use crate::store::{BATCH_OBJECT, BatchRecord, Layout, Listed, Store, StoreError, chunk_of, index_object, parse_index};
+use crate::store::{
+    BATCH_OBJECT, BatchRecord, Layout, Listed, Store, StoreError, chunk_of, index_object, parse_index,
+};
 use bundle::Standard;
 use chunk::{Tallies, Task};
 use tally::Tally;
@@ -112,7 +114,10 @@ pub enum VerifyError {
     #[error("{location} is no batch: it has no {BATCH_OBJECT}")]
     NoBatch { location: String },
     #[error("{location}/{BATCH_OBJECT} cannot be read")]
-    Record { location: String, source: serde_json::Error },
+    Record {
+        location: String,
+        source: serde_json::Error,
+    },
     #[error("{location}/{BATCH_OBJECT} has no usable issuer certificate")]
     Issuer { location: String, source: IssuerError },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
@@ -125,13 +130,17 @@ impl VerifyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
-            Self::Ledger(error @ (LedgerError::Missing { .. } | LedgerError::NoBatch { .. })) => Some(format!(
-                "{}; --no-ledger verifies without one",
-                error.hint().unwrap_or_default()
-            )),
+            Self::Ledger(error @ (LedgerError::Missing { .. } | LedgerError::NoBatch { .. })) => {
+                Some(format!(
+                    "{}; --no-ledger verifies without one",
+                    error.hint().unwrap_or_default()
+                ))
+            }
             Self::Ledger(error) => error.hint(),
             Self::Manifest(error) => error.hint(),
-            Self::NoBatch { .. } => Some("name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned()),
+            Self::NoBatch { .. } => {
+                Some("name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned())
+            }
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
             Self::Record { .. } | Self::Issuer { .. } => None,
         }
@@ -170,7 +179,9 @@ pub fn verify(
         ledger: batch.is_some(),
     };
     if let (Some(ledger), Some(batch)) = (job.ledger, &batch) {
-        report.faults.extend(compare_batch(ledger, batch, &record, &issuer));
+        report
+            .faults
+            .extend(compare_batch(ledger, batch, &record, &issuer));
     }
     let manifest = open_manifest(job, batch.as_ref(), &record)?;
     report.manifest = manifest.as_ref().map(|manifest| manifest.path().to_owned());
@@ -179,7 +190,10 @@ pub fn verify(
     let released = released(job.store, &record, &mut report.faults)?;
     let issuer_der = CertificateDer::from(issuer.der());
     let Some(standard) = Standard::new(&record.files, &issuer, &issuer_der, job.now) else {
-        report.faults.push(Fault::of(BATCH_OBJECT, "the issuer cannot be a trust anchor".to_owned()));
+        report.faults.push(Fault::of(
+            BATCH_OBJECT,
+            "the issuer cannot be a trust anchor".to_owned(),
+        ));
         return Ok(report);
     };
     let mut rows = ManifestRows::new(manifest, &record)?;
@@ -221,7 +235,9 @@ pub fn verify(
     }
     tallies.sort();
     report.faults.extend(twins(job.store, &record, &tallies)?);
-    report.faults.extend(extras(job.store, &record, &released, &tallies.devices)?);
+    report
+        .faults
+        .extend(extras(job.store, &record, &released, &tallies.devices)?);
     Ok(report)
 }
 
@@ -251,11 +267,23 @@ fn issuer(record: &BatchRecord, location: &str) -> Result<CaCertificate, VerifyE
 fn compare_batch(ledger: &Ledger, batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) -> Vec<Fault> {
     let facts = [
         ("ledger", record.ledger == ledger.id()),
-        ("issuer", batch.issuer_certificate == issuer.der() && record.issuer_id == HEXLOWER.encode(&issuer.id())),
-        ("manifest", record.manifest_sha256 == HEXLOWER.encode(&batch.manifest_sha256)),
-        ("profile", record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256)),
+        (
+            "issuer",
+            batch.issuer_certificate == issuer.der() && record.issuer_id == HEXLOWER.encode(&issuer.id()),
+        ),
+        (
+            "manifest",
+            record.manifest_sha256 == HEXLOWER.encode(&batch.manifest_sha256),
+        ),
+        (
+            "profile",
+            record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256),
+        ),
         ("layout", record.layout == batch.layout),
-        ("number of rows", (record.rows, record.chunk_rows) == (batch.rows, batch.chunk_rows)),
+        (
+            "number of rows",
+            (record.rows, record.chunk_rows) == (batch.rows, batch.chunk_rows),
+        ),
     ];
     facts
         .into_iter()
@@ -312,20 +340,33 @@ impl ManifestRows {
     }
 
     fn next_chunk(&mut self) -> Result<Option<Vec<crate::manifest::Row>>, VerifyError> {
-        let Some((manifest, blocks)) = &mut self.open else { return Ok(None) };
+        let Some((manifest, blocks)) = &mut self.open else {
+            return Ok(None);
+        };
         let block = blocks.next_block()?;
-        Ok(Some(block.map(|block| manifest.parse(&block).0).unwrap_or_default()))
+        Ok(Some(
+            block.map(|block| manifest.parse(&block).0).unwrap_or_default(),
+        ))
     }
 }
 
 /// The chunks whose index is in place; what is missing or too many is a fault.
-fn released(store: &dyn Store, record: &BatchRecord, faults: &mut Vec<Fault>) -> Result<BTreeSet<u64>, VerifyError> {
+fn released(
+    store: &dyn Store,
+    record: &BatchRecord,
+    faults: &mut Vec<Fault>,
+) -> Result<BTreeSet<u64>, VerifyError> {
     let mut released = BTreeSet::new();
     store.list("index/", &mut |listed| released.extend(chunk_of(&listed.name)))?;
     for &chunk in released.range(record.chunks()..) {
-        faults.push(Fault::of(&index_object(chunk), "the batch has no such chunk".to_owned()));
+        faults.push(Fault::of(
+            &index_object(chunk),
+            "the batch has no such chunk".to_owned(),
+        ));
     }
-    let missing: Vec<_> = (0..record.chunks()).filter(|chunk| !released.contains(chunk)).collect();
+    let missing: Vec<_> = (0..record.chunks())
+        .filter(|chunk| !released.contains(chunk))
+        .collect();
     if let Some(first) = missing.first() {
         let rows: u64 = missing.iter().map(|chunk| record.rows_of(*chunk)).sum();
         faults.push(Fault::of_batch(format!(
@@ -346,7 +387,12 @@ impl Tallies {
     }
 
     fn sort(&mut self) {
-        for tally in [&mut self.devices, &mut self.certificates, &mut self.serials, &mut self.keys] {
+        for tally in [
+            &mut self.devices,
+            &mut self.certificates,
+            &mut self.serials,
+            &mut self.keys,
+        ] {
             tally.sort();
         }
     }
@@ -364,7 +410,10 @@ fn twins(store: &dyn Store, record: &BatchRecord, tallies: &Tallies) -> Result<V
         let index = index_object(row / record.chunk_rows);
         let rows = parse_index(&store.read(&index, None)?).unwrap_or_default();
         let within = usize::try_from(row % record.chunk_rows).unwrap_or(usize::MAX);
-        Ok(rows.get(within).map(|row| row.entry.device_id.clone()).unwrap_or_default())
+        Ok(rows
+            .get(within)
+            .map(|row| row.entry.device_id.clone())
+            .unwrap_or_default())
     };
     let mut faults = Vec::new();
     for (kind, tally) in kinds {
@@ -393,7 +442,9 @@ fn extras(
             || chunk_of(&name).is_some()
             || chunk_in(&name, "certificates/", ".pem").is_some_and(|chunk| chunk < record.chunks())
             || match record.layout {
-                Layout::Packs => chunk_in(&name, "packs/", ".zip").is_some_and(|chunk| chunk < record.chunks()),
+                Layout::Packs => {
+                    chunk_in(&name, "packs/", ".zip").is_some_and(|chunk| chunk < record.chunks())
+                }
                 Layout::Objects => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
             };
         if !is_known {
@@ -408,6 +459,8 @@ fn chunk_in(name: &str, folder: &str, extension: &str) -> Option<u64> {
 }
 
 fn is_bundle(name: &str, layout: Layout, is_device: impl Fn(&[u8]) -> bool) -> bool {
-    let id = name.rsplit_once('/').and_then(|(_, file)| file.strip_suffix(".zip"));
+    let id = name
+        .rsplit_once('/')
+        .and_then(|(_, file)| file.strip_suffix(".zip"));
     id.is_some_and(|id| layout.object(0, id) == name && is_device(id.as_bytes()))
 }

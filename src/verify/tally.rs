@@ -14,7 +14,9 @@ struct Mark {
 pub(super) struct Tally(Vec<Mark>);
 
 fn hash(value: &[u8]) -> [u8; 12] {
-    digest(&SHA256, value).as_ref()[..12].try_into().expect("12 octets")
+    digest(&SHA256, value).as_ref()[..12]
+        .try_into()
+        .expect("12 octets")
 }
 
 impl Tally {

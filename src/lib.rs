@@ -1,6 +1,7 @@
 //! certforge.
 pub mod bundle;
 pub mod certificate;
+pub mod digest;
 pub mod engine;
 pub mod forge;
 pub mod issuer;

@@ -44,7 +44,7 @@ pub fn blocks(text: &str) -> Result<Vec<Block>, PemError> {
         // EC PARAMETERS, which `openssl ecparam -genkey` writes first, says nothing that the key lacks.
         if label != "EC PARAMETERS" {
             let (label, der) =
-                pem_rfc7468::decode_vec(body[..end].as_bytes()).map_err(|_| PemError::Malformed)?;
+                pem_rfc7468::decode_vec(&body.as_bytes()[..end]).map_err(|_| PemError::Malformed)?;
             blocks.push(Block {
                 label: label.to_owned(),
                 der: Zeroizing::new(der),

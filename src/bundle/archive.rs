@@ -100,7 +100,7 @@ const LOCAL_HEADER_LEN: usize = 30;
 /// Version 2.0 of the format, for deflate and nothing else.
 const VERSION_NEEDED: u16 = 20;
 /// Made by: Unix (3), so that unzip restores modes.
-const MADE_BY: u16 = 3 << 8 | 20;
+const MADE_BY: u16 = 0x0300 | VERSION_NEEDED;
 /// Bit 11, names are UTF-8, is not set: they are ASCII.
 const FLAGS: u16 = 0;
 /// 1980-01-01 00:00:00, the format's earliest time.

@@ -4,8 +4,8 @@
 //! publishes it, not by name.
 
 use data_encoding::HEXLOWER;
-use ring::digest::{SHA256, digest};
 
+use crate::digest::sha256;
 use crate::profile::recipe::Content;
 
 const FINGERPRINTS: [(Content, &str); 4] = [
@@ -33,8 +33,8 @@ pub fn amazon_root(content: Content) -> Option<&'static [u8]> {
     let (_, fingerprint) = FINGERPRINTS.iter().find(|(root, _)| *root == content)?;
     webpki_root_certs::TLS_SERVER_ROOT_CERTS
         .iter()
-        .map(|certificate| certificate.as_ref())
-        .find(|der| HEXLOWER.encode(digest(&SHA256, der).as_ref()) == *fingerprint)
+        .map(AsRef::as_ref)
+        .find(|der| HEXLOWER.encode(&sha256(der)) == *fingerprint)
 }
 
 #[cfg(test)]

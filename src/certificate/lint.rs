@@ -8,8 +8,10 @@ use x509_parser::certificate::TbsCertificate;
 use x509_parser::prelude::{FromDer, ParsedExtension};
 use x509_parser::x509::X509Version;
 
-use super::der::{self, INTEGER, SEQUENCE};
-use super::stamp::Fields;
+use super::algorithm;
+use super::der::{self, BIT_STRING, INTEGER, OCTET_STRING, OID, SEQUENCE};
+use super::stamp::{CLIENT_AUTH, DIGITAL_SIGNATURE, END_ENTITY, Fields};
+use crate::engine::SignatureAlgorithm;
 use crate::issuer::{CaCertificate, key_identifier, key_type};
 use crate::profile::{KeyType, Period};
 
@@ -23,6 +25,7 @@ pub struct LintError(pub &'static str);
 pub struct Expected<'a> {
     pub issuer: &'a CaCertificate,
     pub key_type: KeyType,
+    pub signature: SignatureAlgorithm,
     pub period: Period,
     pub has_san: bool,
 }
@@ -37,6 +40,8 @@ fn ensure(holds: bool, rule: &'static str) -> Result<(), LintError> {
 ///
 /// The first rule that is broken.
 pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<(), LintError> {
+    // The parser is lenient about lengths; this is not.
+    self::fields(tbs, fields)?;
     let (rest, parsed) =
         TbsCertificate::from_der(tbs).map_err(|_| LintError("the certificate does not parse"))?;
     ensure(rest.is_empty(), "octets follow the certificate")?;
@@ -46,6 +51,10 @@ pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<
         "the serial is not the one drawn",
     )?;
     ensure(parsed.raw_serial()[0] < 0x80, "the serial is negative")?;
+    ensure(
+        field(tbs, 2) == Some(algorithm::signature(expected.signature)),
+        "the signature algorithm is not the issuer's",
+    )?;
     ensure(
         parsed.issuer().as_raw() == expected.issuer.subject(),
         "the issuer is not the CA's subject",
@@ -76,6 +85,11 @@ pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<
         expected.period.not_after <= issuer.not_after,
         "the certificate outlives its issuer",
     )?;
+    let key = field(tbs, 6).and_then(der::split).map(|(_, content, _)| content);
+    ensure(
+        key.is_some_and(|key| key.starts_with(algorithm::public_key(expected.key_type))),
+        "the key's algorithm is not of the profile's type",
+    )?;
     ensure(
         key_type(parsed.public_key()) == Ok(expected.key_type),
         "the key is not of the profile's type",
@@ -85,6 +99,16 @@ pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<
         "the key is not the device's",
     )?;
     extensions(&parsed, fields, expected)
+}
+
+/// A field of a TBSCertificate with its tag and length, counted from 0.
+fn field(tbs: &[u8], n: usize) -> Option<&[u8]> {
+    let (_, mut rest, _) = der::split(tbs)?;
+    for _ in 0..n {
+        (_, _, rest) = der::split(rest)?;
+    }
+    let (_, _, after) = der::split(rest)?;
+    Some(&rest[..rest.len() - after.len()])
 }
 
 fn extensions(
@@ -111,7 +135,8 @@ fn extensions(
                 ("SKI appears twice", 1, false)
             }
             ParsedExtension::KeyUsage(usage) => {
-                ensure(usage.flags == 1, "keyUsage is not digitalSignature alone")?;
+                let is_alone = usage.flags == 1 && extension.value == DIGITAL_SIGNATURE;
+                ensure(is_alone, "keyUsage is not digitalSignature alone")?;
                 ("keyUsage appears twice", 2, true)
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
@@ -123,13 +148,16 @@ fn extensions(
                     || usage.ocsp_signing
                     || !usage.other.is_empty();
                 ensure(
-                    usage.client_auth && !others,
+                    usage.client_auth && !others && extension.value == CLIENT_AUTH,
                     "extKeyUsage is not clientAuth alone",
                 )?;
                 ("extKeyUsage appears twice", 3, false)
             }
             ParsedExtension::BasicConstraints(constraints) => {
-                ensure(!constraints.ca, "basicConstraints says CA:TRUE")?;
+                ensure(
+                    !constraints.ca && extension.value == END_ENTITY,
+                    "basicConstraints is not empty",
+                )?;
                 ("basicConstraints appears twice", 4, true)
             }
             ParsedExtension::SubjectAlternativeName(_) => {
@@ -184,13 +212,15 @@ pub fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
     let (_, _, subject) = next()?;
     ensure(subject == fields.subject, "the subject is not the row's")?;
     let (_, key, _) = next()?;
-    ensure(key.ends_with(fields.public_key), "the key is not the device's")?;
+    ensure(holds_key(key, fields.public_key), "the key is not the device's")?;
     let (_, extensions, _) = next()?;
     ensure(rest.is_empty(), "octets follow the extensions")?;
     let (_, mut list, after) = der::split(extensions).ok_or(MALFORMED)?;
     ensure(after.is_empty(), "octets follow the extensions")?;
     while !list.is_empty() {
-        (_, _, list) = der::split(list).ok_or(MALFORMED)?;
+        let (_, extension, after) = der::split(list).ok_or(MALFORMED)?;
+        ensure(is_extension(extension), "an extension is malformed")?;
+        list = after;
     }
     let id = key_identifier(fields.public_key);
     ensure(find(extensions, &id), "SKI is not that of the key")?;
@@ -198,6 +228,29 @@ pub fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
         fields.san.is_empty() || find(extensions, fields.san),
         "subjectAltName is not the row's",
     )
+}
+
+/// Whether a SubjectPublicKeyInfo's content is an algorithm and this key, with no bits unused.
+fn holds_key(content: &[u8], public_key: &[u8]) -> bool {
+    let bits = || {
+        let (_, _, bits) = der::split(content)?;
+        let (tag, bits, rest) = der::split(bits)?;
+        (tag == BIT_STRING && rest.is_empty()).then_some(bits)
+    };
+    bits().and_then(<[u8]>::split_first) == Some((&0, public_key))
+}
+
+/// Whether octets are the content of an Extension (RFC 5280, 4.1): an OID, TRUE or nothing, and an
+/// OCTET STRING that holds one element.
+fn is_extension(content: &[u8]) -> bool {
+    let shape = || {
+        let (oid, _, rest) = der::split(content)?;
+        let rest = rest.strip_prefix(&[0x01, 0x01, 0xff]).unwrap_or(rest);
+        let (octets, value, rest) = der::split(rest)?;
+        let (_, _, after) = der::split(value)?;
+        Some(oid == OID && octets == OCTET_STRING && rest.is_empty() && after.is_empty())
+    };
+    shape() == Some(true)
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> bool {

@@ -59,6 +59,17 @@ const SUBJECT_KEY_IDENTIFIER: [u8; 11] = [
     0x14,
 ];
 
+/// The value of keyUsage: digitalSignature, bit 0, alone.
+pub(super) const DIGITAL_SIGNATURE: [u8; 4] = [BIT_STRING, 0x02, 0x07, 0x80];
+
+/// The value of extKeyUsage: id-kp-clientAuth, 1.3.6.1.5.5.7.3.2, alone.
+pub(super) const CLIENT_AUTH: [u8; 12] = [
+    SEQUENCE, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02,
+];
+
+/// The value of basicConstraints: empty, since cA is FALSE by default.
+pub(super) const END_ENTITY: [u8; 2] = [SEQUENCE, 0x00];
+
 impl Stamp {
     #[must_use]
     pub fn new(
@@ -201,19 +212,16 @@ fn authority_key_identifier(id: &[u8]) -> Vec<u8> {
     extension(35, false, &value)
 }
 
-/// keyUsage digitalSignature, critical; extKeyUsage id-kp-clientAuth, 1.3.6.1.5.5.7.3.2.
+/// keyUsage, critical, and extKeyUsage.
 fn usage() -> Vec<u8> {
-    let mut usage = extension(15, true, &[BIT_STRING, 0x02, 0x07, 0x80]);
-    let client_auth = [
-        SEQUENCE, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02,
-    ];
-    usage.extend(extension(37, false, &client_auth));
+    let mut usage = extension(15, true, &DIGITAL_SIGNATURE);
+    usage.extend(extension(37, false, &CLIENT_AUTH));
     usage
 }
 
-/// basicConstraints, critical, empty: cA is FALSE by default.
+/// basicConstraints, critical.
 fn constraints() -> Vec<u8> {
-    extension(19, true, &[SEQUENCE, 0x00])
+    extension(19, true, &END_ENTITY)
 }
 
 /// UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280, 4.1.2.5).
@@ -226,5 +234,252 @@ fn time(moment: OffsetDateTime, out: &mut Vec<u8>) {
         der::element(der::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes(), out);
     } else {
         der::element(der::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes(), out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use rcgen::{
+        CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod,
+        KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SigningKey,
+    };
+
+    use super::*;
+    use crate::certificate::{Expected, LintError, lint_fields, lint_full};
+    use crate::engine::{AwsLc, DeviceKey, Engine};
+    use crate::profile::no_expiry;
+
+    /// An rcgen key that holds no private half: only the TBSCertificate is looked at.
+    struct Public<'a>(&'a [u8], KeyType);
+
+    impl PublicKeyData for Public<'_> {
+        fn der_bytes(&self) -> &[u8] {
+            self.0
+        }
+
+        fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+            match self.1 {
+                KeyType::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+                KeyType::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+                KeyType::P521 => &rcgen::PKCS_ECDSA_P521_SHA512,
+                _ => &rcgen::PKCS_RSA_SHA256,
+            }
+        }
+    }
+
+    impl SigningKey for Public<'_> {
+        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+            Ok(vec![0; 8])
+        }
+    }
+
+    fn device_key(key_type: KeyType) -> DeviceKey {
+        let mut keys = [DeviceKey::default()];
+        AwsLc.make_keys(key_type, &mut keys).unwrap();
+        let [key] = keys;
+        key
+    }
+
+    fn ca(key_type: KeyType, name: &str) -> (CaCertificate, DeviceKey) {
+        let key = device_key(key_type);
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = no_expiry();
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(key.public_key()).to_vec());
+        let certificate = params.self_signed(&Public(key.public_key(), key_type)).unwrap();
+        (
+            CaCertificate::from_der(certificate.der(), Path::new("ca")).unwrap(),
+            key,
+        )
+    }
+
+    #[derive(Debug, Clone)]
+    struct Case {
+        subject: Vec<(Attribute, String)>,
+        san: Vec<(San, String)>,
+        serial: [u8; 16],
+        period: Period,
+    }
+
+    fn value(attribute: Attribute) -> BoxedStrategy<String> {
+        match attribute {
+            Attribute::Country => "[A-Z]{2}".boxed(),
+            Attribute::DnQualifier | Attribute::SerialNumber => "[A-Za-z0-9 '(),./:=-]{1,64}".boxed(),
+            _ => "[a-zA-Z0-9 äöüßŁódź東京&/=,\"-]{1,64}".boxed(),
+        }
+    }
+
+    fn case() -> impl Strategy<Value = Case> {
+        let subject = prop::sample::subsequence(Attribute::ALL.to_vec(), 1..=7)
+            .prop_shuffle()
+            .prop_flat_map(|attributes| {
+                attributes
+                    .into_iter()
+                    .map(|attribute| value(attribute).prop_map(move |value| (attribute, value)))
+                    .collect::<Vec<_>>()
+            });
+        let kind = prop_oneof![Just(San::Dns), Just(San::Uri)];
+        let san = prop::collection::vec((kind, "[a-z0-9.:/-]{1,200}"), 0..4);
+        // From 1951 to 9999, so that both kinds of time appear.
+        let moment = -599_616_000i64..crate::profile::NO_EXPIRY;
+        (subject, san, any::<[u8; 15]>(), 1u8..0x80, moment.clone(), moment).prop_map(
+            |(subject, san, tail, first, a, b)| {
+                let mut serial = [first; 16];
+                serial[1..].copy_from_slice(&tail);
+                let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+                Case {
+                    subject,
+                    san,
+                    serial,
+                    period: Period {
+                        not_before: at(a.min(b)),
+                        not_after: at(a.max(b)),
+                    },
+                }
+            },
+        )
+    }
+
+    /// The TBSCertificate that rcgen makes of the case.
+    fn oracle(case: &Case, issuer: &CaCertificate, issuer_key: &Public<'_>, key: &Public<'_>) -> Vec<u8> {
+        let mut name = DistinguishedName::new();
+        for (attribute, value) in &case.subject {
+            let value = match attribute.is_printable_string() {
+                true => DnValue::PrintableString(value.as_str().try_into().unwrap()),
+                false => DnValue::Utf8String(value.clone()),
+            };
+            name.push(DnType::from_oid(&[2, 5, 4, attribute.arc().into()]), value);
+        }
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name;
+        params.not_before = case.period.not_before;
+        params.not_after = case.period.not_after;
+        params.serial_number = Some(SerialNumber::from_slice(&case.serial));
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key_identifier(key.0).to_vec());
+        params.subject_alt_names = case
+            .san
+            .iter()
+            .map(|(kind, value)| match kind {
+                San::Dns => SanType::DnsName(value.as_str().try_into().unwrap()),
+                San::Uri => SanType::URI(value.as_str().try_into().unwrap()),
+            })
+            .collect();
+        let der = issuer.der().into();
+        let issuer = rcgen::Issuer::from_ca_cert_der(&der, issuer_key).unwrap();
+        let certificate = params.signed_by(key, &issuer).unwrap();
+        let (_, body, _) = der::split(certificate.der()).unwrap();
+        let (_, _, after) = der::split(body).unwrap();
+        body[..body.len() - after.len()].to_vec()
+    }
+
+    fn stamped<'a>(
+        case: &'a Case,
+        subject: &'a mut Vec<u8>,
+        san: &'a mut Vec<u8>,
+        key: &'a DeviceKey,
+        serial: &'a CertificateSerial,
+    ) -> Fields<'a> {
+        let mut scratch = Vec::new();
+        let subject_values = case
+            .subject
+            .iter()
+            .map(|(attribute, value)| (*attribute, Cow::from(value)));
+        encode_subject(subject_values, &mut scratch, subject);
+        encode_san(
+            case.san.iter().map(|(kind, value)| (*kind, Cow::from(value))),
+            &mut scratch,
+            san,
+        );
+        Fields {
+            serial,
+            subject,
+            san,
+            public_key: key.public_key(),
+        }
+    }
+
+    #[test]
+    fn every_stamp_is_what_rcgen_makes_to_the_octet() {
+        for key_type in KeyType::ALL {
+            let key = device_key(key_type);
+            for issuer_type in [KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Rsa2048] {
+                let (issuer, issuer_key) = ca(issuer_type, "Test CA Zürich");
+                let issuer_public = Public(issuer_key.public_key(), issuer_type);
+                let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(40));
+                let result = runner.run(&case(), |case| {
+                    let serial = CertificateSerial::from(case.serial);
+                    let (mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new());
+                    let fields = stamped(&case, &mut subject, &mut san, &key, &serial);
+                    let algorithm = SignatureAlgorithm::for_key(issuer_type);
+                    Stamp::new(&issuer, key_type, algorithm, case.period).tbs(&fields, &mut tbs);
+                    let public = Public(key.public_key(), key_type);
+                    prop_assert_eq!(&tbs, &oracle(&case, &issuer, &issuer_public, &public));
+                    prop_assert_eq!(lint_fields(&tbs, &fields), Ok(()));
+                    let expected = Expected {
+                        issuer: &issuer,
+                        key_type,
+                        signature: algorithm,
+                        period: case.period,
+                        has_san: !case.san.is_empty(),
+                    };
+                    let inside = case.period.not_before >= issuer.period().not_before;
+                    prop_assert_eq!(lint_full(&tbs, &fields, &expected).is_ok(), inside);
+                    Ok(())
+                });
+                result.unwrap_or_else(|error| panic!("{key_type} by {issuer_type}: {error}"));
+            }
+        }
+    }
+
+    /// Every octet of a certificate matters: a lint that overlooks one would let it be signed wrong.
+    #[test]
+    fn the_lint_finds_every_octet_that_is_wrong() {
+        let key = device_key(KeyType::P256);
+        let (issuer, _) = ca(KeyType::P256, "Test CA");
+        let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        let case = Case {
+            subject: vec![
+                (Attribute::Country, "DE".to_owned()),
+                (Attribute::CommonName, "SN1".to_owned()),
+            ],
+            san: vec![(San::Dns, "sn1.example".to_owned())],
+            serial: [7; 16],
+            period: Period {
+                not_before: at(1_700_000_000),
+                not_after: at(1_900_000_000),
+            },
+        };
+        let serial = CertificateSerial::from(case.serial);
+        let (mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new());
+        let fields = stamped(&case, &mut subject, &mut san, &key, &serial);
+        Stamp::new(
+            &issuer,
+            KeyType::P256,
+            SignatureAlgorithm::EcdsaSha256,
+            case.period,
+        )
+        .tbs(&fields, &mut tbs);
+        let expected = Expected {
+            issuer: &issuer,
+            key_type: KeyType::P256,
+            signature: SignatureAlgorithm::EcdsaSha256,
+            period: case.period,
+            has_san: true,
+        };
+        assert_eq!(lint_full(&tbs, &fields, &expected), Ok(()));
+        for i in 0..tbs.len() {
+            let mut wrong = tbs.clone();
+            wrong[i] ^= 1;
+            let found: Result<(), LintError> = lint_full(&wrong, &fields, &expected);
+            assert!(found.is_err(), "octet {i} of {}", tbs.len());
+        }
     }
 }

@@ -24,7 +24,7 @@ pub const ENGINES: [&dyn Engine; 2] = [&AwsLc, &Ring];
 /// What an engine cannot do, or failed at.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("there is no engine {name}; there are auto, {}", ENGINES.map(|engine| engine.name()).join(", "))]
+    #[error("there is no engine {name}; there are auto, {}", ENGINES.map(Engine::name).join(", "))]
     Unknown { name: String },
     #[error("engine {engine} makes no {key_type} keys")]
     NoKeys { engine: &'static str, key_type: KeyType },

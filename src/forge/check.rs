@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
-use ring::digest::{SHA256, digest};
 
+use crate::digest::sha256_start;
 use crate::ledger::{EarlierIssues, LedgerError};
 use crate::manifest::{Block, DeviceId, Manifest, ManifestError, Problem, Reason, Row};
 use crate::profile::Binding;
@@ -133,8 +133,7 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
 }
 
 fn hash(id: &DeviceId) -> u128 {
-    let digest = digest(&SHA256, id.as_str().as_bytes());
-    u128::from_le_bytes(digest.as_ref()[..16].try_into().expect("16 octets"))
+    u128::from_le_bytes(sha256_start(id.as_str().as_bytes()))
 }
 
 /// Every row whose id stands on an earlier line. The file is read again only when two hashes agree.

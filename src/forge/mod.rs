@@ -287,17 +287,8 @@ pub fn run(
     });
 
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
-    let source = pipeline::Source::new(&plan, &batch, reservations)?;
-    let outcome = pipeline::run(
-        source,
-        &report.fingerprints,
-        &batch,
-        &*store,
-        ledger,
-        job.jobs,
-        observe,
-        cancel,
-    )?;
+    let source = pipeline::Source::new(&plan, &batch, reservations, &report.fingerprints)?;
+    let outcome = pipeline::run(source, &batch, &*store, ledger, job.jobs, observe, cancel)?;
 
     Ok(Summary {
         batch: name,
@@ -315,9 +306,8 @@ pub fn run(
 
 /// The batch's name: given, or the manifest's stem and the first eight digits of its digest.
 fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, ForgeError> {
-    let name = match job.batch {
-        Some(name) => name.to_owned(),
-        None => {
+    let name = job.batch.map_or_else(
+        || {
             let stem = job
                 .manifest
                 .path()
@@ -340,8 +330,9 @@ fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, Forge
                 stem.trim_start_matches('.'),
                 HEXLOWER.encode(&manifest_sha256[..4])
             )
-        }
-    };
+        },
+        str::to_owned,
+    );
     let is_name = (1..=100).contains(&name.len())
         && !name.starts_with('.')
         && name

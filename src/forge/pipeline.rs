@@ -28,6 +28,8 @@ const GROUP: usize = 32;
 pub(super) struct Source<'a> {
     blocks: Blocks<BufReader<File>>,
     remaining: VecDeque<Reservation>,
+    /// What the check found in each chunk.
+    fingerprints: &'a [[u8; 16]],
     plan: &'a Plan<'a>,
 }
 
@@ -36,11 +38,13 @@ impl<'a> Source<'a> {
         plan: &'a Plan<'a>,
         batch: &Batch,
         reservations: Vec<Reservation>,
+        fingerprints: &'a [[u8; 16]],
     ) -> Result<Self, ManifestError> {
         let rows = usize::try_from(batch.chunk_rows).expect("a chunk fits into memory");
         Ok(Self {
             blocks: plan.manifest.blocks(rows)?,
             remaining: reservations.into(),
+            fingerprints,
             plan,
         })
     }
@@ -85,7 +89,6 @@ pub(super) struct Outcome {
 struct Shared<'a> {
     plan: &'a Plan<'a>,
     store: &'a dyn Store,
-    /// What the check found in each chunk.
     fingerprints: &'a [[u8; 16]],
     source: Mutex<Source<'a>>,
     cancel: &'a Cancel,
@@ -110,7 +113,6 @@ impl Shared<'_> {
 /// Makes, stores, commits and releases every chunk of the source, on `jobs` threads.
 pub(super) fn run(
     source: Source<'_>,
-    fingerprints: &[[u8; 16]],
     batch: &Batch,
     store: &dyn Store,
     ledger: &mut Ledger,
@@ -126,7 +128,7 @@ pub(super) fn run(
     let shared = Shared {
         plan: source.plan,
         store,
-        fingerprints,
+        fingerprints: source.fingerprints,
         source: Mutex::new(source),
         cancel,
         stop: AtomicBool::new(false),
@@ -134,10 +136,10 @@ pub(super) fn run(
     };
     let (sender, receiver) = sync_channel(2 * jobs);
     std::thread::scope(|scope| {
-        let committer = scope.spawn(|| commit(&shared, receiver, batch, ledger, observe));
-        // Every sender is gone when the broadcast ends, which ends the committer.
-        let sender = sender;
-        pool.broadcast(|_| work(&shared, &sender));
+        let shared = &shared;
+        let committer = scope.spawn(move || commit(shared, &receiver, batch, ledger, observe));
+        pool.broadcast(|_| work(shared, &sender));
+        // The last sender is gone, which ends the committer.
         drop(sender);
         if let Err(panic) = committer.join() {
             std::panic::resume_unwind(panic);
@@ -205,7 +207,7 @@ fn make_and_store(
 
 fn commit(
     shared: &Shared<'_>,
-    receiver: Receiver<Stored>,
+    receiver: &Receiver<Stored>,
     batch: &Batch,
     ledger: &mut Ledger,
     observe: Observe<'_>,
@@ -221,7 +223,7 @@ fn commit(
                 shared.outcome.lock().expect("no holder panics").made += devices;
                 observe(Event::Released { devices });
             }
-            // Dropping the receiver stops the workers, whose chunks stay uncommitted.
+            // The receiver is dropped, which stops the workers; their chunks stay uncommitted.
             Err(error) => return shared.fail(devices, error),
         }
     }

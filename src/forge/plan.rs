@@ -79,6 +79,7 @@ impl<'a> Plan<'a> {
         let expected = Expected {
             issuer: issuer.certificate(),
             key_type: self.key_type,
+            signature: self.signer.algorithm(),
             period: self.period,
             has_san: self.binding.has_san(),
         };

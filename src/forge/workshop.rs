@@ -4,7 +4,6 @@
 
 use std::ops::Range;
 
-use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use super::ForgeError;
@@ -13,6 +12,7 @@ use crate::bundle::{Archive, BundleWriter, Credential};
 use crate::certificate::{
     CertificateSerial, Fields, SerialPrefix, assemble, distinct_keys, encode_san, encode_subject, lint_fields,
 };
+use crate::digest::sha256;
 use crate::engine::DeviceKey;
 use crate::manifest::Row;
 use crate::store::{IndexEntry, Layout};
@@ -198,11 +198,4 @@ impl Body<'_> {
             pack.finish();
         }
     }
-}
-
-fn sha256(octets: &[u8]) -> [u8; 32] {
-    digest(&SHA256, octets)
-        .as_ref()
-        .try_into()
-        .expect("SHA-256 has 32 octets")
 }

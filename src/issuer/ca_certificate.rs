@@ -6,7 +6,6 @@
 use std::io;
 use std::path::Path;
 
-use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{
@@ -17,6 +16,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{IssuerError, blocks};
+use crate::digest::{sha256, sha256_start};
 use crate::pem;
 use crate::profile::{KeyType, Period};
 
@@ -175,10 +175,7 @@ impl CaCertificate {
     /// SHA-256 of the DER: what AWS IoT calls caCertificateId.
     #[must_use]
     pub fn id(&self) -> [u8; 32] {
-        digest(&SHA256, &self.der)
-            .as_ref()
-            .try_into()
-            .expect("SHA-256 has 32 octets")
+        sha256(&self.der)
     }
 
     pub(super) fn check_validity(&self, path: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
@@ -231,9 +228,7 @@ impl CaCertificate {
 /// RFC 7093, method 1: the leftmost 160 bits of the SHA-256 of the BIT STRING's value.
 #[must_use]
 pub(crate) fn key_identifier(public_key: &[u8]) -> [u8; 20] {
-    digest(&SHA256, public_key).as_ref()[..20]
-        .try_into()
-        .expect("20 octets")
+    sha256_start(public_key)
 }
 
 /// The type of a public key, or the name of one that is not accepted.

@@ -108,7 +108,7 @@ pub(super) fn write(
             let parameters = pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(PBKDF2_ROUNDS, salt, iv)
                 .expect("the parameters are in range");
             let encrypted = PrivateKeyInfoRef::from_der(pkcs8)
-                .and_then(|info| Ok(info.encrypt_with_params(parameters, passphrase.as_bytes())))
+                .map(|info| info.encrypt_with_params(parameters, passphrase.as_bytes()))
                 .expect("the engine writes PKCS#8")
                 .expect("the key is shorter than any limit");
             Zeroizing::new(pem::encode(PKCS8_ENCRYPTED, encrypted.as_bytes()))

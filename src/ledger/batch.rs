@@ -6,6 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Ledger, LedgerError};
+use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
 use crate::store::Layout;
@@ -235,7 +236,7 @@ impl Ledger {
 
 impl BatchIdentity<'_> {
     fn check(&self, batch: &Batch) -> Result<(), LedgerError> {
-        let issuer = ring::digest::digest(&ring::digest::SHA256, &batch.issuer_certificate);
+        let issuer = sha256(&batch.issuer_certificate);
         let facts = [
             (
                 "manifest",
@@ -244,7 +245,7 @@ impl BatchIdentity<'_> {
             ),
             (
                 "issuer",
-                HEXLOWER.encode(issuer.as_ref()),
+                HEXLOWER.encode(&issuer),
                 HEXLOWER.encode(&self.issuer.id()),
             ),
             ("profile", batch.profile.clone(), self.profile.to_owned()),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use ring::digest::{Context, SHA256};
 
 use super::{DeviceId, Header, MAX_LINE, ManifestError, Problem, Reason};
+use crate::digest::{into_octets, sha256_start};
 
 /// Consecutive rows of a manifest, unparsed. Blank lines are left out.
 #[derive(Debug, Default, Clone)]
@@ -45,8 +46,7 @@ impl Block {
     /// The first 16 octets of the SHA-256 of the rows: tells whether a second reading found the same.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 16] {
-        let digest = ring::digest::digest(&SHA256, &self.bytes);
-        digest.as_ref()[..16].try_into().expect("SHA-256 has 32 octets")
+        sha256_start(&self.bytes)
     }
 }
 
@@ -183,11 +183,7 @@ impl<R: BufRead> Blocks<R> {
     /// SHA-256 of the whole file. Call it when [`Blocks::next_block`] has returned `None`.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
-        self.digest
-            .finish()
-            .as_ref()
-            .try_into()
-            .expect("SHA-256 has 32 octets")
+        into_octets(self.digest.finish())
     }
 }
 
@@ -325,7 +321,6 @@ mod tests {
         assert_eq!(problems[0].reason, Reason::LineTooLong { limit: MAX_LINE });
         let mut blocks = Blocks::new(text.as_bytes(), "devices.csv".into(), 10);
         while blocks.next_block().unwrap().is_some() {}
-        let whole = ring::digest::digest(&SHA256, text.as_bytes());
-        assert_eq!(blocks.finish(), whole.as_ref());
+        assert_eq!(blocks.finish(), crate::digest::sha256(text.as_bytes()));
     }
 }

@@ -16,7 +16,6 @@ mod validity;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ring::digest::{SHA256, digest};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -29,6 +28,7 @@ pub use subject::Attribute;
 pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
+use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
 /// The profiles that are compiled in, by name.
@@ -174,10 +174,7 @@ impl Profile {
             validity: validity(&config.validity)?,
             recipe: Recipe::from_config(&config.bundle)?,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
-            digest: digest(&SHA256, settings.as_bytes())
-                .as_ref()
-                .try_into()
-                .expect("SHA-256 has 32 octets"),
+            digest: sha256(settings.as_bytes()),
         })
     }
 

@@ -95,10 +95,9 @@ impl Attribute {
             let is_code = value.len() == 2 && value.bytes().all(|b| b.is_ascii_uppercase());
             return if is_code { Ok(()) } else { Err(Reason::NotCountry) };
         }
-        if self.is_printable_string() {
-            if let Some(c) = value.chars().find(|c| !is_printable_string_character(*c)) {
-                return Err(Reason::NotPrintable(c));
-            }
+        let unprintable = value.chars().find(|c| !is_printable_string_character(*c));
+        if let (true, Some(c)) = (self.is_printable_string(), unprintable) {
+            return Err(Reason::NotPrintable(c));
         }
         let characters = value.chars().count();
         if characters > self.limit() {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+
+use crate::digest::sha256;
 
 /// What the batch is: written first, before any bundle.
 pub const BATCH_OBJECT: &str = "batch.json";
@@ -34,7 +35,7 @@ impl Layout {
     pub fn object(self, chunk: u64, device_id: &str) -> String {
         match self {
             Self::Objects => {
-                let hash = digest(&SHA256, device_id.as_bytes()).as_ref()[0];
+                let hash = sha256(device_id.as_bytes())[0];
                 format!("bundles/{hash:02x}/{device_id}.zip")
             }
             Self::Packs => format!("packs/{chunk:06}.zip"),

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 
-use ring::digest::{SHA256, digest};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage};
@@ -11,6 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use crate::bundle::constant_content;
+use crate::digest::sha256;
 use crate::engine::PrivateKey;
 use crate::issuer::{CaCertificate, key_identifier};
 use crate::pem;
@@ -71,10 +71,7 @@ impl<'a> Standard<'a> {
     /// Finds everything that is wrong with a bundle.
     pub(super) fn inspect(&self, octets: &[u8], entry: &IndexEntry) -> Findings {
         let mut findings = Findings::default();
-        findings.ensure(
-            digest(&SHA256, octets).as_ref() == entry.sha256,
-            "SHA-256 is not that of the index",
-        );
+        findings.ensure(sha256(octets) == entry.sha256, "SHA-256 is not that of the index");
         let members = match members(octets) {
             Ok(members) => members,
             Err(fault) => {
@@ -162,7 +159,7 @@ impl<'a> Standard<'a> {
             ),
         }
         findings.ensure(
-            digest(&SHA256, &der).as_ref() == entry.certificate_id,
+            sha256(&der) == entry.certificate_id,
             "certificate id is not that of the index",
         );
         findings.ensure(

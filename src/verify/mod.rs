@@ -246,7 +246,7 @@ fn read_record(store: &dyn Store, location: &str) -> Result<BatchRecord, VerifyE
         StoreError::NotFound { .. } => VerifyError::NoBatch {
             location: location.to_owned(),
         },
-        error => error.into(),
+        error @ StoreError::Io { .. } => error.into(),
     })?;
     serde_json::from_slice(&octets).map_err(|source| VerifyError::Record {
         location: location.to_owned(),

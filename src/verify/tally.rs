@@ -1,6 +1,6 @@
 //! The tally: finds what must be unique and is not, over a whole batch, in 16 octets a value.
 
-use ring::digest::{SHA256, digest};
+use crate::digest::sha256_start;
 
 /// 96 bits of a hash, and the row it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,16 +13,10 @@ struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Tally(Vec<Mark>);
 
-fn hash(value: &[u8]) -> [u8; 12] {
-    digest(&SHA256, value).as_ref()[..12]
-        .try_into()
-        .expect("12 octets")
-}
-
 impl Tally {
     pub(super) fn add(&mut self, value: &[u8], row: u64) {
         self.0.push(Mark {
-            hash: hash(value),
+            hash: sha256_start(value),
             row: u32::try_from(row).expect("a batch has fewer than 2^32 rows"),
         });
     }
@@ -45,7 +39,7 @@ impl Tally {
 
     /// Whether a value is there. The tally must be sorted.
     pub(super) fn contains(&self, value: &[u8]) -> bool {
-        let hash = hash(value);
+        let hash: [u8; 12] = sha256_start(value);
         self.0.binary_search_by(|mark| mark.hash.cmp(&hash)).is_ok()
     }
 }

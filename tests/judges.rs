@@ -3,17 +3,17 @@
 
 mod judge;
 mod support;
+#[path = "judge/victim.rs"]
+mod victim;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
-use judge::{judge, judge_accepts, openssl};
-use ring::digest::{SHA256, digest};
+use judge::{judge_accepts, openssl};
 use serde::{Deserialize, Serialize};
 use support::{Workplace, tool};
+use victim::{Bundle, Victim, write_rows};
 
 const HOST: &str = "a1b2c3d4e5f6g7-ats.iot.eu-central-1.amazonaws.com";
 const ISSUER: [&str; 2] = ["--issuer", "ca/certificate.pem"];
@@ -118,8 +118,14 @@ fn judge_certificate(folder: &Path, ca: &Path, row: &Row) {
     let not_after = facts["notAfter"].replace(' ', "T");
     assert_eq!(not_after, row.not_after);
     let issuer = openssl(&[&["x509", "-in", ca, "-noout"], &dates[..]].concat(), folder);
-    let issuer = issuer.trim_end().trim_start_matches("notAfter=").replace(' ', "T");
-    assert!(not_after <= issuer, "{not_after} is later than the issuer's {issuer}");
+    let issuer = issuer
+        .trim_end()
+        .trim_start_matches("notAfter=")
+        .replace(' ', "T");
+    assert!(
+        not_after <= issuer,
+        "{not_after} is later than the issuer's {issuer}"
+    );
 }
 
 fn judge_key(folder: &Path) {
@@ -262,8 +268,20 @@ fn endpoints_follow_the_profile() {
                    thing_name = \"thing-{serial_number}\"\nclient_id = \"{site}-{serial_number}\"\n";
     fs::write(workplace.join("profile.toml"), profile).unwrap();
     workplace.succeed(&["run", "devices.csv", "--profile", "profile.toml"]);
-    let endpoint = ["--host", "mqtt.example.com", "--port", "443", "--region", "eu-west-3"];
-    let names = ["--thing-name", "thing-{serial_number}", "--client-id", "{site}-{serial_number}"];
+    let endpoint = [
+        "--host",
+        "mqtt.example.com",
+        "--port",
+        "443",
+        "--region",
+        "eu-west-3",
+    ];
+    let names = [
+        "--thing-name",
+        "thing-{serial_number}",
+        "--client-id",
+        "{site}-{serial_number}",
+    ];
     judge_accepts(
         &workplace.only_batch(),
         8,
@@ -278,153 +296,6 @@ fn bundles_without_an_endpoint_say_so() {
     workplace.manifest(8);
     workplace.succeed(&["run", "devices.csv"]);
     judge_accepts(&workplace.only_batch(), 8, &ISSUER, workplace.path());
-}
-
-/// A bundle taken apart, and its row.
-struct Bundle {
-    row: Row,
-    members: Vec<(String, Vec<u8>)>,
-}
-
-impl Bundle {
-    fn read(batch: &Path, row: &Row) -> Self {
-        let octets = fs::read(batch.join(&row.object)).unwrap();
-        let mut archive = zip::ZipArchive::new(Cursor::new(octets)).unwrap();
-        let members = (0..archive.len())
-            .map(|i| {
-                let mut member = archive.by_index(i).unwrap();
-                let mut content = Vec::new();
-                member.read_to_end(&mut content).unwrap();
-                (member.name().unwrap().into_owned(), content)
-            })
-            .collect();
-        Self {
-            row: row.clone(),
-            members,
-        }
-    }
-
-    /// Puts the bundle together again, and has the row tell the truth about its octets.
-    fn write(&mut self, batch: &Path) {
-        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, content) in &self.members {
-            let options = zip::write::SimpleFileOptions::default()
-                .compression_method(zip::CompressionMethod::Stored)
-                .unix_permissions(0o600);
-            writer.start_file(name, options).unwrap();
-            writer.write_all(content).unwrap();
-        }
-        self.write_octets(batch, &writer.finish().unwrap().into_inner());
-    }
-
-    fn write_octets(&mut self, batch: &Path, octets: &[u8]) {
-        fs::write(batch.join(&self.row.object), octets).unwrap();
-        self.row.length = octets.len();
-        self.row.sha256 = HEXLOWER.encode(digest(&SHA256, octets).as_ref());
-    }
-
-    fn member(&mut self, name: &str) -> &mut Vec<u8> {
-        let (_, content) = self.members.iter_mut().find(|(other, _)| other == name).unwrap();
-        content
-    }
-
-    /// Another certificate in place of the bundle's, with a row to match.
-    fn set_certificate(&mut self, der: &[u8], issuer: &str) {
-        let pem = pem_rfc7468::encode_string("CERTIFICATE", pem_rfc7468::LineEnding::LF, der).unwrap();
-        *self.member("chain.pem.crt") = format!("{pem}{issuer}").into_bytes();
-        *self.member("certificate.pem.crt") = pem.into_bytes();
-        self.row.certificate_id = HEXLOWER.encode(digest(&SHA256, der).as_ref());
-    }
-
-    fn certificate(&mut self) -> Vec<u8> {
-        pem_rfc7468::decode_vec(self.member("certificate.pem.crt")).unwrap().1
-    }
-}
-
-/// A batch of four in a workplace of its own, to do harm to.
-struct Victim {
-    workplace: Workplace,
-    batch: PathBuf,
-    rows: Vec<Row>,
-}
-
-impl Victim {
-    fn new() -> Self {
-        let workplace = Workplace::new();
-        workplace.manifest(4);
-        let batch = run(&workplace, &[]);
-        let rows = rows(&batch);
-        Self {
-            workplace,
-            batch,
-            rows,
-        }
-    }
-
-    /// A copy of the batch in which the first two bundles are changed; all digests are right again.
-    fn harmed(&self, name: &str, harm: &dyn Fn(&mut Bundle, &mut Bundle)) -> PathBuf {
-        let batch = self.copy(name);
-        let mut first = Bundle::read(&batch, &self.rows[0]);
-        let mut second = Bundle::read(&batch, &self.rows[1]);
-        harm(&mut first, &mut second);
-        first.write(&batch);
-        second.write(&batch);
-        write_rows(&batch, &[&[first.row, second.row], &self.rows[2..]].concat());
-        batch
-    }
-
-    /// A certificate for the second device as certforge would make it, but with this key and serial.
-    fn certificate(&self, key: &[u8], serial: &str) -> Vec<u8> {
-        let folder = self.workplace.path();
-        let extensions = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n\
-                          extendedKeyUsage=clientAuth\nsubjectKeyIdentifier=none\nauthorityKeyIdentifier=keyid\n";
-        let key_path = self.workplace.join("device.key");
-        fs::write(&key_path, key).unwrap();
-        let spki = openssl(&["pkey", "-in", "device.key", "-pubout"], folder);
-        let spki = pem_rfc7468::decode_vec(spki.as_bytes()).unwrap().1;
-        // The public point is the last 65 octets of a P-256 SubjectPublicKeyInfo.
-        let identifier = HEXLOWER.encode(&digest(&SHA256, &spki[spki.len() - 65..]).as_ref()[..20]);
-        let extensions = extensions.replace("none", &identifier);
-        fs::write(self.workplace.join("extensions"), extensions).unwrap();
-        let request = ["req", "-new", "-key", "device.key", "-subj", "/CN=SN000001", "-out", "device.csr"];
-        openssl(&request, folder);
-        let sign = ["x509", "-req", "-in", "device.csr", "-days", "30", "-outform", "DER", "-out", "device.der"];
-        let ca = ["-CA", "ca/certificate.pem", "-CAkey", "ca/key.pem", "-extfile", "extensions"];
-        let serial = format!("0x{serial}");
-        openssl(&[&sign[..], &ca, &["-set_serial", &serial]].concat(), folder);
-        fs::read(self.workplace.join("device.der")).unwrap()
-    }
-
-    fn copy(&self, name: &str) -> PathBuf {
-        let batch = self.workplace.join(name);
-        let (from, to) = (self.batch.to_str().unwrap(), batch.to_str().unwrap());
-        assert!(tool("cp", &["-r", from, to], Path::new(".")).status.success());
-        batch
-    }
-
-    fn judge_refuses(&self, batch: &Path, message: &str) {
-        self.judge_refuses_with(batch, &[&ISSUER[..], &ENDPOINT].concat(), message);
-    }
-
-    fn judge_refuses_with(&self, batch: &Path, arguments: &[&str], message: &str) {
-        let output = judge(batch, arguments, self.workplace.path());
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{}: {stderr}", batch.display());
-        assert!(
-            stderr.starts_with("judge: ") && stderr.contains(message),
-            "{}: {stderr}, not {message}",
-            batch.display()
-        );
-        assert!(output.stdout.is_empty());
-    }
-}
-
-fn write_rows(batch: &Path, rows: &[Row]) {
-    let mut writer = csv::Writer::from_path(batch.join("index/000000.csv")).unwrap();
-    for row in rows {
-        writer.serialize(row).unwrap();
-    }
-    writer.flush().unwrap();
 }
 
 #[test]
@@ -449,7 +320,9 @@ fn the_judge_refuses_bundles_that_are_wrong() {
     victim.judge_refuses(&forged, "SN000000: the issuer did not sign the certificate");
     let not_after = |der: &[u8]| {
         fs::write(victim.workplace.join("made.der"), der).unwrap();
-        let x509 = ["x509", "-in", "made.der", "-noout", "-enddate", "-dateopt", "iso_8601"];
+        let x509 = [
+            "x509", "-in", "made.der", "-noout", "-enddate", "-dateopt", "iso_8601",
+        ];
         let text = openssl(&x509, victim.workplace.path());
         text.trim_end().trim_start_matches("notAfter=").replace(' ', "T")
     };
@@ -559,7 +432,10 @@ fn the_judge_refuses_batches_that_are_wrong() {
     let stray = victim.copy("stray-bundle");
     fs::create_dir_all(stray.join("bundles/00")).unwrap();
     fs::copy(bundle(&stray), stray.join("bundles/00/X.zip")).unwrap();
-    victim.judge_refuses(&stray, "the set of objects that no index has is {'bundles/00/X.zip'}");
+    victim.judge_refuses(
+        &stray,
+        "the set of objects that no index has is {'bundles/00/X.zip'}",
+    );
 
     victim
         .workplace
@@ -567,5 +443,9 @@ fn the_judge_refuses_batches_that_are_wrong() {
     let other = [&["--issuer", "other/certificate.pem"][..], &ENDPOINT].concat();
     victim.judge_refuses_with(&victim.batch, &other, "SN000000: the chain is");
     let no_trust = [&ISSUER[..], &ENDPOINT, &["--root", "other/certificate.pem"]].concat();
-    victim.judge_refuses_with(&victim.batch, &no_trust, "SN000000: the certificate does not verify");
+    victim.judge_refuses_with(
+        &victim.batch,
+        &no_trust,
+        "SN000000: the certificate does not verify",
+    );
 }

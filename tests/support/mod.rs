@@ -58,7 +58,11 @@ impl Workplace {
     pub fn fail(&self, arguments: &[&str], exit_code: i32) -> String {
         let output = self.run(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(exit_code), "certforge {arguments:?}\n{stderr}");
+        assert_eq!(
+            output.status.code(),
+            Some(exit_code),
+            "certforge {arguments:?}\n{stderr}"
+        );
         stderr
     }
 
@@ -76,7 +80,11 @@ impl Workplace {
     /// The folder of the only batch under `out`.
     pub fn only_batch(&self) -> PathBuf {
         let mut batches = std::fs::read_dir(self.join("out")).expect("there is an out folder");
-        let batch = batches.next().expect("there is a batch").expect("it can be read").path();
+        let batch = batches
+            .next()
+            .expect("there is a batch")
+            .expect("it can be read")
+            .path();
         assert!(batches.next().is_none(), "there is one batch");
         batch
     }

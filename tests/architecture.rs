@@ -1,0 +1,123 @@
+//! Arrows between modules point one way: what flows first knows nothing of what flows later.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
+    ("digest", &[]),
+    ("pem", &[]),
+    ("manifest", &["digest"]),
+    ("profile", &["digest", "manifest"]),
+    ("engine", &["profile"]),
+    ("issuer", &["digest", "pem", "profile", "engine"]),
+    ("certificate", &["profile", "engine", "issuer"]),
+    ("bundle", &["digest", "pem", "profile", "issuer"]),
+    ("store", &["digest", "profile", "certificate"]),
+    ("ledger", &["digest", "profile", "issuer", "certificate", "store"]),
+    (
+        "forge",
+        &[
+            "digest",
+            "pem",
+            "manifest",
+            "profile",
+            "engine",
+            "issuer",
+            "certificate",
+            "bundle",
+            "store",
+            "ledger",
+        ],
+    ),
+    (
+        "verify",
+        &[
+            "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "store", "ledger",
+        ],
+    ),
+    ("cli", &[]),
+    ("lib", &[]),
+    ("main", &[]),
+];
+
+#[test]
+fn arrows_point_one_way() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut modules = BTreeSet::new();
+    for entry in std::fs::read_dir(&source).unwrap() {
+        let path = entry.unwrap().path();
+        let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let (_, may_import) = MAY_IMPORT
+            .iter()
+            .find(|(name, _)| *name == module)
+            .unwrap_or_else(|| panic!("module {module} has no place in the order yet"));
+        for (file, imported) in imports(&path) {
+            let is_allowed = imported == module || may_import.contains(&imported.as_str());
+            assert!(
+                is_allowed,
+                "{file} imports {imported}: {module} may import {may_import:?}"
+            );
+        }
+        modules.insert(module);
+    }
+    let known: BTreeSet<_> = MAY_IMPORT.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(modules, known, "every module of the order exists");
+}
+
+#[test]
+fn only_cli_prints_and_only_cli_knows_the_terminal() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, text) in files(&source) {
+        if file.contains("/cli/") || file.ends_with("main.rs") {
+            continue;
+        }
+        // Test modules stand at the foot of a file.
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in [
+            "println!",
+            "print!(",
+            "process::exit",
+            "clap",
+            "indicatif",
+            "rpassword",
+        ] {
+            let found = code
+                .lines()
+                .find(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert!(found.is_none(), "{file} uses {word}");
+        }
+    }
+}
+
+/// Every `crate::module` outside of tests, with the file it is in.
+fn imports(path: &Path) -> Vec<(String, String)> {
+    let mut imports = Vec::new();
+    for (file, text) in files(path) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (i, _) in code.match_indices("crate::") {
+            let rest = &code[i + "crate::".len()..];
+            let names = match rest.strip_prefix('{') {
+                Some(group) => group.split('}').next().unwrap().split(',').collect(),
+                None => vec![rest],
+            };
+            for name in names {
+                let end = name.trim().find(|c: char| !c.is_alphanumeric() && c != '_');
+                let name = name.trim();
+                imports.push((file.clone(), name[..end.unwrap_or(name.len())].to_owned()));
+            }
+        }
+    }
+    imports
+}
+
+fn files(path: &Path) -> Vec<(String, String)> {
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).unwrap();
+        return entries.flat_map(|entry| files(&entry.unwrap().path())).collect();
+    }
+    if path.extension().is_none_or(|extension| extension != "rs") {
+        return Vec::new();
+    }
+    vec![(path.display().to_string(), std::fs::read_to_string(path).unwrap())]
+}

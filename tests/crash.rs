@@ -1,0 +1,211 @@
+//! Kills the real binary at random moments and lets it go on, until a batch is complete.
+//!
+//! After every kill, whatever is on disk must be accounted for: a released bundle is in the ledger,
+//! and every certificate that exists has a serial prefix that was reserved. In the end every row has
+//! exactly one released bundle.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Cursor, Read};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use certforge::ledger::Ledger;
+use certforge::pem;
+use certforge::store::{DirStore, Store, parse_index};
+use support::Workplace;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+const ROWS: usize = 5000;
+const KILLS: usize = 40;
+/// The seed is printed; this variable repeats it.
+const SEED_VARIABLE: &str = "CERTFORGE_TEST_SEED";
+
+#[test]
+fn a_killed_run_loses_nothing_and_makes_nothing_twice() {
+    let seed = std::env::var(SEED_VARIABLE)
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    println!("{SEED_VARIABLE}={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut kills = 0;
+    for round in 0.. {
+        // Packs are made faster, so they are killed sooner.
+        let (layout, latest) = if round % 2 == 0 {
+            ("objects", 150_000)
+        } else {
+            ("packs", 40_000)
+        };
+        kills += kill_until_complete(&mut random, layout, latest);
+        println!("round {round} ({layout}): {kills} kills so far");
+        if kills >= KILLS && round >= 1 {
+            return;
+        }
+    }
+}
+
+/// Runs a batch to its end, killing each run but the last, and returns how many were killed.
+fn kill_until_complete(random: &mut fastrand::Rng, layout: &str, latest_micros: u64) -> usize {
+    let workplace = Workplace::new();
+    workplace.manifest(ROWS);
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    let arguments = [
+        "run",
+        "devices.csv",
+        "--layout",
+        layout,
+        "--chunk-rows",
+        "64",
+        "--jobs",
+        "2",
+    ];
+    let mut kills = 0;
+    loop {
+        let mut child = workplace
+            .command(&arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        // This is the random moment itself, not a wait for something.
+        std::thread::sleep(Duration::from_micros(random.u64(1_000..latest_micros)));
+        if child.try_wait().expect("the child can be asked").is_some() {
+            let status = child.wait().expect("the child has ended");
+            assert!(status.success(), "a run that was not killed ends well: {status}");
+            break;
+        }
+        child.kill().expect("the child is killed");
+        child.wait().expect("the child has ended");
+        kills += 1;
+        account(&workplace);
+    }
+    account(&workplace);
+    let released = released(&workplace.only_batch());
+    assert_eq!(released.len(), ROWS, "every row has a released bundle");
+    workplace.succeed(&[
+        "verify",
+        workplace.only_batch().to_str().expect("the path is UTF-8"),
+    ]);
+    let again = workplace.succeed(&arguments);
+    assert!(
+        again.contains("nothing: all 5,000 devices were made before"),
+        "{again}"
+    );
+    kills
+}
+
+/// Holds what is on disk against the ledger.
+fn account(workplace: &Workplace) {
+    if !workplace.join("certforge.db").exists() || !workplace.join("out").exists() {
+        return;
+    }
+    let Ok(ledger) = Ledger::open_read_only(&workplace.join("certforge.db")) else {
+        // Killed before the schema was there: then nothing can have been signed.
+        assert!(
+            !workplace.join("out").exists(),
+            "nothing is made without a ledger"
+        );
+        return;
+    };
+    let batch_folder = workplace.only_batch();
+    let prefixes: BTreeSet<[u8; 8]> = ledger.prefixes().unwrap().into_iter().collect();
+    for serial in serials(&batch_folder) {
+        let prefix: [u8; 8] = serial[..8].try_into().unwrap();
+        assert!(
+            prefixes.contains(&prefix),
+            "serial {serial:02x?} was never reserved"
+        );
+    }
+    let name = batch_folder.file_name().unwrap().to_str().unwrap();
+    let batch = ledger.batch(name).unwrap();
+    let mut in_ledger = BTreeMap::new();
+    for (chunk, _) in ledger.committed(&batch).unwrap() {
+        for entry in ledger.entries(&batch, chunk).unwrap() {
+            let earlier = in_ledger.insert(entry.device_id.clone(), entry);
+            assert!(earlier.is_none(), "the ledger has a device twice");
+        }
+    }
+    let store = DirStore::new(batch_folder.clone());
+    for (device_id, row) in released(&batch_folder) {
+        assert_eq!(
+            Some(&row.entry),
+            in_ledger.get(&device_id),
+            "released, so in the ledger"
+        );
+        let range = row.entry.offset..row.entry.offset + row.entry.length;
+        let bundle = store.read(&row.object, Some(range)).unwrap();
+        assert_eq!(
+            certforge::digest::sha256(&bundle),
+            row.entry.sha256,
+            "released, so whole"
+        );
+    }
+}
+
+/// The released devices of a batch, by id.
+fn released(batch: &Path) -> BTreeMap<String, certforge::store::IndexRow> {
+    let store = DirStore::new(batch.to_owned());
+    let mut names = Vec::new();
+    store
+        .list("index/", &mut |listed| names.push(listed.name))
+        .unwrap();
+    let mut released = BTreeMap::new();
+    for name in names.iter().filter(|name| name.ends_with(".csv")) {
+        for row in parse_index(&store.read(name, None).unwrap()).expect("an index is whole") {
+            let earlier = released.insert(row.entry.device_id.clone(), row);
+            assert!(earlier.is_none(), "a device was released twice");
+        }
+    }
+    released
+}
+
+/// The serials of every certificate that can be found under a batch, released or not.
+fn serials(batch: &Path) -> Vec<Vec<u8>> {
+    let store = DirStore::new(batch.to_owned());
+    let mut names = Vec::new();
+    store.list("", &mut |listed| names.push(listed.name)).unwrap();
+    let mut texts = Vec::new();
+    for name in names {
+        let octets = store.read(&name, None).unwrap();
+        if name.ends_with(".zip") {
+            chains(&octets, &mut texts);
+        } else if name.ends_with(".pem") {
+            texts.push(octets);
+        }
+    }
+    let mut serials = Vec::new();
+    for text in texts {
+        // A file that the kill cut short still holds whole certificates before the cut.
+        let text = String::from_utf8_lossy(&text);
+        for block in text.split_inclusive("-----END CERTIFICATE-----") {
+            for block in pem::blocks(block).unwrap_or_default() {
+                let (_, certificate) = X509Certificate::from_der(&block.der).expect("a certificate");
+                if !certificate.is_ca() {
+                    serials.push(certificate.raw_serial().to_vec());
+                }
+            }
+        }
+    }
+    serials
+}
+
+/// The chains in a bundle, or in the bundles of a pack; a zip that was cut short has none.
+fn chains(octets: &[u8], texts: &mut Vec<Vec<u8>>) {
+    let Ok(mut archive) = zip::ZipArchive::new(Cursor::new(octets)) else {
+        return;
+    };
+    for i in 0..archive.len() {
+        let mut member = archive.by_index(i).expect("the directory is right");
+        let name = member.name().expect("names are ASCII").into_owned();
+        let mut content = Vec::new();
+        member.read_to_end(&mut content).expect("a member reads");
+        if name.ends_with(".zip") {
+            chains(&content, texts);
+        } else if name == "chain.pem.crt" {
+            texts.push(content);
+        }
+    }
+}

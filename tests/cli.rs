@@ -2,7 +2,8 @@
 //!
 //! What needs only files that git keeps is in `tests/cmd/*.trycmd`; what needs CAs from elsewhere, file
 //! modes or damaged batches is in the modules. `TRYCMD=overwrite cargo test --test cli` rewrites the
-//! goldens; read what it wrote, and put `[..]` back where a value differs from run to run.
+//! goldens; read what it wrote, and put `[..]` back where a value differs from run to run. trycmd
+//! writes a backslash as a slash.
 
 mod support;
 
@@ -19,9 +20,29 @@ const PASSPHRASE: &str = "the passphrase of the goldens";
 #[test]
 fn prints_what_it_printed_before() {
     trycmd::TestCases::new()
+        .register_bin("certforge", std::path::Path::new(env!("CARGO_BIN_EXE_certforge")))
         .env("CERTFORGE_CA_PASSPHRASE", PASSPHRASE)
         .env("COLUMNS", "100")
         .insert_var("[VERSION]", env!("CARGO_PKG_VERSION"))
         .expect("the name of the variable is one")
         .case("tests/cmd/*.trycmd");
+}
+
+/// No file of this kind is kept, for its size.
+#[test]
+fn lists_a_line_that_is_longer_than_any_row() {
+    let place = support::Workplace::new();
+    let text = format!(
+        "serial_number,note\nA1,fine\nA2,{}\nA3,fine\nA/4,fine\n",
+        "x".repeat(70_000)
+    );
+    std::fs::write(place.join("long.csv"), text).expect("the manifest is written");
+    let output = place.run(&["check", "long.csv"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "long.csv, line 3: the line is longer than 65536 bytes\n\
+         long.csv, line 5, column serial_number: \"A/4\" contains \"/\"\n\
+         long.csv: 2 of 4 rows are bad\n"
+    );
 }

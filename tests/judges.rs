@@ -1,6 +1,8 @@
 //! Bundles of every kind are judged by other people's programs: openssl, unzip, and Python's
 //! `cryptography` (tests/judge/judge.py), which is itself shown to refuse what is wrong.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod judge;
 mod support;
 #[path = "judge/victim.rs"]
@@ -145,12 +147,11 @@ fn every_judge_accepts(profile: &str, devices: usize) {
         let workplace = Workplace::new();
         workplace.manifest(devices);
         let chunk = (devices / 3 + 1).to_string();
-        let profile = match profile.contains('=') {
-            false => profile,
-            true => {
-                fs::write(workplace.join("profile.toml"), profile).unwrap();
-                "profile.toml"
-            }
+        let profile = if profile.contains('=') {
+            fs::write(workplace.join("profile.toml"), profile).unwrap();
+            "profile.toml"
+        } else {
+            profile
         };
         let arguments = ["--profile", profile, "--layout", layout, "--chunk-rows", &chunk];
         let batch = run(&workplace, &arguments);

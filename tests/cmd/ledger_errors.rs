@@ -1,1 +1,80 @@
-//! x
+//! Ledgers that cannot be used: exit code 7.
+
+use std::fs::File;
+
+use rusqlite::Connection;
+
+use crate::support::Workplace;
+
+/// A workplace with a batch `b` of three devices.
+fn workplace() -> Workplace {
+    let place = Workplace::new();
+    place.manifest(3);
+    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place
+}
+
+fn open(place: &Workplace) -> Connection {
+    Connection::open(place.join("certforge.db")).expect("the ledger opens")
+}
+
+#[test]
+fn one_process_writes_while_others_read() {
+    let place = workplace();
+    let lock = File::open(place.join("certforge.db-lock")).expect("there is a lock file");
+    lock.lock().expect("nobody else holds it");
+    assert_eq!(
+        place.fail(&["run", "devices.csv", "--batch", "b"], 7),
+        "certforge: error: ledger certforge.db is in use by another certforge\n\
+         certforge: hint: wait until it has ended, or give this run a ledger of its own with --ledger\n"
+    );
+    place.succeed(&["status"]);
+    place.succeed(&["verify", "out/b"]);
+    drop(lock);
+    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+}
+
+#[test]
+fn refuses_a_database_that_is_something_else() {
+    let place = Workplace::new();
+    place.manifest(1);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    open(&place)
+        .execute_batch("CREATE TABLE recipes (name TEXT)")
+        .expect("a table");
+    for arguments in [&["run", "devices.csv"][..], &["status"], &["ledger", "export"]] {
+        assert_eq!(
+            place.fail(arguments, 7),
+            "certforge: error: ledger certforge.db is no certforge ledger\n\
+             certforge: hint: choose another file with --ledger\n"
+        );
+    }
+}
+
+#[test]
+fn refuses_a_ledger_of_another_version() {
+    let place = workplace();
+    open(&place)
+        .pragma_update(None, "user_version", 99)
+        .expect("the version is set");
+    for arguments in [&["run", "devices.csv"][..], &["status"], &["verify", "out/b"]] {
+        assert_eq!(
+            place.fail(arguments, 7),
+            "certforge: error: ledger certforge.db has schema version 99, this certforge reads 1\n\
+             certforge: hint: use the certforge that made it\n"
+        );
+    }
+}
+
+#[test]
+fn says_when_a_ledger_is_damaged() {
+    let place = workplace();
+    open(&place)
+        .execute_batch("DROP TABLE committed")
+        .expect("the table is dropped");
+    let text = place.fail(&["status"], 7);
+    assert!(
+        text.starts_with("certforge: error: ledger certforge.db: no such table: committed"),
+        "{text}"
+    );
+}

@@ -1,1 +1,404 @@
-//! x
+//! Batches that were damaged: verify names each fault, and ends with exit code 1.
+
+use std::fs;
+use std::io::{Cursor, Read, Write};
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER;
+use ring::digest::{SHA256, digest};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use crate::support::Workplace;
+
+/// A workplace with a batch `b` of five devices in three chunks.
+fn workplace(layout: &str) -> Workplace {
+    let place = Workplace::new();
+    place.manifest(5);
+    let arguments = [
+        "run",
+        "devices.csv",
+        "--batch",
+        "b",
+        "--chunk-rows",
+        "2",
+        "--layout",
+        layout,
+    ];
+    place.succeed(&arguments);
+    place.succeed(&["verify", "out/b"]);
+    place
+}
+
+fn object(place: &Workplace, name: &str) -> PathBuf {
+    place.join("out/b").join(name)
+}
+
+/// The bundles of the devices SN000000 and SN000001, in one chunk.
+const FIRST: &str = "bundles/de/SN000000.zip";
+const SECOND: &str = "bundles/d1/SN000001.zip";
+
+/// Verifies against manifest and ledger, which must find these faults and come to this verdict.
+fn expect_faults(place: &Workplace, faults: &[&str], verdict: &str) {
+    let verdict = format!("batch b: {verdict}, against manifest devices.csv and the ledger");
+    expect_lines(place, &["verify", "out/b"], faults, &verdict);
+}
+
+/// The same where strays are listed, which come in the order of the file system.
+fn expect_sorted(place: &Workplace, faults: &[&str], verdict: &str) {
+    let output = place.run(&["verify", "out/b"]);
+    let text = String::from_utf8(output.stdout).expect("output is UTF-8");
+    let verdict = format!("batch b: {verdict}, against manifest devices.csv and the ledger");
+    let mut expected = faults.to_vec();
+    expected.push(&verdict);
+    expected.sort_unstable();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, expected);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+fn expect_lines(place: &Workplace, arguments: &[&str], faults: &[&str], verdict: &str) {
+    let output = place.run(arguments);
+    let text = String::from_utf8(output.stdout).expect("output is UTF-8");
+    let mut lines = faults.to_vec();
+    lines.push(verdict);
+    assert_eq!(text.lines().collect::<Vec<_>>(), lines);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.is_empty(), "faults are no errors");
+}
+
+fn member(bundle: &[u8], name: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    ZipArchive::new(Cursor::new(bundle))
+        .expect("a zip")
+        .by_name(name)
+        .expect("a member")
+        .read_to_end(&mut content)
+        .expect("the member reads");
+    content
+}
+
+/// The zip with another content for one member, its sums set right.
+fn with_member(bundle: &[u8], replaced: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = ZipArchive::new(Cursor::new(bundle)).expect("a zip");
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for i in 0..archive.len() {
+        let member = archive.by_index_raw(i).expect("a member");
+        if member.name().expect("a name") == replaced {
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            writer.start_file(replaced, options).expect("a member");
+            writer.write_all(content).expect("memory does not fail");
+        } else {
+            writer.raw_copy_file(member).expect("a member");
+        }
+    }
+    writer.finish().expect("a zip").into_inner()
+}
+
+#[test]
+fn names_a_bundle_that_is_missing() {
+    let place = workplace("objects");
+    fs::remove_file(object(&place, FIRST)).expect("the bundle is removed");
+    let faults = ["device SN000000, bundles/de/SN000000.zip: the bundle is missing"];
+    expect_faults(&place, &faults, "1 fault; 4 of 5 devices are good");
+
+    let output = place.run(&["verify", "out/b", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+    let fault = serde_json::json!({
+        "device_id": "SN000000",
+        "object": FIRST,
+        "what": "the bundle is missing",
+    });
+    assert_eq!(report["faults"], serde_json::json!([fault]));
+    assert_eq!(report["good"], 4);
+}
+
+#[test]
+fn names_a_pack_that_is_missing() {
+    let place = workplace("packs");
+    fs::remove_file(object(&place, "packs/000001.zip")).expect("the pack is removed");
+    let faults = [
+        "packs/000001.zip: the pack is missing",
+        "device SN000002, packs/000001.zip: SHA-256 is not that of the index",
+        "device SN000002, packs/000001.zip: the zip is damaged: invalid Zip archive: Could not find EOCD",
+        "device SN000003, packs/000001.zip: SHA-256 is not that of the index",
+        "device SN000003, packs/000001.zip: the zip is damaged: invalid Zip archive: Could not find EOCD",
+    ];
+    expect_faults(&place, &faults, "5 faults; 3 of 5 devices are good");
+}
+
+#[test]
+fn names_a_bundle_in_which_a_bit_is_flipped() {
+    for (layout, name) in [("objects", FIRST), ("packs", "packs/000000.zip")] {
+        let place = workplace(layout);
+        let mut octets = fs::read(object(&place, name)).expect("an object");
+        // In the private key, which is the first member and is stored.
+        octets[150] ^= 1;
+        fs::write(object(&place, name), octets).expect("the object is overwritten");
+        let faults = [
+            format!("device SN000000, {name}: SHA-256 is not that of the index"),
+            format!("device SN000000, {name}: the zip is damaged: private.pem.key: Invalid checksum"),
+        ];
+        let faults = faults.each_ref().map(String::as_str);
+        expect_faults(&place, &faults, "2 faults; 4 of 5 devices are good");
+    }
+}
+
+#[test]
+fn names_a_bundle_that_is_cut_short() {
+    for (layout, name) in [("objects", FIRST), ("packs", "packs/000000.zip")] {
+        let place = workplace(layout);
+        let octets = fs::read(object(&place, name)).expect("an object");
+        fs::write(object(&place, name), &octets[..2000]).expect("the object is cut");
+        let output = place.run(&["verify", "out/b"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let fault = format!("device SN000000, {name}: SHA-256 is not that of the index\n");
+        assert!(text.contains(&fault), "{text}");
+    }
+}
+
+#[test]
+fn names_both_devices_whose_private_keys_are_swapped() {
+    let place = workplace("objects");
+    let bundles = [FIRST, SECOND].map(|name| fs::read(object(&place, name)).expect("a bundle"));
+    let keys = bundles.each_ref().map(|bundle| member(bundle, "private.pem.key"));
+    let swapped = [0, 1].map(|i| with_member(&bundles[i], "private.pem.key", &keys[1 - i]));
+    for (name, bundle) in [FIRST, SECOND].iter().zip(&swapped) {
+        fs::write(object(&place, name), bundle).expect("the bundle is overwritten");
+    }
+    let faults = [
+        "device SN000000, bundles/de/SN000000.zip: SHA-256 is not that of the index",
+        "device SN000000, bundles/de/SN000000.zip: the private key does not match the certificate",
+        "device SN000001, bundles/d1/SN000001.zip: SHA-256 is not that of the index",
+        "device SN000001, bundles/d1/SN000001.zip: the private key does not match the certificate",
+    ];
+    expect_faults(&place, &faults, "4 faults; 3 of 5 devices are good");
+
+    // An index that was adjusted to them does not hide it, with a ledger or without one.
+    let mut index = fs::read_to_string(object(&place, "index/000000.csv")).expect("an index");
+    for (before, after) in bundles.iter().zip(&swapped) {
+        let [before, after] = [before, after].map(|octets| HEXLOWER.encode(digest(&SHA256, octets).as_ref()));
+        index = index.replace(&before, &after);
+    }
+    fs::write(object(&place, "index/000000.csv"), index).expect("the index is overwritten");
+    let mismatches = [faults[1], faults[3]];
+    let faults = [
+        "device SN000000, index/000000.csv: the ledger has SN000000 here, with other facts",
+        "device SN000001, index/000000.csv: the ledger has SN000001 here, with other facts",
+        mismatches[0],
+        mismatches[1],
+    ];
+    expect_faults(&place, &faults, "4 faults; 3 of 5 devices are good");
+    expect_lines(
+        &place,
+        &["verify", "out/b", "--no-ledger"],
+        &mismatches,
+        "batch b: 2 faults; 3 of 5 devices are good, against the index alone; --ledger and --manifest prove more",
+    );
+}
+
+#[test]
+fn names_devices_that_have_one_identity() {
+    let place = workplace("objects");
+    fs::copy(object(&place, FIRST), object(&place, SECOND)).expect("the bundle is overwritten");
+    let faults = [
+        "device SN000001, bundles/d1/SN000001.zip: SHA-256 is not that of the index",
+        "device SN000001, bundles/d1/SN000001.zip: certificate id is not that of the index",
+        "device SN000001, bundles/d1/SN000001.zip: certificate serial is not that of the index",
+        "device SN000001, bundles/d1/SN000001.zip: certificates/000000.pem has another certificate",
+        "batch: devices SN000000 and SN000001 share one private key",
+    ];
+    expect_faults(&place, &faults, "5 faults; 4 of 5 devices are good");
+}
+
+#[test]
+fn names_members_that_are_not_what_the_profile_says() {
+    let place = workplace("objects");
+    let bundle = fs::read(object(&place, FIRST)).expect("a bundle");
+    for (name, what) in [
+        ("private.pem.key", "the private key does not parse"),
+        (
+            "certificate.pem.crt",
+            "certificate.pem.crt does not hold one certificate of the device",
+        ),
+        (
+            "AmazonRootCA1.pem",
+            "AmazonRootCA1.pem is not the certificate it is named for",
+        ),
+        ("endpoint.json", "endpoint.json names no thing and client"),
+    ] {
+        let changed = with_member(&bundle, name, b"nothing\n");
+        fs::write(object(&place, FIRST), changed).expect("the bundle is overwritten");
+        let faults = ["SHA-256 is not that of the index", what]
+            .map(|what| format!("device SN000000, bundles/de/SN000000.zip: {what}"));
+        let faults = faults.each_ref().map(String::as_str);
+        expect_faults(&place, &faults, "2 faults; 4 of 5 devices are good");
+    }
+}
+
+#[test]
+fn names_a_bundle_of_other_members() {
+    let place = workplace("objects");
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer
+        .start_file("key.pem", SimpleFileOptions::default())
+        .expect("a member");
+    let zip = writer.finish().expect("a zip").into_inner();
+    fs::write(object(&place, FIRST), zip).expect("the bundle is overwritten");
+    let faults = [
+        "device SN000000, bundles/de/SN000000.zip: SHA-256 is not that of the index",
+        "device SN000000, bundles/de/SN000000.zip: holds key.pem where the profile has private.pem.key, \
+         certificate.pem.crt, chain.pem.crt, AmazonRootCA1.pem, AmazonRootCA3.pem, endpoint.json",
+    ];
+    expect_faults(&place, &faults, "2 faults; 4 of 5 devices are good");
+}
+
+#[test]
+fn names_what_no_index_accounts_for() {
+    for layout in ["objects", "packs"] {
+        let place = workplace(layout);
+        for name in [
+            "notes.txt",
+            "bundles/0d/SN000099.zip",
+            "packs/000003.zip",
+            "index/x.csv",
+        ] {
+            let path = object(&place, name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(&path, "stray\n").expect("the stray is written");
+            let fault = format!("{name}: no index accounts for it");
+            expect_faults(&place, &[&fault], "1 fault; 5 of 5 devices are good");
+            fs::remove_file(path).expect("the stray is removed");
+        }
+    }
+}
+
+#[test]
+fn names_an_index_that_is_missing_or_too_many() {
+    for layout in ["objects", "packs"] {
+        let place = workplace(layout);
+        let [index, copy] = ["index/000001.csv", "index/000007.csv"].map(|name| object(&place, name));
+        fs::copy(&index, &copy).expect("the index is copied");
+        let faults = ["index/000007.csv: the batch has no such chunk"];
+        expect_faults(&place, &faults, "1 fault; 5 of 5 devices are good");
+
+        fs::remove_file(copy).expect("the copy is removed");
+        fs::remove_file(index).expect("the index is removed");
+        let faults = [
+            "batch: incomplete: 2 devices in 1 chunks are not released, from row 3 on; \
+                       `certforge run` again makes them",
+        ];
+        expect_faults(&place, &faults, "1 fault; 3 of 5 devices are good");
+    }
+}
+
+#[test]
+fn names_an_index_that_was_changed() {
+    let place = workplace("objects");
+    let path = object(&place, "index/000000.csv");
+    let index = fs::read_to_string(&path).expect("an index");
+    let lines: Vec<&str> = index.lines().collect();
+
+    fs::write(&path, "device,nothing\n").expect("the index is overwritten");
+    let faults = [
+        "index/000000.csv: is no index: the header is not that of an index",
+        "bundles/de/SN000000.zip: no index accounts for it",
+        "bundles/d1/SN000001.zip: no index accounts for it",
+    ];
+    expect_sorted(&place, &faults, "3 faults; 3 of 5 devices are good");
+
+    fs::write(&path, format!("{}\n{}\n", lines[0], lines[1])).expect("the index is overwritten");
+    let faults = [
+        "index/000000.csv: has 1 rows where the manifest has 2",
+        "certificates/000000.pem: holds 2 certificates for 1 devices",
+        "bundles/d1/SN000001.zip: no index accounts for it",
+    ];
+    expect_faults(&place, &faults, "3 faults; 4 of 5 devices are good");
+
+    fs::write(&path, format!("{}\n{}\n{}\n", lines[0], lines[2], lines[1]))
+        .expect("the index is overwritten");
+    let faults = [
+        "device SN000001, index/000000.csv: the manifest has SN000000 here, on line 2",
+        "device SN000001, index/000000.csv: the ledger has SN000000 here, with other facts",
+        "device SN000000, index/000000.csv: the manifest has SN000001 here, on line 3",
+        "device SN000000, index/000000.csv: the ledger has SN000001 here, with other facts",
+        "device SN000001, bundles/d1/SN000001.zip: certificates/000000.pem has another certificate",
+        "device SN000000, bundles/de/SN000000.zip: certificates/000000.pem has another certificate",
+    ];
+    expect_faults(&place, &faults, "6 faults; 3 of 5 devices are good");
+
+    fs::write(&path, index.replace(FIRST, SECOND)).expect("the index is overwritten");
+    let faults = ["device SN000000, index/000000.csv: the index points to another object"];
+    expect_faults(&place, &faults, "1 fault; 5 of 5 devices are good");
+
+    fs::write(&path, index.replace("SN000001", "SN000077")).expect("the index is overwritten");
+    let faults = [
+        "device SN000077, index/000000.csv: the index points to another object",
+        "device SN000077, index/000000.csv: the manifest has SN000001 here, on line 3",
+        "device SN000077, index/000000.csv: the ledger has SN000001 here, with other facts",
+        "device SN000077, bundles/d1/SN000077.zip: the bundle is missing",
+        "bundles/d1/SN000001.zip: no index accounts for it",
+    ];
+    expect_faults(&place, &faults, "5 faults; 4 of 5 devices are good");
+}
+
+#[test]
+fn names_certificates_that_are_missing_or_others() {
+    for (layout, objects) in [("objects", [FIRST, SECOND]), ("packs", ["packs/000000.zip"; 2])] {
+        let place = workplace(layout);
+        let path = object(&place, "certificates/000000.pem");
+        let pem = fs::read_to_string(&path).expect("certificates");
+        fs::remove_file(&path).expect("the certificates are removed");
+        let faults = ["certificates/000000.pem: holds 0 certificates for 2 devices"];
+        expect_faults(&place, &faults, "1 fault; 5 of 5 devices are good");
+
+        let second = pem.rfind("-----BEGIN").expect("two certificates");
+        fs::write(&path, format!("{}{}", &pem[second..], &pem[..second])).expect("they are swapped");
+        let faults = [0, 1].map(|i| {
+            format!(
+                "device SN00000{i}, {}: certificates/000000.pem has another certificate",
+                objects[i]
+            )
+        });
+        let faults = faults.each_ref().map(String::as_str);
+        expect_faults(&place, &faults, "2 faults; 3 of 5 devices are good");
+    }
+}
+
+#[test]
+fn names_what_the_ledger_knows_otherwise_of_the_batch() {
+    let place = workplace("objects");
+    let path = object(&place, "batch.json");
+    let record = fs::read_to_string(&path).expect("a record");
+    let ledger = record
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("\"ledger\": "))
+        .expect("a ledger");
+    for (before, after, what) in [
+        (ledger, "\"\"", "ledger"),
+        ("\"manifest_sha256\": \"", "\"manifest_sha256\": \"0", "manifest"),
+        ("\"profile_sha256\": \"", "\"profile_sha256\": \"0", "profile"),
+        ("\"issuer_id\": \"", "\"issuer_id\": \"0", "issuer"),
+    ] {
+        fs::write(&path, record.replace(before, after)).expect("the record is overwritten");
+        let fault = format!("batch.json: names another {what} than the ledger");
+        let against = match what {
+            "manifest" => "the ledger; the manifest is not at hand, --manifest names it",
+            _ => "manifest devices.csv and the ledger",
+        };
+        let verdict = format!("batch b: 1 fault; 5 of 5 devices are good, against {against}");
+        expect_lines(&place, &["verify", "out/b"], &[&fault], &verdict);
+    }
+
+    fs::write(&path, record.replace("\"rows\": 5", "\"rows\": 4")).expect("the record is overwritten");
+    let faults = [
+        "batch.json: names another number of rows than the ledger",
+        "index/000002.csv: the batch has no such chunk",
+        "certificates/000002.pem: no index accounts for it",
+        "bundles/82/SN000004.zip: no index accounts for it",
+    ];
+    expect_sorted(&place, &faults, "4 faults; 4 of 4 devices are good");
+}

@@ -31,7 +31,7 @@ try:
         VerificationError,
     )
 except ImportError as error:
-    sys.exit(f"judge: {error}; `pip install cryptography` brings it")
+    sys.exit(f"judge: {error}; `pip install 'cryptography>=45'` brings it")
 
 INDEX_COLUMNS = [
     "device_id",

@@ -90,10 +90,7 @@ fn kill_until_complete(random: &mut fastrand::Rng, layout: &str, latest_micros: 
         workplace.only_batch().to_str().expect("the path is UTF-8"),
     ]);
     let again = workplace.succeed(&arguments);
-    assert!(
-        again.contains("nothing: all 5,000 devices were made before"),
-        "{again}"
-    );
+    assert!(again.contains("nothing: 5,000 devices made before"), "{again}");
     kills
 }
 
@@ -173,7 +170,7 @@ fn serials(batch: &Path) -> Vec<Vec<u8>> {
         if name.ends_with(".zip") {
             chains(&octets, &mut texts);
         } else if name.ends_with(".pem") {
-            texts.push(octets);
+            texts.push(octets.to_vec());
         }
     }
     let mut serials = Vec::new();

@@ -19,6 +19,7 @@ use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
 use certforge::store::{DirStore, Layout, Listed, Store, StoreError};
 use certforge::verify;
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 const ROWS: usize = 45;
 const CHUNK_ROWS: usize = 8;
@@ -104,6 +105,10 @@ impl Store for FailingStore {
         })
     }
 
+    fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
+        self.call("create", || self.inner.create(name, body), || {})
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         let whole = || {
             for (name, body) in std::mem::take(&mut *self.unflushed.lock().unwrap()) {
@@ -119,7 +124,7 @@ impl Store for FailingStore {
         self.call("publish", || self.inner.publish(objects), half)
     }
 
-    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Vec<u8>, StoreError> {
+    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         self.call("read", || self.inner.read(name, range), || {})
     }
 
@@ -203,7 +208,7 @@ fn released_is_in_the_ledger(place: &Path) {
         let index = store.read(&certforge::store::index_object(chunk), None).unwrap();
         let entries = ledger.entries(&batch, chunk).unwrap();
         assert_eq!(
-            index,
+            *index,
             certforge::store::write_index(batch.layout, chunk, &entries)
         );
         for entry in entries {

@@ -7,7 +7,9 @@
 mod archive;
 mod roots;
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 pub use archive::{Archive, Constant};
 pub use roots::amazon_root;
@@ -50,13 +52,15 @@ enum Member {
 }
 
 /// What `endpoint.json` holds.
-#[derive(Serialize)]
-struct EndpointFile<'a> {
-    host: Option<&'a str>,
-    port: u16,
-    client_id: &'a str,
-    thing_name: &'a str,
-    region: Option<&'a str>,
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointFile<'a> {
+    /// `None`: the bundle names no endpoint.
+    pub host: Option<Cow<'a, str>>,
+    pub port: u16,
+    pub client_id: Cow<'a, str>,
+    pub thing_name: Cow<'a, str>,
+    pub region: Option<Cow<'a, str>>,
 }
 
 /// Private keys are for their owner; the rest is public.
@@ -202,11 +206,11 @@ impl Bundler {
             }
             (Content::Endpoint, _) => {
                 let file = EndpointFile {
-                    host: self.endpoint.host.as_deref(),
+                    host: self.endpoint.host.as_deref().map(Cow::Borrowed),
                     port: self.endpoint.port,
-                    client_id: credential.client_id,
-                    thing_name: credential.thing_name,
-                    region: self.endpoint.region.as_deref(),
+                    client_id: Cow::Borrowed(credential.client_id),
+                    thing_name: Cow::Borrowed(credential.thing_name),
+                    region: self.endpoint.region.as_deref().map(Cow::Borrowed),
                 };
                 serde_json::to_writer_pretty(&mut *out, &file).expect("memory does not fail");
                 out.push(b'\n');

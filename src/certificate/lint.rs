@@ -1,6 +1,6 @@
 //! Lint: nothing is signed that has not been read back.
 //!
-//! A batch's first certificate is read in full by a parser that is not ours ([`full`]); every
+//! A specimen of a batch is read in full by a parser that is not ours ([`full`]); every
 //! certificate's stamped fields are read back from its octets ([`fields`]); and no key may appear
 //! twice in a chunk ([`distinct_keys`]).
 

@@ -36,14 +36,22 @@ impl Failure {
         self.code.into()
     }
 
+    /// The failure for machines.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({ "message": chain(&*self.error), "hint": self.hint, "exit_code": self.code })
+    }
+
     /// Prints error and hint, and for machines a document as well.
     pub fn report(&self, json: bool) {
-        let message = chain(&*self.error);
         if json {
-            super::print_json(&json!({
-                "error": { "message": message, "hint": self.hint, "exit_code": self.code }
-            }));
+            super::print_json(&json!({ "error": self.to_json() }));
         }
+        self.report_to_people();
+    }
+
+    /// Prints error and hint.
+    pub fn report_to_people(&self) {
+        let message = chain(&*self.error);
         eprintln!("certforge: error: {message}");
         if let Some(hint) = &self.hint {
             eprintln!("certforge: hint: {hint}");
@@ -57,6 +65,10 @@ fn chain(error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
+        // rusqlite's errors say all that SQLite's own says, in other words.
+        if cause.is::<rusqlite::ffi::Error>() {
+            break;
+        }
         if !text.ends_with(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
@@ -145,9 +157,10 @@ impl From<ForgeError> for Failure {
             ForgeError::Store(_)
             | ForgeError::ForeignBatch { .. }
             | ForgeError::ForeignChunk { .. }
+            | ForgeError::Leftovers { .. }
             | ForgeError::BundlesGone { .. } => exit::STORE,
             ForgeError::Ledger(_) | ForgeError::Issued { .. } => exit::LEDGER,
-            ForgeError::Lint(_) => exit::SOME_FAILED,
+            ForgeError::Lint(_) | ForgeError::Signature => exit::SOME_FAILED,
             ForgeError::BatchName { .. }
             | ForgeError::ReissueNeedsName { .. }
             | ForgeError::ChunkRows { .. }
@@ -169,6 +182,8 @@ impl From<VerifyError> for Failure {
             VerifyError::Store(_)
             | VerifyError::NoBatch { .. }
             | VerifyError::Record { .. }
+            | VerifyError::Numbers { .. }
+            | VerifyError::Profile { .. }
             | VerifyError::Issuer { .. } => exit::STORE,
         };
         Self {

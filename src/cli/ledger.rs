@@ -9,8 +9,8 @@ use certforge::store::{INDEX_COLUMNS, IndexEntry};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::Outcome;
 use super::run::DEFAULT_LEDGER;
+use super::{Outcome, check_output};
 
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
@@ -58,13 +58,13 @@ impl Export {
                     continue;
                 }
                 let entries = ledger.entries(&batch, chunk)?;
-                if out.write(&batch, chunk, &entries).is_err() {
-                    // The reader went away.
+                if let Err(error) = out.write(&batch, chunk, &entries) {
+                    check_output(Err(error));
                     return Ok(ExitCode::SUCCESS);
                 }
             }
         }
-        let _ = out.flush();
+        check_output(out.flush());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -80,12 +80,23 @@ fn forbid_core_dumps() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Prints to standard output; a reader that went away ends the command quietly.
+/// Prints to standard output. A reader that went away wants no more; anything else must not pass for
+/// success.
 fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    check_output(written);
+}
+
+/// Ends the command when its output could not be written, unless nobody reads it.
+fn check_output(written: std::io::Result<()>) {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("certforge: error: standard output cannot be written: {error}");
+            std::process::exit(exit::STORE.into());
+        }
+        _ => {}
     }
 }
 

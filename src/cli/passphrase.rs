@@ -1,6 +1,9 @@
 //! Passphrases of CA keys: from a file, an environment variable, or a prompt, in that order.
 
-use std::io::{self, IsTerminal};
+use std::env::VarError;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -43,14 +46,26 @@ impl PassphraseArgs {
 
     fn given(&self) -> io::Result<Option<Zeroizing<String>>> {
         if let Some(path) = &self.passphrase_file {
-            let text = Zeroizing::new(
-                std::fs::read_to_string(path)
-                    .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?,
-            );
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+            let mut file = File::open(path).map_err(named)?;
+            let mode = file.metadata().map_err(named)?.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                let message = format!(
+                    "{} can be read by others (mode {mode:04o}); chmod 600 it",
+                    path.display()
+                );
+                return Err(io::Error::other(message));
+            }
+            let mut text = Zeroizing::new(String::new());
+            file.read_to_string(&mut text).map_err(named)?;
             let line = text.lines().next().unwrap_or_default();
             return Ok(Some(Zeroizing::new(line.to_owned())));
         }
-        Ok(std::env::var(VARIABLE).ok().map(Zeroizing::new))
+        match std::env::var(VARIABLE) {
+            Ok(passphrase) => Ok(Some(Zeroizing::new(passphrase))),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(io::Error::other(format!("{VARIABLE} is not UTF-8"))),
+        }
     }
 }
 

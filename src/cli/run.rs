@@ -42,6 +42,9 @@ pub struct Run {
     /// CA key: PKCS#8, encrypted or not, EC or RSA
     #[arg(long, value_name = "FILE", requires = "ca_certificate")]
     ca_key: Option<PathBuf>,
+    /// Certificates above the CA, nearest first
+    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
+    ca_chain: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     /// Folder in which the batch gets its folder
@@ -65,7 +68,7 @@ pub struct Run {
     /// Ledger: what was issued, so that nothing is issued twice
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
     ledger: PathBuf,
-    /// Allow devices a second identity; needs a --batch name of its own
+    /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
     reissue: bool,
     /// Rows of a chunk, the unit of work and of a pack [default: 1024; 32 for RSA keys]
@@ -78,13 +81,25 @@ pub struct Run {
 
 impl Run {
     pub fn run(&self) -> Outcome {
+        let to = self.to.to_string_lossy();
+        if to.contains("://") {
+            let message = format!("--to {to} is no folder");
+            return Err(Failure::usage(&message, "this certforge writes to folders only"));
+        }
         let now = OffsetDateTime::now_utc();
         let engines = Choice::parse(&self.engine);
         let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
-        let issuer = self.issuer(&manifest, &profile, now)?;
+        let is_new_ledger = !self.ledger.exists();
         let mut ledger = Ledger::open(&self.ledger, new_ledger_id()?)?;
+        let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
+        if is_new_ledger && self.ledger.as_path() != Path::new(DEFAULT_LEDGER) {
+            eprintln!(
+                "certforge: made a new ledger, {}: it knows of no device yet",
+                self.ledger.display()
+            );
+        }
         let job = Job {
             manifest: &manifest,
             profile: &profile,
@@ -120,18 +135,26 @@ impl Run {
         }
     }
 
-    fn issuer(&self, manifest: &Manifest, profile: &Profile, now: OffsetDateTime) -> Result<Issuer, Failure> {
+    fn issuer(
+        &self,
+        manifest: &Manifest,
+        profile: &Profile,
+        ledger: &Ledger,
+        now: OffsetDateTime,
+    ) -> Result<Issuer, Failure> {
         let files = match (&self.ca_certificate, &self.ca_key) {
             (Some(certificate), Some(key)) => CaFiles {
                 certificate: certificate.clone(),
                 key: key.clone(),
-                chain: certificate.with_file_name("chain.pem"),
+                // Without --ca-chain, a file that is not there: no certificates above.
+                chain: self.ca_chain.clone().unwrap_or_default(),
             },
             _ => CaFiles::in_folder(self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))),
         };
         let is_named = self.ca.is_some() || self.ca_certificate.is_some();
         let default = Path::new(ca::DEFAULT_FOLDER);
-        if !is_named && default.symlink_metadata().is_err() {
+        // A ledger that has batches had a CA: somebody forgot to name it.
+        if !is_named && default.symlink_metadata().is_err() && ledger.is_new()? {
             // A bad manifest costs no certificate, not even a lab CA's.
             let binding = Binding::new(profile, manifest.header(), manifest.path())?;
             forge::check(manifest, &binding, MAX_CHUNK_ROWS)?.accept(manifest)?;
@@ -150,6 +173,8 @@ impl Run {
     fn report(&self, summary: Summary, profile: &Profile, issuer: &Issuer) -> Outcome {
         let folder = self.to.join(&summary.batch);
         let per_second = per_second(&summary);
+        let summary_text = self.summary(&summary, &folder, per_second, profile, issuer);
+        let failure = summary.failure.map(Failure::from);
         if self.json {
             print_json(&json!({
                 "batch": summary.batch,
@@ -170,12 +195,16 @@ impl Run {
                 "key_engine": summary.key_engine,
                 "signature_engine": summary.sign_engine,
                 "endpoint": profile.endpoint().host,
+                "error": failure.as_ref().map(Failure::to_json),
             }));
         } else {
-            print(&self.summary(&summary, &folder, per_second, profile, issuer));
+            print(&summary_text);
         }
-        match summary.failure {
-            Some(error) => Err(error.into()),
+        match failure {
+            Some(failure) => {
+                failure.report_to_people();
+                Ok(failure.exit_code())
+            }
             None if summary.interrupted => Ok(exit::INTERRUPTED.into()),
             None => Ok(ExitCode::SUCCESS),
         }
@@ -196,7 +225,7 @@ impl Run {
         if summary.made == 0 && is_complete {
             report.line(
                 "made",
-                format!("nothing: all {} were made before", devices(summary.devices)),
+                format!("nothing: {} made before", devices(summary.devices)),
             );
         } else {
             let rate = format!(

@@ -246,6 +246,23 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+impl SigningKey {
+    /// Whether a signature over a message is this key's; judged by aws-lc, whatever engine made it.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        use aws_lc_rs::signature as s;
+        let algorithm: &dyn s::VerificationAlgorithm = match SignatureAlgorithm::for_key(self.key_type) {
+            SignatureAlgorithm::EcdsaSha256 => &s::ECDSA_P256_SHA256_ASN1,
+            SignatureAlgorithm::EcdsaSha384 => &s::ECDSA_P384_SHA384_ASN1,
+            SignatureAlgorithm::EcdsaSha512 => &s::ECDSA_P521_SHA512_ASN1,
+            SignatureAlgorithm::RsaSha256 => &s::RSA_PKCS1_2048_8192_SHA256,
+        };
+        s::UnparsedPublicKey::new(algorithm, &self.public_key)
+            .verify(message, signature)
+            .is_ok()
+    }
+}
+
 /// How an issuer signs, which follows from its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureAlgorithm {

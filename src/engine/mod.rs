@@ -51,9 +51,10 @@ impl EngineError {
             Self::Unknown { .. } | Self::NoKeys { .. } | Self::NoSignatures { .. } => {
                 Some("--engine auto takes the fastest engine that can".to_owned())
             }
-            Self::KeyRejected { .. } => {
-                Some("the key file may be damaged; `openssl pkey -check -in KEY` tells".to_owned())
-            }
+            Self::KeyRejected { .. } => Some(
+                "--engine auto may take it; `openssl pkey -check -in KEY` tells whether it is sound"
+                    .to_owned(),
+            ),
             Self::Failed { .. } => None,
         }
     }

@@ -6,8 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::ForgeError;
+use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
-use crate::store::{BATCH_OBJECT, BatchRecord, Store, StoreError, chunk_of, index_object, write_index};
+use crate::store::{
+    BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError, chunk_of, index_object, write_index,
+};
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
 /// store against the ledger.
@@ -18,79 +21,105 @@ pub(super) fn establish(
     record: &BatchRecord,
 ) -> Result<(), ForgeError> {
     let committed = ledger.committed(batch)?;
-    match read_record(store)? {
-        None if committed.is_empty() => {}
-        None => {
-            return Err(ForgeError::BundlesGone {
-                batch: batch.name.clone(),
-                location: store.location(),
-                missing: committed.len() as u64,
-                released: committed.len() as u64,
-            });
-        }
-        Some(Ok(found)) if found == *record => {}
-        // A batch of ours that nothing was committed of may begin again, otherwise.
-        Some(Ok(found)) if found.ledger == record.ledger && committed.is_empty() => {}
-        Some(_) => {
-            return Err(ForgeError::ForeignBatch {
-                location: store.location(),
-            });
+    let location = store.location();
+    let gone = |missing: usize, of: usize| ForgeError::BundlesGone {
+        batch: batch.name.clone(),
+        location: location.clone(),
+        missing: missing as u64,
+        of: of as u64,
+    };
+    if committed.is_empty() {
+        begin(store, record)?;
+    } else {
+        match read_record(store)? {
+            Some(found) if found == *record => {}
+            Some(_) => return Err(ForgeError::ForeignBatch { location }),
+            None => return Err(gone(committed.len(), committed.len())),
         }
     }
     let mut indexed = BTreeSet::new();
     store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
     let known: BTreeSet<u64> = committed.iter().map(|(chunk, _)| *chunk).collect();
     if let Some(&chunk) = indexed.difference(&known).next() {
-        return Err(ForgeError::ForeignChunk {
-            location: store.location(),
-            chunk,
-        });
+        return Err(ForgeError::ForeignChunk { location, chunk });
     }
-    let released: BTreeSet<u64> = committed
+    let released: Vec<u64> = committed
         .iter()
-        .filter(|(_, released)| *released)
-        .map(|(chunk, _)| *chunk)
+        .filter_map(|(chunk, released)| released.then_some(*chunk))
         .collect();
-    let missing = released.difference(&indexed).count();
-    if missing > 0 {
-        return Err(ForgeError::BundlesGone {
-            batch: batch.name.clone(),
-            location: store.location(),
-            missing: missing as u64,
-            released: released.len() as u64,
-        });
+    match released.iter().filter(|chunk| !indexed.contains(chunk)).count() {
+        0 => Ok(()),
+        missing => Err(gone(missing, released.len())),
     }
-    if committed.is_empty() {
-        store.publish(&[(BATCH_OBJECT.to_owned(), record.to_json())])?;
-    }
-    Ok(())
 }
 
-/// The record in the store: none, one that reads, or something else.
-fn read_record(store: &dyn Store) -> Result<Option<Result<BatchRecord, serde_json::Error>>, ForgeError> {
+/// Puts the record of a batch in place of which nothing is committed.
+fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
+    // Of two that begin at once, one creates it and the other finds it, so it is read in any case.
+    store.create(BATCH_OBJECT, &record.to_json())?;
+    let location = store.location();
+    match read_record(store)? {
+        Some(found) if found == *record => Ok(()),
+        Some(found) if found.ledger == record.ledger && found.batch == record.batch => {
+            // It was begun as something else. Bundles of that, which hold keys, must not stay among these.
+            let mut is_empty = true;
+            store.list("", &mut |listed| is_empty &= listed.name == BATCH_OBJECT)?;
+            if !is_empty {
+                return Err(ForgeError::Leftovers { location });
+            }
+            Ok(store.publish(&[(BATCH_OBJECT.to_owned(), record.to_json())])?)
+        }
+        _ => Err(ForgeError::ForeignBatch { location }),
+    }
+}
+
+/// The record in the store; one that does not read is another's.
+fn read_record(store: &dyn Store) -> Result<Option<BatchRecord>, ForgeError> {
     match store.read(BATCH_OBJECT, None) {
-        Ok(octets) => Ok(Some(serde_json::from_slice(&octets))),
+        Ok(octets) => match serde_json::from_slice(&octets) {
+            Ok(record) => Ok(Some(record)),
+            Err(_) => Err(ForgeError::ForeignBatch {
+                location: store.location(),
+            }),
+        },
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Releases what was committed and not yet released. Returns how many devices that were.
+/// Releases what was committed and not yet released, once its bundles are seen to be there.
 pub(super) fn release_committed(
     store: &dyn Store,
     ledger: &mut Ledger,
     batch: &Batch,
-) -> Result<u64, ForgeError> {
-    let mut devices = 0;
+) -> Result<(), ForgeError> {
     for (chunk, released) in ledger.committed(batch)? {
         if released {
             continue;
         }
         let entries = ledger.entries(batch, chunk)?;
+        for entry in &entries {
+            if !holds(store, batch, chunk, entry)? {
+                return Err(ForgeError::BundlesGone {
+                    batch: batch.name.clone(),
+                    location: store.location(),
+                    missing: 1,
+                    of: 1,
+                });
+            }
+        }
         let index = write_index(batch.layout, chunk, &entries);
         store.publish(&[(index_object(chunk), index)])?;
         ledger.mark_released(batch, &[chunk])?;
-        devices += entries.len() as u64;
     }
-    Ok(devices)
+    Ok(())
+}
+
+fn holds(store: &dyn Store, batch: &Batch, chunk: u64, entry: &IndexEntry) -> Result<bool, ForgeError> {
+    let object = batch.layout.object(chunk, &entry.device_id);
+    match store.read(&object, Some(entry.offset..entry.offset + entry.length)) {
+        Ok(bundle) => Ok(sha256(&bundle) == entry.sha256),
+        Err(StoreError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }

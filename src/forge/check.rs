@@ -2,7 +2,7 @@
 //!
 //! Memory grows by 16 octets a row: the hash by which duplicates are found.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -177,11 +177,13 @@ fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
     }
 }
 
-/// The rows whose device was issued before, by the same issuer, in another batch.
+/// The rows whose device was issued before, by the same issuer, in another batch. The chunks that
+/// are `done` are left out.
 pub(super) fn issued_before(
     manifest: &Manifest,
     earlier: &EarlierIssues<'_>,
     chunk_rows: usize,
+    done: &BTreeSet<u64>,
 ) -> Result<Vec<Problem>, IssuedBeforeError> {
     let mut problems = Vec::new();
     if earlier.is_empty() {
@@ -189,6 +191,9 @@ pub(super) fn issued_before(
     }
     let mut blocks = manifest.blocks(chunk_rows)?;
     while let Some(block) = blocks.next_block()? {
+        if done.contains(&block.number) {
+            continue;
+        }
         let (rows, _) = manifest.parse(&block);
         for row in rows {
             if let Some(batch) = earlier.of(row.device_id.as_str())? {

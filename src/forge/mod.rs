@@ -6,6 +6,7 @@ mod pipeline;
 mod plan;
 mod workshop;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use crate::store::{BatchRecord, Layout, Store, StoreError};
 use plan::Plan;
 
 /// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.
-pub const MAX_CHUNK_ROWS: usize = 16_384;
+pub const MAX_CHUNK_ROWS: usize = 8192;
 
 /// What shall be made.
 #[derive(Debug)]
@@ -137,13 +138,19 @@ pub enum ForgeError {
     ForeignBatch { location: String },
     #[error("{location} has an index for chunk {chunk}, of which this ledger knows nothing")]
     ForeignChunk { location: String, chunk: u64 },
-    #[error("batch {batch}: {missing} of {released} chunks that were released are no longer in {location}")]
+    #[error(
+        "batch {batch}: bundles that the ledger accounts for are not in {location} ({missing} of {of} chunks)"
+    )]
     BundlesGone {
         batch: String,
         location: String,
         missing: u64,
-        released: u64,
+        of: u64,
     },
+    #[error("{location} holds bundles of an earlier attempt, begun with other settings and never released")]
+    Leftovers { location: String },
+    #[error("a signature of the issuer's key does not verify")]
+    Signature,
     #[error("the worker threads cannot be started")]
     Threads { source: rayon::ThreadPoolBuildError },
 }
@@ -164,25 +171,33 @@ impl ForgeError {
             Self::Engine(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Ledger(error) => error.hint(),
-            Self::Validity(_) => Some(
+            Self::Validity(ValidityError::Past { .. }) => {
+                Some("set the profile's [validity] to a moment that is still to come".to_owned())
+            }
+            Self::Validity(ValidityError::OutlivesIssuer { .. }) => Some(
                 "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
             ),
             Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
             Self::Issued { .. } => Some(
-                "a second identity for a device must be asked for: --reissue, with a new --batch name".to_owned(),
+                "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
+                    .to_owned(),
             ),
-            Self::BatchName { .. } => Some("use 1 to 100 of A-Z a-z 0-9 . _ - and no . first".to_owned()),
+            Self::BatchName { .. } => Some("use 1 to 100 of A-Z a-z 0-9 . _ - and neither . nor - first".to_owned()),
             Self::ReissueNeedsName { .. } => {
                 Some("name the new batch, whose devices get a second identity, with --batch".to_owned())
             }
             Self::ChunkRows { .. } => Some(format!("choose 1 to {MAX_CHUNK_ROWS} with --chunk-rows")),
             Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {
-                Some("use the ledger it was made with (--ledger), or choose another --batch or --to".to_owned())
+                Some("find the ledger that it was made with and name it with --ledger".to_owned())
             }
             Self::BundlesGone { .. } => Some(
                 "put the folder back; private keys exist nowhere else. To give the devices new identities: --reissue with a new --batch"
                     .to_owned(),
             ),
+            Self::Leftovers { .. } => {
+                Some("delete that folder, which holds private keys that no one needs, and run again".to_owned())
+            }
+            Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
             Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
         }
     }
@@ -211,7 +226,7 @@ pub fn run(
     }
 
     // 1. Compile profile, issuer and engines.
-    let plan = Plan::new(
+    let mut plan = Plan::new(
         job.manifest,
         job.profile,
         job.issuer,
@@ -220,10 +235,10 @@ pub fn run(
         job.now,
     )?;
 
-    // 2. Check every row, and lint a certificate.
+    // 2. Check every row, and lint a certificate that is never signed.
     let report = check(job.manifest, &plan.binding, chunk_rows)?;
     let report = report.accept(job.manifest)?;
-    plan.lint_specimen(&report.specimen, job.issuer)?;
+    plan.lint_specimen(&report.specimen)?;
     observe(Event::Checked { rows: report.rows });
 
     // 3. Refuse devices that have an identity already.
@@ -234,7 +249,8 @@ pub fn run(
         }
     } else {
         let earlier = ledger.earlier_issues(job.issuer.certificate(), &name)?;
-        let issued = check::issued_before(job.manifest, &earlier, chunk_rows)?;
+        let done = made_before(ledger, &name, &report.sha256, chunk_rows as u64)?;
+        let issued = check::issued_before(job.manifest, &earlier, chunk_rows, &done)?;
         let lines = issued.len();
         if let Some(first) = issued.into_iter().next() {
             return Err(ForgeError::Issued {
@@ -304,6 +320,25 @@ pub fn run(
     })
 }
 
+/// The chunks that this very batch has made: their devices have an identity by right.
+fn made_before(
+    ledger: &Ledger,
+    name: &str,
+    manifest_sha256: &[u8; 32],
+    chunk_rows: u64,
+) -> Result<BTreeSet<u64>, LedgerError> {
+    match ledger.find_batch(name)? {
+        Some(batch) if batch.manifest_sha256 == *manifest_sha256 && batch.chunk_rows == chunk_rows => {
+            Ok(ledger
+                .committed(&batch)?
+                .into_iter()
+                .map(|(chunk, _)| chunk)
+                .collect())
+        }
+        _ => Ok(BTreeSet::new()),
+    }
+}
+
 /// The batch's name: given, or the manifest's stem and the first eight digits of its digest.
 fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, ForgeError> {
     let name = job.batch.map_or_else(
@@ -327,7 +362,7 @@ fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, Forge
                 .collect();
             format!(
                 "{}-{}",
-                stem.trim_start_matches('.'),
+                stem.trim_start_matches(['.', '-']),
                 HEXLOWER.encode(&manifest_sha256[..4])
             )
         },
@@ -352,10 +387,8 @@ fn batch_record(job: &Job<'_>, identity: &BatchIdentity<'_>, ledger: &str) -> Ba
         rows: identity.rows,
         chunk_rows: identity.chunk_rows,
         layout: identity.layout,
-        profile: identity.profile.to_owned(),
+        profile: job.profile.config().clone(),
         profile_sha256: HEXLOWER.encode(&identity.profile_sha256),
-        id_column: job.profile.id_column().to_owned(),
-        files: job.profile.recipe().files().to_vec(),
         issuer_id: HEXLOWER.encode(&identity.issuer.id()),
         issuer_certificate: pem::encode(pem::CERTIFICATE, identity.issuer.der()),
         ledger: ledger.to_owned(),

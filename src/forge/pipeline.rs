@@ -148,7 +148,19 @@ pub(super) fn run(
     Ok(shared.outcome.into_inner().expect("no holder panics"))
 }
 
+/// Stops the other workers when one panics; the panic itself goes on to the caller.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
+    let _guard = StopOnPanic(&shared.stop);
     let mut workshop = Workshop::new(shared.plan);
     while !shared.is_stopped() {
         let next = shared.source.lock().expect("no holder panics").next();

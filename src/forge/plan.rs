@@ -3,9 +3,10 @@
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 use super::ForgeError;
-use crate::bundle::Bundler;
+use crate::bundle::{Bundler, Credential};
 use crate::certificate::{
     CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
 };
@@ -23,17 +24,24 @@ pub(super) struct Plan<'a> {
     pub key_engine: &'static dyn Engine,
     pub sign_engine: &'static dyn Engine,
     pub signer: Box<dyn Signer>,
+    pub issuer: &'a Issuer,
     pub stamp: Stamp,
     pub bundler: Bundler,
     pub layout: Layout,
     pub period: Period,
+    /// Octets that a bundle takes at most.
+    pub bundle_room: usize,
 }
+
+/// Two or three copies, in base64, of a signature of up to 512 octets and of names as long as X.520
+/// allows; and a pack's own headers.
+const ROOM_FOR_WHAT_DIFFERS: usize = 6 * 1024;
 
 impl<'a> Plan<'a> {
     pub(super) fn new(
         manifest: &'a Manifest,
         profile: &Profile,
-        issuer: &Issuer,
+        issuer: &'a Issuer,
         engines: &Choice,
         layout: Layout,
         now: OffsetDateTime,
@@ -55,14 +63,17 @@ impl<'a> Plan<'a> {
                 period,
             ),
             signer,
+            issuer,
             bundler: Bundler::new(profile, issuer.certificate()),
             layout,
             period,
+            bundle_room: 0,
         })
     }
 
-    /// Lints a certificate that is never signed, for the first row and a key that is thrown away.
-    pub(super) fn lint_specimen(&self, row: &Row, issuer: &Issuer) -> Result<(), ForgeError> {
+    /// Lints a certificate that is never signed, for the first row and a key that is thrown away, and
+    /// measures the bundle that it would give.
+    pub(super) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
         let mut keys = [DeviceKey::default()];
         self.key_engine.make_keys(self.key_type, &mut keys)?;
         let serial: CertificateSerial = SerialPrefix::draw(self.key_engine)?.serial([0; 8]);
@@ -77,13 +88,22 @@ impl<'a> Plan<'a> {
         };
         self.stamp.tbs(&fields, &mut tbs);
         let expected = Expected {
-            issuer: issuer.certificate(),
+            issuer: self.issuer.certificate(),
             key_type: self.key_type,
             signature: self.signer.algorithm(),
             period: self.period,
             has_san: self.binding.has_san(),
         };
         lint_full(&tbs, &fields, &expected)?;
+        let mut bundle = Zeroizing::new(Vec::with_capacity(64 * 1024));
+        let credential = Credential {
+            private_key: keys[0].pkcs8(),
+            certificate: &tbs,
+            thing_name: &self.binding.thing_name(row),
+            client_id: &self.binding.client_id(row),
+        };
+        self.bundler.writer().append(&credential, &mut bundle);
+        self.bundle_room = bundle.len() + ROOM_FOR_WHAT_DIFFERS;
         Ok(())
     }
 }

@@ -17,9 +17,6 @@ use crate::engine::DeviceKey;
 use crate::manifest::Row;
 use crate::store::{IndexEntry, Layout};
 
-/// More than a bundle takes, so that a buffer with key material never moves and leaves a copy behind.
-const BUNDLE_ROOM: usize = 16 * 1024;
-
 pub(super) struct Workshop<'a> {
     plan: &'a Plan<'a>,
     keys: Vec<DeviceKey>,
@@ -113,12 +110,18 @@ impl<'a> Workshop<'a> {
             .collect();
         self.signatures.resize_with(messages.len(), Vec::new);
         self.plan.signer.sign(&messages, &mut self.signatures)?;
-        Ok(())
+        // One in each chunk is held against the issuer's public key, by another library than may have made it.
+        let sample = messages.first().zip(self.signatures.first());
+        match sample.is_none_or(|(message, signature)| self.plan.issuer.key().verifies(message, signature)) {
+            true => Ok(()),
+            false => Err(ForgeError::Signature),
+        }
     }
 
     fn bundle(&mut self, rows: &[Row]) -> Vec<IndexEntry> {
         self.bundles.clear();
-        self.bundles.reserve(rows.len() * BUNDLE_ROOM);
+        // Enough, so that a buffer with private keys never moves and leaves a copy behind.
+        self.bundles.reserve(rows.len() * self.plan.bundle_room);
         self.ranges.clear();
         self.certificates.clear();
         let mut entries = Vec::with_capacity(rows.len());

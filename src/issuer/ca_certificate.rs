@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use time::OffsetDateTime;
+use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
@@ -40,10 +41,7 @@ impl CaCertificate {
         let text = read_text(path)?;
         let blocks = blocks(&text, path)?;
         let block = blocks.iter().find(|block| block.label == pem::CERTIFICATE);
-        let block = block.ok_or_else(|| IssuerError::NotPem {
-            path: path.to_owned(),
-            expected: pem::CERTIFICATE,
-        })?;
+        let block = block.ok_or_else(|| not_pem(path))?;
         Self::from_der(&block.der, path)
     }
 
@@ -56,6 +54,9 @@ impl CaCertificate {
             other => other?,
         };
         let blocks = blocks(&text, path)?;
+        if blocks.is_empty() {
+            return Err(not_pem(path));
+        }
         blocks
             .iter()
             .map(|block| Self::from_der(&block.der, path))
@@ -87,6 +88,21 @@ impl CaCertificate {
         let usage = certificate.key_usage().map_err(|_| not_certificate())?;
         if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
             return Err(not_ca("keyUsage lacks keyCertSign"));
+        }
+        if certificate.subject().iter_attributes().next().is_none() {
+            return Err(not_ca("its subject is empty (RFC 5280, 4.1.2.6)"));
+        }
+        let extended = certificate.extended_key_usage().map_err(|_| not_certificate())?;
+        if extended.is_some_and(|usage| !usage.value.any && !usage.value.client_auth) {
+            return Err(not_ca(
+                "its extKeyUsage does not allow clientAuth, which devices need",
+            ));
+        }
+        let constraints_on_names = certificate.name_constraints().map_err(|_| not_certificate())?;
+        if constraints_on_names.is_some() {
+            return Err(not_ca(
+                "it has nameConstraints, which device certificates are not checked against",
+            ));
         }
         let spki = certificate.public_key();
         let key_type = key_type(spki).map_err(|algorithm| IssuerError::KeyAlgorithm {
@@ -248,10 +264,9 @@ pub(crate) fn key_type(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyType, Strin
     if *algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
         return Err(format!("algorithm {algorithm}"));
     }
-    let curve = spki
-        .algorithm
-        .parameters
-        .as_ref()
+    let parameters = spki.algorithm.parameters.as_ref();
+    let curve = parameters
+        .filter(|any| any.tag() == Tag::Oid)
         .and_then(|any| any.as_oid().ok());
     match curve {
         Some(oid) if oid == OID_EC_P256 => Ok(KeyType::P256),
@@ -267,8 +282,12 @@ fn read_text(path: &Path) -> Result<String, IssuerError> {
         path: path.to_owned(),
         source,
     })?;
-    String::from_utf8(bytes).map_err(|_| IssuerError::NotPem {
+    String::from_utf8(bytes).map_err(|_| not_pem(path))
+}
+
+fn not_pem(path: &Path) -> IssuerError {
+    IssuerError::NotPem {
         path: path.to_owned(),
         expected: pem::CERTIFICATE,
-    })
+    }
 }

@@ -46,6 +46,13 @@ pub fn create(
     parent: Option<&Issuer>,
     now: OffsetDateTime,
 ) -> Result<NewCa, IssuerError> {
+    let ancestors = parent
+        .into_iter()
+        .flat_map(|parent| std::iter::once(&parent.certificate).chain(&parent.chain));
+    for (depth, ancestor) in ancestors.enumerate() {
+        // The new CA itself, and those that it may have below it.
+        ancestor.check_path_len(depth + 1 + usize::from(request.path_len.unwrap_or(0)))?;
+    }
     let engine = Choice::Auto.for_keys(request.key_type)?;
     let mut keys = [DeviceKey::default()];
     engine.make_keys(request.key_type, &mut keys)?;
@@ -60,15 +67,9 @@ pub fn create(
     let (certificate, chain) = match parent {
         None => (params.self_signed(&own).map_err(create)?, Vec::new()),
         Some(parent) => {
-            for (depth, ancestor) in std::iter::once(&parent.certificate)
-                .chain(&parent.chain)
-                .enumerate()
-            {
-                ancestor.check_path_len(depth + 1)?;
-            }
             let der = parent.certificate.der().into();
-            let issuer =
-                rcgen::Issuer::from_ca_cert_der(&der, RcgenKey::new(&parent.key)?).map_err(create)?;
+            let issuer = rcgen::Issuer::from_ca_cert_der(&der, RcgenKey::new(&parent.key)?)
+                .map_err(|_| IssuerError::ParentName)?;
             let certificate = params.signed_by(&own, &issuer).map_err(create)?;
             let chain = std::iter::once(&parent.certificate)
                 .chain(&parent.chain)

@@ -42,7 +42,7 @@ pub enum IssuerError {
     NotCertificate { path: PathBuf },
     #[error("{path} is not a CA certificate: {reason}")]
     NotCa { path: PathBuf, reason: &'static str },
-    #[error("{path} has a key that AWS IoT does not accept: {algorithm}")]
+    #[error("{path} has a key that cannot be used: {algorithm}")]
     KeyAlgorithm { path: PathBuf, algorithm: String },
     #[error("{path} expired on {}", rfc3339(*.not_after))]
     Expired {
@@ -114,9 +114,8 @@ impl IssuerError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                let folder = path.parent().unwrap_or(path).display();
-                format!("a CA folder holds {CERTIFICATE_FILE} and {KEY_FILE}; `certforge ca new --to {folder}` makes one")
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                format!("a CA folder holds {CERTIFICATE_FILE} and {KEY_FILE}; `certforge ca new` makes one")
             }
             Self::Exists { .. } => "a CA is never overwritten; choose another folder with --to".to_owned(),
             Self::NotCa { .. } => {
@@ -135,12 +134,22 @@ impl IssuerError {
                 path.display()
             ),
             Self::NoPassphrase { .. } | Self::WrongPassphrase { .. } => {
-                "give it with --passphrase-file FILE or in CERTFORGE_CA_PASSPHRASE, or at the prompt".to_owned()
+                "give it with --passphrase-file FILE (a parent's with --parent-passphrase-file), in CERTFORGE_CA_PASSPHRASE, or at the prompt"
+                    .to_owned()
             }
             Self::EmptyPassphrase => "give one, or ask for --no-passphrase".to_owned(),
+            Self::NotPem { .. } | Self::NotCertificate { .. } | Self::Key { .. } | Self::Pem { .. } => {
+                "give PEM, as `openssl x509` and `openssl pkey` write it".to_owned()
+            }
+            Self::Chain { .. } => {
+                "list the certificates above the CA, nearest first, each signed by the next".to_owned()
+            }
+            Self::Subject { .. } => "a subject obeys RFC 5280, Appendix A.1, and holds none of * $ + ? #".to_owned(),
+            Self::Read { .. } | Self::Write { .. } => "check the path and who may use it".to_owned(),
+            Self::ParentName => "use another parent; one relative name may hold one attribute".to_owned(),
             Self::PathLen { .. } => "make the ancestor with a larger --path-len, or without one".to_owned(),
             Self::OutlivesParent { .. } => "give fewer --days".to_owned(),
-            _ => return None,
+            Self::Create { .. } | Self::Engine { .. } => return None,
         })
     }
 }
@@ -206,12 +215,6 @@ impl Issuer {
     #[must_use]
     pub fn certificate(&self) -> &CaCertificate {
         &self.certificate
-    }
-
-    /// The certificates above, nearest first.
-    #[must_use]
-    pub fn chain(&self) -> &[CaCertificate] {
-        &self.chain
     }
 
     #[must_use]

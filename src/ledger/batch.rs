@@ -157,22 +157,22 @@ impl Ledger {
 
     fn insert_batch(&mut self, identity: &BatchIdentity<'_>, now: OffsetDateTime) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        let issuer_id = identity.issuer.id();
+        let key_id = sha256(identity.issuer.public_key());
         transaction.execute(
-            "INSERT INTO issuer (certificate_id, certificate, subject) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-            params![issuer_id, identity.issuer.der(), identity.issuer.subject_text()],
+            "INSERT INTO issuer (key_id, subject) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![key_id, identity.issuer.subject_text()],
         )?;
         transaction.execute(
             "INSERT INTO batch (name, issuer, location, manifest, manifest_sha256, profile, profile_sha256, \
-             layout, rows, chunk_rows, reissue, created_at) \
-             VALUES (?1, (SELECT issuer FROM issuer WHERE certificate_id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
-             ON CONFLICT (name) DO UPDATE SET issuer = excluded.issuer, location = excluded.location, \
+             layout, rows, chunk_rows, reissue, created_at, certificate) \
+             VALUES (?1, (SELECT issuer FROM issuer WHERE key_id = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+             ON CONFLICT (name) DO UPDATE SET certificate = excluded.certificate, issuer = excluded.issuer, location = excluded.location, \
              manifest = excluded.manifest, manifest_sha256 = excluded.manifest_sha256, profile = excluded.profile, \
              profile_sha256 = excluded.profile_sha256, layout = excluded.layout, rows = excluded.rows, \
              chunk_rows = excluded.chunk_rows, reissue = excluded.reissue",
             params![
                 identity.name,
-                issuer_id,
+                key_id,
                 identity.location,
                 identity.manifest,
                 identity.manifest_sha256,
@@ -183,6 +183,7 @@ impl Ledger {
                 identity.chunk_rows,
                 identity.reissue,
                 rfc3339(now),
+                identity.issuer.der(),
             ],
         )?;
         transaction.commit()

@@ -165,13 +165,20 @@ fn reserve(
     let mut last = transaction.prepare_cached(
         "SELECT coalesce(max(attempt), 0) FROM reservation WHERE batch = ?1 AND chunk = ?2",
     )?;
-    let mut insert = transaction.prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = transaction.prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     chunks
         .iter()
         .map(|&(chunk, prefix)| {
             let attempt: u32 = last.query_row(params![batch.key, chunk], |row| row.get(0))?;
             let attempt = attempt + 1;
-            insert.execute(params![batch.key, chunk, attempt, prefix.octets(), now])?;
+            insert.execute(params![
+                batch.key,
+                chunk,
+                attempt,
+                batch.issuer,
+                prefix.octets(),
+                now
+            ])?;
             Ok(Reservation {
                 chunk,
                 attempt,
@@ -196,9 +203,16 @@ fn commit(transaction: &Transaction<'_>, batch: &Batch, chunk: &Committed) -> ru
         attempt,
         ..
     } = chunk.reservation;
-    transaction
-        .prepare_cached("INSERT INTO committed (batch, chunk, attempt) VALUES (?1, ?2, ?3)")?
+    // A reservation that another one has replaced gives no right to commit.
+    let is_newest = transaction
+        .prepare_cached(
+            "INSERT INTO committed (batch, chunk, attempt) SELECT ?1, ?2, ?3 WHERE ?3 = \
+             (SELECT max(attempt) FROM reservation WHERE batch = ?1 AND chunk = ?2)",
+        )?
         .execute(params![batch.key, number, attempt])?;
+    if is_newest == 0 {
+        return Err(rusqlite::Error::StatementChangedRows(0));
+    }
     // Only a reissue looks for earlier identities; otherwise the unique index refuses them.
     let generation = if batch.reissue {
         "(SELECT coalesce(max(generation), -1) + 1 FROM device WHERE issuer = ?3 AND device_id = ?4)"

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Batch, Ledger, LedgerError};
+use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::store::IndexEntry;
 
@@ -49,8 +50,8 @@ impl Ledger {
                 .connection
                 .query_row(
                     "SELECT issuer, coalesce((SELECT batch FROM batch WHERE name = ?2), -1) \
-                     FROM issuer WHERE certificate_id = ?1",
-                    params![issuer.id(), batch],
+                     FROM issuer WHERE key_id = ?1",
+                    params![sha256(issuer.public_key()), batch],
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?;

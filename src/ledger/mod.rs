@@ -58,16 +58,25 @@ impl LedgerError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing { .. } => "name it with --ledger FILE; `certforge run` makes one at ./certforge.db".to_owned(),
-            Self::Locked { .. } => "wait until it has ended, or give this run a ledger of its own with --ledger".to_owned(),
+            Self::Locked { .. } => "wait until it has ended".to_owned(),
             Self::Foreign { .. } => "choose another file with --ledger".to_owned(),
             Self::Version { .. } => "use the certforge that made it".to_owned(),
             Self::NoBatch { .. } => "`certforge status` lists the batches".to_owned(),
             Self::BatchDiffers { .. } => {
-                "a batch is one manifest, made with one profile by one issuer: repeat the first command, or name a new batch with --batch"
+                "a batch is one manifest, made with one profile by one issuer in one place: repeat the command that began it"
                     .to_owned()
             }
             Self::AlreadyIssued { .. } => {
-                "a second identity for a device must be asked for: --reissue, with a new --batch name".to_owned()
+                "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
+                    .to_owned()
+            }
+            Self::Open { source, .. }
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                "name a file in a folder that exists, with --ledger".to_owned()
             }
             Self::Open { .. } | Self::Sqlite { .. } => "run the same command again when the disk is in order; nothing is lost".to_owned(),
         })
@@ -91,6 +100,12 @@ impl Ledger {
     ///
     /// When another process writes to it, or the file is something else.
     pub fn open(path: &Path, new_id: [u8; 16]) -> Result<Self, LedgerError> {
+        if path.is_dir() {
+            return Err(LedgerError::Open {
+                path: path.to_owned(),
+                source: io::ErrorKind::IsADirectory.into(),
+            });
+        }
         let lock = lock(path)?;
         // SQLite would make the file with the umask's mode.
         create(path).map_err(|source| LedgerError::Open {
@@ -109,7 +124,7 @@ impl Ledger {
     ///
     /// When there is none, or the file is something else.
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
-        if !path.exists() {
+        if !path.is_file() {
             return Err(LedgerError::Missing {
                 path: path.to_owned(),
             });
@@ -190,6 +205,17 @@ impl Ledger {
         &self.path
     }
 
+    /// Whether nothing was ever begun.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn is_new(&self) -> Result<bool, LedgerError> {
+        self.connection
+            .query_row("SELECT NOT EXISTS (SELECT 1 FROM batch)", [], |row| row.get(0))
+            .map_err(|e| self.sqlite(e))
+    }
+
     /// The ledger's own id.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -217,7 +243,11 @@ fn create(path: &Path) -> io::Result<File> {
 
 /// Takes the lock file beside the ledger. SQLite's own locks are released between transactions.
 fn lock(path: &Path) -> Result<File, LedgerError> {
-    let mut name = path.as_os_str().to_owned();
+    // One file, one lock, however its path is spelt.
+    let mut name = path
+        .canonicalize()
+        .unwrap_or_else(|_| path.to_owned())
+        .into_os_string();
     name.push("-lock");
     let file = create(Path::new(&name)).map_err(|source| LedgerError::Open {
         path: path.to_owned(),

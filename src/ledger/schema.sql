@@ -4,17 +4,18 @@ CREATE TABLE meta (
     ledger_id TEXT NOT NULL            -- 32 hex digits, drawn when the ledger was made
 ) STRICT;
 
+-- An issuer is a key: a CA certificate that is renewed for the same key is the same issuer.
 CREATE TABLE issuer (
-    issuer         INTEGER PRIMARY KEY,
-    certificate_id BLOB NOT NULL UNIQUE, -- SHA-256 of the certificate's DER
-    certificate    BLOB NOT NULL,        -- DER
-    subject        TEXT NOT NULL
+    issuer  INTEGER PRIMARY KEY,
+    key_id  BLOB NOT NULL UNIQUE,      -- SHA-256 of the public key
+    subject TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE batch (
     batch           INTEGER PRIMARY KEY,
     name            TEXT NOT NULL UNIQUE,
     issuer          INTEGER NOT NULL REFERENCES issuer,
+    certificate     BLOB NOT NULL,       -- the issuer's, DER
     location        TEXT NOT NULL,
     manifest        TEXT NOT NULL,
     manifest_sha256 BLOB NOT NULL,
@@ -33,6 +34,7 @@ CREATE TABLE reservation (
     batch         INTEGER NOT NULL REFERENCES batch,
     chunk         INTEGER NOT NULL,
     attempt       INTEGER NOT NULL,
+    issuer        INTEGER NOT NULL REFERENCES issuer,
     serial_prefix BLOB NOT NULL UNIQUE,
     reserved_at   TEXT NOT NULL,
     PRIMARY KEY (batch, chunk, attempt)

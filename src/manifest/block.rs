@@ -103,8 +103,16 @@ impl<R: BufRead> Blocks<R> {
         }
     }
 
-    pub(super) fn skip_line(&mut self) -> Result<(), ManifestError> {
-        self.read_line().map(|_| ())
+    /// Reads the header, which must be the one that was read before.
+    pub(super) fn skip_header(&mut self, header: &[u8]) -> Result<(), ManifestError> {
+        self.read_line()?;
+        if self.line == header {
+            return Ok(());
+        }
+        Err(ManifestError::Changed {
+            path: self.path.clone(),
+            line: 1,
+        })
     }
 
     /// Returns whether the line was too long, or `None` at the end of the file.
@@ -198,29 +206,75 @@ pub(super) fn parse(
     delimiter: u8,
     id_index: usize,
 ) -> (Vec<Row>, Vec<Problem>) {
-    let mut rows = Vec::with_capacity(block.rows());
-    let mut problems = Vec::new();
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .terminator(csv::Terminator::Any(b'\n'))
-        .from_reader(&block.bytes[..]);
-    let mut record = csv::ByteRecord::new();
-    let mut lines = block.lines.iter().peekable();
-    while let Ok(true) = reader.read_byte_record(&mut record) {
-        let start = record.position().map_or(0, csv::Position::byte);
-        // A quoted field that runs on swallows lines; the record belongs to the line it starts on.
-        while lines.peek().is_some_and(|line| (line.range.end as u64) < start) {
-            lines.next();
-        }
-        let Some(line) = lines.next() else { break };
-        match row(&record, line, header, id_index) {
-            Ok(row) => rows.push(row),
-            Err(problem) => problems.push(problem),
-        }
+    let mut parser = Parser {
+        block,
+        header,
+        delimiter,
+        id_index,
+        rows: Vec::with_capacity(block.rows()),
+        problems: Vec::new(),
+    };
+    let mut next = 0;
+    while next < block.lines.len() {
+        next = parser.parse_from(next);
     }
-    (rows, problems)
+    (parser.rows, parser.problems)
+}
+
+struct Parser<'a> {
+    block: &'a Block,
+    header: &'a Header,
+    delimiter: u8,
+    id_index: usize,
+    rows: Vec<Row>,
+    problems: Vec<Problem>,
+}
+
+impl Parser<'_> {
+    /// Parses lines until one leaves a quote open, which makes what follows another's field. Returns
+    /// the line to go on with. Every line becomes a row or a problem.
+    fn parse_from(&mut self, first: usize) -> usize {
+        let lines = &self.block.lines;
+        let start = lines[first].range.start;
+        // The reader would take a byte order mark at its very beginning for no part of the line.
+        if self.block.bytes[start..].starts_with(super::UTF8_BOM) {
+            self.problem(first, Reason::ByteOrderMark);
+            return first + 1;
+        }
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(self.delimiter)
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(&self.block.bytes[start..]);
+        let mut record = csv::ByteRecord::new();
+        for i in first..lines.len() {
+            let is_read = matches!(reader.read_byte_record(&mut record), Ok(true));
+            let at = record.position().map(|position| start as u64 + position.byte());
+            if !is_read || at != Some(lines[i].range.start as u64) {
+                self.problem(i, Reason::Unreadable);
+                return i + 1;
+            }
+            if record.iter().any(|field| field.contains(&b'\n')) {
+                self.problem(i, Reason::OpenQuote);
+                return i + 1;
+            }
+            match row(&record, &lines[i], self.header, self.id_index) {
+                Ok(row) => self.rows.push(row),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        lines.len()
+    }
+
+    fn problem(&mut self, i: usize, reason: Reason) {
+        self.problems.push(Problem {
+            line: self.block.lines[i].number,
+            column: None,
+            value: None,
+            reason,
+        });
+    }
 }
 
 fn row(record: &csv::ByteRecord, line: &Line, header: &Header, id_index: usize) -> Result<Row, Problem> {
@@ -233,8 +287,12 @@ fn row(record: &csv::ByteRecord, line: &Line, header: &Header, id_index: usize) 
     if line.too_long {
         return Err(problem(None, None, Reason::LineTooLong { limit: MAX_LINE }));
     }
-    if record.iter().any(|field| field.contains(&b'\n')) {
-        return Err(problem(None, None, Reason::OpenQuote));
+    if record
+        .iter()
+        .map(<[u8]>::trim_ascii)
+        .eq(header.columns().iter().map(String::as_bytes))
+    {
+        return Err(problem(None, None, Reason::Header));
     }
     if record.len() != header.columns().len() {
         let reason = Reason::Ragged {
@@ -270,12 +328,14 @@ fn row(record: &csv::ByteRecord, line: &Line, header: &Header, id_index: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parse_text(text: &str, rows: usize) -> (Vec<Row>, Vec<Problem>) {
         let header = Header::new(vec!["serial_number".to_owned(), "note".to_owned()]);
         let mut blocks = Blocks::new(text.as_bytes(), "devices.csv".into(), rows);
         let mut all = (Vec::new(), Vec::new());
-        blocks.skip_line().unwrap();
+        let header_line = text.split_inclusive('\n').next().unwrap_or_default();
+        blocks.skip_header(header_line.as_bytes()).unwrap();
         while let Some(block) = blocks.next_block().unwrap() {
             let (rows, problems) = parse(&block, &header, b',', 0);
             all.0.extend(rows);
@@ -302,14 +362,46 @@ mod tests {
     }
 
     #[test]
-    fn an_open_quote_does_not_swallow_rows_in_silence() {
-        for rows in [1, 2, 100] {
-            let (_, problems) = parse_text("h,n\nA,1\nB,\"open\nC,3\nD,4\n", rows);
-            assert_eq!(problems[0].line, 3);
-            assert_eq!(problems[0].reason, Reason::OpenQuote);
+    fn an_open_quote_hides_no_other_line() {
+        for rows in [1, 2, 3, 100] {
+            let (good, problems) = parse_text("h,n\nA,1\nB,\"open\nC/,3\nD,4\nE,\"x\"\nF/,5\n", rows);
+            let lines: Vec<_> = good.iter().map(|row| row.line).collect();
+            assert_eq!(lines, [2, 5, 6], "{rows} rows a block");
+            let reasons: Vec<_> = problems.iter().map(|p| (p.line, p.reason.clone())).collect();
+            let slash = Reason::IdCharacter('/');
+            assert_eq!(reasons, [(3, Reason::OpenQuote), (4, slash.clone()), (7, slash)]);
         }
-        let (_, problems) = parse_text("h,n\nA,\"open\nC,3\nD,\"x\"\nE/,1\n", 100);
-        assert_eq!((problems[0].line, &problems[0].reason), (2, &Reason::OpenQuote));
+    }
+
+    #[test]
+    fn joined_files_are_noticed() {
+        for rows in [1, 2, 3, 100] {
+            let text = "serial_number,note\nA,1\nserial_number,note\nB,2\n\u{feff}serial_number,note\n\u{feff}\nC,3\n";
+            let (good, problems) = parse_text(text, rows);
+            assert_eq!(good.len(), 3, "{rows} rows a block");
+            let reasons: Vec<_> = problems.iter().map(|p| (p.line, p.reason.clone())).collect();
+            assert_eq!(reasons[0], (3, Reason::Header));
+            assert_eq!((reasons[1].0, reasons[2].0, reasons.len()), (5, 6, 3));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_is_a_row_or_a_problem(
+            lines in prop::collection::vec("[a-zA-Z0-9,\"\r\u{feff} /]{0,12}", 0..30),
+            rows in 1usize..8,
+        ) {
+            let text = format!("h,n\n{}", lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+            let (good, problems) = parse_text(&text, rows);
+            let mut found: Vec<u64> = good.iter().map(|row| row.line).chain(problems.iter().map(|p| p.line)).collect();
+            found.sort_unstable();
+            let expected: Vec<u64> = (2u64..)
+                .zip(&lines)
+                .filter(|(_, line)| !line.strip_suffix('\r').unwrap_or(line).is_empty())
+                .map(|(number, _)| number)
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 
     #[test]

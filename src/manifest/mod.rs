@@ -9,7 +9,7 @@ mod device_id;
 mod problem;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 pub use block::{Block, Blocks, Row};
@@ -35,6 +35,10 @@ pub enum ManifestError {
     Empty { path: PathBuf },
     #[error("manifest {path} has a header and no rows")]
     NoRows { path: PathBuf },
+    #[error("manifest {path}, line 1: the header is blank")]
+    BlankHeader { path: PathBuf },
+    #[error("manifest {path} ends its lines with carriage returns alone")]
+    CarriageReturns { path: PathBuf },
     #[error("manifest {path} is UTF-16")]
     Utf16 { path: PathBuf },
     #[error("manifest {path}, line 1: the header is not UTF-8")]
@@ -43,7 +47,10 @@ pub enum ManifestError {
     HeaderQuote { path: PathBuf },
     #[error("manifest {path}, line 1: column {column:?} appears twice")]
     DuplicateColumn { path: PathBuf, column: String },
-    #[error("manifest {path}, line 1: no column {column}, which {used_by} needs; the columns are {}", found.join(", "))]
+    #[error(
+        "manifest {path}, line 1: no column {column}, which {used_by} needs; the columns are {}",
+        listed(found)
+    )]
     MissingColumn {
         path: PathBuf,
         column: String,
@@ -58,6 +65,15 @@ pub enum ManifestError {
     },
     #[error("manifest {path} changed while it was being read, near line {line}")]
     Changed { path: PathBuf, line: u64 },
+}
+
+/// Column names, without what would move a terminal's cursor.
+fn listed(columns: &[String]) -> String {
+    let names: Vec<_> = columns
+        .iter()
+        .map(|name| name.escape_debug().to_string())
+        .collect();
+    names.join(", ")
 }
 
 fn more_bad_lines(bad: usize) -> String {
@@ -76,7 +92,8 @@ impl ManifestError {
             Self::Open { .. } | Self::Read { .. } => {
                 "give the path of a CSV file that you can read".to_owned()
             }
-            Self::Empty { .. } | Self::NoRows { .. } => {
+            Self::CarriageReturns { .. } => "save it as `CSV UTF-8`, not as `CSV (Macintosh)`".to_owned(),
+            Self::Empty { .. } | Self::NoRows { .. } | Self::BlankHeader { .. } => {
                 format!("a manifest has a header line with a column {DEFAULT_ID_COLUMN}, then one row a device")
             }
             Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } => {
@@ -89,7 +106,7 @@ impl ManifestError {
                     .to_owned()
             }
             Self::BadLines { path, first, .. } => {
-                let list = format!("`certforge check {}` lists every bad line", path.display());
+                let list = format!("`certforge check {}`, with the same --profile, lists every bad line", path.display());
                 match first.reason.hint() {
                     Some(hint) => format!("{hint}; {list}"),
                     None => list,
@@ -134,6 +151,8 @@ pub struct Manifest {
     header: Header,
     delimiter: u8,
     id_index: usize,
+    /// The header line to the octet.
+    header_line: Vec<u8>,
 }
 
 impl Manifest {
@@ -157,9 +176,17 @@ impl Manifest {
         if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
             return Err(ManifestError::Utf16 { path: path_buf });
         }
-        let text = line.strip_prefix(UTF8_BOM).unwrap_or(&line).trim_ascii_end();
-        if text.is_empty() {
+        let text = line.strip_prefix(UTF8_BOM).unwrap_or(&line);
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if line.is_empty() {
             return Err(ManifestError::Empty { path: path_buf });
+        }
+        if text.trim_ascii().is_empty() {
+            return Err(ManifestError::BlankHeader { path: path_buf });
+        }
+        if text.contains(&b'\r') {
+            return Err(ManifestError::CarriageReturns { path: path_buf });
         }
         let text = std::str::from_utf8(text).map_err(|_| ManifestError::HeaderNotUtf8 {
             path: path_buf.clone(),
@@ -190,6 +217,7 @@ impl Manifest {
             header,
             delimiter,
             id_index,
+            header_line: line,
         })
     }
 
@@ -216,7 +244,7 @@ impl Manifest {
     /// When the file cannot be read.
     pub fn blocks(&self, rows: usize) -> Result<Blocks<BufReader<File>>, ManifestError> {
         let mut blocks = Blocks::new(open(&self.path)?, self.path.clone(), rows);
-        blocks.skip_header()?;
+        blocks.skip_header(&self.header_line)?;
         Ok(blocks)
     }
 
@@ -259,12 +287,6 @@ fn columns(header: &str, delimiter: u8) -> Option<Vec<String>> {
         .from_reader(header.as_bytes());
     let record = reader.records().next()?.ok()?;
     Some(record.iter().map(|name| name.trim().to_owned()).collect())
-}
-
-impl<R: BufRead> Blocks<R> {
-    fn skip_header(&mut self) -> Result<(), ManifestError> {
-        self.skip_line()
-    }
 }
 
 #[cfg(test)]

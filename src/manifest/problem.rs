@@ -63,6 +63,18 @@ pub enum Reason {
     NotUtf8,
     Control(char),
     OpenQuote,
+    /// Begins or ends with white space.
+    OuterSpace,
+    /// A byte order mark inside the file, as joining two files leaves it.
+    ByteOrderMark,
+    /// The header line once more.
+    Header,
+    /// Not a row that CSV knows.
+    Unreadable,
+    /// Not a DNS name (RFC 1123, 2.1).
+    NotDnsName,
+    /// Not a URI with a scheme (RFC 3986, 3).
+    NotUri,
     /// One of `* $ + ? #`, which break AWS IoT policy variables.
     PolicyCharacter(char),
     /// Not in the PrintableString alphabet (X.680, 41.4).
@@ -84,13 +96,15 @@ impl Reason {
         match self {
             Self::IdCharacter(_) | Self::NotThingName => Some("ids may use A-Z a-z 0-9 : _ -"),
             Self::NotUtf8 => Some("in Excel choose `CSV UTF-8 (Comma delimited)` when saving"),
-            Self::OpenQuote | Self::Control(_) => {
+            Self::ByteOrderMark | Self::Header => {
+                Some("two files may have been joined; leave the second header out")
+            }
+            Self::OpenQuote | Self::Control('\n' | '\r') => {
                 Some("one line is one row: close the quote, or take the line break out")
             }
             Self::PolicyCharacter(_) => Some("* $ + ? # break AWS IoT policy variables"),
             Self::NotCountry => Some("a country is two letters, as in ISO 3166: DE, US, CN"),
             Self::Ragged { .. } => Some("a value that holds the delimiter must be quoted"),
-            Self::Issued { .. } => Some("--reissue makes a second identity for a device, on purpose"),
             _ => None,
         }
     }
@@ -114,6 +128,12 @@ impl fmt::Display for Reason {
             Self::LineTooLong { limit } => write!(f, "the line is longer than {limit} bytes"),
             Self::NotUtf8 => f.write_str("is not UTF-8"),
             Self::Control(c) => write!(f, "contains the control character U+{:04X}", u32::from(*c)),
+            Self::OuterSpace => f.write_str("begins or ends with white space"),
+            Self::ByteOrderMark => f.write_str("the line begins with a byte order mark"),
+            Self::Header => f.write_str("the line repeats the header"),
+            Self::Unreadable => f.write_str("the line is not a CSV row"),
+            Self::NotDnsName => f.write_str("is not a DNS name"),
+            Self::NotUri => f.write_str("is not a URI"),
             Self::OpenQuote => f.write_str("a quoted field is not closed on its line"),
             Self::NotPrintable(c) => write!(
                 f,

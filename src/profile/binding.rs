@@ -121,7 +121,7 @@ impl Binding {
             }
         }
         for (kind, value) in self.san(row) {
-            if let Err(reason) = check_san(&value) {
+            if let Err(reason) = check_san(kind, &value) {
                 add(kind.field().to_owned(), value, reason);
             }
         }
@@ -138,19 +138,42 @@ impl Binding {
     }
 }
 
-fn check_san(value: &str) -> Result<(), Reason> {
+fn check_san(kind: San, value: &str) -> Result<(), Reason> {
     if value.is_empty() {
         return Err(Reason::Empty);
     }
     if let Some(c) = value.chars().find(|c| !c.is_ascii_graphic()) {
         return Err(Reason::NotIa5(c));
     }
-    // No bound in RFC 5280; a DNS name has at most 253 octets, and a URI longer than that is a mistake.
+    // A DNS name has at most 253 octets (RFC 1123, 2.1); a URI longer than that is a mistake.
     if value.len() > 253 {
         return Err(Reason::TooLong {
             characters: value.len(),
             limit: 253,
         });
     }
-    Ok(())
+    match kind {
+        San::Dns if !is_dns_name(value) => Err(Reason::NotDnsName),
+        San::Uri if !is_uri(value) => Err(Reason::NotUri),
+        San::Dns | San::Uri => Ok(()),
+    }
+}
+
+fn is_dns_name(value: &str) -> bool {
+    value.split('.').all(|label| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    })
+}
+
+fn is_uri(value: &str) -> bool {
+    let scheme = value.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    })
 }

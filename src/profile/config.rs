@@ -6,13 +6,13 @@ use super::KeyType;
 use super::recipe::{Compression, Content, Format};
 
 /// The TOML file. Unknown fields are refused.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileConfig {
     /// Name of the profile, for reports: `[a-z0-9-]`.
     pub name: String,
     /// One line for people. Default: empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     #[serde(default)]
     pub manifest: ManifestConfig,
@@ -20,7 +20,7 @@ pub struct ProfileConfig {
     pub key: KeyConfig,
     /// Subject attributes in DN order, each `NAME=template`, with the names C, O, OU, dnQualifier,
     /// ST, CN, serialNumber. Default: `["CN={serial_number}"]`, with the id column's name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Vec<String>>,
     #[serde(default)]
     pub validity: ValidityConfig,
@@ -34,15 +34,15 @@ pub struct ProfileConfig {
     pub endpoint: EndpointConfig,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestConfig {
     /// Column that holds device ids. Default: `serial_number`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_column: Option<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyConfig {
     /// P-256, P-384, P-521, RSA-2048, RSA-3072 or RSA-4096. Default: P-256.
@@ -51,43 +51,43 @@ pub struct KeyConfig {
 }
 
 /// Exactly one of `days`, `until` and `none`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidityConfig {
     /// Days from the moment of making.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
     /// A moment, as `2049-12-31T23:59:59Z`, or `issuer`: as long as the issuer. Default: `issuer`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// `true`: no expiry date (RFC 5280, 4.1.2.5). The issuer must have none either.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none: Option<bool>,
     /// Minutes that notBefore lies in the past. Default: 60.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backdate_minutes: Option<u32>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SanConfig {
     /// DNS names, as templates. Default: none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
     /// URIs, as templates. Default: none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uri: Vec<String>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleConfig {
     /// Files of a bundle, in order. Default: the six files named in the manual of [`super::recipe`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileConfig>>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// Name inside the bundle: `[A-Za-z0-9._-]`, at most 64 characters.
@@ -95,29 +95,29 @@ pub struct FileConfig {
     /// private-key, certificate, chain, issuer, amazon-root-ca-1 to -4, or endpoint.
     pub content: Content,
     /// pem or der. Default: pem; `endpoint` is always JSON, and a chain always PEM.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// stored or deflated. Default: deflated for what is the same in every bundle, stored for the rest.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointConfig {
     /// Host name of the iot:Data-ATS endpoint. Default: none; bundles then name no endpoint.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Default: 8883.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// AWS Region. Default: the one in the host name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// MQTT client id, as a template. Default: the thing name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// Thing name, as a template. Default: the device id.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thing_name: Option<String>,
 }

@@ -45,6 +45,9 @@ pub const BUILT_IN: [(&str, &str); 4] = [
     ),
 ];
 
+/// Entries that a subject, or a kind of alternative name, may have. Keeps certificates short.
+const MAX_NAMES: usize = 16;
+
 /// The profile that is used when the user names none.
 pub const DEFAULT: &str = "aws-iot-p256";
 
@@ -61,9 +64,14 @@ pub enum ProfileError {
         line: Option<usize>,
         message: String,
     },
-    #[error("profile field {field}: {reason}")]
+    #[error("profile {path}")]
+    Invalid {
+        path: PathBuf,
+        source: Box<ProfileError>,
+    },
+    #[error("field {field}: {reason}")]
     Field { field: String, reason: String },
-    #[error("profile field {field}")]
+    #[error("field {field}")]
     Template { field: String, source: TemplateError },
 }
 
@@ -94,6 +102,7 @@ pub struct Profile {
     recipe: Recipe,
     endpoint: Endpoint,
     digest: [u8; 32],
+    config: ProfileConfig,
 }
 
 impl Profile {
@@ -118,7 +127,13 @@ impl Profile {
                 source,
             },
         })?;
-        Self::parse(&text, name_or_path, endpoint_host)
+        Self::parse(&text, name_or_path, endpoint_host).map_err(|error| match error {
+            error @ ProfileError::Syntax { .. } => error,
+            error => ProfileError::Invalid {
+                path: path.to_owned(),
+                source: Box::new(error),
+            },
+        })
     }
 
     /// Reads the text of a profile; `name` is what messages call it.
@@ -159,9 +174,17 @@ impl Profile {
         let id_column = config.manifest.id_column.as_deref().unwrap_or(DEFAULT_ID_COLUMN);
         let default_subject = vec![format!("CN={{{id_column}}}")];
         let templates = |field: &str, texts: &[String]| -> Result<Vec<_>, ProfileError> {
+            if texts.len() > MAX_NAMES {
+                return Err(ProfileError::Field {
+                    field: field.to_owned(),
+                    reason: format!("has more than {MAX_NAMES} entries"),
+                });
+            }
             texts.iter().map(|text| template(field, text)).collect()
         };
-        let mut settings = serde_json::to_value(config).expect("a profile has only text keys");
+        let mut config = config.clone();
+        config.description.clear();
+        let mut settings = serde_json::to_value(&config).expect("a profile has only text keys");
         prune(&mut settings);
         let settings = settings.to_string();
         Ok(Self {
@@ -175,7 +198,14 @@ impl Profile {
             recipe: Recipe::from_config(&config.bundle)?,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
             digest: sha256(settings.as_bytes()),
+            config,
         })
+    }
+
+    /// What the profile says, without its description.
+    #[must_use]
+    pub fn config(&self) -> &ProfileConfig {
+        &self.config
     }
 
     #[must_use]
@@ -243,9 +273,13 @@ fn subject(entries: &[String]) -> Result<Vec<(Attribute, Template)>, ProfileErro
         reason,
     };
     let mut subject: Vec<(Attribute, Template)> = Vec::new();
+    if entries.len() > MAX_NAMES {
+        return Err(invalid(format!("has more than {MAX_NAMES} entries")));
+    }
     for entry in entries {
         let (name, text) = entry
             .split_once('=')
+            .map(|(name, text)| (name, text.trim()))
             .ok_or_else(|| invalid(format!("{entry:?} is not NAME=value")))?;
         let attribute = Attribute::parse(name.trim()).ok_or_else(|| {
             let names: Vec<_> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();

@@ -62,8 +62,7 @@ pub enum Compression {
 }
 
 /// One file of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleFile {
     pub name: String,
     pub content: Content,
@@ -130,6 +129,11 @@ fn file(config: &FileConfig) -> Result<BundleFile, ProfileError> {
         }
         (Content::Chain, Some(Format::Der)) => {
             return Err(invalid(format!("{name}: a chain has no DER form")));
+        }
+        (Content::PrivateKey, _) if config.compression == Some(Compression::Deflated) => {
+            return Err(invalid(format!(
+                "{name}: a private key does not compress; leave it stored"
+            )));
         }
         _ => {}
     }

@@ -88,6 +88,9 @@ impl Attribute {
         if let Some(c) = value.chars().find(|c| c.is_control()) {
             return Err(Reason::Control(c));
         }
+        if value.trim() != value {
+            return Err(Reason::OuterSpace);
+        }
         if let Some(c) = value.chars().find(|c| "*$+?#".contains(*c)) {
             return Err(Reason::PolicyCharacter(c));
         }
@@ -142,6 +145,7 @@ mod tests {
                     limit: 64,
                 }),
             ),
+            (CommonName, " a", Err(Reason::OuterSpace)),
             (CommonName, "a+b", Err(Reason::PolicyCharacter('+'))),
             (CommonName, "a\u{7}", Err(Reason::Control('\u{7}'))),
             (CommonName, "Fabrik Köln", Ok(())),

@@ -91,6 +91,8 @@ pub fn no_expiry() -> OffsetDateTime {
 #[must_use]
 pub fn rfc3339(moment: OffsetDateTime) -> String {
     moment
+        .replace_nanosecond(0)
+        .unwrap_or(moment)
         .to_offset(time::UtcOffset::UTC)
         .format(&Rfc3339)
         .unwrap_or_else(|_| moment.unix_timestamp().to_string())

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layout;
-use crate::profile::recipe::BundleFile;
+use crate::profile::ProfileConfig;
 
-/// Written before the first bundle; it never changes afterwards.
+/// Written before the first bundle; it does not change once a chunk is released.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRecord {
@@ -15,12 +15,9 @@ pub struct BatchRecord {
     pub rows: u64,
     pub chunk_rows: u64,
     pub layout: Layout,
-    pub profile: String,
+    /// The profile, as far as it differs from the defaults.
+    pub profile: ProfileConfig,
     pub profile_sha256: String,
-    /// The manifest column that holds device ids.
-    pub id_column: String,
-    /// The files of a bundle, in order.
-    pub files: Vec<BundleFile>,
     /// SHA-256 of the issuer's certificate: what AWS IoT calls caCertificateId.
     pub issuer_id: String,
     /// PEM.
@@ -35,6 +32,12 @@ impl BatchRecord {
         let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
         json.push(b'\n');
         json
+    }
+
+    /// Whether the numbers are such as a forge writes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        (1..=u64::from(u32::MAX)).contains(&self.rows) && (1..=u64::from(u32::MAX)).contains(&self.chunk_rows)
     }
 
     /// Chunks of the batch.

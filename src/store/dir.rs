@@ -1,14 +1,17 @@
 //! A directory as a store.
 //!
-//! Folders are 0700 and files 0600 from the moment they exist. What was put becomes durable by one
-//! `syncfs`, not by an fsync a file. What is published is written beside its place, made durable,
-//! and renamed.
+//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
+//! is refused. What was put becomes durable by one `syncfs`, not by an fsync a file. What is
+//! published is written beside its place, made durable, and renamed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use zeroize::Zeroizing;
 
 use super::{Listed, Store, StoreError};
 
@@ -16,6 +19,8 @@ use super::{Listed, Store, StoreError};
 #[derive(Debug)]
 pub struct DirStore {
     root: PathBuf,
+    /// The folder, open since before the first write: only so does `syncfs` report every error since.
+    folder: OnceLock<File>,
 }
 
 impl DirStore {
@@ -24,15 +29,48 @@ impl DirStore {
     pub fn new(root: PathBuf) -> Self {
         // The ledger records the place, so it must not depend on where a command is run.
         let root = std::path::absolute(&root).unwrap_or(root);
-        Self { root }
+        Self {
+            root,
+            folder: OnceLock::new(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Opens a file for writing; makes its folders when they are missing.
-    fn create(&self, path: &Path) -> io::Result<File> {
+    /// The folder of the batch, made if need be, for its owner alone.
+    fn folder(&self) -> io::Result<&File> {
+        if let Some(folder) = self.folder.get() {
+            return Ok(folder);
+        }
+        make_folder(&self.root)?;
+        let folder = File::open(&self.root)?;
+        Ok(self.folder.get_or_init(|| folder))
+    }
+
+    /// Whether the folder, if there is one, keeps others out.
+    fn check_folder(&self) -> Result<(), StoreError> {
+        if self.folder.get().is_some() {
+            return Ok(());
+        }
+        let Ok(metadata) = fs::metadata(&self.root) else {
+            return Ok(());
+        };
+        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+        let mode = metadata.mode() & 0o777;
+        if is_own && mode & 0o077 == 0 {
+            return Ok(());
+        }
+        Err(StoreError::OpenToOthers {
+            folder: self.location(),
+            mode,
+        })
+    }
+
+    /// Writes a file, mode 0600; makes its folder when it is missing.
+    fn write(&self, path: &Path, body: &[u8]) -> io::Result<()> {
+        self.folder()?;
         let open = || {
             OpenOptions::new()
                 .write(true)
@@ -41,27 +79,20 @@ impl DirStore {
                 .mode(0o600)
                 .open(path)
         };
-        match open() {
+        let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let folder = path.parent().unwrap_or(&self.root);
-                DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-                open()
+                make_folder(path.parent().unwrap_or(&self.root))?;
+                open()?
             }
-            other => other,
-        }
-    }
-
-    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
-        let mut file = self.create(path)?;
-        file.write_all(body)?;
-        Ok(file)
+            other => other?,
+        };
+        file.write_all(body)
     }
 
     fn sync(&self) -> io::Result<()> {
-        let folder = File::open(&self.root)?;
-        // syncfs reports the errors of earlier writes too, since Linux 5.8.
+        let folder = self.folder()?;
         #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&folder)?;
+        rustix::fs::syncfs(folder)?;
         #[cfg(not(target_os = "linux"))]
         {
             rustix::fs::sync();
@@ -71,46 +102,43 @@ impl DirStore {
     }
 
     fn publish_files(&self, objects: &[(String, Vec<u8>)]) -> io::Result<()> {
-        let mut moves = Vec::with_capacity(objects.len());
         for (name, body) in objects {
+            self.write(&scratch(&self.path(name)), body)?;
+        }
+        self.sync()?;
+        for (name, _) in objects {
             let path = self.path(name);
-            let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-            let scratch = path.with_file_name(format!(".{file_name}.tmp"));
-            let file = self.write(&scratch, body)?;
-            if objects.len() == 1 {
-                file.sync_all()?;
-            }
-            moves.push((scratch, path));
+            fs::rename(scratch(&path), path)?;
         }
-        if objects.len() > 1 {
-            self.sync()?;
-        }
-        let mut folders: Vec<&Path> = Vec::new();
-        for (scratch, path) in &moves {
-            fs::rename(scratch, path)?;
-            let folder = path.parent().unwrap_or(&self.root);
-            if !folders.contains(&folder) {
-                folders.push(folder);
-            }
-        }
-        folders
-            .iter()
-            .try_for_each(|folder| File::open(folder)?.sync_all())
+        // Makes the names durable, and those of folders that are new.
+        self.sync()
     }
 
-    fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.path(name))?;
-        let mut octets = Vec::new();
-        match range {
-            None => {
-                file.read_to_end(&mut octets)?;
-            }
-            Some(range) => {
-                file.seek(SeekFrom::Start(range.start))?;
-                file.take(range.end.saturating_sub(range.start))
-                    .read_to_end(&mut octets)?;
-            }
+    fn create_file(&self, name: &str, body: &[u8]) -> io::Result<bool> {
+        let path = self.path(name);
+        let scratch = scratch(&path);
+        self.write(&scratch, body)?;
+        self.sync()?;
+        // Unlike a rename, a link never takes the place of what is there.
+        let linked = fs::hard_link(&scratch, &path);
+        fs::remove_file(&scratch)?;
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            other => other?,
         }
+        self.sync()?;
+        Ok(true)
+    }
+
+    fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut file = File::open(self.path(name))?;
+        let size = file.metadata()?.len();
+        let range = range.unwrap_or(0..size);
+        let len = range.end.min(size).saturating_sub(range.start);
+        // Of full size from the start, so that it never moves and leaves a copy behind.
+        let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0)));
+        file.seek(SeekFrom::Start(range.start))?;
+        file.take(len).read_to_end(&mut octets)?;
         Ok(octets)
     }
 
@@ -142,7 +170,11 @@ impl DirStore {
     ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
             let object = self.path(name).display().to_string();
-            if source.kind() == io::ErrorKind::NotFound && operation == "read" {
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) && operation == "read"
+            {
                 return StoreError::NotFound { object };
             }
             StoreError::Io {
@@ -154,15 +186,30 @@ impl DirStore {
     }
 }
 
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Where a file is written before it is renamed.
+fn scratch(path: &Path) -> PathBuf {
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{file_name}.tmp"))
+}
+
 impl Store for DirStore {
     fn location(&self) -> String {
         self.root.display().to_string()
     }
 
     fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
+        self.check_folder()?;
         self.write(&self.path(name), body)
-            .map(|_| ())
             .map_err(self.error("write", name))
+    }
+
+    fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
+        self.check_folder()?;
+        self.create_file(name, body).map_err(self.error("create", name))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -170,11 +217,12 @@ impl Store for DirStore {
     }
 
     fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        self.check_folder()?;
         let name = objects.first().map_or("", |(name, _)| name);
         self.publish_files(objects).map_err(self.error("publish", name))
     }
 
-    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Vec<u8>, StoreError> {
+    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         self.read_file(name, range).map_err(self.error("read", name))
     }
 
@@ -220,8 +268,9 @@ mod tests {
         store.put("packs/000000.zip", b"long, long ago").unwrap();
         store.put("packs/000000.zip", b"0123456789").unwrap();
         store.flush().unwrap();
-        assert_eq!(store.read("packs/000000.zip", None).unwrap(), b"0123456789");
-        assert_eq!(store.read("packs/000000.zip", Some(2..5)).unwrap(), b"234");
+        assert_eq!(**store.read("packs/000000.zip", None).unwrap(), *b"0123456789");
+        assert_eq!(**store.read("packs/000000.zip", Some(2..5)).unwrap(), *b"234");
+        assert_eq!(**store.read("packs/000000.zip", Some(8..50)).unwrap(), *b"89");
         assert!(matches!(
             store.read("packs/000001.zip", None),
             Err(StoreError::NotFound { .. })
@@ -240,5 +289,30 @@ mod tests {
         ];
         assert_eq!(names, expected.map(|(name, size)| (name.to_owned(), size)));
         store.list("none/", &mut |_| panic!("there is nothing")).unwrap();
+    }
+
+    #[test]
+    fn creates_an_object_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::new(folder.path().join("batch"));
+        assert!(store.create("batch.json", b"first").unwrap());
+        assert!(!store.create("batch.json", b"second").unwrap());
+        assert_eq!(**store.read("batch.json", None).unwrap(), *b"first");
+        assert_eq!(fs::read_dir(folder.path().join("batch")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn refuses_a_batch_folder_that_is_open_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("batch");
+        fs::create_dir(&root).unwrap();
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o750)).unwrap();
+        let store = DirStore::new(root.clone());
+        assert!(matches!(
+            store.put("a", b""),
+            Err(StoreError::OpenToOthers { mode: 0o750, .. })
+        ));
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+        store.put("a", b"").unwrap();
     }
 }

@@ -11,6 +11,8 @@ mod layout;
 use std::io;
 use std::ops::Range;
 
+use zeroize::Zeroizing;
+
 pub use batch::BatchRecord;
 pub use dir::DirStore;
 pub use index::{COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexRow, parse_index, write_index};
@@ -28,6 +30,8 @@ pub enum StoreError {
     },
     #[error("store: there is no {object}")]
     NotFound { object: String },
+    #[error("store: {folder} belongs to another user or is open to others (mode {mode:04o})")]
+    OpenToOthers { folder: String, mode: u32 },
 }
 
 impl StoreError {
@@ -36,11 +40,16 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { .. } => "name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned(),
+            Self::OpenToOthers { folder, .. } => {
+                format!("bundles hold private keys: chmod 700 {folder}, or choose another --to")
+            }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "free some space, then run the same command again; it goes on where it stopped"
                 }
-                io::ErrorKind::PermissionDenied => "choose a folder that you may write with --to",
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::ReadOnlyFilesystem => "choose a folder that you may write with --to",
                 _ => "run the same command again; it goes on where it stopped",
             }
             .to_owned(),
@@ -69,6 +78,14 @@ pub trait Store: Send + Sync {
     /// When it could not be written; what is then there under that name is undefined.
     fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError>;
 
+    /// Puts an object in place that must not be there yet, atomically and durably. Returns whether it
+    /// did; `false` when there is one already, which is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it may or may not be in place.
+    fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError>;
+
     /// Makes everything durable that was put before.
     ///
     /// # Errors
@@ -83,12 +100,12 @@ pub trait Store: Send + Sync {
     /// When any may not be in place.
     fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError>;
 
-    /// The octets of an object, or of a range of it.
+    /// The octets of an object, or of a range of it. They may hold private keys, so they are zeroized.
     ///
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when there is none.
-    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Vec<u8>, StoreError>;
+    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError>;
 
     /// Visits every object whose name begins with `prefix`, which is empty or ends in `/`.
     ///

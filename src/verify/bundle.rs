@@ -9,17 +9,21 @@ use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::bundle::constant_content;
+use crate::bundle::{EndpointFile, constant_content};
 use crate::digest::sha256;
 use crate::engine::PrivateKey;
 use crate::issuer::{CaCertificate, key_identifier};
+use crate::manifest::Row;
 use crate::pem;
 use crate::profile::recipe::{BundleFile, Content, Format};
+use crate::profile::{Attribute, Binding, Profile};
 use crate::store::IndexEntry;
 
 /// What every bundle of a batch is held against.
 pub(super) struct Standard<'a> {
-    files: &'a [BundleFile],
+    profile: &'a Profile,
+    /// The profile's templates, bound to the manifest's columns, when the manifest is at hand.
+    binding: Option<Binding>,
     issuer: &'a CaCertificate,
     anchor: TrustAnchor<'a>,
     constants: HashMap<&'a str, Vec<u8>>,
@@ -49,18 +53,22 @@ impl<'a> Standard<'a> {
     /// `issuer_der` must outlive the standard and be the DER of `issuer`. `None` when it cannot be a
     /// trust anchor.
     pub(super) fn new(
-        files: &'a [BundleFile],
+        profile: &'a Profile,
+        binding: Option<Binding>,
         issuer: &'a CaCertificate,
         issuer_der: &'a CertificateDer<'a>,
         now: OffsetDateTime,
     ) -> Option<Self> {
-        let constants = files
+        let constants = profile
+            .recipe()
+            .files()
             .iter()
             .filter_map(|file| Some((file.name.as_str(), constant_content(file, issuer)?)))
             .collect();
         let seconds = u64::try_from(now.unix_timestamp()).ok()?;
         Some(Self {
-            files,
+            profile,
+            binding,
             issuer,
             anchor: webpki::anchor_from_trusted_cert(issuer_der).ok()?,
             constants,
@@ -68,8 +76,8 @@ impl<'a> Standard<'a> {
         })
     }
 
-    /// Finds everything that is wrong with a bundle.
-    pub(super) fn inspect(&self, octets: &[u8], entry: &IndexEntry) -> Findings {
+    /// Finds everything that is wrong with a bundle. `row` is the device's, when the manifest is at hand.
+    pub(super) fn inspect(&self, octets: &[u8], entry: &IndexEntry, row: Option<&Row>) -> Findings {
         let mut findings = Findings::default();
         findings.ensure(sha256(octets) == entry.sha256, "SHA-256 is not that of the index");
         let members = match members(octets) {
@@ -80,7 +88,8 @@ impl<'a> Standard<'a> {
             }
         };
         let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
-        let expected: Vec<_> = self.files.iter().map(|file| file.name.as_str()).collect();
+        let files = self.profile.recipe().files();
+        let expected: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
         if names != expected {
             findings.faults.push(format!(
                 "holds {} where the profile has {}",
@@ -90,15 +99,13 @@ impl<'a> Standard<'a> {
             return findings;
         }
         let mut private_key = None;
-        for (file, (name, content)) in self.files.iter().zip(&members) {
+        for (file, (name, content)) in files.iter().zip(&members) {
             match file.content {
                 Content::PrivateKey => private_key = read_private_key(file, content),
                 Content::Certificate | Content::Chain => self.certificate(file, content, &mut findings),
                 Content::Endpoint => {
-                    let json: Result<serde_json::Value, _> = serde_json::from_slice(content);
-                    let named = json
-                        .is_ok_and(|json| json["thing_name"].is_string() && json["client_id"].is_string());
-                    findings.ensure(named, &format!("{name} names no thing and client"));
+                    let fault = format!("{name} is not what the profile and the row give");
+                    findings.ensure(self.is_endpoint(content, row), &fault);
                 }
                 _ => {
                     let constant = self.constants.get(name.as_str());
@@ -109,7 +116,7 @@ impl<'a> Standard<'a> {
                 }
             }
         }
-        self.identity(private_key, entry, &mut findings);
+        self.identity(private_key, entry, row, &mut findings);
         findings
     }
 
@@ -143,7 +150,27 @@ impl<'a> Standard<'a> {
         }
     }
 
-    fn identity(&self, private_key: Option<PrivateKey>, entry: &IndexEntry, findings: &mut Findings) {
+    fn is_endpoint(&self, content: &[u8], row: Option<&Row>) -> bool {
+        let Ok(found) = serde_json::from_slice::<EndpointFile<'_>>(content) else {
+            return false;
+        };
+        let endpoint = self.profile.endpoint();
+        let names = self.binding.as_ref().zip(row).is_none_or(|(binding, row)| {
+            found.thing_name == binding.thing_name(row) && found.client_id == binding.client_id(row)
+        });
+        names
+            && found.host.as_deref() == endpoint.host.as_deref()
+            && found.port == endpoint.port
+            && found.region.as_deref() == endpoint.region.as_deref()
+    }
+
+    fn identity(
+        &self,
+        private_key: Option<PrivateKey>,
+        entry: &IndexEntry,
+        row: Option<&Row>,
+        findings: &mut Findings,
+    ) {
         let der = findings.certificate.clone();
         let Ok((_, certificate)) = X509Certificate::from_der(&der) else {
             findings.faults.push("the certificate does not parse".to_owned());
@@ -157,6 +184,14 @@ impl<'a> Standard<'a> {
                 key.prove(public_key).is_some(),
                 "the private key does not match the certificate",
             ),
+        }
+        if let Some((binding, row)) = self.binding.as_ref().zip(row) {
+            let names = subject_names(&certificate);
+            let expected: Option<Vec<_>> = binding
+                .subject(row)
+                .map(|(attribute, value)| Some((attribute, value.into_owned())))
+                .collect();
+            findings.ensure(names == expected, "the subject is not the row's");
         }
         findings.ensure(
             sha256(&der) == entry.certificate_id,
@@ -192,6 +227,27 @@ impl<'a> Standard<'a> {
         )?;
         Ok(())
     }
+}
+
+/// The subject as attributes and values, in DN order; `None` when it has an attribute that no profile
+/// knows.
+fn subject_names(certificate: &X509Certificate<'_>) -> Option<Vec<(Attribute, String)>> {
+    let attribute = |oid: &str| {
+        let arc = oid.strip_prefix("2.5.4.")?.parse::<u8>().ok()?;
+        Attribute::ALL
+            .into_iter()
+            .find(|attribute| attribute.arc() == arc)
+    };
+    certificate
+        .subject()
+        .iter_attributes()
+        .map(|found| {
+            Some((
+                attribute(&found.attr_type().to_id_string())?,
+                found.as_str().ok()?.to_owned(),
+            ))
+        })
+        .collect()
 }
 
 type Members = Vec<(String, Zeroizing<Vec<u8>>)>;

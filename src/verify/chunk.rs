@@ -1,7 +1,9 @@
 //! One chunk: its index, its certificates, its bundles, and the rows of manifest and ledger.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Cursor;
+
+use zeroize::Zeroizing;
 
 use super::bundle::{Findings, Standard, certificates};
 use super::tally::Tally;
@@ -56,30 +58,25 @@ pub(super) fn verify(
             return Ok(verified);
         }
     };
-    compare_rows(task, &rows, &index, &mut verified.faults);
-    let chunk_certificates = match store.read(&certificates_object(task.chunk), None) {
-        Ok(octets) => certificates(&octets),
-        Err(StoreError::NotFound { .. }) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    if chunk_certificates.len() != rows.len() {
-        let what = format!(
-            "holds {} certificates for {} devices",
-            chunk_certificates.len(),
-            rows.len()
-        );
-        verified
-            .faults
-            .push(Fault::of(&certificates_object(task.chunk), what));
-    }
+    let disputed = compare_rows(task, &rows, &index, &mut verified.faults);
+    let chunk_certificates = read_certificates(task.chunk, rows.len(), store, &mut verified.faults)?;
     let pack = read_pack(task, &rows, store, &mut verified.faults)?;
     for (i, row) in rows.iter().enumerate() {
+        let own;
         let octets = match &pack {
-            Some(pack) => Some(Cow::Borrowed(slice(pack, &row.entry))),
-            None => read_bundle(task, row, store)?.map(Cow::Owned),
+            Some(pack) if pack.is_empty() => None,
+            Some(pack) => Some(slice(pack, &row.entry)),
+            None => {
+                own = read_bundle(task, row, store)?;
+                own.as_ref().map(|own| own.as_slice())
+            }
         };
+        let line = task.manifest.as_ref().and_then(|rows| rows.get(i));
+        let line = line.filter(|line| line.device_id.as_str() == row.entry.device_id);
         let mut findings = match octets {
-            Some(octets) => standard.inspect(&octets, &row.entry),
+            Some(octets) => standard.inspect(octets, &row.entry, line),
+            // A missing pack is one fault, not one a device.
+            None if pack.is_some() => Findings::default(),
             None => Findings {
                 faults: vec!["the bundle is missing".to_owned()],
                 ..Findings::default()
@@ -96,7 +93,8 @@ pub(super) fn verify(
         }
         let number = task.chunk * task.record.chunk_rows + i as u64;
         tally(&mut verified.tallies, row, &findings, number);
-        verified.good += u64::from(findings.faults.is_empty());
+        let is_good = findings.faults.is_empty() && octets.is_some() && !disputed.contains(&i);
+        verified.good += u64::from(is_good);
         let device = &row.entry.device_id;
         verified.faults.extend(
             findings
@@ -108,6 +106,29 @@ pub(super) fn verify(
     Ok(verified)
 }
 
+/// The certificates of a chunk, which are kept beside its bundles.
+fn read_certificates(
+    chunk: u64,
+    rows: usize,
+    store: &dyn Store,
+    faults: &mut Vec<Fault>,
+) -> Result<Vec<Vec<u8>>, VerifyError> {
+    let object = certificates_object(chunk);
+    let found = match store.read(&object, None) {
+        Ok(octets) => certificates(&octets),
+        Err(StoreError::NotFound { .. }) => {
+            faults.push(Fault::of(&object, "the certificates are missing".to_owned()));
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if found.len() != rows {
+        let what = format!("certificates in it: {}, rows in the index: {rows}", found.len());
+        faults.push(Fault::of(&object, what));
+    }
+    Ok(found)
+}
+
 fn tally(tallies: &mut Tallies, row: &IndexRow, findings: &Findings, number: u64) {
     tallies.devices.add(row.entry.device_id.as_bytes(), number);
     tallies.certificates.add(&row.entry.certificate_id, number);
@@ -117,16 +138,20 @@ fn tally(tallies: &mut Tallies, row: &IndexRow, findings: &Findings, number: u64
     }
 }
 
-/// Holds the index's rows against the batch, the manifest and the ledger.
-fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Vec<Fault>) {
+/// Holds the index's rows against the batch, the manifest and the ledger. Returns those in dispute.
+fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Vec<Fault>) -> BTreeSet<usize> {
+    let mut disputed = BTreeSet::new();
     let expected = task.record.rows_of(task.chunk);
     if rows.len() as u64 != expected {
-        let what = format!("has {} rows where the manifest has {expected}", rows.len());
+        let what = format!("rows in it: {}, in the manifest: {expected}", rows.len());
         faults.push(Fault::of(index, what));
     }
     for (i, row) in rows.iter().enumerate() {
         let device = &row.entry.device_id;
-        let mut fault = |what: String| faults.push(Fault::of_device(device, index, what));
+        let mut fault = |what: String| {
+            disputed.insert(i);
+            faults.push(Fault::of_device(device, index, what));
+        };
         if row.object != task.record.layout.object(task.chunk, device) {
             fault("the index points to another object".to_owned());
         }
@@ -151,9 +176,14 @@ fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Ve
             }
         }
     }
+    disputed
 }
 
-fn read_bundle(task: &Task<'_>, row: &IndexRow, store: &dyn Store) -> Result<Option<Vec<u8>>, VerifyError> {
+fn read_bundle(
+    task: &Task<'_>,
+    row: &IndexRow,
+    store: &dyn Store,
+) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
     // The name comes from the device id, never from what the index says: that may lead anywhere.
     let object = task.record.layout.object(task.chunk, &row.entry.device_id);
     if crate::manifest::DeviceId::parse(&row.entry.device_id).is_err() {
@@ -172,7 +202,7 @@ fn read_pack(
     rows: &[IndexRow],
     store: &dyn Store,
     faults: &mut Vec<Fault>,
-) -> Result<Option<Vec<u8>>, VerifyError> {
+) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
     if task.record.layout == Layout::Objects {
         return Ok(None);
     }
@@ -181,11 +211,11 @@ fn read_pack(
         Ok(pack) => pack,
         Err(StoreError::NotFound { .. }) => {
             faults.push(Fault::of(&object, "the pack is missing".to_owned()));
-            return Ok(Some(Vec::new()));
+            return Ok(Some(Zeroizing::default()));
         }
         Err(error) => return Err(error.into()),
     };
-    match zip::ZipArchive::new(Cursor::new(&pack)) {
+    match zip::ZipArchive::new(Cursor::new(pack.as_slice())) {
         Err(error) => faults.push(Fault::of(&object, format!("the zip is damaged: {error}"))),
         Ok(archive) => {
             let members: Vec<_> = archive

@@ -22,6 +22,7 @@ use crate::issuer::{CaCertificate, IssuerError};
 use crate::ledger::{Batch, Ledger, LedgerError};
 use crate::manifest::{Blocks, Manifest, ManifestError};
 use crate::pem;
+use crate::profile::{Binding, Profile, ProfileError};
 use crate::store::{
     BATCH_OBJECT, BatchRecord, Layout, Listed, Store, StoreError, chunk_of, index_object, parse_index,
 };
@@ -118,6 +119,10 @@ pub enum VerifyError {
         location: String,
         source: serde_json::Error,
     },
+    #[error("{location}/{BATCH_OBJECT} has impossible numbers of rows")]
+    Numbers { location: String },
+    #[error("{location}/{BATCH_OBJECT} has no valid profile")]
+    Profile { location: String, source: ProfileError },
     #[error("{location}/{BATCH_OBJECT} has no usable issuer certificate")]
     Issuer { location: String, source: IssuerError },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
@@ -142,7 +147,9 @@ impl VerifyError {
                 Some("name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned())
             }
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
-            Self::Record { .. } | Self::Issuer { .. } => None,
+            Self::Record { .. } | Self::Numbers { .. } | Self::Profile { .. } | Self::Issuer { .. } => Some(
+                format!("{BATCH_OBJECT} was changed or damaged; put it back as it was written"),
+            ),
         }
     }
 }
@@ -169,6 +176,10 @@ pub fn verify(
     let location = job.store.location();
     let record = read_record(job.store, &location)?;
     let issuer = issuer(&record, &location)?;
+    let profile = Profile::from_config(&record.profile).map_err(|source| VerifyError::Profile {
+        location: location.clone(),
+        source,
+    })?;
     let batch = job.ledger.map(|ledger| ledger.batch(&record.batch)).transpose()?;
     let mut report = Report {
         batch: record.batch.clone(),
@@ -183,13 +194,25 @@ pub fn verify(
             .faults
             .extend(compare_batch(ledger, batch, &record, &issuer));
     }
-    let manifest = open_manifest(job, batch.as_ref(), &record)?;
+    if HEXLOWER.encode(&profile.digest()) != record.profile_sha256 {
+        let what = "the profile is not the one that its digest names".to_owned();
+        report.faults.push(Fault::of(BATCH_OBJECT, what));
+    }
+    let manifest = open_manifest(job, batch.as_ref(), &record, &profile)?;
+    let binding = match &manifest {
+        Some(manifest) => Some(Binding::new(&profile, manifest.header(), manifest.path())?),
+        None => None,
+    };
     report.manifest = manifest.as_ref().map(|manifest| manifest.path().to_owned());
     begun(&record);
 
-    let released = released(job.store, &record, &mut report.faults)?;
+    let ledger_released = match (job.ledger, &batch) {
+        (Some(ledger), Some(batch)) => ledger.committed(batch)?,
+        _ => Vec::new(),
+    };
+    let released = released(job.store, &record, &ledger_released, &mut report.faults)?;
     let issuer_der = CertificateDer::from(issuer.der());
-    let Some(standard) = Standard::new(&record.files, &issuer, &issuer_der, job.now) else {
+    let Some(standard) = Standard::new(&profile, binding, &issuer, &issuer_der, job.now) else {
         report.faults.push(Fault::of(
             BATCH_OBJECT,
             "the issuer cannot be a trust anchor".to_owned(),
@@ -246,12 +269,18 @@ fn read_record(store: &dyn Store, location: &str) -> Result<BatchRecord, VerifyE
         StoreError::NotFound { .. } => VerifyError::NoBatch {
             location: location.to_owned(),
         },
-        error @ StoreError::Io { .. } => error.into(),
+        error => error.into(),
     })?;
-    serde_json::from_slice(&octets).map_err(|source| VerifyError::Record {
+    let record: BatchRecord = serde_json::from_slice(&octets).map_err(|source| VerifyError::Record {
         location: location.to_owned(),
         source,
-    })
+    })?;
+    match record.is_sound() {
+        true => Ok(record),
+        false => Err(VerifyError::Numbers {
+            location: location.to_owned(),
+        }),
+    }
 }
 
 fn issuer(record: &BatchRecord, location: &str) -> Result<CaCertificate, VerifyError> {
@@ -297,6 +326,7 @@ fn open_manifest(
     job: &Job<'_>,
     batch: Option<&Batch>,
     record: &BatchRecord,
+    profile: &Profile,
 ) -> Result<Option<Manifest>, VerifyError> {
     let path = match (job.manifest, batch) {
         (Some(path), _) => path.to_owned(),
@@ -304,7 +334,7 @@ fn open_manifest(
         (None, None) => return Ok(None),
     };
     let open = || -> Result<Option<Manifest>, ManifestError> {
-        let manifest = Manifest::open(&path, &record.id_column)?;
+        let manifest = Manifest::open(&path, profile.id_column())?;
         let mut blocks = manifest.blocks(4096)?;
         while blocks.next_block()?.is_some() {}
         let is_same = HEXLOWER.encode(&blocks.finish()) == record.manifest_sha256;
@@ -354,28 +384,34 @@ impl ManifestRows {
 fn released(
     store: &dyn Store,
     record: &BatchRecord,
+    committed: &[(u64, bool)],
     faults: &mut Vec<Fault>,
 ) -> Result<BTreeSet<u64>, VerifyError> {
-    let mut released = BTreeSet::new();
-    store.list("index/", &mut |listed| released.extend(chunk_of(&listed.name)))?;
-    for &chunk in released.range(record.chunks()..) {
+    let mut indexed = BTreeSet::new();
+    store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
+    for &chunk in indexed.range(record.chunks()..) {
         faults.push(Fault::of(
             &index_object(chunk),
             "the batch has no such chunk".to_owned(),
         ));
     }
-    let missing: Vec<_> = (0..record.chunks())
-        .filter(|chunk| !released.contains(chunk))
-        .collect();
-    if let Some(first) = missing.first() {
-        let rows: u64 = missing.iter().map(|chunk| record.rows_of(*chunk)).sum();
+    let mut rows_left = 0;
+    for chunk in (0..record.chunks()).filter(|chunk| !indexed.contains(chunk)) {
+        if committed.contains(&(chunk, true)) {
+            let what =
+                "the index is missing, and the ledger says that it was released: put it back".to_owned();
+            faults.push(Fault::of(&index_object(chunk), what));
+        } else {
+            rows_left += record.rows_of(chunk);
+        }
+    }
+    if rows_left > 0 {
         faults.push(Fault::of_batch(format!(
-            "incomplete: {rows} devices in {} chunks are not released, from row {} on; `certforge run` again makes them",
-            missing.len(),
-            first * record.chunk_rows + 1
+            "incomplete: {rows_left} of {} devices are not released; `certforge run` again goes on",
+            record.rows
         )));
     }
-    Ok(released)
+    Ok(indexed)
 }
 
 impl Tallies {
@@ -451,6 +487,7 @@ fn extras(
             faults.push(Fault::of(&name, "no index accounts for it".to_owned()));
         }
     })?;
+    faults.sort_by(|a, b| a.object.cmp(&b.object));
     Ok(faults)
 }
 

@@ -1,6 +1,10 @@
 //! What the integration tests share: the real binary, in a folder of its own.
 
-#![expect(dead_code, reason = "each test crate uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test crate uses a part of it, and one may use it all"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -25,11 +25,7 @@ fn keys(criterion: &mut Criterion) {
             assert!(key.prove(keys[0].public_key()).is_some(), "the halves match");
             group.throughput(Throughput::Elements(keys.len() as u64));
             group.bench_function(BenchmarkId::new(engine.name(), key_type), |bencher| {
-                bencher.iter(|| {
-                    engine
-                        .make_keys(key_type, &mut keys)
-                        .expect("the engine makes them")
-                });
+                bencher.iter(|| engine.make_keys(key_type, &mut keys).is_ok());
             });
         }
     }

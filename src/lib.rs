@@ -1,13 +1,63 @@
-//! certforge.
-pub mod bundle;
-pub mod certificate;
-pub mod digest;
-pub mod engine;
-pub mod forge;
-pub mod issuer;
-pub mod ledger;
+//! certforge makes a private key, a CA-signed certificate and a bundle for every device of a manifest,
+//! on all cores, each exactly once.
+//!
+//! ```text
+//! manifest.csv ─► Manifest ─► chunks ─► reserve ─► keys ─► certificates ─► bundles ─► store ─► commit ─► release
+//!                                          │                                                     │         │
+//!                                          └─────────────────────── ledger ──────────────────────┴─────────┘
+//! ```
+//!
+//! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
+//! certificates, bundles: no disk, clock, network or terminal) or it does input and output
+//! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
+//! only those before it.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | manifest | the CSV file; one row per device |
+//! | device id | the manifest's serial number of a device |
+//! | certificate serial | the X.509 serialNumber field, never the device id |
+//! | certificate id | SHA-256 of the certificate's DER: what AWS IoT calls certificateId |
+//! | profile | a TOML file: what a certificate and a bundle of this product look like |
+//! | issuer | a CA certificate and the key proven to match it |
+//! | engine | makes key pairs and signatures, many at a time |
+//! | credential | one device's private key, certificate and chain |
+//! | bundle | the files one device needs, packaged |
+//! | chunk | a run of consecutive manifest rows: the unit of work, of a ledger transaction and of a pack |
+//! | batch | one manifest, made with one profile by one issuer |
+//! | store | where bundles go |
+//! | pack | one stored ZIP that holds a chunk's bundles |
+//! | ledger | the SQLite database of what was reserved, issued and stored |
+//!
+//! # Exactly once
+//!
+//! A chunk is *reserved* in the ledger, with the prefix of its certificate serials, before anything of
+//! it is signed. It is *committed* after the store holds its bundles durably. It is *released* when
+//! its index is in place, which is written last and atomically. Whatever a crash leaves behind
+//! unlisted is not released, and the next run replaces it.
+
+#![warn(clippy::unwrap_used)]
+
 pub mod manifest;
-pub mod pem;
 pub mod profile;
+
+pub mod engine;
+
+pub mod issuer;
+
+pub mod certificate;
+
+pub mod bundle;
+
 pub mod store;
+
+pub mod ledger;
+
+pub mod forge;
+
 pub mod verify;
+
+pub mod digest;
+pub mod pem;

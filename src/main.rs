@@ -1,5 +1,7 @@
 //! The certforge command: parse, run, print error and hint, exit code.
 
+#![warn(clippy::unwrap_used)]
+
 mod cli;
 
 use std::process::ExitCode;

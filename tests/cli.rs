@@ -21,11 +21,52 @@ const PASSPHRASE: &str = "the passphrase of the goldens";
 fn prints_what_it_printed_before() {
     trycmd::TestCases::new()
         .register_bin("certforge", std::path::Path::new(env!("CARGO_BIN_EXE_certforge")))
+        // git keeps no file private, and a passphrase file must be.
+        .register_bin("chmod", std::path::Path::new("/bin/chmod"))
         .env("CERTFORGE_CA_PASSPHRASE", PASSPHRASE)
         .env("COLUMNS", "100")
         .insert_var("[VERSION]", env!("CARGO_PKG_VERSION"))
         .expect("the name of the variable is one")
         .case("tests/cmd/*.trycmd");
+}
+
+/// A line that begins with a byte order mark is found wherever it stands and whichever column comes first.
+#[test]
+#[ignore = "only a block's first line is looked at: src/manifest/block.rs"]
+fn lists_every_line_that_begins_with_a_byte_order_mark() {
+    let place = support::Workplace::new();
+    for (text, lines) in [
+        (
+            "serial_number,site\nA1,Lyon\n\u{feff}serial_number,site\nA2,Lyon\n",
+            &[3][..],
+        ),
+        (
+            "site,serial_number\nLyon,A1\n\u{feff}site,serial_number\nLyon,A2\n\u{feff}Lyon,A3\n",
+            &[3, 5],
+        ),
+    ] {
+        std::fs::write(place.join("joined.csv"), text).expect("the manifest is written");
+        let output = place.run(&["check", "joined.csv"]);
+        let found = String::from_utf8_lossy(&output.stdout);
+        for line in lines {
+            let fault = format!("joined.csv, line {line}: the line begins with a byte order mark\n");
+            assert!(found.contains(&fault), "{found}");
+        }
+        assert_eq!(output.status.code(), Some(3));
+    }
+}
+
+#[test]
+#[ignore = "the hint says so, the rule does not: src/forge/mod.rs, batch_name"]
+fn refuses_a_batch_name_that_begins_with_a_dash() {
+    let place = support::Workplace::new();
+    place.manifest(1);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    assert_eq!(
+        place.fail(&["run", "devices.csv", "--batch=-x"], 2),
+        "certforge: error: \"-x\" cannot name a batch\n\
+         certforge: hint: use 1 to 100 of A-Z a-z 0-9 . _ - and neither . nor - first\n"
+    );
 }
 
 /// No file of this kind is kept, for its size.

@@ -31,6 +31,13 @@ const CA_EXTENSIONS: &str = "basicConstraints=critical,CA:TRUE\n\
                              keyUsage=critical,keyCertSign,cRLSign\n\
                              subjectKeyIdentifier=hash\n";
 
+/// Writes a file for its owner alone, as a passphrase file must be.
+fn write_private(workplace: &Workplace, name: &str, text: &str) {
+    let path = workplace.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
 /// Runs certforge with the passphrase in the environment.
 fn succeed_with_passphrase(workplace: &Workplace, arguments: &[&str]) {
     let mut command = workplace.command(arguments);
@@ -85,11 +92,11 @@ fn judges_accept_devices(workplace: &Workplace, ca: &[&str], chain: &[&str]) {
 #[test]
 fn openssl_opens_a_new_ca_with_its_passphrase() {
     let workplace = Workplace::new();
-    fs::write(
-        workplace.join("passphrase"),
-        format!("{PASSPHRASE}\r\nanother line\n"),
-    )
-    .unwrap();
+    write_private(
+        &workplace,
+        "passphrase",
+        &format!("{PASSPHRASE}\r\nanother line\n"),
+    );
     workplace.succeed(&["ca", "new", "--passphrase-file", "passphrase", "--to", "by-file"]);
     succeed_with_passphrase(
         &workplace,
@@ -118,8 +125,8 @@ fn openssl_opens_a_new_ca_with_its_passphrase() {
 fn a_wrong_or_missing_passphrase_is_refused() {
     let workplace = Workplace::new();
     succeed_with_passphrase(&workplace, &["ca", "new"]);
-    fs::write(workplace.join("wrong"), "incorrect horse\n").unwrap();
-    fs::write(workplace.join("empty"), "\n").unwrap();
+    write_private(&workplace, "wrong", "incorrect horse\n");
+    write_private(&workplace, "empty", "\n");
     let wrong = "the passphrase does not open ca/key.pem";
     for (arguments, message) in [
         (&["--passphrase-file", "wrong"][..], wrong),
@@ -149,7 +156,7 @@ fn openssl_accepts_new_roots_and_intermediates() {
         let subject = ["--organization", "Zürich, Nord", "--country", "CH"];
         let root = ["ca", "new", "--to", "root", "--key", root_key];
         succeed_with_passphrase(&workplace, &[&root[..], &subject].concat());
-        fs::write(workplace.join("passphrase"), PASSPHRASE).unwrap();
+        write_private(&workplace, "passphrase", PASSPHRASE);
         let parent = ["--parent", "root", "--parent-passphrase-file", "passphrase"];
         let ca = ["ca", "new", "--no-passphrase", "--key", ca_key];
         workplace.succeed(&[&ca[..], &parent].concat());
@@ -424,16 +431,27 @@ fn a_certificate_that_is_no_ca_is_refused() {
 
 #[test]
 fn a_ca_whose_devices_openssl_would_refuse_is_refused() {
-    for (subject, extension) in [
+    for (subject, extension, reason) in [
         // RFC 5280, 4.1.2.6: a CA has a name.
-        ("/", ""),
+        ("/", "", "its subject is empty"),
         // RFC 5280, 4.2.1.12, as verifiers read it in a CA: it limits what stands below.
-        ("/CN=For servers only", "extendedKeyUsage=serverAuth\n"),
+        (
+            "/CN=For servers only",
+            "extendedKeyUsage=serverAuth\n",
+            "its extKeyUsage does not allow clientAuth",
+        ),
+        // RFC 5280, 4.2.1.10.
+        (
+            "/CN=Some names only",
+            "nameConstraints=critical,permitted;DNS:example.com\n",
+            "it has nameConstraints",
+        ),
     ] {
         let workplace = Workplace::new();
         their_key(&workplace, &[&P256]);
         their_certificate(&workplace, subject, &format!("{CA_EXTENSIONS}{extension}"));
-        refuses(&workplace, &BY_FOLDER, "theirs/certificate.pem");
+        let message = format!("theirs/certificate.pem is not a CA certificate: {reason}");
+        refuses(&workplace, &BY_FOLDER, &message);
     }
 }
 
@@ -485,19 +503,19 @@ fn a_key_that_does_not_match_is_refused() {
 }
 
 #[test]
-fn keys_that_aws_iot_does_not_take_are_refused() {
+fn keys_that_cannot_be_used_are_refused() {
     let keys: [(&[&str], &str); 3] = [
         (
             &["genpkey", "-algorithm", "ED25519"],
-            "does not accept: algorithm 1.3.101.112",
+            "cannot be used: algorithm 1.3.101.112",
         ),
         (
             &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
-            "does not accept: RSA of 1024 bits",
+            "cannot be used: RSA of 1024 bits",
         ),
         (
             &["ecparam", "-name", "secp256k1", "-genkey"],
-            "does not accept: curve 1.3.132.0.10",
+            "cannot be used: curve 1.3.132.0.10",
         ),
     ];
     for (key, message) in keys {

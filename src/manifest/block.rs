@@ -160,8 +160,8 @@ impl<R: BufRead> Blocks<R> {
         let mut block = Block {
             number: self.next_block,
             first_row: self.next_row,
-            bytes: Vec::with_capacity(self.rows * 96),
-            lines: Vec::with_capacity(self.rows),
+            bytes: Vec::with_capacity(self.rows.min(8192) * 96),
+            lines: Vec::with_capacity(self.rows.min(8192)),
         };
         while block.lines.len() < self.rows {
             let number = self.next_line;
@@ -248,10 +248,10 @@ impl Parser<'_> {
             .terminator(csv::Terminator::Any(b'\n'))
             .from_reader(&self.block.bytes[start..]);
         let mut record = csv::ByteRecord::new();
-        for i in first..lines.len() {
+        for (i, line) in lines.iter().enumerate().skip(first) {
             let is_read = matches!(reader.read_byte_record(&mut record), Ok(true));
             let at = record.position().map(|position| start as u64 + position.byte());
-            if !is_read || at != Some(lines[i].range.start as u64) {
+            if !is_read || at != Some(line.range.start as u64) {
                 self.problem(i, Reason::Unreadable);
                 return i + 1;
             }
@@ -259,7 +259,7 @@ impl Parser<'_> {
                 self.problem(i, Reason::OpenQuote);
                 return i + 1;
             }
-            match row(&record, &lines[i], self.header, self.id_index) {
+            match row(&record, line, self.header, self.id_index) {
                 Ok(row) => self.rows.push(row),
                 Err(problem) => self.problems.push(problem),
             }
@@ -391,7 +391,7 @@ mod tests {
             lines in prop::collection::vec("[a-zA-Z0-9,\"\r\u{feff} /]{0,12}", 0..30),
             rows in 1usize..8,
         ) {
-            let text = format!("h,n\n{}", lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+            let text: String = ["h,n"].into_iter().chain(lines.iter().map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
             let (good, problems) = parse_text(&text, rows);
             let mut found: Vec<u64> = good.iter().map(|row| row.line).chain(problems.iter().map(|p| p.line)).collect();
             found.sort_unstable();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::KeyType;
-use super::recipe::{Compression, Content, Format};
+use super::content::{Compression, Content, Format};
 
 /// The TOML file. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

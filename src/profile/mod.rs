@@ -6,6 +6,7 @@
 
 mod binding;
 mod config;
+mod content;
 mod endpoint;
 mod key_type;
 pub mod recipe;

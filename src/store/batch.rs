@@ -37,7 +37,7 @@ impl BatchRecord {
     /// Whether the numbers are such as a forge writes.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        (1..=u64::from(u32::MAX)).contains(&self.rows) && (1..=u64::from(u32::MAX)).contains(&self.chunk_rows)
+        (1..=u64::from(u32::MAX)).contains(&self.rows) && (1..=1 << 20).contains(&self.chunk_rows)
     }
 
     /// Chunks of the batch.

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use zeroize::Zeroizing;
 
 use super::bundle::{Findings, Standard, certificates};
-use super::tally::Tally;
+use super::tally::Tallies;
 use super::{Fault, VerifyError};
 use crate::manifest::Row;
 use crate::store::{
@@ -22,15 +22,6 @@ pub(super) struct Task<'a> {
     /// The ledger's entries, when there is a ledger.
     pub ledger: Option<Vec<IndexEntry>>,
     pub record: &'a BatchRecord,
-}
-
-/// What must be unique in a batch.
-#[derive(Debug, Default)]
-pub(super) struct Tallies {
-    pub devices: Tally,
-    pub certificates: Tally,
-    pub serials: Tally,
-    pub keys: Tally,
 }
 
 #[derive(Debug, Default)]

@@ -44,6 +44,35 @@ impl Tally {
     }
 }
 
+/// What must be unique in a batch.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    pub devices: Tally,
+    pub certificates: Tally,
+    pub serials: Tally,
+    pub keys: Tally,
+}
+
+impl Tallies {
+    pub(super) fn append(&mut self, other: &mut Self) {
+        self.devices.append(&mut other.devices);
+        self.certificates.append(&mut other.certificates);
+        self.serials.append(&mut other.serials);
+        self.keys.append(&mut other.keys);
+    }
+
+    pub(super) fn sort(&mut self) {
+        for tally in [
+            &mut self.devices,
+            &mut self.certificates,
+            &mut self.serials,
+            &mut self.keys,
+        ] {
+            tally.sort();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

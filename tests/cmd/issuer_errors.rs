@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 
 use crate::support::{Workplace, tool};
@@ -51,6 +51,9 @@ fn workplace() -> Workplace {
     write_ca(&place, &root("Root"));
     place
 }
+
+const PASSPHRASE_HINT: &str = "certforge: hint: give it with --passphrase-file FILE (a parent's with \
+                               --parent-passphrase-file), in CERTFORGE_CA_PASSPHRASE, or at the prompt\n";
 
 /// Runs certforge, which must refuse the CA, and gives what it says.
 fn refusal(place: &Workplace) -> String {
@@ -133,7 +136,50 @@ fn refuses_a_certificate_that_is_no_cas() {
 }
 
 #[test]
-fn refuses_a_ca_whose_key_aws_iot_does_not_accept() {
+fn refuses_a_ca_whose_devices_would_be_refused() {
+    let mut nameless = root("Root");
+    nameless.distinguished_name = DistinguishedName::new();
+    let mut for_servers = root("Root");
+    for_servers.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let mut constrained = root("Root");
+    constrained.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("example".to_owned())],
+        excluded_subtrees: vec![],
+    });
+    for (params, reason) in [
+        (nameless, "its subject is empty (RFC 5280, 4.1.2.6)"),
+        (
+            for_servers,
+            "its extKeyUsage does not allow clientAuth, which devices need",
+        ),
+        (
+            constrained,
+            "it has nameConstraints, which device certificates are not checked against",
+        ),
+    ] {
+        let place = Workplace::new();
+        place.manifest(1);
+        write_ca(&place, &params);
+        let text = refusal(&place);
+        let message = format!("certforge: error: ca/certificate.pem is not a CA certificate: {reason}\n");
+        assert!(text.starts_with(&message), "{text}");
+    }
+}
+
+#[test]
+fn signs_with_a_ca_whose_extended_key_usage_allows_devices() {
+    for usage in [ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::Any] {
+        let mut params = root("Root");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, usage];
+        let place = Workplace::new();
+        place.manifest(1);
+        write_ca(&place, &params);
+        place.succeed(&["run", "devices.csv"]);
+    }
+}
+
+#[test]
+fn refuses_a_ca_whose_key_cannot_be_used() {
     for (new_key, option, algorithm) in [
         ("rsa:1024", "rsa_keygen_pubexp:65537", "RSA of 1024 bits"),
         ("ec", "ec_paramgen_curve:secp256k1", "curve 1.3.132.0.10"),
@@ -146,7 +192,7 @@ fn refuses_a_ca_whose_key_aws_iot_does_not_accept() {
         assert_eq!(
             refusal(&place),
             format!(
-                "certforge: error: ca/certificate.pem has a key that AWS IoT does not accept: {algorithm}\n\
+                "certforge: error: ca/certificate.pem has a key that cannot be used: {algorithm}\n\
                  certforge: hint: use P-256, P-384, P-521, or RSA of 2048, 3072 or 4096 bits\n"
             )
         );
@@ -226,7 +272,10 @@ fn refuses_a_key_file_that_holds_no_key_it_can_use() {
         write_key(&place.join("ca/key.pem"), &text);
         assert_eq!(
             refusal(&place),
-            format!("certforge: error: ca/key.pem {reason}\n"),
+            format!(
+                "certforge: error: ca/key.pem {reason}\n\
+                 certforge: hint: give PEM, as `openssl x509` and `openssl pkey` write it\n"
+            ),
             "{text}"
         );
     }
@@ -266,15 +315,90 @@ fn opens_what_its_hint_makes_of_such_a_key() {
     openssl(&place, &hint.split(' ').collect::<Vec<_>>());
     fs::rename(place.join("new.pem"), place.join("ca/key.pem")).expect("the key is replaced");
     set_mode(&place.join("ca/key.pem"), 0o600);
-    fs::write(place.join("passphrase.txt"), "secret\n").expect("the passphrase is written");
+    write_key(&place.join("passphrase.txt"), "secret\n");
     place.succeed(&["run", "devices.csv", "--passphrase-file", "passphrase.txt"]);
+}
+
+#[test]
+fn refuses_a_passphrase_file_that_others_can_read() {
+    let place = Workplace::new();
+    place.manifest(1);
+    let path = place.join("passphrase.txt");
+    write_key(&path, "secret\n");
+    place.succeed(&["ca", "new", "--passphrase-file", "passphrase.txt"]);
+    let run = ["run", "devices.csv", "--passphrase-file", "passphrase.txt"];
+    let new = ["ca", "new", "--to", "new", "--passphrase-file", "passphrase.txt"];
+    let child = [
+        "ca",
+        "new",
+        "--to",
+        "new",
+        "--no-passphrase",
+        "--parent",
+        "ca",
+        "--parent-passphrase-file",
+        "passphrase.txt",
+    ];
+    for mode in [0o640, 0o604, 0o644, 0o620, 0o777] {
+        set_mode(&path, mode);
+        for (arguments, key) in [
+            (&run[..], "ca/key.pem"),
+            (&new, "new/key.pem"),
+            (&child, "ca/key.pem"),
+        ] {
+            assert_eq!(
+                place.fail(arguments, 5),
+                format!(
+                    "certforge: error: no passphrase for {key}: passphrase.txt can be read by others (mode \
+                     {mode:04o}); chmod 600 it\n{PASSPHRASE_HINT}"
+                )
+            );
+        }
+    }
+    assert!(!place.join("out").exists() && !place.join("new").exists());
+    set_mode(&path, 0o400);
+    place.succeed(&run);
+}
+
+#[test]
+fn refuses_a_passphrase_that_is_not_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Workplace::new();
+    let output = place
+        .command(&["ca", "new"])
+        .env("CERTFORGE_CA_PASSPHRASE", std::ffi::OsStr::from_bytes(b"caf\xe9"))
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(5));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!(
+            "certforge: error: no passphrase for ca/key.pem: CERTFORGE_CA_PASSPHRASE is not UTF-8\n{PASSPHRASE_HINT}"
+        )
+    );
+    assert!(!place.join("ca").exists(), "no CA without a passphrase");
+}
+
+#[test]
+fn makes_a_lab_ca_only_for_a_new_ledger() {
+    let place = Workplace::new();
+    place.manifest(2);
+    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    fs::rename(place.join("ca"), place.join("elsewhere")).expect("the CA is moved");
+    assert_eq!(
+        place.fail(&["run", "devices.csv", "--batch", "b"], 5),
+        "certforge: error: ca/certificate.pem cannot be read: No such file or directory (os error 2)\n\
+         certforge: hint: a CA folder holds certificate.pem and key.pem; `certforge ca new` makes one\n"
+    );
+    assert!(!place.join("ca").exists(), "no second lab CA");
+    place.succeed(&["run", "devices.csv", "--batch", "b", "--ca", "elsewhere"]);
 }
 
 #[test]
 fn asks_for_no_passphrase_where_nobody_can_answer() {
     let place = Workplace::new();
     place.manifest(1);
-    let hint = "certforge: hint: give it with --passphrase-file FILE or in CERTFORGE_CA_PASSPHRASE, or at the prompt\n";
+    let hint = PASSPHRASE_HINT;
     let without_terminal = |arguments: &[&str]| {
         let output = place
             .command(arguments)
@@ -290,7 +414,7 @@ fn asks_for_no_passphrase_where_nobody_can_answer() {
     );
     assert!(!place.join("ca").exists(), "no CA without a passphrase");
 
-    fs::write(place.join("passphrase.txt"), "secret\n").expect("the passphrase is written");
+    write_key(&place.join("passphrase.txt"), "secret\n");
     place.succeed(&["ca", "new", "--passphrase-file", "passphrase.txt"]);
     assert_eq!(
         without_terminal(&["run", "devices.csv"]),
@@ -325,8 +449,70 @@ fn refuses_a_chain_that_does_not_lead_upwards() {
     fs::write(place.join("ca/chain.pem"), impostor.pem()).expect("the chain is written");
     assert_eq!(
         place.fail(&["run", "devices.csv"], 5),
-        "certforge: error: ca/chain.pem: CN=Root did not sign CN=Intermediate\n"
+        "certforge: error: ca/chain.pem: CN=Root did not sign CN=Intermediate\n\
+         certforge: hint: list the certificates above the CA, nearest first, each signed by the next\n"
     );
+}
+
+#[test]
+fn refuses_a_chain_that_holds_no_certificate() {
+    let place = Workplace::new();
+    place.manifest(1);
+    write_intermediate(&place, &root("Root"));
+    for text in ["", "nothing\n"] {
+        fs::write(place.join("ca/chain.pem"), text).expect("the chain is written");
+        assert_eq!(
+            refusal(&place),
+            "certforge: error: ca/chain.pem holds no PEM CERTIFICATE\n\
+             certforge: hint: give PEM, as `openssl x509` and `openssl pkey` write it\n"
+        );
+    }
+}
+
+/// Names the files of the CA one by one, and a chain.
+fn by_files(chain: &str) -> [&str; 8] {
+    let [certificate, key] = ["ca/certificate.pem", "ca/key.pem"];
+    [
+        "run",
+        "devices.csv",
+        "--ca-certificate",
+        certificate,
+        "--ca-key",
+        key,
+        "--ca-chain",
+        chain,
+    ]
+}
+
+#[test]
+fn takes_the_chain_of_a_ca_that_is_named_by_its_files() {
+    let place = Workplace::new();
+    place.manifest(1);
+    write_intermediate(&place, &root("Root"));
+    fs::rename(place.join("ca/chain.pem"), place.join("above.pem")).expect("the chain is moved");
+    let impostor = root("Root")
+        .self_signed(&KeyPair::generate().expect("a key"))
+        .expect("a certificate");
+    fs::write(place.join("impostor.pem"), impostor.pem()).expect("the chain is written");
+    assert_eq!(
+        place.fail(&by_files("impostor.pem"), 5),
+        "certforge: error: impostor.pem: CN=Root did not sign CN=Intermediate\n\
+         certforge: hint: list the certificates above the CA, nearest first, each signed by the next\n"
+    );
+    place.succeed(&by_files("above.pem"));
+    place.succeed(&["verify", &place.only_batch().to_string_lossy()]);
+}
+
+#[test]
+#[ignore = "a chain that is named and not there is taken for no chain: src/cli/run.rs"]
+fn refuses_a_named_chain_that_is_not_there() {
+    let place = workplace();
+    let text = place.fail(&by_files("nowhere.pem"), 5);
+    assert!(
+        text.starts_with("certforge: error: nowhere.pem cannot be read: "),
+        "{text}"
+    );
+    assert!(!place.join("out").exists(), "nothing is made");
 }
 
 #[test]
@@ -365,7 +551,7 @@ fn says_when_an_engine_does_not_take_the_key() {
     assert_eq!(
         place.fail(&["run", "devices.csv", "--engine", "ring"], 5),
         "certforge: error: engine ring refuses the RSA-2048 key: TooSmall\n\
-         certforge: hint: the key file may be damaged; `openssl pkey -check -in KEY` tells\n"
+         certforge: hint: --engine auto may take it; `openssl pkey -check -in KEY` tells whether it is sound\n"
     );
     place.succeed(&["run", "devices.csv", "--engine", "aws-lc"]);
 }

@@ -26,7 +26,7 @@ fn one_process_writes_while_others_read() {
     assert_eq!(
         place.fail(&["run", "devices.csv", "--batch", "b"], 7),
         "certforge: error: ledger certforge.db is in use by another certforge\n\
-         certforge: hint: wait until it has ended, or give this run a ledger of its own with --ledger\n"
+         certforge: hint: wait until it has ended\n"
     );
     place.succeed(&["status"]);
     place.succeed(&["verify", "out/b"]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -22,6 +23,10 @@ fn run(layout: &str) -> Vec<&str> {
     let mut arguments = RUN.to_vec();
     arguments.extend(["--layout", layout]);
     arguments
+}
+
+fn open(place: &Workplace) -> Connection {
+    Connection::open(place.join("certforge.db")).expect("the ledger opens")
 }
 
 /// Every file under a folder with what it holds.
@@ -50,7 +55,7 @@ fn a_second_run_changes_no_file_of_the_batch() {
         let place = workplace(layout);
         let before = files(&place.join("out"));
         let text = place.succeed(&run(layout));
-        assert!(text.contains("nothing: all 5 devices were made before"), "{text}");
+        assert!(text.contains("nothing: 5 devices made before"), "{text}");
         assert_eq!(files(&place.join("out")), before);
     }
 }
@@ -61,8 +66,7 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
         let place = workplace(layout);
         let before = files(&place.join("out/b"));
         // As a process leaves them that is killed between commit and release, and before commit.
-        Connection::open(place.join("certforge.db"))
-            .expect("the ledger opens")
+        open(&place)
             .execute_batch(
                 "UPDATE committed SET released = 0 WHERE chunk = 1; \
                  DELETE FROM committed WHERE chunk = 2; \
@@ -81,7 +85,7 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
         assert_eq!(faults.status.code(), Some(1));
         assert_eq!(
             String::from_utf8_lossy(&faults.stdout),
-            "batch: incomplete: 3 devices in 2 chunks are not released, from row 3 on; `certforge run` again makes them\n\
+            "batch: incomplete: 3 of 5 devices are not released; `certforge run` again goes on\n\
              batch b: 1 fault; 2 of 5 devices are good, against manifest devices.csv and the ledger\n"
         );
         let text = place.succeed(&run(layout));
@@ -101,7 +105,7 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
 fn makes_nothing_anew_when_the_bundles_are_gone() {
     let place = workplace("objects");
     fs::remove_dir_all(place.join("out")).expect("the folder is removed");
-    let message = "certforge: error: batch b: 3 of 3 chunks that were released are no longer in [HERE]/out/b\n\
+    let message = "certforge: error: batch b: bundles that the ledger accounts for are not in [HERE]/out/b (3 of 3 chunks)\n\
                    certforge: hint: put the folder back; private keys exist nowhere else. To give the devices new \
                    identities: --reissue with a new --batch\n";
     assert_eq!(refusal(&place), message);
@@ -114,8 +118,7 @@ fn makes_nothing_anew_when_the_bundles_are_gone() {
 
 #[test]
 fn does_not_go_on_in_a_folder_that_is_not_its_own() {
-    let hint =
-        "certforge: hint: use the ledger it was made with (--ledger), or choose another --batch or --to\n";
+    let hint = "certforge: hint: find the ledger that it was made with and name it with --ledger\n";
     let place = workplace("objects");
     let indexes = place.join("out/b/index");
     fs::copy(indexes.join("000000.csv"), indexes.join("000007.csv")).expect("an index is copied");
@@ -138,4 +141,165 @@ fn does_not_go_on_in_a_folder_that_is_not_its_own() {
         fs::remove_file(place.join(name)).expect("the ledger is removed");
     }
     assert_eq!(refusal(&place), foreign);
+}
+
+/// A batch as a process leaves it that is killed before it commits anything.
+fn interrupted(layout: &str) -> Workplace {
+    let place = workplace(layout);
+    open(&place)
+        .execute_batch("DELETE FROM committed; DELETE FROM device")
+        .expect("the ledger is changed");
+    fs::remove_dir_all(place.join("out/b/index")).expect("the indexes are removed");
+    place
+}
+
+#[test]
+fn begins_anew_where_nothing_was_committed() {
+    for layout in ["objects", "packs"] {
+        let place = interrupted(layout);
+        let text = place.succeed(&run(layout));
+        assert!(text.contains("made      5 devices in "), "{text}");
+        place.succeed(&["verify", "out/b"]);
+    }
+}
+
+#[test]
+fn refuses_what_an_attempt_with_other_settings_left() {
+    let place = interrupted("objects");
+    let before = files(&place.join("out/b"));
+    for settings in [
+        &["--layout", "packs"][..],
+        &["--chunk-rows", "1"],
+        &["--endpoint", "a.example"],
+    ] {
+        let arguments = [&["run", "devices.csv", "--batch", "b"], settings].concat();
+        let text = place.fail(&arguments, 6);
+        assert_eq!(
+            text.replace(&*place.path().to_string_lossy(), "[HERE]"),
+            "certforge: error: [HERE]/out/b holds bundles of an earlier attempt, begun with other settings and \
+             never released\n\
+             certforge: hint: delete that folder, which holds private keys that no one needs, and run again\n"
+        );
+        assert_eq!(files(&place.join("out/b")), before, "nothing is made");
+    }
+    fs::remove_dir_all(place.join("out/b")).expect("the folder is deleted");
+    place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+    place.succeed(&["verify", "out/b"]);
+}
+
+#[test]
+fn begins_with_other_settings_where_no_bundle_is() {
+    let place = interrupted("objects");
+    for folder in ["bundles", "certificates"] {
+        fs::remove_dir_all(place.join("out/b").join(folder)).expect("the folder is removed");
+    }
+    place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+    place.succeed(&["verify", "out/b"]);
+}
+
+#[test]
+fn releases_nothing_whose_bundles_are_gone() {
+    for (layout, object) in [
+        ("objects", "bundles/de/SN000000.zip"),
+        ("packs", "packs/000000.zip"),
+    ] {
+        let place = workplace(layout);
+        open(&place)
+            .execute_batch("UPDATE committed SET released = 0 WHERE chunk = 0")
+            .expect("the ledger is changed");
+        fs::remove_file(place.join("out/b/index/000000.csv")).expect("an index");
+        let object = place.join("out/b").join(object);
+        let octets = fs::read(&object).expect("an object");
+        for damaged in [None, Some(&octets[..octets.len() / 8])] {
+            match damaged {
+                None => fs::remove_file(&object).expect("the object is removed"),
+                Some(start) => fs::write(&object, start).expect("the object is cut"),
+            }
+            let text = place.fail(&run(layout), 6);
+            assert!(
+                text.starts_with(
+                    "certforge: error: batch b: bundles that the ledger accounts for are not in "
+                ),
+                "{text}"
+            );
+            assert!(
+                !place.join("out/b/index/000000.csv").exists(),
+                "nothing is released"
+            );
+        }
+        fs::write(&object, octets).expect("the object is put back");
+        place.succeed(&run(layout));
+        place.succeed(&["verify", "out/b"]);
+    }
+}
+
+#[test]
+fn refuses_a_batch_folder_that_others_can_enter() {
+    let place = Workplace::new();
+    place.manifest(5);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    let folder = place.join("out/b");
+    fs::create_dir_all(&folder).expect("a folder");
+    for mode in [0o750, 0o701, 0o720, 0o777] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("the mode is set");
+        assert_eq!(
+            refusal(&place),
+            format!(
+                "certforge: error: store: [HERE]/out/b belongs to another user or is open to others (mode \
+                 {mode:04o})\n\
+                 certforge: hint: bundles hold private keys: chmod 700 [HERE]/out/b, or choose another --to\n"
+            )
+        );
+        assert!(files(&folder).is_empty(), "nothing is made");
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the mode is set");
+    place.succeed(&RUN);
+}
+
+#[test]
+fn tells_machines_of_a_run_that_stopped_in_one_document() {
+    let place = Workplace::new();
+    place.manifest(5);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    let folder = place.join("out/b");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the mode is set");
+    // Where the folder of the bundles would be.
+    fs::write(folder.join("bundles"), "").expect("a file");
+    let output = place.run(&[&RUN[..], &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(6));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!((&report["devices"], &report["made"]), (&5.into(), &0.into()));
+    assert_eq!(report["error"]["exit_code"], 6);
+    let message = report["error"]["message"].as_str().expect("a message");
+    let hint = report["error"]["hint"].as_str().expect("a hint");
+    assert!(message.starts_with("store: cannot write "), "{message}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!("certforge: error: {message}\ncertforge: hint: {hint}\n")
+    );
+
+    fs::remove_file(folder.join("bundles")).expect("the file is removed");
+    place.succeed(&RUN);
+    place.succeed(&["verify", "out/b"]);
+}
+
+#[test]
+fn goes_on_with_a_batch_whose_devices_were_reissued_since() {
+    for layout in ["objects", "packs"] {
+        let place = workplace(layout);
+        // The first batch is not even complete.
+        open(&place)
+            .execute_batch("DELETE FROM committed WHERE chunk = 2; DELETE FROM device WHERE row >= 4")
+            .expect("the ledger is changed");
+        fs::remove_file(place.join("out/b/index/000002.csv")).expect("an index");
+        fs::write(place.join("returns.csv"), "serial_number\nSN000000\nSN000003\n")
+            .expect("the manifest is written");
+        place.succeed(&["run", "returns.csv", "--batch", "returns", "--reissue"]);
+        let text = place.succeed(&run(layout));
+        assert!(text.contains("made      1 device in "), "{text}");
+        assert!(text.contains("skipped   4 made before\n"), "{text}");
+        place.succeed(&["verify", "out/b"]);
+        place.succeed(&["verify", "out/returns"]);
+    }
 }

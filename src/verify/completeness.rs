@@ -1,0 +1,113 @@
+//! Completeness: every chunk released, nothing shared by two devices, nothing that no index accounts for.
+
+use std::collections::BTreeSet;
+
+use super::tally::{Tallies, Tally};
+use super::{Fault, VerifyError};
+use crate::store::{BATCH_OBJECT, BatchRecord, Layout, Listed, Store, chunk_of, index_object, parse_index};
+
+/// The chunks whose index is in place; what is missing or too many is a fault.
+pub(super) fn released(
+    store: &dyn Store,
+    record: &BatchRecord,
+    committed: &[(u64, bool)],
+    faults: &mut Vec<Fault>,
+) -> Result<BTreeSet<u64>, VerifyError> {
+    let mut indexed = BTreeSet::new();
+    store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
+    for &chunk in indexed.range(record.chunks()..) {
+        faults.push(Fault::of(
+            &index_object(chunk),
+            "the batch has no such chunk".to_owned(),
+        ));
+    }
+    let mut rows_left = 0;
+    for chunk in (0..record.chunks()).filter(|chunk| !indexed.contains(chunk)) {
+        if committed.contains(&(chunk, true)) {
+            let what =
+                "the index is missing, and the ledger says that it was released: put it back".to_owned();
+            faults.push(Fault::of(&index_object(chunk), what));
+        } else {
+            rows_left += record.rows_of(chunk);
+        }
+    }
+    if rows_left > 0 {
+        faults.push(Fault::of_batch(format!(
+            "incomplete: {rows_left} of {} devices are not released; `certforge run` again goes on",
+            record.rows
+        )));
+    }
+    Ok(indexed)
+}
+
+/// Devices that share what must be unique.
+pub(super) fn twins(
+    store: &dyn Store,
+    record: &BatchRecord,
+    tallies: &Tallies,
+) -> Result<Vec<Fault>, VerifyError> {
+    let kinds: [(&str, &Tally); 4] = [
+        ("device id", &tallies.devices),
+        ("certificate id", &tallies.certificates),
+        ("certificate serial", &tallies.serials),
+        ("private key", &tallies.keys),
+    ];
+    let name = |row: u64| -> Result<String, VerifyError> {
+        let index = index_object(row / record.chunk_rows);
+        let rows = parse_index(&store.read(&index, None)?).unwrap_or_default();
+        let within = usize::try_from(row % record.chunk_rows).unwrap_or(usize::MAX);
+        Ok(rows
+            .get(within)
+            .map(|row| row.entry.device_id.clone())
+            .unwrap_or_default())
+    };
+    let mut faults = Vec::new();
+    for (kind, tally) in kinds {
+        for (first, second) in tally.twins() {
+            faults.push(Fault::of_batch(format!(
+                "devices {} and {} share one {kind}",
+                name(first)?,
+                name(second)?
+            )));
+        }
+    }
+    Ok(faults)
+}
+
+/// Objects that no index accounts for. While chunks are missing, theirs may be there: they are left out.
+pub(super) fn extras(
+    store: &dyn Store,
+    record: &BatchRecord,
+    released: &BTreeSet<u64>,
+    devices: &Tally,
+) -> Result<Vec<Fault>, VerifyError> {
+    let is_complete = (0..record.chunks()).all(|chunk| released.contains(&chunk));
+    let mut faults = Vec::new();
+    store.list("", &mut |Listed { name, .. }| {
+        let is_known = name == BATCH_OBJECT
+            || chunk_of(&name).is_some()
+            || chunk_in(&name, "certificates/", ".pem").is_some_and(|chunk| chunk < record.chunks())
+            || match record.layout {
+                Layout::Packs => {
+                    chunk_in(&name, "packs/", ".zip").is_some_and(|chunk| chunk < record.chunks())
+                }
+                Layout::Objects => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
+            };
+        if !is_known {
+            faults.push(Fault::of(&name, "no index accounts for it".to_owned()));
+        }
+    })?;
+    faults.sort_by(|a, b| a.object.cmp(&b.object));
+    Ok(faults)
+}
+
+fn chunk_in(name: &str, folder: &str, extension: &str) -> Option<u64> {
+    name.strip_prefix(folder)?.strip_suffix(extension)?.parse().ok()
+}
+
+fn is_bundle(name: &str, layout: Layout, is_device: impl Fn(&[u8]) -> bool) -> bool {
+    let id = name
+        .rsplit_once('/')
+        .and_then(|(_, file)| file.strip_suffix(".zip"));
+    id.is_some_and(|id| layout.object(0, id) == name && is_device(id.as_bytes()))
+}

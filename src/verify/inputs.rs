@@ -1,0 +1,198 @@
+//! What a batch is held against: its own record, the manifest, the ledger.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+use super::{Fault, Job, VerifyError};
+use crate::issuer::CaCertificate;
+use crate::ledger::{Batch, Ledger};
+use crate::manifest::{Blocks, Manifest, ManifestError, Row};
+use crate::pem;
+use crate::profile::{Binding, Profile};
+use crate::store::{BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError};
+
+pub(super) struct Inputs {
+    pub record: BatchRecord,
+    pub issuer: CaCertificate,
+    pub profile: Profile,
+    /// The batch in the ledger, when there is a ledger.
+    pub batch: Option<Batch>,
+    /// The chunks that the ledger knows, and whether each is released.
+    pub committed: Vec<(u64, bool)>,
+    /// The manifest, when it is at hand.
+    pub manifest: Option<Manifest>,
+}
+
+impl Inputs {
+    pub(super) fn open(job: &Job<'_>) -> Result<Self, VerifyError> {
+        let location = job.store.location();
+        let record = read_record(job.store, &location)?;
+        let profile = Profile::from_config(&record.profile).map_err(|source| VerifyError::Profile {
+            location: location.clone(),
+            source,
+        })?;
+        let batch = job.ledger.map(|ledger| ledger.batch(&record.batch)).transpose()?;
+        let committed = match (job.ledger, &batch) {
+            (Some(ledger), Some(batch)) => ledger.committed(batch)?,
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            issuer: issuer(&record, &location)?,
+            manifest: open_manifest(job, batch.as_ref(), &record, &profile)?,
+            record,
+            profile,
+            batch,
+            committed,
+        })
+    }
+
+    /// What `batch.json` says otherwise than the ledger, or than itself.
+    pub(super) fn disagreements(&self, ledger: Option<&Ledger>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if let (Some(ledger), Some(batch)) = (ledger, &self.batch) {
+            faults = compare_batch(ledger, batch, &self.record, &self.issuer);
+        }
+        if HEXLOWER.encode(&self.profile.digest()) != self.record.profile_sha256 {
+            let what = "the profile is not the one that its digest names".to_owned();
+            faults.push(Fault::of(BATCH_OBJECT, what));
+        }
+        faults
+    }
+
+    /// The profile's templates, bound to the manifest's columns.
+    pub(super) fn binding(&self) -> Result<Option<Binding>, ManifestError> {
+        let bind = |manifest: &Manifest| Binding::new(&self.profile, manifest.header(), manifest.path());
+        self.manifest.as_ref().map(bind).transpose()
+    }
+
+    /// The ledger's entries of a chunk.
+    pub(super) fn entries(
+        &self,
+        ledger: Option<&Ledger>,
+        chunk: u64,
+    ) -> Result<Option<Vec<IndexEntry>>, VerifyError> {
+        match (ledger, &self.batch) {
+            (Some(ledger), Some(batch)) => Ok(Some(ledger.entries(batch, chunk)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The manifest's rows, from the first chunk on.
+    pub(super) fn rows(&self) -> Result<ManifestRows<'_>, VerifyError> {
+        let chunk_rows = usize::try_from(self.record.chunk_rows).unwrap_or(usize::MAX);
+        let open = |manifest| -> Result<_, ManifestError> {
+            Ok((manifest, Manifest::blocks(manifest, chunk_rows)?))
+        };
+        Ok(ManifestRows {
+            open: self.manifest.as_ref().map(open).transpose()?,
+        })
+    }
+}
+
+fn read_record(store: &dyn Store, location: &str) -> Result<BatchRecord, VerifyError> {
+    let octets = store.read(BATCH_OBJECT, None).map_err(|error| match error {
+        StoreError::NotFound { .. } => VerifyError::NoBatch {
+            location: location.to_owned(),
+        },
+        error => error.into(),
+    })?;
+    let record: BatchRecord = serde_json::from_slice(&octets).map_err(|source| VerifyError::Record {
+        location: location.to_owned(),
+        source,
+    })?;
+    match record.is_sound() {
+        true => Ok(record),
+        false => Err(VerifyError::Numbers {
+            location: location.to_owned(),
+        }),
+    }
+}
+
+fn issuer(record: &BatchRecord, location: &str) -> Result<CaCertificate, VerifyError> {
+    let blocks = pem::blocks(&record.issuer_certificate).unwrap_or_default();
+    let der = blocks.first().map(|block| block.der.to_vec()).unwrap_or_default();
+    CaCertificate::from_der(&der, Path::new(BATCH_OBJECT)).map_err(|source| VerifyError::Issuer {
+        location: location.to_owned(),
+        source,
+    })
+}
+
+/// Holds `batch.json` against the ledger.
+fn compare_batch(ledger: &Ledger, batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) -> Vec<Fault> {
+    let facts = [
+        ("ledger", record.ledger == ledger.id()),
+        (
+            "issuer",
+            batch.issuer_certificate == issuer.der() && record.issuer_id == HEXLOWER.encode(&issuer.id()),
+        ),
+        (
+            "manifest",
+            record.manifest_sha256 == HEXLOWER.encode(&batch.manifest_sha256),
+        ),
+        (
+            "profile",
+            record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256),
+        ),
+        ("layout", record.layout == batch.layout),
+        (
+            "number of rows",
+            (record.rows, record.chunk_rows) == (batch.rows, batch.chunk_rows),
+        ),
+    ];
+    facts
+        .into_iter()
+        .filter(|(_, agrees)| !agrees)
+        .map(|(what, _)| Fault::of(BATCH_OBJECT, format!("names another {what} than the ledger")))
+        .collect()
+}
+
+/// The manifest that was given, or the one that the ledger names, while its digest is the batch's.
+fn open_manifest(
+    job: &Job<'_>,
+    batch: Option<&Batch>,
+    record: &BatchRecord,
+    profile: &Profile,
+) -> Result<Option<Manifest>, VerifyError> {
+    let path = match (job.manifest, batch) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(batch)) => PathBuf::from(&batch.manifest),
+        (None, None) => return Ok(None),
+    };
+    let open = || -> Result<Option<Manifest>, ManifestError> {
+        let manifest = Manifest::open(&path, profile.id_column())?;
+        let mut blocks = manifest.blocks(4096)?;
+        while blocks.next_block()?.is_some() {}
+        let is_same = HEXLOWER.encode(&blocks.finish()) == record.manifest_sha256;
+        Ok(is_same.then_some(manifest))
+    };
+    match (open(), job.manifest) {
+        (Ok(Some(manifest)), _) => Ok(Some(manifest)),
+        (Ok(None), Some(_)) => Err(VerifyError::OtherManifest {
+            path,
+            batch: record.batch.clone(),
+        }),
+        (Err(error), Some(_)) => Err(error.into()),
+        (_, None) => Ok(None),
+    }
+}
+
+/// The manifest's rows, chunk by chunk.
+pub(super) struct ManifestRows<'a> {
+    open: Option<(&'a Manifest, Blocks<BufReader<File>>)>,
+}
+
+impl ManifestRows<'_> {
+    /// The rows of the next chunk; `None` when there is no manifest.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<Vec<Row>>, VerifyError> {
+        let Some((manifest, blocks)) = &mut self.open else {
+            return Ok(None);
+        };
+        let block = blocks.next_block()?;
+        Ok(Some(
+            block.map(|block| manifest.parse(&block).0).unwrap_or_default(),
+        ))
+    }
+}

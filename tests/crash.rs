@@ -62,7 +62,7 @@ fn kill_until_complete(random: &mut fastrand::Rng, layout: &str, latest_micros: 
         "--jobs",
         "2",
     ];
-    let mut kills = 0;
+    let (mut kills, mut released_before, mut latest) = (0, 0, latest_micros);
     loop {
         let mut child = workplace
             .command(&arguments)
@@ -71,7 +71,7 @@ fn kill_until_complete(random: &mut fastrand::Rng, layout: &str, latest_micros: 
             .spawn()
             .expect("the binary starts");
         // This is the random moment itself, not a wait for something.
-        std::thread::sleep(Duration::from_micros(random.u64(1_000..latest_micros)));
+        std::thread::sleep(Duration::from_micros(random.u64(1_000..latest)));
         if child.try_wait().expect("the child can be asked").is_some() {
             let status = child.wait().expect("the child has ended");
             assert!(status.success(), "a run that was not killed ends well: {status}");
@@ -80,34 +80,30 @@ fn kill_until_complete(random: &mut fastrand::Rng, layout: &str, latest_micros: 
         child.kill().expect("the child is killed");
         child.wait().expect("the child has ended");
         kills += 1;
-        account(&workplace);
+        let released = account(&workplace);
+        // On a machine that is slow just now, a run needs longer to get anywhere.
+        latest = if released == released_before {
+            latest * 5 / 4
+        } else {
+            latest_micros
+        };
+        released_before = released;
     }
-    account(&workplace);
-    let released = released(&workplace.only_batch());
-    assert_eq!(released.len(), ROWS, "every row has a released bundle");
-    workplace.succeed(&[
-        "verify",
-        workplace.only_batch().to_str().expect("the path is UTF-8"),
-    ]);
+    assert_eq!(account(&workplace), ROWS, "every row has a released bundle");
+    let batch = workplace.only_batch();
+    workplace.succeed(&["verify", batch.to_str().expect("the path is UTF-8")]);
     let again = workplace.succeed(&arguments);
     assert!(again.contains("nothing: 5,000 devices made before"), "{again}");
     kills
 }
 
-/// Holds what is on disk against the ledger.
-fn account(workplace: &Workplace) {
-    if !workplace.join("certforge.db").exists() || !workplace.join("out").exists() {
-        return;
-    }
-    let Ok(ledger) = Ledger::open_read_only(&workplace.join("certforge.db")) else {
-        // Killed before the schema was there: then nothing can have been signed.
-        assert!(
-            !workplace.join("out").exists(),
-            "nothing is made without a ledger"
-        );
-        return;
+/// Holds what is on disk against the ledger. Returns how many devices are released.
+fn account(workplace: &Workplace) -> usize {
+    // Killed before the batch had a folder: then nothing can have been signed.
+    let Some(batch_folder) = workplace.find_batch() else {
+        return 0;
     };
-    let batch_folder = workplace.only_batch();
+    let ledger = Ledger::open_read_only(&workplace.join("certforge.db")).expect("no batch without a ledger");
     let prefixes: BTreeSet<[u8; 8]> = ledger.prefixes().unwrap().into_iter().collect();
     for serial in serials(&batch_folder) {
         let prefix: [u8; 8] = serial[..8].try_into().unwrap();
@@ -126,10 +122,11 @@ fn account(workplace: &Workplace) {
         }
     }
     let store = DirStore::new(batch_folder.clone());
-    for (device_id, row) in released(&batch_folder) {
+    let released = released(&batch_folder);
+    for (device_id, row) in &released {
         assert_eq!(
             Some(&row.entry),
-            in_ledger.get(&device_id),
+            in_ledger.get(device_id),
             "released, so in the ledger"
         );
         let range = row.entry.offset..row.entry.offset + row.entry.length;
@@ -140,6 +137,7 @@ fn account(workplace: &Workplace) {
             "released, so whole"
         );
     }
+    released.len()
 }
 
 /// The released devices of a batch, by id.

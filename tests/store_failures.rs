@@ -101,7 +101,7 @@ impl Store for FailingStore {
             self.inner.put(name, body)
         };
         self.call("write", whole, || {
-            drop(self.inner.put(name, &body[..body.len() / 2]))
+            drop(self.inner.put(name, &body[..body.len() / 2]));
         })
     }
 
@@ -197,7 +197,7 @@ fn released_is_in_the_ledger(place: &Path) {
     let mut released = Vec::new();
     store
         .list("index/", &mut |listed| {
-            released.extend(certforge::store::chunk_of(&listed.name))
+            released.extend(certforge::store::chunk_of(&listed.name));
         })
         .unwrap();
     if released.is_empty() {

@@ -71,13 +71,13 @@ impl Check {
                 devices(report.rows)
             ));
         }
-        let mut text: String = report
+        let mut lines: Vec<String> = report
             .problems
             .iter()
-            .map(|problem| format!("{manifest}, {problem}\n"))
+            .map(|problem| format!("{manifest}, {problem}"))
             .collect();
-        text.push_str(&format!(
-            "{manifest}: {} of {} rows are bad\n",
+        lines.push(format!(
+            "{manifest}: bad rows: {} of {}\n",
             count(bad_lines),
             count(report.rows)
         ));
@@ -88,7 +88,7 @@ impl Check {
             .collect();
         hints.sort_unstable();
         hints.dedup();
-        print(&text);
+        print(&lines.join("\n"));
         for hint in hints {
             eprintln!("certforge: hint: {hint}");
         }

@@ -71,7 +71,7 @@ impl Export {
 
 /// Rows of an export, as CSV or as JSON.
 enum Lines {
-    Csv(csv::Writer<io::StdoutLock<'static>>),
+    Csv(Box<csv::Writer<io::StdoutLock<'static>>>),
     Json(io::BufWriter<io::StdoutLock<'static>>),
 }
 
@@ -85,7 +85,7 @@ impl Lines {
         let header = INDEX_COLUMNS.into_iter().chain(["batch"]);
         // A reader that is gone is noticed at the first row.
         let _ = writer.write_record(header);
-        Self::Csv(writer)
+        Self::Csv(Box::new(writer))
     }
 
     fn write(&mut self, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> io::Result<()> {

@@ -125,7 +125,7 @@ impl Run {
         if let Some(bar) = bar.into_inner().expect("no holder panics") {
             bar.finish_and_clear();
         }
-        self.report(result?, &profile, &issuer)
+        Ok(self.report(result?, &profile, &issuer))
     }
 
     fn jobs(&self) -> usize {
@@ -170,7 +170,7 @@ impl Run {
         Ok(Issuer::load(&files, now, &mut |key| self.passphrase.ask(key))?)
     }
 
-    fn report(&self, summary: Summary, profile: &Profile, issuer: &Issuer) -> Outcome {
+    fn report(&self, summary: Summary, profile: &Profile, issuer: &Issuer) -> ExitCode {
         let folder = self.to.join(&summary.batch);
         let per_second = per_second(&summary);
         let summary_text = self.summary(&summary, &folder, per_second, profile, issuer);
@@ -203,10 +203,10 @@ impl Run {
         match failure {
             Some(failure) => {
                 failure.report_to_people();
-                Ok(failure.exit_code())
+                failure.exit_code()
             }
-            None if summary.interrupted => Ok(exit::INTERRUPTED.into()),
-            None => Ok(ExitCode::SUCCESS),
+            None if summary.interrupted => exit::INTERRUPTED.into(),
+            None => ExitCode::SUCCESS,
         }
     }
 

@@ -85,7 +85,7 @@ impl Verify {
 }
 
 fn text(report: &Report) -> String {
-    let mut text: String = report.faults.iter().map(|fault| format!("{fault}\n")).collect();
+    let mut lines: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
     let against = match (&report.manifest, report.ledger) {
         (Some(manifest), true) => format!("manifest {} and the ledger", path(manifest)),
         (Some(manifest), false) => format!("manifest {}", path(manifest)),
@@ -105,8 +105,8 @@ fn text(report: &Report) -> String {
             devices(report.devices)
         )
     };
-    text.push_str(&format!("{verdict}, against {against}\n"));
-    text
+    lines.push(format!("{verdict}, against {against}\n"));
+    lines.join("\n")
 }
 
 fn path(path: &Path) -> String {

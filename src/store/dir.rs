@@ -1,15 +1,16 @@
 //! A directory as a store.
 //!
 //! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
-//! is refused. What was put becomes durable by one `syncfs`, not by an fsync a file. What is
-//! published is written beside its place, made durable, and renamed.
+//! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
+//! for what others wrote. What is published is written beside its place, made durable, and renamed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use zeroize::Zeroizing;
 
@@ -21,7 +22,19 @@ pub struct DirStore {
     root: PathBuf,
     /// The folder, open since before the first write: only so does `syncfs` report every error since.
     folder: OnceLock<File>,
+    /// What was put and not yet flushed.
+    unflushed: Mutex<Unflushed>,
 }
+
+#[derive(Debug, Default)]
+struct Unflushed {
+    count: usize,
+    /// The first [`FEW`] of them.
+    first: Vec<PathBuf>,
+}
+
+/// So many files are synced one by one.
+const FEW: usize = 64;
 
 impl DirStore {
     /// Uses a folder, which is made when something is first written.
@@ -32,6 +45,7 @@ impl DirStore {
         Self {
             root,
             folder: OnceLock::new(),
+            unflushed: Mutex::default(),
         }
     }
 
@@ -69,7 +83,7 @@ impl DirStore {
     }
 
     /// Writes a file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
         self.folder()?;
         let open = || {
             OpenOptions::new()
@@ -86,10 +100,12 @@ impl DirStore {
             }
             other => other?,
         };
-        file.write_all(body)
+        file.write_all(body)?;
+        Ok(file)
     }
 
-    fn sync(&self) -> io::Result<()> {
+    /// Makes the whole file system durable.
+    fn sync_all(&self) -> io::Result<()> {
         let folder = self.folder()?;
         #[cfg(target_os = "linux")]
         rustix::fs::syncfs(folder)?;
@@ -101,24 +117,42 @@ impl DirStore {
         Ok(())
     }
 
+    /// Makes the names of files durable, and those of the folders that they are in.
+    fn sync_names<'a>(&'a self, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+        let mut folders: BTreeSet<&Path> = paths.filter_map(Path::parent).collect();
+        folders.insert(&self.root);
+        folders.extend(self.root.parent());
+        folders
+            .into_iter()
+            .try_for_each(|folder| File::open(folder)?.sync_all())
+    }
+
+    fn flush_files(&self) -> io::Result<()> {
+        let unflushed = std::mem::take(&mut *self.unflushed.lock().expect("no holder panics"));
+        if unflushed.count > FEW {
+            return self.sync_all();
+        }
+        for path in &unflushed.first {
+            File::open(path)?.sync_all()?;
+        }
+        self.sync_names(unflushed.first.iter().map(PathBuf::as_path))
+    }
+
     fn publish_files(&self, objects: &[(String, Vec<u8>)]) -> io::Result<()> {
-        for (name, body) in objects {
-            self.write(&scratch(&self.path(name)), body)?;
+        let paths: Vec<PathBuf> = objects.iter().map(|(name, _)| self.path(name)).collect();
+        for (path, (_, body)) in paths.iter().zip(objects) {
+            self.write(&scratch(path), body)?.sync_all()?;
         }
-        self.sync()?;
-        for (name, _) in objects {
-            let path = self.path(name);
-            fs::rename(scratch(&path), path)?;
+        for path in &paths {
+            fs::rename(scratch(path), path)?;
         }
-        // Makes the names durable, and those of folders that are new.
-        self.sync()
+        self.sync_names(paths.iter().map(PathBuf::as_path))
     }
 
     fn create_file(&self, name: &str, body: &[u8]) -> io::Result<bool> {
         let path = self.path(name);
         let scratch = scratch(&path);
-        self.write(&scratch, body)?;
-        self.sync()?;
+        self.write(&scratch, body)?.sync_all()?;
         // Unlike a rename, a link never takes the place of what is there.
         let linked = fs::hard_link(&scratch, &path);
         fs::remove_file(&scratch)?;
@@ -126,7 +160,7 @@ impl DirStore {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
             other => other?,
         }
-        self.sync()?;
+        self.sync_names([path.as_path()].into_iter())?;
         Ok(true)
     }
 
@@ -203,8 +237,14 @@ impl Store for DirStore {
 
     fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
         self.check_folder()?;
-        self.write(&self.path(name), body)
-            .map_err(self.error("write", name))
+        let path = self.path(name);
+        self.write(&path, body).map_err(self.error("write", name))?;
+        let mut unflushed = self.unflushed.lock().expect("no holder panics");
+        unflushed.count += 1;
+        if unflushed.first.len() < FEW {
+            unflushed.first.push(path);
+        }
+        Ok(())
     }
 
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
@@ -213,7 +253,7 @@ impl Store for DirStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.sync().map_err(self.error("make durable", ""))
+        self.flush_files().map_err(self.error("make durable", ""))
     }
 
     fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError> {

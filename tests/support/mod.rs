@@ -81,16 +81,17 @@ impl Workplace {
         path
     }
 
+    /// The folder of the only batch under `out`, if there is one.
+    pub fn find_batch(&self) -> Option<PathBuf> {
+        let mut batches = std::fs::read_dir(self.join("out")).ok()?;
+        let batch = batches.next()?.expect("it can be read").path();
+        assert!(batches.next().is_none(), "there is one batch");
+        Some(batch)
+    }
+
     /// The folder of the only batch under `out`.
     pub fn only_batch(&self) -> PathBuf {
-        let mut batches = std::fs::read_dir(self.join("out")).expect("there is an out folder");
-        let batch = batches
-            .next()
-            .expect("there is a batch")
-            .expect("it can be read")
-            .path();
-        assert!(batches.next().is_none(), "there is one batch");
-        batch
+        self.find_batch().expect("there is a batch")
     }
 }
 

@@ -32,7 +32,6 @@ fn prints_what_it_printed_before() {
 
 /// A line that begins with a byte order mark is found wherever it stands and whichever column comes first.
 #[test]
-#[ignore = "only a block's first line is looked at: src/manifest/block.rs"]
 fn lists_every_line_that_begins_with_a_byte_order_mark() {
     let place = support::Workplace::new();
     for (text, lines) in [
@@ -57,7 +56,6 @@ fn lists_every_line_that_begins_with_a_byte_order_mark() {
 }
 
 #[test]
-#[ignore = "the hint says so, the rule does not: src/forge/mod.rs, batch_name"]
 fn refuses_a_batch_name_that_begins_with_a_dash() {
     let place = support::Workplace::new();
     place.manifest(1);
@@ -84,6 +82,6 @@ fn lists_a_line_that_is_longer_than_any_row() {
         String::from_utf8_lossy(&output.stdout),
         "long.csv, line 3: the line is longer than 65536 bytes\n\
          long.csv, line 5, column serial_number: \"A/4\" contains \"/\"\n\
-         long.csv: 2 of 4 rows are bad\n"
+         long.csv: bad rows: 2 of 4\n"
     );
 }

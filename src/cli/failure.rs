@@ -91,7 +91,10 @@ impl From<ManifestError> for Failure {
 impl From<ProfileError> for Failure {
     fn from(error: ProfileError) -> Self {
         Self {
-            code: exit::PROFILE,
+            code: match error {
+                ProfileError::Host { .. } => exit::USAGE,
+                _ => exit::PROFILE,
+            },
             hint: error.hint(),
             error: error.into(),
         }

@@ -54,7 +54,7 @@ impl PassphraseArgs {
                     "{} can be read by others (mode {mode:04o}); chmod 600 it",
                     path.display()
                 );
-                return Err(io::Error::other(message));
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
             }
             let mut text = Zeroizing::new(String::new());
             file.read_to_string(&mut text).map_err(named)?;

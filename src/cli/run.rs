@@ -146,8 +146,7 @@ impl Run {
             (Some(certificate), Some(key)) => CaFiles {
                 certificate: certificate.clone(),
                 key: key.clone(),
-                // Without --ca-chain, a file that is not there: no certificates above.
-                chain: self.ca_chain.clone().unwrap_or_default(),
+                chain: self.ca_chain.clone(),
             },
             _ => CaFiles::in_folder(self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))),
         };

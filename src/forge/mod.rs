@@ -360,16 +360,16 @@ fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, Forge
                 })
                 .take(64)
                 .collect();
-            format!(
-                "{}-{}",
-                stem.trim_start_matches(['.', '-']),
-                HEXLOWER.encode(&manifest_sha256[..4])
-            )
+            let digest = HEXLOWER.encode(&manifest_sha256[..4]);
+            match stem.trim_start_matches(['.', '-']) {
+                "" => format!("batch-{digest}"),
+                stem => format!("{stem}-{digest}"),
+            }
         },
         str::to_owned,
     );
     let is_name = (1..=100).contains(&name.len())
-        && !name.starts_with('.')
+        && !name.starts_with(['.', '-'])
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));

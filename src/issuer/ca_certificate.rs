@@ -3,7 +3,6 @@
 //! Invariant: basicConstraints says CA:TRUE, keyUsage (if any) has keyCertSign, and the key is of a
 //! type that AWS IoT accepts.
 
-use std::io;
 use std::path::Path;
 
 use time::OffsetDateTime;
@@ -45,14 +44,9 @@ impl CaCertificate {
         Self::from_der(&block.der, path)
     }
 
-    /// Every certificate of a PEM file; none when there is no such file.
+    /// Every certificate of a PEM file, of which there must be one.
     pub(super) fn read_chain(path: &Path) -> Result<Vec<Self>, IssuerError> {
-        let text = match read_text(path) {
-            Err(IssuerError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Ok(Vec::new());
-            }
-            other => other?,
-        };
+        let text = read_text(path)?;
         let blocks = blocks(&text, path)?;
         if blocks.is_empty() {
             return Err(not_pem(path));

@@ -115,7 +115,7 @@ impl IssuerError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                format!("a CA folder holds {CERTIFICATE_FILE} and {KEY_FILE}; `certforge ca new` makes one")
+                format!("a CA is {CERTIFICATE_FILE} and {KEY_FILE} in a folder, or two files; `certforge ca new` makes one")
             }
             Self::Exists { .. } => "a CA is never overwritten; choose another folder with --to".to_owned(),
             Self::NotCa { .. } => {
@@ -133,21 +133,28 @@ impl IssuerError {
                 "`openssl pkcs8 -topk8 -v2 aes-256-cbc -in {} -out new.pem` writes it as certforge reads it",
                 path.display()
             ),
+            Self::NoPassphrase { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "a passphrase file must be readable by its owner alone".to_owned()
+            }
             Self::NoPassphrase { .. } | Self::WrongPassphrase { .. } => {
                 "give it with --passphrase-file FILE (a parent's with --parent-passphrase-file), in CERTFORGE_CA_PASSPHRASE, or at the prompt"
                     .to_owned()
             }
             Self::EmptyPassphrase => "give one, or ask for --no-passphrase".to_owned(),
+            Self::Key {
+                source: PrivateKeyError::Algorithm(_) | PrivateKeyError::Curve,
+                ..
+            } => "use P-256, P-384, P-521, or RSA of 2048, 3072 or 4096 bits".to_owned(),
             Self::NotPem { .. } | Self::NotCertificate { .. } | Self::Key { .. } | Self::Pem { .. } => {
                 "give PEM, as `openssl x509` and `openssl pkey` write it".to_owned()
             }
             Self::Chain { .. } => {
                 "list the certificates above the CA, nearest first, each signed by the next".to_owned()
             }
-            Self::Subject { .. } => "a subject obeys RFC 5280, Appendix A.1, and holds none of * $ + ? #".to_owned(),
+            Self::Subject { .. } => "a country is two letters, other values have at most 64 characters, and none of * $ + ? #".to_owned(),
             Self::Read { .. } | Self::Write { .. } => "check the path and who may use it".to_owned(),
             Self::ParentName => "use another parent; one relative name may hold one attribute".to_owned(),
-            Self::PathLen { .. } => "make the ancestor with a larger --path-len, or without one".to_owned(),
+            Self::PathLen { .. } => "give the new CA a smaller --path-len, or make the ancestor with a larger one".to_owned(),
             Self::OutlivesParent { .. } => "give fewer --days".to_owned(),
             Self::Create { .. } | Self::Engine { .. } => return None,
         })
@@ -161,8 +168,8 @@ pub struct CaFiles {
     pub certificate: PathBuf,
     /// PEM: PKCS#8, encrypted or not, `EC PRIVATE KEY` or `RSA PRIVATE KEY`.
     pub key: PathBuf,
-    /// PEM: the certificates above, nearest first. There may be no such file.
-    pub chain: PathBuf,
+    /// PEM: the certificates above, nearest first.
+    pub chain: Option<PathBuf>,
 }
 
 impl CaFiles {
@@ -172,7 +179,7 @@ impl CaFiles {
         Self {
             certificate: folder.join(CERTIFICATE_FILE),
             key: folder.join(KEY_FILE),
-            chain: folder.join(CHAIN_FILE),
+            chain: Some(folder.join(CHAIN_FILE)).filter(|chain| chain.exists()),
         }
     }
 }
@@ -198,7 +205,12 @@ impl Issuer {
     pub fn load(files: &CaFiles, now: OffsetDateTime, ask: AskPassphrase<'_>) -> Result<Self, IssuerError> {
         let (certificate, chain) = read_public(files)?;
         certificate.check_validity(&files.certificate, now)?;
-        check_chain(&certificate, &chain, &files.chain, now)?;
+        check_chain(
+            &certificate,
+            &chain,
+            files.chain.as_deref().unwrap_or(&files.certificate),
+            now,
+        )?;
         let key = key_file::read(&files.key, ask)?
             .prove(certificate.public_key())
             .ok_or_else(|| IssuerError::KeyMismatch {
@@ -234,10 +246,16 @@ impl Issuer {
 ///
 /// When they cannot be read, or are no CA's.
 pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
-    Ok((
-        CaCertificate::read(&files.certificate)?,
-        CaCertificate::read_chain(&files.chain)?,
-    ))
+    let certificate = CaCertificate::read(&files.certificate)?;
+    let mut chain = match &files.chain {
+        Some(path) => CaCertificate::read_chain(path)?,
+        None => Vec::new(),
+    };
+    // Other tools begin a chain with the certificate itself.
+    if chain.first() == Some(&certificate) {
+        chain.remove(0);
+    }
+    Ok((certificate, chain))
 }
 
 /// The PEM blocks of a CA's file.

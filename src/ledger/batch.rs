@@ -235,6 +235,10 @@ impl Ledger {
     }
 }
 
+fn reissue(is: bool) -> String {
+    if is { "with --reissue" } else { "without --reissue" }.to_owned()
+}
+
 impl BatchIdentity<'_> {
     fn check(&self, batch: &Batch) -> Result<(), LedgerError> {
         let issuer = sha256(&batch.issuer_certificate);
@@ -262,7 +266,7 @@ impl BatchIdentity<'_> {
                 self.chunk_rows.to_string(),
             ),
             ("place", batch.location.clone(), self.location.to_owned()),
-            ("--reissue", batch.reissue.to_string(), self.reissue.to_string()),
+            ("reissue setting", reissue(batch.reissue), reissue(self.reissue)),
         ];
         match facts.into_iter().find(|(_, was, now)| was != now) {
             None => Ok(()),

@@ -236,11 +236,6 @@ impl Parser<'_> {
     fn parse_from(&mut self, first: usize) -> usize {
         let lines = &self.block.lines;
         let start = lines[first].range.start;
-        // The reader would take a byte order mark at its very beginning for no part of the line.
-        if self.block.bytes[start..].starts_with(super::UTF8_BOM) {
-            self.problem(first, Reason::ByteOrderMark);
-            return first + 1;
-        }
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -249,6 +244,11 @@ impl Parser<'_> {
             .from_reader(&self.block.bytes[start..]);
         let mut record = csv::ByteRecord::new();
         for (i, line) in lines.iter().enumerate().skip(first) {
+            // The reader would pass over one at its beginning, and take any other for part of a field.
+            if self.block.bytes[line.range.clone()].starts_with(super::UTF8_BOM) {
+                self.problem(i, Reason::ByteOrderMark);
+                return i + 1;
+            }
             let is_read = matches!(reader.read_byte_record(&mut record), Ok(true));
             let at = record.position().map(|position| start as u64 + position.byte());
             if !is_read || at != Some(line.range.start as u64) {

@@ -6,6 +6,8 @@ use super::{ProfileError, Template};
 /// MQTT over TLS with client certificates (IANA `secure-mqtt`).
 const DEFAULT_PORT: u16 = 8883;
 
+pub(super) const HOST_FIELD: &str = "endpoint.host";
+
 /// What `endpoint.json` says for every device; client id and thing name are filled per row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -57,10 +59,8 @@ fn check_host(host: &str) -> Result<(), ProfileError> {
         return Ok(());
     }
     Err(ProfileError::Field {
-        field: "endpoint.host".to_owned(),
-        reason: format!(
-            "{host:?} is no host name; give it without scheme and port, as `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints it"
-        ),
+        field: HOST_FIELD.to_owned(),
+        reason: format!("{host:?} is no host name"),
     })
 }
 

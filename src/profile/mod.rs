@@ -70,6 +70,8 @@ pub enum ProfileError {
         path: PathBuf,
         source: Box<ProfileError>,
     },
+    #[error("--endpoint: {reason}")]
+    Host { reason: String },
     #[error("field {field}: {reason}")]
     Field { field: String, reason: String },
     #[error("field {field}")]
@@ -84,6 +86,9 @@ impl ProfileError {
             Self::Read { .. } | Self::Unknown { .. } => {
                 let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
                 format!("give the path of a TOML file, or one of {}", names.join(", "))
+            }
+            Self::Host { .. } => {
+                "give the host alone, such as EXAMPLE-ats.iot.eu-central-1.amazonaws.com".to_owned()
             }
             _ => "profiles/ has commented examples; every field is described there".to_owned(),
         })
@@ -129,7 +134,7 @@ impl Profile {
             },
         })?;
         Self::parse(&text, name_or_path, endpoint_host).map_err(|error| match error {
-            error @ ProfileError::Syntax { .. } => error,
+            error @ (ProfileError::Syntax { .. } | ProfileError::Host { .. }) => error,
             error => ProfileError::Invalid {
                 path: path.to_owned(),
                 source: Box::new(error),
@@ -153,7 +158,12 @@ impl Profile {
         if let Some(host) = endpoint_host {
             config.endpoint.host = Some(host.to_owned());
         }
-        Self::from_config(&config)
+        Self::from_config(&config).map_err(|error| match (error, endpoint_host) {
+            (ProfileError::Field { field, reason }, Some(_)) if field == endpoint::HOST_FIELD => {
+                ProfileError::Host { reason }
+            }
+            (error, _) => error,
+        })
     }
 
     /// # Errors

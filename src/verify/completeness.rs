@@ -33,7 +33,7 @@ pub(super) fn released(
     }
     if rows_left > 0 {
         faults.push(Fault::of_batch(format!(
-            "incomplete: {rows_left} of {} devices are not released; `certforge run` again goes on",
+            "incomplete: {rows_left} of {} devices are not released, or their index is gone; `certforge run` again goes on",
             record.rows
         )));
     }

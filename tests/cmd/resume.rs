@@ -85,7 +85,7 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
         assert_eq!(faults.status.code(), Some(1));
         assert_eq!(
             String::from_utf8_lossy(&faults.stdout),
-            "batch: incomplete: 3 of 5 devices are not released; `certforge run` again goes on\n\
+            "batch: incomplete: 3 of 5 devices are not released, or their index is gone; `certforge run` again goes on\n\
              batch b: 1 fault; 2 of 5 devices are good, against manifest devices.csv and the ledger\n"
         );
         let text = place.succeed(&run(layout));

@@ -375,7 +375,7 @@ fn names_an_index_that_is_missing_or_too_many() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
             text.starts_with(
-                "batch: incomplete: 2 of 5 devices are not released; `certforge run` again goes on\n"
+                "batch: incomplete: 2 of 5 devices are not released, or their index is gone; `certforge run` again goes on\n"
             ),
             "{text}"
         );

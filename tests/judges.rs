@@ -58,8 +58,10 @@ fn run(workplace: &Workplace, arguments: &[&str]) -> PathBuf {
     workplace.only_batch()
 }
 
-/// Has every judge look at a batch: Python at all of it, unzip and openssl at its first and last bundle.
+/// Has every judge look at a batch: rustls-webpki (in `certforge verify`) and Python at all of it, unzip
+/// and openssl at its first and last bundle.
 fn judge_batch(workplace: &Workplace, batch: &Path, bundles: usize) {
+    workplace.succeed(&["verify", batch.to_str().unwrap()]);
     judge_accepts(
         batch,
         bundles,

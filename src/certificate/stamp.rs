@@ -204,7 +204,7 @@ fn extension(arc: u8, critical: bool, value: &[u8]) -> Vec<u8> {
     extension
 }
 
-/// authorityKeyIdentifier with keyIdentifier [0] alone (RFC 5280, 4.2.1.1).
+/// authorityKeyIdentifier with keyIdentifier, tag 0, alone (RFC 5280, 4.2.1.1).
 fn authority_key_identifier(id: &[u8]) -> Vec<u8> {
     let (mut inner, mut value) = (Vec::new(), Vec::new());
     der::element(0x80, id, &mut inner);

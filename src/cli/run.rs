@@ -17,7 +17,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::passphrase::PassphraseArgs;
-use super::text::{Report, count, devices};
+use super::text::{Report, count, devices, whole};
 use super::{Failure, Outcome, ca, exit, print, print_json, progress};
 
 /// The ledger of a run that names none.
@@ -284,14 +284,9 @@ impl Run {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a rate for people, rounded"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
 fn per_second(summary: &Summary) -> u64 {
-    (summary.made as f64 / summary.elapsed.as_secs_f64().max(1e-9)) as u64
+    whole(summary.made as f64 / summary.elapsed.as_secs_f64().max(1e-9))
 }
 
 fn new_ledger_id() -> Result<[u8; 16], Failure> {

@@ -13,6 +13,16 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// A rate without what comes behind the point.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people"
+)]
+pub fn whole(rate: f64) -> u64 {
+    rate as u64
+}
+
 /// `1 device`, `2 devices`.
 pub fn devices(n: u64) -> String {
     format!("{} {}", count(n), if n == 1 { "device" } else { "devices" })

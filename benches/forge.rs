@@ -18,7 +18,7 @@ use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::recipe::Content;
 use certforge::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
-use certforge::store::{DirStore, Layout, Store};
+use certforge::store::{DirStore, Layout, Store, StoreError};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rayon::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
@@ -80,8 +80,8 @@ fn forge(criterion: &mut Criterion) {
                                 jobs,
                                 now,
                             };
-                            let open = |batch: &str| -> Box<dyn Store> {
-                                Box::new(DirStore::new(place.path().join(batch)))
+                            let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+                                Ok(Box::new(DirStore::new(place.path().join(batch))))
                             };
                             let summary = forge::run(&job, &mut ledger, &open, &|_| {}, &Cancel::new());
                             let summary = summary.expect("nothing is refused");

@@ -16,7 +16,7 @@ use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
-use certforge::store::{DirStore, Layout, Listed, Store, StoreError};
+use certforge::store::{DirStore, Layout, Listed, Object, Store, StoreError, Ticket};
 use certforge::verify;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -89,34 +89,44 @@ impl Store for FailingStore {
         self.inner.location()
     }
 
-    fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
-        let whole = || {
-            if self.failure == Failure::PowerLoss {
-                self.unflushed
-                    .lock()
-                    .unwrap()
-                    .insert(name.to_owned(), body.to_vec());
-                return Ok(());
-            }
-            self.inner.put(name, body)
-        };
-        self.call("write", whole, || {
-            drop(self.inner.put(name, &body[..body.len() / 2]));
-        })
+    fn put(&self, objects: &[Object<'_>]) -> Result<Ticket, StoreError> {
+        for object in objects {
+            let whole = || {
+                if self.failure == Failure::PowerLoss {
+                    let mut unflushed = self.unflushed.lock().unwrap();
+                    unflushed.insert(object.name.clone(), object.body.to_vec());
+                    return Ok(());
+                }
+                self.inner.put(std::slice::from_ref(object)).map(drop)
+            };
+            let half = || {
+                let body = &object.body[..object.body.len() / 2];
+                drop(self.inner.put(&[Object {
+                    body,
+                    ..object.clone()
+                }]));
+            };
+            self.call("write", whole, half)?;
+        }
+        Ok(Ticket(0))
     }
 
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
         self.call("create", || self.inner.create(name, body), || {})
     }
 
-    fn flush(&self) -> Result<(), StoreError> {
+    fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
         let whole = || {
             for (name, body) in std::mem::take(&mut *self.unflushed.lock().unwrap()) {
-                self.inner.put(&name, &body)?;
+                self.inner.put(&[Object { name, body: &body }])?;
             }
-            self.inner.flush()
+            Ok(())
         };
-        self.call("make durable", whole, || {})
+        // Each ticket fails or not on its own, as with a store that is reached over a network.
+        tickets
+            .iter()
+            .map(|_| self.call("make durable", whole, || {}))
+            .collect()
     }
 
     fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
@@ -171,7 +181,7 @@ impl Factory {
         &self,
         place: &Path,
         layout: Layout,
-        open_store: &dyn Fn(&str) -> Box<dyn Store>,
+        open_store: &dyn Fn(&str) -> Result<Box<dyn Store>, StoreError>,
     ) -> Result<Summary, forge::ForgeError> {
         let mut ledger = Ledger::open(&place.join("certforge.db"), [1; 16])?;
         let job = Job {
@@ -225,15 +235,15 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
     for at in 1.. {
         let place = factory.folder.path().join(format!("at-{at}"));
         std::fs::create_dir(&place).unwrap();
-        let open_failing = |batch: &str| -> Box<dyn Store> {
-            Box::new(FailingStore {
+        let open_failing = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+            Ok(Box::new(FailingStore {
                 inner: DirStore::new(place.join(batch)),
                 failure,
                 at,
                 calls: AtomicUsize::new(0),
                 is_off: AtomicBool::new(false),
                 unflushed: Mutex::default(),
-            })
+            }))
         };
         let first = factory.run(&place, layout, &open_failing);
         let failed = match &first {
@@ -250,7 +260,9 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
             return;
         }
         released_is_in_the_ledger(&place);
-        let open = |batch: &str| -> Box<dyn Store> { Box::new(DirStore::new(place.join(batch))) };
+        let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+            Ok(Box::new(DirStore::new(place.join(batch))))
+        };
         let second = factory.run(&place, layout, &open).unwrap();
         assert!(
             second.failure.is_none(),

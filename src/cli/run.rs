@@ -10,7 +10,7 @@ use certforge::issuer::{CaFiles, Issuer};
 use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
-use certforge::store::{DirStore, Layout, Store};
+use certforge::store::{DirStore, Layout, Store, StoreError};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -114,7 +114,9 @@ impl Run {
         };
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
         handle_interrupts();
-        let open_store = |batch: &str| -> Box<dyn Store> { Box::new(DirStore::new(self.to.join(batch))) };
+        let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+            Ok(Box::new(DirStore::new(self.to.join(batch))))
+        };
         let result = forge::run(
             &job,
             &mut ledger,

@@ -213,7 +213,7 @@ impl ForgeError {
 pub fn run(
     job: &Job<'_>,
     ledger: &mut Ledger,
-    open_store: &dyn Fn(&str) -> Box<dyn Store>,
+    open_store: &dyn Fn(&str) -> Result<Box<dyn Store>, StoreError>,
     observe: Observe<'_>,
     cancel: &Cancel,
 ) -> Result<Summary, ForgeError> {
@@ -262,7 +262,7 @@ pub fn run(
     }
 
     // 4. Begin the batch in the ledger, or find it there.
-    let store = open_store(&name);
+    let store = open_store(&name)?;
     let location = store.location();
     let identity = BatchIdentity {
         name: &name,

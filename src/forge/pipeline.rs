@@ -19,7 +19,7 @@ use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
 use crate::ledger::{Batch, Committed, Ledger, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
-use crate::store::{Layout, Store, certificates_object, index_object, write_index};
+use crate::store::{Layout, Object, Store, Ticket, certificates_object, index_object, write_index};
 
 /// Chunks that one transaction commits at most.
 const GROUP: usize = 32;
@@ -73,6 +73,7 @@ fn changed(plan: &Plan<'_>, line: u64) -> ManifestError {
 struct Stored {
     chunk: Committed,
     index: Vec<u8>,
+    ticket: Ticket,
 }
 
 /// How a pipeline ended.
@@ -197,23 +198,28 @@ fn make_and_store(
         return Err(changed(plan, block.first_line()).into());
     }
     let entries = workshop.make(&rows, reservation.prefix)?;
+    let mut objects = Vec::with_capacity(entries.len() + 1);
     match plan.layout {
-        Layout::Packs => shared
-            .store
-            .put(&plan.layout.object(chunk, ""), &workshop.bundles)?,
+        Layout::Packs => objects.push(Object {
+            name: plan.layout.object(chunk, ""),
+            body: &workshop.bundles,
+        }),
         Layout::Objects => {
-            for (entry, range) in entries.iter().zip(&workshop.ranges) {
-                let object = plan.layout.object(chunk, &entry.device_id);
-                shared.store.put(&object, &workshop.bundles[range.clone()])?;
-            }
+            objects.extend(entries.iter().zip(&workshop.ranges).map(|(entry, range)| Object {
+                name: plan.layout.object(chunk, &entry.device_id),
+                body: &workshop.bundles[range.clone()],
+            }));
         }
     }
-    shared
-        .store
-        .put(&certificates_object(chunk), &workshop.certificates)?;
+    objects.push(Object {
+        name: certificates_object(chunk),
+        body: &workshop.certificates,
+    });
+    let ticket = shared.store.put(&objects)?;
     Ok(Stored {
         index: write_index(plan.layout, chunk, &entries),
         chunk: Committed { reservation, entries },
+        ticket,
     })
 }
 
@@ -229,7 +235,8 @@ fn commit(
         let group: Vec<Stored> = std::iter::once(first)
             .chain(receiver.try_iter().take(GROUP - 1))
             .collect();
-        let devices = group.iter().map(|stored| stored.chunk.entries.len() as u64).sum();
+        let group = flush(shared, group);
+        let devices = group.iter().map(|(chunk, _)| chunk.entries.len() as u64).sum();
         match commit_group(shared.store, batch, ledger, group, &mut released) {
             Ok(()) => {
                 shared.outcome.lock().expect("no holder panics").made += devices;
@@ -244,24 +251,47 @@ fn commit(
     }
 }
 
-/// Makes a group of chunks durable, commits it, and releases it, in that order.
+/// Makes a group of chunks durable. A chunk that may be lost fails, and its devices are made anew by the
+/// next run; the others are returned, with their indexes.
+fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
+    let mut tickets = Vec::with_capacity(group.len());
+    let mut chunks = Vec::with_capacity(group.len());
+    for Stored { chunk, index, ticket } in group {
+        tickets.push(ticket);
+        chunks.push((chunk, index));
+    }
+    let results = shared.store.flush(tickets);
+    let mut durable = Vec::with_capacity(chunks.len());
+    for (chunk, result) in chunks.into_iter().zip(results) {
+        match result {
+            Ok(()) => durable.push(chunk),
+            Err(error) => shared.fail(chunk.0.entries.len() as u64, error.into()),
+        }
+    }
+    durable
+}
+
+/// Commits a group of durable chunks, and releases it, in that order.
 fn commit_group(
     store: &dyn Store,
     batch: &Batch,
     ledger: &mut Ledger,
-    group: Vec<Stored>,
+    group: Vec<(Committed, Vec<u8>)>,
     released: &mut Vec<u64>,
 ) -> Result<(), ForgeError> {
-    let mut chunks = Vec::with_capacity(group.len());
-    let mut indexes = Vec::with_capacity(group.len());
-    for Stored { chunk, index } in group {
-        indexes.push((index_object(chunk.reservation.chunk), index));
-        chunks.push(chunk);
+    if group.is_empty() {
+        return Ok(());
     }
-    store.flush()?;
+    let (chunks, indexes): (Vec<Committed>, Vec<Vec<u8>>) = group.into_iter().unzip();
+    let numbers: Vec<u64> = chunks.iter().map(|chunk| chunk.reservation.chunk).collect();
     ledger.commit(batch, &chunks, released)?;
     released.clear();
+    let indexes: Vec<_> = numbers
+        .iter()
+        .map(|chunk| index_object(*chunk))
+        .zip(indexes)
+        .collect();
     store.publish(&indexes)?;
-    released.extend(chunks.iter().map(|chunk| chunk.reservation.chunk));
+    released.extend(numbers);
     Ok(())
 }

@@ -4,17 +4,18 @@
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
 //! for what others wrote. What is published is written beside its place, made durable, and renamed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use zeroize::Zeroizing;
 
-use super::{Listed, Store, StoreError};
+use super::{Listed, Object, Store, StoreError, Ticket};
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -22,15 +23,17 @@ pub struct DirStore {
     root: PathBuf,
     /// The folder, open since before the first write: only so does `syncfs` report every error since.
     folder: OnceLock<File>,
-    /// What was put and not yet flushed.
-    unflushed: Mutex<Unflushed>,
+    /// What was put and not yet flushed, by ticket.
+    unflushed: Mutex<HashMap<Ticket, Unflushed>>,
+    next_ticket: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Unflushed {
-    count: usize,
-    /// The first [`FEW`] of them.
-    first: Vec<PathBuf>,
+/// The files of one put.
+#[derive(Debug)]
+enum Unflushed {
+    /// At most [`FEW`], by name.
+    Few(Vec<PathBuf>),
+    Many,
 }
 
 /// So many files are synced one by one.
@@ -46,6 +49,7 @@ impl DirStore {
             root,
             folder: OnceLock::new(),
             unflushed: Mutex::default(),
+            next_ticket: AtomicU64::new(0),
         }
     }
 
@@ -127,15 +131,26 @@ impl DirStore {
             .try_for_each(|folder| File::open(folder)?.sync_all())
     }
 
-    fn flush_files(&self) -> io::Result<()> {
-        let unflushed = std::mem::take(&mut *self.unflushed.lock().expect("no holder panics"));
-        if unflushed.count > FEW {
+    fn flush_files(&self, tickets: &[Ticket]) -> io::Result<()> {
+        let mut paths = Vec::new();
+        let mut is_many = false;
+        {
+            let mut unflushed = self.unflushed.lock().expect("no holder panics");
+            for ticket in tickets {
+                match unflushed.remove(ticket) {
+                    Some(Unflushed::Few(few)) => paths.extend(few),
+                    Some(Unflushed::Many) => is_many = true,
+                    None => {}
+                }
+            }
+        }
+        if is_many || paths.len() > FEW {
             return self.sync_all();
         }
-        for path in &unflushed.first {
+        for path in &paths {
             File::open(path)?.sync_all()?;
         }
-        self.sync_names(unflushed.first.iter().map(PathBuf::as_path))
+        self.sync_names(paths.iter().map(PathBuf::as_path))
     }
 
     fn publish_files(&self, objects: &[(String, Vec<u8>)]) -> io::Result<()> {
@@ -235,16 +250,22 @@ impl Store for DirStore {
         self.root.display().to_string()
     }
 
-    fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
+    fn put(&self, objects: &[Object<'_>]) -> Result<Ticket, StoreError> {
         self.check_folder()?;
-        let path = self.path(name);
-        self.write(&path, body).map_err(self.error("write", name))?;
-        let mut unflushed = self.unflushed.lock().expect("no holder panics");
-        unflushed.count += 1;
-        if unflushed.first.len() < FEW {
-            unflushed.first.push(path);
+        for Object { name, body } in objects {
+            self.write(&self.path(name), body)
+                .map_err(self.error("write", name))?;
         }
-        Ok(())
+        let unflushed = match objects.len() {
+            0..=FEW => Unflushed::Few(objects.iter().map(|object| self.path(&object.name)).collect()),
+            _ => Unflushed::Many,
+        };
+        let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+        self.unflushed
+            .lock()
+            .expect("no holder panics")
+            .insert(Ticket(number), unflushed);
+        Ok(Ticket(number))
     }
 
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
@@ -252,8 +273,17 @@ impl Store for DirStore {
         self.create_file(name, body).map_err(self.error("create", name))
     }
 
-    fn flush(&self) -> Result<(), StoreError> {
-        self.flush_files().map_err(self.error("make durable", ""))
+    fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
+        let result = self.flush_files(&tickets);
+        // What is synced together is lost together.
+        let copy = |()| match &result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.error("make durable", "")(io::Error::new(
+                error.kind(),
+                error.to_string(),
+            ))),
+        };
+        tickets.iter().map(|_| copy(())).collect()
     }
 
     fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
@@ -276,6 +306,11 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn put(store: &DirStore, name: &str, body: &[u8]) -> Result<Ticket, StoreError> {
+        let name = name.to_owned();
+        store.put(&[Object { name, body }])
+    }
+
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
@@ -284,7 +319,7 @@ mod tests {
     fn folders_and_files_are_for_their_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::new(folder.path().join("out/batch"));
-        store.put("bundles/3f/A.zip", b"key").unwrap();
+        put(&store, "bundles/3f/A.zip", b"key").unwrap();
         store
             .publish(&[("index/000000.csv".to_owned(), b"row".to_vec())])
             .unwrap();
@@ -305,9 +340,9 @@ mod tests {
     fn gives_back_what_was_put_whole_or_in_part() {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::new(folder.path().join("batch"));
-        store.put("packs/000000.zip", b"long, long ago").unwrap();
-        store.put("packs/000000.zip", b"0123456789").unwrap();
-        store.flush().unwrap();
+        let first = put(&store, "packs/000000.zip", b"long, long ago").unwrap();
+        let second = put(&store, "packs/000000.zip", b"0123456789").unwrap();
+        assert!(store.flush(vec![first, second]).iter().all(Result::is_ok));
         assert_eq!(**store.read("packs/000000.zip", None).unwrap(), *b"0123456789");
         assert_eq!(**store.read("packs/000000.zip", Some(2..5)).unwrap(), *b"234");
         assert_eq!(**store.read("packs/000000.zip", Some(8..50)).unwrap(), *b"89");
@@ -349,10 +384,26 @@ mod tests {
         fs::set_permissions(&root, fs::Permissions::from_mode(0o750)).unwrap();
         let store = DirStore::new(root.clone());
         assert!(matches!(
-            store.put("a", b""),
+            put(&store, "a", b""),
             Err(StoreError::OpenToOthers { mode: 0o750, .. })
         ));
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
-        store.put("a", b"").unwrap();
+        put(&store, "a", b"").unwrap();
+    }
+
+    #[test]
+    fn many_files_are_flushed_as_well_as_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::new(folder.path().join("batch"));
+        let objects: Vec<_> = (0..=FEW)
+            .map(|i| Object {
+                name: format!("bundles/00/{i}.zip"),
+                body: b"x",
+            })
+            .collect();
+        let many = store.put(&objects).unwrap();
+        let few = store.put(&objects[..2]).unwrap();
+        assert_eq!(store.flush(vec![few, many]).len(), 2);
+        assert!(store.unflushed.lock().unwrap().is_empty());
     }
 }

@@ -66,17 +66,37 @@ pub struct Listed {
     pub size: u64,
 }
 
+/// An object to be put.
+#[derive(Clone)]
+pub struct Object<'a> {
+    /// Relative to the batch, with `/` between its parts.
+    pub name: String,
+    pub body: &'a [u8],
+}
+
+impl std::fmt::Debug for Object<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Object({}, {} octets elided)", self.name, self.body.len())
+    }
+}
+
+/// Stands for the objects of one [`Store::put`] until they are flushed. What the number means is the
+/// store's own affair.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
 /// Holds the objects of one batch. Names are relative to the batch, with `/` between their parts.
 pub trait Store: Send + Sync {
     /// Where the batch is, as a person finds it.
     fn location(&self) -> String;
 
-    /// Writes an object, over one that is there. It may not be durable yet.
+    /// Takes the objects of a chunk, each over one that is there. They may not be written yet when this
+    /// returns, and not durable: [`Store::flush`] tells. It may wait until there is room for them.
     ///
     /// # Errors
     ///
-    /// When it could not be written; what is then there under that name is undefined.
-    fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError>;
+    /// When one could not be written; what is then there under the names of the chunk is undefined.
+    fn put(&self, objects: &[Object<'_>]) -> Result<Ticket, StoreError>;
 
     /// Puts an object in place that must not be there yet, atomically and durably. Returns whether it
     /// did; `false` when there is one already, which is left as it is.
@@ -86,12 +106,9 @@ pub trait Store: Send + Sync {
     /// When it may or may not be in place.
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError>;
 
-    /// Makes everything durable that was put before.
-    ///
-    /// # Errors
-    ///
-    /// When any of it may be lost.
-    fn flush(&self) -> Result<(), StoreError>;
+    /// Makes durable what was put with these tickets, each of which is used once. Tells of each ticket,
+    /// in their order, whether all its objects are durable.
+    fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>>;
 
     /// Puts objects in place atomically, each whole or not at all, and durable when it returns.
     ///

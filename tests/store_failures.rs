@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use certforge::engine::Choice;
-use certforge::forge::{self, Cancel, Job, Summary};
+use certforge::forge::{self, Cancel, Job, OpenStore, Summary};
 use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
@@ -181,7 +181,7 @@ impl Factory {
         &self,
         place: &Path,
         layout: Layout,
-        open_store: &dyn Fn(&str) -> Result<Box<dyn Store>, StoreError>,
+        open_store: OpenStore<'_>,
     ) -> Result<Summary, forge::ForgeError> {
         let mut ledger = Ledger::open(&place.join("certforge.db"), [1; 16])?;
         let job = Job {

@@ -66,6 +66,9 @@ pub enum Event {
 /// Gets the events, from any thread.
 pub type Observe<'a> = &'a (dyn Fn(Event) + Sync);
 
+/// Opens the store of a batch, by the batch's name.
+pub type OpenStore<'a> = &'a dyn Fn(&str) -> Result<Box<dyn Store>, StoreError>;
+
 /// Lets somebody else end a run early: chunks in flight are finished and committed.
 #[derive(Debug, Default)]
 pub struct Cancel(AtomicBool);
@@ -213,7 +216,7 @@ impl ForgeError {
 pub fn run(
     job: &Job<'_>,
     ledger: &mut Ledger,
-    open_store: &dyn Fn(&str) -> Result<Box<dyn Store>, StoreError>,
+    open_store: OpenStore<'_>,
     observe: Observe<'_>,
     cancel: &Cancel,
 ) -> Result<Summary, ForgeError> {

@@ -300,7 +300,6 @@ fn new_ledger_id() -> Result<[u8; 16], Failure> {
 fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {
     let mut bar = bar.lock().expect("no holder panics");
     match event {
-        Event::Checked { .. } => {}
         Event::Begun { devices, skipped, .. } => *bar = Some(progress::bar(*devices, *skipped)),
         Event::Released { devices } => {
             if let Some(bar) = &*bar {

@@ -51,8 +51,6 @@ pub struct Job<'a> {
 /// What happens while the forge runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The manifest is in order.
-    Checked { rows: u64 },
     /// Work begins on what remains.
     Begun {
         batch: String,
@@ -242,7 +240,6 @@ pub fn run(
     let report = check(job.manifest, &plan.binding, chunk_rows)?;
     let report = report.accept(job.manifest)?;
     plan.lint_specimen(&report.specimen)?;
-    observe(Event::Checked { rows: report.rows });
 
     // 3. Refuse devices that have an identity already.
     let name = batch_name(job, &report.sha256)?;

@@ -16,8 +16,6 @@ use crate::digest::{into_octets, sha256_start};
 pub struct Block {
     /// Position of the block in the manifest, from 0: the chunk number.
     pub number: u64,
-    /// Position of its first row in the manifest, from 0.
-    pub first_row: u64,
     /// Line terminators are `\n` throughout.
     bytes: Vec<u8>,
     lines: Vec<Line>,
@@ -82,7 +80,6 @@ pub struct Blocks<R> {
     path: PathBuf,
     rows: usize,
     next_line: u64,
-    next_row: u64,
     next_block: u64,
     digest: Context,
     line: Vec<u8>,
@@ -96,7 +93,6 @@ impl<R: BufRead> Blocks<R> {
             path,
             rows,
             next_line: 1,
-            next_row: 0,
             next_block: 0,
             digest: Context::new(&SHA256),
             line: Vec::new(),
@@ -159,7 +155,6 @@ impl<R: BufRead> Blocks<R> {
     pub fn next_block(&mut self) -> Result<Option<Block>, ManifestError> {
         let mut block = Block {
             number: self.next_block,
-            first_row: self.next_row,
             bytes: Vec::with_capacity(self.rows.min(8192) * 96),
             lines: Vec::with_capacity(self.rows.min(8192)),
         };
@@ -183,7 +178,6 @@ impl<R: BufRead> Blocks<R> {
         if block.lines.is_empty() {
             return Ok(None);
         }
-        self.next_row += block.lines.len() as u64;
         self.next_block += 1;
         Ok(Some(block))
     }

@@ -170,8 +170,9 @@ impl Choice {
     }
 }
 
-/// The first of [`ENGINES`] that can. They stand there fastest first: `cargo bench --bench engine`
-/// has aws-lc ahead of ring for every key type, for keys and for signatures.
+/// The first of [`ENGINES`] that can. They stand there fastest first, as `cargo bench --bench engine`
+/// finds them: aws-lc signs faster for every curve and makes P-384 keys some seven times faster. For
+/// P-256 keys and RSA signatures the two are level, and aws-lc zeroizes what ring does not.
 fn fastest(can: impl Fn(&dyn Engine) -> bool) -> &'static dyn Engine {
     ENGINES
         .into_iter()

@@ -91,15 +91,10 @@ impl Run {
         let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
-        let is_new_ledger = !self.ledger.exists();
         let mut ledger = Ledger::open(&self.ledger, new_ledger_id()?)?;
         let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
-        if is_new_ledger && self.ledger.as_path() != Path::new(DEFAULT_LEDGER) {
-            eprintln!(
-                "certforge: made a new ledger, {}: it knows of no device yet",
-                self.ledger.display()
-            );
-        }
+        // Of a lab CA nobody has devices that must not get a second identity.
+        let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
         let job = Job {
             manifest: &manifest,
             profile: &profile,
@@ -121,7 +116,12 @@ impl Run {
             &job,
             &mut ledger,
             &open_store,
-            &|event| show(&bar, &event),
+            &|event| {
+                if is_news && matches!(event, Event::Begun { .. }) {
+                    warn_of_new_ledger(&self.ledger);
+                }
+                show(&bar, &event);
+            },
             &CANCEL,
         );
         if let Some(bar) = bar.into_inner().expect("no holder panics") {
@@ -239,7 +239,8 @@ impl Run {
         }
         report.line("failed", count(summary.failed));
         if !is_complete {
-            report.line("left", count(summary.devices - summary.made - summary.skipped));
+            let done = summary.made + summary.skipped + summary.failed;
+            report.line("left", count(summary.devices - done));
         }
         report.line("bundles", format!("{} ({})", folder.display(), self.layout));
         report.line("ledger", self.ledger.display().to_string());
@@ -295,6 +296,15 @@ fn new_ledger_id() -> Result<[u8; 16], Failure> {
     let mut id = [0; 16];
     Ring.random(&mut id)?;
     Ok(id)
+}
+
+/// Without the ledger that its CA was used with, every device gets a second identity.
+fn warn_of_new_ledger(ledger: &Path) {
+    eprintln!(
+        "certforge: warning: ledger {} is new and knows of no device; if this CA has issued devices before, \
+         their ledger must be named with --ledger, or they get a second identity",
+        ledger.display()
+    );
 }
 
 fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {

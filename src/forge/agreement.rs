@@ -13,17 +13,15 @@ use crate::store::{
 };
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
-/// store against the ledger.
+/// store against the chunks that the ledger has, each with whether it is released.
 pub(super) fn establish(
     store: &dyn Store,
-    ledger: &Ledger,
-    batch: &Batch,
+    committed: &[(u64, bool)],
     record: &BatchRecord,
 ) -> Result<(), ForgeError> {
-    let committed = ledger.committed(batch)?;
     let location = store.location();
     let gone = |missing: usize, of: usize| ForgeError::BundlesGone {
-        batch: batch.name.clone(),
+        batch: record.batch.clone(),
         location: location.clone(),
         missing: missing as u64,
         of: of as u64,

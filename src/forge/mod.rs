@@ -261,7 +261,7 @@ pub fn run(
         }
     }
 
-    // 4. Begin the batch in the ledger, or find it there.
+    // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
     let location = store.location();
     let identity = BatchIdentity {
@@ -277,15 +277,14 @@ pub fn run(
         chunk_rows: chunk_rows as u64,
         reissue: job.reissue,
     };
-    let batch = ledger.begin_batch(&identity, job.now)?;
+    let committed = match ledger.same_batch(&identity)? {
+        Some(batch) => ledger.committed(&batch)?,
+        None => Vec::new(),
+    };
+    agreement::establish(&*store, &committed, &batch_record(job, &identity, ledger.id()))?;
 
-    // 5. Hold ledger and store against each other; release what was committed and not yet released.
-    agreement::establish(
-        &*store,
-        ledger,
-        &batch,
-        &batch_record(job, &identity, ledger.id()),
-    )?;
+    // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
+    let batch = ledger.begin_batch(&identity, job.now)?;
     agreement::release_committed(&*store, ledger, &batch)?;
 
     // 6. Reserve every chunk that remains, each with the prefix of its serials.

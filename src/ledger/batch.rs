@@ -143,16 +143,29 @@ impl Ledger {
         identity: &BatchIdentity<'_>,
         now: OffsetDateTime,
     ) -> Result<Batch, LedgerError> {
-        if let Some(batch) = self.find_batch(identity.name)? {
-            match identity.check(&batch) {
-                Ok(()) => return Ok(batch),
-                Err(error) if !self.committed(&batch)?.is_empty() => return Err(error),
-                // Nothing of it was ever released, so it may begin again as something else.
-                Err(_) => {}
-            }
+        if let Some(batch) = self.same_batch(identity)? {
+            return Ok(batch);
         }
         self.insert_batch(identity, now).map_err(|e| self.sqlite(e))?;
         self.batch(identity.name)
+    }
+
+    /// The batch that was begun with this identity, if it was. One of that name that was begun as
+    /// something else, and of which nothing is committed, may begin again: it does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::BatchDiffers`] when the name stands for something else of which a chunk is
+    /// committed.
+    pub fn same_batch(&self, identity: &BatchIdentity<'_>) -> Result<Option<Batch>, LedgerError> {
+        let Some(batch) = self.find_batch(identity.name)? else {
+            return Ok(None);
+        };
+        match identity.check(&batch) {
+            Ok(()) => Ok(Some(batch)),
+            Err(error) if !self.committed(&batch)?.is_empty() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     fn insert_batch(&mut self, identity: &BatchIdentity<'_>, now: OffsetDateTime) -> rusqlite::Result<()> {

@@ -274,9 +274,10 @@ fn tells_machines_of_a_run_that_stopped_in_one_document() {
     let message = report["error"]["message"].as_str().expect("a message");
     let hint = report["error"]["hint"].as_str().expect("a hint");
     assert!(message.starts_with("store: cannot write "), "{message}");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        format!("certforge: error: {message}\ncertforge: hint: {hint}\n")
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.ends_with(&format!("certforge: error: {message}\ncertforge: hint: {hint}\n")),
+        "{stderr}"
     );
 
     fs::remove_file(folder.join("bundles")).expect("the file is removed");
@@ -302,4 +303,33 @@ fn goes_on_with_a_batch_whose_devices_were_reissued_since() {
         place.succeed(&["verify", "out/b"]);
         place.succeed(&["verify", "out/returns"]);
     }
+}
+
+#[test]
+fn a_store_that_refuses_leaves_no_batch_in_the_ledger() {
+    let place = Workplace::new();
+    place.manifest(2);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    let folder = place.join("out/b");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the mode is set");
+    place.fail(&RUN, 6);
+    assert_eq!(place.succeed(&["status"]), "ledger certforge.db has no batches\n");
+}
+
+#[test]
+fn warns_when_the_ledger_is_new_and_the_ca_may_not_be() {
+    let place = Workplace::new();
+    place.manifest(2);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    let warning = "warning: ledger certforge.db is new and knows of no device";
+    let stderr = |arguments: &[&str]| {
+        let output = place.run(arguments);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // A run that was refused before makes the ledger no less new.
+    place.fail(&["run", "devices.csv", "--ca", "nowhere"], 5);
+    assert!(stderr(&RUN).contains(warning));
+    assert!(!stderr(&RUN).contains(warning));
 }

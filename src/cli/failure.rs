@@ -162,7 +162,9 @@ impl From<ForgeError> for Failure {
             | ForgeError::ForeignChunk { .. }
             | ForgeError::Leftovers { .. }
             | ForgeError::BundlesGone { .. } => exit::STORE,
-            ForgeError::Ledger(_) | ForgeError::Issued { .. } => exit::LEDGER,
+            ForgeError::Ledger(_) | ForgeError::Issued { .. } | ForgeError::SameManifest { .. } => {
+                exit::LEDGER
+            }
             ForgeError::Lint(_) | ForgeError::Signature => exit::SOME_FAILED,
             ForgeError::BatchName { .. }
             | ForgeError::ReissueNeedsName { .. }
@@ -180,7 +182,7 @@ impl From<ForgeError> for Failure {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         let code = match &error {
-            VerifyError::Ledger(_) => exit::LEDGER,
+            VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } => exit::LEDGER,
             VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
             VerifyError::Store(_)
             | VerifyError::NoBatch { .. }

@@ -188,6 +188,7 @@ impl Run {
                 "devices_per_second": per_second,
                 "location": folder.display().to_string(),
                 "layout": self.layout,
+                "reissue": self.reissue,
                 "ledger": self.ledger.display().to_string(),
                 "profile": profile.name(),
                 "issuer": issuer.certificate().subject_text(),
@@ -241,6 +242,12 @@ impl Run {
         if !is_complete {
             let done = summary.made + summary.skipped + summary.failed;
             report.line("left", count(summary.devices - done));
+        }
+        if self.reissue {
+            report.line(
+                "reissue",
+                "yes: devices that were issued before have another identity now",
+            );
         }
         report.line("bundles", format!("{} ({})", folder.display(), self.layout));
         report.line("ledger", self.ledger.display().to_string());

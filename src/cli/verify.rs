@@ -76,6 +76,12 @@ impl Verify {
         } else {
             print(&text(&report));
         }
+        if !report.is_good() {
+            eprintln!(
+                "certforge: hint: put back what is missing or changed; private keys exist nowhere else. \
+                 To give devices new identities: run with --reissue and a new --batch"
+            );
+        }
         Ok(if report.is_good() {
             ExitCode::SUCCESS
         } else {
@@ -89,6 +95,7 @@ fn text(report: &Report) -> String {
     let against = match (&report.manifest, report.ledger) {
         (Some(manifest), true) => format!("manifest {} and the ledger", path(manifest)),
         (Some(manifest), false) => format!("manifest {}", path(manifest)),
+        (None, true) if report.manifest_changed => "the ledger; the manifest has changed since".to_owned(),
         (None, true) => "the ledger; the manifest is not at hand, --manifest names it".to_owned(),
         (None, false) => "the index alone; --ledger and --manifest prove more".to_owned(),
     };
@@ -109,6 +116,8 @@ fn text(report: &Report) -> String {
     lines.join("\n")
 }
 
+/// A path as short as it can be said from here.
 fn path(path: &Path) -> String {
-    path.display().to_string()
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }

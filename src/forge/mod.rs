@@ -2,12 +2,12 @@
 
 mod agreement;
 mod check;
+mod error;
 mod pipeline;
 mod plan;
 mod workshop;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,15 @@ use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
 pub use check::{Accepted, Report, check};
+pub use error::ForgeError;
 
-use crate::certificate::{LintError, SerialPrefix};
+use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
 use crate::issuer::Issuer;
 use crate::ledger::{BatchIdentity, Ledger, LedgerError};
-use crate::manifest::{Manifest, ManifestError, Problem};
+use crate::manifest::Manifest;
 use crate::pem;
-use crate::profile::{Profile, ValidityError};
+use crate::profile::Profile;
 use crate::store::{BatchRecord, Layout, Store, StoreError};
 use plan::Plan;
 
@@ -108,102 +109,6 @@ pub struct Summary {
     pub failure: Option<ForgeError>,
 }
 
-/// Why nothing was made, or not everything.
-#[derive(Debug, thiserror::Error)]
-pub enum ForgeError {
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error("the profile's validity does not fit the issuer")]
-    Validity(#[from] ValidityError),
-    #[error("a certificate was not signed")]
-    Lint(#[from] LintError),
-    #[error("manifest {path}, {first}{}", more(*.lines))]
-    Issued {
-        path: PathBuf,
-        first: Problem,
-        lines: usize,
-    },
-    #[error("{name:?} cannot name a batch")]
-    BatchName { name: String },
-    #[error("batch {batch} was made without --reissue")]
-    ReissueNeedsName { batch: String },
-    #[error("chunks of {rows} rows are not possible")]
-    ChunkRows { rows: usize },
-    #[error("{location} holds another batch, or one that another ledger accounts for")]
-    ForeignBatch { location: String },
-    #[error("{location} has an index for chunk {chunk}, of which this ledger knows nothing")]
-    ForeignChunk { location: String, chunk: u64 },
-    #[error(
-        "batch {batch}: bundles that the ledger accounts for are not in {location} ({missing} of {of} chunks)"
-    )]
-    BundlesGone {
-        batch: String,
-        location: String,
-        missing: u64,
-        of: u64,
-    },
-    #[error("{location} holds bundles of an earlier attempt, begun with other settings and never released")]
-    Leftovers { location: String },
-    #[error("a signature of the issuer's key does not verify")]
-    Signature,
-    #[error("the worker threads cannot be started")]
-    Threads { source: rayon::ThreadPoolBuildError },
-}
-
-fn more(lines: usize) -> String {
-    match lines {
-        0 | 1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
-    }
-}
-
-impl ForgeError {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Manifest(error) => error.hint(),
-            Self::Engine(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            Self::Ledger(error) => error.hint(),
-            Self::Validity(ValidityError::Past { .. }) => {
-                Some("set the profile's [validity] to a moment that is still to come".to_owned())
-            }
-            Self::Validity(ValidityError::OutlivesIssuer { .. }) => Some(
-                "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
-            ),
-            Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
-            Self::Issued { .. } => Some(
-                "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
-                    .to_owned(),
-            ),
-            Self::BatchName { .. } => Some("use 1 to 100 of A-Z a-z 0-9 . _ - and neither . nor - first".to_owned()),
-            Self::ReissueNeedsName { .. } => {
-                Some("name the new batch, whose devices get a second identity, with --batch".to_owned())
-            }
-            Self::ChunkRows { .. } => Some(format!("choose 1 to {MAX_CHUNK_ROWS} with --chunk-rows")),
-            Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {
-                Some("find the ledger that it was made with and name it with --ledger".to_owned())
-            }
-            Self::BundlesGone { .. } => Some(
-                "put the folder back; private keys exist nowhere else. To give the devices new identities: --reissue with a new --batch"
-                    .to_owned(),
-            ),
-            Self::Leftovers { .. } => {
-                Some("delete that folder, which holds private keys that no one needs, and run again".to_owned())
-            }
-            Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
-            Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
-        }
-    }
-}
-
 /// Makes the bundles of a manifest, or those that are not made yet. `open_store` gives the store of
 /// a batch by its name.
 ///
@@ -248,6 +153,12 @@ pub fn run(
             return Err(ForgeError::ReissueNeedsName { batch: name });
         }
     } else {
+        if let Some(batch) = ledger.batch_of_manifest(&report.sha256, job.issuer.certificate(), &name)? {
+            return Err(ForgeError::SameManifest {
+                path: job.manifest.path().to_owned(),
+                batch,
+            });
+        }
         let earlier = ledger.earlier_issues(job.issuer.certificate(), &name)?;
         let done = made_before(ledger, &name, &report.sha256, chunk_rows as u64)?;
         let issued = check::issued_before(job.manifest, &earlier, chunk_rows, &done)?;
@@ -264,11 +175,14 @@ pub fn run(
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
     let location = store.location();
+    // The ledger may be read from another folder.
+    let manifest_path =
+        std::path::absolute(job.manifest.path()).unwrap_or_else(|_| job.manifest.path().to_owned());
     let identity = BatchIdentity {
         name: &name,
         location: &location,
         issuer: job.issuer.certificate(),
-        manifest: &job.manifest.path().display().to_string(),
+        manifest: &manifest_path.display().to_string(),
         manifest_sha256: report.sha256,
         profile: job.profile.name(),
         profile_sha256: job.profile.digest(),
@@ -391,14 +305,5 @@ fn batch_record(job: &Job<'_>, identity: &BatchIdentity<'_>, ledger: &str) -> Ba
         issuer_id: HEXLOWER.encode(&identity.issuer.id()),
         issuer_certificate: pem::encode(pem::CERTIFICATE, identity.issuer.der()),
         ledger: ledger.to_owned(),
-    }
-}
-
-impl From<check::IssuedBeforeError> for ForgeError {
-    fn from(error: check::IssuedBeforeError) -> Self {
-        match error {
-            check::IssuedBeforeError::Manifest(error) => Self::Manifest(error),
-            check::IssuedBeforeError::Ledger(error) => Self::Ledger(error),
-        }
     }
 }

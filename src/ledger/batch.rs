@@ -1,5 +1,7 @@
 //! Batches: begun once, resumed as often as need be, never with another identity.
 
+use std::path::Path;
+
 use data_encoding::HEXLOWER;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
@@ -132,6 +134,30 @@ impl Ledger {
         })
     }
 
+    /// The name of another batch that was made of this manifest by this issuer, and of which a chunk is
+    /// committed.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn batch_of_manifest(
+        &self,
+        manifest_sha256: &[u8; 32],
+        issuer: &CaCertificate,
+        other_than: &str,
+    ) -> Result<Option<String>, LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT name FROM batch JOIN issuer USING (issuer) WHERE manifest_sha256 = ?1 AND key_id = ?2 \
+                 AND name <> ?3 AND EXISTS (SELECT 1 FROM committed WHERE committed.batch = batch.batch) \
+                 ORDER BY batch DESC LIMIT 1",
+                params![manifest_sha256, sha256(issuer.public_key()), other_than],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|e| self.sqlite(e))
+    }
+
     /// Begins a batch, or finds the one that was begun with the same identity.
     ///
     /// # Errors
@@ -252,38 +278,75 @@ fn reissue(is: bool) -> String {
     if is { "with --reissue" } else { "without --reissue" }.to_owned()
 }
 
+/// The subject of an issuer, which people know, and the start of its id, which tells two apart.
+fn issuer(der: &[u8]) -> String {
+    let id = digest(&sha256(der));
+    match CaCertificate::from_der(der, Path::new("the ledger")) {
+        Ok(certificate) => format!("{} ({id})", certificate.subject_text()),
+        Err(_) => id,
+    }
+}
+
+/// The start of a SHA-256, as batches are named by it.
+fn digest(sha256: &[u8; 32]) -> String {
+    HEXLOWER.encode(&sha256[..4])
+}
+
 impl BatchIdentity<'_> {
     fn check(&self, batch: &Batch) -> Result<(), LedgerError> {
-        let issuer = sha256(&batch.issuer_certificate);
         let facts = [
             (
                 "manifest",
-                HEXLOWER.encode(&batch.manifest_sha256),
-                HEXLOWER.encode(&self.manifest_sha256),
+                batch.manifest_sha256 == self.manifest_sha256,
+                digest(&batch.manifest_sha256),
+                digest(&self.manifest_sha256),
             ),
             (
                 "issuer",
-                HEXLOWER.encode(&issuer),
-                HEXLOWER.encode(&self.issuer.id()),
+                batch.issuer_certificate == self.issuer.der(),
+                issuer(&batch.issuer_certificate),
+                issuer(self.issuer.der()),
             ),
-            ("profile", batch.profile.clone(), self.profile.to_owned()),
             (
-                "profile text",
-                HEXLOWER.encode(&batch.profile_sha256),
-                HEXLOWER.encode(&self.profile_sha256),
+                "profile",
+                batch.profile == self.profile,
+                batch.profile.clone(),
+                self.profile.to_owned(),
             ),
-            ("layout", batch.layout.to_string(), self.layout.to_string()),
+            (
+                "profile text or --endpoint",
+                batch.profile_sha256 == self.profile_sha256,
+                digest(&batch.profile_sha256),
+                digest(&self.profile_sha256),
+            ),
+            (
+                "layout",
+                batch.layout == self.layout,
+                batch.layout.to_string(),
+                self.layout.to_string(),
+            ),
             (
                 "chunk size",
+                batch.chunk_rows == self.chunk_rows,
                 batch.chunk_rows.to_string(),
                 self.chunk_rows.to_string(),
             ),
-            ("place", batch.location.clone(), self.location.to_owned()),
-            ("reissue setting", reissue(batch.reissue), reissue(self.reissue)),
+            (
+                "place",
+                batch.location == self.location,
+                batch.location.clone(),
+                self.location.to_owned(),
+            ),
+            (
+                "reissue setting",
+                batch.reissue == self.reissue,
+                reissue(batch.reissue),
+                reissue(self.reissue),
+            ),
         ];
-        match facts.into_iter().find(|(_, was, now)| was != now) {
+        match facts.into_iter().find(|(_, is_same, ..)| !is_same) {
             None => Ok(()),
-            Some((what, was, now)) => Err(LedgerError::BatchDiffers {
+            Some((what, _, was, now)) => Err(LedgerError::BatchDiffers {
                 name: self.name.to_owned(),
                 what,
                 was,

@@ -73,10 +73,14 @@ impl LedgerError {
             Self::Open { source, .. }
                 if matches!(
                     source.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::IsADirectory
+                        | io::ErrorKind::NotADirectory
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::ReadOnlyFilesystem
                 ) =>
             {
-                "name a file in a folder that exists, with --ledger".to_owned()
+                "name a file in a folder that exists and that you may write, with --ledger".to_owned()
             }
             Self::Open { .. } | Self::Sqlite { .. } => "run the same command again when the disk is in order; nothing is lost".to_owned(),
         })

@@ -39,6 +39,8 @@ pub enum ManifestError {
     BlankHeader { path: PathBuf },
     #[error("manifest {path} ends its lines with carriage returns alone")]
     CarriageReturns { path: PathBuf },
+    #[error("manifest {path} is an Excel workbook or another ZIP, not a CSV")]
+    Workbook { path: PathBuf },
     #[error("manifest {path} is UTF-16")]
     Utf16 { path: PathBuf },
     #[error("manifest {path}, line 1: the header is not UTF-8")]
@@ -65,6 +67,17 @@ pub enum ManifestError {
     },
     #[error("manifest {path} changed while it was being read, near line {line}")]
     Changed { path: PathBuf, line: u64 },
+}
+
+/// A column that has the name but for case and punctuation.
+fn alike<'a>(column: &str, found: &'a [String]) -> Option<&'a String> {
+    let plain = |name: &str| -> String {
+        name.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_lowercase())
+            .collect()
+    };
+    found.iter().find(|name| plain(name) == plain(column))
 }
 
 /// Column names, without what would move a terminal's cursor.
@@ -96,11 +109,14 @@ impl ManifestError {
             Self::Empty { .. } | Self::NoRows { .. } | Self::BlankHeader { .. } => {
                 format!("a manifest has a header line with a column {DEFAULT_ID_COLUMN}, then one row a device")
             }
-            Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } => {
+            Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } | Self::Workbook { .. } => {
                 "in Excel choose `CSV UTF-8 (Comma delimited)` when saving".to_owned()
             }
             Self::HeaderQuote { .. } => "close the quote; one line is one row".to_owned(),
             Self::DuplicateColumn { .. } => "rename one of the two columns".to_owned(),
+            Self::MissingColumn { column, found, .. } if let Some(other) = alike(column, found) => {
+                format!("rename column {} to {column}", other.escape_debug())
+            }
             Self::MissingColumn { .. } => {
                 "add the column, or name another in the profile ([manifest] id_column, or the template that uses it)"
                     .to_owned()
@@ -173,6 +189,9 @@ impl Manifest {
         let mut reader = open(path)?;
         let mut line = Vec::new();
         block::read_line(&mut reader, &mut line).map_err(read_error)?;
+        if line.starts_with(b"PK\x03\x04") {
+            return Err(ManifestError::Workbook { path: path_buf });
+        }
         if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
             return Err(ManifestError::Utf16 { path: path_buf });
         }

@@ -24,6 +24,7 @@ pub(super) struct Inputs {
     pub committed: Vec<(u64, bool)>,
     /// The manifest, when it is at hand.
     pub manifest: Option<Manifest>,
+    pub manifest_changed: bool,
 }
 
 impl Inputs {
@@ -34,14 +35,26 @@ impl Inputs {
             location: location.clone(),
             source,
         })?;
+        if let Some(ledger) = job.ledger.filter(|ledger| ledger.id() != record.ledger) {
+            return Err(VerifyError::OtherLedger {
+                path: ledger.path().to_owned(),
+                batch: record.batch,
+            });
+        }
         let batch = job.ledger.map(|ledger| ledger.batch(&record.batch)).transpose()?;
         let committed = match (job.ledger, &batch) {
             (Some(ledger), Some(batch)) => ledger.committed(batch)?,
             _ => Vec::new(),
         };
+        let (manifest, manifest_changed) = match open_manifest(job, batch.as_ref(), &record, &profile)? {
+            Found::Same(manifest) => (Some(manifest), false),
+            Found::Changed => (None, true),
+            Found::Nothing => (None, false),
+        };
         Ok(Self {
             issuer: issuer(&record, &location)?,
-            manifest: open_manifest(job, batch.as_ref(), &record, &profile)?,
+            manifest,
+            manifest_changed,
             record,
             profile,
             batch,
@@ -50,10 +63,10 @@ impl Inputs {
     }
 
     /// What `batch.json` says otherwise than the ledger, or than itself.
-    pub(super) fn disagreements(&self, ledger: Option<&Ledger>) -> Vec<Fault> {
+    pub(super) fn disagreements(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        if let (Some(ledger), Some(batch)) = (ledger, &self.batch) {
-            faults = compare_batch(ledger, batch, &self.record, &self.issuer);
+        if let Some(batch) = &self.batch {
+            faults = compare_batch(batch, &self.record, &self.issuer);
         }
         if HEXLOWER.encode(&self.profile.digest()) != self.record.profile_sha256 {
             let what = "the profile is not the one that its digest names".to_owned();
@@ -121,9 +134,8 @@ fn issuer(record: &BatchRecord, location: &str) -> Result<CaCertificate, VerifyE
 }
 
 /// Holds `batch.json` against the ledger.
-fn compare_batch(ledger: &Ledger, batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) -> Vec<Fault> {
+fn compare_batch(batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) -> Vec<Fault> {
     let facts = [
-        ("ledger", record.ledger == ledger.id()),
         (
             "issuer",
             batch.issuer_certificate == issuer.der() && record.issuer_id == HEXLOWER.encode(&issuer.id()),
@@ -149,17 +161,24 @@ fn compare_batch(ledger: &Ledger, batch: &Batch, record: &BatchRecord, issuer: &
         .collect()
 }
 
+/// What became of a batch's manifest.
+enum Found {
+    Same(Manifest),
+    Changed,
+    Nothing,
+}
+
 /// The manifest that was given, or the one that the ledger names, while its digest is the batch's.
 fn open_manifest(
     job: &Job<'_>,
     batch: Option<&Batch>,
     record: &BatchRecord,
     profile: &Profile,
-) -> Result<Option<Manifest>, VerifyError> {
+) -> Result<Found, VerifyError> {
     let path = match (job.manifest, batch) {
         (Some(path), _) => path.to_owned(),
         (None, Some(batch)) => PathBuf::from(&batch.manifest),
-        (None, None) => return Ok(None),
+        (None, None) => return Ok(Found::Nothing),
     };
     let open = || -> Result<Option<Manifest>, ManifestError> {
         let manifest = Manifest::open(&path, profile.id_column())?;
@@ -169,13 +188,14 @@ fn open_manifest(
         Ok(is_same.then_some(manifest))
     };
     match (open(), job.manifest) {
-        (Ok(Some(manifest)), _) => Ok(Some(manifest)),
+        (Ok(Some(manifest)), _) => Ok(Found::Same(manifest)),
         (Ok(None), Some(_)) => Err(VerifyError::OtherManifest {
             path,
             batch: record.batch.clone(),
         }),
         (Err(error), Some(_)) => Err(error.into()),
-        (_, None) => Ok(None),
+        (Err(ManifestError::Open { .. }), None) => Ok(Found::Nothing),
+        (_, None) => Ok(Found::Changed),
     }
 }
 

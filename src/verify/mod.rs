@@ -86,8 +86,10 @@ pub struct Report {
     /// Devices whose bundle has no fault.
     pub good: u64,
     pub faults: Vec<Fault>,
-    /// The manifest that the rows were held against; `None` when it was not at hand.
+    /// The manifest that the rows were held against; `None` when it was not at hand, or has changed.
     pub manifest: Option<PathBuf>,
+    /// Whether the manifest that the ledger names is there and is not the one of the batch any more.
+    pub manifest_changed: bool,
     /// Whether the rows were held against a ledger.
     pub ledger: bool,
 }
@@ -121,6 +123,8 @@ pub enum VerifyError {
     Profile { location: String, source: ProfileError },
     #[error("{location}/{BATCH_OBJECT} has no usable issuer certificate")]
     Issuer { location: String, source: IssuerError },
+    #[error("ledger {path} is not the one that batch {batch} was made with")]
+    OtherLedger { path: PathBuf, batch: String },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
     OtherManifest { path: PathBuf, batch: String },
 }
@@ -142,6 +146,9 @@ impl VerifyError {
             Self::NoBatch { .. } => {
                 Some("name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned())
             }
+            Self::OtherLedger { .. } => Some(
+                "name the one it was made with, with --ledger; --no-ledger verifies without one".to_owned(),
+            ),
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
             Self::Record { .. } | Self::Numbers { .. } | Self::Profile { .. } | Self::Issuer { .. } => Some(
                 format!("{BATCH_OBJECT} was changed or damaged; put it back as it was written"),
@@ -176,11 +183,12 @@ pub fn verify(
         batch: record.batch.clone(),
         devices: record.rows,
         good: 0,
-        faults: inputs.disagreements(job.ledger),
+        faults: inputs.disagreements(),
         manifest: inputs
             .manifest
             .as_ref()
             .map(|manifest| manifest.path().to_owned()),
+        manifest_changed: inputs.manifest_changed,
         ledger: inputs.batch.is_some(),
     };
     begun(record);

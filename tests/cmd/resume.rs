@@ -333,3 +333,50 @@ fn warns_when_the_ledger_is_new_and_the_ca_may_not_be() {
     assert!(stderr(&RUN).contains(warning));
     assert!(!stderr(&RUN).contains(warning));
 }
+
+#[test]
+fn names_the_batch_of_a_manifest_that_was_renamed() {
+    let place = Workplace::new();
+    place.manifest(4);
+    place.succeed(&["run", "devices.csv"]);
+    let batch = place
+        .only_batch()
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    fs::rename(place.join("devices.csv"), place.join("renamed.csv")).expect("the manifest is renamed");
+    assert_eq!(
+        place.fail(&["run", "renamed.csv"], 7),
+        format!(
+            "certforge: error: manifest renamed.csv is that of batch {batch}\n\
+             certforge: hint: --batch {batch} goes on with it; a second identity for every row must be asked \
+             for: --reissue, with a new --batch\n"
+        )
+    );
+    let text = place.succeed(&["run", "renamed.csv", "--batch", &batch]);
+    assert!(text.contains("nothing: 4 devices made before"), "{text}");
+}
+
+#[test]
+fn says_what_a_spreadsheet_user_got_wrong() {
+    let place = Workplace::new();
+    for (name, content, message) in [
+        (
+            "book.xlsx",
+            &b"PK\x03\x04rest"[..],
+            "certforge: error: manifest book.xlsx is an Excel workbook or another ZIP, not a CSV\n\
+             certforge: hint: in Excel choose `CSV UTF-8 (Comma delimited)` when saving\n",
+        ),
+        (
+            "title.csv",
+            b"Serial Number,site\nA1,x\n",
+            "certforge: error: manifest title.csv, line 1: no column serial_number, which every device needs; the \
+             columns are Serial Number, site\n\
+             certforge: hint: rename column Serial Number to serial_number\n",
+        ),
+    ] {
+        fs::write(place.join(name), content).expect("the manifest is written");
+        assert_eq!(place.fail(&["run", name], 3), message);
+    }
+}

@@ -65,7 +65,12 @@ fn expect_lines(place: &Workplace, arguments: &[&str], faults: &[&str], verdict:
     lines.push(verdict);
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
     assert_eq!(output.status.code(), Some(1));
-    assert!(output.stderr.is_empty(), "faults are no errors");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        stderr.starts_with("certforge: hint: put back what is missing or changed"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "faults are no errors");
 }
 
 fn member(bundle: &[u8], name: &str) -> Vec<u8> {
@@ -460,12 +465,7 @@ fn names_what_the_ledger_knows_otherwise_of_the_batch() {
     let place = workplace("objects");
     let path = object(&place, "batch.json");
     let record = fs::read_to_string(&path).expect("a record");
-    let ledger = record
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("\"ledger\": "))
-        .expect("a ledger");
     for (before, after, what) in [
-        (ledger, "\"\"", "ledger"),
         ("\"manifest_sha256\": \"", "\"manifest_sha256\": \"0", "manifest"),
         ("\"profile_sha256\": \"", "\"profile_sha256\": \"0", "profile"),
         ("\"issuer_id\": \"", "\"issuer_id\": \"0", "issuer"),
@@ -476,7 +476,7 @@ fn names_what_the_ledger_knows_otherwise_of_the_batch() {
             faults.push("batch.json: the profile is not the one that its digest names".to_owned());
         }
         let against = match what {
-            "manifest" => "the ledger; the manifest is not at hand, --manifest names it",
+            "manifest" => "the ledger; the manifest has changed since",
             _ => "manifest devices.csv and the ledger",
         };
         let count = ["1 fault", "2 faults"][faults.len() - 1];
@@ -510,4 +510,37 @@ fn names_a_profile_that_was_changed() {
         "{text}"
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn is_not_held_against_another_ledger_device_by_device() {
+    let place = workplace("objects");
+    let other = place.join("other");
+    fs::create_dir(&other).expect("a folder");
+    fs::write(other.join("more.csv"), "serial_number\nX1\n").expect("a manifest");
+    place.succeed(&["run", "other/more.csv", "--ledger", "other.db"]);
+    let stderr = place.fail(&["verify", "out/b", "--ledger", "other.db"], 7);
+    assert!(
+        stderr.starts_with("certforge: error: ledger other.db is not the one that batch b was made with\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn says_that_the_manifest_has_changed_rather_than_that_it_is_gone() {
+    let place = workplace("packs");
+    let manifest = place.join("devices.csv");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    fs::write(&manifest, format!("{text}X1,,,,\n")).expect("the manifest is overwritten");
+    let report = place.succeed(&["verify", "out/b"]);
+    assert!(
+        report.contains("against the ledger; the manifest has changed since"),
+        "{report}"
+    );
+    fs::remove_file(&manifest).expect("the manifest is removed");
+    let report = place.succeed(&["verify", "out/b"]);
+    assert!(
+        report.contains("the manifest is not at hand, --manifest names it"),
+        "{report}"
+    );
 }

@@ -1,0 +1,121 @@
+//! What keeps a forge from making anything, or everything, and what the user can do about it.
+
+use std::path::PathBuf;
+
+use super::{MAX_CHUNK_ROWS, check};
+use crate::certificate::LintError;
+use crate::engine::EngineError;
+use crate::ledger::LedgerError;
+use crate::manifest::{ManifestError, Problem};
+use crate::profile::ValidityError;
+use crate::store::StoreError;
+
+/// Why nothing was made, or not everything.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgeError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the profile's validity does not fit the issuer")]
+    Validity(#[from] ValidityError),
+    #[error("a certificate was not signed")]
+    Lint(#[from] LintError),
+    #[error("manifest {path}, {first}{}", more(*.lines))]
+    Issued {
+        path: PathBuf,
+        first: Problem,
+        lines: usize,
+    },
+    #[error("manifest {path} is that of batch {batch}")]
+    SameManifest { path: PathBuf, batch: String },
+    #[error("{name:?} cannot name a batch")]
+    BatchName { name: String },
+    #[error("batch {batch} was made without --reissue")]
+    ReissueNeedsName { batch: String },
+    #[error("chunks of {rows} rows are not possible")]
+    ChunkRows { rows: usize },
+    #[error("{location} holds another batch, or one that another ledger accounts for")]
+    ForeignBatch { location: String },
+    #[error("{location} has an index for chunk {chunk}, of which this ledger knows nothing")]
+    ForeignChunk { location: String, chunk: u64 },
+    #[error(
+        "batch {batch}: bundles that the ledger accounts for are not in {location} ({missing} of {of} chunks)"
+    )]
+    BundlesGone {
+        batch: String,
+        location: String,
+        missing: u64,
+        of: u64,
+    },
+    #[error("{location} holds bundles of an earlier attempt, begun with other settings and never released")]
+    Leftovers { location: String },
+    #[error("a signature of the issuer's key does not verify")]
+    Signature,
+    #[error("the worker threads cannot be started")]
+    Threads { source: rayon::ThreadPoolBuildError },
+}
+
+fn more(lines: usize) -> String {
+    match lines {
+        0 | 1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    }
+}
+
+impl ForgeError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Manifest(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Ledger(error) => error.hint(),
+            Self::Validity(ValidityError::Past { .. }) => {
+                Some("set the profile's [validity] to a moment that is still to come".to_owned())
+            }
+            Self::Validity(ValidityError::OutlivesIssuer { .. }) => Some(
+                "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
+            ),
+            Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
+            Self::Issued { .. } => Some(
+                "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
+                    .to_owned(),
+            ),
+            Self::SameManifest { batch, .. } => Some(format!(
+                "--batch {batch} goes on with it; a second identity for every row must be asked for: --reissue, with a new --batch"
+            )),
+            Self::BatchName { .. } => Some("use 1 to 100 of A-Z a-z 0-9 . _ - and neither . nor - first".to_owned()),
+            Self::ReissueNeedsName { .. } => {
+                Some("name the new batch, whose devices get a second identity, with --batch".to_owned())
+            }
+            Self::ChunkRows { .. } => Some(format!("choose 1 to {MAX_CHUNK_ROWS} with --chunk-rows")),
+            Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {
+                Some("find the ledger that it was made with and name it with --ledger".to_owned())
+            }
+            Self::BundlesGone { .. } => Some(
+                "put the folder back; private keys exist nowhere else. To give the devices new identities: --reissue with a new --batch"
+                    .to_owned(),
+            ),
+            Self::Leftovers { .. } => {
+                Some("delete that folder, which holds private keys that no one needs, and run again".to_owned())
+            }
+            Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
+            Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
+        }
+    }
+}
+
+impl From<check::IssuedBeforeError> for ForgeError {
+    fn from(error: check::IssuedBeforeError) -> Self {
+        match error {
+            check::IssuedBeforeError::Manifest(error) => Self::Manifest(error),
+            check::IssuedBeforeError::Ledger(error) => Self::Ledger(error),
+        }
+    }
+}

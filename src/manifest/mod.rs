@@ -7,14 +7,16 @@
 mod block;
 mod device_id;
 mod problem;
+mod row;
 
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-pub use block::{Block, Blocks, Row};
+pub use block::{Block, Blocks};
 pub use device_id::DeviceId;
 pub use problem::{Problem, Reason};
+pub use row::Row;
 
 /// The id column of a manifest when the profile names no other.
 pub const DEFAULT_ID_COLUMN: &str = "serial_number";
@@ -270,7 +272,7 @@ impl Manifest {
     /// The rows of a block, and what is wrong with those that are none.
     #[must_use]
     pub fn parse(&self, block: &Block) -> (Vec<Row>, Vec<Problem>) {
-        block::parse(block, &self.header, self.delimiter, self.id_index)
+        row::parse(block, &self.header, self.delimiter, self.id_index)
     }
 }
 

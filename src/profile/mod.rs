@@ -17,9 +17,6 @@ mod validity;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
-
 pub use binding::{Binding, San};
 pub use config::ProfileConfig;
 pub use endpoint::Endpoint;
@@ -202,10 +199,10 @@ impl Profile {
             name: config.name.clone(),
             id_column: id_column.to_owned(),
             key_type: config.key.key_type,
-            subject: subject(config.subject.as_ref().unwrap_or(&default_subject))?,
+            subject: subject::read(config.subject.as_ref().unwrap_or(&default_subject))?,
             san_dns: templates("san.dns", &config.san.dns)?,
             san_uri: templates("san.uri", &config.san.uri)?,
-            validity: validity(&config.validity)?,
+            validity: validity::read(&config.validity)?,
             recipe: Recipe::from_config(&config.bundle)?,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
             digest: sha256(settings.as_bytes()),
@@ -278,78 +275,10 @@ fn template(field: &str, text: &str) -> Result<Template, ProfileError> {
     })
 }
 
-fn subject(entries: &[String]) -> Result<Vec<(Attribute, Template)>, ProfileError> {
-    let invalid = |reason| ProfileError::Field {
-        field: "subject".to_owned(),
-        reason,
-    };
-    let mut subject: Vec<(Attribute, Template)> = Vec::new();
-    if entries.len() > MAX_NAMES {
-        return Err(invalid(format!("has more than {MAX_NAMES} entries")));
-    }
-    for entry in entries {
-        let (name, text) = entry
-            .split_once('=')
-            .map(|(name, text)| (name, text.trim()))
-            .ok_or_else(|| invalid(format!("{entry:?} is not NAME=value")))?;
-        let attribute = Attribute::parse(name.trim()).ok_or_else(|| {
-            let names: Vec<_> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
-            invalid(format!("{:?} is none of {}", name.trim(), names.join(", ")))
-        })?;
-        if attribute != Attribute::OrganizationalUnit && subject.iter().any(|(other, _)| *other == attribute)
-        {
-            return Err(invalid(format!("{attribute} appears twice")));
-        }
-        let template = template(&format!("subject.{attribute}"), text)?;
-        if template.is_constant() {
-            attribute
-                .check(&text.replace("{{", "{").replace("}}", "}"))
-                .map_err(|reason| invalid(format!("{attribute}={text} {reason}")))?;
-        }
-        subject.push((attribute, template));
-    }
-    if subject.is_empty() {
-        return Err(invalid("a certificate needs a subject".to_owned()));
-    }
-    Ok(subject)
-}
-
-fn validity(config: &config::ValidityConfig) -> Result<Validity, ProfileError> {
-    let invalid = |field: &str, reason: String| ProfileError::Field {
-        field: field.to_owned(),
-        reason,
-    };
-    let not_after = match (config.days, config.until.as_deref(), config.none) {
-        (None, None, None | Some(false)) | (None, Some("issuer"), None) => NotAfter::Issuer,
-        (Some(0), None, None) => return Err(invalid("validity.days", "must be at least 1".to_owned())),
-        (Some(days), None, None) => NotAfter::Days(days),
-        (None, Some(text), None) => {
-            let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-                invalid(
-                    "validity.until",
-                    format!("{text:?} is neither issuer nor a moment such as 2049-12-31T23:59:59Z"),
-                )
-            })?;
-            let moment = moment.to_offset(time::UtcOffset::UTC);
-            NotAfter::Until(moment.replace_nanosecond(0).unwrap_or(moment))
-        }
-        (None, None, Some(true)) => NotAfter::Never,
-        _ => {
-            return Err(invalid(
-                "validity",
-                "takes exactly one of days, until and none".to_owned(),
-            ));
-        }
-    };
-    Ok(Validity {
-        backdate: Duration::minutes(i64::from(config.backdate_minutes.unwrap_or(60))),
-        not_after,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use time::Duration;
 
     fn error(text: &str) -> String {
         let error = Profile::parse(text, "test", None).unwrap_err();

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::{MAX_NAMES, ProfileError, Template, template};
 use crate::manifest::Reason;
 
 /// A subject attribute that AWS IoT JITP turns into a template parameter.
@@ -121,6 +122,43 @@ impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Reads the entries of a profile's subject, each `NAME=template`.
+pub(super) fn read(entries: &[String]) -> Result<Vec<(Attribute, Template)>, ProfileError> {
+    let invalid = |reason| ProfileError::Field {
+        field: "subject".to_owned(),
+        reason,
+    };
+    let mut subject: Vec<(Attribute, Template)> = Vec::new();
+    if entries.len() > MAX_NAMES {
+        return Err(invalid(format!("has more than {MAX_NAMES} entries")));
+    }
+    for entry in entries {
+        let (name, text) = entry
+            .split_once('=')
+            .map(|(name, text)| (name, text.trim()))
+            .ok_or_else(|| invalid(format!("{entry:?} is not NAME=value")))?;
+        let attribute = Attribute::parse(name.trim()).ok_or_else(|| {
+            let names: Vec<_> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
+            invalid(format!("{:?} is none of {}", name.trim(), names.join(", ")))
+        })?;
+        if attribute != Attribute::OrganizationalUnit && subject.iter().any(|(other, _)| *other == attribute)
+        {
+            return Err(invalid(format!("{attribute} appears twice")));
+        }
+        let template = template(&format!("subject.{attribute}"), text)?;
+        if template.is_constant() {
+            attribute
+                .check(&text.replace("{{", "{").replace("}}", "}"))
+                .map_err(|reason| invalid(format!("{attribute}={text} {reason}")))?;
+        }
+        subject.push((attribute, template));
+    }
+    if subject.is_empty() {
+        return Err(invalid("a certificate needs a subject".to_owned()));
+    }
+    Ok(subject)
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use super::ProfileError;
+use super::config::ValidityConfig;
+
 /// "No well-defined expiration date", 99991231235959Z (RFC 5280, 4.1.2.5).
 pub const NO_EXPIRY: i64 = 253_402_300_799;
 
@@ -79,6 +82,40 @@ impl Validity {
             not_after,
         })
     }
+}
+
+/// Reads a profile's `[validity]`.
+pub(super) fn read(config: &ValidityConfig) -> Result<Validity, ProfileError> {
+    let invalid = |field: &str, reason: String| ProfileError::Field {
+        field: field.to_owned(),
+        reason,
+    };
+    let not_after = match (config.days, config.until.as_deref(), config.none) {
+        (None, None, None | Some(false)) | (None, Some("issuer"), None) => NotAfter::Issuer,
+        (Some(0), None, None) => return Err(invalid("validity.days", "must be at least 1".to_owned())),
+        (Some(days), None, None) => NotAfter::Days(days),
+        (None, Some(text), None) => {
+            let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+                invalid(
+                    "validity.until",
+                    format!("{text:?} is neither issuer nor a moment such as 2049-12-31T23:59:59Z"),
+                )
+            })?;
+            let moment = moment.to_offset(time::UtcOffset::UTC);
+            NotAfter::Until(moment.replace_nanosecond(0).unwrap_or(moment))
+        }
+        (None, None, Some(true)) => NotAfter::Never,
+        _ => {
+            return Err(invalid(
+                "validity",
+                "takes exactly one of days, until and none".to_owned(),
+            ));
+        }
+    };
+    Ok(Validity {
+        backdate: Duration::minutes(i64::from(config.backdate_minutes.unwrap_or(60))),
+        not_after,
+    })
 }
 
 /// [`NO_EXPIRY`] as a date.

@@ -16,7 +16,7 @@ use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
-use certforge::store::{DirStore, Layout, Listed, Object, Store, StoreError, Ticket};
+use certforge::store::{DirStore, Existing, Layout, Listed, Object, Store, StoreError, Ticket};
 use certforge::verify;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -89,7 +89,7 @@ impl Store for FailingStore {
         self.inner.location()
     }
 
-    fn put(&self, objects: &[Object<'_>]) -> Result<Ticket, StoreError> {
+    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError> {
         for object in objects {
             let whole = || {
                 if self.failure == Failure::PowerLoss {
@@ -97,14 +97,15 @@ impl Store for FailingStore {
                     unflushed.insert(object.name.clone(), object.body.to_vec());
                     return Ok(());
                 }
-                self.inner.put(std::slice::from_ref(object)).map(drop)
+                self.inner.put(std::slice::from_ref(object), existing).map(drop)
             };
             let half = || {
                 let body = &object.body[..object.body.len() / 2];
-                drop(self.inner.put(&[Object {
+                let half = Object {
                     body,
                     ..object.clone()
-                }]));
+                };
+                drop(self.inner.put(&[half], existing));
             };
             self.call("write", whole, half)?;
         }
@@ -118,7 +119,14 @@ impl Store for FailingStore {
     fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
         let whole = || {
             for (name, body) in std::mem::take(&mut *self.unflushed.lock().unwrap()) {
-                self.inner.put(&[Object { name, body: &body }])?;
+                let sha256 = None;
+                let object = Object {
+                    name,
+                    body: &body,
+                    sha256,
+                };
+                // What was there before the machine stopped was refused or replaced when it was put.
+                self.inner.put(&[object], Existing::Replace)?;
             }
             Ok(())
         };
@@ -129,9 +137,9 @@ impl Store for FailingStore {
             .collect()
     }
 
-    fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
-        let half = || drop(self.inner.publish(&objects[..objects.len() / 2]));
-        self.call("publish", || self.inner.publish(objects), half)
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError> {
+        let half = || drop(self.inner.publish(&objects[..objects.len() / 2], existing));
+        self.call("publish", || self.inner.publish(objects, existing), half)
     }
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {

@@ -186,6 +186,7 @@ impl From<VerifyError> for Failure {
             VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
             VerifyError::Store(_)
             | VerifyError::NoBatch { .. }
+            | VerifyError::Index { .. }
             | VerifyError::Record { .. }
             | VerifyError::Numbers { .. }
             | VerifyError::Profile { .. }

@@ -1,16 +1,18 @@
 //! `certforge ledger`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use certforge::ledger::{Batch, Ledger as OpenLedger};
-use certforge::store::{INDEX_COLUMNS, IndexEntry};
+use certforge::ledger::Ledger as OpenLedger;
+use certforge::store::{INDEX_COLUMNS, IndexEntry, Layout, chunk_of, index_object, parse_index};
+use certforge::verify::{VerifyError, read_record};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::run::DEFAULT_LEDGER;
-use super::{Outcome, check_output};
+use super::{Failure, Outcome, check_output, place};
 
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
@@ -20,7 +22,8 @@ pub enum Ledger {
 
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Name of a batch [default: all of them]
+    /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
+    #[arg(value_name = "BATCH|DIR|S3-URL")]
     batch: Option<String>,
     /// Ledger to read; a run may be writing to it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
@@ -28,6 +31,8 @@ pub struct Export {
     /// Write a JSON document a line in place of CSV
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
 }
 
 impl Ledger {
@@ -44,6 +49,14 @@ impl Ledger {
 
 impl Export {
     fn run(&self) -> Outcome {
+        match self.batch.as_deref().filter(|text| place::is_place(text)) {
+            Some(text) => self.write_place(text)?,
+            None => self.write_ledger()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn write_ledger(&self) -> Result<(), Failure> {
         let ledger = OpenLedger::open_read_only(&self.ledger)?;
         let names: Vec<String> = ledger
             .status(self.batch.as_deref())?
@@ -54,18 +67,35 @@ impl Export {
         for name in names {
             let batch = ledger.batch(&name)?;
             for (chunk, released) in ledger.committed(&batch)? {
-                if !released {
-                    continue;
-                }
-                let entries = ledger.entries(&batch, chunk)?;
-                if let Err(error) = out.write(&batch, chunk, &entries) {
-                    check_output(Err(error));
-                    return Ok(ExitCode::SUCCESS);
+                if released && !out.write(&name, batch.layout, chunk, &ledger.entries(&batch, chunk)?) {
+                    return Ok(());
                 }
             }
         }
-        check_output(out.flush());
-        Ok(ExitCode::SUCCESS)
+        out.flush();
+        Ok(())
+    }
+
+    /// What the indexes of a batch say.
+    fn write_place(&self, text: &str) -> Result<(), Failure> {
+        let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
+        let record = read_record(&*store)?;
+        let mut chunks = BTreeSet::new();
+        store.list("index/", &mut |listed| chunks.extend(chunk_of(&listed.name)))?;
+        let mut out = Lines::new(self.json);
+        for chunk in chunks {
+            let index = index_object(chunk);
+            let rows = parse_index(&store.read(&index, None)?).map_err(|source| {
+                let object = format!("{}/{index}", store.location());
+                VerifyError::Index { object, source }
+            })?;
+            let entries: Vec<IndexEntry> = rows.into_iter().map(|row| row.entry).collect();
+            if !out.write(&record.batch, record.layout, chunk, &entries) {
+                return Ok(());
+            }
+        }
+        out.flush();
+        Ok(())
     }
 }
 
@@ -88,12 +118,26 @@ impl Lines {
         Self::Csv(Box::new(writer))
     }
 
-    fn write(&mut self, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> io::Result<()> {
+    /// Writes entries of a chunk. Returns whether anybody still reads them.
+    fn write(&mut self, batch: &str, layout: Layout, chunk: u64, entries: &[IndexEntry]) -> bool {
+        let written = self.try_write(batch, layout, chunk, entries);
+        let is_read = written.is_ok();
+        check_output(written);
+        is_read
+    }
+
+    fn try_write(
+        &mut self,
+        batch: &str,
+        layout: Layout,
+        chunk: u64,
+        entries: &[IndexEntry],
+    ) -> io::Result<()> {
         for entry in entries {
-            let fields = entry.fields(batch.layout, chunk);
+            let fields = entry.fields(layout, chunk);
             match self {
                 Self::Csv(writer) => {
-                    let row = fields.iter().map(String::as_str).chain([batch.name.as_str()]);
+                    let row = fields.iter().map(String::as_str).chain([batch]);
                     writer.write_record(row)?;
                 }
                 Self::Json(writer) => {
@@ -104,7 +148,7 @@ impl Lines {
                         .collect();
                     object.insert("offset".to_owned(), entry.offset.into());
                     object.insert("length".to_owned(), entry.length.into());
-                    object.insert("batch".to_owned(), batch.name.as_str().into());
+                    object.insert("batch".to_owned(), batch.into());
                     writeln!(writer, "{}", Value::Object(object))?;
                 }
             }
@@ -112,10 +156,10 @@ impl Lines {
         Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
+    fn flush(&mut self) {
+        check_output(match self {
             Self::Csv(writer) => writer.flush(),
             Self::Json(writer) => writer.flush(),
-        }
+        });
     }
 }

@@ -1,11 +1,13 @@
 //! The command line. Only here is anything printed, and only here does the process end.
 
+mod bucket_policy;
 mod ca;
 mod check;
 mod exit;
 mod failure;
 mod ledger;
 mod passphrase;
+mod place;
 mod progress;
 mod run;
 mod status;
@@ -45,6 +47,8 @@ enum Command {
     /// Read the ledger
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Print a policy for a bucket that holds bundles: TLS only, nothing written over, read by stations only
+    BucketPolicy(bucket_policy::BucketPolicy),
 }
 
 /// How a command ended that did not fail.
@@ -60,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Verify(command) => (command.json, command.run()),
         Command::Status(command) => (command.json, command.run()),
         Command::Ledger(command) => (command.json(), command.run()),
+        Command::BucketPolicy(command) => (true, command.run()),
     };
     outcome.unwrap_or_else(|failure| {
         failure.report(json);

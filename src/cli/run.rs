@@ -10,7 +10,7 @@ use certforge::issuer::{CaFiles, Issuer};
 use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
-use certforge::store::{DirStore, Layout, Store, StoreError};
+use certforge::store::{Layout, Place, Store, StoreError};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use super::passphrase::PassphraseArgs;
 use super::text::{Report, count, devices, whole};
-use super::{Failure, Outcome, ca, exit, print, print_json, progress};
+use super::{Failure, Outcome, ca, exit, place, print, print_json, progress};
 
 /// The ledger of a run that names none.
 pub const DEFAULT_LEDGER: &str = "certforge.db";
@@ -47,9 +47,9 @@ pub struct Run {
     ca_chain: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
-    /// Folder in which the batch gets its folder
-    #[arg(long, value_name = "DIR", default_value = "out")]
-    to: PathBuf,
+    /// Folder or bucket in which the batch gets its folder, such as s3://factory-eu/batches
+    #[arg(long, value_name = "DIR|S3-URL", default_value = "out")]
+    to: String,
     /// objects: a file for each bundle; packs: a file for each chunk of bundles
     #[arg(long, value_name = "LAYOUT", default_value_t = Layout::Objects)]
     layout: Layout,
@@ -77,15 +77,15 @@ pub struct Run {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
+    #[command(flatten)]
+    upload: place::Upload,
 }
 
 impl Run {
     pub fn run(&self) -> Outcome {
-        let to = self.to.to_string_lossy();
-        if to.contains("://") {
-            let message = format!("--to {to} is no folder");
-            return Err(Failure::usage(&message, "this certforge writes to folders only"));
-        }
+        let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
         let now = OffsetDateTime::now_utc();
         let engines = Choice::parse(&self.engine);
         let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
@@ -110,7 +110,8 @@ impl Run {
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
         handle_interrupts();
         let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-            Ok(Box::new(DirStore::new(self.to.join(batch))))
+            self.upload
+                .open(&to.batch(batch), &self.reach, batch, profile.name())
         };
         let result = forge::run(
             &job,
@@ -127,7 +128,7 @@ impl Run {
         if let Some(bar) = bar.into_inner().expect("no holder panics") {
             bar.finish_and_clear();
         }
-        Ok(self.report(result?, &profile, &issuer))
+        Ok(self.report(result?, &to, &profile, &issuer))
     }
 
     fn jobs(&self) -> usize {
@@ -171,10 +172,10 @@ impl Run {
         Ok(Issuer::load(&files, now, &mut |key| self.passphrase.ask(key))?)
     }
 
-    fn report(&self, summary: Summary, profile: &Profile, issuer: &Issuer) -> ExitCode {
-        let folder = self.to.join(&summary.batch);
+    fn report(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> ExitCode {
+        let place = to.batch(&summary.batch);
         let per_second = per_second(&summary);
-        let summary_text = self.summary(&summary, &folder, per_second, profile, issuer);
+        let summary_text = self.summary(&summary, &place, per_second, profile, issuer);
         let failure = summary.failure.map(Failure::from);
         if self.json {
             print_json(&json!({
@@ -186,7 +187,7 @@ impl Run {
                 "interrupted": summary.interrupted,
                 "seconds": summary.elapsed.as_secs_f64(),
                 "devices_per_second": per_second,
-                "location": folder.display().to_string(),
+                "location": place.to_string(),
                 "layout": self.layout,
                 "reissue": self.reissue,
                 "ledger": self.ledger.display().to_string(),
@@ -215,7 +216,7 @@ impl Run {
     fn summary(
         &self,
         summary: &Summary,
-        folder: &Path,
+        place: &Place,
         per_second: u64,
         profile: &Profile,
         issuer: &Issuer,
@@ -249,7 +250,7 @@ impl Run {
                 "yes: devices that were issued before have another identity now",
             );
         }
-        report.line("bundles", format!("{} ({})", folder.display(), self.layout));
+        report.line("bundles", format!("{place} ({})", self.layout));
         report.line("ledger", self.ledger.display().to_string());
         report.line(
             "keys",
@@ -277,11 +278,11 @@ impl Run {
                     .to_owned(),
             },
         );
-        report.line("next", self.next_command(summary, folder, is_complete));
+        report.line("next", self.next_command(summary, place, is_complete));
         report.to_string()
     }
 
-    fn next_command(&self, summary: &Summary, folder: &Path, is_complete: bool) -> String {
+    fn next_command(&self, summary: &Summary, place: &Place, is_complete: bool) -> String {
         if !is_complete {
             let how = if summary.interrupted { "interrupted: " } else { "" };
             return format!("{how}run the same command again; it goes on where it stopped");
@@ -290,7 +291,7 @@ impl Run {
             true => String::new(),
             false => format!(" --ledger {}", self.ledger.display()),
         };
-        format!("certforge verify {}{ledger}", folder.display())
+        format!("certforge verify {place}{}{ledger}", self.reach.to_arguments())
     }
 }
 

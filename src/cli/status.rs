@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use certforge::ledger::{BatchStatus, Ledger};
+use certforge::store::{Layout, chunk_of};
+use certforge::verify::read_record;
 use clap::Args;
+use serde::Serialize;
 
 use super::run::DEFAULT_LEDGER;
 use super::text::{Report, count, devices};
-use super::{Outcome, print, print_json};
+use super::{Outcome, place, print, print_json};
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Name of a batch [default: all of them]
+    /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
+    #[arg(value_name = "BATCH|DIR|S3-URL")]
     batch: Option<String>,
     /// Ledger to read; a run may be writing to it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
@@ -20,10 +24,27 @@ pub struct Status {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
+}
+
+/// How far a batch is, as its place shows it.
+#[derive(Debug, Serialize)]
+struct PlaceStatus {
+    batch: String,
+    location: String,
+    layout: Layout,
+    /// SHA-256 of the issuer's certificate.
+    issuer_id: String,
+    devices: u64,
+    released: u64,
 }
 
 impl Status {
     pub fn run(&self) -> Outcome {
+        if let Some(text) = self.batch.as_deref().filter(|text| place::is_place(text)) {
+            return self.of_place(text);
+        }
         let ledger = Ledger::open_read_only(&self.ledger)?;
         let batches = ledger.status(self.batch.as_deref())?;
         if self.json {
@@ -33,6 +54,44 @@ impl Status {
         } else {
             let texts: Vec<String> = batches.iter().map(text).collect();
             print(&texts.join("\n"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn of_place(&self, text: &str) -> Outcome {
+        let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
+        let record = read_record(&*store)?;
+        let mut released = 0;
+        store.list("index/", &mut |listed| {
+            released += chunk_of(&listed.name).map_or(0, |chunk| record.rows_of(chunk));
+        })?;
+        let status = PlaceStatus {
+            batch: record.batch,
+            location: store.location(),
+            layout: record.layout,
+            issuer_id: record.issuer_id,
+            devices: record.rows,
+            released,
+        };
+        if self.json {
+            print_json(&status);
+        } else {
+            let progress = match status.devices - status.released.min(status.devices) {
+                0 => format!("complete: {} released", devices(status.devices)),
+                left => format!(
+                    "{} of {} released, {} left",
+                    count(status.released),
+                    devices(status.devices),
+                    count(left)
+                ),
+            };
+            let mut report = Report::default();
+            report
+                .line("batch", &status.batch)
+                .line("progress", progress)
+                .line("bundles", format!("{} ({})", status.location, status.layout))
+                .line("issuer", format!("certificate {}", status.issuer_id));
+            print(&report.to_string());
         }
         Ok(ExitCode::SUCCESS)
     }

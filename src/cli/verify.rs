@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use certforge::ledger::Ledger;
-use certforge::store::DirStore;
 use certforge::verify::{self, Job, Report};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -13,12 +12,13 @@ use time::OffsetDateTime;
 
 use super::run::DEFAULT_LEDGER;
 use super::text::{count, devices};
-use super::{Failure, Outcome, exit, print, print_json, progress};
+use super::{Failure, Outcome, exit, place, print, print_json, progress};
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Folder of the batch, such as out/line-7-3f2a9c01
-    batch: PathBuf,
+    /// Batch, such as out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01
+    #[arg(value_name = "DIR|S3-URL")]
+    batch: String,
     /// Ledger that accounts for the batch
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
     ledger: PathBuf,
@@ -34,6 +34,8 @@ pub struct Verify {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
 }
 
 impl Verify {
@@ -44,13 +46,13 @@ impl Verify {
                 .build_global()
                 .map_err(|error| Failure::usage(&error.to_string(), "use fewer --jobs"))?;
         }
-        let store = DirStore::new(self.batch.clone());
+        let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
         let ledger = match self.no_ledger {
             true => None,
             false => Some(Ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
         };
         let job = Job {
-            store: &store,
+            store: &*store,
             ledger: ledger.as_ref(),
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),

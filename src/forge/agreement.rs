@@ -9,7 +9,8 @@ use super::ForgeError;
 use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
 use crate::store::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError, chunk_of, index_object, write_index,
+    BATCH_OBJECT, BatchRecord, Existing, IndexEntry, Layout, Store, StoreError, chunk_of, index_object,
+    write_index,
 };
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
@@ -65,7 +66,7 @@ fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
             if !is_empty {
                 return Err(ForgeError::Leftovers { location });
             }
-            Ok(store.publish(&[(BATCH_OBJECT.to_owned(), record.to_json())])?)
+            Ok(store.publish(&[(BATCH_OBJECT.to_owned(), record.to_json())], Existing::Replace)?)
         }
         _ => Err(ForgeError::ForeignBatch { location }),
     }
@@ -96,28 +97,45 @@ pub(super) fn release_committed(
             continue;
         }
         let entries = ledger.entries(batch, chunk)?;
-        for entry in &entries {
-            if !holds(store, batch, chunk, entry)? {
-                return Err(ForgeError::BundlesGone {
-                    batch: batch.name.clone(),
-                    location: store.location(),
-                    missing: 1,
-                    of: 1,
-                });
-            }
+        if !holds(store, batch, chunk, &entries)? {
+            return Err(ForgeError::BundlesGone {
+                batch: batch.name.clone(),
+                location: store.location(),
+                missing: 1,
+                of: 1,
+            });
         }
         let index = write_index(batch.layout, chunk, &entries);
-        store.publish(&[(index_object(chunk), index)])?;
+        store.publish(&[(index_object(chunk), index)], Existing::Refuse)?;
         ledger.mark_released(batch, &[chunk])?;
     }
     Ok(())
 }
 
-fn holds(store: &dyn Store, batch: &Batch, chunk: u64, entry: &IndexEntry) -> Result<bool, ForgeError> {
-    let object = batch.layout.object(chunk, &entry.device_id);
-    match store.read(&object, Some(entry.offset..entry.offset + entry.length)) {
-        Ok(bundle) => Ok(sha256(&bundle) == entry.sha256),
-        Err(StoreError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+/// Whether every bundle of a chunk is there as the ledger has it.
+fn holds(store: &dyn Store, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> Result<bool, ForgeError> {
+    let names: Vec<String> = match batch.layout {
+        Layout::Packs => vec![batch.layout.object(chunk, "")],
+        Layout::Objects => {
+            let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
+            entries.iter().map(object).collect()
+        }
+    };
+    let mut objects = Vec::with_capacity(names.len());
+    for object in store.read_all(&names) {
+        match object {
+            Ok(object) => objects.push(object),
+            Err(StoreError::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(entries.iter().enumerate().all(|(i, entry)| {
+        // A pack is the one object of all its entries.
+        let object = objects.get(i).unwrap_or(&objects[0]);
+        let at = |offset: u64| usize::try_from(offset).ok();
+        let bundle = at(entry.offset)
+            .zip(at(entry.offset.saturating_add(entry.length)))
+            .and_then(|(start, end)| object.get(start..end));
+        bundle.is_some_and(|bundle| sha256(bundle) == entry.sha256)
+    }))
 }

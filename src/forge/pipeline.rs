@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::BufReader;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::plan::Plan;
@@ -19,10 +19,13 @@ use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
 use crate::ledger::{Batch, Committed, Ledger, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
-use crate::store::{Layout, Object, Store, Ticket, certificates_object, index_object, write_index};
+use crate::store::{Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index};
 
-/// Chunks that one transaction commits at most.
+/// Chunks that one transaction commits at most, and that wait for their turn at most.
 const GROUP: usize = 32;
+
+/// So many chunks may fail one after the other, each for a reason that may pass, before no more are begun.
+const FAILURES_IN_A_ROW: usize = 8;
 
 /// Hands out the chunks that remain, in order.
 pub(super) struct Source<'a> {
@@ -94,6 +97,7 @@ struct Shared<'a> {
     source: Mutex<Source<'a>>,
     cancel: &'a Cancel,
     stop: AtomicBool,
+    failures_in_a_row: AtomicUsize,
     outcome: Mutex<Outcome>,
 }
 
@@ -101,6 +105,18 @@ impl Shared<'_> {
     /// Records a failure and stops the handing out of chunks.
     fn fail(&self, devices: u64, error: ForgeError) {
         self.stop.store(true, Ordering::Relaxed);
+        let mut outcome = self.outcome.lock().expect("no holder panics");
+        outcome.failed += devices;
+        outcome.failure.get_or_insert(error);
+    }
+
+    /// Records the failure of a chunk. The others go on when it may be its alone.
+    fn fail_chunk(&self, devices: u64, error: ForgeError) {
+        let in_a_row = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_passing = matches!(&error, ForgeError::Store(error) if error.is_passing());
+        if !is_passing || in_a_row >= FAILURES_IN_A_ROW {
+            return self.fail(devices, error);
+        }
         let mut outcome = self.outcome.lock().expect("no holder panics");
         outcome.failed += devices;
         outcome.failure.get_or_insert(error);
@@ -133,9 +149,10 @@ pub(super) fn run(
         source: Mutex::new(source),
         cancel,
         stop: AtomicBool::new(false),
+        failures_in_a_row: AtomicUsize::new(0),
         outcome: Mutex::default(),
     };
-    let (sender, receiver) = sync_channel(2 * jobs);
+    let (sender, receiver) = sync_channel(GROUP);
     std::thread::scope(|scope| {
         let shared = &shared;
         let committer = scope.spawn(move || commit(shared, &receiver, batch, ledger, observe));
@@ -203,19 +220,27 @@ fn make_and_store(
         Layout::Packs => objects.push(Object {
             name: plan.layout.object(chunk, ""),
             body: &workshop.bundles,
+            sha256: None,
         }),
         Layout::Objects => {
             objects.extend(entries.iter().zip(&workshop.ranges).map(|(entry, range)| Object {
                 name: plan.layout.object(chunk, &entry.device_id),
                 body: &workshop.bundles[range.clone()],
+                sha256: Some(entry.sha256),
             }));
         }
     }
     objects.push(Object {
         name: certificates_object(chunk),
         body: &workshop.certificates,
+        sha256: None,
     });
-    let ticket = shared.store.put(&objects)?;
+    // Only an earlier attempt can have left something under these names.
+    let existing = match reservation.attempt {
+        1 => Existing::Refuse,
+        _ => Existing::Replace,
+    };
+    let ticket = shared.store.put(&objects, existing)?;
     Ok(Stored {
         index: write_index(plan.layout, chunk, &entries),
         chunk: Committed { reservation, entries },
@@ -242,8 +267,11 @@ fn commit(
                 shared.outcome.lock().expect("no holder panics").made += devices;
                 observe(Event::Released { devices });
             }
+            Err(error) => shared.fail_chunk(devices, error),
+        }
+        if shared.stop.load(Ordering::Relaxed) {
             // The receiver is dropped, which stops the workers; their chunks stay uncommitted.
-            Err(error) => return shared.fail(devices, error),
+            break;
         }
     }
     if let Err(error) = ledger.mark_released(batch, &released) {
@@ -264,8 +292,11 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
     let mut durable = Vec::with_capacity(chunks.len());
     for (chunk, result) in chunks.into_iter().zip(results) {
         match result {
-            Ok(()) => durable.push(chunk),
-            Err(error) => shared.fail(chunk.0.entries.len() as u64, error.into()),
+            Ok(()) => {
+                shared.failures_in_a_row.store(0, Ordering::Relaxed);
+                durable.push(chunk);
+            }
+            Err(error) => shared.fail_chunk(chunk.0.entries.len() as u64, error.into()),
         }
     }
     durable
@@ -291,7 +322,7 @@ fn commit_group(
         .map(|chunk| index_object(*chunk))
         .zip(indexes)
         .collect();
-    store.publish(&indexes)?;
+    store.publish(&indexes, Existing::Refuse)?;
     released.extend(numbers);
     Ok(())
 }

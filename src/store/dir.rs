@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock};
 
 use zeroize::Zeroizing;
 
-use super::{Listed, Object, Store, StoreError, Ticket};
+use super::{Existing, Listed, Object, Store, StoreError, Ticket};
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -87,15 +87,15 @@ impl DirStore {
     }
 
     /// Writes a file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
+    fn write(&self, path: &Path, body: &[u8], existing: Existing) -> io::Result<File> {
         self.folder()?;
         let open = || {
-            OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(path)
+            let mut options = OpenOptions::new();
+            match existing {
+                Existing::Refuse => options.create_new(true),
+                Existing::Replace => options.create(true).truncate(true),
+            };
+            options.write(true).mode(0o600).open(path)
         };
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -153,30 +153,26 @@ impl DirStore {
         self.sync_names(paths.iter().map(PathBuf::as_path))
     }
 
-    fn publish_files(&self, objects: &[(String, Vec<u8>)]) -> io::Result<()> {
-        let paths: Vec<PathBuf> = objects.iter().map(|(name, _)| self.path(name)).collect();
-        for (path, (_, body)) in paths.iter().zip(objects) {
-            self.write(&scratch(path), body)?.sync_all()?;
+    /// Puts files in place, each whole or not at all. Returns the first that is there already with other
+    /// content, which it leaves as it is, as it does those after it.
+    fn place<'a>(
+        &self,
+        objects: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
+        existing: Existing,
+    ) -> io::Result<Option<&'a str>> {
+        let paths: Vec<PathBuf> = objects.clone().map(|(name, _)| self.path(name)).collect();
+        for (path, (_, body)) in paths.iter().zip(objects.clone()) {
+            self.write(&scratch(path), body, Existing::Replace)?.sync_all()?;
         }
-        for path in &paths {
-            fs::rename(scratch(path), path)?;
+        for (path, (name, body)) in paths.iter().zip(objects) {
+            match existing {
+                Existing::Replace => fs::rename(scratch(path), path)?,
+                Existing::Refuse if !link(path, body)? => return Ok(Some(name)),
+                Existing::Refuse => {}
+            }
         }
-        self.sync_names(paths.iter().map(PathBuf::as_path))
-    }
-
-    fn create_file(&self, name: &str, body: &[u8]) -> io::Result<bool> {
-        let path = self.path(name);
-        let scratch = scratch(&path);
-        self.write(&scratch, body)?.sync_all()?;
-        // Unlike a rename, a link never takes the place of what is there.
-        let linked = fs::hard_link(&scratch, &path);
-        fs::remove_file(&scratch)?;
-        match linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-            other => other?,
-        }
-        self.sync_names([path.as_path()].into_iter())?;
-        Ok(true)
+        self.sync_names(paths.iter().map(PathBuf::as_path))?;
+        Ok(None)
     }
 
     fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -219,17 +215,16 @@ impl DirStore {
     ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
             let object = self.path(name).display().to_string();
-            if matches!(
-                source.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) && operation == "read"
-            {
-                return StoreError::NotFound { object };
-            }
-            StoreError::Io {
-                operation,
-                object,
-                source,
+            match (operation, source.kind()) {
+                ("read", io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    StoreError::NotFound { object }
+                }
+                ("write", io::ErrorKind::AlreadyExists) => StoreError::Conflict { object },
+                _ => StoreError::Io {
+                    operation,
+                    object,
+                    source,
+                },
             }
         }
     }
@@ -239,7 +234,19 @@ fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Where a file is written before it is renamed.
+/// Puts a written file in its place, unless another is there. Unlike a rename, a link never takes the
+/// place of what is there.
+fn link(path: &Path, body: &[u8]) -> io::Result<bool> {
+    let scratch = scratch(path);
+    let linked = fs::hard_link(&scratch, path);
+    fs::remove_file(&scratch)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::read(path)? == body),
+        other => other.map(|()| true),
+    }
+}
+
+/// Where a file is written before it is put in place.
 fn scratch(path: &Path) -> PathBuf {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{file_name}.tmp"))
@@ -250,10 +257,10 @@ impl Store for DirStore {
         self.root.display().to_string()
     }
 
-    fn put(&self, objects: &[Object<'_>]) -> Result<Ticket, StoreError> {
+    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError> {
         self.check_folder()?;
-        for Object { name, body } in objects {
-            self.write(&self.path(name), body)
+        for Object { name, body, .. } in objects {
+            self.write(&self.path(name), body, existing)
                 .map_err(self.error("write", name))?;
         }
         let unflushed = match objects.len() {
@@ -270,7 +277,9 @@ impl Store for DirStore {
 
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
         self.check_folder()?;
-        self.create_file(name, body).map_err(self.error("create", name))
+        let placed = self.place([(name, body)].into_iter(), Existing::Refuse);
+        let taken = placed.map_err(self.error("create", name))?;
+        Ok(taken.is_none())
     }
 
     fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
@@ -286,10 +295,21 @@ impl Store for DirStore {
         tickets.iter().map(|_| copy(())).collect()
     }
 
-    fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError> {
         self.check_folder()?;
         let name = objects.first().map_or("", |(name, _)| name);
-        self.publish_files(objects).map_err(self.error("publish", name))
+        let objects = objects
+            .iter()
+            .map(|(name, body)| (name.as_str(), body.as_slice()));
+        match self
+            .place(objects, existing)
+            .map_err(self.error("publish", name))?
+        {
+            None => Ok(()),
+            Some(name) => Err(StoreError::Conflict {
+                object: self.path(name).display().to_string(),
+            }),
+        }
     }
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -308,7 +328,8 @@ mod tests {
 
     fn put(store: &DirStore, name: &str, body: &[u8]) -> Result<Ticket, StoreError> {
         let name = name.to_owned();
-        store.put(&[Object { name, body }])
+        let sha256 = None;
+        store.put(&[Object { name, body, sha256 }], Existing::Replace)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -321,7 +342,10 @@ mod tests {
         let store = DirStore::new(folder.path().join("out/batch"));
         put(&store, "bundles/3f/A.zip", b"key").unwrap();
         store
-            .publish(&[("index/000000.csv".to_owned(), b"row".to_vec())])
+            .publish(
+                &[("index/000000.csv".to_owned(), b"row".to_vec())],
+                Existing::Refuse,
+            )
             .unwrap();
         for name in [
             "out",
@@ -351,7 +375,7 @@ mod tests {
             Err(StoreError::NotFound { .. })
         ));
         let objects = ["index/000000.csv", "index/000001.csv"].map(|name| (name.to_owned(), b"x".to_vec()));
-        store.publish(&objects).unwrap();
+        store.publish(&objects, Existing::Refuse).unwrap();
         let mut names = Vec::new();
         store
             .list("", &mut |listed| names.push((listed.name, listed.size)))
@@ -377,6 +401,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_already_stays_unless_it_may_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::new(folder.path().join("batch"));
+        let object = |body| {
+            [Object {
+                name: "bundles/00/A.zip".to_owned(),
+                body,
+                sha256: None,
+            }]
+        };
+        store.put(&object(b"first"), Existing::Refuse).unwrap();
+        let again = store.put(&object(b"second"), Existing::Refuse);
+        assert!(matches!(again, Err(StoreError::Conflict { .. })));
+        store.put(&object(b"third"), Existing::Replace).unwrap();
+        assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"third");
+
+        let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
+        store.publish(&index(b"first"), Existing::Refuse).unwrap();
+        store.publish(&index(b"first"), Existing::Refuse).unwrap();
+        let again = store.publish(&index(b"second"), Existing::Refuse);
+        assert!(matches!(again, Err(StoreError::Conflict { .. })));
+        assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"first");
+        store.publish(&index(b"second"), Existing::Replace).unwrap();
+        assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"second");
+        assert_eq!(
+            fs::read_dir(folder.path().join("batch/index")).unwrap().count(),
+            1
+        );
+    }
+
+    #[test]
     fn refuses_a_batch_folder_that_is_open_to_others() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("batch");
@@ -399,10 +454,11 @@ mod tests {
             .map(|i| Object {
                 name: format!("bundles/00/{i}.zip"),
                 body: b"x",
+                sha256: None,
             })
             .collect();
-        let many = store.put(&objects).unwrap();
-        let few = store.put(&objects[..2]).unwrap();
+        let many = store.put(&objects, Existing::Refuse).unwrap();
+        let few = store.put(&objects[..2], Existing::Replace).unwrap();
         assert_eq!(store.flush(vec![few, many]).len(), 2);
         assert!(store.unflushed.lock().unwrap().is_empty());
     }

@@ -7,6 +7,9 @@ mod batch;
 mod dir;
 mod index;
 mod layout;
+mod place;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::io;
 use std::ops::Range;
@@ -17,6 +20,9 @@ pub use batch::BatchRecord;
 pub use dir::DirStore;
 pub use index::{COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexRow, parse_index, write_index};
 pub use layout::{BATCH_OBJECT, Layout, certificates_object, chunk_of, index_object};
+pub use place::{Place, PlaceError};
+#[cfg(feature = "s3")]
+pub use s3::{Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
 
 /// A store that failed.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +38,60 @@ pub enum StoreError {
     NotFound { object: String },
     #[error("store: {folder} belongs to another user or is open to others (mode {mode:04o})")]
     OpenToOthers { folder: String, mode: u32 },
+    #[error("store: {object} is there already, with other content")]
+    Conflict { object: String },
+    #[error("store: there is no bucket {bucket}")]
+    NoBucket { bucket: String },
+    #[error("store: {message}")]
+    NoAccount { message: String },
+    #[error("store: cannot {operation} {object}: {status} {code}{}", colon(.message))]
+    Refused {
+        operation: &'static str,
+        object: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's word for it, such as `AccessDenied`.
+        code: String,
+        message: String,
+    },
+    #[error("store: cannot {operation} {object}: no success in {attempts} attempts, the last: {why}")]
+    Unanswered {
+        operation: &'static str,
+        object: String,
+        attempts: u32,
+        why: String,
+    },
+    #[error("store: {place} is in S3, for which this certforge was not built")]
+    NotBuilt { place: String },
+    #[error("store: {object} was stored with encryption {got}, not {wanted}")]
+    Encryption {
+        object: String,
+        wanted: String,
+        got: String,
+    },
+}
+
+fn colon(message: &str) -> String {
+    match message {
+        "" => String::new(),
+        message => format!(": {message}"),
+    }
 }
 
 impl StoreError {
+    /// Whether the same may well succeed a little later, so that others need not fail with it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unanswered { .. })
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NotFound { .. } => "name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned(),
+            Self::NotFound { .. } => {
+                "name a batch, such as ./out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01".to_owned()
+            }
             Self::OpenToOthers { folder, .. } => {
                 format!("bundles hold private keys: chmod 700 {folder}, or choose another --to")
             }
@@ -53,7 +105,50 @@ impl StoreError {
                 _ => "run the same command again; it goes on where it stopped",
             }
             .to_owned(),
+            Self::Conflict { .. } => {
+                "somebody else wrote it, or the ledger is an older copy of itself; find out before you go on, or use another --batch"
+                    .to_owned()
+            }
+            Self::NoBucket { .. } => {
+                "make the bucket first, or correct its name, --region or --endpoint-url".to_owned()
+            }
+            Self::NoAccount { .. } => {
+                "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or AWS_PROFILE, as for the AWS CLI"
+                    .to_owned()
+            }
+            Self::Refused { code, .. } => refused_hint(code).to_owned(),
+            Self::Unanswered { .. } => {
+                "when the server answers again, run the same command again; it goes on where it stopped".to_owned()
+            }
+            Self::NotBuilt { .. } => "build it with the feature s3, which is on by default".to_owned(),
+            Self::Encryption { .. } => {
+                "this server does not encrypt as asked; leave --sse out, or use another".to_owned()
+            }
         })
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+fn refused_hint(code: &str) -> &'static str {
+    match code {
+        "AccessDenied" | "AllAccessDisabled" => {
+            "these credentials lack a right here: s3:PutObject, s3:GetObject, s3:ListBucket; with --tags also \
+             s3:PutObjectTagging, with --sse aws:kms also kms:GenerateDataKey and kms:Decrypt"
+        }
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthorizationHeaderMalformed" => {
+            "check the access key, its secret and the Region that the environment or AWS_PROFILE gives"
+        }
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+            "the credentials have expired: log in again, then run the same command again; it goes on where it stopped"
+        }
+        "RequestTimeTooSkewed" => "set this machine's clock right",
+        "PermanentRedirect" | "IllegalLocationConstraintException" => {
+            "the bucket is in another Region: name it with --region"
+        }
+        "NotImplemented" => "this server lacks what was asked of it; leave the option out, or use another",
+        _ => {
+            "correct what the server complains of, then run the same command again; it goes on where it stopped"
+        }
     }
 }
 
@@ -72,6 +167,8 @@ pub struct Object<'a> {
     /// Relative to the batch, with `/` between its parts.
     pub name: String,
     pub body: &'a [u8],
+    /// Of the body, when it is known already.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Object<'_> {
@@ -85,21 +182,30 @@ impl std::fmt::Debug for Object<'_> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
+/// What becomes of an object that is there already under the same name, with other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and the call fails with [`StoreError::Conflict`]: nobody should have put it there.
+    Refuse,
+    /// It is replaced: an earlier attempt left it behind.
+    Replace,
+}
+
 /// Holds the objects of one batch. Names are relative to the batch, with `/` between their parts.
 pub trait Store: Send + Sync {
     /// Where the batch is, as a person finds it.
     fn location(&self) -> String;
 
-    /// Takes the objects of a chunk, each over one that is there. They may not be written yet when this
-    /// returns, and not durable: [`Store::flush`] tells. It may wait until there is room for them.
+    /// Takes the objects of a chunk. They may not be written yet when this returns, and not durable:
+    /// [`Store::flush`] tells. It may wait until there is room for them.
     ///
     /// # Errors
     ///
     /// When one could not be written; what is then there under the names of the chunk is undefined.
-    fn put(&self, objects: &[Object<'_>]) -> Result<Ticket, StoreError>;
+    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError>;
 
-    /// Puts an object in place that must not be there yet, atomically and durably. Returns whether it
-    /// did; `false` when there is one already, which is left as it is.
+    /// Puts an object in place that must not be there yet, atomically and durably. Returns whether it is
+    /// there now; `false` when there is one with other content, which is left as it is.
     ///
     /// # Errors
     ///
@@ -115,7 +221,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// When any may not be in place.
-    fn publish(&self, objects: &[(String, Vec<u8>)]) -> Result<(), StoreError>;
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError>;
 
     /// The octets of an object, or of a range of it. They may hold private keys, so they are zeroized.
     ///
@@ -123,6 +229,11 @@ pub trait Store: Send + Sync {
     ///
     /// [`StoreError::NotFound`] when there is none.
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError>;
+
+    /// The octets of many objects, in their order: at once where that is faster.
+    fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+        names.iter().map(|name| self.read(name, None)).collect()
+    }
 
     /// Visits every object whose name begins with `prefix`, which is empty or ends in `/`.
     ///

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::bundle::{Findings, Standard, certificates};
 use super::tally::Tallies;
 use super::{Fault, VerifyError};
-use crate::manifest::Row;
+use crate::manifest::{DeviceId, Row};
 use crate::store::{
     BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object,
     parse_index,
@@ -52,15 +52,15 @@ pub(super) fn verify(
     let disputed = compare_rows(task, &rows, &index, &mut verified.faults);
     let chunk_certificates = read_certificates(task.chunk, rows.len(), store, &mut verified.faults)?;
     let pack = read_pack(task, &rows, store, &mut verified.faults)?;
+    let bundles = match &pack {
+        Some(_) => Vec::new(),
+        None => read_bundles(task, &rows, store)?,
+    };
     for (i, row) in rows.iter().enumerate() {
-        let own;
         let octets = match &pack {
             Some(pack) if pack.is_empty() => None,
             Some(pack) => Some(slice(pack, &row.entry)),
-            None => {
-                own = read_bundle(task, row, store)?;
-                own.as_ref().map(|own| own.as_slice())
-            }
+            None => bundles[i].as_ref().map(|own| own.as_slice()),
         };
         let line = task.manifest.as_ref().and_then(|rows| rows.get(i));
         let line = line.filter(|line| line.device_id.as_str() == row.entry.device_id);
@@ -170,21 +170,23 @@ fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Ve
     disputed
 }
 
-fn read_bundle(
+/// The bundles of a chunk in layout objects, in the order of the rows; `None` where there is none.
+fn read_bundles(
     task: &Task<'_>,
-    row: &IndexRow,
+    rows: &[IndexRow],
     store: &dyn Store,
-) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
-    // The name comes from the device id, never from what the index says: that may lead anywhere.
-    let object = task.record.layout.object(task.chunk, &row.entry.device_id);
-    if crate::manifest::DeviceId::parse(&row.entry.device_id).is_err() {
-        return Ok(None);
-    }
-    match store.read(&object, None) {
-        Ok(octets) => Ok(Some(octets)),
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, VerifyError> {
+    // A name comes from the device id, never from what the index says: that may lead anywhere.
+    let is_sound = |row: &IndexRow| DeviceId::parse(&row.entry.device_id).is_ok();
+    let name = |row: &IndexRow| task.record.layout.object(task.chunk, &row.entry.device_id);
+    let names: Vec<String> = rows.iter().filter(|row| is_sound(row)).map(name).collect();
+    let mut found = store.read_all(&names).into_iter();
+    let bundle = |row: &IndexRow| match is_sound(row).then(|| found.next()).flatten() {
+        Some(Ok(octets)) => Ok(Some(octets)),
+        Some(Err(StoreError::NotFound { .. })) | None => Ok(None),
+        Some(Err(error)) => Err(error.into()),
+    };
+    rows.iter().map(bundle).collect()
 }
 
 /// The pack of a chunk, when the batch is in packs, with its members held against the index.

@@ -30,7 +30,7 @@ pub(super) struct Inputs {
 impl Inputs {
     pub(super) fn open(job: &Job<'_>) -> Result<Self, VerifyError> {
         let location = job.store.location();
-        let record = read_record(job.store, &location)?;
+        let record = read_record(job.store)?;
         let profile = Profile::from_config(&record.profile).map_err(|source| VerifyError::Profile {
             location: location.clone(),
             source,
@@ -105,7 +105,13 @@ impl Inputs {
     }
 }
 
-fn read_record(store: &dyn Store, location: &str) -> Result<BatchRecord, VerifyError> {
+/// What a batch says that it is.
+///
+/// # Errors
+///
+/// When there is no batch, or its record is not what a forge writes.
+pub fn read_record(store: &dyn Store) -> Result<BatchRecord, VerifyError> {
+    let location = &store.location();
     let octets = store.read(BATCH_OBJECT, None).map_err(|error| match error {
         StoreError::NotFound { .. } => VerifyError::NoBatch {
             location: location.to_owned(),

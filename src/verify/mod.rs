@@ -20,10 +20,11 @@ use crate::issuer::IssuerError;
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::ManifestError;
 use crate::profile::ProfileError;
-use crate::store::{BATCH_OBJECT, BatchRecord, Store, StoreError};
+use crate::store::{BATCH_OBJECT, BatchRecord, IndexError, Store, StoreError};
 use bundle::Standard;
 use chunk::Task;
 use inputs::Inputs;
+pub use inputs::read_record;
 use tally::Tallies;
 
 /// Chunks that are read at a time.
@@ -123,6 +124,8 @@ pub enum VerifyError {
     Profile { location: String, source: ProfileError },
     #[error("{location}/{BATCH_OBJECT} has no usable issuer certificate")]
     Issuer { location: String, source: IssuerError },
+    #[error("{object} is no index")]
+    Index { object: String, source: IndexError },
     #[error("ledger {path} is not the one that batch {batch} was made with")]
     OtherLedger { path: PathBuf, batch: String },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
@@ -143,13 +146,15 @@ impl VerifyError {
             }
             Self::Ledger(error) => error.hint(),
             Self::Manifest(error) => error.hint(),
-            Self::NoBatch { .. } => {
-                Some("name the folder of a batch, such as ./out/line-7-3f2a9c01".to_owned())
-            }
+            Self::NoBatch { .. } => Some(
+                "name a batch, such as ./out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01"
+                    .to_owned(),
+            ),
             Self::OtherLedger { .. } => Some(
                 "name the one it was made with, with --ledger; --no-ledger verifies without one".to_owned(),
             ),
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
+            Self::Index { .. } => Some("it was changed or damaged; `certforge verify` tells more".to_owned()),
             Self::Record { .. } | Self::Numbers { .. } | Self::Profile { .. } | Self::Issuer { .. } => Some(
                 format!("{BATCH_OBJECT} was changed or damaged; put it back as it was written"),
             ),

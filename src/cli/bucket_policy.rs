@@ -1,0 +1,171 @@
+//! `certforge bucket-policy`.
+
+use std::process::ExitCode;
+
+use certforge::store::Place;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Failure, Outcome, print_json};
+
+/// Tag whose value is the days after which an object may go.
+pub const EXPIRY_TAG: &str = "certforge-expire-after";
+
+#[derive(Debug, Args)]
+pub struct BucketPolicy {
+    /// Bucket and prefix that batches go to, such as s3://factory-eu/batches
+    place: String,
+    /// ARN of the IAM role of the flashing stations: it may read bundles, and nobody else
+    #[arg(long, value_name = "ARN", required_unless_present = "lifecycle")]
+    station_role: Option<String>,
+    /// ARN of the IAM role that runs certforge: it may read back what it stored, for resume and verify
+    #[arg(long, value_name = "ARN")]
+    forge_role: Option<String>,
+    /// Print the lifecycle rules for objects that --expire-after DAYS tagged instead
+    #[arg(long, value_name = "DAYS", conflicts_with_all = ["station_role", "forge_role"], value_parser = clap::value_parser!(u16).range(1..))]
+    lifecycle: Option<u16>,
+}
+
+impl BucketPolicy {
+    pub fn run(&self) -> Outcome {
+        let place =
+            Place::parse(&self.place).map_err(|error| Failure::usage(&error.to_string(), &error.hint()))?;
+        let Place::S3 { bucket, prefix } = place else {
+            return Err(Failure::usage(
+                &format!("{} is a folder, which has no bucket policy", self.place),
+                "name a bucket, such as s3://factory-eu/batches",
+            ));
+        };
+        if let Some(days) = self.lifecycle {
+            print_json(&lifecycle(&prefix, days));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let roles: Vec<&str> = [&self.station_role, &self.forge_role]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let mut partition = "aws";
+        for role in &roles {
+            partition = role_partition(role).ok_or_else(|| {
+                Failure::usage(
+                    &format!("{role:?} is not the ARN of an IAM role"),
+                    "give it as in arn:aws:iam::123456789012:role/stations",
+                )
+            })?;
+        }
+        print_json(&policy(partition, &bucket, &prefix, &roles));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The partition that a role's ARN names: `aws`, `aws-cn` or another.
+fn role_partition(arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts[..] else {
+        return None;
+    };
+    let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    let is_role = resource
+        .strip_prefix("role/")
+        .is_some_and(|name| !name.is_empty());
+    let has_wildcard = resource.contains(['*', '?']);
+    (partition.starts_with("aws") && is_account && is_role && !has_wildcard).then_some(partition)
+}
+
+/// Denies only: who may do what is granted by the roles' own policies, and by nothing here.
+fn policy(partition: &str, bucket: &str, prefix: &str, readers: &[&str]) -> Value {
+    let bucket = format!("arn:{partition}:s3:::{bucket}");
+    let objects = match prefix {
+        "" => format!("{bucket}/*"),
+        prefix => format!("{bucket}/{prefix}/*"),
+    };
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "RefuseUnencryptedTransport",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket, objects],
+                "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+            },
+            // A multipart upload is conditional only when it is completed.
+            // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+            {
+                "Sid": "RefuseUnconditionalPuts",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:PutObject",
+                "Resource": objects,
+                "Condition": {
+                    "Null": { "s3:if-none-match": "true", "s3:if-match": "true" },
+                    "Bool": { "s3:ObjectCreationOperation": "true" },
+                },
+            },
+            {
+                "Sid": "RefuseReadsByOthers",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "Resource": objects,
+                "Condition": { "ArnNotEquals": { "aws:PrincipalArn": readers } },
+            },
+        ],
+    })
+}
+
+/// Objects go after their days, and parts of uploads that were cut off go after one.
+fn lifecycle(prefix: &str, days: u16) -> Value {
+    let prefix = match prefix {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    };
+    json!({
+        "Rules": [
+            {
+                "ID": format!("certforge-expire-after-{days}-days"),
+                "Status": "Enabled",
+                "Filter": {
+                    "And": { "Prefix": prefix, "Tags": [{ "Key": EXPIRY_TAG, "Value": days.to_string() }] },
+                },
+                "Expiration": { "Days": days },
+                "NoncurrentVersionExpiration": { "NoncurrentDays": 1 },
+            },
+            {
+                "ID": "certforge-cut-off-uploads",
+                "Status": "Enabled",
+                "Filter": { "Prefix": prefix },
+                "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 1 },
+            },
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_roles_from_other_arns() {
+        assert_eq!(
+            role_partition("arn:aws:iam::123456789012:role/stations"),
+            Some("aws")
+        );
+        assert_eq!(
+            role_partition("arn:aws-cn:iam::123456789012:role/a/b"),
+            Some("aws-cn")
+        );
+        for arn in [
+            "stations",
+            "arn:aws:iam::123456789012:user/me",
+            "arn:aws:iam::12345:role/stations",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/*",
+            "arn:aws:sts::123456789012:assumed-role/stations/1",
+        ] {
+            assert_eq!(role_partition(arn), None, "{arn}");
+        }
+    }
+}

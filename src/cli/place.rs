@@ -1,0 +1,196 @@
+//! Places on the command line: a folder, or a bucket with how to reach it and how to store there.
+
+use certforge::store::{DirStore, Place, Store, StoreError};
+use clap::Args;
+
+use super::Failure;
+
+/// How to reach a bucket. What is left out comes from where the AWS CLI has it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Amazon S3")]
+pub struct Reach {
+    /// S3-compatible server in place of AWS's, such as http://localhost:9000
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Region of the bucket [default: as for the AWS CLI]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+/// How to store in a bucket.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Amazon S3")]
+pub struct Upload {
+    /// Uploads at once, at most; fewer while the server asks for that [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    uploads: Option<u16>,
+    /// Encryption by S3: AES256, aws:kms or aws:kms:dsse [default: the bucket's]
+    #[arg(long, value_name = "ALGORITHM", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"])]
+    sse: Option<String>,
+    /// Key of AWS KMS for --sse aws:kms, by id, ARN or alias
+    #[arg(long, value_name = "KEY", requires = "sse")]
+    sse_kms_key_id: Option<String>,
+    /// Storage class, such as STANDARD_IA [default: STANDARD]
+    #[arg(long, value_name = "CLASS")]
+    storage_class: Option<String>,
+    /// Tag every object with its batch and its profile
+    #[arg(long)]
+    tags: bool,
+    /// Tag every object for a lifecycle rule that deletes it; `bucket-policy --lifecycle` prints the rule
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    expire_after: Option<u16>,
+}
+
+/// Whether a text names a place rather than a batch of the ledger.
+pub fn is_place(text: &str) -> bool {
+    text.contains('/') || text == "."
+}
+
+/// Reads a place, and sees that no option is given that has no meaning for it.
+pub fn parse(text: &str, reach: &Reach, upload: Option<&Upload>) -> Result<Place, Failure> {
+    let place = Place::parse(text).map_err(|error| Failure::usage(&error.to_string(), &error.hint()))?;
+    if let Place::Folder(_) = place {
+        let given = reach.given().or(upload.and_then(Upload::given));
+        if let Some(option) = given {
+            return Err(Failure::usage(
+                &format!("{option} is for s3:// only, and {text} is a folder"),
+                "name a bucket, such as s3://factory-eu/batches, or leave the option out",
+            ));
+        }
+    }
+    if let Some(url) = &reach.endpoint_url {
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        if rest.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+            return Err(Failure::usage(
+                &format!("--endpoint-url {url} is no URL of a server"),
+                "begin it with http:// or https://, as in http://localhost:9000",
+            ));
+        }
+    }
+    if let Some(Upload {
+        sse: Some(algorithm),
+        sse_kms_key_id: Some(_),
+        ..
+    }) = upload
+        && algorithm == "AES256"
+    {
+        return Err(Failure::usage(
+            "--sse-kms-key-id is for --sse aws:kms only",
+            "leave it out, or choose --sse aws:kms",
+        ));
+    }
+    Ok(place)
+}
+
+impl Reach {
+    fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--endpoint-url", self.endpoint_url.is_some()),
+            ("--region", self.region.is_some()),
+        ];
+        first_given(&options)
+    }
+
+    /// The options once more, for a further command on the same place.
+    pub fn to_arguments(&self) -> String {
+        let option = |name: &str, value: &Option<String>| {
+            let value = value.as_ref()?;
+            Some(format!(" {name} {value}"))
+        };
+        let url = option("--endpoint-url", &self.endpoint_url);
+        url.into_iter().chain(option("--region", &self.region)).collect()
+    }
+
+    /// Opens a place to read from it.
+    pub fn open(&self, place: &Place) -> Result<Box<dyn Store>, StoreError> {
+        open(place, self, None, &[])
+    }
+}
+
+impl Upload {
+    fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--uploads", self.uploads.is_some()),
+            ("--sse", self.sse.is_some()),
+            ("--storage-class", self.storage_class.is_some()),
+            ("--tags", self.tags),
+            ("--expire-after", self.expire_after.is_some()),
+        ];
+        first_given(&options)
+    }
+
+    /// Opens the place of a batch to store it there.
+    pub fn open(
+        &self,
+        place: &Place,
+        reach: &Reach,
+        batch: &str,
+        profile: &str,
+    ) -> Result<Box<dyn Store>, StoreError> {
+        let mut tags = Vec::new();
+        if self.tags {
+            tags.push(("certforge-batch".to_owned(), batch.to_owned()));
+            tags.push(("certforge-profile".to_owned(), profile.to_owned()));
+        }
+        if let Some(days) = self.expire_after {
+            tags.push((super::bucket_policy::EXPIRY_TAG.to_owned(), days.to_string()));
+        }
+        open(place, reach, Some(self), &tags)
+    }
+}
+
+fn first_given(options: &[(&'static str, bool)]) -> Option<&'static str> {
+    options
+        .iter()
+        .find(|(_, is_given)| *is_given)
+        .map(|(name, _)| *name)
+}
+
+#[cfg(feature = "s3")]
+fn open(
+    place: &Place,
+    reach: &Reach,
+    upload: Option<&Upload>,
+    tags: &[(String, String)],
+) -> Result<Box<dyn Store>, StoreError> {
+    use certforge::store::{DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
+    let (bucket, prefix) = match place {
+        Place::Folder(folder) => return Ok(Box::new(DirStore::new(folder.clone()))),
+        Place::S3 { bucket, prefix } => (bucket, prefix),
+    };
+    let encryption = upload.and_then(|upload| {
+        Some(Encryption {
+            algorithm: upload.sse.clone()?,
+            kms_key_id: upload.sse_kms_key_id.clone(),
+        })
+    });
+    let options = S3Options {
+        credentials: None,
+        endpoint_url: reach.endpoint_url.clone(),
+        region: reach.region.clone(),
+        uploads: upload
+            .and_then(|upload| upload.uploads)
+            .unwrap_or(DEFAULT_UPLOADS),
+        encryption,
+        storage_class: upload.and_then(|upload| upload.storage_class.clone()),
+        tags: tags.to_vec(),
+    };
+    Ok(Box::new(S3Store::open(bucket, prefix, &options)?))
+}
+
+#[cfg(not(feature = "s3"))]
+fn open(
+    place: &Place,
+    _reach: &Reach,
+    _upload: Option<&Upload>,
+    _tags: &[(String, String)],
+) -> Result<Box<dyn Store>, StoreError> {
+    match place {
+        Place::Folder(folder) => Ok(Box::new(DirStore::new(folder.clone()))),
+        Place::S3 { .. } => Err(StoreError::NotBuilt {
+            place: place.to_string(),
+        }),
+    }
+}

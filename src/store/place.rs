@@ -1,0 +1,150 @@
+//! Places: where batches go, as a user names it: a folder, or `s3://bucket/prefix`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where batches go, or one batch is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Folder(PathBuf),
+    S3 {
+        bucket: String,
+        /// Without `/` at either end; may be empty.
+        prefix: String,
+    },
+}
+
+/// Why a text names no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    #[error("{text} is neither a folder nor an s3:// URL")]
+    Scheme { text: String },
+    #[error("{text}: {bucket:?} cannot name a bucket")]
+    Bucket { text: String, bucket: String },
+    #[error("{text}: a prefix has no empty parts, and none that is . or ..")]
+    Prefix { text: String },
+}
+
+impl PlaceError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Bucket { .. } => "bucket names are 3 to 63 of a-z 0-9 . -".to_owned(),
+            Self::Scheme { .. } | Self::Prefix { .. } => {
+                "name a folder, such as ./out, or a bucket, such as s3://factory-eu/batches".to_owned()
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Reads a place. What has no scheme is a folder.
+    ///
+    /// # Errors
+    ///
+    /// When it is a URL of another scheme, or names no bucket.
+    pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Ok(Self::Folder(PathBuf::from(text)));
+        };
+        if scheme != "s3" {
+            return Err(PlaceError::Scheme {
+                text: text.to_owned(),
+            });
+        }
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_end_matches('/');
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+        let is_bucket = (3..=63).contains(&bucket.len())
+            && bucket
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
+        if !is_bucket {
+            return Err(PlaceError::Bucket {
+                text: text.to_owned(),
+                bucket: bucket.to_owned(),
+            });
+        }
+        if !prefix.is_empty() && prefix.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(PlaceError::Prefix {
+                text: text.to_owned(),
+            });
+        }
+        Ok(Self::S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// The place of a batch in this one.
+    #[must_use]
+    pub fn batch(&self, name: &str) -> Self {
+        match self {
+            Self::Folder(folder) => Self::Folder(folder.join(name)),
+            Self::S3 { bucket, prefix } => Self::S3 {
+                bucket: bucket.clone(),
+                prefix: match prefix.as_str() {
+                    "" => name.to_owned(),
+                    prefix => format!("{prefix}/{name}"),
+                },
+            },
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_folders_or_buckets() {
+        for (text, shown, batch) in [
+            ("out", "out", "out/b-1"),
+            ("/srv/out/", "/srv/out/", "/srv/out/b-1"),
+            ("s3://factory-eu", "s3://factory-eu", "s3://factory-eu/b-1"),
+            ("s3://factory-eu/", "s3://factory-eu", "s3://factory-eu/b-1"),
+            (
+                "s3://factory-eu/a/b/",
+                "s3://factory-eu/a/b",
+                "s3://factory-eu/a/b/b-1",
+            ),
+        ] {
+            let place = Place::parse(text).unwrap();
+            assert_eq!(place.to_string(), shown);
+            assert_eq!(place.batch("b-1").to_string(), batch);
+        }
+    }
+
+    #[test]
+    fn refuses_what_names_no_place() {
+        for text in ["gs://bucket/x", "https://bucket.s3.amazonaws.com/x"] {
+            assert!(
+                matches!(Place::parse(text), Err(PlaceError::Scheme { .. })),
+                "{text}"
+            );
+        }
+        for text in ["s3://", "s3:///x", "s3://No/x", "s3://a b/x", "s3://ab"] {
+            assert!(
+                matches!(Place::parse(text), Err(PlaceError::Bucket { .. })),
+                "{text}"
+            );
+        }
+        for text in ["s3://abc//x", "s3://abc/x/../y", "s3://abc/./y"] {
+            assert!(
+                matches!(Place::parse(text), Err(PlaceError::Prefix { .. })),
+                "{text}"
+            );
+        }
+    }
+}

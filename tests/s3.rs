@@ -1,0 +1,519 @@
+//! Bundles in S3, against a real server in this process: what a store promises, and what a user sees.
+
+#![cfg(feature = "s3")]
+
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "support/s3_server.rs"]
+mod s3_server;
+mod support;
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use certforge::digest::sha256;
+use certforge::store::{Encryption, Existing, Object, S3Options, S3Store, Store, StoreError};
+use s3_server::{BUCKET, S3Server, account, no_account, options, url};
+use support::Workplace;
+
+/// A workplace with a CA, a manifest and a server.
+struct Line {
+    workplace: Workplace,
+    server: S3Server,
+}
+
+impl Line {
+    fn new(rows: usize) -> Self {
+        let workplace = Workplace::new();
+        workplace.manifest(rows);
+        workplace.succeed(&["ca", "new", "--no-passphrase"]);
+        Self {
+            workplace,
+            server: S3Server::start(),
+        }
+    }
+
+    /// A command with `--endpoint-url` and credentials.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.workplace.command(arguments);
+        command.args(["--endpoint-url", &url(self.server.address)]);
+        account(&mut command, self.workplace.path());
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("output is UTF-8")
+    }
+
+    fn run(&self, layout: &str) -> String {
+        self.succeed(&[
+            "run",
+            "devices.csv",
+            "--to",
+            "s3://factory/batches",
+            "--layout",
+            layout,
+            "--chunk-rows",
+            "64",
+        ])
+    }
+
+    /// URL of the only batch.
+    fn batch(&self) -> String {
+        let folder = self.server.only_batch("batches");
+        let name = folder
+            .file_name()
+            .expect("it has a name")
+            .to_string_lossy()
+            .into_owned();
+        format!("s3://factory/batches/{name}")
+    }
+}
+
+fn object<'a>(name: &str, body: &'a [u8]) -> Object<'a> {
+    Object {
+        name: name.to_owned(),
+        body,
+        sha256: None,
+    }
+}
+
+fn put(store: &S3Store, name: &str, body: &[u8], existing: Existing) -> Result<(), StoreError> {
+    let ticket = store.put(&[object(name, body)], existing)?;
+    store.flush(vec![ticket]).remove(0)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_batch_is_made_verified_and_found_complete_in_both_layouts() {
+    for layout in ["objects", "packs"] {
+        let line = Line::new(150);
+        let summary = line.run(layout);
+        assert!(summary.contains("150 devices in"), "{summary}");
+        assert!(
+            summary.contains(&format!("bundles   {} ({layout})", line.batch())),
+            "{summary}"
+        );
+        let next = format!("certforge verify {} --endpoint-url", line.batch());
+        assert!(
+            summary.contains(&next),
+            "the next command works as it is: {summary}"
+        );
+        let again = line.run(layout);
+        assert!(again.contains("nothing: 150 devices made before"), "{again}");
+        let verified = line.succeed(&["verify", &line.batch()]);
+        assert!(
+            verified.contains("150 devices verified, against manifest devices.csv and the ledger"),
+            "{verified}"
+        );
+        let alone = line.succeed(&["verify", &line.batch(), "--no-ledger"]);
+        assert!(alone.contains("150 devices verified"), "{alone}");
+        let status = line.workplace.succeed(&["status"]);
+        assert!(status.contains(&line.batch()), "{status}");
+        let export = line.workplace.succeed(&["ledger", "export"]);
+        assert_eq!(export.lines().count(), 151);
+        // What the store itself says needs no ledger.
+        let of_store = line.succeed(&["ledger", "export", &line.batch()]);
+        assert_eq!(of_store, export);
+        let status = line.succeed(&["status", &line.batch()]);
+        assert!(status.contains("complete: 150 devices released"), "{status}");
+    }
+}
+
+#[test]
+fn nothing_touches_the_local_disk_but_the_ledger() {
+    let line = Line::new(20);
+    line.run("objects");
+    let names: BTreeSet<String> = std::fs::read_dir(line.workplace.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let expected = ["ca", "certforge.db", "certforge.db-lock", "devices.csv"];
+    assert!(
+        names
+            .iter()
+            .all(|name| expected.contains(&name.as_str()) || name.starts_with("certforge.db-")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn verify_names_what_was_changed_in_the_bucket() {
+    let line = Line::new(70);
+    line.run("objects");
+    let folder = line.server.only_batch("batches");
+    let index = std::fs::read_to_string(folder.join("index/000000.csv")).unwrap();
+    let objects: Vec<&str> = index
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(4).unwrap())
+        .collect();
+    std::fs::remove_file(folder.join(objects[3])).unwrap();
+    let mut bundle = std::fs::read(folder.join(objects[7])).unwrap();
+    bundle[100] ^= 1;
+    std::fs::write(folder.join(objects[7]), bundle).unwrap();
+    std::fs::create_dir_all(folder.join("bundles/00")).unwrap();
+    std::fs::write(folder.join("bundles/00/STRANGER.zip"), b"x").unwrap();
+    let output = line.output(&["verify", &line.batch()]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("device SN000003, ") && text.contains("the bundle is missing"),
+        "{text}"
+    );
+    assert!(text.contains("device SN000007, "), "{text}");
+    assert!(text.contains("STRANGER.zip: no index accounts for it"), "{text}");
+}
+
+#[test]
+fn a_conditional_write_never_writes_over_anything_unasked() {
+    let server = S3Server::start();
+    let store = server.store("b");
+    assert!(store.create("batch.json", b"first").unwrap());
+    assert!(
+        store.create("batch.json", b"first").unwrap(),
+        "an answer that was lost looks like this"
+    );
+    assert!(!store.create("batch.json", b"second").unwrap());
+    put(&store, "bundles/00/A.zip", b"first", Existing::Refuse).unwrap();
+    put(&store, "bundles/00/A.zip", b"first", Existing::Refuse).unwrap();
+    let conflict = put(&store, "bundles/00/A.zip", b"other", Existing::Refuse);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
+    put(&store, "bundles/00/A.zip", b"other", Existing::Replace).unwrap();
+    assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
+    let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
+    store.publish(&index(b"row"), Existing::Refuse).unwrap();
+    store.publish(&index(b"row"), Existing::Refuse).unwrap();
+    let conflict = store.publish(&index(b"row 2"), Existing::Refuse);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
+    assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"row");
+}
+
+#[test]
+fn of_many_that_create_one_object_one_does() {
+    let server = S3Server::start();
+    let done: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16_u8)
+            .map(|i| {
+                let store = server.store("b");
+                scope.spawn(move || usize::from(store.create("batch.json", &[i]).unwrap()))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(done, 1);
+}
+
+#[test]
+fn large_objects_go_in_parts_and_come_back_whole_or_in_ranges() {
+    let server = S3Server::start();
+    let store = server.store("b");
+    let mut body = vec![0_u8; (16 << 20) + 12_345];
+    fastrand::Rng::with_seed(7).fill(&mut body);
+    put(&store, "packs/000000.zip", &body, Existing::Refuse).unwrap();
+    assert!(store.read("packs/000000.zip", None).unwrap().as_slice() == body);
+    put(&store, "packs/000000.zip", &body, Existing::Refuse).expect("the same again is no conflict");
+    for range in [0..10, 8_388_600..8_388_620, 16_789_550..16_789_561] {
+        let (start, end) = (
+            usize::try_from(range.start).unwrap(),
+            usize::try_from(range.end).unwrap(),
+        );
+        assert!(store.read("packs/000000.zip", Some(range)).unwrap().as_slice() == &body[start..end]);
+    }
+    let beyond = body.len() as u64;
+    assert!(
+        store
+            .read("packs/000000.zip", Some(beyond..beyond + 5))
+            .unwrap()
+            .is_empty()
+    );
+    assert!(store.read("packs/000000.zip", Some(3..3)).unwrap().is_empty());
+    let other: Vec<u8> = body.iter().map(|octet| !octet).collect();
+    let conflict = put(&store, "packs/000000.zip", &other, Existing::Refuse);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
+    put(&store, "packs/000000.zip", &other, Existing::Replace).unwrap();
+    assert!(store.read("packs/000000.zip", None).unwrap().as_slice() == other);
+}
+
+#[test]
+fn a_body_that_is_not_what_its_checksum_says_is_refused() {
+    let server = S3Server::start();
+    let mut options = options(server.address);
+    options.uploads = 4;
+    let store = S3Store::open(BUCKET, "b", &options).unwrap();
+    let body = b"what was made".as_slice();
+    let wrong = Object {
+        sha256: Some(sha256(b"what arrived")),
+        ..object("bundles/00/A.zip", body)
+    };
+    let ticket = store.put(&[wrong], Existing::Refuse).unwrap();
+    let refused = store.flush(vec![ticket]).remove(0);
+    assert!(refused.is_err(), "the server checks what it stores");
+    assert!(matches!(
+        store.read("bundles/00/A.zip", None),
+        Err(StoreError::NotFound { .. })
+    ));
+}
+
+#[test]
+fn lists_more_than_a_page_of_objects() {
+    let server = S3Server::start();
+    let store = server.store("b");
+    let names: Vec<String> = (0..1_234)
+        .map(|i| format!("bundles/{:02x}/{i}.zip", i % 256))
+        .collect();
+    let objects: Vec<Object<'_>> = names.iter().map(|name| object(name, name.as_bytes())).collect();
+    let ticket = store.put(&objects, Existing::Refuse).unwrap();
+    assert!(store.flush(vec![ticket]).iter().all(Result::is_ok));
+    put(&store, "index/000000.csv", b"row", Existing::Refuse).unwrap();
+    let other = server.store("b-other");
+    put(&other, "bundles/00/stranger.zip", b"x", Existing::Refuse).unwrap();
+    let mut listed = BTreeSet::new();
+    let mut visit = |found: certforge::store::Listed| {
+        assert_eq!(found.size, found.name.len() as u64);
+        assert!(listed.insert(found.name), "each once");
+    };
+    store.list("bundles/", &mut visit).unwrap();
+    assert_eq!(listed, names.iter().cloned().collect());
+    let read = store.read_all(&names);
+    assert!(
+        read.iter()
+            .zip(&names)
+            .all(|(octets, name)| octets.as_ref().unwrap().as_slice() == name.as_bytes())
+    );
+    store.list("none/", &mut |_| panic!("there is nothing")).unwrap();
+}
+
+#[test]
+fn a_server_that_ignores_encryption_is_found_out() {
+    let server = S3Server::start();
+    let options = S3Options {
+        encryption: Some(Encryption {
+            algorithm: "aws:kms".to_owned(),
+            kms_key_id: None,
+        }),
+        ..options(server.address)
+    };
+    let store = S3Store::open(BUCKET, "b", &options).unwrap();
+    let result = store.create("batch.json", b"record");
+    assert!(matches!(result, Err(StoreError::Encryption { .. })), "{result:?}");
+}
+
+#[test]
+fn what_an_earlier_attempt_left_behind_is_replaced() {
+    let line = Line::new(200);
+    let arguments = [
+        "run",
+        "devices.csv",
+        "--to",
+        "s3://factory/batches",
+        "--chunk-rows",
+        "50",
+        "--jobs",
+        "2",
+    ];
+    line.succeed(&arguments);
+    // As if the run had been killed before it committed chunks 1 and 3: their objects are there, unlisted.
+    let folder = line.server.only_batch("batches");
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let ledger = rusqlite::Connection::open(line.workplace.join("certforge.db")).unwrap();
+    for chunk in [1, 3] {
+        std::fs::remove_file(folder.join(format!("index/{chunk:06}.csv"))).unwrap();
+        ledger
+            .execute("DELETE FROM device WHERE chunk = ?1", [chunk])
+            .unwrap();
+        ledger
+            .execute("DELETE FROM committed WHERE chunk = ?1", [chunk])
+            .unwrap();
+    }
+    drop(ledger);
+    let before = std::fs::read(folder.join("certificates/000001.pem")).unwrap();
+    let summary = line.succeed(&arguments);
+    assert!(summary.contains("made      100 devices"), "{summary}");
+    assert_ne!(
+        before,
+        std::fs::read(folder.join("certificates/000001.pem")).unwrap()
+    );
+    let verified = line.succeed(&["verify", &format!("s3://factory/batches/{name}")]);
+    assert!(verified.contains("200 devices verified"), "{verified}");
+}
+
+#[test]
+fn a_strangers_object_is_a_conflict_and_stays() {
+    let line = Line::new(10);
+    let folder = line.server.file("batches/b-1/packs");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("000000.zip"), b"a stranger's").unwrap();
+    let output = line.output(&[
+        "run",
+        "devices.csv",
+        "--to",
+        "s3://factory/batches",
+        "--batch",
+        "b-1",
+        "--layout",
+        "packs",
+    ]);
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains(
+            "error: store: s3://factory/batches/b-1/packs/000000.zip is there already, with other content"
+        ),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(std::fs::read(folder.join("000000.zip")).unwrap(), b"a stranger's");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_said_plainly_and_costs_nothing() {
+    let workplace = Workplace::new();
+    workplace.manifest(10);
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut command = workplace.command(&[
+        "run",
+        "devices.csv",
+        "--to",
+        "s3://factory/b",
+        "--endpoint-url",
+        &url(port),
+    ]);
+    account(&mut command, workplace.path());
+    let output = command.output().unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    assert!(
+        text.contains("error: store: cannot create s3://factory/b/devices-"),
+        "{text}"
+    );
+    assert!(
+        text.contains("no success in 4 attempts, the last: ") && text.contains("onnection refused"),
+        "{text}"
+    );
+    assert!(
+        text.contains("hint: when the server answers again, run the same command again"),
+        "{text}"
+    );
+    let status = workplace.succeed(&["status"]);
+    assert!(status.contains("has no batches"), "{status}");
+}
+
+#[test]
+fn missing_accounts_regions_and_wrong_secrets_are_said_plainly() {
+    let line = Line::new(10);
+    let run = ["run", "devices.csv", "--to", "s3://factory/b"];
+    let mut command = line.workplace.command(&run);
+    no_account(&mut command, line.workplace.path());
+    let output = command.env("AWS_REGION", "eu-west-1").output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    let text = stderr(&output);
+    assert!(
+        text.contains("error: store: there are no AWS credentials"),
+        "{text}"
+    );
+    assert!(
+        text.contains("hint: set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION"),
+        "{text}"
+    );
+
+    let mut command = line.workplace.command(&run);
+    account(&mut command, line.workplace.path());
+    let output = command.env_remove("AWS_REGION").output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert!(
+        stderr(&output).contains("error: store: no AWS Region is set"),
+        "{}",
+        stderr(&output)
+    );
+
+    let output = line
+        .command(&run)
+        .env("AWS_SECRET_ACCESS_KEY", "wrong")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    let text = stderr(&output);
+    assert!(text.contains("403 SignatureDoesNotMatch"), "{text}");
+    assert!(
+        text.contains("hint: check the access key, its secret and the Region"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_batch_that_is_not_there_is_said_plainly() {
+    let line = Line::new(10);
+    let output = line.output(&["verify", "s3://factory/b/none", "--no-ledger"]);
+    assert_eq!(output.status.code(), Some(6));
+    assert!(
+        stderr(&output).contains("error: s3://factory/b/none is no batch: it has no batch.json"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_server_that_is_always_busy_fails_the_batch_and_a_second_run_finishes_it() {
+    let line = Line::new(300);
+    // Every second request fails; with two attempts, about a quarter of the uploads have no success.
+    let proxy = fault_proxy::FaultProxy::start(line.server.address, 3, 2);
+    let run = [
+        "run",
+        "devices.csv",
+        "--to",
+        "s3://factory/batches",
+        "--layout",
+        "packs",
+        "--chunk-rows",
+        "10",
+    ];
+    let mut command = line.workplace.command(&run);
+    command.args(["--endpoint-url", &url(proxy.address), "--json"]);
+    account(&mut command, line.workplace.path());
+    let mut made = 0;
+    for _ in 0..20 {
+        let output = command.env("AWS_MAX_ATTEMPTS", "2").output().unwrap();
+        if output.stdout.is_empty() || !stderr(&output).contains("error: store:") {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        if report["made"].as_u64().is_some_and(|some| some > 0) && report["failed"].as_u64() > Some(0) {
+            made = report["made"].as_u64().unwrap();
+            break;
+        }
+    }
+    assert!(made > 0, "the batch went on where it could");
+    proxy.heal();
+    let summary = line.succeed(&run);
+    assert!(!summary.contains("left "), "{summary}");
+    let verified = line.succeed(&["verify", &line.batch()]);
+    assert!(verified.contains("300 devices verified"), "{verified}");
+}

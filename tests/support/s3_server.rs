@@ -1,0 +1,117 @@
+//! A real S3 server, s3s-fs, in the test's own process. It checks signatures.
+
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test crate uses a part of it, and one may use it all"
+)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use certforge::store::{Credentials, S3Options, S3Store};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// The one bucket of the server.
+pub const BUCKET: &str = "factory";
+
+pub const ACCESS_KEY: &str = "AKIATEST";
+pub const SECRET_KEY: &str = "secret of the test";
+
+pub struct S3Server {
+    pub address: SocketAddr,
+    root: tempfile::TempDir,
+    _runtime: Runtime,
+}
+
+impl S3Server {
+    pub fn start() -> Self {
+        let root = tempfile::tempdir().expect("a scratch folder");
+        std::fs::create_dir(root.path().join(BUCKET)).expect("the bucket is made");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("threads start");
+        let files = s3s_fs::FileSystem::new(root.path()).expect("the folder is there");
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = builder.build();
+        let listener = runtime
+            .block_on(TcpListener::bind(("127.0.0.1", 0)))
+            .expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        runtime.spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    let http = auto::Builder::new(TokioExecutor::new());
+                    // A client that goes away is no concern of the server.
+                    let _ = http.serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        Self {
+            address,
+            root,
+            _runtime: runtime,
+        }
+    }
+
+    /// Where the server keeps an object.
+    pub fn file(&self, key: &str) -> PathBuf {
+        self.root.path().join(BUCKET).join(key)
+    }
+
+    /// The folder of the only batch under a prefix.
+    pub fn only_batch(&self, prefix: &str) -> PathBuf {
+        let mut batches = std::fs::read_dir(self.file(prefix)).expect("there are batches");
+        let batch = batches.next().expect("there is one").expect("it can be read");
+        assert!(batches.next().is_none(), "there is one batch");
+        batch.path()
+    }
+
+    pub fn store(&self, prefix: &str) -> S3Store {
+        S3Store::open(BUCKET, prefix, &options(self.address)).expect("it opens")
+    }
+}
+
+pub fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+pub fn options(address: SocketAddr) -> S3Options {
+    S3Options {
+        credentials: Some(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test")),
+        endpoint_url: Some(url(address)),
+        region: Some("eu-west-1".to_owned()),
+        ..S3Options::default()
+    }
+}
+
+/// Gives a command the server's credentials and nothing else of AWS's settings.
+pub fn account(command: &mut Command, folder: &Path) {
+    no_account(command, folder);
+    command
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .env("AWS_REGION", "eu-west-1");
+}
+
+/// Takes all of AWS's settings from a command.
+pub fn no_account(command: &mut Command, folder: &Path) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("HOME", folder)
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+}

@@ -137,9 +137,15 @@ impl Store for FailingStore {
             .collect()
     }
 
-    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError> {
-        let half = || drop(self.inner.publish(&objects[..objects.len() / 2], existing));
-        self.call("publish", || self.inner.publish(objects, existing), half)
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
+        let publish = |objects| -> Result<(), StoreError> {
+            self.inner.publish(objects, existing).into_iter().collect()
+        };
+        let half = || drop(publish(&objects[..objects.len() / 2]));
+        match self.call("publish", || publish(objects), half) {
+            Ok(()) => objects.iter().map(|_| Ok(())).collect(),
+            Err(_) => objects.iter().map(|_| Err(Self::error("publish"))).collect(),
+        }
     }
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {

@@ -66,10 +66,15 @@ fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
             if !is_empty {
                 return Err(ForgeError::Leftovers { location });
             }
-            Ok(store.publish(&[(BATCH_OBJECT.to_owned(), record.to_json())], Existing::Replace)?)
+            let record = (BATCH_OBJECT.to_owned(), record.to_json());
+            Ok(publish(store, record, Existing::Replace)?)
         }
         _ => Err(ForgeError::ForeignBatch { location }),
     }
+}
+
+fn publish(store: &dyn Store, object: (String, Vec<u8>), existing: Existing) -> Result<(), StoreError> {
+    store.publish(&[object], existing).into_iter().collect()
 }
 
 /// The record in the store; one that does not read is another's.
@@ -106,7 +111,7 @@ pub(super) fn release_committed(
             });
         }
         let index = write_index(batch.layout, chunk, &entries);
-        store.publish(&[(index_object(chunk), index)], Existing::Refuse)?;
+        publish(store, (index_object(chunk), index), Existing::Refuse)?;
         ledger.mark_released(batch, &[chunk])?;
     }
     Ok(())

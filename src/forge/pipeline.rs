@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use super::plan::Plan;
 use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
-use crate::ledger::{Batch, Committed, Ledger, Reservation};
+use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
 use crate::store::{Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index};
 
@@ -261,13 +261,13 @@ fn commit(
             .chain(receiver.try_iter().take(GROUP - 1))
             .collect();
         let group = flush(shared, group);
-        let devices = group.iter().map(|(chunk, _)| chunk.entries.len() as u64).sum();
-        match commit_group(shared.store, batch, ledger, group, &mut released) {
-            Ok(()) => {
+        let devices: u64 = group.iter().map(|(chunk, _)| chunk.entries.len() as u64).sum();
+        match commit_group(shared, batch, ledger, group, &mut released) {
+            Ok(devices) => {
                 shared.outcome.lock().expect("no holder panics").made += devices;
                 observe(Event::Released { devices });
             }
-            Err(error) => shared.fail_chunk(devices, error),
+            Err(error) => shared.fail(devices, error.into()),
         }
         if shared.stop.load(Ordering::Relaxed) {
             // The receiver is dropped, which stops the workers; their chunks stay uncommitted.
@@ -302,27 +302,37 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
     durable
 }
 
-/// Commits a group of durable chunks, and releases it, in that order.
+/// Commits a group of durable chunks, and releases it, in that order. Returns how many devices are
+/// released; a chunk whose index could not be put in place has failed, and the next run releases it.
 fn commit_group(
-    store: &dyn Store,
+    shared: &Shared<'_>,
     batch: &Batch,
     ledger: &mut Ledger,
     group: Vec<(Committed, Vec<u8>)>,
     released: &mut Vec<u64>,
-) -> Result<(), ForgeError> {
+) -> Result<u64, LedgerError> {
     if group.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let (chunks, indexes): (Vec<Committed>, Vec<Vec<u8>>) = group.into_iter().unzip();
-    let numbers: Vec<u64> = chunks.iter().map(|chunk| chunk.reservation.chunk).collect();
     ledger.commit(batch, &chunks, released)?;
     released.clear();
-    let indexes: Vec<_> = numbers
+    let indexes: Vec<_> = chunks
         .iter()
-        .map(|chunk| index_object(*chunk))
+        .map(|chunk| index_object(chunk.reservation.chunk))
         .zip(indexes)
         .collect();
-    store.publish(&indexes, Existing::Refuse)?;
-    released.extend(numbers);
-    Ok(())
+    let results = shared.store.publish(&indexes, Existing::Refuse);
+    let mut devices = 0;
+    for (chunk, result) in chunks.iter().zip(results) {
+        let of_chunk = chunk.entries.len() as u64;
+        match result {
+            Ok(()) => {
+                devices += of_chunk;
+                released.push(chunk.reservation.chunk);
+            }
+            Err(error) => shared.fail_chunk(of_chunk, error.into()),
+        }
+    }
+    Ok(devices)
 }

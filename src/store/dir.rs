@@ -153,26 +153,26 @@ impl DirStore {
         self.sync_names(paths.iter().map(PathBuf::as_path))
     }
 
-    /// Puts files in place, each whole or not at all. Returns the first that is there already with other
-    /// content, which it leaves as it is, as it does those after it.
+    /// Puts files in place, each whole or not at all. Tells of each whether it is there now; it is not when
+    /// another is there already, which is left as it is.
     fn place<'a>(
         &self,
         objects: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
         existing: Existing,
-    ) -> io::Result<Option<&'a str>> {
+    ) -> io::Result<Vec<bool>> {
         let paths: Vec<PathBuf> = objects.clone().map(|(name, _)| self.path(name)).collect();
         for (path, (_, body)) in paths.iter().zip(objects.clone()) {
             self.write(&scratch(path), body, Existing::Replace)?.sync_all()?;
         }
-        for (path, (name, body)) in paths.iter().zip(objects) {
-            match existing {
-                Existing::Replace => fs::rename(scratch(path), path)?,
-                Existing::Refuse if !link(path, body)? => return Ok(Some(name)),
-                Existing::Refuse => {}
-            }
+        let mut placed = Vec::with_capacity(paths.len());
+        for (path, (_, body)) in paths.iter().zip(objects) {
+            placed.push(match existing {
+                Existing::Replace => fs::rename(scratch(path), path).map(|()| true)?,
+                Existing::Refuse => link(path, body)?,
+            });
         }
         self.sync_names(paths.iter().map(PathBuf::as_path))?;
-        Ok(None)
+        Ok(placed)
     }
 
     fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -234,6 +234,11 @@ fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// The same error for one more of those that failed together.
+fn copy(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
 /// Puts a written file in its place, unless another is there. Unlike a rename, a link never takes the
 /// place of what is there.
 fn link(path: &Path, body: &[u8]) -> io::Result<bool> {
@@ -278,38 +283,37 @@ impl Store for DirStore {
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
         self.check_folder()?;
         let placed = self.place([(name, body)].into_iter(), Existing::Refuse);
-        let taken = placed.map_err(self.error("create", name))?;
-        Ok(taken.is_none())
+        Ok(placed.map_err(self.error("create", name))?[0])
     }
 
     fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
-        let result = self.flush_files(&tickets);
+        let flushed = self.flush_files(&tickets);
         // What is synced together is lost together.
-        let copy = |()| match &result {
+        let result = |_| match &flushed {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.error("make durable", "")(io::Error::new(
-                error.kind(),
-                error.to_string(),
-            ))),
+            Err(error) => Err(self.error("make durable", "")(copy(error))),
         };
-        tickets.iter().map(|_| copy(())).collect()
+        tickets.iter().map(result).collect()
     }
 
-    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError> {
-        self.check_folder()?;
-        let name = objects.first().map_or("", |(name, _)| name);
-        let objects = objects
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
+        if self.check_folder().is_err() {
+            return objects.iter().map(|_| self.check_folder()).collect();
+        }
+        let bodies = objects
             .iter()
             .map(|(name, body)| (name.as_str(), body.as_slice()));
-        match self
-            .place(objects, existing)
-            .map_err(self.error("publish", name))?
-        {
-            None => Ok(()),
-            Some(name) => Err(StoreError::Conflict {
+        let placed = self.place(bodies, existing);
+        let result = |i: usize, name: &str| match &placed {
+            Ok(placed) if placed[i] => Ok(()),
+            Ok(_) => Err(StoreError::Conflict {
                 object: self.path(name).display().to_string(),
             }),
-        }
+            // What is put in place together fails together.
+            Err(error) => Err(self.error("publish", name)(copy(error))),
+        };
+        let results = objects.iter().enumerate();
+        results.map(|(i, (name, _))| result(i, name)).collect()
     }
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
@@ -341,12 +345,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::new(folder.path().join("out/batch"));
         put(&store, "bundles/3f/A.zip", b"key").unwrap();
-        store
-            .publish(
-                &[("index/000000.csv".to_owned(), b"row".to_vec())],
-                Existing::Refuse,
-            )
-            .unwrap();
+        let index = [("index/000000.csv".to_owned(), b"row".to_vec())];
+        assert!(store.publish(&index, Existing::Refuse)[0].is_ok());
         for name in [
             "out",
             "out/batch",
@@ -375,7 +375,12 @@ mod tests {
             Err(StoreError::NotFound { .. })
         ));
         let objects = ["index/000000.csv", "index/000001.csv"].map(|name| (name.to_owned(), b"x".to_vec()));
-        store.publish(&objects, Existing::Refuse).unwrap();
+        assert!(
+            store
+                .publish(&objects, Existing::Refuse)
+                .iter()
+                .all(Result::is_ok)
+        );
         let mut names = Vec::new();
         store
             .list("", &mut |listed| names.push((listed.name, listed.size)))
@@ -418,12 +423,12 @@ mod tests {
         assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"third");
 
         let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
-        store.publish(&index(b"first"), Existing::Refuse).unwrap();
-        store.publish(&index(b"first"), Existing::Refuse).unwrap();
+        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
+        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
         let again = store.publish(&index(b"second"), Existing::Refuse);
-        assert!(matches!(again, Err(StoreError::Conflict { .. })));
+        assert!(matches!(again[..], [Err(StoreError::Conflict { .. })]));
         assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"first");
-        store.publish(&index(b"second"), Existing::Replace).unwrap();
+        assert!(store.publish(&index(b"second"), Existing::Replace)[0].is_ok());
         assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"second");
         assert_eq!(
             fs::read_dir(folder.path().join("batch/index")).unwrap().count(),

@@ -216,12 +216,9 @@ pub trait Store: Send + Sync {
     /// in their order, whether all its objects are durable.
     fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>>;
 
-    /// Puts objects in place atomically, each whole or not at all, and durable when it returns.
-    ///
-    /// # Errors
-    ///
-    /// When any may not be in place.
-    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError>;
+    /// Puts objects in place atomically, each whole or not at all, and durable when it returns. Tells of
+    /// each object, in their order, whether it is in place.
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>>;
 
     /// The octets of an object, or of a range of it. They may hold private keys, so they are zeroized.
     ///

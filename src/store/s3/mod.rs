@@ -146,7 +146,7 @@ impl S3Store {
         })
     }
 
-    fn wait(&self, uploads: Vec<Upload>) -> Result<(), StoreError> {
+    fn wait(&self, uploads: impl IntoIterator<Item = Upload>) -> Result<(), StoreError> {
         let mut result = Ok(());
         for upload in uploads {
             let done = self.runtime.block_on(upload).expect("an upload does not panic");
@@ -198,8 +198,8 @@ impl Store for S3Store {
             .collect()
     }
 
-    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Result<(), StoreError> {
-        let uploads = objects
+    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
+        let uploads: Vec<Upload> = objects
             .iter()
             .map(|(name, body)| {
                 let object = Object {
@@ -210,7 +210,7 @@ impl Store for S3Store {
                 self.upload(&object, existing)
             })
             .collect();
-        self.wait(uploads)
+        uploads.into_iter().map(|upload| self.wait([upload])).collect()
     }
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {

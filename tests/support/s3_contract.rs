@@ -1,0 +1,152 @@
+//! What a store in S3 promises, whatever server is behind it.
+
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test crate uses a part of it, and one may use it all"
+)]
+
+use std::collections::BTreeSet;
+
+use certforge::digest::sha256;
+use certforge::store::{Existing, Object, S3Store, Store, StoreError};
+
+/// Opens a batch under a prefix; each has its own.
+pub type Open<'a> = &'a (dyn Fn(&str) -> S3Store + Sync);
+
+/// Holds a server to all of it, but for races: s3s-fs looks and then writes.
+pub fn holds(open: Open<'_>) {
+    a_conditional_write_never_writes_over_anything_unasked(open);
+    large_objects_go_in_parts_and_come_back_whole_or_in_ranges(open);
+    a_body_that_is_not_what_its_checksum_says_is_refused(open);
+    lists_more_than_a_page_of_objects(open);
+}
+
+fn object<'a>(name: &str, body: &'a [u8]) -> Object<'a> {
+    Object {
+        name: name.to_owned(),
+        body,
+        sha256: None,
+    }
+}
+
+fn put(store: &S3Store, name: &str, body: &[u8], existing: Existing) -> Result<(), StoreError> {
+    let ticket = store.put(&[object(name, body)], existing)?;
+    store.flush(vec![ticket]).remove(0)
+}
+
+pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
+    let store = open("conditional");
+    assert!(store.create("batch.json", b"first").unwrap());
+    assert!(
+        store.create("batch.json", b"first").unwrap(),
+        "an answer that was lost looks like this"
+    );
+    assert!(!store.create("batch.json", b"second").unwrap());
+    put(&store, "bundles/00/A.zip", b"first", Existing::Refuse).unwrap();
+    put(&store, "bundles/00/A.zip", b"first", Existing::Refuse).unwrap();
+    let conflict = put(&store, "bundles/00/A.zip", b"other", Existing::Refuse);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
+    put(&store, "bundles/00/A.zip", b"other", Existing::Replace).unwrap();
+    assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
+    let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
+    assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
+    assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
+    let conflict = store.publish(&index(b"row 2"), Existing::Refuse);
+    assert!(
+        matches!(conflict[..], [Err(StoreError::Conflict { .. })]),
+        "{conflict:?}"
+    );
+    assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"row");
+}
+
+pub fn of_many_that_create_one_object_one_does(open: Open<'_>) {
+    let done: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16_u8)
+            .map(|i| {
+                let store = open("race");
+                scope.spawn(move || usize::from(store.create("batch.json", &[i]).unwrap()))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(done, 1);
+}
+
+pub fn large_objects_go_in_parts_and_come_back_whole_or_in_ranges(open: Open<'_>) {
+    let store = open("large");
+    let mut body = vec![0_u8; (16 << 20) + 12_345];
+    fastrand::Rng::with_seed(7).fill(&mut body);
+    put(&store, "packs/000000.zip", &body, Existing::Refuse).unwrap();
+    assert!(store.read("packs/000000.zip", None).unwrap().as_slice() == body);
+    put(&store, "packs/000000.zip", &body, Existing::Refuse).expect("the same again is no conflict");
+    for range in [0..10, 8_388_600..8_388_620, 16_789_550..16_789_561] {
+        let (start, end) = (
+            usize::try_from(range.start).unwrap(),
+            usize::try_from(range.end).unwrap(),
+        );
+        assert!(store.read("packs/000000.zip", Some(range)).unwrap().as_slice() == &body[start..end]);
+    }
+    let beyond = body.len() as u64;
+    assert!(
+        store
+            .read("packs/000000.zip", Some(beyond..beyond + 5))
+            .unwrap()
+            .is_empty()
+    );
+    assert!(store.read("packs/000000.zip", Some(3..3)).unwrap().is_empty());
+    let other: Vec<u8> = body.iter().map(|octet| !octet).collect();
+    let conflict = put(&store, "packs/000000.zip", &other, Existing::Refuse);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
+    put(&store, "packs/000000.zip", &other, Existing::Replace).unwrap();
+    assert!(store.read("packs/000000.zip", None).unwrap().as_slice() == other);
+}
+
+pub fn a_body_that_is_not_what_its_checksum_says_is_refused(open: Open<'_>) {
+    let store = open("checksum");
+    let body = b"what was made".as_slice();
+    let wrong = Object {
+        sha256: Some(sha256(b"what arrived")),
+        ..object("bundles/00/A.zip", body)
+    };
+    let ticket = store.put(&[wrong], Existing::Refuse).unwrap();
+    let refused = store.flush(vec![ticket]).remove(0);
+    assert!(refused.is_err(), "the server checks what it stores");
+    assert!(matches!(
+        store.read("bundles/00/A.zip", None),
+        Err(StoreError::NotFound { .. })
+    ));
+}
+
+pub fn lists_more_than_a_page_of_objects(open: Open<'_>) {
+    let store = open("list");
+    let names: Vec<String> = (0..1_234)
+        .map(|i| format!("bundles/{:02x}/{i}.zip", i % 256))
+        .collect();
+    let objects: Vec<Object<'_>> = names.iter().map(|name| object(name, name.as_bytes())).collect();
+    let ticket = store.put(&objects, Existing::Refuse).unwrap();
+    assert!(store.flush(vec![ticket]).iter().all(Result::is_ok));
+    put(&store, "index/000000.csv", b"row", Existing::Refuse).unwrap();
+    let other = open("list-other");
+    put(&other, "bundles/00/stranger.zip", b"x", Existing::Refuse).unwrap();
+    let mut listed = BTreeSet::new();
+    let mut visit = |found: certforge::store::Listed| {
+        assert_eq!(found.size, found.name.len() as u64);
+        assert!(listed.insert(found.name), "each once");
+    };
+    store.list("bundles/", &mut visit).unwrap();
+    assert_eq!(listed, names.iter().cloned().collect());
+    let read = store.read_all(&names);
+    assert!(
+        read.iter()
+            .zip(&names)
+            .all(|(octets, name)| octets.as_ref().unwrap().as_slice() == name.as_bytes())
+    );
+    store.list("none/", &mut |_| panic!("there is nothing")).unwrap();
+}

@@ -188,6 +188,69 @@ fn a_server_that_ignores_encryption_is_found_out() {
 }
 
 #[test]
+fn every_put_is_conditional_and_carries_the_ledgers_digest() {
+    let line = Line::new(30);
+    let proxy = fault_proxy::FaultProxy::start(line.server.address, 1, usize::MAX);
+    let mut command = line
+        .workplace
+        .command(&["run", "devices.csv", "--to", "s3://factory/batches"]);
+    command.args(["--endpoint-url", &url(proxy.address)]);
+    account(&mut command, line.workplace.path());
+    assert!(command.output().unwrap().status.success());
+    let export = line.workplace.succeed(&["ledger", "export"]);
+    let mut digests = 0;
+    for head in proxy.heads().iter().filter(|head| head.starts_with("PUT ")) {
+        let header = |name: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix(name))?;
+            line.strip_prefix(": ")
+        };
+        assert_eq!(header("if-none-match"), Some("*"), "{head}");
+        let checksum = header("x-amz-checksum-sha256").expect("a checksum");
+        let checksum = data_encoding::BASE64.decode(checksum.as_bytes()).unwrap();
+        let checksum = data_encoding::HEXLOWER.encode(&checksum);
+        assert_eq!(header("x-amz-content-sha256"), Some(checksum.as_str()), "{head}");
+        let device = export
+            .lines()
+            .find(|row| head.contains(row.split(',').nth(4).unwrap()));
+        if let Some(row) = device.filter(|_| head.contains("/bundles/")) {
+            assert!(row.contains(&checksum), "{row}");
+            digests += 1;
+        }
+    }
+    assert_eq!(digests, 30);
+
+    let encrypted = [
+        "run",
+        "devices.csv",
+        "--to",
+        "s3://factory/kms",
+        "--ledger",
+        "2.db",
+        "--sse",
+        "aws:kms",
+    ];
+    let mut command = line.workplace.command(&encrypted);
+    command.args(["--endpoint-url", &url(proxy.address)]);
+    account(&mut command, line.workplace.path());
+    let output = command.output().unwrap();
+    assert!(
+        stderr(&output).contains("was stored with encryption none, not aws:kms"),
+        "{}",
+        stderr(&output)
+    );
+    let heads = proxy.heads();
+    let head = heads
+        .iter()
+        .find(|head| head.starts_with("PUT /factory/kms"))
+        .unwrap();
+    assert!(head.contains("x-amz-server-side-encryption: aws:kms"), "{head}");
+    assert!(
+        head.contains("x-amz-server-side-encryption-bucket-key-enabled: true"),
+        "{head}"
+    );
+}
+
+#[test]
 fn what_an_earlier_attempt_left_behind_is_replaced() {
     let line = Line::new(200);
     let arguments = [

@@ -273,7 +273,6 @@ fn ministack_takes_batches_and_keeps_encryption_tags_and_storage_class() {
                 "{name}"
             );
             assert_eq!(head.ssekms_key_id(), Some(key), "{name}");
-            assert_eq!(head.bucket_key_enabled(), Some(true), "{name}");
             assert_eq!(head.storage_class().unwrap().as_str(), "STANDARD_IA", "{name}");
             let tags = client.get_object_tagging().bucket(BUCKET).key(name).send();
             let tags = runtime.block_on(tags).unwrap();

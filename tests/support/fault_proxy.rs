@@ -62,6 +62,7 @@ struct Shared {
     is_on: AtomicBool,
     count: AtomicUsize,
     injected: Mutex<Sender<Fault>>,
+    heads: Mutex<Vec<String>>,
 }
 
 impl FaultProxy {
@@ -76,6 +77,7 @@ impl FaultProxy {
             is_on: AtomicBool::new(true),
             count: AtomicUsize::new(0),
             injected: Mutex::new(sender),
+            heads: Mutex::default(),
         });
         let own = shared.clone();
         std::thread::spawn(move || {
@@ -95,6 +97,11 @@ impl FaultProxy {
     /// Faults so far.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::SeqCst)
+    }
+
+    /// The heads of all requests that came whole.
+    pub fn heads(&self) -> Vec<String> {
+        self.shared.heads.lock().expect("no holder panics").clone()
     }
 
     /// From now on, every request goes through.
@@ -188,6 +195,8 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
     let mut from_server = BufReader::new(server);
     loop {
         let head = read_head(&mut from_client)?;
+        let text = String::from_utf8_lossy(&head.text).into_owned();
+        shared.heads.lock().expect("no holder panics").push(text);
         let fault = shared.draw();
         if fault == Some(Fault::Drop) {
             return Ok(());

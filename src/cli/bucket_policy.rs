@@ -18,7 +18,7 @@ pub struct BucketPolicy {
     /// ARN of the IAM role of the flashing stations: it may read bundles, and nobody else
     #[arg(long, value_name = "ARN", required_unless_present = "lifecycle")]
     station_role: Option<String>,
-    /// ARN of the IAM role that runs certforge: it may read back what it stored, for resume and verify
+    /// ARN of the IAM role that runs certforge: it may read bundles back too, to resume and to verify
     #[arg(long, value_name = "ARN")]
     forge_role: Option<String>,
     /// Print the lifecycle rules for objects that --expire-after DAYS tagged instead
@@ -76,10 +76,11 @@ fn role_partition(arn: &str) -> Option<&str> {
 /// Denies only: who may do what is granted by the roles' own policies, and by nothing here.
 fn policy(partition: &str, bucket: &str, prefix: &str, readers: &[&str]) -> Value {
     let bucket = format!("arn:{partition}:s3:::{bucket}");
-    let objects = match prefix {
-        "" => format!("{bucket}/*"),
-        prefix => format!("{bucket}/{prefix}/*"),
+    let within = match prefix {
+        "" => format!("{bucket}/"),
+        prefix => format!("{bucket}/{prefix}/"),
     };
+    let objects = format!("{within}*");
     json!({
         "Version": "2012-10-17",
         "Statement": [
@@ -104,12 +105,13 @@ fn policy(partition: &str, bucket: &str, prefix: &str, readers: &[&str]) -> Valu
                     "Bool": { "s3:ObjectCreationOperation": "true" },
                 },
             },
+            // What holds keys. Indexes and certificates are public facts.
             {
                 "Sid": "RefuseReadsByOthers",
                 "Effect": "Deny",
                 "Principal": "*",
                 "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-                "Resource": objects,
+                "Resource": [format!("{within}*/bundles/*"), format!("{within}*/packs/*")],
                 "Condition": { "ArnNotEquals": { "aws:PrincipalArn": readers } },
             },
         ],
@@ -118,25 +120,30 @@ fn policy(partition: &str, bucket: &str, prefix: &str, readers: &[&str]) -> Valu
 
 /// Objects go after their days, and parts of uploads that were cut off go after one.
 fn lifecycle(prefix: &str, days: u16) -> Value {
-    let prefix = match prefix {
-        "" => String::new(),
-        prefix => format!("{prefix}/"),
+    let tag = json!({ "Key": EXPIRY_TAG, "Value": days.to_string() });
+    let (expiring, all) = match prefix {
+        "" => (json!({ "Tag": tag }), json!({ "Prefix": "" })),
+        prefix => {
+            let prefix = format!("{prefix}/");
+            (
+                json!({ "And": { "Prefix": prefix, "Tags": [tag] } }),
+                json!({ "Prefix": prefix }),
+            )
+        }
     };
     json!({
         "Rules": [
             {
                 "ID": format!("certforge-expire-after-{days}-days"),
                 "Status": "Enabled",
-                "Filter": {
-                    "And": { "Prefix": prefix, "Tags": [{ "Key": EXPIRY_TAG, "Value": days.to_string() }] },
-                },
+                "Filter": expiring,
                 "Expiration": { "Days": days },
                 "NoncurrentVersionExpiration": { "NoncurrentDays": 1 },
             },
             {
                 "ID": "certforge-cut-off-uploads",
                 "Status": "Enabled",
-                "Filter": { "Prefix": prefix },
+                "Filter": all,
                 "AbortIncompleteMultipartUpload": { "DaysAfterInitiation": 1 },
             },
         ],

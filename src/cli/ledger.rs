@@ -23,7 +23,6 @@ pub enum Ledger {
 #[derive(Debug, Args)]
 pub struct Export {
     /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
-    #[arg(value_name = "BATCH|DIR|S3-URL")]
     batch: Option<String>,
     /// Ledger to read; a run may be writing to it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]

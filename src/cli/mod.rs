@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
         Command::Verify(command) => (command.json, command.run()),
         Command::Status(command) => (command.json, command.run()),
         Command::Ledger(command) => (command.json(), command.run()),
-        Command::BucketPolicy(command) => (true, command.run()),
+        Command::BucketPolicy(command) => (false, command.run()),
     };
     outcome.unwrap_or_else(|failure| {
         failure.report(json);

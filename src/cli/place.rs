@@ -24,7 +24,7 @@ pub struct Upload {
     /// Uploads at once, at most; fewer while the server asks for that [default: 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     uploads: Option<u16>,
-    /// Encryption by S3: AES256, aws:kms or aws:kms:dsse [default: the bucket's]
+    /// Encryption by S3 [default: the bucket's]
     #[arg(long, value_name = "ALGORITHM", value_parser = ["AES256", "aws:kms", "aws:kms:dsse"])]
     sse: Option<String>,
     /// Key of AWS KMS for --sse aws:kms, by id, ARN or alias

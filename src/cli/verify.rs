@@ -17,7 +17,6 @@ use super::{Failure, Outcome, exit, place, print, print_json, progress};
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Batch, such as out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01
-    #[arg(value_name = "DIR|S3-URL")]
     batch: String,
     /// Ledger that accounts for the batch
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]

@@ -90,6 +90,18 @@ fn only_cli_prints_and_only_cli_knows_the_terminal() {
     }
 }
 
+#[test]
+fn only_the_network_is_asynchronous() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, text) in files(&source) {
+        let is_network = file.contains("/store/s3/");
+        let is_async = [".await", "async ", "tokio::"]
+            .iter()
+            .any(|word| text.contains(word));
+        assert!(is_network || !is_async, "{file} is asynchronous");
+    }
+}
+
 /// Every `crate::module` outside of tests, with the file it is in.
 fn imports(path: &Path) -> Vec<(String, String)> {
     let mut imports = Vec::new();

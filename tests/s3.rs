@@ -446,3 +446,39 @@ fn a_server_that_is_always_busy_fails_the_batch_and_a_second_run_finishes_it() {
     let verified = line.succeed(&["verify", &line.batch()]);
     assert!(verified.contains("300 devices verified"), "{verified}");
 }
+
+/// Runs a command and prints the most memory that it had, in KiB.
+const MEASURE: &str = "\
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+";
+
+#[test]
+fn memory_stays_flat_however_slow_the_server_is() {
+    const ROWS: usize = 100_000;
+    let line = Line::new(ROWS);
+    // Every answer is a while in coming, so that bundles are made much faster than they are taken.
+    let proxy = fault_proxy::FaultProxy::start_with(line.server.address, 1, 1, &[fault_proxy::Fault::Slow]);
+    let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let mut command = Command::new(python);
+    command
+        .args(["-c", MEASURE, env!("CARGO_BIN_EXE_certforge")])
+        .args([
+            "run",
+            "devices.csv",
+            "--to",
+            "s3://factory/batches",
+            "--layout",
+            "packs",
+        ])
+        .args(["--uploads", "4", "--endpoint-url", &url(proxy.address)])
+        .current_dir(line.workplace.path());
+    account(&mut command, line.workplace.path());
+    let output = command.output().expect("Python runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let kib: usize = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+    println!("{ROWS} devices: {} MB at most", kib / 1000);
+    assert!(kib < 250_000, "{kib} KiB");
+}

@@ -59,6 +59,7 @@ struct Shared {
     random: Mutex<fastrand::Rng>,
     /// One request in so many has a fault.
     one_in: usize,
+    faults: &'static [Fault],
     is_on: AtomicBool,
     count: AtomicUsize,
     injected: Mutex<Sender<Fault>>,
@@ -66,7 +67,13 @@ struct Shared {
 }
 
 impl FaultProxy {
+    /// One request in so many has a fault, of any kind.
     pub fn start(upstream: SocketAddr, seed: u64, one_in: usize) -> Self {
+        Self::start_with(upstream, seed, one_in, &FAULTS)
+    }
+
+    /// One request in so many has one of these faults.
+    pub fn start_with(upstream: SocketAddr, seed: u64, one_in: usize, faults: &'static [Fault]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (sender, injected) = channel();
@@ -74,6 +81,7 @@ impl FaultProxy {
             upstream,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             one_in,
+            faults,
             is_on: AtomicBool::new(true),
             count: AtomicUsize::new(0),
             injected: Mutex::new(sender),
@@ -116,7 +124,8 @@ impl Shared {
             return None;
         }
         let mut random = self.random.lock().expect("no holder panics");
-        let fault = (random.usize(..self.one_in) == 0).then(|| FAULTS[random.usize(..FAULTS.len())]);
+        let fault =
+            (random.usize(..self.one_in) == 0).then(|| self.faults[random.usize(..self.faults.len())]);
         if let Some(fault) = fault {
             self.count.fetch_add(1, Ordering::SeqCst);
             // The test may have heard enough.

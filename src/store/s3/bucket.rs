@@ -18,6 +18,8 @@ use data_encoding::BASE64;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
+use super::client::Connection;
+use super::direct::{Direct, Outcome};
 use super::request::{Answer, Failed, Requests, judge};
 use super::signing::SignedDigest;
 use super::{Encryption, S3Options};
@@ -37,6 +39,7 @@ const LOOKS: u32 = 5;
 #[derive(Debug)]
 pub(super) struct Bucket {
     client: Client,
+    direct: Option<Direct>,
     name: String,
     requests: Requests,
     settings: Settings,
@@ -105,16 +108,17 @@ impl Body {
 }
 
 impl Bucket {
-    pub(super) fn new(client: Client, name: String, attempts: u32, options: &S3Options) -> Self {
+    pub(super) fn new(connection: Connection, name: String, options: &S3Options) -> Self {
         let tagging = (!options.tags.is_empty()).then(|| {
             form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(&options.tags)
                 .finish()
         });
         Self {
-            client,
+            client: connection.client,
+            direct: connection.direct,
             name,
-            requests: Requests::new(options.uploads, attempts),
+            requests: Requests::new(options.uploads, connection.attempts),
             settings: Settings {
                 encryption: options.encryption.clone(),
                 storage_class: options.storage_class.as_deref().map(StorageClass::from),
@@ -184,12 +188,21 @@ impl Bucket {
         body: &Body,
         condition: &Condition,
     ) -> Result<(), Failed> {
-        let (if_none_match, if_match) = condition.headers();
         let checksum = body.checksum();
-        let output = self
+        let headers = self.headers(&checksum, condition);
+        let (if_none_match, if_match) = condition.headers();
+        let encryption = self
             .requests
             .persist(operation, &self.url(key), || async {
-                self.client
+                if let Some(direct) = &self.direct {
+                    match direct.put(key, &body.octets, &body.sha256, &headers).await {
+                        Outcome::Stored { encryption } => return Ok(encryption),
+                        Outcome::Answer(answer) => return Err(answer),
+                        Outcome::AskSdk => {}
+                    }
+                }
+                let output = self
+                    .client
                     .put_object()
                     .bucket(&self.name)
                     .key(key)
@@ -206,10 +219,42 @@ impl Bucket {
                     .interceptor(SignedDigest::of(&body.sha256))
                     .send()
                     .await
-                    .map_err(judge)
+                    .map_err(judge)?;
+                Ok(output.server_side_encryption().map(|got| got.as_str().to_owned()))
             })
             .await?;
-        self.check_encryption(key, output.server_side_encryption())
+        self.check_encryption(key, encryption.as_deref())
+    }
+
+    /// The headers of a PUT, besides those of its signature.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+    fn headers(&self, checksum: &str, condition: &Condition) -> Vec<(&'static str, String)> {
+        let (if_none_match, if_match) = condition.headers();
+        let class = self.settings.storage_class.as_ref();
+        let encryption = self.settings.encryption.as_ref();
+        let headers = [
+            ("x-amz-checksum-sha256", Some(checksum.to_owned())),
+            ("if-none-match", if_none_match),
+            ("if-match", if_match),
+            (
+                "x-amz-storage-class",
+                class.map(|class| class.as_str().to_owned()),
+            ),
+            ("x-amz-tagging", self.settings.tagging.clone()),
+            (
+                "x-amz-server-side-encryption",
+                encryption.map(|encryption| encryption.algorithm.clone()),
+            ),
+            ("x-amz-server-side-encryption-aws-kms-key-id", self.kms_key()),
+            (
+                "x-amz-server-side-encryption-bucket-key-enabled",
+                self.bucket_key().map(|is_on| is_on.to_string()),
+            ),
+        ];
+        headers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
     }
 
     async fn put_in_parts(
@@ -253,7 +298,10 @@ impl Bucket {
                 .send()
                 .await;
         }
-        self.check_encryption(key, created.server_side_encryption())?;
+        self.check_encryption(
+            key,
+            created.server_side_encryption().map(ServerSideEncryption::as_str),
+        )?;
         result
     }
 
@@ -499,15 +547,13 @@ impl Bucket {
     }
 
     /// A server that ignores what it does not know would store keys unencrypted.
-    fn check_encryption(&self, key: &str, got: Option<&ServerSideEncryption>) -> Result<(), Failed> {
+    fn check_encryption(&self, key: &str, got: Option<&str>) -> Result<(), Failed> {
         match &self.settings.encryption {
-            Some(wanted) if got.map(ServerSideEncryption::as_str) != Some(&wanted.algorithm) => {
-                Err(Failed::Error(StoreError::Encryption {
-                    object: self.url(key),
-                    wanted: wanted.algorithm.clone(),
-                    got: got.map_or("none", ServerSideEncryption::as_str).to_owned(),
-                }))
-            }
+            Some(wanted) if got != Some(&wanted.algorithm) => Err(Failed::Error(StoreError::Encryption {
+                object: self.url(key),
+                wanted: wanted.algorithm.clone(),
+                got: got.unwrap_or("none").to_owned(),
+            })),
             _ => Ok(()),
         }
     }

@@ -9,22 +9,34 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     ProvideCredentials, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use super::S3Options;
+use super::direct::Direct;
 use crate::store::StoreError;
 
 /// Attempts at a request, the first one among them, when nothing else is set.
 const ATTEMPTS: u32 = 10;
 
 /// An attempt that takes longer has failed. A pack of 16 MiB needs 280 kB/s to be in time.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes a client, and tells how many attempts a request has. Retries are ours, because a conditional
-/// write that is retried needs a look at what is there.
-pub(super) async fn connect(options: &S3Options) -> Result<(Client, u32), StoreError> {
+/// A bucket, as it is reached.
+pub(super) struct Connection {
+    pub client: Client,
+    /// The short way for PUTs, where there is one.
+    pub direct: Option<Direct>,
+    /// Attempts at a request.
+    pub attempts: u32,
+}
+
+/// Makes a connection. Retries are ours, because a conditional write that is retried needs a look at
+/// what is there.
+pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connection, StoreError> {
     let config = load(options).await?;
     let credentials = config.credentials_provider().ok_or_else(no_credentials)?;
     if let Err(error) = credentials.provide_credentials().await {
@@ -62,7 +74,26 @@ pub(super) async fn connect(options: &S3Options) -> Result<(Client, u32), StoreE
         None | Some(3) => ATTEMPTS,
         Some(attempts) => attempts,
     };
-    Ok((Client::from_conf(builder.build()), attempts))
+    let client = Client::from_conf(builder.build());
+    let direct = Direct::new(&client, bucket, connector(options)?, credentials).await;
+    Ok(Connection {
+        client,
+        direct,
+        attempts,
+    })
+}
+
+/// The HTTP client of the short way.
+fn connector(options: &S3Options) -> Result<Connector, StoreError> {
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build();
+    Ok(Connector::builder()
+        .connector_settings(settings)
+        .pool_max_idle_per_host(options.uploads.into())
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .tls_context(tls_context()?)
+        .build())
 }
 
 async fn load(options: &S3Options) -> Result<SdkConfig, StoreError> {

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod client;
+mod direct;
 mod request;
 mod signing;
 mod throttle;
@@ -108,9 +109,9 @@ impl S3Store {
                 object: format!("s3://{bucket}"),
                 source,
             })?;
-        let (client, attempts) = runtime.block_on(client::connect(options))?;
+        let connection = runtime.block_on(client::connect(bucket, options))?;
         Ok(Self {
-            bucket: Arc::new(Bucket::new(client, bucket.to_owned(), attempts, options)),
+            bucket: Arc::new(Bucket::new(connection, bucket.to_owned(), options)),
             runtime,
             prefix: match prefix {
                 "" => String::new(),

@@ -172,7 +172,7 @@ where
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
+pub(super) fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
     let again = |is_slow_down| Answer::Again {
         why: format!("{status} {code} {message}").trim_end().to_owned(),
         is_slow_down,

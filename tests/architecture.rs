@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("issuer", &["digest", "pem", "profile", "engine"]),
     ("certificate", &["profile", "engine", "issuer"]),
     ("bundle", &["digest", "pem", "profile", "issuer"]),
-    ("store", &["digest", "profile", "certificate"]),
+    ("store", &["digest", "pem", "profile", "certificate"]),
     ("ledger", &["digest", "profile", "issuer", "certificate", "store"]),
     (
         "forge",

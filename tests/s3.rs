@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use certforge::store::{Encryption, S3Options, S3Store, Store, StoreError};
-use s3_server::{BUCKET, S3Server, account, no_account, options, url};
+use s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY, account, no_account, options, url};
 use support::Workplace;
 
 /// A workplace with a CA, a manifest and a server.
@@ -71,13 +71,17 @@ impl Line {
 
     /// URL of the only batch.
     fn batch(&self) -> String {
-        let folder = self.server.only_batch("batches");
+        self.batch_under("batches")
+    }
+
+    fn batch_under(&self, prefix: &str) -> String {
+        let folder = self.server.only_batch(prefix);
         let name = folder
             .file_name()
             .expect("it has a name")
             .to_string_lossy()
             .into_owned();
-        format!("s3://factory/batches/{name}")
+        format!("s3://factory/{prefix}/{name}")
     }
 }
 
@@ -295,7 +299,7 @@ fn a_strangers_object_is_a_conflict_and_stays() {
     let folder = line.server.file("batches/b-1/packs");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("000000.zip"), b"a stranger's").unwrap();
-    let output = line.output(&[
+    let run = [
         "run",
         "devices.csv",
         "--to",
@@ -304,16 +308,20 @@ fn a_strangers_object_is_a_conflict_and_stays() {
         "b-1",
         "--layout",
         "packs",
-    ]);
-    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains(
-            "error: store: s3://factory/batches/b-1/packs/000000.zip is there already, with other content"
-        ),
-        "{}",
-        stderr(&output)
-    );
-    assert_eq!(std::fs::read(folder.join("000000.zip")).unwrap(), b"a stranger's");
+    ];
+    // A second attempt may replace what the first left behind, and nothing else.
+    for _ in 0..2 {
+        let output = line.output(&run);
+        assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains(
+                "error: store: s3://factory/batches/b-1/packs/000000.zip is there already, with other content"
+            ),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(std::fs::read(folder.join("000000.zip")).unwrap(), b"a stranger's");
+    }
 }
 
 #[test]
@@ -394,6 +402,76 @@ fn missing_accounts_regions_and_wrong_secrets_are_said_plainly() {
         text.contains("hint: check the access key, its secret and the Region"),
         "{text}"
     );
+}
+
+#[test]
+fn settings_that_cannot_be_are_said_plainly() {
+    let line = Line::new(10);
+    let run = ["run", "devices.csv", "--to", "s3://factory/b"];
+    let bundle = line.workplace.join("bundle.pem");
+    for content in [
+        "no certificates",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        std::fs::write(&bundle, content).unwrap();
+        let output = line.command(&run).env("AWS_CA_BUNDLE", &bundle).output().unwrap();
+        assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("is no PEM file of certificates"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    let missing = line.workplace.join("missing.pem");
+    let output = line.command(&run).env("AWS_CA_BUNDLE", missing).output().unwrap();
+    assert!(
+        stderr(&output).contains("cannot read AWS_CA_BUNDLE"),
+        "{}",
+        stderr(&output)
+    );
+    for attempts in ["0", "many"] {
+        let output = line
+            .command(&run)
+            .env("AWS_MAX_ATTEMPTS", attempts)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("is no number of attempts"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    // Good for the AWS CLI, and of no meaning here.
+    let output = line
+        .command(&run)
+        .env("AWS_RETRY_MODE", "legacy")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn the_profile_and_the_environment_name_the_server_too() {
+    let line = Line::new(10);
+    let server = url(line.server.address);
+    let run = ["run", "devices.csv", "--to", "s3://factory/b"];
+    let mut command = line.workplace.command(&run);
+    account(&mut command, line.workplace.path());
+    let output = command.env("AWS_ENDPOINT_URL_S3", &server).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    let config = format!(
+        "[profile line]\nregion = eu-west-1\nendpoint_url = {server}\nmax_attempts = 2\n\
+         aws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n"
+    );
+    let file = line.workplace.join("aws-config");
+    std::fs::write(&file, config).unwrap();
+    let mut command = line.workplace.command(&["verify", &line.batch_under("b")]);
+    no_account(&mut command, line.workplace.path());
+    let command = command.env("AWS_CONFIG_FILE", &file).env("AWS_PROFILE", "line");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub struct BucketPolicy {
     /// ARN of the IAM role of the flashing stations: it may read bundles, and nobody else
     #[arg(long, value_name = "ARN", required_unless_present = "lifecycle")]
     station_role: Option<String>,
-    /// ARN of the IAM role that runs certforge: it may read bundles back too, to resume and to verify
+    /// ARN of the IAM role that runs certforge: it may read bundles back too, which it must to verify, and to
+    /// go on after an answer that was lost
     #[arg(long, value_name = "ARN")]
     forge_role: Option<String>,
     /// Print the lifecycle rules for objects that --expire-after DAYS tagged instead
@@ -111,7 +112,7 @@ fn policy(partition: &str, bucket: &str, prefix: &str, readers: &[&str]) -> Valu
                 "Effect": "Deny",
                 "Principal": "*",
                 "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-                "Resource": [format!("{within}*/bundles/*"), format!("{within}*/packs/*")],
+                "Resource": [format!("{within}*bundles/*"), format!("{within}*packs/*")],
                 "Condition": { "ArnNotEquals": { "aws:PrincipalArn": readers } },
             },
         ],

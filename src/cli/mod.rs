@@ -47,7 +47,7 @@ enum Command {
     /// Read the ledger
     #[command(subcommand)]
     Ledger(ledger::Ledger),
-    /// Print a policy for a bucket that holds bundles: TLS only, nothing written over, read by stations only
+    /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
     BucketPolicy(bucket_policy::BucketPolicy),
 }
 

@@ -81,6 +81,14 @@ pub fn parse(text: &str, reach: &Reach, upload: Option<&Upload>) -> Result<Place
             "leave it out, or choose --sse aws:kms",
         ));
     }
+    if let Some(class @ ("GLACIER" | "DEEP_ARCHIVE")) =
+        upload.and_then(|upload| upload.storage_class.as_deref())
+    {
+        return Err(Failure::usage(
+            &format!("--storage-class {class} cannot be read back at once"),
+            "choose one that can: STANDARD, STANDARD_IA, ONEZONE_IA, GLACIER_IR or INTELLIGENT_TIERING",
+        ));
+    }
     Ok(place)
 }
 
@@ -105,7 +113,7 @@ impl Reach {
 
     /// Opens a place to read from it.
     pub fn open(&self, place: &Place) -> Result<Box<dyn Store>, StoreError> {
-        open(place, self, None, &[])
+        open(place, self, None, None, &[])
     }
 }
 
@@ -128,6 +136,7 @@ impl Upload {
         reach: &Reach,
         batch: &str,
         profile: &str,
+        ledger: &str,
     ) -> Result<Box<dyn Store>, StoreError> {
         let mut tags = Vec::new();
         if self.tags {
@@ -137,7 +146,7 @@ impl Upload {
         if let Some(days) = self.expire_after {
             tags.push((super::bucket_policy::EXPIRY_TAG.to_owned(), days.to_string()));
         }
-        open(place, reach, Some(self), &tags)
+        open(place, reach, Some(self), Some(ledger), &tags)
     }
 }
 
@@ -153,6 +162,7 @@ fn open(
     place: &Place,
     reach: &Reach,
     upload: Option<&Upload>,
+    ledger: Option<&str>,
     tags: &[(String, String)],
 ) -> Result<Box<dyn Store>, StoreError> {
     use certforge::store::{DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
@@ -175,6 +185,7 @@ fn open(
             .unwrap_or(DEFAULT_UPLOADS),
         encryption,
         storage_class: upload.and_then(|upload| upload.storage_class.clone()),
+        ledger: ledger.map(str::to_owned),
         tags: tags.to_vec(),
     };
     Ok(Box::new(S3Store::open(bucket, prefix, &options)?))
@@ -185,6 +196,7 @@ fn open(
     place: &Place,
     _reach: &Reach,
     _upload: Option<&Upload>,
+    _ledger: Option<&str>,
     _tags: &[(String, String)],
 ) -> Result<Box<dyn Store>, StoreError> {
     match place {

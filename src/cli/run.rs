@@ -107,11 +107,12 @@ impl Run {
             jobs: self.jobs(),
             now,
         };
+        let ledger_id = ledger.id().to_owned();
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
         handle_interrupts();
         let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
             self.upload
-                .open(&to.batch(batch), &self.reach, batch, profile.name())
+                .open(&to.batch(batch), &self.reach, batch, profile.name(), &ledger_id)
         };
         let result = forge::run(
             &job,
@@ -242,7 +243,7 @@ impl Run {
         report.line("failed", count(summary.failed));
         if !is_complete {
             let done = summary.made + summary.skipped + summary.failed;
-            report.line("left", count(summary.devices - done));
+            report.line("left", count(summary.devices.saturating_sub(done)));
         }
         if self.reissue {
             report.line(

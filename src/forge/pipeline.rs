@@ -91,6 +91,7 @@ pub(super) struct Outcome {
 }
 
 struct Shared<'a> {
+    batch: &'a Batch,
     plan: &'a Plan<'a>,
     store: &'a dyn Store,
     fingerprints: &'a [[u8; 16]],
@@ -143,6 +144,7 @@ pub(super) fn run(
         .build()
         .map_err(|source| ForgeError::Threads { source })?;
     let shared = Shared {
+        batch,
         plan: source.plan,
         store,
         fingerprints: source.fingerprints,
@@ -194,7 +196,7 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
                     return;
                 }
             }
-            Err(error) => return shared.fail(block.rows() as u64, error),
+            Err(error) => return shared.fail(shared.batch.rows_of(reservation.chunk), error),
         }
     }
 }

@@ -43,7 +43,7 @@ pub enum StoreError {
     #[error("store: there is no bucket {bucket}")]
     NoBucket { bucket: String },
     #[error("store: {message}")]
-    NoAccount { message: String },
+    Settings { message: String, hint: &'static str },
     #[error("store: cannot {operation} {object}: {status} {code}{}", colon(.message))]
     Refused {
         operation: &'static str,
@@ -112,10 +112,7 @@ impl StoreError {
             Self::NoBucket { .. } => {
                 "make the bucket first, or correct its name, --region or --endpoint-url".to_owned()
             }
-            Self::NoAccount { .. } => {
-                "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or AWS_PROFILE, as for the AWS CLI"
-                    .to_owned()
-            }
+            Self::Settings { hint, .. } => (*hint).to_owned(),
             Self::Refused { code, .. } => refused_hint(code).to_owned(),
             Self::Unanswered { .. } => {
                 "when the server answers again, run the same command again; it goes on where it stopped".to_owned()

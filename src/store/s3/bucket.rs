@@ -9,20 +9,17 @@ use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumMode, CompletedMultipartUpload, CompletedPart, ServerSideEncryption,
-    StorageClass,
-};
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use bytes::Bytes;
 use data_encoding::BASE64;
-use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
+use super::S3Options;
 use super::client::Connection;
 use super::direct::{Direct, Outcome};
-use super::request::{Answer, Failed, Requests, judge};
+use super::request::{Answer, Failed, Requests, causes, judge};
+use super::settings::Settings;
 use super::signing::SignedDigest;
-use super::{Encryption, S3Options};
 use crate::digest::sha256;
 use crate::store::{Existing, Listed, StoreError};
 
@@ -30,7 +27,7 @@ use crate::store::{Existing, Listed, StoreError};
 const LARGEST_PUT: usize = 16 << 20;
 
 /// Octets of a part. S3 asks for at least 5 MiB.
-const PART: usize = 8 << 20;
+pub(super) const PART: usize = 8 << 20;
 
 /// Times that a write looks at what is in its way. Twice is enough unless others write there too.
 const LOOKS: u32 = 5;
@@ -38,31 +35,23 @@ const LOOKS: u32 = 5;
 /// A bucket, as far as one user of it is concerned.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    client: Client,
+    pub client: Client,
     direct: Option<Direct>,
-    name: String,
-    requests: Requests,
-    settings: Settings,
-}
-
-/// What every object is stored with.
-#[derive(Debug)]
-struct Settings {
-    encryption: Option<Encryption>,
-    storage_class: Option<StorageClass>,
-    tagging: Option<String>,
+    pub name: String,
+    pub requests: Requests,
+    pub settings: Settings,
 }
 
 /// The condition of a write.
 #[derive(Debug, Clone)]
-enum Condition {
+pub(super) enum Condition {
     Absent,
     /// The object there has this entity tag.
     Is(String),
 }
 
 impl Condition {
-    fn headers(&self) -> (Option<String>, Option<String>) {
+    pub fn headers(&self) -> (Option<String>, Option<String>) {
         match self {
             Self::Absent => (Some("*".to_owned()), None),
             Self::Is(tag) => (None, Some(tag.clone())),
@@ -74,14 +63,15 @@ impl Condition {
 struct Stored {
     tag: String,
     is_same: bool,
+    is_ours: bool,
 }
 
 /// A body with its checksum as S3 keeps it.
-struct Body {
-    octets: Bytes,
+pub(super) struct Body {
+    pub octets: Bytes,
     sha256: [u8; 32],
     /// With more than one part: of each part.
-    parts: Vec<[u8; 32]>,
+    pub parts: Vec<[u8; 32]>,
 }
 
 impl Body {
@@ -109,21 +99,12 @@ impl Body {
 
 impl Bucket {
     pub(super) fn new(connection: Connection, name: String, options: &S3Options) -> Self {
-        let tagging = (!options.tags.is_empty()).then(|| {
-            form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(&options.tags)
-                .finish()
-        });
         Self {
             client: connection.client,
             direct: connection.direct,
             name,
             requests: Requests::new(options.uploads, connection.attempts),
-            settings: Settings {
-                encryption: options.encryption.clone(),
-                storage_class: options.storage_class.as_deref().map(StorageClass::from),
-                tagging,
-            },
+            settings: Settings::new(options),
         }
     }
 
@@ -139,7 +120,7 @@ impl Bucket {
     }
 
     /// An object as a person finds it.
-    fn url(&self, key: &str) -> String {
+    pub(super) fn url(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.name)
     }
 
@@ -174,8 +155,13 @@ impl Bucket {
             condition = match (self.stored(operation, key, &body).await?, existing) {
                 (None, _) => Condition::Absent,
                 (Some(Stored { is_same: true, .. }), _) => return Ok(true),
-                (Some(_), Existing::Refuse) => return Ok(false),
-                (Some(Stored { tag, .. }), Existing::Replace) => Condition::Is(tag),
+                (
+                    Some(Stored {
+                        tag, is_ours: true, ..
+                    }),
+                    Existing::Replace,
+                ) => Condition::Is(tag),
+                (Some(_), _) => return Ok(false),
             };
         }
         Err(self.conflict(key))
@@ -189,7 +175,7 @@ impl Bucket {
         condition: &Condition,
     ) -> Result<(), Failed> {
         let checksum = body.checksum();
-        let headers = self.headers(&checksum, condition);
+        let headers = self.settings.headers(&checksum, condition);
         let (if_none_match, if_match) = condition.headers();
         let encryption = self
             .requests
@@ -212,9 +198,10 @@ impl Bucket {
                     .set_if_match(if_match.clone())
                     .set_storage_class(self.settings.storage_class.clone())
                     .set_tagging(self.settings.tagging.clone())
-                    .set_server_side_encryption(self.encryption())
-                    .set_ssekms_key_id(self.kms_key())
-                    .set_bucket_key_enabled(self.bucket_key())
+                    .set_metadata(self.settings.metadata())
+                    .set_server_side_encryption(self.settings.algorithm())
+                    .set_ssekms_key_id(self.settings.kms_key())
+                    .set_bucket_key_enabled(self.settings.bucket_key())
                     .customize()
                     .interceptor(SignedDigest::of(&body.sha256))
                     .send()
@@ -223,172 +210,8 @@ impl Bucket {
                 Ok(output.server_side_encryption().map(|got| got.as_str().to_owned()))
             })
             .await?;
-        self.check_encryption(key, encryption.as_deref())
-    }
-
-    /// The headers of a PUT, besides those of its signature.
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-    fn headers(&self, checksum: &str, condition: &Condition) -> Vec<(&'static str, String)> {
-        let (if_none_match, if_match) = condition.headers();
-        let class = self.settings.storage_class.as_ref();
-        let encryption = self.settings.encryption.as_ref();
-        let headers = [
-            ("x-amz-checksum-sha256", Some(checksum.to_owned())),
-            ("if-none-match", if_none_match),
-            ("if-match", if_match),
-            (
-                "x-amz-storage-class",
-                class.map(|class| class.as_str().to_owned()),
-            ),
-            ("x-amz-tagging", self.settings.tagging.clone()),
-            (
-                "x-amz-server-side-encryption",
-                encryption.map(|encryption| encryption.algorithm.clone()),
-            ),
-            ("x-amz-server-side-encryption-aws-kms-key-id", self.kms_key()),
-            (
-                "x-amz-server-side-encryption-bucket-key-enabled",
-                self.bucket_key().map(|is_on| is_on.to_string()),
-            ),
-        ];
-        headers
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect()
-    }
-
-    async fn put_in_parts(
-        self: &Arc<Self>,
-        operation: &'static str,
-        key: &str,
-        body: &Body,
-        condition: &Condition,
-    ) -> Result<(), Failed> {
-        let created = self
-            .requests
-            .persist(operation, &self.url(key), || async {
-                self.client
-                    .create_multipart_upload()
-                    .bucket(&self.name)
-                    .key(key)
-                    .checksum_algorithm(ChecksumAlgorithm::Sha256)
-                    .set_storage_class(self.settings.storage_class.clone())
-                    .set_tagging(self.settings.tagging.clone())
-                    .set_server_side_encryption(self.encryption())
-                    .set_ssekms_key_id(self.kms_key())
-                    .set_bucket_key_enabled(self.bucket_key())
-                    .send()
-                    .await
-                    .map_err(judge)
-            })
-            .await?;
-        let upload = created.upload_id().unwrap_or_default();
-        let result = match self.put_parts(operation, key, upload, body).await {
-            Ok(parts) => self.complete(operation, key, upload, parts, condition).await,
-            Err(failed) => Err(failed),
-        };
-        if result.is_err() {
-            // Parts of an upload that is not completed cost money until they are removed.
-            let _ = self
-                .client
-                .abort_multipart_upload()
-                .bucket(&self.name)
-                .key(key)
-                .upload_id(upload)
-                .send()
-                .await;
-        }
-        self.check_encryption(
-            key,
-            created.server_side_encryption().map(ServerSideEncryption::as_str),
-        )?;
-        result
-    }
-
-    async fn put_parts(
-        self: &Arc<Self>,
-        operation: &'static str,
-        key: &str,
-        upload: &str,
-        body: &Body,
-    ) -> Result<Vec<CompletedPart>, Failed> {
-        let mut under_way = JoinSet::new();
-        for (i, digest) in body.parts.iter().enumerate() {
-            let start = i * PART;
-            let octets = body.octets.slice(start..(start + PART).min(body.octets.len()));
-            let (this, key, upload, digest) = (self.clone(), key.to_owned(), upload.to_owned(), *digest);
-            under_way.spawn(async move { this.put_part(operation, &key, &upload, i, octets, digest).await });
-        }
-        let mut parts = Vec::with_capacity(body.parts.len());
-        while let Some(part) = under_way.join_next().await {
-            parts.push(part.expect("a part does not panic")?);
-        }
-        parts.sort_by_key(CompletedPart::part_number);
-        Ok(parts)
-    }
-
-    async fn put_part(
-        &self,
-        operation: &'static str,
-        key: &str,
-        upload: &str,
-        i: usize,
-        octets: Bytes,
-        digest: [u8; 32],
-    ) -> Result<CompletedPart, Failed> {
-        let number = i32::try_from(i + 1).expect("a chunk has few parts");
-        let checksum = BASE64.encode(&digest);
-        let output = self
-            .requests
-            .persist(operation, &self.url(key), || async {
-                self.client
-                    .upload_part()
-                    .bucket(&self.name)
-                    .key(key)
-                    .upload_id(upload)
-                    .part_number(number)
-                    .body(stream(&octets))
-                    .checksum_sha256(&checksum)
-                    .customize()
-                    .interceptor(SignedDigest::of(&digest))
-                    .send()
-                    .await
-                    .map_err(judge)
-            })
-            .await?;
-        Ok(CompletedPart::builder()
-            .part_number(number)
-            .set_e_tag(output.e_tag)
-            .checksum_sha256(checksum)
-            .build())
-    }
-
-    async fn complete(
-        &self,
-        operation: &'static str,
-        key: &str,
-        upload: &str,
-        parts: Vec<CompletedPart>,
-        condition: &Condition,
-    ) -> Result<(), Failed> {
-        let (if_none_match, if_match) = condition.headers();
-        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        self.requests
-            .persist(operation, &self.url(key), || async {
-                self.client
-                    .complete_multipart_upload()
-                    .bucket(&self.name)
-                    .key(key)
-                    .upload_id(upload)
-                    .multipart_upload(parts.clone())
-                    .set_if_none_match(if_none_match.clone())
-                    .set_if_match(if_match.clone())
-                    .send()
-                    .await
-                    .map_err(judge)
-            })
-            .await?;
-        Ok(())
+        self.settings
+            .check_encryption(&self.url(key), encryption.as_deref())
     }
 
     /// What is stored under a key, and whether it is the same as a body. Servers that keep no checksum
@@ -421,12 +244,18 @@ impl Bucket {
         let is_same = match head.checksum_sha256() {
             _ if !is_size => false,
             Some(checksum) => checksum == body.checksum(),
-            None => self
-                .get(key, None)
-                .await
-                .is_ok_and(|octets| sha256(&octets) == body.sha256),
+            None => match self.get(key, None).await {
+                Ok(octets) => sha256(&octets) == body.sha256,
+                Err(StoreError::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            },
         };
+        let encryption = head.server_side_encryption().map(ServerSideEncryption::as_str);
+        self.settings
+            .check_some_encryption(&self.url(key), encryption)
+            .map_err(|failed| self.error(key, failed))?;
         Ok(Some(Stored {
+            is_ours: self.settings.is_ours(head.metadata()),
             tag: head.e_tag.unwrap_or_default(),
             is_same,
         }))
@@ -458,19 +287,15 @@ impl Bucket {
                     Err(Answer::Refused { status: 416, .. }) => return Ok(Zeroizing::default()),
                     other => other?,
                 };
-                let again = |why: String| Answer::Again {
-                    why,
-                    is_slow_down: false,
-                };
                 let len = usize::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
                 // Of full size from the start, so that it never moves and leaves a copy behind.
                 let mut octets = Zeroizing::new(Vec::with_capacity(len));
                 while let Some(some) = output.body.next().await {
-                    octets.extend_from_slice(&some.map_err(|error| again(super::request::causes(&error)))?);
+                    octets.extend_from_slice(&some.map_err(|error| Answer::unheard(causes(&error)))?);
                 }
                 match octets.len() == len {
                     true => Ok(octets),
-                    false => Err(again("half an answer".to_owned())),
+                    false => Err(Answer::unheard("half an answer".to_owned())),
                 }
             })
             .await
@@ -530,35 +355,8 @@ impl Bucket {
             error => error,
         }
     }
-
-    fn encryption(&self) -> Option<ServerSideEncryption> {
-        let encryption = self.settings.encryption.as_ref()?;
-        Some(encryption.algorithm.as_str().into())
-    }
-
-    fn kms_key(&self) -> Option<String> {
-        self.settings.encryption.as_ref()?.kms_key_id.clone()
-    }
-
-    /// A bucket key spares a request to KMS for each object. Only plain SSE-KMS knows it.
-    fn bucket_key(&self) -> Option<bool> {
-        let encryption = self.settings.encryption.as_ref()?;
-        (encryption.algorithm == "aws:kms").then_some(true)
-    }
-
-    /// A server that ignores what it does not know would store keys unencrypted.
-    fn check_encryption(&self, key: &str, got: Option<&str>) -> Result<(), Failed> {
-        match &self.settings.encryption {
-            Some(wanted) if got != Some(&wanted.algorithm) => Err(Failed::Error(StoreError::Encryption {
-                object: self.url(key),
-                wanted: wanted.algorithm.clone(),
-                got: got.unwrap_or("none").to_owned(),
-            })),
-            _ => Ok(()),
-        }
-    }
 }
 
-fn stream(octets: &Bytes) -> ByteStream {
+pub(super) fn stream(octets: &Bytes) -> ByteStream {
     ByteStream::new(SdkBody::from(octets.clone()))
 }

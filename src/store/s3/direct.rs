@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
     UriPathNormalizationMode, sign,
@@ -23,8 +24,7 @@ use data_encoding::HEXLOWER;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 
-use super::client::ATTEMPT_TIMEOUT;
-use super::request::{Answer, judge_answer};
+use super::request::{Answer, causes, judge_answer};
 
 /// All but the unreserved characters of RFC 3986, 2.3, and the `/` between the parts of a key.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC
@@ -35,7 +35,7 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// Credentials are asked for anew so long before they expire.
-const EARLY: Duration = Duration::from_mins(5);
+const EARLY: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(super) struct Direct {
@@ -53,7 +53,7 @@ pub(super) enum Outcome {
     Stored { encryption: Option<String> },
     /// It is not, for a reason that needs no other opinion.
     Answer(Answer),
-    /// The SDK must try: it knows of redirects, clocks that are wrong, and much else.
+    /// The SDK must ask once more: it knows of redirects, clocks that are wrong, and much else.
     AskSdk,
 }
 
@@ -82,7 +82,7 @@ impl Direct {
             return None;
         }
         // The scope: access key, date, Region, service, aws4_request.
-        let region = parameter("X-Amz-Credential")?.split('/').nth(2)?.to_owned();
+        let region = parameter("X-Amz-Credential")?.rsplit('/').nth(2)?.to_owned();
         Some(Self {
             connector,
             base: address.strip_suffix(PROBE)?.to_owned(),
@@ -103,9 +103,10 @@ impl Direct {
         let Some(request) = self.request(key, octets, sha256, headers).await else {
             return Outcome::AskSdk;
         };
-        let sent = tokio::time::timeout(ATTEMPT_TIMEOUT, self.connector.call(request));
-        let Ok(Ok(answer)) = sent.await else {
-            return Outcome::AskSdk;
+        let answer = match self.connector.call(request).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_timeout() => return Outcome::Answer(Answer::too_late()),
+            Err(error) => return Outcome::Answer(Answer::unheard(causes(&error))),
         };
         let status = answer.status().as_u16();
         let encryption = answer
@@ -113,12 +114,15 @@ impl Direct {
             .get("x-amz-server-side-encryption")
             .map(str::to_owned);
         // A connection whose answer was not read to its end cannot be used again.
-        if !drain(answer.into_body()).await {
-            return Outcome::AskSdk;
-        }
+        let body = match ByteStream::new(answer.into_body()).collect().await {
+            Ok(body) => body.into_bytes(),
+            Err(error) => return Outcome::Answer(Answer::unheard(causes(&error))),
+        };
         match status {
             200 => Outcome::Stored { encryption },
-            409 | 412 | 429 | 500 | 502..=504 => Outcome::Answer(judge_answer(status, "", "")),
+            409 | 412 | 429 | 500 | 502..=504 => {
+                Outcome::Answer(judge_answer(status, code(&String::from_utf8_lossy(&body)), ""))
+            }
             _ => Outcome::AskSdk,
         }
     }
@@ -180,15 +184,8 @@ impl Direct {
     }
 }
 
-/// Reads an answer's body to its end.
-async fn drain(body: SdkBody) -> bool {
-    use aws_sdk_s3::primitives::ByteStream;
-    let mut body = ByteStream::new(body);
-    loop {
-        match body.next().await {
-            None => return true,
-            Some(Ok(_)) => {}
-            Some(Err(_)) => return false,
-        }
-    }
+/// The word for an error in S3's XML.
+fn code(xml: &str) -> &str {
+    let inner = xml.split_once("<Code>").map_or("", |(_, rest)| rest);
+    inner.split_once("</Code>").map_or("", |(code, _)| code)
 }

@@ -7,7 +7,9 @@
 mod bucket;
 mod client;
 mod direct;
+mod multipart;
 mod request;
+mod settings;
 mod signing;
 mod throttle;
 
@@ -50,6 +52,9 @@ pub struct S3Options {
     pub encryption: Option<Encryption>,
     /// Such as `STANDARD_IA`.
     pub storage_class: Option<String>,
+    /// Id of the ledger that accounts for the batch. An object is only ever replaced when it was stored
+    /// with the same id; `None` replaces nothing.
+    pub ledger: Option<String>,
     /// Tags of every object.
     pub tags: Vec<(String, String)>,
 }
@@ -63,6 +68,7 @@ impl Default for S3Options {
             uploads: DEFAULT_UPLOADS,
             encryption: None,
             storage_class: None,
+            ledger: None,
             tags: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::client::ATTEMPT_TIMEOUT;
 use super::throttle::Throttle;
 use crate::store::StoreError;
 
@@ -24,13 +25,38 @@ pub(super) enum Answer {
     /// A condition was not met: 412.
     Exists,
     /// The same request may succeed a little later.
-    Again { why: String, is_slow_down: bool },
+    Again {
+        why: String,
+        is_slow_down: bool,
+        /// Whether the server said so, rather than nobody.
+        is_heard: bool,
+    },
     /// It will not.
     Refused {
         status: u16,
         code: String,
         message: String,
     },
+}
+
+impl Answer {
+    /// Nobody answered, or not to the end.
+    pub(super) fn unheard(why: String) -> Self {
+        Self::Again {
+            why,
+            is_slow_down: false,
+            is_heard: false,
+        }
+    }
+
+    /// Nobody answered in time. With fewer requests at once, each has more of a slow line.
+    pub(super) fn too_late() -> Self {
+        Self::Again {
+            why: "no answer in time".to_owned(),
+            is_slow_down: true,
+            is_heard: false,
+        }
+    }
 }
 
 /// Why a request has no success, in spite of all attempts.
@@ -73,7 +99,10 @@ impl Requests {
             let answer = {
                 let _pass = self.throttle.enter().await;
                 // The future of a request is large: it is made only when its turn has come.
-                Box::pin(attempt()).await
+                let attempt = Box::pin(attempt());
+                tokio::time::timeout(ATTEMPT_TIMEOUT, attempt)
+                    .await
+                    .unwrap_or_else(|_| Err(Answer::too_late()))
             };
             made += 1;
             let why = match answer {
@@ -102,7 +131,12 @@ impl Requests {
                         message,
                     }));
                 }
-                Err(Answer::Again { why, is_slow_down }) => {
+                Err(Answer::Again {
+                    why,
+                    is_slow_down,
+                    is_heard,
+                }) => {
+                    self.is_heard.fetch_or(is_heard, Ordering::Relaxed);
                     if is_slow_down {
                         self.throttle.slow_down();
                     }
@@ -144,10 +178,6 @@ pub(super) fn judge<E>(error: SdkError<E>) -> Answer
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let again = |why: String| Answer::Again {
-        why,
-        is_slow_down: false,
-    };
     match &error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
@@ -155,14 +185,15 @@ where
             let message = service.err().message().unwrap_or_default();
             judge_answer(status, code, message)
         }
-        SdkError::TimeoutError(_) => again("no answer in time".to_owned()),
-        SdkError::ResponseError(_) => again(format!("half an answer: {}", causes(&error))),
+        SdkError::TimeoutError(_) => Answer::too_late(),
+        SdkError::ResponseError(_) => Answer::unheard(format!("half an answer: {}", causes(&error))),
         SdkError::DispatchFailure(failure) if failure.is_user() => Answer::Refused {
             status: 0,
             code: "request not sent".to_owned(),
             message: causes(&error),
         },
-        SdkError::DispatchFailure(_) => again(causes(&error)),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => Answer::too_late(),
+        SdkError::DispatchFailure(_) => Answer::unheard(causes(&error)),
         _ => Answer::Refused {
             status: 0,
             code: "request not sent".to_owned(),
@@ -176,22 +207,31 @@ pub(super) fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
     let again = |is_slow_down| Answer::Again {
         why: format!("{status} {code} {message}").trim_end().to_owned(),
         is_slow_down,
+        is_heard: true,
     };
     match (status, code) {
-        (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") | (429, _) => {
-            again(true)
-        }
+        (
+            _,
+            "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded",
+        )
+        | (429, _) => again(true),
         // What was sent did not arrive as it was sent.
         (
             400,
             "BadDigest" | "InvalidDigest" | "IncompleteBody" | "RequestTimeout" | "XAmzContentSHA256Mismatch",
         ) => again(false),
-        (408 | 409, _) => again(false),
+        // The end of a multipart upload is answered with 200 before it is known how it went.
+        (_, "InternalError" | "ConditionalRequestConflict" | "OperationAborted") | (408 | 409, _) => {
+            again(false)
+        }
+        (_, "PreconditionFailed") => Answer::Exists,
         (501, _) => refused(status, code, message),
         (500.., _) => again(status == 503),
         (412, _) => Answer::Exists,
         (404, "NoSuchBucket") => refused(status, code, message),
         (404, _) => Answer::Missing,
+        // A HEAD is answered without a body, so without a code.
+        (403, "") => refused(status, "AccessDenied", message),
         _ => refused(status, code, message),
     }
 }
@@ -246,6 +286,12 @@ mod tests {
         assert!(slow(judge_answer(503, "SlowDown", "")));
         assert!(slow(judge_answer(503, "", "")));
         assert!(slow(judge_answer(429, "", "")));
+        assert!(slow(Answer::too_late()));
+        assert!(again(judge_answer(200, "InternalError", "")));
+        assert!(matches!(
+            judge_answer(200, "PreconditionFailed", ""),
+            Answer::Exists
+        ));
         for status in [500, 502, 504, 408, 409] {
             assert!(again(judge_answer(status, "", "")), "{status}");
         }
@@ -267,6 +313,22 @@ mod tests {
                 "{code}"
             );
         }
+    }
+
+    #[test]
+    fn a_request_that_hangs_is_given_up_in_time() {
+        let requests = Requests::new(4, 2);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let result: Result<(), Failed> =
+            runtime.block_on(requests.persist("read", "s3://b/k", std::future::pending));
+        assert!(matches!(
+            result,
+            Err(Failed::Error(StoreError::Unanswered { attempts: 2, .. }))
+        ));
     }
 
     #[test]
@@ -302,7 +364,7 @@ mod tests {
     #[test]
     fn goes_on_until_there_is_an_answer_and_gives_up_at_the_bound() {
         let requests = Requests::new(4, 10);
-        let (result, made) = persist(&requests, &[busy]);
+        let (result, made) = persist(&requests, &[|| Err(Answer::unheard("refused".to_owned()))]);
         assert!(matches!(
             result,
             Err(Failed::Error(StoreError::Unanswered { attempts: 4, .. }))

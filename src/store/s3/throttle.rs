@@ -26,11 +26,13 @@ struct State {
 }
 
 impl State {
+    #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^52")]
+    fn under_way(&self) -> f64 {
+        self.under_way as f64
+    }
+
     fn has_room(&self) -> bool {
-        // A count of requests is far below 2^52.
-        #[expect(clippy::cast_precision_loss, reason = "a small number")]
-        let under_way = self.under_way as f64;
-        under_way + 1.0 <= self.limit
+        self.under_way() + 1.0 <= self.limit
     }
 
     fn raise(&mut self) {
@@ -42,7 +44,9 @@ impl State {
             return;
         }
         self.cut_at = Some(now);
-        self.limit = (self.limit / 2.0).max(1.0);
+        // What was under way when the server complained may be far below the limit.
+        let used = self.under_way() + 1.0;
+        self.limit = (self.limit.min(used) / 2.0).max(1.0);
     }
 }
 
@@ -111,6 +115,7 @@ mod tests {
         let throttle = Throttle::new(64);
         let mut state = throttle.state.lock().unwrap();
         let now = Instant::now();
+        state.under_way = 63;
         for _ in 0..10 {
             state.cut(now);
         }
@@ -129,6 +134,7 @@ mod tests {
             state.cut(now + PAUSE * (round + 2));
         }
         assert!((state.limit - 1.0).abs() < 1e-9, "one request is always allowed");
+        state.under_way = 0;
         assert!(state.has_room());
     }
 

@@ -1,0 +1,119 @@
+//! Settings: what every object of a batch is stored with.
+
+use std::collections::HashMap;
+
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
+
+use super::bucket::Condition;
+use super::request::Failed;
+use super::{Encryption, S3Options};
+use crate::store::StoreError;
+
+/// Metadata of an object: `x-amz-meta-` and this.
+const LEDGER: &str = "certforge-ledger";
+
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// Id of the ledger that accounts for the objects: only these are ever replaced.
+    pub ledger: Option<String>,
+    encryption: Option<Encryption>,
+    pub storage_class: Option<StorageClass>,
+    /// As a URL has it: `key=value&key=value`.
+    pub tagging: Option<String>,
+}
+
+impl Settings {
+    pub(super) fn new(options: &S3Options) -> Self {
+        let tagging = (!options.tags.is_empty()).then(|| {
+            form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(&options.tags)
+                .finish()
+        });
+        Self {
+            ledger: options.ledger.clone(),
+            encryption: options.encryption.clone(),
+            storage_class: options.storage_class.as_deref().map(StorageClass::from),
+            tagging,
+        }
+    }
+
+    /// The headers of a PUT, besides those of its signature.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+    pub(super) fn headers(&self, checksum: &str, condition: &Condition) -> Vec<(&'static str, String)> {
+        let (if_none_match, if_match) = condition.headers();
+        let class = self.storage_class.as_ref();
+        let encryption = self.encryption.as_ref();
+        let headers = [
+            ("x-amz-checksum-sha256", Some(checksum.to_owned())),
+            ("if-none-match", if_none_match),
+            ("if-match", if_match),
+            (
+                "x-amz-storage-class",
+                class.map(|class| class.as_str().to_owned()),
+            ),
+            ("x-amz-tagging", self.tagging.clone()),
+            ("x-amz-meta-certforge-ledger", self.ledger.clone()),
+            (
+                "x-amz-server-side-encryption",
+                encryption.map(|encryption| encryption.algorithm.clone()),
+            ),
+            ("x-amz-server-side-encryption-aws-kms-key-id", self.kms_key()),
+            (
+                "x-amz-server-side-encryption-bucket-key-enabled",
+                self.bucket_key().map(|is_on| is_on.to_string()),
+            ),
+        ];
+        headers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+
+    /// The metadata of an object.
+    pub(super) fn metadata(&self) -> Option<HashMap<String, String>> {
+        let ledger = self.ledger.clone()?;
+        Some(HashMap::from([(LEDGER.to_owned(), ledger)]))
+    }
+
+    /// Whether an object with this metadata was stored on behalf of the same ledger.
+    pub(super) fn is_ours(&self, metadata: Option<&HashMap<String, String>>) -> bool {
+        let ledger = metadata.and_then(|metadata| metadata.get(LEDGER));
+        self.ledger.is_some() && ledger == self.ledger.as_ref()
+    }
+
+    pub(super) fn algorithm(&self) -> Option<ServerSideEncryption> {
+        let encryption = self.encryption.as_ref()?;
+        Some(encryption.algorithm.as_str().into())
+    }
+
+    pub(super) fn kms_key(&self) -> Option<String> {
+        self.encryption.as_ref()?.kms_key_id.clone()
+    }
+
+    /// A bucket key spares a request to KMS for each object. Only plain SSE-KMS knows it.
+    pub(super) fn bucket_key(&self) -> Option<bool> {
+        let encryption = self.encryption.as_ref()?;
+        (encryption.algorithm == "aws:kms").then_some(true)
+    }
+
+    /// A server that ignores what it does not know would store keys unencrypted. What was stored by an
+    /// earlier run may be encrypted in another way, though not in none.
+    pub(super) fn check_some_encryption(&self, object: &str, got: Option<&str>) -> Result<(), Failed> {
+        match got {
+            Some(_) => Ok(()),
+            None => self.check_encryption(object, None),
+        }
+    }
+
+    /// A server that ignores what it does not know would store keys unencrypted.
+    pub(super) fn check_encryption(&self, object: &str, got: Option<&str>) -> Result<(), Failed> {
+        match &self.encryption {
+            Some(wanted) if got != Some(&wanted.algorithm) => Err(Failed::Error(StoreError::Encryption {
+                object: object.to_owned(),
+                wanted: wanted.algorithm.clone(),
+                got: got.unwrap_or("none").to_owned(),
+            })),
+            _ => Ok(()),
+        }
+    }
+}

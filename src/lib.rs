@@ -10,7 +10,7 @@
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
 //! certificates, bundles: no disk, clock, network or terminal) or it does input and output
 //! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
-//! only those before it.
+//! only those before it. Nothing is asynchronous but what speaks to S3, within [`store`].
 //!
 //! # Words
 //!

@@ -61,7 +61,7 @@ impl Server {
     fn make_bucket(&mut self, port: u16) {
         let runtime = Runtime::new().unwrap();
         let client = self.client();
-        let give_up = Instant::now() + Duration::from_secs(60);
+        let give_up = Instant::now() + Duration::from_mins(1);
         loop {
             // No event tells that it listens, so it is asked.
             let is_up = TcpStream::connect(("127.0.0.1", port)).is_ok();

@@ -39,7 +39,7 @@ enum Command {
     /// List every bad line of a manifest; makes nothing
     Check(check::Check),
     /// Make a bundle for every device of a manifest, or go on where an earlier run stopped
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Read a whole batch back and prove one good bundle for each row of its manifest
     Verify(verify::Verify),
     /// Show how far each batch is

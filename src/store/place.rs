@@ -45,14 +45,16 @@ impl Place {
     ///
     /// When it is a URL of another scheme, or names no bucket.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return Ok(Self::Folder(PathBuf::from(text)));
+        let scheme = || PlaceError::Scheme {
+            text: text.to_owned(),
         };
-        if scheme != "s3" {
-            return Err(PlaceError::Scheme {
-                text: text.to_owned(),
-            });
-        }
+        let rest = match text.split_once("://") {
+            Some(("s3", rest)) => rest,
+            Some(_) => return Err(scheme()),
+            // A slash was forgotten: nobody means a folder of that name.
+            None if text.starts_with("s3:") => return Err(scheme()),
+            None => return Ok(Self::Folder(PathBuf::from(text))),
+        };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.trim_end_matches('/');
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
@@ -128,7 +130,12 @@ mod tests {
 
     #[test]
     fn refuses_what_names_no_place() {
-        for text in ["gs://bucket/x", "https://bucket.s3.amazonaws.com/x"] {
+        for text in [
+            "gs://bucket/x",
+            "https://bucket.s3.amazonaws.com/x",
+            "s3:/bucket/x",
+            "s3:bucket",
+        ] {
             assert!(
                 matches!(Place::parse(text), Err(PlaceError::Scheme { .. })),
                 "{text}"

@@ -174,6 +174,7 @@ fn pause(made: u32) -> Duration {
 }
 
 /// Tells what an SDK error means.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
 pub(super) fn judge<E>(error: SdkError<E>) -> Answer
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -224,11 +225,9 @@ pub(super) fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
         (_, "InternalError" | "ConditionalRequestConflict" | "OperationAborted") | (408 | 409, _) => {
             again(false)
         }
-        (_, "PreconditionFailed") => Answer::Exists,
-        (501, _) => refused(status, code, message),
+        (501, _) | (404, "NoSuchBucket") => refused(status, code, message),
         (500.., _) => again(status == 503),
-        (412, _) => Answer::Exists,
-        (404, "NoSuchBucket") => refused(status, code, message),
+        (_, "PreconditionFailed") | (412, _) => Answer::Exists,
         (404, _) => Answer::Missing,
         // A HEAD is answered without a body, so without a code.
         (403, "") => refused(status, "AccessDenied", message),

@@ -294,6 +294,57 @@ fn what_an_earlier_attempt_left_behind_is_replaced() {
 }
 
 #[test]
+fn two_copies_of_a_ledger_do_not_replace_each_others_bundles() {
+    let line = Line::new(200);
+    let run = |ledger: &str| {
+        let arguments = [
+            "run",
+            "devices.csv",
+            "--to",
+            "s3://factory/batches",
+            "--chunk-rows",
+            "50",
+            "--ledger",
+            ledger,
+        ];
+        line.output(&arguments)
+    };
+    assert!(run("a.db").status.success());
+    let folder = line.server.only_batch("batches");
+    let certificates = folder.join("certificates/000001.pem");
+    // As if the run had been killed before it committed chunk 1, and the ledger copied then.
+    let unlist = || std::fs::remove_file(folder.join("index/000001.csv")).unwrap();
+    unlist();
+    let ledger = rusqlite::Connection::open(line.workplace.join("a.db")).unwrap();
+    ledger
+        .execute("DELETE FROM device WHERE row / 50 = 1", [])
+        .unwrap();
+    ledger
+        .execute("DELETE FROM committed WHERE chunk = 1", [])
+        .unwrap();
+    ledger
+        .execute("VACUUM INTO ?1", [line.workplace.join("b.db").to_str().unwrap()])
+        .unwrap();
+    drop(ledger);
+    assert!(
+        run("a.db").status.success(),
+        "it replaces what the first attempt left behind"
+    );
+    let of_a = std::fs::read(&certificates).unwrap();
+    // As if the copy were a moment ahead of the index.
+    unlist();
+    let output = run("b.db");
+    assert_eq!(output.status.code(), Some(6), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is there already, with other content")
+            && stderr(&output).contains("another copy of this ledger is in use"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(std::fs::read(&certificates).unwrap(), of_a);
+}
+
+#[test]
 fn a_strangers_object_is_a_conflict_and_stays() {
     let line = Line::new(10);
     let folder = line.server.file("batches/b-1/packs");
@@ -351,11 +402,11 @@ fn a_server_that_cannot_be_reached_is_said_plainly_and_costs_nothing() {
         "{text}"
     );
     assert!(
-        text.contains("no success in 4 attempts, the last: ") && text.contains("onnection refused"),
+        text.contains("no success in 4 attempts at http://") && text.contains("onnection refused"),
         "{text}"
     );
     assert!(
-        text.contains("hint: when the server answers again, run the same command again"),
+        text.contains("hint: check the server, --endpoint-url and the network, then run the same command again"),
         "{text}"
     );
     let status = workplace.succeed(&["status"]);

@@ -16,13 +16,19 @@ use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
-use certforge::store::{DirStore, Existing, Layout, Listed, Object, Store, StoreError, Ticket};
+use certforge::store::{Attempt, DirStore, Existing, Layout, Listed, Object, Store, StoreError, Ticket};
 use certforge::verify;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 const ROWS: usize = 45;
 const CHUNK_ROWS: usize = 8;
+
+/// An attempt that replaces whatever is there.
+const ANY: Attempt<'static> = Attempt {
+    name: "any",
+    earlier: &[String::new()],
+};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +95,7 @@ impl Store for FailingStore {
         self.inner.location()
     }
 
-    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError> {
+    fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
         for object in objects {
             let whole = || {
                 if self.failure == Failure::PowerLoss {
@@ -97,7 +103,7 @@ impl Store for FailingStore {
                     unflushed.insert(object.name.clone(), object.body.to_vec());
                     return Ok(());
                 }
-                self.inner.put(std::slice::from_ref(object), existing).map(drop)
+                self.inner.put(std::slice::from_ref(object), attempt).map(drop)
             };
             let half = || {
                 let body = &object.body[..object.body.len() / 2];
@@ -105,7 +111,7 @@ impl Store for FailingStore {
                     body,
                     ..object.clone()
                 };
-                drop(self.inner.put(&[half], existing));
+                drop(self.inner.put(&[half], attempt));
             };
             self.call("write", whole, half)?;
         }
@@ -126,7 +132,7 @@ impl Store for FailingStore {
                     sha256,
                 };
                 // What was there before the machine stopped was refused or replaced when it was put.
-                self.inner.put(&[object], Existing::Replace)?;
+                self.inner.put(&[object], ANY)?;
             }
             Ok(())
         };

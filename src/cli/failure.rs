@@ -168,6 +168,7 @@ impl From<ForgeError> for Failure {
             ForgeError::Lint(_) | ForgeError::Signature => exit::SOME_FAILED,
             ForgeError::BatchName { .. }
             | ForgeError::ReissueNeedsName { .. }
+            | ForgeError::IsReissue { .. }
             | ForgeError::ChunkRows { .. }
             | ForgeError::Threads { .. } => exit::USAGE,
         };

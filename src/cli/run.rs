@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use certforge::engine::{Choice, Engine, Ring};
-use certforge::forge::{self, Cancel, Event, Job, MAX_CHUNK_ROWS, Summary};
+use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Summary};
 use certforge::issuer::{CaFiles, Issuer};
 use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
@@ -17,7 +17,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::passphrase::PassphraseArgs;
-use super::text::{Report, count, devices, whole};
+use super::text::{Report, count, devices, quoted, whole};
 use super::{Failure, Outcome, ca, exit, place, print, print_json, progress};
 
 /// The ledger of a run that names none.
@@ -284,14 +284,18 @@ impl Run {
     }
 
     fn next_command(&self, summary: &Summary, place: &Place, is_complete: bool) -> String {
+        if let Some(ForgeError::Store(StoreError::Conflict { .. })) = &summary.failure {
+            return "find out first what the error says".to_owned();
+        }
         if !is_complete {
             let how = if summary.interrupted { "interrupted: " } else { "" };
             return format!("{how}run the same command again; it goes on where it stopped");
         }
         let ledger = match self.ledger.as_path() == Path::new(DEFAULT_LEDGER) {
             true => String::new(),
-            false => format!(" --ledger {}", self.ledger.display()),
+            false => format!(" --ledger {}", quoted(&self.ledger.display().to_string())),
         };
+        let place = quoted(&place.to_string());
         format!("certforge verify {place}{}{ledger}", self.reach.to_arguments())
     }
 }

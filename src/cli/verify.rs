@@ -77,7 +77,9 @@ impl Verify {
         } else {
             print(&text(&report));
         }
-        if !report.is_good() {
+        if !report.is_good() && report.is_only_unfinished() {
+            eprintln!("certforge: hint: run the command that began it again; it goes on where it stopped");
+        } else if !report.is_good() {
             eprintln!(
                 "certforge: hint: put back what is missing or changed; private keys exist nowhere else. \
                  To give devices new identities: run with --reissue and a new --batch"

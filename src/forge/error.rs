@@ -37,6 +37,8 @@ pub enum ForgeError {
     BatchName { name: String },
     #[error("batch {batch} was made without --reissue")]
     ReissueNeedsName { batch: String },
+    #[error("batch {batch} was begun with --reissue")]
+    IsReissue { batch: String },
     #[error("chunks of {rows} rows are not possible")]
     ChunkRows { rows: usize },
     #[error("{location} holds another batch, or one that another ledger accounts for")]
@@ -94,6 +96,7 @@ impl ForgeError {
             Self::ReissueNeedsName { .. } => {
                 Some("name the new batch, whose devices get a second identity, with --batch".to_owned())
             }
+            Self::IsReissue { .. } => Some("add --reissue to go on with it".to_owned()),
             Self::ChunkRows { .. } => Some(format!("choose 1 to {MAX_CHUNK_ROWS} with --chunk-rows")),
             Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {
                 Some("find the ledger that it was made with and name it with --ledger".to_owned())

@@ -148,29 +148,7 @@ pub fn run(
 
     // 3. Refuse devices that have an identity already.
     let name = batch_name(job, &report.sha256)?;
-    if job.reissue {
-        if ledger.find_batch(&name)?.is_some_and(|batch| !batch.reissue) {
-            return Err(ForgeError::ReissueNeedsName { batch: name });
-        }
-    } else {
-        if let Some(batch) = ledger.batch_of_manifest(&report.sha256, job.issuer.certificate(), &name)? {
-            return Err(ForgeError::SameManifest {
-                path: job.manifest.path().to_owned(),
-                batch,
-            });
-        }
-        let earlier = ledger.earlier_issues(job.issuer.certificate(), &name)?;
-        let done = made_before(ledger, &name, &report.sha256, chunk_rows as u64)?;
-        let issued = check::issued_before(job.manifest, &earlier, chunk_rows, &done)?;
-        let lines = issued.len();
-        if let Some(first) = issued.into_iter().next() {
-            return Err(ForgeError::Issued {
-                path: job.manifest.path().to_owned(),
-                first,
-                lines,
-            });
-        }
-    }
+    refuse_issued(job, ledger, &name, &report.sha256, chunk_rows)?;
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
@@ -208,6 +186,7 @@ pub fn run(
         .iter()
         .map(|chunk| Ok((*chunk, SerialPrefix::draw(plan.key_engine)?)))
         .collect::<Result<Vec<_>, EngineError>>()?;
+    let earlier = ledger.attempts(&batch)?;
     let reservations = ledger.reserve(&batch, &prefixes, job.now)?;
     observe(Event::Begun {
         batch: name.clone(),
@@ -217,7 +196,12 @@ pub fn run(
 
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
     let source = pipeline::Source::new(&plan, &batch, reservations, &report.fingerprints)?;
-    let outcome = pipeline::run(source, &batch, &*store, ledger, job.jobs, observe, cancel)?;
+    let stock = pipeline::Stock {
+        store: &*store,
+        batch: &batch,
+        earlier: &earlier,
+    };
+    let outcome = pipeline::run(source, stock, ledger, job.jobs, observe, cancel)?;
 
     Ok(Summary {
         batch: name,
@@ -231,6 +215,47 @@ pub fn run(
         interrupted: outcome.failure.is_none() && skipped + outcome.made < batch.rows,
         failure: outcome.failure,
     })
+}
+
+/// Refuses devices that this issuer has issued, in another batch and not on purpose.
+fn refuse_issued(
+    job: &Job<'_>,
+    ledger: &Ledger,
+    name: &str,
+    manifest_sha256: &[u8; 32],
+    chunk_rows: usize,
+) -> Result<(), ForgeError> {
+    if job.reissue {
+        if ledger.find_batch(name)?.is_some_and(|batch| !batch.reissue) {
+            return Err(ForgeError::ReissueNeedsName {
+                batch: name.to_owned(),
+            });
+        }
+    } else {
+        if ledger.find_batch(name)?.is_some_and(|batch| batch.reissue) {
+            return Err(ForgeError::IsReissue {
+                batch: name.to_owned(),
+            });
+        }
+        if let Some(batch) = ledger.batch_of_manifest(manifest_sha256, job.issuer.certificate(), name)? {
+            return Err(ForgeError::SameManifest {
+                path: job.manifest.path().to_owned(),
+                batch,
+            });
+        }
+        let earlier = ledger.earlier_issues(job.issuer.certificate(), name)?;
+        let done = made_before(ledger, name, manifest_sha256, chunk_rows as u64)?;
+        let issued = check::issued_before(job.manifest, &earlier, chunk_rows, &done)?;
+        let lines = issued.len();
+        if let Some(first) = issued.into_iter().next() {
+            return Err(ForgeError::Issued {
+                path: job.manifest.path().to_owned(),
+                first,
+                lines,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The chunks that this very batch has made: their devices have an identity by right.

@@ -7,19 +7,24 @@
 //! Workers pull, and the queue is bounded, so memory does not grow with rows, however slow the store
 //! or the ledger is. A committer that finds several chunks waiting flushes and commits them together.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::BufReader;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use data_encoding::HEXLOWER;
+
 use super::plan::Plan;
 use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
+use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
-use crate::store::{Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index};
+use crate::store::{
+    Attempt, Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index,
+};
 
 /// Chunks that one transaction commits at most, and that wait for their turn at most.
 const GROUP: usize = 32;
@@ -90,10 +95,18 @@ pub(super) struct Outcome {
     pub failure: Option<ForgeError>,
 }
 
+/// Where the chunks of a batch go.
+#[derive(Clone, Copy)]
+pub(super) struct Stock<'a> {
+    pub store: &'a dyn Store,
+    pub batch: &'a Batch,
+    /// The attempts at each chunk before this run, whose objects may be there.
+    pub earlier: &'a BTreeMap<u64, Vec<SerialPrefix>>,
+}
+
 struct Shared<'a> {
-    batch: &'a Batch,
+    stock: Stock<'a>,
     plan: &'a Plan<'a>,
-    store: &'a dyn Store,
     fingerprints: &'a [[u8; 16]],
     source: Mutex<Source<'a>>,
     cancel: &'a Cancel,
@@ -131,8 +144,7 @@ impl Shared<'_> {
 /// Makes, stores, commits and releases every chunk of the source, on `jobs` threads.
 pub(super) fn run(
     source: Source<'_>,
-    batch: &Batch,
-    store: &dyn Store,
+    stock: Stock<'_>,
     ledger: &mut Ledger,
     jobs: usize,
     observe: Observe<'_>,
@@ -144,9 +156,8 @@ pub(super) fn run(
         .build()
         .map_err(|source| ForgeError::Threads { source })?;
     let shared = Shared {
-        batch,
+        stock,
         plan: source.plan,
-        store,
         fingerprints: source.fingerprints,
         source: Mutex::new(source),
         cancel,
@@ -157,7 +168,7 @@ pub(super) fn run(
     let (sender, receiver) = sync_channel(GROUP);
     std::thread::scope(|scope| {
         let shared = &shared;
-        let committer = scope.spawn(move || commit(shared, &receiver, batch, ledger, observe));
+        let committer = scope.spawn(move || commit(shared, &receiver, ledger, observe));
         pool.broadcast(|_| work(shared, &sender));
         // The last sender is gone, which ends the committer.
         drop(sender);
@@ -196,7 +207,7 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
                     return;
                 }
             }
-            Err(error) => return shared.fail(shared.batch.rows_of(reservation.chunk), error),
+            Err(error) => return shared.fail(shared.stock.batch.rows_of(reservation.chunk), error),
         }
     }
 }
@@ -237,12 +248,15 @@ fn make_and_store(
         body: &workshop.certificates,
         sha256: None,
     });
-    // Only an earlier attempt can have left something under these names.
-    let existing = match reservation.attempt {
-        1 => Existing::Refuse,
-        _ => Existing::Replace,
+    // The prefix of its serials is what no other attempt has.
+    let name = |prefix: &SerialPrefix| HEXLOWER.encode(&prefix.octets());
+    let earlier = shared.stock.earlier.get(&chunk);
+    let earlier: Vec<String> = earlier.into_iter().flatten().map(name).collect();
+    let attempt = Attempt {
+        name: &name(&reservation.prefix),
+        earlier: &earlier,
     };
-    let ticket = shared.store.put(&objects, existing)?;
+    let ticket = shared.stock.store.put(&objects, attempt)?;
     Ok(Stored {
         index: write_index(plan.layout, chunk, &entries),
         chunk: Committed { reservation, entries },
@@ -250,13 +264,7 @@ fn make_and_store(
     })
 }
 
-fn commit(
-    shared: &Shared<'_>,
-    receiver: &Receiver<Stored>,
-    batch: &Batch,
-    ledger: &mut Ledger,
-    observe: Observe<'_>,
-) {
+fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut Ledger, observe: Observe<'_>) {
     let mut released = Vec::new();
     while let Ok(first) = receiver.recv() {
         let group: Vec<Stored> = std::iter::once(first)
@@ -264,7 +272,7 @@ fn commit(
             .collect();
         let group = flush(shared, group);
         let devices: u64 = group.iter().map(|(chunk, _)| chunk.entries.len() as u64).sum();
-        match commit_group(shared, batch, ledger, group, &mut released) {
+        match commit_group(shared, ledger, group, &mut released) {
             Ok(devices) => {
                 shared.outcome.lock().expect("no holder panics").made += devices;
                 observe(Event::Released { devices });
@@ -276,7 +284,7 @@ fn commit(
             break;
         }
     }
-    if let Err(error) = ledger.mark_released(batch, &released) {
+    if let Err(error) = ledger.mark_released(shared.stock.batch, &released) {
         shared.fail(0, error.into());
     }
 }
@@ -290,7 +298,7 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
         tickets.push(ticket);
         chunks.push((chunk, index));
     }
-    let results = shared.store.flush(tickets);
+    let results = shared.stock.store.flush(tickets);
     let mut durable = Vec::with_capacity(chunks.len());
     for (chunk, result) in chunks.into_iter().zip(results) {
         match result {
@@ -308,7 +316,6 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
 /// released; a chunk whose index could not be put in place has failed, and the next run releases it.
 fn commit_group(
     shared: &Shared<'_>,
-    batch: &Batch,
     ledger: &mut Ledger,
     group: Vec<(Committed, Vec<u8>)>,
     released: &mut Vec<u64>,
@@ -317,14 +324,14 @@ fn commit_group(
         return Ok(0);
     }
     let (chunks, indexes): (Vec<Committed>, Vec<Vec<u8>>) = group.into_iter().unzip();
-    ledger.commit(batch, &chunks, released)?;
+    ledger.commit(shared.stock.batch, &chunks, released)?;
     released.clear();
     let indexes: Vec<_> = chunks
         .iter()
         .map(|chunk| index_object(chunk.reservation.chunk))
         .zip(indexes)
         .collect();
-    let results = shared.store.publish(&indexes, Existing::Refuse);
+    let results = shared.stock.store.publish(&indexes, Existing::Refuse);
     let mut devices = 0;
     for (chunk, result) in chunks.iter().zip(results) {
         let of_chunk = chunk.entries.len() as u64;

@@ -1,6 +1,6 @@
 //! Chunks: reserved before anything is signed, committed when durable, released when indexed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Transaction, params};
 use time::OffsetDateTime;
@@ -57,6 +57,30 @@ impl Ledger {
         Ok((0..batch.chunks())
             .filter(|chunk| !committed.contains(chunk))
             .collect())
+    }
+
+    /// The prefixes of the attempts at each chunk so far.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn attempts(&self, batch: &Batch) -> Result<BTreeMap<u64, Vec<SerialPrefix>>, LedgerError> {
+        let read = || -> rusqlite::Result<_> {
+            let mut statement = self
+                .connection
+                .prepare("SELECT chunk, serial_prefix FROM reservation WHERE batch = ?1")?;
+            let rows = statement.query_map([batch.key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut attempts: BTreeMap<u64, Vec<SerialPrefix>> = BTreeMap::new();
+            for row in rows {
+                let (chunk, octets) = row?;
+                attempts
+                    .entry(chunk)
+                    .or_default()
+                    .extend(SerialPrefix::from_octets(octets));
+            }
+            Ok(attempts)
+        };
+        read().map_err(|e| self.sqlite(e))
     }
 
     /// Reserves chunks, each with its prefix; durable when it returns. The prefixes are new ones: one

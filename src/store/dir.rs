@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock};
 
 use zeroize::Zeroizing;
 
-use super::{Existing, Listed, Object, Store, StoreError, Ticket};
+use super::{Attempt, Existing, Listed, Object, Store, StoreError, Ticket};
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -262,8 +262,12 @@ impl Store for DirStore {
         self.root.display().to_string()
     }
 
-    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError> {
+    fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
         self.check_folder()?;
+        let existing = match attempt.earlier.is_empty() {
+            true => Existing::Refuse,
+            false => Existing::Replace,
+        };
         for Object { name, body, .. } in objects {
             self.write(&self.path(name), body, existing)
                 .map_err(self.error("write", name))?;
@@ -330,10 +334,19 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    const FIRST: Attempt<'static> = Attempt {
+        name: "1",
+        earlier: &[],
+    };
+    const SECOND: Attempt<'static> = Attempt {
+        name: "2",
+        earlier: &[String::new()],
+    };
+
     fn put(store: &DirStore, name: &str, body: &[u8]) -> Result<Ticket, StoreError> {
         let name = name.to_owned();
         let sha256 = None;
-        store.put(&[Object { name, body, sha256 }], Existing::Replace)
+        store.put(&[Object { name, body, sha256 }], SECOND)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -416,10 +429,10 @@ mod tests {
                 sha256: None,
             }]
         };
-        store.put(&object(b"first"), Existing::Refuse).unwrap();
-        let again = store.put(&object(b"second"), Existing::Refuse);
+        store.put(&object(b"first"), FIRST).unwrap();
+        let again = store.put(&object(b"second"), FIRST);
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
-        store.put(&object(b"third"), Existing::Replace).unwrap();
+        store.put(&object(b"third"), SECOND).unwrap();
         assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"third");
 
         let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
@@ -462,8 +475,8 @@ mod tests {
                 sha256: None,
             })
             .collect();
-        let many = store.put(&objects, Existing::Refuse).unwrap();
-        let few = store.put(&objects[..2], Existing::Replace).unwrap();
+        let many = store.put(&objects, FIRST).unwrap();
+        let few = store.put(&objects[..2], SECOND).unwrap();
         assert_eq!(store.flush(vec![few, many]).len(), 2);
         assert!(store.unflushed.lock().unwrap().is_empty());
     }

@@ -54,10 +54,13 @@ pub enum StoreError {
         code: String,
         message: String,
     },
-    #[error("store: cannot {operation} {object}: no success in {attempts} attempts, the last: {why}")]
+    #[error(
+        "store: cannot {operation} {object}: no success in {attempts} attempts at {server}, the last: {why}"
+    )]
     Unanswered {
         operation: &'static str,
         object: String,
+        server: String,
         attempts: u32,
         why: String,
     },
@@ -106,8 +109,7 @@ impl StoreError {
             }
             .to_owned(),
             Self::Conflict { .. } => {
-                "somebody else wrote it, or the ledger is an older copy of itself; find out before you go on, or use another --batch"
-                    .to_owned()
+                "somebody else wrote it, or another copy of this ledger is in use; find out before you run again".to_owned()
             }
             Self::NoBucket { .. } => {
                 "make the bucket first, or correct its name, --region or --endpoint-url".to_owned()
@@ -115,7 +117,8 @@ impl StoreError {
             Self::Settings { hint, .. } => (*hint).to_owned(),
             Self::Refused { code, .. } => refused_hint(code).to_owned(),
             Self::Unanswered { .. } => {
-                "when the server answers again, run the same command again; it goes on where it stopped".to_owned()
+                "check the server, --endpoint-url and the network, then run the same command again; `run` goes on where it stopped"
+                    .to_owned()
             }
             Self::NotBuilt { .. } => "build it with the feature s3, which is on by default".to_owned(),
             Self::Encryption { .. } => {
@@ -184,8 +187,17 @@ pub struct Ticket(pub u64);
 pub enum Existing {
     /// It stays, and the call fails with [`StoreError::Conflict`]: nobody should have put it there.
     Refuse,
-    /// It is replaced: an earlier attempt left it behind.
+    /// It is replaced.
     Replace,
+}
+
+/// An attempt at a chunk. What earlier attempts left behind is replaced, and nothing else: what somebody
+/// else put there stays, and the call fails with [`StoreError::Conflict`].
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// A name that no other attempt has, whoever made it.
+    pub name: &'a str,
+    pub earlier: &'a [String],
 }
 
 /// Holds the objects of one batch. Names are relative to the batch, with `/` between their parts.
@@ -199,7 +211,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// When one could not be written; what is then there under the names of the chunk is undefined.
-    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError>;
+    fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError>;
 
     /// Puts an object in place that must not be there yet, atomically and durably. Returns whether it is
     /// there now; `false` when there is one with other content, which is left as it is.

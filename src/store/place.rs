@@ -52,7 +52,7 @@ impl Place {
             Some(("s3", rest)) => rest,
             Some(_) => return Err(scheme()),
             // A slash was forgotten: nobody means a folder of that name.
-            None if text.starts_with("s3:") => return Err(scheme()),
+            None if text.starts_with("s3:") || text.starts_with("arn:") => return Err(scheme()),
             None => return Ok(Self::Folder(PathBuf::from(text))),
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -135,6 +135,7 @@ mod tests {
             "https://bucket.s3.amazonaws.com/x",
             "s3:/bucket/x",
             "s3:bucket",
+            "arn:aws:s3:::bucket",
         ] {
             assert!(
                 matches!(Place::parse(text), Err(PlaceError::Scheme { .. })),

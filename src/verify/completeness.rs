@@ -6,6 +6,9 @@ use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::store::{BATCH_OBJECT, BatchRecord, Layout, Listed, Store, chunk_of, index_object, parse_index};
 
+/// How the fault of a batch begins that is not finished.
+pub(super) const INCOMPLETE: &str = "incomplete";
+
 /// The chunks whose index is in place; what is missing or too many is a fault.
 pub(super) fn released(
     store: &dyn Store,
@@ -33,7 +36,7 @@ pub(super) fn released(
     }
     if rows_left > 0 {
         faults.push(Fault::of_batch(format!(
-            "incomplete: {rows_left} of {} devices are not released, or their index is gone; `certforge run` again goes on",
+            "{INCOMPLETE}: {rows_left} of {} devices are not released, or their index is gone; `certforge run` again goes on",
             record.rows
         )));
     }

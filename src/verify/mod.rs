@@ -96,6 +96,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// Whether nothing is wrong but that some devices are not made yet.
+    #[must_use]
+    pub fn is_only_unfinished(&self) -> bool {
+        self.faults
+            .iter()
+            .all(|fault| fault.object.is_none() && fault.what.starts_with(completeness::INCOMPLETE))
+    }
+
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.faults.is_empty() && self.good == self.devices

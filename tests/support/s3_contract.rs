@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use certforge::digest::sha256;
-use certforge::store::{Existing, Object, S3Store, Store, StoreError};
+use certforge::store::{Attempt, Existing, Object, S3Store, Store, StoreError};
 
 /// Opens a batch under a prefix; each has its own.
 pub type Open<'a> = &'a (dyn Fn(&str) -> S3Store + Sync);
@@ -30,8 +30,23 @@ fn object<'a>(name: &str, body: &'a [u8]) -> Object<'a> {
     }
 }
 
+/// The first attempt at a chunk.
+const FIRST: Attempt<'static> = Attempt {
+    name: "1",
+    earlier: &[],
+};
+
+/// Puts an object on behalf of a first attempt, or of a second one after it.
 fn put(store: &S3Store, name: &str, body: &[u8], existing: Existing) -> Result<(), StoreError> {
-    let ticket = store.put(&[object(name, body)], existing)?;
+    let earlier = ["1".to_owned()];
+    let attempt = match existing {
+        Existing::Refuse => FIRST,
+        Existing::Replace => Attempt {
+            name: "2",
+            earlier: &earlier,
+        },
+    };
+    let ticket = store.put(&[object(name, body)], attempt)?;
     store.flush(vec![ticket]).remove(0)
 }
 
@@ -51,6 +66,13 @@ pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
         "{conflict:?}"
     );
     put(&store, "bundles/00/A.zip", b"other", Existing::Replace).unwrap();
+    assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
+    // What is there now is of attempt 2, which is none of the attempts that this one knows of.
+    let conflict = put(&store, "bundles/00/A.zip", b"third", Existing::Replace);
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
     assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
     let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
     assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
@@ -115,7 +137,7 @@ pub fn a_body_that_is_not_what_its_checksum_says_is_refused(open: Open<'_>) {
         sha256: Some(sha256(b"what arrived")),
         ..object("bundles/00/A.zip", body)
     };
-    let ticket = store.put(&[wrong], Existing::Refuse).unwrap();
+    let ticket = store.put(&[wrong], FIRST).unwrap();
     let refused = store.flush(vec![ticket]).remove(0);
     assert!(refused.is_err(), "the server checks what it stores");
     assert!(matches!(
@@ -130,7 +152,7 @@ pub fn lists_more_than_a_page_of_objects(open: Open<'_>) {
         .map(|i| format!("bundles/{:02x}/{i}.zip", i % 256))
         .collect();
     let objects: Vec<Object<'_>> = names.iter().map(|name| object(name, name.as_bytes())).collect();
-    let ticket = store.put(&objects, Existing::Refuse).unwrap();
+    let ticket = store.put(&objects, FIRST).unwrap();
     assert!(store.flush(vec![ticket]).iter().all(Result::is_ok));
     put(&store, "index/000000.csv", b"row", Existing::Refuse).unwrap();
     let other = open("list-other");

@@ -21,7 +21,7 @@ use super::request::{Answer, Failed, Requests, causes, judge};
 use super::settings::Settings;
 use super::signing::SignedDigest;
 use crate::digest::sha256;
-use crate::store::{Existing, Listed, StoreError};
+use crate::store::{Listed, StoreError};
 
 /// A larger object is uploaded in parts.
 const LARGEST_PUT: usize = 16 << 20;
@@ -40,6 +40,26 @@ pub(super) struct Bucket {
     pub name: String,
     pub requests: Requests,
     pub settings: Settings,
+}
+
+/// On whose behalf an object is stored, and so what it may replace.
+#[derive(Debug, Clone)]
+pub(super) enum Claim {
+    /// Nothing is replaced.
+    New,
+    /// What the same ledger stored is replaced.
+    OfLedger,
+    /// What these earlier attempts left behind is replaced.
+    OfAttempt { name: String, earlier: Vec<String> },
+}
+
+impl Claim {
+    pub(super) fn attempt(&self) -> Option<&str> {
+        match self {
+            Self::OfAttempt { name, .. } => Some(name),
+            Self::New | Self::OfLedger => None,
+        }
+    }
 }
 
 /// The condition of a write.
@@ -63,7 +83,8 @@ impl Condition {
 struct Stored {
     tag: String,
     is_same: bool,
-    is_ours: bool,
+    /// Whether it is such that it may be replaced.
+    is_stale: bool,
 }
 
 /// A body with its checksum as S3 keeps it.
@@ -103,7 +124,7 @@ impl Bucket {
             client: connection.client,
             direct: connection.direct,
             name,
-            requests: Requests::new(options.uploads, connection.attempts),
+            requests: Requests::new(options.uploads, connection.attempts, connection.server),
             settings: Settings::new(options),
         }
     }
@@ -132,36 +153,33 @@ impl Bucket {
         key: &str,
         octets: Bytes,
         sha256: [u8; 32],
-        existing: Existing,
+        claim: &Claim,
     ) -> Result<bool, StoreError> {
         let body = Body::new(octets, sha256);
         let mut condition = Condition::Absent;
         for _ in 0..LOOKS {
             let sent = match body.parts.len() {
-                0 => self.put_once(operation, key, &body, &condition).await,
+                0 => self.put_once(operation, key, &body, &condition, claim).await,
                 // Many octets are not sent only to learn that they are there.
                 _ if matches!(condition, Condition::Absent)
-                    && self.stored(operation, key, &body).await?.is_some() =>
+                    && self.stored(operation, key, &body, claim).await?.is_some() =>
                 {
                     Err(Failed::Exists)
                 }
-                _ => self.put_in_parts(operation, key, &body, &condition).await,
+                _ => self.put_in_parts(operation, key, &body, &condition, claim).await,
             };
             match sent {
                 Ok(()) => return Ok(true),
                 Err(Failed::Error(error)) => return Err(self.explain(error)),
                 Err(Failed::Exists | Failed::Missing) => {}
             }
-            condition = match (self.stored(operation, key, &body).await?, existing) {
-                (None, _) => Condition::Absent,
-                (Some(Stored { is_same: true, .. }), _) => return Ok(true),
-                (
-                    Some(Stored {
-                        tag, is_ours: true, ..
-                    }),
-                    Existing::Replace,
-                ) => Condition::Is(tag),
-                (Some(_), _) => return Ok(false),
+            condition = match self.stored(operation, key, &body, claim).await? {
+                None => Condition::Absent,
+                Some(Stored { is_same: true, .. }) => return Ok(true),
+                Some(Stored {
+                    is_stale: true, tag, ..
+                }) => Condition::Is(tag),
+                Some(_) => return Ok(false),
             };
         }
         Err(self.conflict(key))
@@ -173,9 +191,11 @@ impl Bucket {
         key: &str,
         body: &Body,
         condition: &Condition,
+        claim: &Claim,
     ) -> Result<(), Failed> {
         let checksum = body.checksum();
-        let headers = self.settings.headers(&checksum, condition);
+        let attempt = claim.attempt();
+        let headers = self.settings.headers(&checksum, condition, attempt);
         let (if_none_match, if_match) = condition.headers();
         let encryption = self
             .requests
@@ -198,7 +218,7 @@ impl Bucket {
                     .set_if_match(if_match.clone())
                     .set_storage_class(self.settings.storage_class.clone())
                     .set_tagging(self.settings.tagging.clone())
-                    .set_metadata(self.settings.metadata())
+                    .set_metadata(Some(self.settings.metadata(attempt)))
                     .set_server_side_encryption(self.settings.algorithm())
                     .set_ssekms_key_id(self.settings.kms_key())
                     .set_bucket_key_enabled(self.settings.bucket_key())
@@ -221,6 +241,7 @@ impl Bucket {
         operation: &'static str,
         key: &str,
         body: &Body,
+        claim: &Claim,
     ) -> Result<Option<Stored>, StoreError> {
         let head = self
             .requests
@@ -255,7 +276,7 @@ impl Bucket {
             .check_some_encryption(&self.url(key), encryption)
             .map_err(|failed| self.error(key, failed))?;
         Ok(Some(Stored {
-            is_ours: self.settings.is_ours(head.metadata()),
+            is_stale: self.settings.may_replace(head.metadata(), claim),
             tag: head.e_tag.unwrap_or_default(),
             is_same,
         }))

@@ -39,6 +39,8 @@ pub(super) struct Connection {
     pub direct: Option<Direct>,
     /// Attempts at a request.
     pub attempts: u32,
+    /// The server, as a person knows it.
+    pub server: String,
 }
 
 /// Makes a connection. Retries are ours, because a conditional write that is retried needs a look at
@@ -51,9 +53,13 @@ pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connect
         .credentials_provider()
         .ok_or_else(|| account("no AWS credentials are set".to_owned()))?;
     if let Err(error) = credentials.provide_credentials().await {
+        let profile = match std::env::var("AWS_PROFILE") {
+            Ok(profile) => format!(" for AWS_PROFILE {profile}"),
+            Err(_) => String::new(),
+        };
+        let causes = causes(&error);
         return Err(account(format!(
-            "there are no AWS credentials: {}",
-            causes(&error)
+            "there are no AWS credentials{profile}: {causes}"
         )));
     }
     let mut builder = aws_sdk_s3::config::Builder::from(&config)
@@ -65,15 +71,24 @@ pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connect
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(RetryConfig::disabled());
     // Few servers other than AWS's have a host name for each bucket.
-    let has_endpoint = has_endpoint(&config);
-    if has_endpoint {
+    let endpoint = endpoint(&config);
+    if endpoint.is_some() {
         builder = builder.force_path_style(true);
     }
-    match config.region() {
-        Some(_) => {}
-        None if has_endpoint => builder = builder.region(Region::from_static("us-east-1")),
-        None => return Err(account("no AWS Region is set".to_owned())),
-    }
+    let server = match (endpoint, config.region()) {
+        (Some(url), Some(_)) => url,
+        (Some(url), None) => {
+            builder = builder.region(Region::from_static("us-east-1"));
+            url
+        }
+        (None, Some(region)) => format!("AWS, {region}"),
+        (None, None) => {
+            return Err(StoreError::Settings {
+                message: "no AWS Region is set".to_owned(),
+                hint: "name it with --region, or set AWS_REGION or AWS_PROFILE, as for the AWS CLI",
+            });
+        }
+    };
     let client = Client::from_conf(builder.build());
     let connector = connector(options.uploads, CONNECT_TIMEOUT, &trust);
     let direct = Direct::new(&client, bucket, connector, credentials).await;
@@ -81,6 +96,7 @@ pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connect
         client,
         direct,
         attempts,
+        server,
     })
 }
 
@@ -120,15 +136,19 @@ fn connector(uploads: u16, connect_timeout: Duration, trust: &TlsContext) -> Con
         .build()
 }
 
-/// Whether the user named a server: by option, by environment or in a profile, for S3 or for all services.
-fn has_endpoint(config: &SdkConfig) -> bool {
+/// The server that the user named: by option, by environment or in a profile, for S3 or for all services.
+fn endpoint(config: &SdkConfig) -> Option<String> {
+    // An option goes before all that is set elsewhere.
+    if config.get_origin("endpoint_url").is_client_config() {
+        return config.endpoint_url().map(str::to_owned);
+    }
     let key = ServiceConfigKey::builder()
         .service_id("S3")
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build();
     let of_service = key.ok().and_then(|key| config.service_config()?.load_config(key));
-    config.endpoint_url().is_some() || of_service.is_some()
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
 /// Attempts at a request: `AWS_MAX_ATTEMPTS`, or `max_attempts` of the profile.

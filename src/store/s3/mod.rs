@@ -25,9 +25,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{Existing, Listed, Object, Store, StoreError, Ticket};
+use super::{Attempt, Existing, Listed, Object, Store, StoreError, Ticket};
 use crate::digest::sha256;
-use bucket::Bucket;
+use bucket::{Bucket, Claim};
 
 /// Requests at once, when nothing else is asked for.
 pub const DEFAULT_UPLOADS: u16 = 64;
@@ -52,8 +52,7 @@ pub struct S3Options {
     pub encryption: Option<Encryption>,
     /// Such as `STANDARD_IA`.
     pub storage_class: Option<String>,
-    /// Id of the ledger that accounts for the batch. An object is only ever replaced when it was stored
-    /// with the same id; `None` replaces nothing.
+    /// Id of the ledger that accounts for the batch, kept with every object.
     pub ledger: Option<String>,
     /// Tags of every object.
     pub tags: Vec<(String, String)>,
@@ -134,7 +133,7 @@ impl S3Store {
     }
 
     /// Starts an upload once there is room for it.
-    fn upload(&self, object: &Object<'_>, existing: Existing) -> Upload {
+    fn upload(&self, object: &Object<'_>, claim: Claim) -> Upload {
         let kib = u32::try_from(object.body.len() / 1024 + OVERHEAD).unwrap_or(ROOM);
         let room = self.room.clone().acquire_many_owned(kib.min(ROOM));
         let room = self.runtime.block_on(room).expect("the room is never closed");
@@ -144,7 +143,7 @@ impl S3Store {
         let (bucket, key) = (self.bucket.clone(), self.key(&object.name));
         self.runtime.spawn(async move {
             // Made only when the room is there, since it is large.
-            let done = Box::pin(bucket.put("put", &key, body, sha256, existing)).await;
+            let done = Box::pin(bucket.put("put", &key, body, sha256, &claim)).await;
             drop(room);
             match done? {
                 true => Ok(()),
@@ -174,10 +173,14 @@ impl Store for S3Store {
         )
     }
 
-    fn put(&self, objects: &[Object<'_>], existing: Existing) -> Result<Ticket, StoreError> {
+    fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
+        let claim = Claim::OfAttempt {
+            name: attempt.name.to_owned(),
+            earlier: attempt.earlier.to_vec(),
+        };
         let uploads = objects
             .iter()
-            .map(|object| self.upload(object, existing))
+            .map(|object| self.upload(object, claim.clone()))
             .collect();
         let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
         let mut under_way = self.under_way.lock().expect("no holder panics");
@@ -188,10 +191,8 @@ impl Store for S3Store {
     fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
         let octets = Bytes::copy_from_slice(body);
         let key = self.key(name);
-        self.runtime.block_on(
-            self.bucket
-                .put("create", &key, octets, sha256(body), Existing::Refuse),
-        )
+        self.runtime
+            .block_on(self.bucket.put("create", &key, octets, sha256(body), &Claim::New))
     }
 
     fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
@@ -206,6 +207,10 @@ impl Store for S3Store {
     }
 
     fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
+        let claim = match existing {
+            Existing::Refuse => Claim::New,
+            Existing::Replace => Claim::OfLedger,
+        };
         let uploads: Vec<Upload> = objects
             .iter()
             .map(|(name, body)| {
@@ -214,7 +219,7 @@ impl Store for S3Store {
                     body,
                     sha256: None,
                 };
-                self.upload(&object, existing)
+                self.upload(&object, claim.clone())
             })
             .collect();
         uploads.into_iter().map(|upload| self.wait([upload])).collect()

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use tokio::task::JoinSet;
 
-use super::bucket::{Body, Bucket, Condition, PART, stream};
+use super::bucket::{Body, Bucket, Claim, Condition, PART, stream};
 use super::request::{Failed, judge};
 use super::signing::SignedDigest;
 
@@ -18,6 +18,7 @@ impl Bucket {
         key: &str,
         body: &Body,
         condition: &Condition,
+        claim: &Claim,
     ) -> Result<(), Failed> {
         let created = self
             .requests
@@ -29,7 +30,7 @@ impl Bucket {
                     .checksum_algorithm(ChecksumAlgorithm::Sha256)
                     .set_storage_class(self.settings.storage_class.clone())
                     .set_tagging(self.settings.tagging.clone())
-                    .set_metadata(self.settings.metadata())
+                    .set_metadata(Some(self.settings.metadata(claim.attempt())))
                     .set_server_side_encryption(self.settings.algorithm())
                     .set_ssekms_key_id(self.settings.kms_key())
                     .set_bucket_key_enabled(self.settings.bucket_key())

@@ -72,14 +72,17 @@ pub(super) enum Failed {
 pub(super) struct Requests {
     throttle: Throttle,
     attempts: u32,
+    /// As a person knows it.
+    server: String,
     is_heard: AtomicBool,
 }
 
 impl Requests {
-    pub(super) fn new(at_once: u16, attempts: u32) -> Self {
+    pub(super) fn new(at_once: u16, attempts: u32, server: String) -> Self {
         Self {
             throttle: Throttle::new(at_once),
             attempts: attempts.max(1),
+            server,
             is_heard: AtomicBool::new(false),
         }
     }
@@ -151,6 +154,7 @@ impl Requests {
                 return Err(Failed::Error(StoreError::Unanswered {
                     operation,
                     object: object.to_owned(),
+                    server: self.server.clone(),
                     attempts: made,
                     why,
                 }));
@@ -316,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_request_that_hangs_is_given_up_in_time() {
-        let requests = Requests::new(4, 2);
+        let requests = Requests::new(4, 2, String::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -362,7 +366,7 @@ mod tests {
 
     #[test]
     fn goes_on_until_there_is_an_answer_and_gives_up_at_the_bound() {
-        let requests = Requests::new(4, 10);
+        let requests = Requests::new(4, 10, String::new());
         let (result, made) = persist(&requests, &[|| Err(Answer::unheard("refused".to_owned()))]);
         assert!(matches!(
             result,

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
 
-use super::bucket::Condition;
+use super::bucket::{Claim, Condition};
 use super::request::Failed;
 use super::{Encryption, S3Options};
 use crate::store::StoreError;
 
 /// Metadata of an object: `x-amz-meta-` and this.
 const LEDGER: &str = "certforge-ledger";
+const ATTEMPT: &str = "certforge-attempt";
 
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// Id of the ledger that accounts for the objects: only these are ever replaced.
-    pub ledger: Option<String>,
+    /// Id of the ledger that accounts for the objects.
+    ledger: Option<String>,
     encryption: Option<Encryption>,
     pub storage_class: Option<StorageClass>,
     /// As a URL has it: `key=value&key=value`.
@@ -39,7 +40,12 @@ impl Settings {
 
     /// The headers of a PUT, besides those of its signature.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-    pub(super) fn headers(&self, checksum: &str, condition: &Condition) -> Vec<(&'static str, String)> {
+    pub(super) fn headers(
+        &self,
+        checksum: &str,
+        condition: &Condition,
+        attempt: Option<&str>,
+    ) -> Vec<(&'static str, String)> {
         let (if_none_match, if_match) = condition.headers();
         let class = self.storage_class.as_ref();
         let encryption = self.encryption.as_ref();
@@ -53,6 +59,7 @@ impl Settings {
             ),
             ("x-amz-tagging", self.tagging.clone()),
             ("x-amz-meta-certforge-ledger", self.ledger.clone()),
+            ("x-amz-meta-certforge-attempt", attempt.map(str::to_owned)),
             (
                 "x-amz-server-side-encryption",
                 encryption.map(|encryption| encryption.algorithm.clone()),
@@ -70,15 +77,25 @@ impl Settings {
     }
 
     /// The metadata of an object.
-    pub(super) fn metadata(&self) -> Option<HashMap<String, String>> {
-        let ledger = self.ledger.clone()?;
-        Some(HashMap::from([(LEDGER.to_owned(), ledger)]))
+    pub(super) fn metadata(&self, attempt: Option<&str>) -> HashMap<String, String> {
+        let ledger = self.ledger.clone().map(|ledger| (LEDGER.to_owned(), ledger));
+        let attempt = attempt.map(|attempt| (ATTEMPT.to_owned(), attempt.to_owned()));
+        ledger.into_iter().chain(attempt).collect()
     }
 
-    /// Whether an object with this metadata was stored on behalf of the same ledger.
-    pub(super) fn is_ours(&self, metadata: Option<&HashMap<String, String>>) -> bool {
-        let ledger = metadata.and_then(|metadata| metadata.get(LEDGER));
-        self.ledger.is_some() && ledger == self.ledger.as_ref()
+    /// Whether an object with this metadata may be replaced.
+    pub(super) fn may_replace(&self, metadata: Option<&HashMap<String, String>>, claim: &Claim) -> bool {
+        let is = |key: &str, expected: &str| {
+            metadata
+                .and_then(|metadata| metadata.get(key))
+                .map(String::as_str)
+                == Some(expected)
+        };
+        match claim {
+            Claim::New => false,
+            Claim::OfLedger => self.ledger.as_ref().is_some_and(|ledger| is(LEDGER, ledger)),
+            Claim::OfAttempt { earlier, .. } => earlier.iter().any(|earlier| is(ATTEMPT, earlier)),
+        }
     }
 
     pub(super) fn algorithm(&self) -> Option<ServerSideEncryption> {

@@ -6,37 +6,45 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// All requests that were under way complain together, so the limit falls once for all of them.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Who came first goes first, so that chunks are done one after the other.
 #[derive(Debug)]
 pub(super) struct Throttle {
+    places: Semaphore,
     state: Mutex<State>,
-    room: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    limit: f64,
-    max: f64,
-    under_way: usize,
+    limit: u16,
+    max: u16,
+    /// Requests that went well since the limit was last changed.
+    went_well: u16,
+    /// Places to be taken away as soon as they are free.
+    too_many: u16,
+    under_way: u16,
     cut_at: Option<Instant>,
 }
 
 impl State {
-    #[expect(clippy::cast_precision_loss, reason = "a count of requests is far below 2^52")]
-    fn under_way(&self) -> f64 {
-        self.under_way as f64
-    }
-
-    fn has_room(&self) -> bool {
-        self.under_way() + 1.0 <= self.limit
-    }
-
-    fn raise(&mut self) {
-        self.limit = (self.limit + 1.0 / self.limit).min(self.max);
+    /// Returns whether there is one place more.
+    fn raise(&mut self) -> bool {
+        if self.limit == self.max {
+            return false;
+        }
+        self.went_well += 1;
+        if self.went_well < self.limit {
+            return false;
+        }
+        self.went_well = 0;
+        self.limit += 1;
+        let is_free = self.too_many == 0;
+        self.too_many = self.too_many.saturating_sub(1);
+        is_free
     }
 
     fn cut(&mut self, now: Instant) {
@@ -44,47 +52,51 @@ impl State {
             return;
         }
         self.cut_at = Some(now);
+        self.went_well = 0;
         // What was under way when the server complained may be far below the limit.
-        let used = self.under_way() + 1.0;
-        self.limit = (self.limit.min(used) / 2.0).max(1.0);
+        let limit = (self.limit.min(self.under_way + 1) / 2).max(1);
+        self.too_many += self.limit - limit;
+        self.limit = limit;
     }
 }
 
 impl Throttle {
     pub(super) fn new(max: u16) -> Self {
-        let max = f64::from(max.max(1));
+        let max = max.max(1);
         Self {
+            places: Semaphore::new(max.into()),
             state: Mutex::new(State {
                 limit: max,
                 max,
+                went_well: 0,
+                too_many: 0,
                 under_way: 0,
                 cut_at: None,
             }),
-            room: Notify::new(),
         }
     }
 
     /// Waits until one more request may be under way. It is under way until the pass is dropped.
     pub(super) async fn enter(&self) -> Pass<'_> {
         loop {
-            let room = self.room.notified();
-            {
-                let mut state = self.state.lock().expect("no holder panics");
-                if state.has_room() {
-                    state.under_way += 1;
-                    return Pass(self);
-                }
+            let place = self.places.acquire().await.expect("it is never closed");
+            let mut state = self.state.lock().expect("no holder panics");
+            if state.too_many == 0 {
+                state.under_way += 1;
+                return Pass {
+                    throttle: self,
+                    place: Some(place),
+                };
             }
-            room.await;
+            state.too_many -= 1;
+            place.forget();
         }
     }
 
     /// The server answered as it should.
     pub(super) fn went_well(&self) {
-        let mut state = self.state.lock().expect("no holder panics");
-        state.raise();
-        if state.has_room() {
-            self.room.notify_one();
+        if self.state.lock().expect("no holder panics").raise() {
+            self.places.add_permits(1);
         }
     }
 
@@ -95,12 +107,21 @@ impl Throttle {
 }
 
 /// The right to one request.
-pub(super) struct Pass<'a>(&'a Throttle);
+pub(super) struct Pass<'a> {
+    throttle: &'a Throttle,
+    place: Option<SemaphorePermit<'a>>,
+}
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().expect("no holder panics").under_way -= 1;
-        self.0.room.notify_one();
+        let mut state = self.throttle.state.lock().expect("no holder panics");
+        state.under_way -= 1;
+        if state.too_many > 0
+            && let Some(place) = self.place.take()
+        {
+            state.too_many -= 1;
+            place.forget();
+        }
     }
 }
 
@@ -119,23 +140,24 @@ mod tests {
         for _ in 0..10 {
             state.cut(now);
         }
-        assert!((state.limit - 32.0).abs() < 1e-9);
+        assert_eq!((state.limit, state.too_many), (32, 32));
         state.cut(now + PAUSE);
-        assert!((state.limit - 16.0).abs() < 1e-9);
-        for _ in 0..17 {
-            state.raise();
+        assert_eq!((state.limit, state.too_many), (16, 48));
+        for _ in 0..16 {
+            assert!(
+                !state.raise(),
+                "a place that was to be taken away is kept instead"
+            );
         }
-        assert!((17.0..17.2).contains(&state.limit), "{}", state.limit);
+        assert_eq!((state.limit, state.too_many), (17, 47));
         for _ in 0..5000 {
             state.raise();
         }
-        assert!((state.limit - 64.0).abs() < 1e-9);
+        assert_eq!((state.limit, state.too_many), (64, 0));
         for round in 0..10 {
             state.cut(now + PAUSE * (round + 2));
         }
-        assert!((state.limit - 1.0).abs() < 1e-9, "one request is always allowed");
-        state.under_way = 0;
-        assert!(state.has_room());
+        assert_eq!(state.limit, 1, "one request is always allowed");
     }
 
     #[test]

@@ -406,7 +406,9 @@ fn a_server_that_cannot_be_reached_is_said_plainly_and_costs_nothing() {
         "{text}"
     );
     assert!(
-        text.contains("hint: check the server, --endpoint-url and the network, then run the same command again"),
+        text.contains(
+            "hint: check the server, --endpoint-url and the network, then run the same command again"
+        ),
         "{text}"
     );
     let status = workplace.succeed(&["status"]);

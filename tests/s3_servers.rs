@@ -90,6 +90,7 @@ impl Server {
             credentials: Some(Self::credentials()),
             endpoint_url: Some(self.url.clone()),
             region: Some("us-east-1".to_owned()),
+            attempts: Some(3),
             ledger: Some("the test's".to_owned()),
             ..S3Options::default()
         }

@@ -180,6 +180,7 @@ fn open(
         credentials: None,
         endpoint_url: reach.endpoint_url.clone(),
         region: reach.region.clone(),
+        attempts: None,
         uploads: upload
             .and_then(|upload| upload.uploads)
             .unwrap_or(DEFAULT_UPLOADS),

@@ -91,6 +91,7 @@ pub fn options(address: SocketAddr) -> S3Options {
         credentials: Some(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test")),
         endpoint_url: Some(url(address)),
         region: Some("eu-west-1".to_owned()),
+        attempts: Some(3),
         ledger: Some("the test's".to_owned()),
         ..S3Options::default()
     }

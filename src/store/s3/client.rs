@@ -47,7 +47,10 @@ pub(super) struct Connection {
 /// what is there.
 pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connection, StoreError> {
     let trust = trust_store()?;
-    let attempts = attempts().await?;
+    let attempts = match options.attempts {
+        Some(attempts) => attempts,
+        None => attempts().await?,
+    };
     let config = load(options, &trust).await;
     let credentials = config
         .credentials_provider()

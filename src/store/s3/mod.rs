@@ -47,6 +47,8 @@ pub struct S3Options {
     /// Of a server that is not AWS's.
     pub endpoint_url: Option<String>,
     pub region: Option<String>,
+    /// Attempts at a request, the first one among them.
+    pub attempts: Option<u32>,
     /// Requests at once, at most.
     pub uploads: u16,
     pub encryption: Option<Encryption>,
@@ -64,6 +66,7 @@ impl Default for S3Options {
             credentials: None,
             endpoint_url: None,
             region: None,
+            attempts: None,
             uploads: DEFAULT_UPLOADS,
             encryption: None,
             storage_class: None,

@@ -75,15 +75,7 @@ impl Status {
         if self.json {
             print_json(&status);
         } else {
-            let progress = match status.devices - status.released.min(status.devices) {
-                0 => format!("complete: {} released", devices(status.devices)),
-                left => format!(
-                    "{} of {} released, {} left",
-                    count(status.released),
-                    devices(status.devices),
-                    count(left)
-                ),
-            };
+            let progress = progress(status.devices, status.released, 0);
             let mut report = Report::default();
             report
                 .line("batch", &status.batch)
@@ -96,24 +88,29 @@ impl Status {
     }
 }
 
-fn text(status: &BatchStatus) -> String {
-    let left = status.devices - status.released - status.committed;
-    let progress = match (left, status.committed) {
-        (0, 0) => format!("complete: {} released", devices(status.devices)),
+/// How many devices of a batch are released, and how many are not.
+fn progress(all: u64, released: u64, committed: u64) -> String {
+    let left = all.saturating_sub(released + committed);
+    match (left, committed) {
+        (0, 0) => format!("complete: {} released", devices(all)),
         (left, 0) => format!(
             "{} of {} released, {} left",
-            count(status.released),
-            devices(status.devices),
+            count(released),
+            devices(all),
             count(left)
         ),
         (left, committed) => format!(
             "{} of {} released, {} stored and not yet released, {} left",
-            count(status.released),
-            devices(status.devices),
+            count(released),
+            devices(all),
             count(committed),
             count(left)
         ),
-    };
+    }
+}
+
+fn text(status: &BatchStatus) -> String {
+    let progress = progress(status.devices, status.released, status.committed);
     let mut report = Report::default();
     report
         .line("batch", &status.batch)

@@ -2,7 +2,8 @@
 //!
 //! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
-//! for what others wrote. What is published is written beside its place, made durable, and renamed.
+//! for what others wrote. What is published is written beside its place, made durable, and
+//! then linked or renamed into it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions};

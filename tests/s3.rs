@@ -11,6 +11,7 @@ mod s3_server;
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use certforge::store::{Encryption, S3Options, S3Store, Store, StoreError};
@@ -36,8 +37,13 @@ impl Line {
 
     /// A command with `--endpoint-url` and credentials.
     fn command(&self, arguments: &[&str]) -> Command {
+        self.command_at(self.server.address, arguments)
+    }
+
+    /// A command that reaches the server at another address.
+    fn command_at(&self, address: SocketAddr, arguments: &[&str]) -> Command {
         let mut command = self.workplace.command(arguments);
-        command.args(["--endpoint-url", &url(self.server.address)]);
+        command.args(["--endpoint-url", &url(address)]);
         account(&mut command, self.workplace.path());
         command
     }
@@ -195,11 +201,10 @@ fn a_server_that_ignores_encryption_is_found_out() {
 fn every_put_is_conditional_and_carries_the_ledgers_digest() {
     let line = Line::new(30);
     let proxy = fault_proxy::FaultProxy::start(line.server.address, 1, usize::MAX);
-    let mut command = line
-        .workplace
-        .command(&["run", "devices.csv", "--to", "s3://factory/batches"]);
-    command.args(["--endpoint-url", &url(proxy.address)]);
-    account(&mut command, line.workplace.path());
+    let mut command = line.command_at(
+        proxy.address,
+        &["run", "devices.csv", "--to", "s3://factory/batches"],
+    );
     assert!(command.output().unwrap().status.success());
     let export = line.workplace.succeed(&["ledger", "export"]);
     let mut digests = 0;
@@ -233,9 +238,7 @@ fn every_put_is_conditional_and_carries_the_ledgers_digest() {
         "--sse",
         "aws:kms",
     ];
-    let mut command = line.workplace.command(&encrypted);
-    command.args(["--endpoint-url", &url(proxy.address)]);
-    account(&mut command, line.workplace.path());
+    let mut command = line.command_at(proxy.address, &encrypted);
     let output = command.output().unwrap();
     assert!(
         stderr(&output).contains("was stored with encryption none, not aws:kms"),
@@ -554,9 +557,8 @@ fn a_server_that_is_always_busy_fails_the_batch_and_a_second_run_finishes_it() {
         "--chunk-rows",
         "10",
     ];
-    let mut command = line.workplace.command(&run);
-    command.args(["--endpoint-url", &url(proxy.address), "--json"]);
-    account(&mut command, line.workplace.path());
+    let mut command = line.command_at(proxy.address, &run);
+    command.arg("--json");
     let mut made = 0;
     for _ in 0..20 {
         let output = command.env("AWS_MAX_ATTEMPTS", "2").output().unwrap();

@@ -53,11 +53,18 @@ pub mod bundle;
 
 pub mod store;
 
+pub mod seal;
+
 pub mod ledger;
 
 pub mod forge;
 
 pub mod verify;
+
+pub mod station;
+
+#[cfg(feature = "display")]
+pub mod display;
 
 pub mod digest;
 pub mod pem;

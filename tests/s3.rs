@@ -114,7 +114,7 @@ fn a_batch_is_made_verified_and_found_complete_in_both_layouts() {
         assert!(again.contains("nothing: 150 devices made before"), "{again}");
         let verified = line.succeed(&["verify", &line.batch()]);
         assert!(
-            verified.contains("150 devices verified, against manifest devices.csv and the ledger"),
+            verified.contains("150 devices verified, sealed, against manifest devices.csv and the ledger"),
             "{verified}"
         );
         let alone = line.succeed(&["verify", &line.batch(), "--no-ledger"]);

@@ -16,7 +16,9 @@ use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
-use certforge::store::{Attempt, DirStore, Existing, Layout, Listed, Object, Store, StoreError, Ticket};
+use certforge::store::{
+    Attempt, DirStore, Existing, Layout, Listed, Object, Replaced, Store, StoreError, Ticket, Version,
+};
 use certforge::verify;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -156,6 +158,25 @@ impl Store for FailingStore {
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         self.call("read", || self.inner.read(name, range), || {})
+    }
+
+    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
+        self.call("read", || self.inner.read_version(name), || {})
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        body: &[u8],
+        version: &Version,
+        replaced: Replaced,
+    ) -> Result<bool, StoreError> {
+        let replace = || self.inner.replace(name, body, version, replaced);
+        self.call("replace", replace, || {})
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.call("remove", || self.inner.remove(name), || {})
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

@@ -226,6 +226,52 @@ fn size(len: usize) -> u32 {
     u32::try_from(len).expect("archives stay below 4 GiB")
 }
 
+/// Removes members from an archive of this module's: their octets become zeros and the directory names
+/// them no more; all others stay where they are. Returns how many there were. `None`: it is no such
+/// archive, and is undefined from then on.
+pub fn remove_members(archive: &mut Vec<u8>, is_removed: impl Fn(&str) -> bool) -> Option<u64> {
+    const DIRECTORY_HEADER_LEN: usize = 46;
+    const END_LEN: usize = 22;
+    let get16 = |at: usize, from: &[u8]| Some(u16::from_le_bytes(from.get(at..at + 2)?.try_into().ok()?));
+    let get32 = |at: usize, from: &[u8]| Some(u32::from_le_bytes(from.get(at..at + 4)?.try_into().ok()?));
+    let end = archive.len().checked_sub(END_LEN)?;
+    if get32(end, archive)? != DIRECTORY_END {
+        return None;
+    }
+    let start = usize::try_from(get32(end + 16, archive)?).ok()?;
+    let directory = archive.get(start..end)?.to_vec();
+    let mut kept = Vec::with_capacity(directory.len());
+    let (mut rest, mut members, mut removed) = (directory.as_slice(), 0_u16, 0);
+    while !rest.is_empty() {
+        if get32(0, rest)? != DIRECTORY_HEADER {
+            return None;
+        }
+        let name_len = usize::from(get16(28, rest)?);
+        let (header, others) = rest.split_at_checked(DIRECTORY_HEADER_LEN + name_len)?;
+        rest = others;
+        let name = std::str::from_utf8(&header[DIRECTORY_HEADER_LEN..]).ok()?;
+        if !is_removed(name) {
+            kept.extend_from_slice(header);
+            members += 1;
+            continue;
+        }
+        let data_len = usize::try_from(get32(20, header)?).ok()?;
+        let local = usize::try_from(get32(42, header)?).ok()?;
+        let member = archive.get_mut(local..local.checked_add(LOCAL_HEADER_LEN + name_len + data_len)?)?;
+        zeroize::Zeroize::zeroize(member);
+        removed += 1;
+    }
+    archive.truncate(start);
+    let rest = Archive {
+        out: archive,
+        directory: &mut kept,
+        start: 0,
+        members,
+    };
+    rest.finish();
+    Some(removed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-pub use archive::{Archive, Constant};
+pub use archive::{Archive, Constant, remove_members};
 pub use roots::amazon_root;
 
 use crate::issuer::CaCertificate;

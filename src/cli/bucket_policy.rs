@@ -16,12 +16,21 @@ pub struct BucketPolicy {
     /// Bucket and prefix that batches go to, such as s3://factory-eu/batches
     place: String,
     /// ARN of the IAM role of the flashing stations: it may read bundles, and nobody else
-    #[arg(long, value_name = "ARN", required_unless_present = "lifecycle")]
+    #[arg(long, value_name = "ARN", required_unless_present_any = ["lifecycle", "station"])]
     station_role: Option<String>,
     /// ARN of the IAM role that runs certforge: it may read bundles back too, which it must to verify, and to
     /// go on after an answer that was lost
     #[arg(long, value_name = "ARN")]
     forge_role: Option<String>,
+    /// Print the least rights of a flashing station instead, as a policy for its IAM role
+    #[arg(long, conflicts_with_all = ["station_role", "forge_role", "lifecycle"])]
+    station: bool,
+    /// With --station: also the right to remove the bundles of flashed devices
+    #[arg(long, requires = "station")]
+    burn: bool,
+    /// With --station: the partition, such as aws-cn
+    #[arg(long, value_name = "NAME", requires = "station", default_value = "aws")]
+    partition: String,
     /// Print the lifecycle rules for objects that --expire-after DAYS tagged instead
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["station_role", "forge_role"], value_parser = clap::value_parser!(u16).range(1..))]
     lifecycle: Option<u16>,
@@ -37,6 +46,16 @@ impl BucketPolicy {
                 "name a bucket, such as s3://factory-eu/batches",
             ));
         };
+        if self.station {
+            if !self.partition.starts_with("aws") {
+                return Err(Failure::usage(
+                    &format!("{:?} is no partition of AWS", self.partition),
+                    "use aws, aws-cn or aws-us-gov",
+                ));
+            }
+            print_json(&station_rights(&self.partition, &bucket, &prefix, self.burn));
+            return Ok(ExitCode::SUCCESS);
+        }
         if let Some(days) = self.lifecycle {
             print_json(&lifecycle(&prefix, days));
             return Ok(ExitCode::SUCCESS);
@@ -117,6 +136,73 @@ fn policy(partition: &str, bucket: &str, prefix: &str, readers: &[&str]) -> Valu
             },
         ],
     })
+}
+
+/// What a station does: reads batches, and writes claims and records. A claim that changes hands is written
+/// with If-Match, for which S3 wants the right to read it too.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+fn station_rights(partition: &str, bucket: &str, prefix: &str, burn: bool) -> Value {
+    let bucket = format!("arn:{partition}:s3:::{bucket}");
+    let within = match prefix {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    };
+    let objects = |folders: &[&str]| -> Vec<String> {
+        folders
+            .iter()
+            .map(|folder| format!("{bucket}/{within}*{folder}"))
+            .collect()
+    };
+    let written = ["claims/*", "flashed/*", "failed/*", "scrapped/*"];
+    let read = [
+        "seal.json",
+        "batch.json",
+        "index/*",
+        "lookup/*",
+        "bundles/*",
+        "packs/*",
+    ];
+    let listed: Vec<String> = written
+        .iter()
+        .map(|folder| format!("{within}*{folder}"))
+        .collect();
+    let mut statements = vec![
+        json!({
+            "Sid": "ReadBatches",
+            "Effect": "Allow",
+            "Action": "s3:GetObject",
+            "Resource": objects(&[&read[..], &written[..]].concat()),
+        }),
+        json!({
+            "Sid": "ClaimAndReport",
+            "Effect": "Allow",
+            "Action": "s3:PutObject",
+            "Resource": objects(&written),
+        }),
+        json!({
+            "Sid": "FindWhatIsLeft",
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": bucket,
+            "Condition": { "StringLike": { "s3:prefix": listed } },
+        }),
+    ];
+    if burn {
+        statements.push(json!({
+            "Sid": "BurnBundles",
+            "Effect": "Allow",
+            "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            "Resource": objects(&["bundles/*"]),
+        }));
+        statements.push(json!({
+            "Sid": "FindVersionsOfBundles",
+            "Effect": "Allow",
+            "Action": "s3:ListBucketVersions",
+            "Resource": bucket,
+            "Condition": { "StringLike": { "s3:prefix": format!("{within}*bundles/*") } },
+        }));
+    }
+    json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
 /// Objects go after their days, and parts of uploads that were cut off go after one.

@@ -9,6 +9,8 @@ use certforge::issuer::IssuerError;
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
+use certforge::seal::SealError;
+use certforge::station::StationError;
 use certforge::store::StoreError;
 use certforge::verify::VerifyError;
 use serde_json::json;
@@ -29,6 +31,23 @@ impl Failure {
             code: exit::USAGE,
             error: message.into(),
             hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// The failure that an error would be, which somebody else keeps.
+    pub fn from_reference(error: &StationError) -> Self {
+        Self {
+            code: station_code(error),
+            error: chain(error).into(),
+            hint: error.hint(),
+        }
+    }
+
+    /// The same with another hint.
+    pub fn with_hint(self, hint: &str) -> Self {
+        Self {
+            hint: Some(hint.to_owned()),
+            ..self
         }
     }
 
@@ -151,6 +170,14 @@ fn engine_code(error: &EngineError) -> u8 {
     }
 }
 
+fn seal_code(error: &SealError) -> u8 {
+    match error {
+        SealError::OtherIssuer { .. } | SealError::Signature { .. } => exit::ISSUER,
+        SealError::Engine(error) => engine_code(error),
+        _ => exit::STORE,
+    }
+}
+
 impl From<ForgeError> for Failure {
     fn from(error: ForgeError) -> Self {
         let code = match &error {
@@ -161,7 +188,12 @@ impl From<ForgeError> for Failure {
             | ForgeError::ForeignBatch { .. }
             | ForgeError::ForeignChunk { .. }
             | ForgeError::Leftovers { .. }
+            | ForgeError::OtherSeal { .. }
+            | ForgeError::SealedBefore { .. }
+            | ForgeError::Unfinished { .. }
             | ForgeError::BundlesGone { .. } => exit::STORE,
+            ForgeError::OtherIssuer { .. } => exit::ISSUER,
+            ForgeError::Seal(error) => seal_code(error),
             ForgeError::Ledger(_) | ForgeError::Issued { .. } | ForgeError::SameManifest { .. } => {
                 exit::LEDGER
             }
@@ -177,6 +209,33 @@ impl From<ForgeError> for Failure {
             hint: error.hint(),
             error: error.into(),
         }
+    }
+}
+
+impl From<StationError> for Failure {
+    fn from(error: StationError) -> Self {
+        Self {
+            code: station_code(&error),
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+fn station_code(error: &StationError) -> u8 {
+    match error {
+        StationError::Store(_)
+        | StationError::NotSealed { .. }
+        | StationError::Bundle { .. }
+        | StationError::NoClaim { .. }
+        | StationError::Pack { .. } => exit::STORE,
+        StationError::Seal(error) => seal_code(error),
+        StationError::Engine(error) => engine_code(error),
+        StationError::Name { .. }
+        | StationError::NotEmpty { .. }
+        | StationError::NotPrivate { .. }
+        | StationError::Script { .. } => exit::USAGE,
+        _ => exit::STATION,
     }
 }
 

@@ -4,12 +4,16 @@ mod bucket_policy;
 mod ca;
 mod check;
 mod exit;
+mod export;
 mod failure;
+mod issuer;
 mod ledger;
 mod passphrase;
 mod place;
 mod progress;
 mod run;
+mod seal;
+mod station;
 mod status;
 mod text;
 mod verify;
@@ -23,7 +27,8 @@ use failure::Failure;
 /// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
 ///
 /// Exit codes: 0 all made; 1 some devices failed, or verify found faults; 2 usage; 3 manifest;
-/// 4 profile; 5 issuer; 6 store; 7 ledger; 130 interrupted.
+/// 4 profile; 5 issuer; 6 store; 7 ledger; 9 a station cannot have the
+/// device; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "certforge", version, max_term_width = 100)]
 struct Cli {
@@ -40,6 +45,8 @@ enum Command {
     Check(check::Check),
     /// Make a bundle for every device of a manifest, or go on where an earlier run stopped
     Run(Box<run::Run>),
+    /// Sign the statement that a batch is complete; `run` does it, but for a batch that was made in shards
+    Seal(seal::Seal),
     /// Read a whole batch back and prove one good bundle for each row of its manifest
     Verify(verify::Verify),
     /// Show how far each batch is
@@ -47,6 +54,11 @@ enum Command {
     /// Read the ledger
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Claim bundles at a flashing station, flash them, report; see how the line is doing
+    #[command(subcommand)]
+    Station(Box<station::Station>),
+    /// List the devices of a batch that were flashed, or scrapped, with their certificates
+    Export(export::Export),
     /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
     BucketPolicy(bucket_policy::BucketPolicy),
 }
@@ -61,9 +73,12 @@ pub fn main() -> ExitCode {
         Command::Ca(command) => (command.json(), command.run()),
         Command::Check(command) => (command.json, command.run()),
         Command::Run(command) => (command.json, command.run()),
+        Command::Seal(command) => (command.json, command.run()),
         Command::Verify(command) => (command.json, command.run()),
         Command::Status(command) => (command.json, command.run()),
         Command::Ledger(command) => (command.json(), command.run()),
+        Command::Station(command) => (command.json(), command.run()),
+        Command::Export(command) => (false, command.run()),
         Command::BucketPolicy(command) => (false, command.run()),
     };
     outcome.unwrap_or_else(|failure| {

@@ -41,6 +41,19 @@ pub struct Upload {
     expire_after: Option<u16>,
 }
 
+/// How long a server is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    Long,
+    Short,
+}
+
+/// Attempts at a request for somebody who waits: some three seconds, when nobody answers.
+#[cfg(feature = "s3")]
+const QUICK_ATTEMPTS: u32 = 5;
+#[cfg(feature = "s3")]
+const QUICK_ATTEMPT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Whether a text names a place rather than a batch of the ledger.
 pub fn is_place(text: &str) -> bool {
     text.contains('/') || text == "."
@@ -113,7 +126,12 @@ impl Reach {
 
     /// Opens a place to read from it.
     pub fn open(&self, place: &Place) -> Result<Box<dyn Store>, StoreError> {
-        open(place, self, None, None, &[])
+        open(place, self, None, None, &[], Patience::Long)
+    }
+
+    /// Opens a place for somebody who waits for each answer, and can come back later.
+    pub fn open_quick(&self, place: &Place) -> Result<Box<dyn Store>, StoreError> {
+        open(place, self, None, None, &[], Patience::Short)
     }
 }
 
@@ -146,7 +164,7 @@ impl Upload {
         if let Some(days) = self.expire_after {
             tags.push((super::bucket_policy::EXPIRY_TAG.to_owned(), days.to_string()));
         }
-        open(place, reach, Some(self), Some(ledger), &tags)
+        open(place, reach, Some(self), Some(ledger), &tags, Patience::Long)
     }
 }
 
@@ -164,8 +182,9 @@ fn open(
     upload: Option<&Upload>,
     ledger: Option<&str>,
     tags: &[(String, String)],
+    patience: Patience,
 ) -> Result<Box<dyn Store>, StoreError> {
-    use certforge::store::{DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
+    use certforge::store::{ATTEMPT_TIMEOUT, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
     let (bucket, prefix) = match place {
         Place::Folder(folder) => return Ok(Box::new(DirStore::new(folder.clone()))),
         Place::S3 { bucket, prefix } => (bucket, prefix),
@@ -180,7 +199,14 @@ fn open(
         credentials: None,
         endpoint_url: reach.endpoint_url.clone(),
         region: reach.region.clone(),
-        attempts: None,
+        attempts: match patience {
+            Patience::Long => None,
+            Patience::Short => Some(QUICK_ATTEMPTS),
+        },
+        attempt_timeout: match patience {
+            Patience::Long => ATTEMPT_TIMEOUT,
+            Patience::Short => QUICK_ATTEMPT_TIMEOUT,
+        },
         uploads: upload
             .and_then(|upload| upload.uploads)
             .unwrap_or(DEFAULT_UPLOADS),
@@ -199,6 +225,7 @@ fn open(
     _upload: Option<&Upload>,
     _ledger: Option<&str>,
     _tags: &[(String, String)],
+    _patience: Patience,
 ) -> Result<Box<dyn Store>, StoreError> {
     match place {
         Place::Folder(folder) => Ok(Box::new(DirStore::new(folder.clone()))),

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use certforge::engine::{Choice, Engine, Ring};
 use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Summary};
-use certforge::issuer::{CaFiles, Issuer};
+use certforge::issuer::Issuer;
 use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::passphrase::PassphraseArgs;
+use super::issuer::IssuerArgs;
 use super::text::{Report, count, devices, quoted, whole};
 use super::{Failure, Outcome, ca, exit, place, print, print_json, progress};
 
@@ -33,20 +33,8 @@ pub struct Run {
     /// Built-in profile or TOML file: what certificates and bundles look like
     #[arg(long, value_name = "NAME|FILE", default_value = profile::DEFAULT)]
     profile: String,
-    /// Folder of the CA that signs [default: ./ca; a lab CA is made there when there is none]
-    #[arg(long, value_name = "DIR")]
-    ca: Option<PathBuf>,
-    /// CA certificate, when it is not in a folder that certforge made
-    #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "ca")]
-    ca_certificate: Option<PathBuf>,
-    /// CA key: PKCS#8, encrypted or not, EC or RSA
-    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
-    ca_key: Option<PathBuf>,
-    /// Certificates above the CA, nearest first
-    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
-    ca_chain: Option<PathBuf>,
     #[command(flatten)]
-    passphrase: PassphraseArgs,
+    issuer: IssuerArgs,
     /// Folder or bucket in which the batch gets its folder, such as s3://factory-eu/batches
     #[arg(long, value_name = "DIR|S3-URL", default_value = "out")]
     to: String,
@@ -146,18 +134,9 @@ impl Run {
         ledger: &Ledger,
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
-        let files = match (&self.ca_certificate, &self.ca_key) {
-            (Some(certificate), Some(key)) => CaFiles {
-                certificate: certificate.clone(),
-                key: key.clone(),
-                chain: self.ca_chain.clone(),
-            },
-            _ => CaFiles::in_folder(self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))),
-        };
-        let is_named = self.ca.is_some() || self.ca_certificate.is_some();
         let default = Path::new(ca::DEFAULT_FOLDER);
         // A ledger that has batches had a CA: somebody forgot to name it.
-        if !is_named && default.symlink_metadata().is_err() && ledger.is_new()? {
+        if !self.issuer.is_named() && default.symlink_metadata().is_err() && ledger.is_new()? {
             // A bad manifest costs no certificate, not even a lab CA's.
             let binding = Binding::new(profile, manifest.header(), manifest.path())?;
             forge::check(manifest, &binding, MAX_CHUNK_ROWS)?.accept(manifest)?;
@@ -170,7 +149,7 @@ impl Run {
                 "certforge: its key is not encrypted; it is for trying things out, not for devices that ship"
             );
         }
-        Ok(Issuer::load(&files, now, &mut |key| self.passphrase.ask(key))?)
+        Ok(self.issuer.load(now)?)
     }
 
     fn report(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> ExitCode {
@@ -186,6 +165,7 @@ impl Run {
                 "skipped": summary.skipped,
                 "failed": summary.failed,
                 "interrupted": summary.interrupted,
+                "sealed": summary.sealed,
                 "seconds": summary.elapsed.as_secs_f64(),
                 "devices_per_second": per_second,
                 "location": place.to_string(),
@@ -252,6 +232,9 @@ impl Run {
             );
         }
         report.line("bundles", format!("{place} ({})", self.layout));
+        if summary.sealed {
+            report.line("seal", "seal.json: complete, signed by the issuer");
+        }
         report.line("ledger", self.ledger.display().to_string());
         report.line(
             "keys",
@@ -320,7 +303,8 @@ fn warn_of_new_ledger(ledger: &Path) {
     );
 }
 
-fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {
+/// Shows how far the work is.
+pub fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {
     let mut bar = bar.lock().expect("no holder panics");
     match event {
         Event::Begun { devices, skipped, .. } => *bar = Some(progress::bar(*devices, *skipped)),

@@ -103,7 +103,16 @@ fn text(report: &Report) -> String {
         (None, false) => "the index alone; --ledger and --manifest prove more".to_owned(),
     };
     let verdict = if report.is_good() {
-        format!("batch {}: {} verified", report.batch, devices(report.devices))
+        let burned = match report.burned {
+            0 => String::new(),
+            burned => format!(", {} flashed or scrapped, and removed after that", count(burned)),
+        };
+        let seal = if report.sealed { ", sealed" } else { ", not sealed" };
+        format!(
+            "batch {}: {} verified{burned}{seal}",
+            report.batch,
+            devices(report.devices)
+        )
     } else {
         let faults = report.faults.len() as u64;
         format!(

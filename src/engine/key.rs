@@ -250,17 +250,23 @@ impl SigningKey {
     /// Whether a signature over a message is this key's; judged by aws-lc, whatever engine made it.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        use aws_lc_rs::signature as s;
-        let algorithm: &dyn s::VerificationAlgorithm = match SignatureAlgorithm::for_key(self.key_type) {
-            SignatureAlgorithm::EcdsaSha256 => &s::ECDSA_P256_SHA256_ASN1,
-            SignatureAlgorithm::EcdsaSha384 => &s::ECDSA_P384_SHA384_ASN1,
-            SignatureAlgorithm::EcdsaSha512 => &s::ECDSA_P521_SHA512_ASN1,
-            SignatureAlgorithm::RsaSha256 => &s::RSA_PKCS1_2048_8192_SHA256,
-        };
-        s::UnparsedPublicKey::new(algorithm, &self.public_key)
-            .verify(message, signature)
-            .is_ok()
+        verifies(self.key_type, &self.public_key, message, signature)
     }
+}
+
+/// Whether a signature over a message is that of a public key, as [`DeviceKey::public_key`] has it.
+#[must_use]
+pub fn verifies(key_type: KeyType, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    use aws_lc_rs::signature as s;
+    let algorithm: &dyn s::VerificationAlgorithm = match SignatureAlgorithm::for_key(key_type) {
+        SignatureAlgorithm::EcdsaSha256 => &s::ECDSA_P256_SHA256_ASN1,
+        SignatureAlgorithm::EcdsaSha384 => &s::ECDSA_P384_SHA384_ASN1,
+        SignatureAlgorithm::EcdsaSha512 => &s::ECDSA_P521_SHA512_ASN1,
+        SignatureAlgorithm::RsaSha256 => &s::RSA_PKCS1_2048_8192_SHA256,
+    };
+    s::UnparsedPublicKey::new(algorithm, public_key)
+        .verify(message, signature)
+        .is_ok()
 }
 
 /// How an issuer signs, which follows from its key.
@@ -280,6 +286,17 @@ impl SignatureAlgorithm {
             KeyType::P384 => Self::EcdsaSha384,
             KeyType::P521 => Self::EcdsaSha512,
             KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => Self::RsaSha256,
+        }
+    }
+
+    /// The algorithm's name in X.509 (RFC 5758, RFC 8017).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaSha256 => "ecdsa-with-SHA256",
+            Self::EcdsaSha384 => "ecdsa-with-SHA384",
+            Self::EcdsaSha512 => "ecdsa-with-SHA512",
+            Self::RsaSha256 => "sha256WithRSAEncryption",
         }
     }
 }

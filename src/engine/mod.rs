@@ -13,7 +13,7 @@ mod ring;
 use std::fmt;
 
 pub use aws_lc::AwsLc;
-pub use key::{DeviceKey, PrivateKey, PrivateKeyError, SignatureAlgorithm, SigningKey};
+pub use key::{DeviceKey, PrivateKey, PrivateKeyError, SignatureAlgorithm, SigningKey, verifies};
 pub use ring::Ring;
 
 use crate::profile::KeyType;

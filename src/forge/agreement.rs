@@ -9,8 +9,8 @@ use super::ForgeError;
 use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
 use crate::store::{
-    BATCH_OBJECT, BatchRecord, Existing, IndexEntry, Layout, Store, StoreError, chunk_of, index_object,
-    write_index,
+    BATCH_OBJECT, BatchRecord, Existing, IndexEntry, Layout, SEAL_OBJECT, Store, StoreError, chunk_of,
+    index_object, write_index,
 };
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
@@ -46,6 +46,10 @@ pub(super) fn establish(
         .iter()
         .filter_map(|(chunk, released)| released.then_some(*chunk))
         .collect();
+    let unknown = record.chunks().saturating_sub(known.len() as u64);
+    if unknown > 0 && store.exists(SEAL_OBJECT)? {
+        return Err(ForgeError::SealedBefore { location, unknown });
+    }
     match released.iter().filter(|chunk| !indexed.contains(chunk)).count() {
         0 => Ok(()),
         missing => Err(gone(missing, released.len())),
@@ -80,15 +84,33 @@ fn publish(store: &dyn Store, object: (String, Vec<u8>), existing: Existing) -> 
 /// The record in the store; one that does not read is another's.
 fn read_record(store: &dyn Store) -> Result<Option<BatchRecord>, ForgeError> {
     match store.read(BATCH_OBJECT, None) {
-        Ok(octets) => match serde_json::from_slice(&octets) {
-            Ok(record) => Ok(Some(record)),
-            Err(_) => Err(ForgeError::ForeignBatch {
+        Ok(octets) => match parse_record(&octets) {
+            Some(record) => Ok(Some(record)),
+            None => Err(ForgeError::ForeignBatch {
                 location: store.location(),
             }),
         },
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The record of a batch, if the octets are one.
+pub(super) fn parse_record(octets: &[u8]) -> Option<BatchRecord> {
+    let record: BatchRecord = serde_json::from_slice(octets).ok()?;
+    record.is_sound().then_some(record)
+}
+
+/// The first chunk whose index is not in place, and how many there are.
+pub(super) fn missing_chunks(
+    store: &dyn Store,
+    record: &BatchRecord,
+) -> Result<Option<(u64, u64)>, StoreError> {
+    let mut indexed = BTreeSet::new();
+    store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
+    let mut missing = (0..record.chunks()).filter(|chunk| !indexed.contains(chunk));
+    let first = missing.next();
+    Ok(first.map(|first| (first, 1 + missing.count() as u64)))
 }
 
 /// Releases what was committed and not yet released, once its bundles are seen to be there.

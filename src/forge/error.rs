@@ -8,6 +8,7 @@ use crate::engine::EngineError;
 use crate::ledger::LedgerError;
 use crate::manifest::{ManifestError, Problem};
 use crate::profile::ValidityError;
+use crate::seal::SealError;
 use crate::store::StoreError;
 
 /// Why nothing was made, or not everything.
@@ -56,6 +57,23 @@ pub enum ForgeError {
     },
     #[error("{location} holds bundles of an earlier attempt, begun with other settings and never released")]
     Leftovers { location: String },
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(
+        "{location} is sealed, so it was complete, and this ledger does not know of {unknown} of its chunks"
+    )]
+    SealedBefore { location: String, unknown: u64 },
+    #[error("{location} has a seal already, which says otherwise")]
+    OtherSeal { location: String },
+    #[error("{location} was not made by {issuer}")]
+    OtherIssuer { location: String, issuer: String },
+    #[error("batch {batch} is not complete: {missing} of {of} chunks are missing, the first is {first}")]
+    Unfinished {
+        batch: String,
+        first: u64,
+        missing: u64,
+        of: u64,
+    },
     #[error("a signature of the issuer's key does not verify")]
     Signature,
     #[error("the worker threads cannot be started")]
@@ -107,6 +125,19 @@ impl ForgeError {
             ),
             Self::Leftovers { .. } => {
                 Some("delete that folder, which holds private keys that no one needs, and run again".to_owned())
+            }
+            Self::Seal(error) => error.hint(),
+            Self::SealedBefore { .. } => Some(
+                "this is an older copy of the ledger: find the latest one and name it with --ledger".to_owned(),
+            ),
+            Self::OtherSeal { .. } => Some(
+                "it was changed after it was sealed: `certforge verify` tells where; flash nothing of it".to_owned(),
+            ),
+            Self::OtherIssuer { .. } => {
+                Some("name the CA that made this batch with --ca; `certforge status` shows its id".to_owned())
+            }
+            Self::Unfinished { .. } => {
+                Some("run the command that began it again, for every shard; then seal it".to_owned())
             }
             Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
             Self::Threads { .. } => Some("use fewer --jobs".to_owned()),

@@ -5,6 +5,7 @@ mod check;
 mod error;
 mod pipeline;
 mod plan;
+mod sealing;
 mod workshop;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 
 pub use check::{Accepted, Report, check};
 pub use error::ForgeError;
+pub use sealing::{Sealed, seal};
 
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
@@ -105,6 +107,8 @@ pub struct Summary {
     pub key_engine: &'static str,
     pub sign_engine: &'static str,
     pub interrupted: bool,
+    /// Whether the batch is complete and sealed.
+    pub sealed: bool,
     /// What stopped the run, if something did.
     pub failure: Option<ForgeError>,
 }
@@ -173,7 +177,8 @@ pub fn run(
         Some(batch) => ledger.committed(&batch)?,
         None => Vec::new(),
     };
-    agreement::establish(&*store, &committed, &batch_record(job, &identity, ledger.id()))?;
+    let record = batch_record(job, &identity, ledger.id());
+    agreement::establish(&*store, &committed, &record)?;
 
     // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
     let batch = ledger.begin_batch(&identity, job.now)?;
@@ -201,7 +206,26 @@ pub fn run(
         batch: &batch,
         earlier: &earlier,
     };
-    let outcome = pipeline::run(source, stock, ledger, job.jobs, observe, cancel)?;
+    let mut outcome = pipeline::run(source, stock, ledger, job.jobs, observe, cancel)?;
+
+    // 8. Seal what is complete.
+    let is_complete = skipped + outcome.made == batch.rows;
+    let mut sealed = false;
+    if outcome.failure.is_none() && is_complete {
+        let result = sealing::seal_from_ledger(
+            &*store,
+            ledger,
+            &batch,
+            &record,
+            job.issuer,
+            &job.engines,
+            job.now,
+        );
+        match result {
+            Ok(_) => sealed = true,
+            Err(error) => outcome.failure = Some(error),
+        }
+    }
 
     Ok(Summary {
         batch: name,
@@ -212,7 +236,8 @@ pub fn run(
         elapsed: started.elapsed(),
         key_engine: plan.key_engine.name(),
         sign_engine: plan.sign_engine.name(),
-        interrupted: outcome.failure.is_none() && skipped + outcome.made < batch.rows,
+        interrupted: outcome.failure.is_none() && !is_complete,
+        sealed,
         failure: outcome.failure,
     })
 }

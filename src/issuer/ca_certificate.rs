@@ -17,6 +17,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{IssuerError, blocks};
 use crate::digest::{sha256, sha256_start};
+use crate::engine::verifies;
 use crate::pem;
 use crate::profile::{KeyType, Period};
 
@@ -186,6 +187,12 @@ impl CaCertificate {
     #[must_use]
     pub fn id(&self) -> [u8; 32] {
         sha256(&self.der)
+    }
+
+    /// Whether a signature over a message was made with this CA's key.
+    #[must_use]
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        verifies(self.key_type, &self.public_key, message, signature)
     }
 
     pub(super) fn check_validity(&self, path: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {

@@ -10,6 +10,15 @@ use crate::digest::sha256;
 /// What the batch is: written first, before any bundle.
 pub const BATCH_OBJECT: &str = "batch.json";
 
+/// The signed statement that the batch is complete: written last, after every index.
+pub const SEAL_OBJECT: &str = "seal.json";
+
+/// Folders of what stations write.
+pub const CLAIMS: &str = "claims/";
+pub const FLASHED: &str = "flashed/";
+pub const FAILED: &str = "failed/";
+pub const SCRAPPED: &str = "scrapped/";
+
 /// How bundles are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,6 +82,48 @@ pub fn certificates_object(chunk: u64) -> String {
     format!("certificates/{chunk:06}.pem")
 }
 
+/// A part of the lookup, which finds the chunk of a device.
+#[must_use]
+pub fn lookup_object(part: u64) -> String {
+    format!("lookup/{part:06}.csv")
+}
+
+/// The claim of a device: what became of it, and at which station. A chunk's claims are in one folder, so
+/// that one listing finds what is left of it.
+#[must_use]
+pub fn claim_object(chunk: u64, device_id: &str) -> String {
+    format!("{CLAIMS}{chunk:06}/{device_id}.json")
+}
+
+/// The record that a device was flashed.
+#[must_use]
+pub fn flashed_object(chunk: u64, device_id: &str) -> String {
+    format!("{FLASHED}{chunk:06}/{device_id}.json")
+}
+
+/// The record that an attempt at flashing a device failed.
+#[must_use]
+pub fn failed_object(chunk: u64, device_id: &str, attempt: u32) -> String {
+    format!("{FAILED}{chunk:06}/{device_id}/{attempt}.json")
+}
+
+/// The record that a device was scrapped.
+#[must_use]
+pub fn scrapped_object(chunk: u64, device_id: &str) -> String {
+    format!("{SCRAPPED}{chunk:06}/{device_id}.json")
+}
+
+/// The chunk and the device of a record that is named like `<folder><chunk>/<device id>.json`.
+#[must_use]
+pub fn device_of<'a>(object: &'a str, folder: &str) -> Option<(u64, &'a str)> {
+    let (chunk, device_id) = object
+        .strip_prefix(folder)?
+        .strip_suffix(".json")?
+        .split_once('/')?;
+    let number = chunk.parse().ok()?;
+    (chunk == format!("{number:06}") && !device_id.contains('/')).then_some((number, device_id))
+}
+
 /// The chunk whose index has this name.
 #[must_use]
 pub fn chunk_of(index_object: &str) -> Option<u64> {
@@ -84,6 +135,23 @@ pub fn chunk_of(index_object: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn record_names_give_their_chunk_and_device_back() {
+        assert_eq!(device_of(&claim_object(7, "SN1"), CLAIMS), Some((7, "SN1")));
+        assert_eq!(
+            device_of(&flashed_object(1_000_000, "a:b"), FLASHED),
+            Some((1_000_000, "a:b"))
+        );
+        for name in [
+            "claims/7/SN1.json",
+            "claims/000007/SN1",
+            "flashed/000007/SN1.json",
+        ] {
+            assert_eq!(device_of(name, CLAIMS), None, "{name}");
+        }
+        assert_eq!(device_of(&failed_object(7, "SN1", 2), FAILED), None);
+    }
 
     #[test]
     fn index_names_give_their_chunk_back() {

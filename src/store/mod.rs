@@ -19,10 +19,13 @@ use zeroize::Zeroizing;
 pub use batch::BatchRecord;
 pub use dir::DirStore;
 pub use index::{COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexRow, parse_index, write_index};
-pub use layout::{BATCH_OBJECT, Layout, certificates_object, chunk_of, index_object};
+pub use layout::{
+    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, certificates_object, chunk_of,
+    claim_object, device_of, failed_object, flashed_object, index_object, lookup_object, scrapped_object,
+};
 pub use place::{Place, PlaceError};
 #[cfg(feature = "s3")]
-pub use s3::{Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
+pub use s3::{ATTEMPT_TIMEOUT, Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
 
 /// A store that failed.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +162,21 @@ pub struct Listed {
     pub name: String,
     /// Octets.
     pub size: u64,
+    /// Another one whenever the object is replaced.
+    pub stamp: String,
+}
+
+/// A version of an object: what [`Store::replace`] holds against what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(String);
+
+/// What becomes of a version that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// It is nobody's concern any more: nothing secret was in it.
+    Forgotten,
+    /// It held private keys: a file is overwritten, and in S3 no version is left but the new one.
+    Shredded,
 }
 
 /// An object to be put.
@@ -235,6 +253,47 @@ pub trait Store: Send + Sync {
     ///
     /// [`StoreError::NotFound`] when there is none.
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError>;
+
+    /// Whether there is an object.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    fn exists(&self, name: &str) -> Result<bool, StoreError> {
+        match self.read(name, Some(0..1)) {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The octets of an object, and which version of it they are.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is none.
+    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError>;
+
+    /// Replaces an object, atomically and durably, if it still is this version. Returns whether the new
+    /// content is there now; `false` when something else is, which is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it may or may not be in place.
+    fn replace(
+        &self,
+        name: &str,
+        body: &[u8],
+        version: &Version,
+        replaced: Replaced,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes an object for good, every version of it. That it is gone already is no error.
+    ///
+    /// # Errors
+    ///
+    /// When it, or a version of it, may still be there.
+    fn remove(&self, name: &str) -> Result<(), StoreError>;
 
     /// The octets of many objects, in their order: at once where that is faster.
     fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {

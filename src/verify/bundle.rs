@@ -20,7 +20,7 @@ use crate::profile::{Attribute, Binding, Profile};
 use crate::store::IndexEntry;
 
 /// What every bundle of a batch is held against.
-pub(super) struct Standard<'a> {
+pub(crate) struct Standard<'a> {
     profile: &'a Profile,
     /// The profile's templates, bound to the manifest's columns, when the manifest is at hand.
     binding: Option<Binding>,
@@ -32,7 +32,7 @@ pub(super) struct Standard<'a> {
 
 /// What was found of a bundle that opens.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     /// One line for each fault.
     pub faults: Vec<String>,
     /// The identifier of the device's public key.
@@ -52,7 +52,7 @@ impl Findings {
 impl<'a> Standard<'a> {
     /// `issuer_der` must outlive the standard and be the DER of `issuer`. `None` when it cannot be a
     /// trust anchor.
-    pub(super) fn new(
+    pub(crate) fn new(
         profile: &'a Profile,
         binding: Option<Binding>,
         issuer: &'a CaCertificate,
@@ -77,7 +77,7 @@ impl<'a> Standard<'a> {
     }
 
     /// Finds everything that is wrong with a bundle. `row` is the device's, when the manifest is at hand.
-    pub(super) fn inspect(&self, octets: &[u8], entry: &IndexEntry, row: Option<&Row>) -> Findings {
+    pub(crate) fn inspect(&self, octets: &[u8], entry: &IndexEntry, row: Option<&Row>) -> Findings {
         let mut findings = Findings::default();
         findings.ensure(sha256(octets) == entry.sha256, "SHA-256 is not that of the index");
         let members = match members(octets) {
@@ -250,10 +250,10 @@ fn subject_names(certificate: &X509Certificate<'_>) -> Option<Vec<(Attribute, St
         .collect()
 }
 
-type Members = Vec<(String, Zeroizing<Vec<u8>>)>;
+pub(crate) type Members = Vec<(String, Zeroizing<Vec<u8>>)>;
 
 /// The members of a ZIP, read whole, so that their sums are checked.
-fn members(octets: &[u8]) -> Result<Members, String> {
+pub(crate) fn members(octets: &[u8]) -> Result<Members, String> {
     let fault = |error: &dyn std::fmt::Display| format!("the zip is damaged: {error}");
     let mut archive = zip::ZipArchive::new(Cursor::new(octets)).map_err(|error| fault(&error))?;
     let mut members = Vec::with_capacity(archive.len());

@@ -6,9 +6,12 @@ use std::io::Cursor;
 use zeroize::Zeroizing;
 
 use super::bundle::{Findings, Standard, certificates};
+use super::retired::Retired;
+use super::seal::CHANGED;
 use super::tally::Tallies;
 use super::{Fault, VerifyError};
 use crate::manifest::{DeviceId, Row};
+use crate::seal::Seal;
 use crate::store::{
     BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object,
     parse_index,
@@ -22,12 +25,17 @@ pub(super) struct Task<'a> {
     /// The ledger's entries, when there is a ledger.
     pub ledger: Option<Vec<IndexEntry>>,
     pub record: &'a BatchRecord,
+    /// Devices whose bundle may be gone.
+    pub retired: &'a Retired,
+    pub seal: Option<&'a Seal>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     /// Bundles without a fault.
     pub good: u64,
+    /// Bundles that were removed after their device was flashed or scrapped.
+    pub burned: u64,
     pub faults: Vec<Fault>,
     pub tallies: Tallies,
 }
@@ -40,7 +48,13 @@ pub(super) fn verify(
 ) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
     let index = index_object(task.chunk);
-    let rows = match parse_index(&store.read(&index, None)?) {
+    let octets = store.read(&index, None)?;
+    if let Some(seal) = task.seal
+        && seal.check_index(task.chunk, &octets).is_err()
+    {
+        verified.faults.push(Fault::of(&index, CHANGED.to_owned()));
+    }
+    let rows = match parse_index(&octets) {
         Ok(rows) => rows,
         Err(error) => {
             verified
@@ -62,6 +76,12 @@ pub(super) fn verify(
             Some(pack) => Some(slice(pack, &row.entry)),
             None => bundles[i].as_ref().map(|own| own.as_slice()),
         };
+        if is_burned(octets) && task.retired.contains(&row.entry.device_id) {
+            let number = task.chunk * task.record.chunk_rows + i as u64;
+            tally(&mut verified.tallies, row, &Findings::default(), number);
+            verified.burned += u64::from(!disputed.contains(&i));
+            continue;
+        }
         let line = task.manifest.as_ref().and_then(|rows| rows.get(i));
         let line = line.filter(|line| line.device_id.as_str() == row.entry.device_id);
         let mut findings = match octets {
@@ -95,6 +115,11 @@ pub(super) fn verify(
         );
     }
     Ok(verified)
+}
+
+/// Whether a bundle is gone: its object is, or its place in a pack holds zeros.
+fn is_burned(octets: Option<&[u8]>) -> bool {
+    octets.is_none_or(|octets| octets.iter().all(|octet| *octet == 0))
 }
 
 /// The certificates of a chunk, which are kept beside its bundles.
@@ -203,7 +228,9 @@ fn read_pack(
     let pack = match store.read(&object, None) {
         Ok(pack) => pack,
         Err(StoreError::NotFound { .. }) => {
-            faults.push(Fault::of(&object, "the pack is missing".to_owned()));
+            if !rows.iter().all(|row| task.retired.contains(&row.entry.device_id)) {
+                faults.push(Fault::of(&object, "the pack is missing".to_owned()));
+            }
             return Ok(Some(Zeroizing::default()));
         }
         Err(error) => return Err(error.into()),
@@ -215,11 +242,15 @@ fn read_pack(
                 .file_names()
                 .map(|name| name.unwrap_or_default().into_owned())
                 .collect();
-            let expected: Vec<_> = rows
+            // What was burned is a member no more, and its place holds zeros.
+            let expected = rows
                 .iter()
-                .map(|row| format!("{}.zip", row.entry.device_id))
-                .collect();
-            if members != expected {
+                .filter(|row| {
+                    !(task.retired.contains(&row.entry.device_id)
+                        && is_burned(Some(slice(&pack, &row.entry))))
+                })
+                .map(|row| format!("{}.zip", row.entry.device_id));
+            if !expected.eq(members.iter().cloned()) {
                 let what = format!(
                     "has {} members, not those of the index's {} rows",
                     members.len(),

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
-use crate::store::{BATCH_OBJECT, BatchRecord, Layout, Listed, Store, chunk_of, index_object, parse_index};
+use crate::store::{
+    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, Listed, SCRAPPED, SEAL_OBJECT, Store,
+    chunk_of, index_object, lookup_object, parse_index,
+};
 
 /// How the fault of a batch begins that is not finished.
 pub(super) const INCOMPLETE: &str = "incomplete";
@@ -88,6 +91,11 @@ pub(super) fn extras(
     let mut faults = Vec::new();
     store.list("", &mut |Listed { name, .. }| {
         let is_known = name == BATCH_OBJECT
+            || name == SEAL_OBJECT
+            || chunk_in(&name, "lookup/", ".csv").is_some_and(|part| lookup_object(part) == name)
+            || [CLAIMS, FLASHED, FAILED, SCRAPPED]
+                .iter()
+                .any(|folder| name.starts_with(folder))
             || chunk_of(&name).is_some()
             || chunk_in(&name, "certificates/", ".pem").is_some_and(|chunk| chunk < record.chunks())
             || match record.layout {

@@ -7,6 +7,8 @@ mod bundle;
 mod chunk;
 mod completeness;
 mod inputs;
+mod retired;
+mod seal;
 mod tally;
 
 use std::path::{Path, PathBuf};
@@ -21,10 +23,11 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::ManifestError;
 use crate::profile::ProfileError;
 use crate::store::{BATCH_OBJECT, BatchRecord, IndexError, Store, StoreError};
-use bundle::Standard;
+pub(crate) use bundle::{Standard, members};
 use chunk::Task;
 use inputs::Inputs;
 pub use inputs::read_record;
+use retired::Retired;
 use tally::Tallies;
 
 /// Chunks that are read at a time.
@@ -86,7 +89,11 @@ pub struct Report {
     pub devices: u64,
     /// Devices whose bundle has no fault.
     pub good: u64,
+    /// Devices that were flashed or scrapped, and whose bundle was removed after that.
+    pub burned: u64,
     pub faults: Vec<Fault>,
+    /// Whether the batch has a seal; what is wrong with it is among the faults.
+    pub sealed: bool,
     /// The manifest that the rows were held against; `None` when it was not at hand, or has changed.
     pub manifest: Option<PathBuf>,
     /// Whether the manifest that the ledger names is there and is not the one of the batch any more.
@@ -106,7 +113,7 @@ impl Report {
 
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.faults.is_empty() && self.good == self.devices
+        self.faults.is_empty() && self.good + self.burned == self.devices
     }
 }
 
@@ -196,7 +203,9 @@ pub fn verify(
         batch: record.batch.clone(),
         devices: record.rows,
         good: 0,
+        burned: 0,
         faults: inputs.disagreements(),
+        sealed: false,
         manifest: inputs
             .manifest
             .as_ref()
@@ -208,6 +217,9 @@ pub fn verify(
 
     // 2. Find what was released.
     let released = completeness::released(job.store, record, &inputs.committed, &mut report.faults)?;
+
+    let retired = Retired::read(job.store)?;
+    let seal = seal::read(job.store, &inputs.issuer, &mut report)?;
 
     // 3. Read every released chunk.
     let issuer_der = CertificateDer::from(inputs.issuer.der());
@@ -237,6 +249,8 @@ pub fn verify(
                     manifest,
                     ledger: inputs.entries(job.ledger, chunk)?,
                     record,
+                    retired: &retired,
+                    seal: seal.as_ref(),
                 });
             }
         }
@@ -251,9 +265,14 @@ pub fn verify(
         for chunk in chunks {
             let mut chunk = chunk?;
             report.good += chunk.good;
+            report.burned += chunk.burned;
             report.faults.append(&mut chunk.faults);
             tallies.append(&mut chunk.tallies);
         }
+    }
+
+    if let Some(seal) = &seal {
+        seal::check_lookups(job.store, seal, &mut report.faults)?;
     }
 
     // 4. Find what two devices share, and what no index accounts for.

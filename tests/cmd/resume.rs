@@ -65,6 +65,7 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
     for layout in ["objects", "packs"] {
         let place = workplace(layout);
         let before = files(&place.join("out/b"));
+        place.unseal("b");
         // As a process leaves them that is killed between commit and release, and before commit.
         open(&place)
             .execute_batch(
@@ -143,6 +144,21 @@ fn does_not_go_on_in_a_folder_that_is_not_its_own() {
     assert_eq!(refusal(&place), foreign);
 }
 
+/// As when an old copy of the ledger is put back: to go on with it would give devices a second identity.
+#[test]
+fn makes_nothing_anew_in_a_batch_that_is_sealed() {
+    let place = workplace("objects");
+    open(&place)
+        .execute_batch("DELETE FROM committed WHERE chunk = 2; DELETE FROM device WHERE row >= 4")
+        .expect("the ledger is changed");
+    fs::remove_file(place.join("out/b/index/000002.csv")).expect("an index");
+    assert_eq!(
+        refusal(&place),
+        "certforge: error: [HERE]/out/b is sealed, so it was complete, and this ledger does not know of 1 of its chunks\n\
+         certforge: hint: this is an older copy of the ledger: find the latest one and name it with --ledger\n"
+    );
+}
+
 /// A batch as a process leaves it that is killed before it commits anything.
 fn interrupted(layout: &str) -> Workplace {
     let place = workplace(layout);
@@ -150,6 +166,7 @@ fn interrupted(layout: &str) -> Workplace {
         .execute_batch("DELETE FROM committed; DELETE FROM device")
         .expect("the ledger is changed");
     fs::remove_dir_all(place.join("out/b/index")).expect("the indexes are removed");
+    place.unseal("b");
     place
 }
 
@@ -290,6 +307,7 @@ fn goes_on_with_a_batch_whose_devices_were_reissued_since() {
     for layout in ["objects", "packs"] {
         let place = workplace(layout);
         // The first batch is not even complete.
+        place.unseal("b");
         open(&place)
             .execute_batch("DELETE FROM committed WHERE chunk = 2; DELETE FROM device WHERE row >= 4")
             .expect("the ledger is changed");

@@ -11,8 +11,16 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::support::Workplace;
 
-/// A workplace with a batch `b` of five devices in three chunks.
+/// A workplace with a batch `b` of five devices in three chunks, without its seal: what is wrong is found
+/// without it too.
 fn workplace(layout: &str) -> Workplace {
+    let place = sealed(layout);
+    place.unseal("b");
+    place
+}
+
+/// A workplace with such a batch and its seal.
+fn sealed(layout: &str) -> Workplace {
     let place = Workplace::new();
     place.manifest(5);
     let arguments = [
@@ -541,6 +549,66 @@ fn says_that_the_manifest_has_changed_rather_than_that_it_is_gone() {
     let report = place.succeed(&["verify", "out/b"]);
     assert!(
         report.contains("the manifest is not at hand, --manifest names it"),
+        "{report}"
+    );
+}
+
+#[test]
+fn names_what_is_not_what_the_seal_says() {
+    for (name, before, after, fault) in [
+        (
+            "index/000001.csv",
+            "SN000002",
+            "SN000002",
+            "index/000001.csv: is not what the seal says",
+        ),
+        (
+            "lookup/000000.csv",
+            ",1\n",
+            ",0\n",
+            "lookup/000000.csv: is not what the seal says",
+        ),
+        (
+            "batch.json",
+            "\"batch\": \"b\"",
+            "\"batch\": \"b\" ",
+            "batch.json: is not what the seal says",
+        ),
+        (
+            "seal.json",
+            "\"devices\":5",
+            "\"devices\":6",
+            "seal.json: the signature of seal.json is not that of issuer ",
+        ),
+        ("seal.json", "{", "[", "seal.json: seal.json is no seal"),
+        (
+            "seal.json",
+            "\"certforge_seal\":1",
+            "\"certforge_seal\":2",
+            "seal.json: seal.json has format 2, this certforge reads 1",
+        ),
+    ] {
+        let place = sealed("objects");
+        let path = object(&place, name);
+        let text = fs::read_to_string(&path).expect("it reads");
+        // A line end that was changed is enough for an index.
+        let changed = match before == after {
+            true => text.replace('\n', "\r\n"),
+            false => text.replacen(before, after, 1),
+        };
+        assert_ne!(changed, text);
+        fs::write(&path, changed).expect("it is overwritten");
+        let output = place.run(&["verify", "out/b"]);
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(report.contains(fault), "{report}");
+        assert_eq!(output.status.code(), Some(1), "{report}");
+    }
+    let place = sealed("objects");
+    fs::remove_file(object(&place, "lookup/000000.csv")).expect("a lookup");
+    let output = place.run(&["verify", "out/b"]);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        report.starts_with("lookup/000000.csv: is missing, and the seal has it\n"),
         "{report}"
     );
 }

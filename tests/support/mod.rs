@@ -36,7 +36,13 @@ impl Workplace {
         command
             .args(arguments)
             .current_dir(self.path())
-            .env_remove("CERTFORGE_CA_PASSPHRASE");
+            // What stations remember stays in the workplace.
+            .env("HOME", self.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CERTFORGE_") {
+                command.env_remove(name);
+            }
+        }
         command
     }
 
@@ -79,6 +85,13 @@ impl Workplace {
         let path = self.join("devices.csv");
         std::fs::write(&path, text).expect("the manifest is written");
         path
+    }
+
+    /// Takes the seal from a batch under `out`, as if it had not been complete yet.
+    pub fn unseal(&self, batch: &str) {
+        let batch = self.join("out").join(batch);
+        std::fs::remove_file(batch.join("seal.json")).expect("a seal");
+        std::fs::remove_dir_all(batch.join("lookup")).expect("a lookup");
     }
 
     /// The folder of the only batch under `out`, if there is one.

@@ -124,7 +124,12 @@ impl Bucket {
             client: connection.client,
             direct: connection.direct,
             name,
-            requests: Requests::new(options.uploads, connection.attempts, connection.server),
+            requests: Requests::new(
+                options.uploads,
+                connection.attempts,
+                options.attempt_timeout,
+                connection.server,
+            ),
             settings: Settings::new(options),
         }
     }
@@ -282,14 +287,54 @@ impl Bucket {
         }))
     }
 
+    /// Replaces an object that still has this entity tag. Returns whether the new content is there now.
+    pub(super) async fn replace(
+        self: &Arc<Self>,
+        key: &str,
+        octets: Bytes,
+        tag: &str,
+    ) -> Result<bool, StoreError> {
+        let sha256 = sha256(&octets);
+        let body = Body::new(octets, sha256);
+        let condition = Condition::Is(tag.to_owned());
+        let sent = match body.parts.len() {
+            0 => {
+                self.put_once("replace", key, &body, &condition, &Claim::New)
+                    .await
+            }
+            _ => {
+                self.put_in_parts("replace", key, &body, &condition, &Claim::New)
+                    .await
+            }
+        };
+        match sent {
+            Ok(()) => Ok(true),
+            Err(Failed::Error(error)) => Err(self.explain(error)),
+            // An answer that was lost looks like this.
+            Err(Failed::Exists | Failed::Missing) => {
+                let stored = self.stored("replace", key, &body, &Claim::New).await?;
+                Ok(stored.is_some_and(|stored| stored.is_same))
+            }
+        }
+    }
+
     /// The octets of an object, or of a range of it.
     pub(super) async fn get(
         &self,
         key: &str,
         range: Option<Range<u64>>,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        Ok(self.get_tagged(key, range).await?.0)
+    }
+
+    /// The octets of an object, or of a range of it, and its entity tag.
+    pub(super) async fn get_tagged(
+        &self,
+        key: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<(Zeroizing<Vec<u8>>, String), StoreError> {
         let range = match range {
-            Some(range) if range.is_empty() => return Ok(Zeroizing::default()),
+            Some(range) if range.is_empty() => return Ok(Default::default()),
             Some(range) => Some(format!("bytes={}-{}", range.start, range.end - 1)),
             None => None,
         };
@@ -305,9 +350,10 @@ impl Bucket {
                     .await;
                 let mut output = match got.map_err(judge) {
                     // The range lies beyond the end.
-                    Err(Answer::Refused { status: 416, .. }) => return Ok(Zeroizing::default()),
+                    Err(Answer::Refused { status: 416, .. }) => return Ok(Default::default()),
                     other => other?,
                 };
+                let tag = output.e_tag.take().unwrap_or_default();
                 let len = usize::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
                 // Of full size from the start, so that it never moves and leaves a copy behind.
                 let mut octets = Zeroizing::new(Vec::with_capacity(len));
@@ -315,7 +361,7 @@ impl Bucket {
                     octets.extend_from_slice(&some.map_err(|error| Answer::unheard(causes(&error)))?);
                 }
                 match octets.len() == len {
-                    true => Ok(octets),
+                    true => Ok((octets, tag)),
                     false => Err(Answer::unheard("half an answer".to_owned())),
                 }
             })
@@ -352,12 +398,13 @@ impl Bucket {
                     .size()
                     .and_then(|size| u64::try_from(size).ok())
                     .unwrap_or(0),
+                stamp: object.e_tag().unwrap_or_default().to_owned(),
             })
             .collect();
         Ok((listed, output.next_continuation_token))
     }
 
-    fn error(&self, key: &str, failed: Failed) -> StoreError {
+    pub(super) fn error(&self, key: &str, failed: Failed) -> StoreError {
         match failed {
             Failed::Missing => StoreError::NotFound {
                 object: self.url(key),

@@ -27,9 +27,6 @@ use crate::store::StoreError;
 /// Attempts at a request, the first one among them, when nothing else is set.
 const ATTEMPTS: u32 = 10;
 
-/// An attempt that takes longer has failed, and counts as a wish for fewer at once.
-pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bucket, as it is reached.

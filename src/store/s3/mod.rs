@@ -8,6 +8,7 @@ mod bucket;
 mod client;
 mod direct;
 mod multipart;
+mod remove;
 mod request;
 mod settings;
 mod signing;
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub use aws_sdk_s3::config::Credentials;
 use bytes::Bytes;
@@ -25,12 +27,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{Attempt, Existing, Listed, Object, Store, StoreError, Ticket};
+use super::{Attempt, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version};
 use crate::digest::sha256;
 use bucket::{Bucket, Claim};
 
 /// Requests at once, when nothing else is asked for.
 pub const DEFAULT_UPLOADS: u16 = 64;
+
+/// How long an attempt may take, when nothing else is asked for: a part of 8 MiB over a slow line.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// KiB of the objects that wait or are under way, at most.
 const ROOM: u32 = 64 * 1024;
@@ -49,6 +54,8 @@ pub struct S3Options {
     pub region: Option<String>,
     /// Attempts at a request, the first one among them.
     pub attempts: Option<u32>,
+    /// How long an attempt may take.
+    pub attempt_timeout: Duration,
     /// Requests at once, at most.
     pub uploads: u16,
     pub encryption: Option<Encryption>,
@@ -67,6 +74,7 @@ impl Default for S3Options {
             endpoint_url: None,
             region: None,
             attempts: None,
+            attempt_timeout: ATTEMPT_TIMEOUT,
             uploads: DEFAULT_UPLOADS,
             encryption: None,
             storage_class: None,
@@ -232,6 +240,35 @@ impl Store for S3Store {
         self.runtime.block_on(self.bucket.get(&self.key(name), range))
     }
 
+    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
+        let key = self.key(name);
+        let (octets, tag) = self.runtime.block_on(self.bucket.get_tagged(&key, None))?;
+        Ok((octets, Version(tag)))
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        body: &[u8],
+        version: &Version,
+        replaced: Replaced,
+    ) -> Result<bool, StoreError> {
+        // A pack holds private keys: it is zeroized when the last of the requests is done with it.
+        let octets = Bytes::from_owner(Zeroizing::new(body.to_vec()));
+        let key = self.key(name);
+        self.runtime.block_on(async {
+            let is_done = self.bucket.replace(&key, octets, &version.0).await?;
+            if is_done && replaced == Replaced::Shredded {
+                self.bucket.remove_noncurrent(&key).await?;
+            }
+            Ok(is_done)
+        })
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.runtime.block_on(self.bucket.remove(&self.key(name)))
+    }
+
     fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         let reads: Vec<_> = names
             .iter()
@@ -251,12 +288,10 @@ impl Store for S3Store {
         let mut token = None;
         loop {
             let (page, next) = self.runtime.block_on(self.bucket.list(&prefix, token))?;
-            for Listed { name, size } in page {
-                if let Some(name) = name.strip_prefix(&self.prefix) {
-                    visit(Listed {
-                        name: name.to_owned(),
-                        size,
-                    });
+            for listed in page {
+                if let Some(name) = listed.name.strip_prefix(&self.prefix) {
+                    let name = name.to_owned();
+                    visit(Listed { name, ..listed });
                 }
             }
             match next {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::client::ATTEMPT_TIMEOUT;
 use super::throttle::Throttle;
 use crate::store::StoreError;
 
@@ -72,16 +71,19 @@ pub(super) enum Failed {
 pub(super) struct Requests {
     throttle: Throttle,
     attempts: u32,
+    /// An attempt that takes longer has failed, and counts as a wish for fewer at once.
+    timeout: Duration,
     /// As a person knows it.
     server: String,
     is_heard: AtomicBool,
 }
 
 impl Requests {
-    pub(super) fn new(at_once: u16, attempts: u32, server: String) -> Self {
+    pub(super) fn new(at_once: u16, attempts: u32, timeout: Duration, server: String) -> Self {
         Self {
             throttle: Throttle::new(at_once),
             attempts: attempts.max(1),
+            timeout,
             server,
             is_heard: AtomicBool::new(false),
         }
@@ -103,7 +105,7 @@ impl Requests {
                 let _pass = self.throttle.enter().await;
                 // The future of a request is large: it is made only when its turn has come.
                 let attempt = Box::pin(attempt());
-                tokio::time::timeout(ATTEMPT_TIMEOUT, attempt)
+                tokio::time::timeout(self.timeout, attempt)
                     .await
                     .unwrap_or_else(|_| Err(Answer::too_late()))
             };
@@ -265,6 +267,7 @@ pub(super) fn causes(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::s3::ATTEMPT_TIMEOUT;
 
     #[test]
     fn tells_answers_apart() {
@@ -320,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_request_that_hangs_is_given_up_in_time() {
-        let requests = Requests::new(4, 2, String::new());
+        let requests = Requests::new(4, 2, ATTEMPT_TIMEOUT, String::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -366,7 +369,7 @@ mod tests {
 
     #[test]
     fn goes_on_until_there_is_an_answer_and_gives_up_at_the_bound() {
-        let requests = Requests::new(4, 10, String::new());
+        let requests = Requests::new(4, 10, ATTEMPT_TIMEOUT, String::new());
         let (result, made) = persist(&requests, &[|| Err(Answer::unheard("refused".to_owned()))]);
         assert!(matches!(
             result,

@@ -3,7 +3,10 @@
 //! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
 //! for what others wrote. What is published is written beside its place, made durable, and
-//! then linked or renamed into it.
+//! then linked or renamed into it; what is written beside it has a name that begins with a dot, and
+//! is no object.
+
+mod version;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,9 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use data_encoding::HEXLOWER;
+use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use super::{Attempt, Existing, Listed, Object, Store, StoreError, Ticket};
+use super::{Attempt, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version};
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -162,18 +167,35 @@ impl DirStore {
         existing: Existing,
     ) -> io::Result<Vec<bool>> {
         let paths: Vec<PathBuf> = objects.clone().map(|(name, _)| self.path(name)).collect();
+        let mut written = Vec::with_capacity(paths.len());
         for (path, (_, body)) in paths.iter().zip(objects.clone()) {
-            self.write(&scratch(path), body, Existing::Replace)?.sync_all()?;
+            written.push(self.write_beside(path, body)?);
         }
         let mut placed = Vec::with_capacity(paths.len());
-        for (path, (_, body)) in paths.iter().zip(objects) {
+        for ((path, scratch), (_, body)) in paths.iter().zip(&written).zip(objects) {
             placed.push(match existing {
-                Existing::Replace => fs::rename(scratch(path), path).map(|()| true)?,
-                Existing::Refuse => link(path, body)?,
+                Existing::Replace => fs::rename(scratch, path).map(|()| true)?,
+                Existing::Refuse => link(scratch, path, body)?,
             });
         }
         self.sync_names(paths.iter().map(PathBuf::as_path))?;
         Ok(placed)
+    }
+
+    /// Writes a file beside its place, durably, under a name that nobody else uses.
+    fn write_beside(&self, path: &Path, body: &[u8]) -> io::Result<PathBuf> {
+        let scratch = scratch(path);
+        let written = self
+            .write(&scratch, body, Existing::Refuse)
+            .and_then(|file| file.sync_all());
+        match written {
+            Ok(()) => Ok(scratch),
+            Err(error) => {
+                // What cannot be written whole is not left behind.
+                let _ = fs::remove_file(&scratch);
+                Err(error)
+            }
+        }
     }
 
     fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -195,14 +217,29 @@ impl DirStore {
         };
         for entry in entries {
             let entry = entry?;
-            let name = format!("{folder}{}", entry.file_name().to_string_lossy());
-            let metadata = entry.metadata()?;
+            let file_name = entry.file_name();
+            let file_name = file_name.to_string_lossy();
+            if file_name.starts_with('.') {
+                continue;
+            }
+            let name = format!("{folder}{file_name}");
+            let metadata = match entry.metadata() {
+                // Somebody removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
             if metadata.is_dir() {
                 self.walk(&format!("{name}/"), visit)?;
             } else {
                 visit(Listed {
                     name,
                     size: metadata.len(),
+                    stamp: format!(
+                        "{}-{}.{:09}",
+                        metadata.ino(),
+                        metadata.mtime(),
+                        metadata.mtime_nsec()
+                    ),
                 });
             }
         }
@@ -242,20 +279,23 @@ fn copy(error: &io::Error) -> io::Error {
 
 /// Puts a written file in its place, unless another is there. Unlike a rename, a link never takes the
 /// place of what is there.
-fn link(path: &Path, body: &[u8]) -> io::Result<bool> {
-    let scratch = scratch(path);
-    let linked = fs::hard_link(&scratch, path);
-    fs::remove_file(&scratch)?;
+fn link(scratch: &Path, path: &Path, body: &[u8]) -> io::Result<bool> {
+    let linked = fs::hard_link(scratch, path);
+    fs::remove_file(scratch)?;
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::read(path)? == body),
         other => other.map(|()| true),
     }
 }
 
-/// Where a file is written before it is put in place.
+/// Where a file is written before it is put in place. Many processes may put the same file in place at
+/// once, so each time it is another.
 fn scratch(path: &Path) -> PathBuf {
+    let mut own = [0; 8];
+    // Without randomness two processes would at worst refuse each other's file: it is made anew, never reused.
+    let _ = SystemRandom::new().fill(&mut own);
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{file_name}.tmp"))
+    path.with_file_name(format!(".{file_name}.{}.tmp", HEXLOWER.encode(&own)))
 }
 
 impl Store for DirStore {
@@ -323,6 +363,28 @@ impl Store for DirStore {
 
     fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         self.read_file(name, range).map_err(self.error("read", name))
+    }
+
+    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
+        let octets = self.read(name, None)?;
+        let version = version::of(&octets);
+        Ok((octets, version))
+    }
+
+    fn replace(
+        &self,
+        name: &str,
+        body: &[u8],
+        version: &Version,
+        replaced: Replaced,
+    ) -> Result<bool, StoreError> {
+        self.check_folder()?;
+        self.swap(name, body, version, replaced)
+            .map_err(self.error("replace", name))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.shred(name).map_err(self.error("remove", name))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

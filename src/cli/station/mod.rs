@@ -1,0 +1,205 @@
+//! `certforge station`.
+
+mod burn;
+mod claim;
+mod report;
+mod run;
+mod send;
+#[cfg(feature = "display")]
+mod serve;
+mod status;
+
+use std::path::{Path, PathBuf};
+
+use certforge::issuer::{self, CERTIFICATE_FILE, CaFiles};
+use certforge::station::{Options, Sent, Station as Worker, StationError, Trust};
+use certforge::store::Store;
+use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER;
+use time::{Duration, OffsetDateTime};
+
+use super::text::count;
+use super::{Failure, Outcome, place};
+
+#[derive(Debug, Subcommand)]
+pub enum Station {
+    /// Claim a device for this station, and unpack its bundle
+    Claim(claim::Claim),
+    /// Report that a device was flashed, and wipe its files
+    Done(report::Done),
+    /// Report that flashing a device failed, and wipe its files; the same station may try again
+    Failed(report::Failed),
+    /// Report that a device will never have its identity, so that its certificate can be revoked
+    Scrap(report::Scrap),
+    /// Claim, run a script, report, wipe, and again until nothing is left
+    Run(run::Run),
+    /// Send the reports that wait for the store
+    Send(send::Send),
+    /// Show what became of the batch, in all and by station
+    Status(status::Status),
+    /// Remove the bundles of all devices that were flashed or scrapped, so that their keys are in them alone
+    Burn(burn::Burn),
+    /// Serve a page that shows what becomes of the batch, live
+    #[cfg(feature = "display")]
+    Serve(serve::Serve),
+}
+
+impl Station {
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Claim(command) => command.json,
+            Self::Done(command) => command.json,
+            Self::Failed(command) => command.json,
+            Self::Scrap(command) => command.json,
+            Self::Run(command) => command.json,
+            Self::Send(command) => command.json,
+            Self::Status(command) => command.json,
+            Self::Burn(command) => command.json,
+            #[cfg(feature = "display")]
+            Self::Serve(_) => false,
+        }
+    }
+
+    pub fn run(&self) -> Outcome {
+        match self {
+            Self::Claim(command) => command.run(),
+            Self::Done(command) => command.run(),
+            Self::Failed(command) => command.run(),
+            Self::Scrap(command) => command.run(),
+            Self::Run(command) => command.run(),
+            Self::Send(command) => command.run(),
+            Self::Status(command) => command.run(),
+            Self::Burn(command) => command.run(),
+            #[cfg(feature = "display")]
+            Self::Serve(command) => command.run(),
+        }
+    }
+}
+
+/// Which batch, and whom to trust for it.
+#[derive(Debug, Args)]
+pub struct BatchArgs {
+    /// Batch, such as s3://factory-eu/batches/line-7-3f2a9c01 or out/line-7-3f2a9c01
+    #[arg(
+        long,
+        env = "CERTFORGE_BATCH",
+        hide_env_values = true,
+        value_name = "DIR|S3-URL"
+    )]
+    batch: String,
+    /// Certificate of the CA that must have sealed the batch, its folder, or the SHA-256 of the certificate
+    #[arg(
+        long,
+        env = "CERTFORGE_ISSUER",
+        hide_env_values = true,
+        value_name = "FILE|DIR|SHA-256",
+        default_value = "ca"
+    )]
+    issuer: String,
+    /// Folder for what stations of this machine remember [default: ~/.local/state/certforge]
+    #[arg(long, env = "CERTFORGE_MEMORY", hide_env_values = true, value_name = "DIR")]
+    memory: Option<PathBuf>,
+    #[command(flatten)]
+    reach: place::Reach,
+}
+
+impl BatchArgs {
+    /// Opens the place of the batch, for work that can wait.
+    pub fn store(&self) -> Result<Box<dyn Store>, Failure> {
+        let place = place::parse(&self.batch, &self.reach, None)?;
+        Ok(self.reach.open(&place)?)
+    }
+
+    /// Opens the place of the batch, for somebody who waits.
+    fn quick_store(&self) -> Result<Box<dyn Store>, Failure> {
+        let place = place::parse(&self.batch, &self.reach, None)?;
+        Ok(self.reach.open_quick(&place)?)
+    }
+
+    pub fn trust(&self) -> Result<Trust, Failure> {
+        if let Ok(id) = HEXLOWER.decode(self.issuer.to_ascii_lowercase().as_bytes())
+            && let Ok(id) = id.try_into()
+        {
+            return Ok(Trust::Id(id));
+        }
+        let path = Path::new(&self.issuer);
+        let certificate = match path.is_dir() || !path.exists() && path.extension().is_none() {
+            true => path.join(CERTIFICATE_FILE),
+            false => path.to_owned(),
+        };
+        let files = CaFiles {
+            key: PathBuf::new(),
+            chain: None,
+            certificate,
+        };
+        let hint = "name the certificate of the CA that made the batch, or its SHA-256, with --issuer or in CERTFORGE_ISSUER";
+        let (certificate, _) =
+            issuer::read_public(&files).map_err(|error| Failure::from(error).with_hint(hint))?;
+        Ok(Trust::Certificate(Box::new(certificate)))
+    }
+
+    pub fn memory(&self) -> Result<PathBuf, Failure> {
+        let of = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        self.memory
+            .clone()
+            .or_else(|| Some(of("XDG_STATE_HOME")?.join("certforge")))
+            .or_else(|| Some(of("HOME")?.join(".local/state/certforge")))
+            .ok_or_else(|| {
+                Failure::usage(
+                    "there is no folder for what the station remembers",
+                    "name one that is kept over a restart with --memory, or in CERTFORGE_MEMORY",
+                )
+            })
+    }
+}
+
+/// Which station.
+#[derive(Debug, Args)]
+struct StationArgs {
+    #[command(flatten)]
+    batch: BatchArgs,
+    /// Name of this station, such as line7-st3; no two that work at the same time have the same
+    #[arg(long, env = "CERTFORGE_STATION", hide_env_values = true, value_name = "NAME")]
+    station: String,
+}
+
+/// Until then nobody else may take a device over.
+const DEFAULT_LEASE_MINUTES: u32 = 60;
+
+impl StationArgs {
+    fn open(&self, lease_minutes: u32) -> Result<Worker, Failure> {
+        let options = Options {
+            name: self.station.clone(),
+            issuer: self.batch.trust()?,
+            memory: self.batch.memory()?,
+            lease: Duration::minutes(lease_minutes.into()),
+            clock: OffsetDateTime::now_utc,
+        };
+        Ok(Worker::open(self.batch.quick_store()?, options)?)
+    }
+}
+
+/// Says loudly what waits, and what is given up.
+fn warn(sent: &Sent) {
+    for error in &sent.refused {
+        warn_of_refused(error);
+    }
+    if sent.pending > 0 {
+        eprintln!(
+            "certforge: warning: REPORTS THAT ARE NOT SENT YET: {}; they are sent with the next command, or by `certforge station send`",
+            count(sent.pending as u64)
+        );
+        if let Some(why) = &sent.why {
+            Failure::from_reference(why).report_to_people();
+        }
+    }
+}
+
+fn warn_of_refused(error: &StationError) {
+    eprintln!("certforge: warning: an earlier report is given up");
+    Failure::from_reference(error).report_to_people();
+}

@@ -1,0 +1,60 @@
+//! `certforge station serve`.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use certforge::display::{Display, serve};
+use certforge::station::{Watch, open_batch};
+use clap::Args;
+use time::OffsetDateTime;
+
+use super::{BatchArgs, Outcome};
+use crate::cli::{Failure, print};
+
+/// Between two looks at the claims.
+const PAUSE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port to listen on; port 0 takes a free one. Whoever reaches it may read the page
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    http: SocketAddr,
+    #[command(flatten)]
+    batch: BatchArgs,
+}
+
+impl Serve {
+    pub fn run(&self) -> Outcome {
+        let store = self.batch.store()?;
+        let (batch, _) = open_batch(&*store, self.batch.trust()?, &self.batch.memory()?)?;
+        let busy = |error: std::io::Error| {
+            Failure::usage(
+                &format!("nobody can listen on {}: {error}", self.http),
+                "choose another address or port with --http",
+            )
+        };
+        let listener = TcpListener::bind(self.http).map_err(busy)?;
+        let address = listener.local_addr().map_err(busy)?;
+        let display = Arc::new(Display::default());
+        let shown = display.clone();
+        // Ends with the process: it only reads.
+        std::thread::spawn(move || {
+            let mut watch = Watch::default();
+            loop {
+                match watch.refresh(&*store) {
+                    Ok(()) => {
+                        let now = OffsetDateTime::now_utc();
+                        shown.show(&watch.overview(&batch, store.location(), now));
+                    }
+                    Err(error) => shown.fail(&Failure::from_reference(&error).to_json()),
+                }
+                std::thread::sleep(PAUSE);
+            }
+        });
+        print(&format!("http://{address}\n"));
+        serve(listener, display).map_err(busy)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,100 @@
+//! The line display: one page that shows what becomes of a batch, and the JSON that it lives on.
+//!
+//! Only public facts are served. The page asks for `/status.json` every two seconds.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::{Arc, RwLock};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::json;
+
+const PAGE: &str = include_str!("station/page.html");
+
+/// The page has no part from elsewhere, and names in it are text.
+const SECURITY: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// What is shown at the moment.
+#[derive(Debug, Default)]
+pub struct Display(RwLock<Shown>);
+
+#[derive(Debug, Clone, Default)]
+enum Shown {
+    #[default]
+    Nothing,
+    Overview(String),
+    Failure(String),
+}
+
+impl Display {
+    /// Shows an overview of the batch.
+    pub fn show(&self, overview: &impl Serialize) {
+        let json = serde_json::to_string(overview).expect("an overview has only text keys");
+        *self.0.write().expect("no holder panics") = Shown::Overview(json);
+    }
+
+    /// Shows that there is nothing to show, and why.
+    pub fn fail(&self, error: &serde_json::Value) {
+        let json = json!({ "error": error }).to_string();
+        *self.0.write().expect("no holder panics") = Shown::Failure(json);
+    }
+}
+
+/// Serves the page until the process ends.
+///
+/// # Errors
+///
+/// When it cannot listen.
+pub fn serve(listener: TcpListener, display: Arc<Display>) -> io::Result<()> {
+    let page = async || {
+        (
+            SECURITY,
+            [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
+            PAGE,
+        )
+    };
+    let routes = Router::new()
+        .route("/", get(page))
+        .route("/status.json", get(status))
+        .with_state(display);
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        axum::serve(listener, routes).await
+    })
+}
+
+async fn status(State(display): State<Arc<Display>>) -> impl IntoResponse {
+    let shown = display.0.read().expect("no holder panics").clone();
+    let (status, json) = match shown {
+        Shown::Overview(json) => (StatusCode::OK, json),
+        Shown::Failure(json) => (StatusCode::SERVICE_UNAVAILABLE, json),
+        Shown::Nothing => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({ "error": { "message": "the claims are being read" } }).to_string(),
+        ),
+    };
+    (
+        status,
+        SECURITY,
+        [(header::CONTENT_TYPE, "application/json")],
+        json,
+    )
+}

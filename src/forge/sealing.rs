@@ -1,0 +1,202 @@
+//! Sealing: states, signed by the issuer, that every chunk of a batch is released.
+//!
+//! The lookups are put first and the seal last, so a batch that is sealed has all that its seal names.
+
+use std::ops::Range;
+
+use data_encoding::HEXLOWER;
+use rayon::prelude::*;
+use time::OffsetDateTime;
+
+use super::{Event, ForgeError, Observe, agreement};
+use crate::digest::sha256;
+use crate::engine::Choice;
+use crate::issuer::{CaCertificate, Issuer};
+use crate::ledger::{Batch, Ledger};
+use crate::seal::{Builder, ChunkDigest, Seal, Statement, sign};
+use crate::store::{
+    Attempt, BATCH_OBJECT, BatchRecord, Object, SEAL_OBJECT, Store, StoreError, index_object, write_index,
+};
+
+/// Chunks whose indexes are digested at a time.
+const CHUNKS_AT_A_TIME: u64 = 64;
+
+/// Lookups that are put at a time.
+const LOOKUPS_AT_A_TIME: usize = 64;
+
+/// Whoever seals puts the same lookups, so one may finish what another began.
+const ATTEMPT: &str = "seal";
+
+/// A batch that is sealed.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    pub statement: Statement,
+    /// Whether it was sealed before.
+    pub before: bool,
+}
+
+/// Gives the indexes of a run of chunks.
+type Indexes<'a> = &'a mut dyn FnMut(Range<u64>) -> Result<Vec<Vec<u8>>, ForgeError>;
+
+/// Seals a batch by its indexes in the store, whoever made them: each shard of a batch may have been made
+/// with a ledger of its own.
+///
+/// # Errors
+///
+/// When it is not complete, is another issuer's, or has a seal that says otherwise.
+pub fn seal(
+    store: &dyn Store,
+    issuer: &Issuer,
+    engines: &Choice,
+    now: OffsetDateTime,
+    observe: Observe<'_>,
+) -> Result<Sealed, ForgeError> {
+    let location = store.location();
+    let octets = store.read(BATCH_OBJECT, None)?;
+    let record = agreement::parse_record(&octets).ok_or_else(|| ForgeError::ForeignBatch {
+        location: location.clone(),
+    })?;
+    if record.issuer_id != HEXLOWER.encode(&issuer.certificate().id()) {
+        return Err(ForgeError::OtherIssuer {
+            location,
+            issuer: issuer.certificate().subject_text().to_owned(),
+        });
+    }
+    observe(Event::Begun {
+        batch: record.batch.clone(),
+        devices: record.rows,
+        skipped: 0,
+    });
+    let missing = agreement::missing_chunks(store, &record)?;
+    if let Some((first, chunks)) = missing {
+        return Err(ForgeError::Unfinished {
+            batch: record.batch,
+            first,
+            missing: chunks,
+            of: record.rows.div_ceil(record.chunk_rows),
+        });
+    }
+    let mut indexes = |chunks: Range<u64>| {
+        let names: Vec<String> = chunks.clone().map(index_object).collect();
+        let read: Result<Vec<_>, StoreError> = store.read_all(&names).into_iter().collect();
+        observe(Event::Released {
+            devices: chunks.map(|chunk| record.rows_of(chunk)).sum(),
+        });
+        Ok(read?.into_iter().map(|octets| octets.to_vec()).collect())
+    };
+    finish(
+        store,
+        &record,
+        sha256(&octets),
+        issuer,
+        engines,
+        now,
+        &mut indexes,
+    )
+}
+
+/// Seals a batch that its ledger knows to be complete, by what the ledger has of it.
+pub(super) fn seal_from_ledger(
+    store: &dyn Store,
+    ledger: &Ledger,
+    batch: &Batch,
+    record: &BatchRecord,
+    issuer: &Issuer,
+    engines: &Choice,
+    now: OffsetDateTime,
+) -> Result<Sealed, ForgeError> {
+    let octets = store.read(BATCH_OBJECT, None)?;
+    let batch_sha256 = sha256(&octets);
+    // What was sealed does not change, so it is not read once more.
+    if let Some(statement) = existing(store, issuer.certificate())?
+        && statement.batch_sha256 == HEXLOWER.encode(&batch_sha256)
+    {
+        return Ok(Sealed {
+            statement,
+            before: true,
+        });
+    }
+    let mut indexes = |chunks: Range<u64>| {
+        let entries: Result<Vec<_>, _> = chunks
+            .map(|chunk| Ok((chunk, ledger.entries(batch, chunk)?)))
+            .collect();
+        let entries = entries.map_err(ForgeError::Ledger)?;
+        let index = |(chunk, entries): &(u64, Vec<_>)| write_index(batch.layout, *chunk, entries);
+        Ok(entries.par_iter().map(index).collect())
+    };
+    finish(store, record, batch_sha256, issuer, engines, now, &mut indexes)
+}
+
+fn finish(
+    store: &dyn Store,
+    record: &BatchRecord,
+    batch_sha256: [u8; 32],
+    issuer: &Issuer,
+    engines: &Choice,
+    now: OffsetDateTime,
+    indexes: Indexes<'_>,
+) -> Result<Sealed, ForgeError> {
+    let mut builder = Builder::default();
+    let chunks = record.chunks();
+    let mut next = 0;
+    while next < chunks {
+        let window = next..(next + CHUNKS_AT_A_TIME).min(chunks);
+        next = window.end;
+        let indexes = indexes(window.clone())?;
+        let chunks: Vec<(u64, Vec<u8>)> = window.zip(indexes).collect();
+        let digest = |(chunk, index): &(u64, Vec<u8>)| ChunkDigest::of(*chunk, index, record.rows_of(*chunk));
+        let digests: Result<Vec<_>, _> = chunks.par_iter().map(digest).collect();
+        digests?.into_iter().for_each(|digest| builder.add(digest));
+    }
+    let (statement, lookups) = builder.finish(record, batch_sha256, now);
+    put_lookups(store, &lookups)?;
+    let signer = engines.for_signatures(issuer.key_type())?.signer(issuer.key())?;
+    let octets = sign(&statement, &*signer)?;
+    // A signature of an engine that is not sound, or a key of another certificate, goes no further.
+    Seal::open(&octets, issuer.certificate())?;
+    if store.create(SEAL_OBJECT, &octets)? {
+        return Ok(Sealed {
+            statement,
+            before: false,
+        });
+    }
+    match existing(store, issuer.certificate())? {
+        Some(found) if found.states_the_same(&statement) => Ok(Sealed {
+            statement: found,
+            before: true,
+        }),
+        _ => Err(ForgeError::OtherSeal {
+            location: store.location(),
+        }),
+    }
+}
+
+/// What the seal in the store states, if there is one.
+fn existing(store: &dyn Store, issuer: &CaCertificate) -> Result<Option<Statement>, ForgeError> {
+    match store.read(SEAL_OBJECT, None) {
+        Ok(octets) => Ok(Some(Seal::open(&octets, issuer)?.statement().clone())),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn put_lookups(store: &dyn Store, lookups: &[(String, String)]) -> Result<(), StoreError> {
+    let earlier = [ATTEMPT.to_owned()];
+    let attempt = Attempt {
+        name: ATTEMPT,
+        earlier: &earlier,
+    };
+    for some in lookups.chunks(LOOKUPS_AT_A_TIME) {
+        let objects: Vec<Object<'_>> = some
+            .iter()
+            .map(|(name, body)| Object {
+                name: name.clone(),
+                body: body.as_bytes(),
+                sha256: None,
+            })
+            .collect();
+        let ticket = store.put(&objects, attempt)?;
+        store.flush(vec![ticket]).into_iter().collect::<Result<(), _>>()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The lookup: finds the chunk of a device by its id, so that a station need not read every index.
+//!
+//! A part of it is a CSV, `device_id_hash,chunk`, sorted: the first 8 octets of the SHA-256 of the
+//! device id, in hexadecimal. Which part knows a device follows from the same hash. Two devices may
+//! share a hash, so the index has the last word.
+
+use std::fmt::Write;
+
+use data_encoding::HEXLOWER;
+
+use super::SealError;
+use crate::digest::sha256_start;
+use crate::store::lookup_object;
+
+const HEADER: &str = "device_id_hash,chunk";
+
+/// Rows of a part, about: 100 KB, which is quickly fetched.
+const PART_ROWS: u64 = 4096;
+
+/// A device in the lookup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    hash: [u8; 8],
+    chunk: u32,
+}
+
+impl Mark {
+    pub(super) fn new(device_id: &[u8], chunk: u64) -> Self {
+        Self {
+            hash: sha256_start(device_id),
+            chunk: u32::try_from(chunk).expect("a batch has fewer than 2^32 chunks"),
+        }
+    }
+}
+
+/// The part, of so many, that knows a device.
+#[must_use]
+pub fn part_of(device_id: &str, parts: u64) -> u64 {
+    part(sha256_start(device_id.as_bytes()), parts)
+}
+
+fn part(hash: [u8; 8], parts: u64) -> u64 {
+    let hash = u128::from(u64::from_be_bytes(hash));
+    u64::try_from((hash * u128::from(parts)) >> 64).expect("below `parts`")
+}
+
+/// The parts of the lookup for all devices of a batch, in order.
+pub(super) fn write(mut marks: Vec<Mark>) -> Vec<String> {
+    marks.sort_unstable();
+    let parts = (marks.len() as u64).div_ceil(PART_ROWS).max(1);
+    let mut rest = marks.as_slice();
+    (0..parts)
+        .map(|part| {
+            let (own, others) =
+                rest.split_at(rest.partition_point(|mark| self::part(mark.hash, parts) == part));
+            rest = others;
+            let mut text = String::with_capacity(HEADER.len() + 1 + own.len() * 24);
+            text.push_str(HEADER);
+            text.push('\n');
+            for mark in own {
+                writeln!(text, "{},{}", HEXLOWER.encode(&mark.hash), mark.chunk).expect("text grows");
+            }
+            text
+        })
+        .collect()
+}
+
+/// The chunks in which a device may be: one, or none, but for a rare chance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates(pub Vec<u64>);
+
+impl Candidates {
+    /// Looks a device up in the part that knows it.
+    ///
+    /// # Errors
+    ///
+    /// When the octets are no part of a lookup.
+    pub fn find(octets: &[u8], part: u64, device_id: &str) -> Result<Self, SealError> {
+        let malformed = || SealError::NotRead {
+            object: lookup_object(part),
+            what: "lookup",
+        };
+        let text = std::str::from_utf8(octets).map_err(|_| malformed())?;
+        let mut lines = text.lines();
+        if lines.next() != Some(HEADER) {
+            return Err(malformed());
+        }
+        let hash = HEXLOWER.encode(&sha256_start::<8>(device_id.as_bytes()));
+        let mut chunks = Vec::new();
+        for line in lines {
+            let (found, chunk) = line.split_once(',').ok_or_else(malformed)?;
+            if found == hash {
+                chunks.push(chunk.parse().map_err(|_| malformed())?);
+            }
+        }
+        Ok(Self(chunks))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_device_in_the_part_that_knows_it() {
+        let ids: Vec<String> = (0..10_000).map(|i| format!("SN{i:08}")).collect();
+        let marks = ids
+            .iter()
+            .enumerate()
+            .map(|(i, id)| Mark::new(id.as_bytes(), i as u64 / 100));
+        let parts = write(marks.collect());
+        assert_eq!(parts.len(), 3);
+        let rows: usize = parts.iter().map(|part| part.lines().count() - 1).sum();
+        assert_eq!(rows, ids.len());
+        for (i, id) in ids.iter().enumerate().step_by(37) {
+            let part = part_of(id, 3);
+            let text = &parts[usize::try_from(part).unwrap()];
+            let found = Candidates::find(text.as_bytes(), part, id).unwrap();
+            assert_eq!(found, Candidates(vec![i as u64 / 100]));
+        }
+        let part = part_of("SN99999999", 3);
+        let text = &parts[usize::try_from(part).unwrap()];
+        let found = Candidates::find(text.as_bytes(), part, "SN99999999").unwrap();
+        assert_eq!(found, Candidates(Vec::new()));
+    }
+
+    #[test]
+    fn refuses_what_is_no_lookup() {
+        for text in ["", "x\n", "device_id_hash,chunk\nno comma\n"] {
+            assert!(Candidates::find(text.as_bytes(), 0, "SN1").is_err(), "{text:?}");
+        }
+    }
+}

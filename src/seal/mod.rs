@@ -1,0 +1,202 @@
+//! The seal: the signed statement that a batch is complete, with the digest of everything in it.
+//!
+//! `seal.json` is `{"seal": STATEMENT, "signature": {"algorithm", "value"}}`. The signature, by the
+//! issuer's key, is over the octets of STATEMENT exactly as they stand in the file. A [`Seal`] exists
+//! only once that signature was verified against a certificate from elsewhere; from it follow the batch
+//! record, the indexes and the lookups, and from an index the bundles. Pure: no disk, clock or network.
+
+mod lookup;
+mod merkle;
+mod statement;
+
+use data_encoding::{BASE64, HEXLOWER};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub use lookup::{Candidates, part_of};
+pub use statement::{Builder, ChunkDigest, Statement};
+
+use crate::digest::sha256;
+use crate::engine::{EngineError, Signer};
+use crate::issuer::CaCertificate;
+use crate::store::{BATCH_OBJECT, BatchRecord, SEAL_OBJECT, index_object, lookup_object};
+
+/// Raised with every change of what a statement means.
+const FORMAT: u32 = 1;
+
+/// Why a batch cannot be sealed, or is not what its seal says.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    #[error("{SEAL_OBJECT} is no seal")]
+    Malformed { source: serde_json::Error },
+    #[error("{SEAL_OBJECT} has format {found}, this certforge reads {FORMAT}")]
+    Format { found: u32 },
+    #[error("the batch was sealed by another issuer: certificate {found}, not {wanted}")]
+    OtherIssuer { found: String, wanted: String },
+    #[error("the signature of {SEAL_OBJECT} is not that of issuer {issuer}")]
+    Signature { issuer: String },
+    #[error("{object} is not what the seal says: it was changed after the batch was sealed")]
+    Changed { object: String },
+    #[error("{object} is no {what}")]
+    NotRead { object: String, what: &'static str },
+    #[error("{object} has {found} rows, the batch has {wanted} there")]
+    Rows { object: String, found: u64, wanted: u64 },
+    #[error("the seal cannot be signed")]
+    Engine(#[from] EngineError),
+}
+
+impl SealError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(
+            match self {
+                Self::OtherIssuer { .. } => {
+                    "name the CA certificate that this batch was made with, or ask whoever made the batch"
+                }
+                Self::Signature { .. }
+                | Self::Changed { .. }
+                | Self::Malformed { .. }
+                | Self::NotRead { .. } => {
+                    "flash nothing of this batch until you know who changed it; `certforge verify` tells more"
+                }
+                Self::Format { .. } => "use the certforge that made it, or a newer one",
+                Self::Rows { .. } => "`certforge verify` tells more",
+                Self::Engine(error) => return error.hint(),
+            }
+            .to_owned(),
+        )
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    seal: &'a RawValue,
+    signature: Signature,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signature {
+    algorithm: String,
+    /// Base64.
+    value: String,
+}
+
+/// The format alone, so that a seal of another one is told from a damaged one.
+#[derive(Deserialize)]
+struct Format {
+    certforge_seal: u32,
+}
+
+/// Signs a statement: the content of `seal.json`.
+///
+/// # Errors
+///
+/// When the engine cannot sign.
+pub fn sign(statement: &Statement, signer: &dyn Signer) -> Result<Vec<u8>, SealError> {
+    let statement = serde_json::to_string(statement).expect("a statement has only text keys");
+    let mut signatures = [Vec::new()];
+    signer.sign(&[statement.as_bytes()], &mut signatures)?;
+    let signature = Signature {
+        algorithm: signer.algorithm().name().to_owned(),
+        value: BASE64.encode(&signatures[0]),
+    };
+    let signature = serde_json::to_string(&signature).expect("a signature has only text keys");
+    Ok(format!("{{\"seal\":{statement},\"signature\":{signature}}}\n").into_bytes())
+}
+
+/// A seal that its issuer has signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal(Statement);
+
+impl Seal {
+    /// Reads a seal and verifies it against the certificate of the issuer that is trusted.
+    ///
+    /// # Errors
+    ///
+    /// When it is no seal, another issuer's, or changed.
+    pub fn open(octets: &[u8], issuer: &CaCertificate) -> Result<Self, SealError> {
+        let malformed = |source| SealError::Malformed { source };
+        let envelope: Envelope<'_> = serde_json::from_slice(octets).map_err(malformed)?;
+        let Format { certforge_seal } = serde_json::from_str(envelope.seal.get()).map_err(malformed)?;
+        if certforge_seal != FORMAT {
+            return Err(SealError::Format {
+                found: certforge_seal,
+            });
+        }
+        let statement: Statement = serde_json::from_str(envelope.seal.get()).map_err(malformed)?;
+        let wanted = HEXLOWER.encode(&issuer.id());
+        if statement.issuer_id != wanted {
+            return Err(SealError::OtherIssuer {
+                found: statement.issuer_id,
+                wanted,
+            });
+        }
+        let signature = BASE64.decode(envelope.signature.value.as_bytes());
+        let is_signed =
+            signature.is_ok_and(|signature| issuer.has_signed(envelope.seal.get().as_bytes(), &signature));
+        match is_signed && statement.is_sound() {
+            true => Ok(Self(statement)),
+            false => Err(SealError::Signature {
+                issuer: issuer.subject_text().to_owned(),
+            }),
+        }
+    }
+
+    #[must_use]
+    pub fn statement(&self) -> &Statement {
+        &self.0
+    }
+
+    /// The batch record, once it is seen to be the one that was sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it is another.
+    pub fn record(&self, octets: &[u8]) -> Result<BatchRecord, SealError> {
+        check(octets, &self.0.batch_sha256, || BATCH_OBJECT.to_owned())?;
+        serde_json::from_slice(octets).map_err(|_| SealError::NotRead {
+            object: BATCH_OBJECT.to_owned(),
+            what: "batch record",
+        })
+    }
+
+    /// Sees whether an index is the one that was sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it is another.
+    pub fn check_index(&self, chunk: u64, octets: &[u8]) -> Result<(), SealError> {
+        check(octets, at(&self.0.indexes, chunk), || index_object(chunk))
+    }
+
+    /// Sees whether a part of the lookup is the one that was sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it is another.
+    pub fn check_lookup(&self, part: u64, octets: &[u8]) -> Result<(), SealError> {
+        check(octets, at(&self.0.lookups, part), || lookup_object(part))
+    }
+
+    /// The part of the lookup that knows a device.
+    #[must_use]
+    pub fn part_of(&self, device_id: &str) -> u64 {
+        part_of(device_id, self.0.lookups.len() as u64)
+    }
+}
+
+fn at(digests: &[String], i: u64) -> &str {
+    let digest = usize::try_from(i).ok().and_then(|i| digests.get(i));
+    digest.map_or("", String::as_str)
+}
+
+fn check(octets: &[u8], wanted: &str, object: impl FnOnce() -> String) -> Result<(), SealError> {
+    match HEXLOWER.encode(&sha256(octets)) == wanted {
+        true => Ok(()),
+        false => Err(SealError::Changed { object: object() }),
+    }
+}

@@ -1,0 +1,162 @@
+//! What a seal states, and how it is built from the indexes of a batch.
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::lookup::{self, Mark};
+use super::{FORMAT, SealError, merkle};
+use crate::digest::sha256;
+use crate::profile::rfc3339;
+use crate::store::{BatchRecord, Layout, index_object, lookup_object};
+
+/// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// The format of the seal. First, so that nothing else that the issuer signs begins like it.
+    pub certforge_seal: u32,
+    pub batch: String,
+    /// RFC 3339.
+    pub sealed_at: String,
+    pub devices: u64,
+    pub chunk_rows: u64,
+    pub layout: Layout,
+    /// Of `batch.json`.
+    pub batch_sha256: String,
+    pub manifest_sha256: String,
+    pub profile_sha256: String,
+    /// Of the issuer's certificate: what AWS IoT calls caCertificateId.
+    pub issuer_id: String,
+    /// RFC 6962's hash of the list of the chunks' hashes, each RFC 6962's hash of the list of the rows of
+    /// the chunk's index.
+    pub merkle_root: String,
+    /// Of the index of each chunk, in order.
+    pub indexes: Vec<String>,
+    /// Of each part of the lookup, in order.
+    pub lookups: Vec<String>,
+}
+
+impl Statement {
+    /// Whether the numbers are such as a forge writes.
+    pub(super) fn is_sound(&self) -> bool {
+        (1..=1 << 20).contains(&self.chunk_rows)
+            && self.devices.div_ceil(self.chunk_rows) == self.indexes.len() as u64
+            && !self.lookups.is_empty()
+    }
+
+    /// Rows of a chunk.
+    #[must_use]
+    pub fn rows_of(&self, chunk: u64) -> u64 {
+        let first = chunk.saturating_mul(self.chunk_rows);
+        self.devices.saturating_sub(first).min(self.chunk_rows)
+    }
+
+    /// Whether two seals state the same, whenever they were made.
+    #[must_use]
+    pub fn states_the_same(&self, other: &Self) -> bool {
+        let other = Self {
+            sealed_at: self.sealed_at.clone(),
+            ..other.clone()
+        };
+        *self == other
+    }
+}
+
+/// What a seal says of one chunk.
+#[derive(Debug, Clone)]
+pub struct ChunkDigest {
+    chunk: u64,
+    index: [u8; 32],
+    root: [u8; 32],
+    marks: Vec<Mark>,
+}
+
+impl ChunkDigest {
+    /// Digests the index of a chunk, which has a header and a line for each of so many rows.
+    ///
+    /// # Errors
+    ///
+    /// When it has another number of rows.
+    pub fn of(chunk: u64, index: &[u8], rows: u64) -> Result<Self, SealError> {
+        let lines = || {
+            index
+                .split(|octet| *octet == b'\n')
+                .skip(1)
+                .filter(|line| !line.is_empty())
+        };
+        let found = lines().count() as u64;
+        if found != rows {
+            return Err(SealError::Rows {
+                object: index_object(chunk),
+                found,
+                wanted: rows,
+            });
+        }
+        let device_id = |line: &[u8]| {
+            let end = line.iter().position(|octet| *octet == b',');
+            Mark::new(&line[..end.unwrap_or(line.len())], chunk)
+        };
+        Ok(Self {
+            chunk,
+            index: sha256(index),
+            root: merkle::root(lines().map(merkle::leaf).collect()),
+            marks: lines().map(device_id).collect(),
+        })
+    }
+}
+
+/// Builds a statement, chunk by chunk in order. Memory grows by 12 octets a row.
+#[derive(Debug, Default)]
+pub struct Builder {
+    indexes: Vec<String>,
+    roots: Vec<[u8; 32]>,
+    marks: Vec<Mark>,
+}
+
+impl Builder {
+    /// Adds the next chunk.
+    ///
+    /// # Panics
+    ///
+    /// When it is not the next one.
+    pub fn add(&mut self, mut chunk: ChunkDigest) {
+        assert_eq!(chunk.chunk, self.indexes.len() as u64, "chunks come in order");
+        self.indexes.push(HEXLOWER.encode(&chunk.index));
+        self.roots.push(chunk.root);
+        self.marks.append(&mut chunk.marks);
+    }
+
+    /// The statement about a batch whose record has this digest, and the parts of the lookup by the names
+    /// of their objects.
+    #[must_use]
+    pub fn finish(
+        self,
+        record: &BatchRecord,
+        batch_sha256: [u8; 32],
+        now: OffsetDateTime,
+    ) -> (Statement, Vec<(String, String)>) {
+        let lookups = lookup::write(self.marks);
+        let roots = self.roots.iter().map(|root| merkle::leaf(root)).collect();
+        let statement = Statement {
+            certforge_seal: FORMAT,
+            batch: record.batch.clone(),
+            sealed_at: rfc3339(now),
+            devices: record.rows,
+            chunk_rows: record.chunk_rows,
+            layout: record.layout,
+            batch_sha256: HEXLOWER.encode(&batch_sha256),
+            manifest_sha256: record.manifest_sha256.clone(),
+            profile_sha256: record.profile_sha256.clone(),
+            issuer_id: record.issuer_id.clone(),
+            merkle_root: HEXLOWER.encode(&merkle::root(roots)),
+            indexes: self.indexes,
+            lookups: lookups
+                .iter()
+                .map(|lookup| HEXLOWER.encode(&sha256(lookup.as_bytes())))
+                .collect(),
+        };
+        let names = (0..).map(lookup_object);
+        (statement, names.zip(lookups).collect())
+    }
+}

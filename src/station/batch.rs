@@ -1,0 +1,226 @@
+//! A sealed batch, as a station reads it: nothing is believed that does not follow from the seal.
+//!
+//! What was read once is kept on disk, and held against the seal each time it is used.
+
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use rustls_pki_types::CertificateDer;
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+use super::StationError;
+use super::cache::Cache;
+use crate::digest::sha256;
+use crate::issuer::CaCertificate;
+use crate::pem;
+use crate::profile::Profile;
+use crate::seal::{Candidates, Seal, SealError};
+use crate::store::{
+    BATCH_OBJECT, BatchRecord, IndexRow, Layout, SEAL_OBJECT, Store, StoreError, index_object, lookup_object,
+    parse_index,
+};
+use crate::verify::Standard;
+
+/// A batch whose seal was verified.
+#[derive(Debug)]
+pub struct SealedBatch {
+    seal: Seal,
+    record: BatchRecord,
+    profile: Profile,
+    issuer: CaCertificate,
+}
+
+/// The issuer whose batches are trusted, known from elsewhere than the batch.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    Certificate(Box<CaCertificate>),
+    /// SHA-256 of its certificate, which the batch itself may then show.
+    Id([u8; 32]),
+}
+
+/// A device of a sealed batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub chunk: u64,
+    pub row: IndexRow,
+}
+
+/// The files of a bundle, by name.
+pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
+
+impl SealedBatch {
+    /// Opens a batch, if it was sealed by the issuer that is trusted.
+    pub(super) fn open(store: &dyn Store, cache: &Cache, trust: Trust) -> Result<Self, StationError> {
+        let missing = |error| match error {
+            StoreError::NotFound { .. } => StationError::NotSealed {
+                location: store.location(),
+            },
+            error => error.into(),
+        };
+        let issuer = match trust {
+            Trust::Certificate(certificate) => *certificate,
+            Trust::Id(id) => recall(store, cache, BATCH_OBJECT, |octets| shown_issuer(octets, id))?,
+        };
+        let seal =
+            recall(store, cache, SEAL_OBJECT, |octets| Seal::open(octets, &issuer)).map_err(|error| {
+                match error {
+                    StationError::Store(error) => missing(error),
+                    error => error,
+                }
+            })?;
+        let record = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
+        let profile = Profile::from_config(&record.profile).map_err(|_| SealError::NotRead {
+            object: BATCH_OBJECT.to_owned(),
+            what: "profile",
+        })?;
+        Ok(Self {
+            seal,
+            record,
+            profile,
+            issuer,
+        })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.record.batch
+    }
+
+    #[must_use]
+    pub fn devices(&self) -> u64 {
+        self.seal.statement().devices
+    }
+
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.record.layout
+    }
+
+    #[must_use]
+    pub fn chunks(&self) -> u64 {
+        self.seal.statement().indexes.len() as u64
+    }
+
+    /// Rows of a chunk.
+    #[must_use]
+    pub fn rows_of(&self, chunk: u64) -> u64 {
+        self.seal.statement().rows_of(chunk)
+    }
+
+    /// The devices of a chunk, in row order.
+    pub(super) fn index(
+        &self,
+        store: &dyn Store,
+        cache: &Cache,
+        chunk: u64,
+    ) -> Result<Vec<IndexRow>, StationError> {
+        let name = index_object(chunk);
+        recall(store, cache, &name, |octets| {
+            self.seal.check_index(chunk, octets)?;
+            parse_index(octets).map_err(|_| SealError::NotRead {
+                object: name.clone(),
+                what: "index",
+            })
+        })
+    }
+
+    /// A device by its id.
+    pub(super) fn find(
+        &self,
+        store: &dyn Store,
+        cache: &Cache,
+        device_id: &str,
+    ) -> Result<Device, StationError> {
+        let part = self.seal.part_of(device_id);
+        let candidates = recall(store, cache, &lookup_object(part), |octets| {
+            self.seal.check_lookup(part, octets)?;
+            Candidates::find(octets, part, device_id)
+        })?;
+        for chunk in candidates.0 {
+            let mut rows = self.index(store, cache, chunk)?.into_iter();
+            if let Some(row) = rows.find(|row| row.entry.device_id == device_id) {
+                return Ok(Device { chunk, row });
+            }
+        }
+        Err(StationError::UnknownDevice {
+            device_id: device_id.to_owned(),
+            batch: self.record.batch.clone(),
+        })
+    }
+
+    /// The files of a device's bundle, once everything about it is seen to be right: its digest, its
+    /// members, that the key matches the certificate, the chain, and that it is valid `now`.
+    pub(super) fn fetch(
+        &self,
+        store: &dyn Store,
+        device: &Device,
+        now: OffsetDateTime,
+    ) -> Result<Files, StationError> {
+        let entry = &device.row.entry;
+        // A name comes from the device id, never from what an index says.
+        let object = self.record.layout.object(device.chunk, &entry.device_id);
+        let range = match self.record.layout {
+            Layout::Objects => None,
+            Layout::Packs => Some(entry.offset..entry.offset.saturating_add(entry.length)),
+        };
+        let refused = |faults: Vec<String>| StationError::Bundle {
+            device_id: entry.device_id.clone(),
+            object: object.clone(),
+            faults: faults.join("; "),
+        };
+        let mut octets = store.read(&object, range.clone())?;
+        if sha256(&octets) != entry.sha256 {
+            // It may have been replaced while it was read.
+            octets = store.read(&object, range)?;
+        }
+        if octets.iter().all(|octet| *octet == 0) {
+            return Err(refused(vec!["it was removed from its pack".to_owned()]));
+        }
+        let issuer_der = CertificateDer::from(self.issuer.der());
+        let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
+            .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
+        let findings = standard.inspect(&octets, entry, None);
+        match findings.faults.is_empty() {
+            true => crate::verify::members(&octets).map_err(|fault| refused(vec![fault])),
+            false => Err(refused(findings.faults)),
+        }
+    }
+}
+
+/// The issuer's certificate that a batch shows, if it is the one with this id.
+fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError> {
+    let not_read = || SealError::NotRead {
+        object: BATCH_OBJECT.to_owned(),
+        what: "batch record",
+    };
+    let record: BatchRecord = serde_json::from_slice(record).map_err(|_| not_read())?;
+    let blocks = pem::blocks(&record.issuer_certificate).map_err(|_| not_read())?;
+    let der = blocks.first().map(|block| block.der.to_vec()).unwrap_or_default();
+    let certificate = CaCertificate::from_der(&der, Path::new(BATCH_OBJECT)).map_err(|_| not_read())?;
+    match certificate.id() == id {
+        true => Ok(certificate),
+        false => Err(SealError::OtherIssuer {
+            found: HEXLOWER.encode(&certificate.id()),
+            wanted: HEXLOWER.encode(&id),
+        }),
+    }
+}
+
+/// Reads an object from the cache, or from the store when the cache does not have it as it must be.
+fn recall<T>(
+    store: &dyn Store,
+    cache: &Cache,
+    name: &str,
+    parse: impl Fn(&[u8]) -> Result<T, SealError>,
+) -> Result<T, StationError> {
+    if let Some(octets) = cache.recall(name)
+        && let Ok(parsed) = parse(&octets)
+    {
+        return Ok(parsed);
+    }
+    let octets = store.read(name, None)?;
+    let parsed = parse(&octets)?;
+    cache.keep(name, &octets);
+    Ok(parsed)
+}

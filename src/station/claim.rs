@@ -1,0 +1,283 @@
+//! Claims: which station has a device, and what became of it. One object a device, so that every change
+//! of hands is one atomic write, and nothing else has to agree with it.
+//!
+//! ```text
+//!             ┌──────── again, or taken over ────────┐
+//!             ▼                                      │
+//!  (none) ─► claimed ─► failed ──────────────────────┘
+//!             │ │          │
+//!             │ └─► scrapped ◄─┘        scrapped is the end; flashed is, but for scrap
+//!             └─► flashed ─► scrapped
+//! ```
+//!
+//! Pure: what may follow what, and nothing of how it is stored.
+
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+/// What became of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// A station has it.
+    Claimed,
+    Flashed,
+    /// Flashing failed; it may be tried again.
+    Failed,
+    /// No device will ever have this identity; its certificate is to be revoked.
+    Scrapped,
+}
+
+/// One station's hold on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub station: String,
+    /// 32 hex digits that no other hold has: by them a station knows its own.
+    pub claim: String,
+    pub state: State,
+    /// From 1: so many times a station began to flash the device.
+    pub attempt: u32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub claimed_at: OffsetDateTime,
+    /// While it is claimed: until then nobody else may have it.
+    #[serde(with = "time::serde::rfc3339")]
+    pub lease_until: OffsetDateTime,
+    /// When it was flashed, failed or was scrapped.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ended_at: Option<OffsetDateTime>,
+    /// Why it failed or was scrapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The claim of a device, with all that was before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub device_id: String,
+    #[serde(flatten)]
+    pub hold: Hold,
+    /// Holds before this one, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Hold>,
+}
+
+/// Who wants a device, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    pub station: &'a str,
+    pub now: OffsetDateTime,
+    pub lease: Duration,
+    /// Whether another station's hold may be taken over when it is stale.
+    pub take_over: bool,
+}
+
+/// Why a device is not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another station has it, or one of the same name that is not this one.
+    Taken,
+    /// As before, but the lease is over.
+    Stale,
+    Flashed,
+    Scrapped,
+    /// It failed at another station.
+    FailedElsewhere,
+}
+
+impl Hold {
+    /// Whether the station has had it for longer than it said.
+    #[must_use]
+    pub fn is_stale(&self, now: OffsetDateTime) -> bool {
+        self.state == State::Claimed && now > self.lease_until
+    }
+}
+
+impl Claim {
+    /// The first claim of a device.
+    #[must_use]
+    pub fn first(device_id: &str, claim: String, wish: Wish<'_>) -> Self {
+        Self {
+            device_id: device_id.to_owned(),
+            hold: hold(claim, 1, wish),
+            earlier: Vec::new(),
+        }
+    }
+
+    /// The claim that follows this one when a station begins once more, or takes the device over.
+    ///
+    /// # Errors
+    ///
+    /// When it may not.
+    pub fn again(&self, claim: String, wish: Wish<'_>) -> Result<Self, Refusal> {
+        let is_same_station = self.hold.station == wish.station;
+        match self.hold.state {
+            State::Flashed => return Err(Refusal::Flashed),
+            State::Scrapped => return Err(Refusal::Scrapped),
+            State::Failed if is_same_station || wish.take_over => {}
+            State::Failed => return Err(Refusal::FailedElsewhere),
+            State::Claimed if wish.take_over && (is_same_station || self.hold.is_stale(wish.now)) => {}
+            State::Claimed if self.hold.is_stale(wish.now) => return Err(Refusal::Stale),
+            State::Claimed => return Err(Refusal::Taken),
+        }
+        let mut earlier = self.earlier.clone();
+        earlier.push(self.hold.clone());
+        Ok(Self {
+            device_id: self.device_id.clone(),
+            hold: hold(claim, self.hold.attempt.saturating_add(1), wish),
+            earlier,
+        })
+    }
+
+    /// The same hold with a new lease.
+    #[must_use]
+    pub fn renewed(&self, wish: Wish<'_>) -> Self {
+        let mut renewed = self.clone();
+        renewed.hold.lease_until = whole_seconds(wish.now) + wish.lease;
+        renewed
+    }
+
+    /// The claim once its holder has reported how it ended. `None`: it cannot end so any more.
+    #[must_use]
+    pub fn ended(&self, state: State, at: OffsetDateTime, reason: Option<&str>) -> Option<Self> {
+        let may_follow = match (self.hold.state, state) {
+            (State::Scrapped, _) | (State::Flashed, State::Failed) | (_, State::Claimed) => false,
+            (now, then) => now != then,
+        };
+        may_follow.then(|| {
+            let mut ended = self.clone();
+            ended.hold.state = state;
+            ended.hold.ended_at = Some(whole_seconds(at));
+            ended.hold.reason = reason.map(str::to_owned);
+            ended
+        })
+    }
+
+    /// As the store has it.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a claim has only text keys");
+        json.push(b'\n');
+        json
+    }
+}
+
+fn hold(claim: String, attempt: u32, wish: Wish<'_>) -> Hold {
+    let now = whole_seconds(wish.now);
+    Hold {
+        station: wish.station.to_owned(),
+        claim,
+        state: State::Claimed,
+        attempt,
+        claimed_at: now,
+        lease_until: now + wish.lease,
+        ended_at: None,
+        reason: None,
+    }
+}
+
+/// Records have no use for fractions of a second.
+fn whole_seconds(moment: OffsetDateTime) -> OffsetDateTime {
+    moment.replace_nanosecond(0).unwrap_or(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);
+
+    fn wish(station: &str, minutes: i64, take_over: bool) -> Wish<'_> {
+        Wish {
+            station,
+            now: NOON + Duration::minutes(minutes),
+            lease: Duration::minutes(30),
+            take_over,
+        }
+    }
+
+    fn first() -> Claim {
+        Claim::first("SN1", "a".to_owned(), wish("st1", 0, false))
+    }
+
+    #[test]
+    fn a_claim_is_refused_or_taken_over_by_these_rules() {
+        let claimed = first();
+        let end = |state| claimed.ended(state, NOON, None).unwrap();
+        let cases = [
+            // While the lease lasts, nobody else; but a station that lost its memory may say so.
+            (claimed.clone(), "st2", 5, false, Err(Refusal::Taken)),
+            (claimed.clone(), "st2", 5, true, Err(Refusal::Taken)),
+            (claimed.clone(), "st1", 5, false, Err(Refusal::Taken)),
+            (claimed.clone(), "st1", 5, true, Ok(2)),
+            // Once it is stale, by name.
+            (claimed.clone(), "st2", 31, false, Err(Refusal::Stale)),
+            (claimed.clone(), "st2", 31, true, Ok(2)),
+            // A failed device is the same station's to try again.
+            (end(State::Failed), "st1", 5, false, Ok(2)),
+            (
+                end(State::Failed),
+                "st2",
+                99,
+                false,
+                Err(Refusal::FailedElsewhere),
+            ),
+            (end(State::Failed), "st2", 5, true, Ok(2)),
+            (end(State::Flashed), "st1", 99, true, Err(Refusal::Flashed)),
+            (end(State::Scrapped), "st1", 99, true, Err(Refusal::Scrapped)),
+        ];
+        for (claim, station, minutes, take_over, expected) in cases {
+            let again = claim.again("b".to_owned(), wish(station, minutes, take_over));
+            let attempt = again.as_ref().map(|again| again.hold.attempt);
+            assert_eq!(
+                attempt.map_err(Clone::clone),
+                expected,
+                "{claim:?} {station} {minutes} {take_over}"
+            );
+            if let Ok(again) = again {
+                assert_eq!(again.earlier, [claim.hold], "the record keeps both");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_is_an_end() {
+        use State::{Claimed, Failed, Flashed, Scrapped};
+        let claimed = first();
+        let ended = |states: &[State]| {
+            states.iter().try_fold(claimed.clone(), |claim, state| {
+                claim.ended(*state, NOON, Some("why"))
+            })
+        };
+        for good in [
+            &[Flashed][..],
+            &[Failed],
+            &[Scrapped],
+            &[Failed, Flashed],
+            &[Failed, Scrapped],
+            &[Flashed, Scrapped],
+        ] {
+            assert!(ended(good).is_some(), "{good:?}");
+        }
+        for bad in [
+            &[Claimed][..],
+            &[Flashed, Failed],
+            &[Flashed, Flashed],
+            &[Scrapped, Flashed],
+            &[Scrapped, Scrapped],
+        ] {
+            assert!(ended(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn reads_what_it_wrote() {
+        let claim = first().ended(State::Failed, NOON, Some("flash verify")).unwrap();
+        let claim = claim.again("b".to_owned(), wish("st1", 1, false)).unwrap();
+        let read: Claim = serde_json::from_slice(&claim.to_json()).unwrap();
+        assert_eq!(read, claim);
+    }
+}

@@ -1,0 +1,295 @@
+//! Claiming: a device becomes this station's own, or somebody else's is left alone.
+//!
+//! What a claim says is written to memory before it is sent, so an answer that is lost, or a process that
+//! dies, leaves behind a claim that is found again as one's own.
+
+use std::path::Path;
+
+use super::claim::{Claim, Refusal, State};
+use super::memory::{Held, Unpacked, Way};
+use super::{Device, Station, StationError, claim_id, unpack};
+use crate::store::{Version, claim_object};
+
+/// Times that a claim is looked at again because it changed meanwhile.
+const ROUNDS: u32 = 8;
+
+/// A device that is the station's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub device: Device,
+    pub claim: Claim,
+    /// Whether it was the station's own before.
+    pub resumed: bool,
+}
+
+impl Station {
+    /// Claims a device by its id. `take_over`: also from a station whose lease has ended, or at which
+    /// flashing failed.
+    ///
+    /// # Errors
+    ///
+    /// When another station has it, or it was flashed or scrapped.
+    pub fn claim(&mut self, device_id: &str, take_over: bool) -> Result<Claimed, StationError> {
+        let device = self.batch.find(&*self.store, &self.cache, device_id)?;
+        if self.memory.has_report(device_id) {
+            // What was reported of it comes first, or it would be flashed as if nothing had been.
+            self.send()?;
+        }
+        self.acquire(device, Way::Named, take_over)
+    }
+
+    /// Claims a device that nobody has claimed yet; first the one that this station has from before.
+    ///
+    /// # Errors
+    ///
+    /// [`StationError::NothingLeft`] when there is none.
+    pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
+        if let Some(held) = self.next_held()? {
+            let device_id = held.claim.device_id;
+            let device = self.batch.find(&*self.store, &self.cache, &device_id)?;
+            match self.acquire(device, Way::Next, false) {
+                Err(error) if is_refusal(&error) => {}
+                other => return other,
+            }
+        }
+        while let Some(chunk) = self.walk.chunk() {
+            let rows = self.batch.index(&*self.store, &self.cache, chunk)?;
+            let Some(row) = self.walk.draw(&*self.store, chunk, &rows)? else {
+                self.memory.mark_full(chunk);
+                continue;
+            };
+            let row = row.clone();
+            let device_id = row.entry.device_id.clone();
+            match self.acquire(Device { chunk, row }, Way::Next, false) {
+                Ok(claimed) => {
+                    self.walk.claimed(&device_id);
+                    return Ok(claimed);
+                }
+                Err(error) if is_refusal(&error) => self.walk.collided(&device_id),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StationError::NothingLeft {
+            batch: self.batch.name().to_owned(),
+        })
+    }
+
+    /// The device that the station has as its next one, and has not reported on.
+    fn next_held(&self) -> Result<Option<Held>, StationError> {
+        let all = self.memory.all_held()?;
+        let is_next = |held: &Held| held.way == Way::Next && !self.memory.has_report(&held.claim.device_id);
+        Ok(all.into_iter().find(is_next))
+    }
+
+    /// Sees that the bundle of a device may be unpacked into a folder, before the device is claimed. What
+    /// this station unpacked of the same device before, wherever that was, is wiped. `device_id`: `None` for the next one.
+    ///
+    /// # Errors
+    ///
+    /// When something else is there, or others may enter it.
+    pub fn prepare(&self, folder: &Path, device_id: Option<&str>) -> Result<(), StationError> {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let held = match device_id {
+            Some(device_id) => self.memory.held(device_id)?,
+            None => self.next_held()?,
+        };
+        if let Some(held) = held
+            && let Some(unpacked) = &held.unpacked
+        {
+            unpack::wipe(unpacked)?;
+            self.memory.hold(&Held {
+                unpacked: None,
+                ..held
+            })?;
+        }
+        unpack::check(&folder)
+    }
+
+    /// Fetches the bundle of a device that is the station's own, and unpacks it once it is seen to be
+    /// right in every respect.
+    ///
+    /// # Errors
+    ///
+    /// When it is not what was sealed, or cannot be written; the device stays claimed.
+    pub fn fetch(&self, claimed: &Claimed, folder: &Path) -> Result<Unpacked, StationError> {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let files = self.batch.fetch(&*self.store, &claimed.device, self.now())?;
+        let unpacked = Unpacked {
+            folder: folder.clone(),
+            files: files.iter().map(|(name, _)| name.clone()).collect(),
+        };
+        // First remembered, then written: whatever stops it here, it can be wiped.
+        if let Some(held) = self.memory.held(&claimed.claim.device_id)? {
+            self.memory.hold(&Held {
+                unpacked: Some(unpacked.clone()),
+                ..held
+            })?;
+        }
+        unpack::unpack(&files, &folder)?;
+        Ok(unpacked)
+    }
+
+    fn acquire(&self, device: Device, way: Way, take_over: bool) -> Result<Claimed, StationError> {
+        let device_id = &device.row.entry.device_id;
+        let object = claim_object(device.chunk, device_id);
+        let remembered = self.memory.held(device_id)?;
+        let resumed = remembered.is_some();
+        let mut held = match remembered {
+            Some(held) => held,
+            None => Held {
+                chunk: device.chunk,
+                way,
+                claim: Claim::first(device_id, claim_id()?, self.wish(take_over)),
+                unpacked: None,
+            },
+        };
+        if !resumed {
+            self.memory.hold(&held)?;
+        }
+        // The same content counts as created: that is how a lost answer is found to have been a yes.
+        let is_created = self.store.create(&object, &held.claim.to_json())?;
+        if is_created && !self.is_worn(&held.claim) {
+            return Ok(Claimed {
+                device,
+                claim: held.claim,
+                resumed,
+            });
+        }
+        for _ in 0..ROUNDS {
+            let (octets, version) = self.store.read_version(&object)?;
+            let found: Claim = serde_json::from_slice(&octets).map_err(|_| StationError::NoClaim {
+                object: object.clone(),
+            })?;
+            let is_own = found.hold.claim == held.claim.hold.claim;
+            let next = match is_own && found.hold.state == State::Claimed {
+                true if !self.is_worn(&found) => {
+                    return Ok(Claimed {
+                        device,
+                        claim: found,
+                        resumed,
+                    });
+                }
+                true => found.renewed(self.wish(take_over)),
+                false => match found.again(claim_id()?, self.wish(take_over)) {
+                    Ok(next) => next,
+                    Err(refusal) => return Err(self.refused(&held, &found, &refusal, is_own)?),
+                },
+            };
+            held = Held {
+                chunk: device.chunk,
+                way,
+                claim: next,
+                unpacked: held.unpacked,
+            };
+            self.memory.hold(&held)?;
+            if self.replace(&object, &held.claim, &version)? {
+                return Ok(Claimed {
+                    device,
+                    claim: held.claim,
+                    resumed: is_own,
+                });
+            }
+        }
+        Err(StationError::Contended { object })
+    }
+
+    pub(super) fn replace(
+        &self,
+        object: &str,
+        claim: &Claim,
+        version: &Version,
+    ) -> Result<bool, StationError> {
+        let replaced = crate::store::Replaced::Forgotten;
+        Ok(self.store.replace(object, &claim.to_json(), version, replaced)?)
+    }
+
+    /// Lets a device go, and wipes what was unpacked of it.
+    pub(super) fn forget(&self, device_id: &str) -> Result<(), StationError> {
+        if let Some(unpacked) = self.memory.held(device_id)?.and_then(|held| held.unpacked) {
+            unpack::wipe(&unpacked)?;
+        }
+        self.memory.let_go(device_id)
+    }
+
+    /// Whether half of a lease is over: a device that is begun anew gets a whole one.
+    fn is_worn(&self, claim: &Claim) -> bool {
+        self.now() + self.lease / 2 > claim.hold.lease_until
+    }
+
+    /// A device is not to be had: it is forgotten, and what was unpacked of it wiped.
+    fn refused(
+        &self,
+        held: &Held,
+        found: &Claim,
+        refusal: &Refusal,
+        is_own: bool,
+    ) -> Result<StationError, StationError> {
+        self.forget(&held.claim.device_id)?;
+        // It had the device in hand, and somebody took it over.
+        if held.unpacked.is_some() && !is_own {
+            return Ok(taken_over(found));
+        }
+        Ok(why_refused(found, refusal, &self.name))
+    }
+}
+
+pub(super) fn taken_over(found: &Claim) -> StationError {
+    StationError::TakenOver {
+        device_id: found.device_id.clone(),
+        station: found.hold.station.clone(),
+        since: found.hold.claimed_at,
+    }
+}
+
+/// Why a claim is not to be had, as an error.
+pub(super) fn why_refused(found: &Claim, refusal: &Refusal, own_name: &str) -> StationError {
+    let hold = &found.hold;
+    let (device_id, station) = (found.device_id.clone(), hold.station.clone());
+    let (since, lease_until) = (hold.claimed_at, hold.lease_until);
+    let at = hold.ended_at.unwrap_or(since);
+    match refusal {
+        Refusal::Taken => StationError::Taken {
+            is_same_name: station == own_name,
+            device_id,
+            station,
+            since,
+            lease_until,
+        },
+        Refusal::Stale => StationError::Stale {
+            device_id,
+            station,
+            since,
+            lease_until,
+        },
+        Refusal::Flashed => StationError::Flashed {
+            device_id,
+            station,
+            at,
+        },
+        Refusal::Scrapped => StationError::Scrapped {
+            device_id,
+            station,
+            at,
+        },
+        Refusal::FailedElsewhere => StationError::FailedElsewhere {
+            device_id,
+            station,
+            at,
+            reason: hold.reason.clone(),
+        },
+    }
+}
+
+/// Whether somebody else has the device, rather than that something went wrong.
+fn is_refusal(error: &StationError) -> bool {
+    matches!(
+        error,
+        StationError::Taken { .. }
+            | StationError::Stale { .. }
+            | StationError::Flashed { .. }
+            | StationError::Scrapped { .. }
+            | StationError::FailedElsewhere { .. }
+            | StationError::TakenOver { .. }
+            | StationError::Contended { .. }
+    )
+}

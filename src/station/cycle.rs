@@ -1,0 +1,221 @@
+//! The cycle of a station that works by itself: claim, fetch, run the script, report, wipe, and again.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use super::claim::State;
+use super::{Claimed, Sent, Station, StationError};
+
+/// Environment of the script.
+const DEVICE_ID: &str = "CERTFORGE_DEVICE_ID";
+const STATION: &str = "CERTFORGE_STATION";
+const BUNDLE_DIR: &str = "CERTFORGE_BUNDLE_DIR";
+
+/// Pauses while the store cannot be reached.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How a station works by itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Cycle<'a> {
+    /// Flashes one device; success is exit code 0.
+    pub script: &'a Path,
+    pub arguments: &'a [String],
+    /// Where bundles are unpacked, one at a time.
+    pub folder: &'a Path,
+    /// Whether the bundle of a flashed device is removed from the store.
+    pub burn: bool,
+    /// Devices after which to end.
+    pub limit: Option<u64>,
+    /// Failures one after the other after which to end: then it is the station that is broken.
+    pub failures_in_a_row: u32,
+}
+
+/// What happens in a cycle.
+#[derive(Debug)]
+pub enum CycleEvent<'a> {
+    Begun(&'a Claimed),
+    Flashed {
+        device_id: &'a str,
+        took: Duration,
+    },
+    Failed {
+        device_id: &'a str,
+        reason: &'a str,
+    },
+    /// Reports wait for the store.
+    Pending(&'a Sent),
+    /// An earlier report is given up.
+    Refused(&'a StationError),
+    /// The store cannot be reached; it is tried again.
+    Waiting(&'a StationError),
+}
+
+/// Why a cycle ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    NothingLeft,
+    Limit,
+    /// Too many failures one after the other.
+    Failures,
+    Interrupted,
+}
+
+/// How a cycle went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CycleSummary {
+    pub flashed: u64,
+    pub failed: u64,
+    /// Reports that wait for the store.
+    pub pending: usize,
+    pub stop: Stop,
+}
+
+impl Station {
+    /// Flashes device after device.
+    ///
+    /// # Errors
+    ///
+    /// When something is wrong that will not pass. A device in hand stays claimed, and comes first the
+    /// next time.
+    pub fn run(
+        &mut self,
+        cycle: Cycle<'_>,
+        observe: &mut dyn FnMut(CycleEvent<'_>),
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<CycleSummary, StationError> {
+        let mut summary = CycleSummary {
+            flashed: 0,
+            failed: 0,
+            pending: 0,
+            stop: Stop::Interrupted,
+        };
+        let mut in_a_row = 0;
+        let mut pause = FIRST_PAUSE;
+        while !is_cancelled() {
+            if cycle
+                .limit
+                .is_some_and(|limit| summary.flashed + summary.failed >= limit)
+            {
+                summary.stop = Stop::Limit;
+                break;
+            }
+            if in_a_row >= cycle.failures_in_a_row {
+                summary.stop = Stop::Failures;
+                break;
+            }
+            let claimed = match self.claim_and_fetch(cycle.folder, observe) {
+                Ok(claimed) => claimed,
+                Err(StationError::NothingLeft { .. }) => {
+                    summary.stop = Stop::NothingLeft;
+                    break;
+                }
+                Err(error) if error.is_passing() => {
+                    observe(CycleEvent::Waiting(&error));
+                    wait(pause, is_cancelled);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            pause = FIRST_PAUSE;
+            let device_id = claimed.claim.device_id.as_str();
+            observe(CycleEvent::Begun(&claimed));
+            let begun = Instant::now();
+            let status = self.flash(cycle, device_id)?;
+            if is_cancelled() && was_interrupted(status) {
+                // Whoever pressed Ctrl-C stopped the script too: the device is as it was.
+                self.prepare(cycle.folder, Some(device_id))?;
+                break;
+            }
+            let reason = reason(status);
+            let sent = match &reason {
+                None => {
+                    summary.flashed += 1;
+                    in_a_row = 0;
+                    self.report(device_id, State::Flashed, None, cycle.burn)?
+                }
+                Some(reason) => {
+                    summary.failed += 1;
+                    in_a_row += 1;
+                    self.report(device_id, State::Failed, Some(reason), false)?
+                }
+            };
+            match &reason {
+                None => observe(CycleEvent::Flashed {
+                    device_id,
+                    took: begun.elapsed(),
+                }),
+                Some(reason) => observe(CycleEvent::Failed { device_id, reason }),
+            }
+            tell(&sent, observe);
+        }
+        summary.pending = self.pending()?;
+        Ok(summary)
+    }
+
+    fn claim_and_fetch(
+        &mut self,
+        folder: &Path,
+        observe: &mut dyn FnMut(CycleEvent<'_>),
+    ) -> Result<Claimed, StationError> {
+        if self.pending()? > 0 {
+            tell(&self.send()?, observe);
+        }
+        self.prepare(folder, None)?;
+        let claimed = self.claim_next()?;
+        self.fetch(&claimed, folder)?;
+        Ok(claimed)
+    }
+
+    fn flash(&self, cycle: Cycle<'_>, device_id: &str) -> Result<ExitStatus, StationError> {
+        let folder = std::path::absolute(cycle.folder).unwrap_or_else(|_| cycle.folder.to_owned());
+        Command::new(cycle.script)
+            .args(cycle.arguments)
+            .env(DEVICE_ID, device_id)
+            .env(STATION, &self.name)
+            .env(BUNDLE_DIR, folder)
+            .status()
+            .map_err(|source| StationError::Script {
+                path: cycle.script.to_owned(),
+                source,
+            })
+    }
+}
+
+fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {
+    for error in &sent.refused {
+        observe(CycleEvent::Refused(error));
+    }
+    if sent.pending > 0 {
+        observe(CycleEvent::Pending(sent));
+    }
+}
+
+/// Why a script failed; `None` when it did not.
+fn reason(status: ExitStatus) -> Option<String> {
+    if status.success() {
+        return None;
+    }
+    Some(match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    })
+}
+
+fn was_interrupted(status: ExitStatus) -> bool {
+    const SIGINT: i32 = 2;
+    status.signal() == Some(SIGINT) || status.code() == Some(128 + SIGINT)
+}
+
+/// Waits, in steps short enough for somebody who wants to end it.
+fn wait(pause: Duration, is_cancelled: &dyn Fn() -> bool) {
+    const STEP: Duration = Duration::from_millis(100);
+    let until = Instant::now() + pause;
+    while Instant::now() < until && !is_cancelled() {
+        std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
+    }
+}

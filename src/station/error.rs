@@ -1,0 +1,175 @@
+//! What keeps a station from flashing a device, and what its operator can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use time::OffsetDateTime;
+
+use crate::engine::EngineError;
+use crate::profile::rfc3339;
+use crate::seal::SealError;
+use crate::store::{SEAL_OBJECT, StoreError};
+
+/// Why a station cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StationError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{name:?} cannot name a station")]
+    Name { name: String },
+    #[error("{location} is not sealed: it has no {SEAL_OBJECT}")]
+    NotSealed { location: String },
+    #[error("station {station} is in use by another certforge on this machine")]
+    InUse { station: String },
+    #[error("what the station remembers cannot be read or written: {path}")]
+    Memory { path: PathBuf, source: io::Error },
+    #[error("batch {batch} has no device {device_id}")]
+    UnknownDevice { device_id: String, batch: String },
+    #[error("device {device_id} is claimed by {station} since {}, until {}", rfc3339(*.since), rfc3339(*.lease_until))]
+    Taken {
+        device_id: String,
+        station: String,
+        since: OffsetDateTime,
+        lease_until: OffsetDateTime,
+        /// Whether that station bears the name of this one.
+        is_same_name: bool,
+    },
+    #[error("device {device_id} is claimed by {station} since {}, and its lease ended at {}", rfc3339(*.since), rfc3339(*.lease_until))]
+    Stale {
+        device_id: String,
+        station: String,
+        since: OffsetDateTime,
+        lease_until: OffsetDateTime,
+    },
+    #[error("device {device_id} was flashed by {station} at {}", rfc3339(*.at))]
+    Flashed {
+        device_id: String,
+        station: String,
+        at: OffsetDateTime,
+    },
+    #[error("device {device_id} was scrapped by {station} at {}", rfc3339(*.at))]
+    Scrapped {
+        device_id: String,
+        station: String,
+        at: OffsetDateTime,
+    },
+    #[error("device {device_id} failed at {station} at {}{}", rfc3339(*.at), colon(.reason.as_deref()))]
+    FailedElsewhere {
+        device_id: String,
+        station: String,
+        at: OffsetDateTime,
+        reason: Option<String>,
+    },
+    #[error("device {device_id} was taken over by {station} at {}", rfc3339(*.since))]
+    TakenOver {
+        device_id: String,
+        station: String,
+        since: OffsetDateTime,
+    },
+    #[error("device {device_id} is not claimed by anybody")]
+    NotClaimed { device_id: String },
+    #[error("device {device_id} is {state}, and cannot be reported {wanted} any more")]
+    CannotFollow {
+        device_id: String,
+        state: &'static str,
+        wanted: &'static str,
+    },
+    #[error("batch {batch}: nothing is left to claim")]
+    NothingLeft { batch: String },
+    #[error("device {device_id}: {object} is refused: {faults}")]
+    Bundle {
+        device_id: String,
+        object: String,
+        faults: String,
+    },
+    #[error("{object} is no claim")]
+    NoClaim { object: String },
+    #[error("{object} changes faster than it can be claimed")]
+    Contended { object: String },
+    #[error("bundles cannot be unpacked in {path}")]
+    Unpack { path: PathBuf, source: io::Error },
+    #[error("{path} is not empty")]
+    NotEmpty { path: PathBuf },
+    #[error("{path} is no folder of your own, or others may enter it")]
+    NotPrivate { path: PathBuf },
+    #[error("the script {path} cannot be run")]
+    Script { path: PathBuf, source: io::Error },
+    #[error("{object} has been damaged: {reason}")]
+    Pack { object: String, reason: &'static str },
+}
+
+fn colon(reason: Option<&str>) -> String {
+    reason.map_or(String::new(), |reason| format!(": {reason}"))
+}
+
+impl StationError {
+    /// Whether the same may well succeed a little later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_passing())
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Store(error) => return error.hint(),
+            Self::Seal(error) => return error.hint(),
+            Self::Engine(error) => return error.hint(),
+            Self::Name { .. } => "use 1 to 64 of A-Z a-z 0-9 . _ - and neither . nor - first".to_owned(),
+            Self::NotSealed { .. } => {
+                "`certforge run` seals a batch when it is complete, `certforge seal` one that was made in shards"
+                    .to_owned()
+            }
+            Self::InUse { .. } => {
+                "wait until it has ended; stations that work at the same time have names of their own".to_owned()
+            }
+            Self::Memory { .. } => {
+                "choose a folder that is kept over a restart, and that you may write, with --memory".to_owned()
+            }
+            Self::UnknownDevice { .. } => "check the label, and CERTFORGE_BATCH".to_owned(),
+            Self::Taken {
+                is_same_name: true,
+                device_id,
+                ..
+            } => format!(
+                "this machine does not remember it: another machine has the same station name, or this one lost its memory; \
+                 if you are sure, `station claim --device {device_id} --take-over`"
+            ),
+            Self::Taken { .. } => "flash it there, or wait until the lease has ended".to_owned(),
+            Self::Stale { device_id, .. } => format!(
+                "when that station will not flash it any more: `station claim --device {device_id} --take-over`"
+            ),
+            Self::FailedElsewhere { device_id, .. } => format!(
+                "to try again here: `station claim --device {device_id} --take-over`; to give it up: `station scrap {device_id}`"
+            ),
+            Self::Flashed { .. } => {
+                "an identity is for one device: put the second device aside, and find out which label is wrong".to_owned()
+            }
+            Self::Scrapped { .. } => "its certificate is to be revoked: give the device another identity".to_owned(),
+            Self::TakenOver { .. } => {
+                "two devices may have this identity now: put this one aside, and flash it anew with another".to_owned()
+            }
+            Self::NotClaimed { device_id } => format!("`station claim --device {device_id}` comes first"),
+            Self::CannotFollow { .. } => "`station status` shows what is known of it".to_owned(),
+            Self::NothingLeft { .. } => "`station status` shows what became of each device".to_owned(),
+            Self::Bundle { .. } => {
+                "flash nothing of this batch until you know who changed it; `certforge verify` tells more".to_owned()
+            }
+            Self::NoClaim { .. } => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),
+            Self::Contended { .. } => "try again".to_owned(),
+            Self::Unpack { .. } => "choose another folder with --out, best under /dev/shm".to_owned(),
+            Self::NotEmpty { path } => format!(
+                "`station done` or `station failed` wipes what is unpacked there; otherwise choose another --out, or empty {}",
+                path.display()
+            ),
+            Self::NotPrivate { path } => format!("chmod 700 {}, or choose another --out", path.display()),
+            Self::Script { .. } => "name an executable file with --exec, such as ./flash.sh".to_owned(),
+            Self::Pack { .. } => "`certforge verify` tells more; nothing was changed".to_owned(),
+        })
+    }
+}

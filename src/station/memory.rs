@@ -1,0 +1,206 @@
+//! What a station remembers, on disk: the devices that it has, and reports that are still to be sent.
+//!
+//! Invariants. A hold is written before it is claimed, and a report before the files are wiped, so a
+//! station that dies at any instant knows afterwards what it may have. One process uses it at a time.
+//! No private key is ever in it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::cache::batch_folder;
+use super::claim::{Claim, State};
+use super::{StationError, durable};
+
+/// How a station came by a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// By its id: the device in hand is that one.
+    Named,
+    /// As the next one: any device in hand will do.
+    Next,
+}
+
+/// A device that the station has, or is about to claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub chunk: u64,
+    pub way: Way,
+    pub claim: Claim,
+    /// Where its bundle was unpacked, and which files.
+    #[serde(default)]
+    pub unpacked: Option<Unpacked>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unpacked {
+    pub folder: PathBuf,
+    pub files: Vec<String>,
+}
+
+/// How a device ended at this station; sent when the store can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub device_id: String,
+    /// The hold that it ends; `None` when the station does not remember it.
+    pub claim: Option<String>,
+    pub state: State,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Whether the bundle is to be removed from the store.
+    #[serde(default)]
+    pub burn: bool,
+}
+
+/// What one station remembers of one batch.
+#[derive(Debug)]
+pub struct Memory {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Memory {
+    /// Opens the memory of a station for the batch at a location, in a folder for all batches.
+    pub(super) fn open(folder: &Path, location: &str, station: &str) -> Result<Self, StationError> {
+        let folder = batch_folder(folder, location).join(format!("station-{station}"));
+        let failed = |source| StationError::Memory {
+            path: folder.clone(),
+            source,
+        };
+        durable::make_folder(&folder).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let lock = options.open(folder.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StationError::InUse {
+                station: station.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    pub(super) fn held(&self, device_id: &str) -> Result<Option<Held>, StationError> {
+        read(&self.held_path(device_id))
+    }
+
+    /// All devices that the station has, the one that it has longest first.
+    pub(super) fn all_held(&self) -> Result<Vec<Held>, StationError> {
+        let mut all: Vec<Held> = self.read_all("held")?;
+        all.sort_by(|a, b| {
+            let key = |held: &Held| (held.claim.hold.claimed_at, held.claim.device_id.clone());
+            key(a).cmp(&key(b))
+        });
+        Ok(all)
+    }
+
+    pub(super) fn hold(&self, held: &Held) -> Result<(), StationError> {
+        write(&self.held_path(&held.claim.device_id), held)
+    }
+
+    pub(super) fn let_go(&self, device_id: &str) -> Result<(), StationError> {
+        remove(&self.held_path(device_id))
+    }
+
+    /// The reports that are still to be sent, oldest first.
+    pub(super) fn reports(&self) -> Result<Vec<Report>, StationError> {
+        let mut reports: Vec<Report> = self.read_all("reports")?;
+        reports.sort_by(|a, b| (a.at, &a.device_id).cmp(&(b.at, &b.device_id)));
+        Ok(reports)
+    }
+
+    pub(super) fn has_report(&self, device_id: &str) -> bool {
+        self.report_path(device_id).exists()
+    }
+
+    pub(super) fn queue(&self, report: &Report) -> Result<(), StationError> {
+        write(&self.report_path(&report.device_id), report)
+    }
+
+    pub(super) fn sent(&self, report: &Report) -> Result<(), StationError> {
+        remove(&self.report_path(&report.device_id))
+    }
+
+    /// Chunks of which nothing is left to claim, which stays so.
+    pub(super) fn full_chunks(&self) -> BTreeSet<u64> {
+        let text = fs::read_to_string(self.folder.join("full")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Remembers such a chunk; forgetting it would cost a listing and nothing else.
+    pub(super) fn mark_full(&self, chunk: u64) {
+        let mut options = OpenOptions::new();
+        let file = options
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(self.folder.join("full"));
+        let _ = file.and_then(|mut file| writeln!(file, "{chunk}"));
+    }
+
+    fn held_path(&self, device_id: &str) -> PathBuf {
+        self.folder.join("held").join(format!("{device_id}.json"))
+    }
+
+    fn report_path(&self, device_id: &str) -> PathBuf {
+        self.folder.join("reports").join(format!("{device_id}.json"))
+    }
+
+    fn read_all<T: DeserializeOwned>(&self, folder: &str) -> Result<Vec<T>, StationError> {
+        let folder = self.folder.join(folder);
+        let failed = |source| StationError::Memory {
+            path: folder.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(failed)?,
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                all.extend(read(&path)?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StationError> {
+    let failed = |source| StationError::Memory {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+        Ok(octets) => serde_json::from_slice(&octets)
+            .map(Some)
+            .map_err(|error| failed(error.into())),
+    }
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<(), StationError> {
+    let json = serde_json::to_vec_pretty(value).expect("it has only text keys");
+    durable::write(path, &json).map_err(|source| StationError::Memory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn remove(path: &Path) -> Result<(), StationError> {
+    durable::remove(path).map_err(|source| StationError::Memory {
+        path: path.to_owned(),
+        source,
+    })
+}

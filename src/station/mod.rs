@@ -1,0 +1,174 @@
+//! Flashing stations: each bundle to one device, once.
+//!
+//! ```text
+//!   seal ─► index ─► claim ─► bundle ─► files ─► (flash) ─► report ─► wipe ─► burn
+//!                      │                                       │
+//!                      └───────── one object a device ─────────┘
+//! ```
+//!
+//! A [`Station`] works on one batch. What makes a device its own is an object in the store that only one
+//! can create, and that is changed by whoever knows its version only ([`claim`]). Everything else
+//! follows from that object: what the station remembers on disk ([`memory`]) tells it after a crash
+//! which claims are its own, and the records of what was flashed, failed or scrapped are written after it.
+//! Nothing of a batch is believed that does not follow from its seal ([`batch`]).
+
+mod batch;
+mod burn;
+mod cache;
+pub mod claim;
+mod claiming;
+mod cycle;
+mod durable;
+mod ended;
+mod error;
+mod memory;
+mod overview;
+mod record;
+mod reporting;
+mod unpack;
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use time::{Duration, OffsetDateTime};
+
+pub use batch::{Device, Files, SealedBatch, Trust};
+pub use burn::Burned;
+pub use cache::Cache;
+pub use claiming::Claimed;
+pub use cycle::{Cycle, CycleEvent, CycleSummary, Stop};
+pub use ended::Ended;
+pub use error::StationError;
+pub use memory::{Report, Unpacked, Way};
+pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
+pub use record::Record;
+pub use reporting::Sent;
+pub use unpack::is_in_memory;
+
+use crate::engine::{Engine, Ring};
+use crate::store::Store;
+use claim::Wish;
+use memory::Memory;
+use walk::Walk;
+
+/// Most characters of a station's name.
+const LONGEST_NAME: usize = 64;
+
+/// Who a station is, and how it works.
+#[derive(Debug)]
+pub struct Options {
+    /// 1 to 64 of `A-Z a-z 0-9 . _ -`, and neither `.` nor `-` first.
+    pub name: String,
+    /// The issuer whose batches are trusted.
+    pub issuer: Trust,
+    /// A folder for what stations of this machine remember.
+    pub memory: PathBuf,
+    /// How long a claim is a station's own before somebody else may take it over by name.
+    pub lease: Duration,
+    /// The time of day.
+    pub clock: fn() -> OffsetDateTime,
+}
+
+/// One flashing station at work on one batch.
+pub struct Station {
+    store: Box<dyn Store>,
+    batch: SealedBatch,
+    cache: Cache,
+    memory: Memory,
+    walk: Walk,
+    name: String,
+    lease: Duration,
+    clock: fn() -> OffsetDateTime,
+}
+
+impl std::fmt::Debug for Station {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Station({}, {})", self.name, self.store.location())
+    }
+}
+
+impl Station {
+    /// Opens the station, once the batch's seal is verified.
+    ///
+    /// # Errors
+    ///
+    /// When the name is none, another process is this station, or the batch is not sealed by the issuer.
+    pub fn open(store: Box<dyn Store>, options: Options) -> Result<Self, StationError> {
+        check_name(&options.name)?;
+        let location = store.location();
+        let memory = Memory::open(&options.memory, &location, &options.name)?;
+        let cache = Cache::new(&options.memory, &location);
+        let batch = SealedBatch::open(&*store, &cache, options.issuer)?;
+        let walk = Walk::new(&options.name, batch.chunks(), &memory.full_chunks());
+        Ok(Self {
+            store,
+            batch,
+            cache,
+            memory,
+            walk,
+            name: options.name,
+            lease: options.lease,
+            clock: options.clock,
+        })
+    }
+
+    #[must_use]
+    pub fn batch(&self) -> &SealedBatch {
+        &self.batch
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        (self.clock)()
+    }
+
+    fn wish(&self, take_over: bool) -> Wish<'_> {
+        Wish {
+            station: &self.name,
+            now: self.now(),
+            lease: self.lease,
+            take_over,
+        }
+    }
+}
+
+/// Opens a batch for reading, as far as its seal goes.
+///
+/// # Errors
+///
+/// When it is not sealed by the issuer.
+pub fn open_batch(
+    store: &dyn Store,
+    issuer: Trust,
+    memory: &Path,
+) -> Result<(SealedBatch, Cache), StationError> {
+    let cache = Cache::new(memory, &store.location());
+    let batch = SealedBatch::open(store, &cache, issuer)?;
+    Ok((batch, cache))
+}
+
+fn check_name(name: &str) -> Result<(), StationError> {
+    let is_name = (1..=LONGEST_NAME).contains(&name.len())
+        && !name.starts_with(['.', '-'])
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    match is_name {
+        true => Ok(()),
+        false => Err(StationError::Name {
+            name: name.to_owned(),
+        }),
+    }
+}
+
+/// A name for a hold that no other has.
+fn claim_id() -> Result<String, StationError> {
+    let mut octets = [0; 16];
+    Ring.random(&mut octets)?;
+    Ok(HEXLOWER.encode(&octets))
+}

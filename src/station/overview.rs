@@ -1,0 +1,344 @@
+//! The overview of a batch: what became of its devices, by station. It follows from the claims alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::Serialize;
+use time::{Duration, OffsetDateTime};
+
+use super::claim::{Claim, State};
+use super::{SealedBatch, StationError};
+use crate::digest::sha256_start;
+use crate::store::{CLAIMS, Store, StoreError, device_of};
+
+/// Claims that are read at a time.
+const CLAIMS_AT_A_TIME: usize = 256;
+
+/// Failures and stale claims that are listed one by one.
+const LISTED: usize = 100;
+
+/// A rate is that of the last hour.
+const RATE_OVER: Duration = Duration::HOUR;
+
+/// A batch at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overview {
+    pub batch: String,
+    pub location: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// All of the batch: the sum of the six that follow.
+    pub devices: u64,
+    /// Not claimed.
+    pub left: u64,
+    /// In hand at a station.
+    pub claimed: u64,
+    /// In hand for longer than the station said.
+    pub stale: u64,
+    pub flashed: u64,
+    /// Failed, and may be tried again.
+    pub failed: u64,
+    pub scrapped: u64,
+    /// Flashed in the last hour, or since the first claim when that was later.
+    pub devices_per_hour: f64,
+    /// When all are flashed at this rate.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub complete_at: Option<OffsetDateTime>,
+    /// By name.
+    pub stations: Vec<StationOverview>,
+    /// The first 100, the oldest first.
+    pub stale_claims: Vec<StaleClaim>,
+    /// The last 100, the newest first.
+    pub failures: Vec<Failure>,
+}
+
+/// One station of a batch.
+#[derive(Debug, Clone, Serialize)]
+pub struct StationOverview {
+    pub station: String,
+    pub claimed: u64,
+    pub stale: u64,
+    pub flashed: u64,
+    pub failed: u64,
+    pub scrapped: u64,
+    pub devices_per_hour: f64,
+    /// When it last claimed or reported.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_at: OffsetDateTime,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StaleClaim {
+    pub device_id: String,
+    pub station: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub claimed_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub lease_until: OffsetDateTime,
+}
+
+/// A device that failed and was not flashed since, or was scrapped.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    pub device_id: String,
+    pub station: String,
+    pub state: State,
+    pub attempt: u32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    pub reason: Option<String>,
+}
+
+/// What is known of a claim; little, since there may be millions.
+#[derive(Debug)]
+struct Known {
+    /// Changes whenever the claim does.
+    stamp: [u8; 8],
+    station: Arc<str>,
+    state: State,
+    claimed_at: i64,
+    /// When it ended, or its lease ends.
+    at: i64,
+    /// Of a device that is not flashed.
+    details: Option<Box<(String, u32, Option<String>)>>,
+}
+
+/// Follows the claims of a batch, and reads only those that changed.
+#[derive(Debug, Default)]
+pub struct Watch {
+    claims: HashMap<[u8; 12], Known>,
+    stations: BTreeMap<String, Arc<str>>,
+}
+
+impl Watch {
+    /// Reads what changed since the last time.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read; what was known stays known.
+    pub fn refresh(&mut self, store: &dyn Store) -> Result<(), StationError> {
+        let mut changed = Vec::new();
+        store.list(CLAIMS, &mut |listed| {
+            let stamp: [u8; 8] = sha256_start(listed.stamp.as_bytes());
+            let known = self.claims.get(&sha256_start(listed.name.as_bytes()));
+            if device_of(&listed.name, CLAIMS).is_some() && known.is_none_or(|known| known.stamp != stamp) {
+                changed.push((listed.name, stamp));
+            }
+        })?;
+        for some in changed.chunks(CLAIMS_AT_A_TIME) {
+            let names: Vec<String> = some.iter().map(|(name, _)| name.clone()).collect();
+            for ((name, stamp), read) in some.iter().zip(store.read_all(&names)) {
+                let octets = match read {
+                    Err(StoreError::NotFound { .. }) => continue,
+                    other => other?,
+                };
+                let claim: Claim = serde_json::from_slice(&octets)
+                    .map_err(|_| StationError::NoClaim { object: name.clone() })?;
+                let known = self.known(claim, *stamp);
+                self.claims.insert(sha256_start(name.as_bytes()), known);
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&mut self, claim: Claim, stamp: [u8; 8]) -> Known {
+        let Claim { device_id, hold, .. } = claim;
+        let station = self.stations.entry(hold.station);
+        let name = station.key().as_str().into();
+        let station = station.or_insert(name).clone();
+        Known {
+            stamp,
+            station,
+            state: hold.state,
+            claimed_at: hold.claimed_at.unix_timestamp(),
+            at: hold.ended_at.unwrap_or(hold.lease_until).unix_timestamp(),
+            details: (hold.state != State::Flashed).then(|| Box::new((device_id, hold.attempt, hold.reason))),
+        }
+    }
+
+    /// The overview at a moment.
+    #[must_use]
+    pub fn overview(&self, batch: &SealedBatch, location: String, now: OffsetDateTime) -> Overview {
+        let now_seconds = now.unix_timestamp();
+        let mut all = Tally::default();
+        let mut stations: BTreeMap<&str, Tally> = BTreeMap::new();
+        let (mut stale_claims, mut failures) = (Vec::new(), Vec::new());
+        for known in self.claims.values() {
+            all.add(known, now_seconds);
+            stations
+                .entry(&known.station)
+                .or_default()
+                .add(known, now_seconds);
+            let Some(details) = &known.details else { continue };
+            let (device_id, attempt, reason) = &**details;
+            match known.state {
+                State::Claimed if known.is_stale(now_seconds) => stale_claims.push(StaleClaim {
+                    device_id: device_id.clone(),
+                    station: known.station.to_string(),
+                    claimed_at: moment(known.claimed_at),
+                    lease_until: moment(known.at),
+                }),
+                State::Failed | State::Scrapped => failures.push(Failure {
+                    device_id: device_id.clone(),
+                    station: known.station.to_string(),
+                    state: known.state,
+                    attempt: *attempt,
+                    at: moment(known.at),
+                    reason: reason.clone(),
+                }),
+                State::Claimed | State::Flashed => {}
+            }
+        }
+        stale_claims.sort_by(|a, b| (a.lease_until, &a.device_id).cmp(&(b.lease_until, &b.device_id)));
+        stale_claims.truncate(LISTED);
+        failures.sort_by(|a, b| (b.at, &b.device_id).cmp(&(a.at, &a.device_id)));
+        failures.truncate(LISTED);
+        let devices = batch.devices();
+        let rate = all.rate(now_seconds);
+        let open = devices.saturating_sub(all.flashed + all.scrapped);
+        Overview {
+            batch: batch.name().to_owned(),
+            location,
+            at: moment(now_seconds),
+            devices,
+            left: devices.saturating_sub(self.claims.len() as u64),
+            claimed: all.claimed,
+            stale: all.stale,
+            flashed: all.flashed,
+            failed: all.failed,
+            scrapped: all.scrapped,
+            devices_per_hour: rate,
+            complete_at: complete_at(open, rate, now),
+            stations: stations
+                .into_iter()
+                .map(|(name, tally)| tally.station(name, now_seconds))
+                .collect(),
+            stale_claims,
+            failures,
+        }
+    }
+}
+
+impl Known {
+    fn is_stale(&self, now: i64) -> bool {
+        self.state == State::Claimed && now > self.at
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    claimed: u64,
+    stale: u64,
+    flashed: u64,
+    failed: u64,
+    scrapped: u64,
+    flashed_lately: u64,
+    first_at: Option<i64>,
+    last_at: i64,
+}
+
+impl Tally {
+    fn add(&mut self, known: &Known, now: i64) {
+        match known.state {
+            State::Claimed if known.is_stale(now) => self.stale += 1,
+            State::Claimed => self.claimed += 1,
+            State::Flashed => self.flashed += 1,
+            State::Failed => self.failed += 1,
+            State::Scrapped => self.scrapped += 1,
+        }
+        let was_lately = now - known.at <= RATE_OVER.whole_seconds();
+        self.flashed_lately += u64::from(known.state == State::Flashed && was_lately);
+        self.first_at = Some(
+            self.first_at
+                .map_or(known.claimed_at, |at| at.min(known.claimed_at)),
+        );
+        let did_last = if known.state == State::Claimed {
+            known.claimed_at
+        } else {
+            known.at
+        };
+        self.last_at = self.last_at.max(did_last);
+    }
+
+    /// Devices an hour.
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    fn rate(&self, now: i64) -> f64 {
+        let over = self
+            .first_at
+            .map_or(0, |at| now - at)
+            .clamp(1, RATE_OVER.whole_seconds());
+        let rate = self.flashed_lately as f64 * 3600.0 / over as f64;
+        (rate * 10.0).round() / 10.0
+    }
+
+    fn station(&self, name: &str, now: i64) -> StationOverview {
+        StationOverview {
+            station: name.to_owned(),
+            claimed: self.claimed,
+            stale: self.stale,
+            flashed: self.flashed,
+            failed: self.failed,
+            scrapped: self.scrapped,
+            devices_per_hour: self.rate(now),
+            last_at: moment(self.last_at),
+        }
+    }
+}
+
+fn moment(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// When what is open is done at a rate of devices an hour; `None` when nothing is open, or nobody can tell.
+#[expect(clippy::cast_precision_loss, reason = "a time for people")]
+fn complete_at(open: u64, rate: f64, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    const TEN_YEARS: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
+    let seconds = open as f64 / rate * 3600.0;
+    let is_known = open > 0 && seconds.is_finite() && seconds < TEN_YEARS;
+    let at = is_known.then(|| now + Duration::seconds_f64(seconds))?;
+    at.replace_nanosecond(0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(state: State, claimed_at: i64, at: i64) -> Known {
+        Known {
+            stamp: [0; 8],
+            station: "st1".into(),
+            state,
+            claimed_at,
+            at,
+            details: None,
+        }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_last_hour_or_of_the_time_since_the_first_claim() {
+        let mut tally = Tally::default();
+        // Ten minutes of work: six devices.
+        (0..6).for_each(|i| tally.add(&known(State::Flashed, i * 100, i * 100 + 90), 600));
+        assert!((tally.rate(600) - 36.0).abs() < 0.01);
+        let mut tally = Tally::default();
+        // Hours of work: what came before the last hour does not count.
+        (0..100).for_each(|i| tally.add(&known(State::Flashed, i * 100, i * 100), 10_000));
+        assert!((tally.rate(10_000) - 36.0).abs() < 0.01);
+        assert!(Tally::default().rate(5).abs() < 0.01);
+    }
+
+    #[test]
+    fn the_end_is_known_when_something_moves() {
+        let now = moment(0);
+        assert_eq!(complete_at(60, 60.0, now), Some(moment(3600)));
+        assert_eq!(complete_at(60, 0.0, now), None);
+        assert_eq!(complete_at(0, 60.0, now), None);
+    }
+
+    #[test]
+    fn a_claim_is_stale_when_its_lease_is_over() {
+        assert!(known(State::Claimed, 0, 10).is_stale(11));
+        assert!(!known(State::Claimed, 0, 10).is_stale(10));
+        assert!(!known(State::Flashed, 0, 10).is_stale(11));
+    }
+}

@@ -1,0 +1,51 @@
+//! The seal, held against what is there.
+
+use super::{Fault, Report, VerifyError};
+use crate::issuer::CaCertificate;
+use crate::seal::{Seal, SealError};
+use crate::store::{BATCH_OBJECT, SEAL_OBJECT, Store, StoreError, lookup_object};
+
+/// What is wrong with an object whose digest is another.
+pub(super) const CHANGED: &str = "is not what the seal says";
+
+/// Reads the seal of a batch, if it has one. A seal that is none, or another issuer's, is a fault.
+pub(super) fn read(
+    store: &dyn Store,
+    issuer: &CaCertificate,
+    report: &mut Report,
+) -> Result<Option<Seal>, VerifyError> {
+    let octets = match store.read(SEAL_OBJECT, None) {
+        Err(StoreError::NotFound { .. }) => return Ok(None),
+        other => other?,
+    };
+    report.sealed = true;
+    let record = store.read(BATCH_OBJECT, None)?;
+    let opened = Seal::open(&octets, issuer).and_then(|seal| seal.record(&record).map(|_| seal));
+    let fault = match opened {
+        Ok(seal) => return Ok(Some(seal)),
+        Err(SealError::Changed { object }) => Fault::of(&object, CHANGED.to_owned()),
+        Err(error) => Fault::of(SEAL_OBJECT, error.to_string()),
+    };
+    report.faults.push(fault);
+    Ok(None)
+}
+
+/// Holds every part of the lookup against the seal.
+pub(super) fn check_lookups(
+    store: &dyn Store,
+    seal: &Seal,
+    faults: &mut Vec<Fault>,
+) -> Result<(), VerifyError> {
+    for part in 0..seal.statement().lookups.len() as u64 {
+        let object = lookup_object(part);
+        match store.read(&object, None) {
+            Ok(octets) if seal.check_lookup(part, &octets).is_ok() => {}
+            Ok(_) => faults.push(Fault::of(&object, CHANGED.to_owned())),
+            Err(StoreError::NotFound { .. }) => {
+                faults.push(Fault::of(&object, "is missing, and the seal has it".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

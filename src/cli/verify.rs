@@ -105,7 +105,10 @@ fn text(report: &Report) -> String {
     let verdict = if report.is_good() {
         let burned = match report.burned {
             0 => String::new(),
-            burned => format!(", {} flashed or scrapped, and removed after that", count(burned)),
+            burned => format!(
+                ", {} of them removed after they were flashed or scrapped",
+                count(burned)
+            ),
         };
         let seal = if report.sealed { ", sealed" } else { ", not sealed" };
         format!(

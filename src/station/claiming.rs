@@ -65,7 +65,9 @@ impl Station {
                     self.walk.claimed(&device_id);
                     return Ok(claimed);
                 }
-                Err(error) if is_refusal(&error) => self.walk.collided(&device_id),
+                Err(error) if is_refusal(&error) || matches!(error, StationError::Contended { .. }) => {
+                    self.walk.collided(&device_id);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -281,7 +283,7 @@ pub(super) fn why_refused(found: &Claim, refusal: &Refusal, own_name: &str) -> S
 }
 
 /// Whether somebody else has the device, rather than that something went wrong.
-fn is_refusal(error: &StationError) -> bool {
+pub(super) fn is_refusal(error: &StationError) -> bool {
     matches!(
         error,
         StationError::Taken { .. }
@@ -290,6 +292,5 @@ fn is_refusal(error: &StationError) -> bool {
             | StationError::Scrapped { .. }
             | StationError::FailedElsewhere { .. }
             | StationError::TakenOver { .. }
-            | StationError::Contended { .. }
     )
 }

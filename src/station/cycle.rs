@@ -27,6 +27,8 @@ pub struct Cycle<'a> {
     pub folder: &'a Path,
     /// Whether the bundle of a flashed device is removed from the store.
     pub burn: bool,
+    /// Whether what the script prints goes to standard error, because standard output is for a machine.
+    pub output_to_stderr: bool,
     /// Devices after which to end.
     pub limit: Option<u64>,
     /// Failures one after the other after which to end: then it is the station that is broken.
@@ -172,7 +174,11 @@ impl Station {
 
     fn flash(&self, cycle: Cycle<'_>, device_id: &str) -> Result<ExitStatus, StationError> {
         let folder = std::path::absolute(cycle.folder).unwrap_or_else(|_| cycle.folder.to_owned());
-        Command::new(cycle.script)
+        let mut command = Command::new(cycle.script);
+        if cycle.output_to_stderr {
+            command.stdout(std::io::stderr());
+        }
+        command
             .args(cycle.arguments)
             .env(DEVICE_ID, device_id)
             .env(STATION, &self.name)

@@ -1,8 +1,8 @@
 //! Reports: how a device ended. Each is on disk before anything else is done, and stays there until the
 //! store has taken it, however long the network is away.
 
-use super::claim::{Claim, Hold, State};
-use super::claiming::taken_over;
+use super::claim::{Claim, Hold, Refusal, State};
+use super::claiming::{is_refusal, taken_over, why_refused};
 use super::memory::Report;
 use super::{Device, Record, Station, StationError, claim_id, record, unpack};
 use crate::manifest::DeviceId;
@@ -110,12 +110,7 @@ impl Station {
         for report in self.memory.reports()? {
             match self.send_one(&report) {
                 Ok(()) => {}
-                Err(
-                    error @ (StationError::TakenOver { .. }
-                    | StationError::NotClaimed { .. }
-                    | StationError::CannotFollow { .. }
-                    | StationError::UnknownDevice { .. }),
-                ) => {
+                Err(error) if is_final(&error) => {
                     self.forget(&report.device_id)?;
                     self.memory.sent(&report)?;
                     refused(&report, error);
@@ -173,7 +168,7 @@ impl Station {
                     .ended(report.state, report.at, report.reason.as_deref())
                     .ok_or_else(|| cannot_follow(&found, report.state))?,
                 false if report.state == State::Scrapped => self.scrap(Some(&found), report)?,
-                false => return Err(taken_over(&found)),
+                false => return Err(not_ours(&found, report, &self.name)),
             };
             if self.replace(&object, &ended, &version)? {
                 return Ok(ended);
@@ -191,7 +186,7 @@ impl Station {
                 && found.hold.station != self.name;
             if is_in_hand || found.hold.state == State::Scrapped {
                 return Err(match is_in_hand {
-                    true => taken_over(found),
+                    true => why_refused(found, &Refusal::Taken, &self.name),
                     false => cannot_follow(found, State::Scrapped),
                 });
             }
@@ -233,6 +228,30 @@ impl Station {
             .into()),
         }
     }
+}
+
+/// Whether a report will never be taken.
+fn is_final(error: &StationError) -> bool {
+    matches!(
+        error,
+        StationError::NotClaimed { .. }
+            | StationError::CannotFollow { .. }
+            | StationError::UnknownDevice { .. }
+    ) || is_refusal(error)
+}
+
+/// Why a station may not report on a device that another one has, or had last.
+fn not_ours(found: &Claim, report: &Report, own_name: &str) -> StationError {
+    if report.claim.is_some() {
+        return taken_over(found);
+    }
+    let refusal = match found.hold.state {
+        State::Claimed => Refusal::Taken,
+        State::Flashed => Refusal::Flashed,
+        State::Failed => Refusal::FailedElsewhere,
+        State::Scrapped => Refusal::Scrapped,
+    };
+    why_refused(found, &refusal, own_name)
 }
 
 fn cannot_follow(found: &Claim, wanted: State) -> StationError {

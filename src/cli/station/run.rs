@@ -67,6 +67,7 @@ impl Run {
             arguments: &self.arguments,
             folder: &folder,
             burn: self.burn,
+            output_to_stderr: self.json,
             limit: self.limit,
             failures_in_a_row: self.stop_after,
         };

@@ -91,6 +91,12 @@ impl Line {
     }
 }
 
+/// Takes the seal from a batch, as if it had not been complete yet.
+fn unseal(batch: &std::path::Path) {
+    std::fs::remove_file(batch.join("seal.json")).unwrap();
+    std::fs::remove_dir_all(batch.join("lookup")).unwrap();
+}
+
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -275,6 +281,7 @@ fn what_an_earlier_attempt_left_behind_is_replaced() {
     let folder = line.server.only_batch("batches");
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let ledger = rusqlite::Connection::open(line.workplace.join("certforge.db")).unwrap();
+    unseal(&folder);
     for chunk in [1, 3] {
         std::fs::remove_file(folder.join(format!("index/{chunk:06}.csv"))).unwrap();
         ledger
@@ -316,7 +323,10 @@ fn two_copies_of_a_ledger_do_not_replace_each_others_bundles() {
     let folder = line.server.only_batch("batches");
     let certificates = folder.join("certificates/000001.pem");
     // As if the run had been killed before it committed chunk 1, and the ledger copied then.
-    let unlist = || std::fs::remove_file(folder.join("index/000001.csv")).unwrap();
+    let unlist = || {
+        unseal(&folder);
+        std::fs::remove_file(folder.join("index/000001.csv")).unwrap();
+    };
     unlist();
     let ledger = rusqlite::Connection::open(line.workplace.join("a.db")).unwrap();
     ledger

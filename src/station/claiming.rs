@@ -124,6 +124,7 @@ impl Station {
         if let Some(held) = self.memory.held(&claimed.claim.device_id)? {
             self.memory.hold(&Held {
                 unpacked: Some(unpacked.clone()),
+                delivered: true,
                 ..held
             })?;
         }
@@ -143,6 +144,7 @@ impl Station {
                 way,
                 claim: Claim::first(device_id, claim_id()?, self.wish(take_over)),
                 unpacked: None,
+                delivered: false,
             },
         };
         if !resumed {
@@ -182,6 +184,7 @@ impl Station {
                 way,
                 claim: next,
                 unpacked: held.unpacked,
+                delivered: held.delivered,
             };
             self.memory.hold(&held)?;
             if self.replace(&object, &held.claim, &version)? {
@@ -228,7 +231,7 @@ impl Station {
     ) -> Result<StationError, StationError> {
         self.forget(&held.claim.device_id)?;
         // It had the device in hand, and somebody took it over.
-        if held.unpacked.is_some() && !is_own {
+        if held.delivered && !is_own {
             return Ok(taken_over(found));
         }
         Ok(why_refused(found, refusal, &self.name))

@@ -37,6 +37,9 @@ pub struct Held {
     /// Where its bundle was unpacked, and which files.
     #[serde(default)]
     pub unpacked: Option<Unpacked>,
+    /// Whether its bundle was ever unpacked, so that a device may have it.
+    #[serde(default)]
+    pub delivered: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -167,7 +167,7 @@ def compare(seen, status):
     expect("failures", [item["device"] for item in seen["failures"]], [failure["device_id"] for failure in failures])
     expect("stale claims", [item["device"] for item in seen["stale"]], [claim["device_id"] for claim in stale])
     for item, failure in zip(seen["failures"], failures):
-        for word in [failure["device_id"], failure["station"], failure["state"], failure["reason"]]:
+        for word in [failure["device_id"], failure["station"], failure["state"], failure["reason"] or "no reason given"]:
             expect(f"{word!r} in {item['text']!r}", squeeze(word) in squeeze(item["text"]), True)
     if not failures and not status["failed"] + status["scrapped"]:
         expect("empty failures", seen["noFailures"], "no failures")

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use certforge::digest::sha256;
-use certforge::store::{Attempt, Existing, Object, S3Store, Store, StoreError};
+use certforge::store::{Attempt, Existing, Object, Replaced, S3Store, Store, StoreError};
 
 /// Opens a batch under a prefix; each has its own.
 pub type Open<'a> = &'a (dyn Fn(&str) -> S3Store + Sync);
@@ -17,6 +17,8 @@ pub type Open<'a> = &'a (dyn Fn(&str) -> S3Store + Sync);
 /// Holds a server to all of it, but for races: s3s-fs looks and then writes.
 pub fn holds(open: Open<'_>) {
     a_conditional_write_never_writes_over_anything_unasked(open);
+    a_version_is_replaced_only_by_one_who_knows_it(open);
+    what_is_removed_is_gone(open);
     large_objects_go_in_parts_and_come_back_whole_or_in_ranges(open);
     a_body_that_is_not_what_its_checksum_says_is_refused(open);
     lists_more_than_a_page_of_objects(open);
@@ -83,6 +85,41 @@ pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
         "{conflict:?}"
     );
     assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"row");
+}
+
+pub fn a_version_is_replaced_only_by_one_who_knows_it(open: Open<'_>) {
+    let store = open("replace");
+    assert!(store.create("claims/A.json", b"first").unwrap());
+    let (octets, first) = store.read_version("claims/A.json").unwrap();
+    assert_eq!(**octets, *b"first");
+    let replace = |body: &[u8], version| store.replace("claims/A.json", body, version, Replaced::Shredded);
+    assert!(replace(b"second", &first).unwrap());
+    assert!(
+        replace(b"second", &first).unwrap(),
+        "an answer that was lost looks like this"
+    );
+    assert!(!replace(b"third", &first).unwrap());
+    assert_eq!(**store.read("claims/A.json", None).unwrap(), *b"second");
+    assert!(
+        !store
+            .replace("claims/B.json", b"third", &first, Replaced::Forgotten)
+            .unwrap(),
+        "there is nothing to replace"
+    );
+    assert!(!store.exists("claims/B.json").unwrap());
+    assert!(store.exists("claims/A.json").unwrap());
+}
+
+pub fn what_is_removed_is_gone(open: Open<'_>) {
+    let store = open("remove");
+    assert!(store.create("bundles/00/A.zip", b"key").unwrap());
+    assert!(store.create("bundles/00/A.zip.also", b"other").unwrap());
+    store.remove("bundles/00/A.zip").unwrap();
+    assert!(!store.exists("bundles/00/A.zip").unwrap());
+    store
+        .remove("bundles/00/A.zip")
+        .expect("gone already is no error");
+    assert!(store.exists("bundles/00/A.zip.also").unwrap());
 }
 
 pub fn of_many_that_create_one_object_one_does(open: Open<'_>) {

@@ -14,7 +14,7 @@ use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
 
-const PAGE: &str = include_str!("station/page.html");
+const PAGE: &str = include_str!("page.html");
 
 /// The page has no part from elsewhere, and names in it are text.
 const SECURITY: [(HeaderName, &str); 4] = [

@@ -136,7 +136,7 @@ fn timeless(text: &str) -> String {
     let mut rest = text;
     let mut timeless = String::new();
     while let Some(at) = rest.find("20") {
-        let is_moment = rest[at..].as_bytes().get(19) == Some(&b'Z');
+        let is_moment = rest.as_bytes().get(at + 19) == Some(&b'Z');
         timeless.push_str(&rest[..at]);
         timeless.push_str(if is_moment { "[TIME]" } else { "20" });
         rest = &rest[at + if is_moment { 20 } else { 2 }..];
@@ -250,7 +250,7 @@ fn a_claim_is_taken_over_only_by_name_and_only_when_it_is_stale() {
     assert_eq!(
         told,
         "certforge: error: device SN000000 is claimed by st1 since [TIME], and its lease ended at [TIME]\n\
-         certforge: hint: when that station will not flash it any more: `station claim --device SN000000 --take-over`"
+         certforge: hint: first see that st1 has no report of it that waits (`station send` there) and will not flash it any more; then `station claim --device SN000000 --take-over`"
     );
     let first = line.claim_of("SN000000").hold;
     line.succeed("st2", &take_over);
@@ -285,9 +285,13 @@ fn a_station_that_lost_its_memory_has_to_say_that_it_is_sure() {
         "st1",
         &["claim", "--device", "SN000000", "--take-over", "--out", "dev-st1"],
     );
+    // Nor may it report on what it does not remember to have: that would open a way around the claim.
     fs::remove_dir_all(line.0.join("memory")).unwrap();
-    line.succeed("st1", &["done", "SN000000"]);
-    assert_eq!(line.claim_of("SN000000").hold.state, State::Flashed);
+    for report in ["failed", "done"] {
+        let told = line.fail("st1", &[report, "SN000000"], 9);
+        assert!(told.contains("this machine does not remember it"), "{told}");
+    }
+    assert_eq!(line.claim_of("SN000000").hold.state, State::Claimed);
 }
 
 #[test]
@@ -394,7 +398,7 @@ fn one_process_at_a_time_is_a_station() {
     assert_eq!(ready, "ready\n");
     assert_eq!(
         line.fail("st1", &["claim", "--next", "--out", "dev"], 9),
-        "certforge: error: station st1 is in use by another certforge on this machine\n\
+        "certforge: error: station st1 is in use by another certforge on this machine, or by a script that it left running\n\
          certforge: hint: wait until it has ended; stations that work at the same time have names of their own"
     );
     running.kill().unwrap();
@@ -431,10 +435,8 @@ fn a_batch_that_was_tampered_with_cannot_be_flashed() {
     let line = Line::new("objects", 9);
     remove(&line);
     let error = line.refusal("st1", "SN000000", 6);
-    assert!(
-        error.starts_with(&format!("certforge: error: store: there is no out/b/{object}\n")),
-        "{error}"
-    );
+    let missing = format!("certforge: error: device SN000000: {object} is refused: it is missing\n");
+    assert!(error.starts_with(&missing), "{error}");
 
     let index = "index/000000.csv is not what the seal says: it was changed after the batch was sealed";
     let change_index = |line: &Line| {
@@ -599,12 +601,12 @@ fn burned_bundles_are_gone_and_all_others_are_as_they_were() {
         line.succeed("st1", &["scrap", "SN000003", "--reason", "broken board"]);
         let burned = line.succeed("st1", &["burn"]);
         assert!(
-            burned.starts_with("4 devices flashed or scrapped: bundles removed: 4, removed before: 0"),
+            burned.starts_with("bundles of flashed and scrapped devices removed: 4"),
             "{burned}"
         );
         let again = line.succeed("st1", &["burn"]);
         assert!(
-            again.starts_with("4 devices flashed or scrapped: bundles removed: 0, removed before: 4"),
+            again.starts_with("bundles of flashed and scrapped devices removed: 0"),
             "{again}"
         );
         let verified = line.0.succeed(&["verify", "out/b"]);
@@ -773,7 +775,9 @@ fn seals_what_is_complete_and_nothing_else() {
     let sealed = |code| line.0.fail(&["seal", "out/b"], code);
     let index = line.path("index/000001.csv");
     let rows = fs::read_to_string(&index).unwrap();
-    fs::write(&index, rows.replace("SN000004", "SN000444")).unwrap();
+    let lines: Vec<&str> = rows.lines().collect();
+    let swapped = [lines[0], lines[2], lines[1], lines[3], lines[4], ""].join("\n");
+    fs::write(&index, swapped).unwrap();
     assert_eq!(
         sealed(6),
         format!(
@@ -782,7 +786,22 @@ fn seals_what_is_complete_and_nothing_else() {
             line.0.path().display()
         )
     );
+    assert!(
+        line.0
+            .fail(&["verify", "out/b"], 1)
+            .contains("put back what is missing or changed")
+    );
+    // A seal that is there is not touched by one who seals something else.
+    fs::write(&index, &rows).unwrap();
+    line.succeed("st1", &["done", "SN000000"]);
+    line.claim("st1", "SN000001");
     line.0.unseal("b");
+    fs::copy(line.path("index/000000.csv"), &index).unwrap();
+    let error = sealed(6);
+    assert!(
+        error.starts_with("certforge: error: index/000001.csv is no index\n"),
+        "{error}"
+    );
     let shorter: Vec<&str> = rows.lines().take(3).collect();
     fs::write(&index, shorter.join("\n")).unwrap();
     assert_eq!(
@@ -799,4 +818,245 @@ fn seals_what_is_complete_and_nothing_else() {
     line.0.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
     let other = line.0.fail(&["seal", "out/b", "--ca", "other"], 5);
     assert!(other.contains("/out/b was not made by CN="), "{other}");
+}
+
+#[test]
+fn a_device_of_two_chunks_is_sealed_by_nobody() {
+    let line = Line::new("objects", 8);
+    line.0.unseal("b");
+    fs::copy(line.path("index/000000.csv"), line.path("index/000001.csv")).unwrap();
+    assert_eq!(
+        line.0.fail(&["seal", "out/b"], 6),
+        "certforge: error: chunks 0 and 1 have the same device\n\
+         certforge: hint: `certforge verify` tells more\n"
+    );
+}
+
+#[test]
+fn a_copy_of_a_batch_gives_no_device_out_once_more() {
+    let line = Line::new("packs", 4);
+    let copied = tool("cp", &["-a", "out/b", "out/c"], line.0.path());
+    assert!(copied.status.success());
+    let claim = [
+        "claim", "--device", "SN000000", "--out", "dev", "--batch", "out/c",
+    ];
+    assert_eq!(
+        line.fail("st1", &claim, 6),
+        "certforge: error: out/c is not where this batch was sealed, which is out/b\n\
+         certforge: hint: two places have two sets of claims, so that a device could be flashed twice: name the place where it was sealed, or, when nobody claims there any more, add --moved"
+    );
+    line.succeed("st1", &[&claim[..], &["--moved"]].concat());
+}
+
+#[test]
+fn a_batch_that_was_made_anew_at_the_same_place_is_read_anew() {
+    for layout in ["objects", "packs"] {
+        let line = Line::new(layout, 4);
+        line.claim("st1", "SN000000");
+        line.succeed("st1", &["done", "SN000000"]);
+        fs::remove_dir_all(line.0.join("out")).unwrap();
+        for name in ["certforge.db", "certforge.db-lock"] {
+            fs::remove_file(line.0.join(name)).unwrap();
+        }
+        line.make("b", "out", layout);
+        line.claim("st1", "SN000001");
+        line.succeed("st1", &["done", "SN000001"]);
+        line.script("exit 0");
+        line.succeed("st1", &["run", "--exec", "./flash.sh", "--out", "dev"]);
+        let status: Value = serde_json::from_str(&line.succeed("st1", &["status", "--json"])).unwrap();
+        assert_eq!(status["flashed"], 4);
+    }
+}
+
+#[test]
+fn what_a_script_makes_of_a_bundle_is_wiped_with_it() {
+    let line = Line::new("packs", 3);
+    line.script("mkdir \"$CERTFORGE_BUNDLE_DIR/made\"; cp \"$CERTFORGE_BUNDLE_DIR\"/*.key \"$CERTFORGE_BUNDLE_DIR/made/nvs.bin\"");
+    line.succeed("st1", &["run", "--exec", "./flash.sh", "--out", "dev"]);
+    assert!(!line.0.join("dev").exists());
+}
+
+#[test]
+fn a_script_that_cannot_be_started_leaves_no_key_behind() {
+    let line = Line::new("packs", 3);
+    let path = line.0.join("flash.sh");
+    fs::write(&path, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = ["run", "--exec", "./flash.sh", "--out", "dev"];
+    assert_eq!(
+        line.fail("st1", &run, 2),
+        "certforge: error: the script ./flash.sh cannot be run: No such file or directory (os error 2)\n\
+         certforge: hint: name an executable file with --exec, such as ./flash.sh"
+    );
+    assert!(!line.0.join("dev").exists());
+    assert_eq!(
+        line.fail("st1", &["run", "--exec", "no-such-script", "--out", "dev"], 2),
+        "certforge: error: --exec no-such-script is not on the PATH\n\
+         certforge: hint: name a file with its folder, such as ./flash.sh"
+    );
+    // The device is still in hand, and is the one that is flashed first.
+    line.script("exit 0");
+    let text = line.succeed("st1", &run);
+    assert!(
+        text.starts_with("SN00000") && text.contains(": begun again\n"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("3 devices flashed, 0 failed; nothing is left to claim\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_script_that_hangs_is_killed_in_time() {
+    let line = Line::new("packs", 1);
+    line.script("exec sleep 600");
+    let run = ["run", "--exec", "./flash.sh", "--out", "dev", "--timeout", "1"];
+    let output = line.output("st1", &run);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.starts_with("SN000000: FAILED: killed by signal 9\n"),
+        "{text}"
+    );
+}
+
+/// A station that was killed leaves its script running: as long as that may still write into a device, the
+/// station does not begin with the same identity on another.
+#[test]
+fn a_station_waits_for_the_script_of_one_that_was_killed() {
+    let line = Line::new("packs", 4);
+    assert!(tool("mkfifo", &["go"], line.0.path()).status.success());
+    line.script("echo \"$CERTFORGE_DEVICE_ID\"; read -r _ < go; echo end");
+    let mut running = line
+        .station("st1", &["run", "--exec", "./flash.sh", "--out", "dev"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(running.stdout.take().unwrap());
+    let mut read = || {
+        let mut text = String::new();
+        std::io::BufRead::read_line(&mut lines, &mut text).unwrap();
+        text.trim_end().to_owned()
+    };
+    let device = read();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let next = ["claim", "--next", "--out", "elsewhere", "--json"];
+    let told = line.fail("st1", &next, 9);
+    assert!(told.contains("or by a script that it left running"), "{told}");
+    fs::write(line.0.join("go"), "\n").unwrap();
+    assert_eq!(read(), "end");
+    // The pipe ends when the script has, and its lock with it.
+    assert_eq!(read(), "");
+    let claimed: Value = serde_json::from_str(&line.succeed("st1", &next)).unwrap();
+    assert_eq!(
+        (claimed["device_id"].as_str().unwrap(), &claimed["resumed"]),
+        (device.as_str(), &true.into())
+    );
+    assert!(!line.0.join("dev").exists(), "what it had unpacked is wiped");
+}
+
+#[test]
+fn nothing_is_burned_but_what_its_claim_calls_flashed_or_scrapped() {
+    for layout in ["objects", "packs"] {
+        let line = Line::new(layout, 8);
+        line.claim("st1", "SN000000");
+        line.claim("st2", "SN000001");
+        line.succeed("st1", &["done", "SN000000"]);
+        // A record that somebody wrote, of a device that was not flashed, and of one that is in another chunk.
+        for name in ["flashed/000000/SN000001.json", "flashed/000099/SN000006.json"] {
+            let path = line.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "junk").unwrap();
+        }
+        // A station was stopped before it wrote this one.
+        fs::remove_file(line.path("flashed/000000/SN000000.json")).unwrap();
+        let burned: Value = serde_json::from_str(&line.succeed("st1", &["burn", "--json"])).unwrap();
+        assert_eq!(burned["bundles"], 1, "{layout}");
+        assert!(
+            line.path("flashed/000000/SN000000.json").exists(),
+            "written after all"
+        );
+        line.0.succeed(&["verify", "out/b"]);
+        line.succeed("st2", &["done", "SN000001"]);
+        line.claim("st1", "SN000006");
+    }
+}
+
+#[test]
+fn a_pack_whose_own_directory_was_changed_is_not_burned_wrongly() {
+    let line = Line::new("packs", 4);
+    line.claim("st1", "SN000001");
+    line.succeed("st1", &["done", "SN000001"]);
+    let path = line.path("packs/000000.zip");
+    let before = fs::read(&path).unwrap();
+    // In the directory, the flashed member reaches over the next ones.
+    let mut changed = before.clone();
+    let name = changed
+        .windows(12)
+        .rposition(|window| window == b"SN000001.zip")
+        .unwrap();
+    let size = name - 46 + 20;
+    let larger = u32::from_le_bytes(changed[size..size + 4].try_into().unwrap()) + 3000;
+    changed[size..size + 4].copy_from_slice(&larger.to_le_bytes());
+    fs::write(&path, &changed).unwrap();
+    assert_eq!(
+        line.fail("st1", &["burn"], 6),
+        "certforge: error: packs/000000.zip has been damaged: another bundle in it is not what the index says\n\
+         certforge: hint: `certforge verify` tells more; nothing was changed"
+    );
+    assert_eq!(fs::read(&path).unwrap(), changed);
+}
+
+#[test]
+fn exports_no_certificate_but_the_one_that_was_sealed() {
+    let line = Line::new("packs", 4);
+    line.succeed("st1", &["scrap", "SN000000", "--reason", "lost"]);
+    let export = ["export", "--scrapped", "--pem", "--batch", "out/b"];
+    let pem = line.0.succeed(&export);
+    fs::write(line.0.join("scrapped.pem"), pem).unwrap();
+    let subject = ["x509", "-in", "scrapped.pem", "-noout", "-subject"];
+    let subject = tool("openssl", &subject, line.0.path());
+    assert!(String::from_utf8_lossy(&subject.stdout).contains("SN000000"));
+    let path = line.path("certificates/000000.pem");
+    let text = fs::read_to_string(&path).unwrap();
+    let second = 1 + text[1..].find("-----BEGIN").unwrap();
+    fs::write(&path, &text[second..]).unwrap();
+    assert_eq!(
+        line.0.fail(&export, 6),
+        "certforge: error: certificates/000000.pem does not have the certificate of device SN000000\n\
+         certforge: hint: it was changed; `certforge verify` tells more\n"
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_sent_keeps_no_other_from_it() {
+    let line = Line::new("packs", 4);
+    line.claim("st1", "SN000000");
+    let path = line.path("claims/000000/SN000000.json");
+    let claim = fs::read(&path).unwrap();
+    fs::write(&path, "{}").unwrap();
+    let output = line.output("st1", &["done", "SN000000"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("REPORTS THAT ARE NOT SENT YET: 1"), "{told}");
+    assert!(told.contains("claims/000000/SN000000.json is no claim"), "{told}");
+    line.claim("st1", "SN000001");
+    line.succeed("st1", &["done", "SN000001"]);
+    assert_eq!(line.claim_of("SN000001").hold.state, State::Flashed);
+    let claim_again = ["claim", "--device", "SN000000", "--out", "dev"];
+    let told = line.fail("st1", &claim_again, 9);
+    assert!(
+        told.ends_with(
+            "certforge: error: device SN000000 was reported on, and the report is not sent yet\n\
+             certforge: hint: `station send` tells why"
+        ),
+        "{told}"
+    );
+    assert_eq!(line.output("st1", &["send"]).status.code(), Some(6));
+    fs::write(&path, claim).unwrap();
+    assert_eq!(line.succeed("st1", &["send"]), "reports sent: 1\n");
+    let shown = line.succeed("st1", &["show", "SN000000"]);
+    assert!(shown.contains("attempt 1 by st1 since "), "{shown}");
 }

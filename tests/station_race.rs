@@ -154,8 +154,8 @@ impl Line {
             let output = child.wait_with_output().unwrap();
             match output.status.code() {
                 Some(0) => return,
-                // It was killed.
-                None => {}
+                // It was killed, or the script of one that was still runs.
+                None | Some(9) => {}
                 Some(_) => panic!("{station}: {}", String::from_utf8_lossy(&output.stderr)),
             }
         }

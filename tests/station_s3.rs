@@ -146,6 +146,16 @@ fn reports_wait_for_a_network_that_is_away_and_are_sent_later() {
         "its key is wiped all the same"
     );
     assert!(!line.store().exists("flashed/000000/SN000000.json").unwrap());
+    // What waits is not contradicted, but may be said again.
+    let contradiction = line.output(away.address, &["failed", "SN000000"]);
+    assert!(
+        stderr(&contradiction).starts_with(
+            "certforge: error: device SN000000 is flashed, and cannot be reported failed any more\n"
+        ),
+        "{}",
+        stderr(&contradiction)
+    );
+    line.succeed(away.address, &["done", "SN000000", "--burn"]);
     let told = line.succeed(away.address, &["failed", "SN000001", "--reason", "no contact"]);
     assert!(told.contains("REPORTS THAT ARE NOT SENT YET: 2;"), "{told}");
     // What was reported is not flashed once more, though nobody else knows of it yet.

@@ -25,7 +25,7 @@ pub struct BucketPolicy {
     /// Print the least rights of a flashing station instead, as a policy for its IAM role
     #[arg(long, conflicts_with_all = ["station_role", "forge_role", "lifecycle"])]
     station: bool,
-    /// With --station: also the right to remove the bundles of flashed devices
+    /// With --station: also the rights of `station done --burn` and `station burn`
     #[arg(long, requires = "station")]
     burn: bool,
     /// With --station: the partition, such as aws-cn
@@ -192,14 +192,21 @@ fn station_rights(partition: &str, bucket: &str, prefix: &str, burn: bool) -> Va
             "Sid": "BurnBundles",
             "Effect": "Allow",
             "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
-            "Resource": objects(&["bundles/*"]),
+            "Resource": objects(&["bundles/*", "packs/*"]),
         }));
         statements.push(json!({
-            "Sid": "FindVersionsOfBundles",
+            "Sid": "BurnBundlesInPacks",
             "Effect": "Allow",
-            "Action": "s3:ListBucketVersions",
+            "Action": ["s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"],
+            "Resource": objects(&["packs/*"]),
+        }));
+        let listed = ["bundles/*", "packs/*"].map(|folder| format!("{within}*{folder}"));
+        statements.push(json!({
+            "Sid": "FindBundlesAndTheirVersions",
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
             "Resource": bucket,
-            "Condition": { "StringLike": { "s3:prefix": format!("{within}*bundles/*") } },
+            "Condition": { "StringLike": { "s3:prefix": listed } },
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })

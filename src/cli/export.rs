@@ -1,10 +1,9 @@
 //! `certforge export`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use certforge::station::{Ended, open_batch};
-use certforge::store::{FLASHED, SCRAPPED};
+use certforge::station::Ended;
+use certforge::station::claim::State;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
@@ -40,29 +39,35 @@ pub struct Export {
 
 impl Export {
     pub fn run(&self) -> Outcome {
-        let store = self.batch.store()?;
-        let (batch, cache) = open_batch(&*store, self.batch.trust()?, &self.batch.memory()?)?;
-        let folder = if self.scrapped { SCRAPPED } else { FLASHED };
-        let mut out = Vec::new();
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        csv.write_record(COLUMNS).expect("memory does not fail");
-        batch.ended(&*store, &cache, folder, self.pem, &mut |ended| match self.pem {
-            true => {
-                let certificate = ended.certificate.unwrap_or_default();
-                write!(out, "# {}\n{certificate}", ended.entry.device_id).expect("memory does not fail");
-            }
-            false => csv.write_record(fields(&ended)).expect("memory does not fail"),
-        })?;
+        let (store, batch, cache) = self.batch.open()?;
+        let state = if self.scrapped {
+            State::Scrapped
+        } else {
+            State::Flashed
+        };
         if !self.pem {
-            out = csv.into_inner().expect("memory does not fail");
+            print(&line(&COLUMNS.map(str::to_owned)));
         }
-        print(&String::from_utf8_lossy(&out));
+        batch.ended(&*store, &cache, state, self.pem, &mut |ended| {
+            print(&match &ended.certificate {
+                Some(certificate) => format!("# {}\n{certificate}", ended.entry.device_id),
+                None => line(&fields(&ended)),
+            });
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// A line of a CSV.
+fn line(fields: &[String; 7]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields).expect("memory does not fail");
+    let line = writer.into_inner().expect("memory does not fail");
+    String::from_utf8(line).expect("fields are text")
+}
+
 fn fields(ended: &Ended) -> [String; 7] {
-    let (entry, record) = (&ended.entry, &ended.record);
+    let (entry, hold) = (&ended.entry, &ended.claim.hold);
     let not_after =
         OffsetDateTime::from_unix_timestamp(entry.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     [
@@ -70,8 +75,8 @@ fn fields(ended: &Ended) -> [String; 7] {
         HEXLOWER.encode(&entry.certificate_id),
         entry.certificate_serial.to_string(),
         certforge::profile::rfc3339(not_after),
-        record.station.clone(),
-        certforge::profile::rfc3339(record.at),
-        record.reason.clone().unwrap_or_default(),
+        hold.station.clone(),
+        certforge::profile::rfc3339(hold.ended_at.unwrap_or(hold.claimed_at)),
+        hold.reason.clone().unwrap_or_default(),
     ]
 }

@@ -226,6 +226,8 @@ fn station_code(error: &StationError) -> u8 {
     match error {
         StationError::Store(_)
         | StationError::NotSealed { .. }
+        | StationError::Moved { .. }
+        | StationError::Certificates { .. }
         | StationError::Bundle { .. }
         | StationError::NoClaim { .. }
         | StationError::Pack { .. } => exit::STORE,

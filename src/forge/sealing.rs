@@ -15,7 +15,7 @@ use crate::issuer::{CaCertificate, Issuer};
 use crate::ledger::{Batch, Ledger};
 use crate::seal::{Builder, ChunkDigest, Seal, Statement, sign};
 use crate::store::{
-    Attempt, BATCH_OBJECT, BatchRecord, Object, SEAL_OBJECT, Store, StoreError, index_object, write_index,
+    BATCH_OBJECT, BatchRecord, Existing, SEAL_OBJECT, Store, StoreError, index_object, write_index,
 };
 
 /// Chunks whose indexes are digested at a time.
@@ -23,9 +23,6 @@ const CHUNKS_AT_A_TIME: u64 = 64;
 
 /// Lookups that are put at a time.
 const LOOKUPS_AT_A_TIME: usize = 64;
-
-/// Whoever seals puts the same lookups, so one may finish what another began.
-const ATTEMPT: &str = "seal";
 
 /// A batch that is sealed.
 #[derive(Debug, Clone)]
@@ -144,11 +141,23 @@ fn finish(
         next = window.end;
         let indexes = indexes(window.clone())?;
         let chunks: Vec<(u64, Vec<u8>)> = window.zip(indexes).collect();
-        let digest = |(chunk, index): &(u64, Vec<u8>)| ChunkDigest::of(*chunk, index, record.rows_of(*chunk));
+        let digest = |(chunk, index): &(u64, Vec<u8>)| ChunkDigest::of(*chunk, index, record);
         let digests: Result<Vec<_>, _> = chunks.par_iter().map(digest).collect();
         digests?.into_iter().for_each(|digest| builder.add(digest));
     }
-    let (statement, lookups) = builder.finish(record, batch_sha256, now);
+    let (statement, lookups) = builder.finish(record, batch_sha256, &store.location(), now)?;
+    let compare = |found: Statement| match found.states_the_same(&statement) {
+        true => Ok(Sealed {
+            statement: found,
+            before: true,
+        }),
+        false => Err(ForgeError::OtherSeal {
+            location: store.location(),
+        }),
+    };
+    if let Some(found) = existing(store, issuer.certificate())? {
+        return compare(found);
+    }
     put_lookups(store, &lookups)?;
     let signer = engines.for_signatures(issuer.key_type())?.signer(issuer.key())?;
     let octets = sign(&statement, &*signer)?;
@@ -160,12 +169,10 @@ fn finish(
             before: false,
         });
     }
+    // Somebody else was faster.
     match existing(store, issuer.certificate())? {
-        Some(found) if found.states_the_same(&statement) => Ok(Sealed {
-            statement: found,
-            before: true,
-        }),
-        _ => Err(ForgeError::OtherSeal {
+        Some(found) => compare(found),
+        None => Err(ForgeError::OtherSeal {
             location: store.location(),
         }),
     }
@@ -180,23 +187,17 @@ fn existing(store: &dyn Store, issuer: &CaCertificate) -> Result<Option<Statemen
     }
 }
 
+/// The same lookups may be there already, from one who began to seal; others may not.
 fn put_lookups(store: &dyn Store, lookups: &[(String, String)]) -> Result<(), StoreError> {
-    let earlier = [ATTEMPT.to_owned()];
-    let attempt = Attempt {
-        name: ATTEMPT,
-        earlier: &earlier,
-    };
     for some in lookups.chunks(LOOKUPS_AT_A_TIME) {
-        let objects: Vec<Object<'_>> = some
+        let objects: Vec<(String, Vec<u8>)> = some
             .iter()
-            .map(|(name, body)| Object {
-                name: name.clone(),
-                body: body.as_bytes(),
-                sha256: None,
-            })
+            .map(|(name, body)| (name.clone(), body.clone().into_bytes()))
             .collect();
-        let ticket = store.put(&objects, attempt)?;
-        store.flush(vec![ticket]).into_iter().collect::<Result<(), _>>()?;
+        store
+            .publish(&objects, Existing::Refuse)
+            .into_iter()
+            .collect::<Result<(), _>>()?;
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ const PART_ROWS: u64 = 4096;
 /// A device in the lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
-    hash: [u8; 8],
+    /// More than the lookup has, so that equal hashes mean equal ids.
+    hash: [u8; 12],
     chunk: u32,
 }
 
@@ -30,6 +31,11 @@ impl Mark {
             hash: sha256_start(device_id),
             chunk: u32::try_from(chunk).expect("a batch has fewer than 2^32 chunks"),
         }
+    }
+
+    /// What the lookup has of the hash.
+    fn short(&self) -> [u8; 8] {
+        *self.hash.first_chunk().expect("it is longer")
     }
 }
 
@@ -45,24 +51,30 @@ fn part(hash: [u8; 8], parts: u64) -> u64 {
 }
 
 /// The parts of the lookup for all devices of a batch, in order.
-pub(super) fn write(mut marks: Vec<Mark>) -> Vec<String> {
+pub(super) fn write(mut marks: Vec<Mark>) -> Result<Vec<String>, SealError> {
     marks.sort_unstable();
+    if let Some(twins) = marks.windows(2).find(|pair| pair[0].hash == pair[1].hash) {
+        return Err(SealError::Twice {
+            chunks: [twins[0].chunk, twins[1].chunk],
+        });
+    }
     let parts = (marks.len() as u64).div_ceil(PART_ROWS).max(1);
     let mut rest = marks.as_slice();
-    (0..parts)
+    let parts = (0..parts)
         .map(|part| {
             let (own, others) =
-                rest.split_at(rest.partition_point(|mark| self::part(mark.hash, parts) == part));
+                rest.split_at(rest.partition_point(|mark| self::part(mark.short(), parts) == part));
             rest = others;
             let mut text = String::with_capacity(HEADER.len() + 1 + own.len() * 24);
             text.push_str(HEADER);
             text.push('\n');
             for mark in own {
-                writeln!(text, "{},{}", HEXLOWER.encode(&mark.hash), mark.chunk).expect("text grows");
+                writeln!(text, "{},{}", HEXLOWER.encode(&mark.short()), mark.chunk).expect("text grows");
             }
             text
         })
-        .collect()
+        .collect();
+    Ok(parts)
 }
 
 /// The chunks in which a device may be: one, or none, but for a rare chance.
@@ -108,7 +120,7 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(i, id)| Mark::new(id.as_bytes(), i as u64 / 100));
-        let parts = write(marks.collect());
+        let parts = write(marks.collect()).unwrap();
         assert_eq!(parts.len(), 3);
         let rows: usize = parts.iter().map(|part| part.lines().count() - 1).sum();
         assert_eq!(rows, ids.len());
@@ -122,6 +134,16 @@ mod tests {
         let text = &parts[usize::try_from(part).unwrap()];
         let found = Candidates::find(text.as_bytes(), part, "SN99999999").unwrap();
         assert_eq!(found, Candidates(Vec::new()));
+    }
+
+    #[test]
+    fn refuses_a_device_that_is_there_twice() {
+        let marks = [("SN1", 0), ("SN2", 0), ("SN1", 7)];
+        let marks = marks.map(|(id, chunk)| Mark::new(id.as_bytes(), chunk));
+        assert!(matches!(
+            write(marks.to_vec()),
+            Err(SealError::Twice { chunks: [0, 7] })
+        ));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use lookup::{Candidates, part_of};
 pub use statement::{Builder, ChunkDigest, Statement};
 
 use crate::digest::sha256;
-use crate::engine::{EngineError, Signer};
+use crate::engine::{EngineError, SignatureAlgorithm, Signer};
 use crate::issuer::CaCertificate;
 use crate::store::{BATCH_OBJECT, BatchRecord, SEAL_OBJECT, index_object, lookup_object};
 
@@ -41,6 +41,8 @@ pub enum SealError {
     NotRead { object: String, what: &'static str },
     #[error("{object} has {found} rows, the batch has {wanted} there")]
     Rows { object: String, found: u64, wanted: u64 },
+    #[error("chunks {} and {} have the same device", .chunks[0], .chunks[1])]
+    Twice { chunks: [u32; 2] },
     #[error("the seal cannot be signed")]
     Engine(#[from] EngineError),
 }
@@ -61,7 +63,7 @@ impl SealError {
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more"
                 }
                 Self::Format { .. } => "use the certforge that made it, or a newer one",
-                Self::Rows { .. } => "`certforge verify` tells more",
+                Self::Rows { .. } | Self::Twice { .. } => "`certforge verify` tells more",
                 Self::Engine(error) => return error.hint(),
             }
             .to_owned(),
@@ -135,9 +137,10 @@ impl Seal {
                 wanted,
             });
         }
+        let algorithm = SignatureAlgorithm::for_key(issuer.key_type()).name();
         let signature = BASE64.decode(envelope.signature.value.as_bytes());
-        let is_signed =
-            signature.is_ok_and(|signature| issuer.has_signed(envelope.seal.get().as_bytes(), &signature));
+        let is_signed = envelope.signature.algorithm == algorithm
+            && signature.is_ok_and(|signature| issuer.has_signed(envelope.seal.get().as_bytes(), &signature));
         match is_signed && statement.is_sound() {
             true => Ok(Self(statement)),
             false => Err(SealError::Signature {
@@ -151,17 +154,34 @@ impl Seal {
         &self.0
     }
 
-    /// The batch record, once it is seen to be the one that was sealed.
+    /// SHA-256 of the batch record.
+    #[must_use]
+    pub fn batch_digest(&self) -> [u8; 32] {
+        let digest = HEXLOWER.decode(self.0.batch_sha256.as_bytes());
+        digest
+            .ok()
+            .and_then(|digest| digest.try_into().ok())
+            .unwrap_or_default()
+    }
+
+    /// The batch record, once it is seen to be the one that was sealed, and to say the same.
     ///
     /// # Errors
     ///
     /// When it is another.
     pub fn record(&self, octets: &[u8]) -> Result<BatchRecord, SealError> {
         check(octets, &self.0.batch_sha256, || BATCH_OBJECT.to_owned())?;
-        serde_json::from_slice(octets).map_err(|_| SealError::NotRead {
-            object: BATCH_OBJECT.to_owned(),
-            what: "batch record",
-        })
+        let record: Option<BatchRecord> = serde_json::from_slice(octets).ok();
+        let statement = &self.0;
+        record
+            .filter(|record| {
+                (record.rows, record.chunk_rows, record.layout)
+                    == (statement.devices, statement.chunk_rows, statement.layout)
+            })
+            .ok_or_else(|| SealError::NotRead {
+                object: BATCH_OBJECT.to_owned(),
+                what: "batch record",
+            })
     }
 
     /// Sees whether an index is the one that was sealed.

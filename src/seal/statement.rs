@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use super::lookup::{self, Mark};
 use super::{FORMAT, SealError, merkle};
 use crate::digest::sha256;
+use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
-use crate::store::{BatchRecord, Layout, index_object, lookup_object};
+use crate::store::{BatchRecord, IndexRow, Layout, index_object, lookup_object, parse_index};
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Statement {
     /// The format of the seal. First, so that nothing else that the issuer signs begins like it.
     pub certforge_seal: u32,
     pub batch: String,
+    /// Where the batch was when it was sealed: its claims are made there and nowhere else.
+    pub location: String,
     /// RFC 3339.
     pub sealed_at: String,
     pub devices: u64,
@@ -52,11 +55,12 @@ impl Statement {
         self.devices.saturating_sub(first).min(self.chunk_rows)
     }
 
-    /// Whether two seals state the same, whenever they were made.
+    /// Whether two seals state the same of a batch, whenever and wherever they were made.
     #[must_use]
     pub fn states_the_same(&self, other: &Self) -> bool {
         let other = Self {
             sealed_at: self.sealed_at.clone(),
+            location: self.location.clone(),
             ..other.clone()
         };
         *self == other
@@ -73,19 +77,38 @@ pub struct ChunkDigest {
 }
 
 impl ChunkDigest {
-    /// Digests the index of a chunk, which has a header and a line for each of so many rows.
+    /// Digests the index of a chunk of a batch, as a forge writes it: with so many rows, each of a device and
+    /// of the object that this device has.
     ///
     /// # Errors
     ///
-    /// When it has another number of rows.
-    pub fn of(chunk: u64, index: &[u8], rows: u64) -> Result<Self, SealError> {
+    /// When it is not.
+    pub fn of(chunk: u64, index: &[u8], record: &BatchRecord) -> Result<Self, SealError> {
+        let not_read = || SealError::NotRead {
+            object: index_object(chunk),
+            what: "index",
+        };
+        let rows = record.rows_of(chunk);
+        let parsed = parse_index(index).map_err(|_| not_read())?;
+        for row in &parsed {
+            let device_id = &row.entry.device_id;
+            let is_sound =
+                DeviceId::parse(device_id).is_ok() && row.object == record.layout.object(chunk, device_id);
+            if !is_sound {
+                return Err(not_read());
+            }
+        }
         let lines = || {
             index
                 .split(|octet| *octet == b'\n')
                 .skip(1)
                 .filter(|line| !line.is_empty())
         };
-        let found = lines().count() as u64;
+        let found = parsed.len() as u64;
+        // As many lines: then they are the rows, one by one.
+        if found != lines().count() as u64 {
+            return Err(not_read());
+        }
         if found != rows {
             return Err(SealError::Rows {
                 object: index_object(chunk),
@@ -93,20 +116,17 @@ impl ChunkDigest {
                 wanted: rows,
             });
         }
-        let device_id = |line: &[u8]| {
-            let end = line.iter().position(|octet| *octet == b',');
-            Mark::new(&line[..end.unwrap_or(line.len())], chunk)
-        };
+        let mark = |row: &IndexRow| Mark::new(row.entry.device_id.as_bytes(), chunk);
         Ok(Self {
             chunk,
             index: sha256(index),
             root: merkle::root(lines().map(merkle::leaf).collect()),
-            marks: lines().map(device_id).collect(),
+            marks: parsed.iter().map(mark).collect(),
         })
     }
 }
 
-/// Builds a statement, chunk by chunk in order. Memory grows by 12 octets a row.
+/// Builds a statement, chunk by chunk in order. Memory grows by 16 octets a row.
 #[derive(Debug, Default)]
 pub struct Builder {
     indexes: Vec<String>,
@@ -127,20 +147,25 @@ impl Builder {
         self.marks.append(&mut chunk.marks);
     }
 
-    /// The statement about a batch whose record has this digest, and the parts of the lookup by the names
-    /// of their objects.
-    #[must_use]
+    /// The statement about a batch whose record has this digest and that is at this place, and the parts of
+    /// the lookup by the names of their objects.
+    ///
+    /// # Errors
+    ///
+    /// When two chunks have the same device.
     pub fn finish(
         self,
         record: &BatchRecord,
         batch_sha256: [u8; 32],
+        location: &str,
         now: OffsetDateTime,
-    ) -> (Statement, Vec<(String, String)>) {
-        let lookups = lookup::write(self.marks);
+    ) -> Result<(Statement, Vec<(String, String)>), SealError> {
+        let lookups = lookup::write(self.marks)?;
         let roots = self.roots.iter().map(|root| merkle::leaf(root)).collect();
         let statement = Statement {
             certforge_seal: FORMAT,
             batch: record.batch.clone(),
+            location: location.to_owned(),
             sealed_at: rfc3339(now),
             devices: record.rows,
             chunk_rows: record.chunk_rows,
@@ -157,6 +182,6 @@ impl Builder {
                 .collect(),
         };
         let names = (0..).map(lookup_object);
-        (statement, names.zip(lookups).collect())
+        Ok((statement, names.zip(lookups).collect()))
     }
 }

@@ -15,7 +15,7 @@ use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::pem;
 use crate::profile::Profile;
-use crate::seal::{Candidates, Seal, SealError};
+use crate::seal::{Candidates, Seal, SealError, Statement};
 use crate::store::{
     BATCH_OBJECT, BatchRecord, IndexRow, Layout, SEAL_OBJECT, Store, StoreError, index_object, lookup_object,
     parse_index,
@@ -25,6 +25,10 @@ use crate::verify::Standard;
 /// A batch whose seal was verified.
 #[derive(Debug)]
 pub struct SealedBatch {
+    trust: Trust,
+    moved: bool,
+    /// Whether the seal came from the cache, so that the store may have another by now.
+    is_remembered: bool,
     seal: Seal,
     record: BatchRecord,
     profile: Profile,
@@ -50,31 +54,44 @@ pub struct Device {
 pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
 
 impl SealedBatch {
-    /// Opens a batch, if it was sealed by the issuer that is trusted.
-    pub(super) fn open(store: &dyn Store, cache: &Cache, trust: Trust) -> Result<Self, StationError> {
+    /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or
+    /// anywhere.
+    pub(super) fn open(
+        store: &dyn Store,
+        cache: &Cache,
+        trust: Trust,
+        moved: bool,
+    ) -> Result<Self, StationError> {
         let missing = |error| match error {
             StoreError::NotFound { .. } => StationError::NotSealed {
                 location: store.location(),
             },
             error => error.into(),
         };
-        let issuer = match trust {
-            Trust::Certificate(certificate) => *certificate,
-            Trust::Id(id) => recall(store, cache, BATCH_OBJECT, |octets| shown_issuer(octets, id))?,
+        let issuer = match &trust {
+            Trust::Certificate(certificate) => (**certificate).clone(),
+            Trust::Id(id) => recall(store, cache, BATCH_OBJECT, |octets| shown_issuer(octets, *id))?.0,
         };
-        let seal =
-            recall(store, cache, SEAL_OBJECT, |octets| Seal::open(octets, &issuer)).map_err(|error| {
-                match error {
-                    StationError::Store(error) => missing(error),
-                    error => error,
-                }
-            })?;
-        let record = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
+        let opened = recall(store, cache, SEAL_OBJECT, |octets| Seal::open(octets, &issuer));
+        let (seal, is_remembered) = opened.map_err(|error| match error {
+            StationError::Store(error) => missing(error),
+            error => error,
+        })?;
+        if !moved && !is_at(&store.location(), seal.statement()) {
+            return Err(StationError::Moved {
+                location: store.location(),
+                sealed: seal.statement().location.clone(),
+            });
+        }
+        let (record, _) = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
         let profile = Profile::from_config(&record.profile).map_err(|_| SealError::NotRead {
             object: BATCH_OBJECT.to_owned(),
             what: "profile",
         })?;
         Ok(Self {
+            trust,
+            moved,
+            is_remembered,
             seal,
             record,
             profile,
@@ -82,9 +99,28 @@ impl SealedBatch {
         })
     }
 
+    /// Reads the seal anew if it came from the cache. Returns whether it is another one: the batch was made
+    /// anew since.
+    pub(super) fn reopen(&mut self, store: &dyn Store, cache: &Cache) -> Result<bool, StationError> {
+        if !self.is_remembered {
+            return Ok(false);
+        }
+        cache.forget(SEAL_OBJECT);
+        cache.forget(BATCH_OBJECT);
+        let before = self.seal.clone();
+        *self = Self::open(store, cache, self.trust.clone(), self.moved)?;
+        Ok(self.seal != before)
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.record.batch
+    }
+
+    /// What no other batch has, not even one of the same name.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.seal.statement().batch_sha256
     }
 
     #[must_use]
@@ -116,13 +152,14 @@ impl SealedBatch {
         chunk: u64,
     ) -> Result<Vec<IndexRow>, StationError> {
         let name = index_object(chunk);
-        recall(store, cache, &name, |octets| {
+        let (rows, _) = recall(store, cache, &name, |octets| {
             self.seal.check_index(chunk, octets)?;
             parse_index(octets).map_err(|_| SealError::NotRead {
                 object: name.clone(),
                 what: "index",
             })
-        })
+        })?;
+        Ok(rows)
     }
 
     /// A device by its id.
@@ -133,7 +170,7 @@ impl SealedBatch {
         device_id: &str,
     ) -> Result<Device, StationError> {
         let part = self.seal.part_of(device_id);
-        let candidates = recall(store, cache, &lookup_object(part), |octets| {
+        let (candidates, _) = recall(store, cache, &lookup_object(part), |octets| {
             self.seal.check_lookup(part, octets)?;
             Candidates::find(octets, part, device_id)
         })?;
@@ -169,7 +206,10 @@ impl SealedBatch {
             object: object.clone(),
             faults: faults.join("; "),
         };
-        let mut octets = store.read(&object, range.clone())?;
+        let mut octets = match store.read(&object, range.clone()) {
+            Err(StoreError::NotFound { .. }) => return Err(refused(vec!["it is missing".to_owned()])),
+            other => other?,
+        };
         if sha256(&octets) != entry.sha256 {
             // It may have been replaced while it was read.
             octets = store.read(&object, range)?;
@@ -207,20 +247,30 @@ fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError>
     }
 }
 
-/// Reads an object from the cache, or from the store when the cache does not have it as it must be.
+/// Whether a batch is where it was sealed. Claims are made at one place: a copy of a batch would have claims
+/// of its own, and give each device out once more. A folder may be reached by another path, so there only
+/// its name counts.
+fn is_at(location: &str, statement: &Statement) -> bool {
+    let is_folder = !location.starts_with("s3://") && !statement.location.starts_with("s3://");
+    let name = location.trim_end_matches('/').rsplit('/').next();
+    location == statement.location || is_folder && name == Some(statement.batch.as_str())
+}
+
+/// Reads an object from the cache, or from the store when the cache does not have it as it must be. Tells
+/// whether it was the cache.
 fn recall<T>(
     store: &dyn Store,
     cache: &Cache,
     name: &str,
     parse: impl Fn(&[u8]) -> Result<T, SealError>,
-) -> Result<T, StationError> {
+) -> Result<(T, bool), StationError> {
     if let Some(octets) = cache.recall(name)
         && let Ok(parsed) = parse(&octets)
     {
-        return Ok(parsed);
+        return Ok((parsed, true));
     }
     let octets = store.read(name, None)?;
     let parsed = parse(&octets)?;
     cache.keep(name, &octets);
-    Ok(parsed)
+    Ok((parsed, false))
 }

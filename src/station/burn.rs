@@ -3,23 +3,30 @@
 //!
 //! In layout objects a bundle is an object, which is removed. In packs its octets become zeros and it is a
 //! member no more; all others stay where the index says they are. A pack of which nothing is left is
-//! removed.
+//! removed. What a device is, its claim says, and nothing else; where its bundle is, the sealed index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cache, Device, SealedBatch, StationError};
+use zeroize::Zeroize;
+
+use super::claim::Claim;
+use super::reporting::write_record;
+use super::{Cache, Device, Record, SealedBatch, StationError, record};
 use crate::bundle::remove_members;
-use crate::store::{FLASHED, IndexRow, Layout, Replaced, SCRAPPED, Store, StoreError, device_of};
+use crate::digest::sha256;
+use crate::store::{
+    CLAIMS, FLASHED, IndexRow, Layout, Replaced, SCRAPPED, Store, StoreError, claim_object, device_of,
+};
 
 /// Times that a pack is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
 
+/// Claims that are read, and bundles that are removed, at a time.
+const AT_A_TIME: usize = 256;
+
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Burned {
-    /// Devices that were flashed or scrapped.
-    pub retired: u64,
-    /// Bundles removed this time.
     pub bundles: u64,
     /// Packs that were rewritten.
     pub packs_rewritten: u64,
@@ -27,16 +34,21 @@ pub struct Burned {
     pub packs_removed: u64,
 }
 
+/// A device of a chunk with its claim.
+type Claimed<'a> = (&'a IndexRow, Claim);
+
 impl SealedBatch {
     /// Removes the bundle of one device, in layout objects.
     pub(super) fn burn_one(&self, store: &dyn Store, device: &Device) -> Result<(), StationError> {
+        let device_id = &device.row.entry.device_id;
         if self.layout() == Layout::Objects {
-            store.remove(&self.layout().object(device.chunk, &device.row.entry.device_id))?;
+            store.remove(&self.layout().object(device.chunk, device_id))?;
         }
         Ok(())
     }
 
-    /// Removes the bundles of all devices that were flashed or scrapped. `burned` gets each step.
+    /// Removes the bundles of all devices that were flashed or scrapped, and writes the record of those of
+    /// which a station was stopped before it did. `burned` gets each step.
     ///
     /// # Errors
     ///
@@ -47,44 +59,54 @@ impl SealedBatch {
         cache: &Cache,
         burned: &mut dyn FnMut(&Burned),
     ) -> Result<Burned, StationError> {
-        let mut retired: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        let mut done = Burned::default();
+        let mut recorded = BTreeSet::new();
         for folder in [FLASHED, SCRAPPED] {
             store.list(folder, &mut |listed| {
-                if let Some((chunk, device_id)) = device_of(&listed.name, folder) {
-                    retired.entry(chunk).or_default().insert(device_id.to_owned());
-                }
+                recorded.insert(listed.name);
             })?;
         }
-        let mut done = Burned {
-            retired: retired.values().map(|devices| devices.len() as u64).sum(),
-            ..Burned::default()
-        };
-        match self.layout() {
-            Layout::Objects => {
-                let mut there = BTreeSet::new();
-                store.list("bundles/", &mut |listed| {
-                    there.insert(listed.name);
-                })?;
-                for (chunk, devices) in &retired {
-                    for device_id in devices {
-                        let object = self.layout().object(*chunk, device_id);
-                        if there.contains(&object) {
-                            store.remove(&object)?;
-                            done.bundles += 1;
-                            burned(&done);
-                        }
+        let mut there = BTreeSet::new();
+        if self.layout() == Layout::Objects {
+            store.list("bundles/", &mut |listed| {
+                there.insert(listed.name);
+            })?;
+        }
+        for (chunk, claimed) in self.claimed(store)? {
+            let rows = self.index(store, cache, chunk)?;
+            let object = |row: &IndexRow| self.layout().object(chunk, &row.entry.device_id);
+            match self.layout() {
+                Layout::Packs => self.burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done)?,
+                Layout::Objects => {
+                    let rows = rows
+                        .iter()
+                        .filter(|row| claimed.contains(&row.entry.device_id) && there.contains(&object(row)));
+                    let retired = retired(store, chunk, &rows.collect::<Vec<_>>())?;
+                    heal(store, chunk, &retired, &recorded)?;
+                    let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
+                    for some in names.chunks(AT_A_TIME) {
+                        store.remove_all(some).into_iter().collect::<Result<(), _>>()?;
+                        done.bundles += some.len() as u64;
+                        burned(&done);
                     }
                 }
             }
-            Layout::Packs => {
-                for (chunk, devices) in &retired {
-                    let rows = self.index(store, cache, *chunk)?;
-                    self.burn_pack(store, *chunk, &rows, devices, &mut done)?;
-                    burned(&done);
-                }
-            }
+            burned(&done);
         }
         Ok(done)
+    }
+
+    /// The devices that have a claim, by chunk.
+    pub(super) fn claimed(&self, store: &dyn Store) -> Result<BTreeMap<u64, BTreeSet<String>>, StationError> {
+        let mut claimed: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        store.list(CLAIMS, &mut |listed| {
+            if let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS)
+                && chunk < self.chunks()
+            {
+                claimed.entry(chunk).or_default().insert(device_id.to_owned());
+            }
+        })?;
+        Ok(claimed)
     }
 
     fn burn_pack(
@@ -92,7 +114,8 @@ impl SealedBatch {
         store: &dyn Store,
         chunk: u64,
         rows: &[IndexRow],
-        retired: &BTreeSet<String>,
+        claimed: &BTreeSet<String>,
+        recorded: &BTreeSet<String>,
         done: &mut Burned,
     ) -> Result<(), StationError> {
         let object = self.layout().object(chunk, "");
@@ -100,43 +123,120 @@ impl SealedBatch {
             object: object.clone(),
             reason,
         };
+        // One who was stopped may have left what he replaced.
+        store.purge(&object)?;
         for _ in 0..ROUNDS {
             let (mut pack, version) = match store.read_version(&object) {
                 Err(StoreError::NotFound { .. }) => return Ok(()),
                 other => other?,
             };
-            let is_retired = |name: &str| {
-                name.strip_suffix(".zip")
-                    .is_some_and(|device_id| retired.contains(device_id))
-            };
-            let removed = remove_members(&mut pack, is_retired)
-                .ok_or_else(|| damaged("it is no pack of certforge's"))?;
-            if removed == 0 {
+            let left = rows.iter().filter(|row| !is_zero(&pack, row));
+            let left: Vec<&IndexRow> = left.collect();
+            let claimed = left.iter().filter(|row| claimed.contains(&row.entry.device_id));
+            let retired = retired(store, chunk, &claimed.copied().collect::<Vec<_>>())?;
+            if retired.is_empty() {
                 return Ok(());
             }
-            // The index, which is sealed, has the last word on where the keys are.
-            let is_gone = |row: &IndexRow| {
-                let at = |offset: u64| usize::try_from(offset).ok();
-                let range = at(row.entry.offset)
-                    .zip(at(row.entry.offset.saturating_add(row.entry.length)))
-                    .and_then(|(start, end)| pack.get(start..end));
-                range.is_some_and(|range| range.iter().all(|octet| *octet == 0))
-            };
-            let mut own = rows.iter().filter(|row| retired.contains(&row.entry.device_id));
-            if !own.all(is_gone) {
-                return Err(damaged("its members are not where the index says"));
-            }
-            if rows.iter().all(|row| retired.contains(&row.entry.device_id)) {
+            heal(store, chunk, &retired, recorded)?;
+            if retired.len() == left.len() {
                 store.remove(&object)?;
                 done.packs_removed += 1;
-            } else if store.replace(&object, &pack, &version, Replaced::Shredded)? {
-                done.packs_rewritten += 1;
-            } else {
-                continue;
+                done.bundles += retired.len() as u64;
+                return Ok(());
             }
-            done.bundles += removed;
-            return Ok(());
+            let names: BTreeSet<String> = retired
+                .iter()
+                .map(|(row, _)| format!("{}.zip", row.entry.device_id))
+                .collect();
+            // The index is sealed, the pack's own directory is not.
+            for (row, _) in &retired {
+                match range(&mut pack, row) {
+                    Some(octets) => octets.zeroize(),
+                    None => return Err(damaged("it ends before the index says")),
+                }
+            }
+            remove_members(&mut pack, |name| names.contains(name))
+                .ok_or_else(|| damaged("it is no pack of certforge's"))?;
+            let stays = |row: &&&IndexRow| !names.contains(&format!("{}.zip", row.entry.device_id));
+            for row in left.iter().filter(stays) {
+                let is_whole = range(&mut pack, row).is_some_and(|octets| sha256(octets) == row.entry.sha256);
+                if !is_whole {
+                    return Err(damaged("another bundle in it is not what the index says"));
+                }
+            }
+            if store.replace(&object, &pack, &version, Replaced::Shredded)? {
+                done.packs_rewritten += 1;
+                done.bundles += retired.len() as u64;
+                return Ok(());
+            }
         }
         Err(StationError::Contended { object })
     }
+}
+
+/// Of these devices those that were flashed or scrapped, as their claims say.
+fn retired<'a>(
+    store: &dyn Store,
+    chunk: u64,
+    rows: &[&'a IndexRow],
+) -> Result<Vec<Claimed<'a>>, StationError> {
+    let mut retired = Vec::new();
+    for some in rows.chunks(AT_A_TIME) {
+        for (row, claim) in some.iter().zip(read_claims(store, chunk, some)?) {
+            if claim.hold.state.is_final() {
+                retired.push((*row, claim));
+            }
+        }
+    }
+    Ok(retired)
+}
+
+/// The claims of these devices, each of which has one.
+pub(super) fn read_claims(
+    store: &dyn Store,
+    chunk: u64,
+    rows: &[&IndexRow],
+) -> Result<Vec<Claim>, StationError> {
+    let name = |row: &&IndexRow| claim_object(chunk, &row.entry.device_id);
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let read = store.read_all(&names).into_iter().zip(names);
+    read.map(|(octets, object)| {
+        serde_json::from_slice(&octets?).map_err(|_| StationError::NoClaim { object })
+    })
+    .collect()
+}
+
+/// Writes the records that are missing.
+fn heal(
+    store: &dyn Store,
+    chunk: u64,
+    retired: &[Claimed<'_>],
+    recorded: &BTreeSet<String>,
+) -> Result<(), StationError> {
+    for (row, claim) in retired {
+        let device = Device {
+            chunk,
+            row: (*row).clone(),
+        };
+        if let Some(object) = record::object(claim, &device)
+            && !recorded.contains(&object)
+        {
+            write_record(store, &object, &Record::of(claim, &device))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the index says that a device's bundle is; `None` when the pack ends before.
+fn range<'a>(pack: &'a mut [u8], row: &IndexRow) -> Option<&'a mut [u8]> {
+    let start = usize::try_from(row.entry.offset).ok()?;
+    let end = usize::try_from(row.entry.offset.checked_add(row.entry.length)?).ok()?;
+    pack.get_mut(start..end)
+}
+
+fn is_zero(pack: &[u8], row: &IndexRow) -> bool {
+    let start = usize::try_from(row.entry.offset).unwrap_or(usize::MAX);
+    let end = usize::try_from(row.entry.offset.saturating_add(row.entry.length)).unwrap_or(usize::MAX);
+    pack.get(start..end)
+        .is_some_and(|octets| octets.iter().all(|octet| *octet == 0))
 }

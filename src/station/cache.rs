@@ -28,6 +28,10 @@ impl Cache {
         fs::read(self.folder.join(name)).ok()
     }
 
+    pub(super) fn forget(&self, name: &str) {
+        let _ = fs::remove_file(self.folder.join(name));
+    }
+
     /// Keeps an object. A cache that cannot be written costs time and nothing else.
     pub(super) fn keep(&self, name: &str, octets: &[u8]) {
         let _ = durable::write(&self.folder.join(name), octets);

@@ -28,6 +28,39 @@ pub enum State {
     Scrapped,
 }
 
+impl State {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Flashed => "flashed",
+            Self::Failed => "failed",
+            Self::Scrapped => "scrapped",
+        }
+    }
+
+    /// Whether no device will be flashed any more, so that the bundle is not needed.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Flashed | Self::Scrapped)
+    }
+
+    /// Whether a report of this may be followed by one of that, about the same hold.
+    #[must_use]
+    pub fn may_become(self, next: Self) -> bool {
+        match (self, next) {
+            (Self::Scrapped, _) | (Self::Flashed, Self::Failed) | (_, Self::Claimed) => false,
+            _ => self != next,
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// One station's hold on a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -108,16 +141,18 @@ impl Claim {
     }
 
     /// The claim that follows this one when a station begins once more, or takes the device over.
+    /// `is_own`: the station remembers this very hold as its own. That it has the same name is not enough
+    /// to begin once more: two machines may have one name by mistake.
     ///
     /// # Errors
     ///
     /// When it may not.
-    pub fn again(&self, claim: String, wish: Wish<'_>) -> Result<Self, Refusal> {
+    pub fn again(&self, claim: String, wish: Wish<'_>, is_own: bool) -> Result<Self, Refusal> {
         let is_same_station = self.hold.station == wish.station;
         match self.hold.state {
             State::Flashed => return Err(Refusal::Flashed),
             State::Scrapped => return Err(Refusal::Scrapped),
-            State::Failed if is_same_station || wish.take_over => {}
+            State::Failed if is_own || wish.take_over => {}
             State::Failed => return Err(Refusal::FailedElsewhere),
             State::Claimed if wish.take_over && (is_same_station || self.hold.is_stale(wish.now)) => {}
             State::Claimed if self.hold.is_stale(wish.now) => return Err(Refusal::Stale),
@@ -143,11 +178,7 @@ impl Claim {
     /// The claim once its holder has reported how it ended. `None`: it cannot end so any more.
     #[must_use]
     pub fn ended(&self, state: State, at: OffsetDateTime, reason: Option<&str>) -> Option<Self> {
-        let may_follow = match (self.hold.state, state) {
-            (State::Scrapped, _) | (State::Flashed, State::Failed) | (_, State::Claimed) => false,
-            (now, then) => now != then,
-        };
-        may_follow.then(|| {
+        self.hold.state.may_become(state).then(|| {
             let mut ended = self.clone();
             ended.hold.state = state;
             ended.hold.ended_at = Some(whole_seconds(at));
@@ -216,8 +247,8 @@ mod tests {
             // Once it is stale, by name.
             (claimed.clone(), "st2", 31, false, Err(Refusal::Stale)),
             (claimed.clone(), "st2", 31, true, Ok(2)),
-            // A failed device is the same station's to try again.
-            (end(State::Failed), "st1", 5, false, Ok(2)),
+            // What failed elsewhere is tried again by name; that a station is called the same is not enough.
+            (end(State::Failed), "st1", 5, false, Err(Refusal::FailedElsewhere)),
             (
                 end(State::Failed),
                 "st2",
@@ -230,7 +261,7 @@ mod tests {
             (end(State::Scrapped), "st1", 99, true, Err(Refusal::Scrapped)),
         ];
         for (claim, station, minutes, take_over, expected) in cases {
-            let again = claim.again("b".to_owned(), wish(station, minutes, take_over));
+            let again = claim.again("b".to_owned(), wish(station, minutes, take_over), false);
             let attempt = again.as_ref().map(|again| again.hold.attempt);
             assert_eq!(
                 attempt.map_err(Clone::clone),
@@ -241,6 +272,13 @@ mod tests {
                 assert_eq!(again.earlier, [claim.hold], "the record keeps both");
             }
         }
+    }
+
+    #[test]
+    fn a_station_tries_again_what_failed_in_its_own_hands() {
+        let failed = first().ended(State::Failed, NOON, None).unwrap();
+        let again = failed.again("b".to_owned(), wish("st1", 1, false), true);
+        assert_eq!(again.unwrap().hold.attempt, 2);
     }
 
     #[test]
@@ -276,7 +314,7 @@ mod tests {
     #[test]
     fn reads_what_it_wrote() {
         let claim = first().ended(State::Failed, NOON, Some("flash verify")).unwrap();
-        let claim = claim.again("b".to_owned(), wish("st1", 1, false)).unwrap();
+        let claim = claim.again("b".to_owned(), wish("st1", 1, false), true).unwrap();
         let read: Claim = serde_json::from_slice(&claim.to_json()).unwrap();
         assert_eq!(read, claim);
     }

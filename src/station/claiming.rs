@@ -30,10 +30,16 @@ impl Station {
     ///
     /// When another station has it, or it was flashed or scrapped.
     pub fn claim(&mut self, device_id: &str, take_over: bool) -> Result<Claimed, StationError> {
-        let device = self.batch.find(&*self.store, &self.cache, device_id)?;
+        let device = self.find(device_id)?;
         if self.memory.has_report(device_id) {
             // What was reported of it comes first, or it would be flashed as if nothing had been.
-            self.send()?;
+            let sent = self.send()?;
+            if self.memory.has_report(device_id) {
+                let away = sent.why.into_iter().find(StationError::is_passing);
+                return Err(away.unwrap_or_else(|| StationError::Unsent {
+                    device_id: device_id.to_owned(),
+                }));
+            }
         }
         self.acquire(device, Way::Named, take_over)
     }
@@ -45,17 +51,19 @@ impl Station {
     /// [`StationError::NothingLeft`] when there is none.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         if let Some(held) = self.next_held()? {
-            let device_id = held.claim.device_id;
-            let device = self.batch.find(&*self.store, &self.cache, &device_id)?;
+            let device = self.find(&held.claim.device_id)?;
             match self.acquire(device, Way::Next, false) {
                 Err(error) if is_refusal(&error) => {}
                 other => return other,
             }
         }
         while let Some(chunk) = self.walk.chunk() {
-            let rows = self.batch.index(&*self.store, &self.cache, chunk)?;
+            let rows = match self.batch.index(&*self.store, &self.cache, chunk) {
+                Err(error) if self.is_outdated(&error)? => continue,
+                other => other?,
+            };
             let Some(row) = self.walk.draw(&*self.store, chunk, &rows)? else {
-                self.memory.mark_full(chunk);
+                self.memory.mark_full(self.batch.digest(), chunk);
                 continue;
             };
             let row = row.clone();
@@ -98,7 +106,7 @@ impl Station {
         if let Some(held) = held
             && let Some(unpacked) = &held.unpacked
         {
-            unpack::wipe(unpacked)?;
+            unpack::wipe(&unpacked.folder)?;
             self.memory.hold(&Held {
                 unpacked: None,
                 ..held
@@ -113,9 +121,16 @@ impl Station {
     /// # Errors
     ///
     /// When it is not what was sealed, or cannot be written; the device stays claimed.
-    pub fn fetch(&self, claimed: &Claimed, folder: &Path) -> Result<Unpacked, StationError> {
+    pub fn fetch(&mut self, claimed: &mut Claimed, folder: &Path) -> Result<Unpacked, StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let files = self.batch.fetch(&*self.store, &claimed.device, self.now())?;
+        let now = self.now();
+        let files = match self.batch.fetch(&*self.store, &claimed.device, now) {
+            Err(error) if self.is_outdated(&error)? => {
+                claimed.device = self.find(&claimed.claim.device_id)?;
+                self.batch.fetch(&*self.store, &claimed.device, now)?
+            }
+            other => other?,
+        };
         let unpacked = Unpacked {
             folder: folder.clone(),
             files: files.iter().map(|(name, _)| name.clone()).collect(),
@@ -128,7 +143,10 @@ impl Station {
                 ..held
             })?;
         }
-        unpack::unpack(&files, &folder)?;
+        if let Err(error) = unpack::unpack(&files, &folder) {
+            self.wipe(&claimed.claim.device_id)?;
+            return Err(error);
+        }
         Ok(unpacked)
     }
 
@@ -136,7 +154,10 @@ impl Station {
         let device_id = &device.row.entry.device_id;
         let object = claim_object(device.chunk, device_id);
         let remembered = self.memory.held(device_id)?;
-        let resumed = remembered.is_some();
+        let is_remembered = remembered.is_some();
+        let resumed = remembered
+            .as_ref()
+            .is_some_and(|held| held.claim.hold.state == State::Claimed);
         let mut held = match remembered {
             Some(held) => held,
             None => Held {
@@ -147,11 +168,12 @@ impl Station {
                 delivered: false,
             },
         };
-        if !resumed {
+        if !is_remembered {
             self.memory.hold(&held)?;
         }
         // The same content counts as created: that is how a lost answer is found to have been a yes.
-        let is_created = self.store.create(&object, &held.claim.to_json())?;
+        let is_in_hand = held.claim.hold.state == State::Claimed;
+        let is_created = is_in_hand && self.store.create(&object, &held.claim.to_json())?;
         if is_created && !self.is_worn(&held.claim) {
             return Ok(Claimed {
                 device,
@@ -174,7 +196,7 @@ impl Station {
                     });
                 }
                 true => found.renewed(self.wish(take_over)),
-                false => match found.again(claim_id()?, self.wish(take_over)) {
+                false => match found.again(claim_id()?, self.wish(take_over), is_own) {
                     Ok(next) => next,
                     Err(refusal) => return Err(self.refused(&held, &found, &refusal, is_own)?),
                 },
@@ -191,7 +213,7 @@ impl Station {
                 return Ok(Claimed {
                     device,
                     claim: held.claim,
-                    resumed: is_own,
+                    resumed: is_own && found.hold.state == State::Claimed,
                 });
             }
         }
@@ -208,12 +230,18 @@ impl Station {
         Ok(self.store.replace(object, &claim.to_json(), version, replaced)?)
     }
 
-    /// Lets a device go, and wipes what was unpacked of it.
-    pub(super) fn forget(&self, device_id: &str) -> Result<(), StationError> {
-        if let Some(unpacked) = self.memory.held(device_id)?.and_then(|held| held.unpacked) {
-            unpack::wipe(&unpacked)?;
+    /// Wipes what was unpacked of a device.
+    pub(super) fn wipe(&self, device_id: &str) -> Result<(), StationError> {
+        if let Some(held) = self.memory.held(device_id)?
+            && let Some(unpacked) = &held.unpacked
+        {
+            unpack::wipe(&unpacked.folder)?;
+            self.memory.hold(&Held {
+                unpacked: None,
+                ..held
+            })?;
         }
-        self.memory.let_go(device_id)
+        Ok(())
     }
 
     /// Whether half of a lease is over: a device that is begun anew gets a whole one.
@@ -229,9 +257,10 @@ impl Station {
         refusal: &Refusal,
         is_own: bool,
     ) -> Result<StationError, StationError> {
-        self.forget(&held.claim.device_id)?;
+        self.wipe(&held.claim.device_id)?;
+        self.memory.let_go(&held.claim.device_id)?;
         // It had the device in hand, and somebody took it over.
-        if held.delivered && !is_own {
+        if held.delivered && held.claim.hold.state == State::Claimed && !is_own {
             return Ok(taken_over(found));
         }
         Ok(why_refused(found, refusal, &self.name))

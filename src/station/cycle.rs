@@ -17,6 +17,9 @@ const BUNDLE_DIR: &str = "CERTFORGE_BUNDLE_DIR";
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// What is waited for is looked at so often.
+const STEP: Duration = Duration::from_millis(20);
+
 /// How a station works by itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Cycle<'a> {
@@ -27,6 +30,8 @@ pub struct Cycle<'a> {
     pub folder: &'a Path,
     /// Whether the bundle of a flashed device is removed from the store.
     pub burn: bool,
+    /// How long the script may take; then it is killed, and the device has failed.
+    pub timeout: Option<Duration>,
     /// Whether what the script prints goes to standard error, because standard output is for a machine.
     pub output_to_stderr: bool,
     /// Devices after which to end.
@@ -126,10 +131,16 @@ impl Station {
             let device_id = claimed.claim.device_id.as_str();
             observe(CycleEvent::Begun(&claimed));
             let begun = Instant::now();
-            let status = self.flash(cycle, device_id)?;
+            let status = match self.flash(cycle, device_id) {
+                Ok(status) => status,
+                Err(error) => {
+                    self.wipe(device_id)?;
+                    return Err(error);
+                }
+            };
             if is_cancelled() && was_interrupted(status) {
                 // Whoever pressed Ctrl-C stopped the script too: the device is as it was.
-                self.prepare(cycle.folder, Some(device_id))?;
+                self.wipe(device_id)?;
                 break;
             }
             let reason = reason(status);
@@ -164,11 +175,16 @@ impl Station {
         observe: &mut dyn FnMut(CycleEvent<'_>),
     ) -> Result<Claimed, StationError> {
         if self.pending()? > 0 {
-            tell(&self.send()?, observe);
+            let sent = self.send()?;
+            tell(&sent, observe);
+            // Nothing is claimed from a store that takes no reports.
+            if let Some(error) = sent.why.into_iter().find(StationError::is_passing) {
+                return Err(error);
+            }
         }
         self.prepare(folder, None)?;
-        let claimed = self.claim_next()?;
-        self.fetch(&claimed, folder)?;
+        let mut claimed = self.claim_next()?;
+        self.fetch(&mut claimed, folder)?;
         Ok(claimed)
     }
 
@@ -178,16 +194,31 @@ impl Station {
         if cycle.output_to_stderr {
             command.stdout(std::io::stderr());
         }
-        command
+        let failed = |source| StationError::Script {
+            path: cycle.script.to_owned(),
+            source,
+        };
+        let mut script = command
             .args(cycle.arguments)
             .env(DEVICE_ID, device_id)
             .env(STATION, &self.name)
             .env(BUNDLE_DIR, folder)
-            .status()
-            .map_err(|source| StationError::Script {
-                path: cycle.script.to_owned(),
-                source,
-            })
+            .spawn()
+            .map_err(failed)?;
+        let Some(timeout) = cycle.timeout else {
+            return script.wait().map_err(failed);
+        };
+        let until = Instant::now() + timeout;
+        loop {
+            if let Some(status) = script.try_wait().map_err(failed)? {
+                return Ok(status);
+            }
+            if Instant::now() > until {
+                script.kill().map_err(failed)?;
+                return script.wait().map_err(failed);
+            }
+            std::thread::sleep(STEP);
+        }
     }
 }
 
@@ -212,14 +243,15 @@ fn reason(status: ExitStatus) -> Option<String> {
     })
 }
 
+/// Whether a script ended by what ends the station too: SIGHUP, SIGINT or SIGTERM.
 fn was_interrupted(status: ExitStatus) -> bool {
-    const SIGINT: i32 = 2;
-    status.signal() == Some(SIGINT) || status.code() == Some(128 + SIGINT)
+    [1, 2, 15]
+        .iter()
+        .any(|signal| status.signal() == Some(*signal) || status.code() == Some(128 + signal))
 }
 
 /// Waits, in steps short enough for somebody who wants to end it.
 fn wait(pause: Duration, is_cancelled: &dyn Fn() -> bool) {
-    const STEP: Duration = Duration::from_millis(100);
     let until = Instant::now() + pause;
     while Instant::now() < until && !is_cancelled() {
         std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));

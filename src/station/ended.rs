@@ -1,62 +1,66 @@
-//! The devices that were flashed, or scrapped, with the facts of their certificates, which are the seal's.
+//! The devices that were flashed, or scrapped, as their claims say, with the facts of their certificates,
+//! which follow from the seal.
 
-use std::collections::BTreeMap;
-
-use super::{Cache, Record, SealedBatch, StationError};
+use super::burn::read_claims;
+use super::claim::{Claim, State};
+use super::{Cache, SealedBatch, StationError};
+use crate::digest::sha256;
 use crate::pem;
-use crate::store::{IndexEntry, Store, certificates_object, device_of};
+use crate::store::{IndexEntry, IndexRow, Store, certificates_object};
+
+/// Claims that are read at a time.
+const AT_A_TIME: usize = 256;
 
 /// A device that was flashed or scrapped.
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub entry: IndexEntry,
-    /// What the station wrote of it.
-    pub record: Record,
+    pub claim: Claim,
     /// Its certificate, PEM; `None` when it was not asked for.
     pub certificate: Option<String>,
 }
 
 impl SealedBatch {
-    /// Visits every device that has a record in a folder: [`crate::store::FLASHED`] or
-    /// [`crate::store::SCRAPPED`], in row order.
+    /// Visits every device whose claim has ended so, in row order.
     ///
     /// # Errors
     ///
-    /// When something cannot be read.
+    /// When something cannot be read, or a certificate is not the one that was sealed.
     pub fn ended(
         &self,
         store: &dyn Store,
         cache: &Cache,
-        folder: &str,
+        state: State,
         with_certificates: bool,
         visit: &mut dyn FnMut(Ended),
     ) -> Result<(), StationError> {
-        let mut chunks: BTreeMap<u64, Vec<(String, String)>> = BTreeMap::new();
-        store.list(folder, &mut |listed| {
-            if let Some((chunk, device_id)) = device_of(&listed.name, folder) {
-                let device_id = device_id.to_owned();
-                chunks.entry(chunk).or_default().push((device_id, listed.name));
-            }
-        })?;
-        for (chunk, devices) in chunks {
-            let names: Vec<String> = devices.iter().map(|(_, name)| name.clone()).collect();
-            let mut records = BTreeMap::new();
-            for ((device_id, name), octets) in devices.into_iter().zip(store.read_all(&names)) {
-                let record: Record =
-                    serde_json::from_slice(&octets?).map_err(|_| StationError::NoClaim { object: name })?;
-                records.insert(device_id, record);
-            }
-            let certificates = match with_certificates {
-                true => certificates(&store.read(&certificates_object(chunk), None)?),
-                false => Vec::new(),
-            };
+        for (chunk, claimed) in self.claimed(store)? {
             let rows = self.index(store, cache, chunk)?;
-            for (i, row) in rows.into_iter().enumerate() {
-                if let Some(record) = records.remove(&row.entry.device_id) {
+            let mut certificates = None;
+            let rows: Vec<(usize, &IndexRow)> = rows
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| claimed.contains(&row.entry.device_id))
+                .collect();
+            for some in rows.chunks(AT_A_TIME) {
+                let of_some: Vec<&IndexRow> = some.iter().map(|(_, row)| *row).collect();
+                for ((i, row), claim) in some.iter().zip(read_claims(store, chunk, &of_some)?) {
+                    if claim.hold.state != state {
+                        continue;
+                    }
+                    let certificate = if with_certificates {
+                        if certificates.is_none() {
+                            certificates = Some(store.read(&certificates_object(chunk), None)?);
+                        }
+                        let text = certificates.as_ref().map_or(&[][..], |text| text.as_slice());
+                        Some(certificate(chunk, text, *i, &row.entry)?)
+                    } else {
+                        None
+                    };
                     visit(Ended {
-                        entry: row.entry,
-                        record,
-                        certificate: certificates.get(i).cloned(),
+                        entry: row.entry.clone(),
+                        claim,
+                        certificate,
                     });
                 }
             }
@@ -65,11 +69,15 @@ impl SealedBatch {
     }
 }
 
-/// The certificates of a chunk, in row order.
-fn certificates(text: &[u8]) -> Vec<String> {
+/// The certificate of a row, once it is seen to be the one that the index names.
+fn certificate(chunk: u64, text: &[u8], i: usize, entry: &IndexEntry) -> Result<String, StationError> {
     let blocks = pem::blocks(&String::from_utf8_lossy(text)).unwrap_or_default();
     blocks
-        .iter()
+        .get(i)
+        .filter(|block| sha256(&block.der) == entry.certificate_id)
         .map(|block| pem::encode(pem::CERTIFICATE, &block.der))
-        .collect()
+        .ok_or_else(|| StationError::Certificates {
+            object: certificates_object(chunk),
+            device_id: entry.device_id.clone(),
+        })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
+use super::claim::State;
 use crate::engine::EngineError;
 use crate::profile::rfc3339;
 use crate::seal::SealError;
@@ -23,7 +24,11 @@ pub enum StationError {
     Name { name: String },
     #[error("{location} is not sealed: it has no {SEAL_OBJECT}")]
     NotSealed { location: String },
-    #[error("station {station} is in use by another certforge on this machine")]
+    #[error("{location} is not where this batch was sealed, which is {sealed}")]
+    Moved { location: String, sealed: String },
+    #[error(
+        "station {station} is in use by another certforge on this machine, or by a script that it left running"
+    )]
     InUse { station: String },
     #[error("what the station remembers cannot be read or written: {path}")]
     Memory { path: PathBuf, source: io::Error },
@@ -75,9 +80,11 @@ pub enum StationError {
     #[error("device {device_id} is {state}, and cannot be reported {wanted} any more")]
     CannotFollow {
         device_id: String,
-        state: &'static str,
-        wanted: &'static str,
+        state: State,
+        wanted: State,
     },
+    #[error("device {device_id} was reported on, and the report is not sent yet")]
+    Unsent { device_id: String },
     #[error("batch {batch}: nothing is left to claim")]
     NothingLeft { batch: String },
     #[error("device {device_id}: {object} is refused: {faults}")]
@@ -92,12 +99,16 @@ pub enum StationError {
     Contended { object: String },
     #[error("bundles cannot be unpacked in {path}")]
     Unpack { path: PathBuf, source: io::Error },
+    #[error("{path} holds a private key and cannot be wiped")]
+    Wipe { path: PathBuf, source: io::Error },
     #[error("{path} is not empty")]
     NotEmpty { path: PathBuf },
     #[error("{path} is no folder of your own, or others may enter it")]
     NotPrivate { path: PathBuf },
     #[error("the script {path} cannot be run")]
     Script { path: PathBuf, source: io::Error },
+    #[error("{object} does not have the certificate of device {device_id}")]
+    Certificates { object: String, device_id: String },
     #[error("{object} has been damaged: {reason}")]
     Pack { object: String, reason: &'static str },
 }
@@ -125,6 +136,10 @@ impl StationError {
                 "`certforge run` seals a batch when it is complete, `certforge seal` one that was made in shards"
                     .to_owned()
             }
+            Self::Moved { .. } => {
+                "two places have two sets of claims, so that a device could be flashed twice: name the place where it was sealed, or, when nobody claims there any more, add --moved"
+                    .to_owned()
+            }
             Self::InUse { .. } => {
                 "wait until it has ended; stations that work at the same time have names of their own".to_owned()
             }
@@ -141,8 +156,10 @@ impl StationError {
                  if you are sure, `station claim --device {device_id} --take-over`"
             ),
             Self::Taken { .. } => "flash it there, or wait until the lease has ended".to_owned(),
-            Self::Stale { device_id, .. } => format!(
-                "when that station will not flash it any more: `station claim --device {device_id} --take-over`"
+            Self::Stale {
+                device_id, station, ..
+            } => format!(
+                "first see that {station} has no report of it that waits (`station send` there) and will not flash it any more; then `station claim --device {device_id} --take-over`"
             ),
             Self::FailedElsewhere { device_id, .. } => format!(
                 "to try again here: `station claim --device {device_id} --take-over`; to give it up: `station scrap {device_id}`"
@@ -156,12 +173,19 @@ impl StationError {
             }
             Self::NotClaimed { device_id } => format!("`station claim --device {device_id}` comes first"),
             Self::CannotFollow { .. } => "`station status` shows what is known of it".to_owned(),
+            Self::Unsent { .. } => "`station send` tells why".to_owned(),
             Self::NothingLeft { .. } => "`station status` shows what became of each device".to_owned(),
-            Self::Bundle { .. } => {
-                "flash nothing of this batch until you know who changed it; `certforge verify` tells more".to_owned()
-            }
+            Self::Bundle {
+                device_id, faults, ..
+            } => match faults.contains("CertNotValidYet") || faults.contains("CertExpired") {
+                true => "check this machine's clock, then the certificate's validity".to_owned(),
+                false => format!(
+                    "flash nothing of this batch until you know who changed it; `certforge verify` tells more; `station scrap {device_id}` lets a station go on"
+                ),
+            },
             Self::NoClaim { .. } => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),
             Self::Contended { .. } => "try again".to_owned(),
+            Self::Wipe { path, .. } => format!("remove {} by hand", path.display()),
             Self::Unpack { .. } => "choose another folder with --out, best under /dev/shm".to_owned(),
             Self::NotEmpty { path } => format!(
                 "`station done` or `station failed` wipes what is unpacked there; otherwise choose another --out, or empty {}",
@@ -169,6 +193,7 @@ impl StationError {
             ),
             Self::NotPrivate { path } => format!("chmod 700 {}, or choose another --out", path.display()),
             Self::Script { .. } => "name an executable file with --exec, such as ./flash.sh".to_owned(),
+            Self::Certificates { .. } => "it was changed; `certforge verify` tells more".to_owned(),
             Self::Pack { .. } => "`certforge verify` tells more; nothing was changed".to_owned(),
         })
     }

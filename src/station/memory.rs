@@ -28,7 +28,8 @@ pub enum Way {
     Next,
 }
 
-/// A device that the station has, or is about to claim.
+/// A device that the station has, or is about to claim; or one that failed in its hands, which it may try
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     pub chunk: u64,
@@ -44,6 +45,7 @@ pub struct Held {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unpacked {
+    /// Was made for it, or was empty: all that is in it goes with the bundle.
     pub folder: PathBuf,
     pub files: Vec<String>,
 }
@@ -84,7 +86,13 @@ impl Memory {
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(folder.join("lock")).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock }),
+            Ok(()) => {
+                // A script inherits the lock: while one still runs whose station was killed, that station
+                // does not begin anew.
+                rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty())
+                    .map_err(|error| failed(error.into()))?;
+                Ok(Self { folder, _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(StationError::InUse {
                 station: station.to_owned(),
             }),
@@ -96,9 +104,10 @@ impl Memory {
         read(&self.held_path(device_id))
     }
 
-    /// All devices that the station has, the one that it has longest first.
+    /// All devices that the station has in hand, the one that it has longest first.
     pub(super) fn all_held(&self) -> Result<Vec<Held>, StationError> {
         let mut all: Vec<Held> = self.read_all("held")?;
+        all.retain(|held| held.claim.hold.state == State::Claimed);
         all.sort_by(|a, b| {
             let key = |held: &Held| (held.claim.hold.claimed_at, held.claim.device_id.clone());
             key(a).cmp(&key(b))
@@ -121,6 +130,10 @@ impl Memory {
         Ok(reports)
     }
 
+    pub(super) fn report(&self, device_id: &str) -> Result<Option<Report>, StationError> {
+        read(&self.report_path(device_id))
+    }
+
     pub(super) fn has_report(&self, device_id: &str) -> bool {
         self.report_path(device_id).exists()
     }
@@ -133,21 +146,25 @@ impl Memory {
         remove(&self.report_path(&report.device_id))
     }
 
-    /// Chunks of which nothing is left to claim, which stays so.
-    pub(super) fn full_chunks(&self) -> BTreeSet<u64> {
-        let text = fs::read_to_string(self.folder.join("full")).unwrap_or_default();
+    /// Chunks of the batch with this digest of which nothing is left to claim, which stays so.
+    pub(super) fn full_chunks(&self, batch: &str) -> BTreeSet<u64> {
+        let text = fs::read_to_string(self.full_path(batch)).unwrap_or_default();
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     /// Remembers such a chunk; forgetting it would cost a listing and nothing else.
-    pub(super) fn mark_full(&self, chunk: u64) {
+    pub(super) fn mark_full(&self, batch: &str, chunk: u64) {
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
             .create(true)
             .mode(0o600)
-            .open(self.folder.join("full"));
+            .open(self.full_path(batch));
         let _ = file.and_then(|mut file| writeln!(file, "{chunk}"));
+    }
+
+    fn full_path(&self, batch: &str) -> PathBuf {
+        self.folder.join(format!("full-{batch}"))
     }
 
     fn held_path(&self, device_id: &str) -> PathBuf {

@@ -47,8 +47,9 @@ pub use reporting::Sent;
 pub use unpack::is_in_memory;
 
 use crate::engine::{Engine, Ring};
-use crate::store::Store;
-use claim::Wish;
+use crate::seal::SealError;
+use crate::store::{Store, StoreError, claim_object};
+use claim::{Claim, Wish};
 use memory::Memory;
 use walk::Walk;
 
@@ -62,12 +63,25 @@ pub struct Options {
     pub name: String,
     /// The issuer whose batches are trusted.
     pub issuer: Trust,
+    /// Whether the batch may be elsewhere than where it was sealed.
+    pub moved: bool,
     /// A folder for what stations of this machine remember.
     pub memory: PathBuf,
     /// How long a claim is a station's own before somebody else may take it over by name.
     pub lease: Duration,
     /// The time of day.
     pub clock: fn() -> OffsetDateTime,
+}
+
+/// What a station knows of a device.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub device: Device,
+    pub claim: Option<Claim>,
+    /// What this station has reported and not sent yet.
+    pub report: Option<Report>,
+    /// Where this station has unpacked its bundle.
+    pub unpacked: Option<Unpacked>,
 }
 
 /// One flashing station at work on one batch.
@@ -99,8 +113,8 @@ impl Station {
         let location = store.location();
         let memory = Memory::open(&options.memory, &location, &options.name)?;
         let cache = Cache::new(&options.memory, &location);
-        let batch = SealedBatch::open(&*store, &cache, options.issuer)?;
-        let walk = Walk::new(&options.name, batch.chunks(), &memory.full_chunks());
+        let batch = SealedBatch::open(&*store, &cache, options.issuer, options.moved)?;
+        let walk = Walk::new(&options.name, batch.chunks(), &memory.full_chunks(batch.digest()));
         Ok(Self {
             store,
             batch,
@@ -121,6 +135,58 @@ impl Station {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Reads the seal anew if it was only remembered. Returns whether it is another one.
+    fn reopen(&mut self) -> Result<bool, StationError> {
+        let is_another = self.batch.reopen(&*self.store, &self.cache)?;
+        if is_another {
+            let full = self.memory.full_chunks(self.batch.digest());
+            self.walk = Walk::new(&self.name, self.batch.chunks(), &full);
+        }
+        Ok(is_another)
+    }
+
+    /// A device by its id.
+    fn find(&mut self, device_id: &str) -> Result<Device, StationError> {
+        match self.batch.find(&*self.store, &self.cache, device_id) {
+            Err(error) if self.is_outdated(&error)? => self.batch.find(&*self.store, &self.cache, device_id),
+            other => other,
+        }
+    }
+
+    /// Whether what was found wrong is that the batch was made anew since its seal was read.
+    fn is_outdated(&mut self, error: &StationError) -> Result<bool, StationError> {
+        let may_be = matches!(
+            error,
+            StationError::Seal(SealError::Changed { .. })
+                | StationError::Bundle { .. }
+                | StationError::UnknownDevice { .. }
+        );
+        Ok(may_be && self.reopen()?)
+    }
+
+    /// All that is known of a device.
+    ///
+    /// # Errors
+    ///
+    /// When the batch has no such device, or its claim cannot be read.
+    pub fn show(&mut self, device_id: &str) -> Result<Known, StationError> {
+        let device = self.find(device_id)?;
+        let object = claim_object(device.chunk, device_id);
+        let claim = match self.store.read(&object, None) {
+            Err(StoreError::NotFound { .. }) => None,
+            other => {
+                let claim = serde_json::from_slice(&other?);
+                Some(claim.map_err(|_| StationError::NoClaim { object })?)
+            }
+        };
+        Ok(Known {
+            device,
+            claim,
+            report: self.memory.report(device_id)?,
+            unpacked: self.memory.held(device_id)?.and_then(|held| held.unpacked),
+        })
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -145,10 +211,11 @@ impl Station {
 pub fn open_batch(
     store: &dyn Store,
     issuer: Trust,
+    moved: bool,
     memory: &Path,
 ) -> Result<(SealedBatch, Cache), StationError> {
     let cache = Cache::new(memory, &store.location());
-    let batch = SealedBatch::open(store, &cache, issuer)?;
+    let batch = SealedBatch::open(store, &cache, issuer, moved)?;
     Ok((batch, cache))
 }
 

@@ -3,22 +3,22 @@
 
 use super::claim::{Claim, Hold, Refusal, State};
 use super::claiming::{is_refusal, taken_over, why_refused};
-use super::memory::Report;
-use super::{Device, Record, Station, StationError, claim_id, record, unpack};
+use super::memory::{Held, Report};
+use super::{Device, Record, Station, StationError, claim_id, record};
 use crate::manifest::DeviceId;
-use crate::store::{StoreError, claim_object};
+use crate::store::{Store, StoreError, claim_object};
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
 
-/// What became of a report.
-#[derive(Debug)]
+/// What became of the reports that waited.
+#[derive(Debug, Default)]
 pub struct Sent {
-    /// Reports that wait for the store, this one perhaps among them.
+    /// Reports that still wait.
     pub pending: usize,
-    /// Why they wait.
-    pub why: Option<StationError>,
-    /// Earlier reports that the store does not take, and that are given up.
+    /// Why they wait, each reason once.
+    pub why: Vec<StationError>,
+    /// Earlier reports that the store will never take, and that are given up.
     pub refused: Vec<StationError>,
 }
 
@@ -28,7 +28,7 @@ impl Station {
     ///
     /// # Errors
     ///
-    /// When the device is not this station's to report on.
+    /// When the device is not this station's to report on, or cannot be wiped.
     pub fn report(
         &self,
         device_id: &str,
@@ -41,9 +41,44 @@ impl Station {
             batch: self.batch.name().to_owned(),
         };
         DeviceId::parse(device_id).map_err(unknown)?;
-        let held = self.memory.held(device_id)?;
-        let own = held.as_ref().map(|held| held.claim.hold.claim.clone());
-        let report = Report {
+        let waiting = self.memory.report(device_id)?;
+        let report = match waiting {
+            // It was said before, and waits.
+            Some(waiting) if waiting.state == state => waiting,
+            Some(waiting) if !waiting.state.may_become(state) => {
+                return Err(cannot_follow(device_id, waiting.state, state));
+            }
+            waiting => self.new_report(device_id, state, reason, burn, waiting)?,
+        };
+        self.memory.queue(&report)?;
+        let wiped = self.wipe(device_id);
+        let mut own_refusal = None;
+        let mut sent = self.send_each(&mut |report, error| match report.device_id == device_id {
+            true => {
+                own_refusal = Some(error);
+                None
+            }
+            false => Some(error),
+        })?;
+        sent.pending = self.pending()?;
+        wiped?;
+        match own_refusal {
+            Some(error) => Err(error),
+            None => Ok(sent),
+        }
+    }
+
+    fn new_report(
+        &self,
+        device_id: &str,
+        state: State,
+        reason: Option<&str>,
+        burn: bool,
+        waiting: Option<Report>,
+    ) -> Result<Report, StationError> {
+        let held = self.memory.held(device_id)?.map(|held| held.claim.hold.claim);
+        let own = waiting.and_then(|report| report.claim).or(held);
+        Ok(Report {
             device_id: device_id.to_owned(),
             claim: match state {
                 // Anybody may scrap what nobody has in hand: then it is a hold of its own.
@@ -54,30 +89,7 @@ impl Station {
             at: self.now(),
             reason: reason.map(str::to_owned),
             burn,
-        };
-        self.memory.queue(&report)?;
-        if let Some(unpacked) = held.and_then(|held| held.unpacked) {
-            unpack::wipe(&unpacked)?;
-        }
-        let mut sent = Sent {
-            pending: 0,
-            why: None,
-            refused: Vec::new(),
-        };
-        let mut own_refusal = None;
-        self.send_each(|report, error| {
-            if report.device_id == device_id {
-                own_refusal = Some(error);
-            } else {
-                sent.refused.push(error);
-            }
         })
-        .unwrap_or_else(|error| sent.why = Some(error));
-        sent.pending = self.pending()?;
-        match own_refusal {
-            Some(error) => Err(error),
-            None => Ok(sent),
-        }
     }
 
     /// Reports that wait for the store.
@@ -93,59 +105,76 @@ impl Station {
     ///
     /// # Errors
     ///
-    /// When the store cannot be reached.
+    /// When what the station remembers cannot be read.
     pub fn send(&self) -> Result<Sent, StationError> {
-        let mut refused = Vec::new();
-        self.send_each(|_, error| refused.push(error))?;
-        Ok(Sent {
-            pending: self.pending()?,
-            why: None,
-            refused,
-        })
+        let mut sent = self.send_each(&mut |_, error| Some(error))?;
+        sent.pending = self.pending()?;
+        Ok(sent)
     }
 
-    /// Sends report after report, oldest first. One that is refused is given up; where the store does not
-    /// answer, or something is wrong that somebody may put right, the rest waits.
-    fn send_each(&self, mut refused: impl FnMut(&Report, StationError)) -> Result<(), StationError> {
+    /// Sends report after report, oldest first. One that will never be taken is given up, and told to
+    /// `refused`, which gives it back if it is to be told to others; any other waits, and does not keep
+    /// the next ones from being sent, unless the store cannot be reached at all.
+    fn send_each(
+        &self,
+        refused: &mut dyn FnMut(&Report, StationError) -> Option<StationError>,
+    ) -> Result<Sent, StationError> {
+        let mut sent = Sent::default();
         for report in self.memory.reports()? {
             match self.send_one(&report) {
                 Ok(()) => {}
                 Err(error) if is_final(&error) => {
-                    self.forget(&report.device_id)?;
+                    self.wipe(&report.device_id)?;
+                    self.memory.let_go(&report.device_id)?;
                     self.memory.sent(&report)?;
-                    refused(&report, error);
+                    sent.refused.extend(refused(&report, error));
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let is_passing = error.is_passing();
+                    sent.why.push(error);
+                    if is_passing {
+                        break;
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(sent)
     }
 
     fn send_one(&self, report: &Report) -> Result<(), StationError> {
-        let device = self.batch.find(&*self.store, &self.cache, &report.device_id)?;
+        let device_id = &report.device_id;
+        let device = self.batch.find(&*self.store, &self.cache, device_id)?;
         let claim = self.end_claim(report, &device)?;
         if let Some(object) = record::object(&claim, &device) {
-            self.write_record(&object, &Record::of(&claim, &device))?;
+            write_record(&*self.store, &object, &Record::of(&claim, &device))?;
         }
         if report.burn {
             self.batch.burn_one(&*self.store, &device)?;
         }
-        self.forget(&report.device_id)?;
+        // A crash may have come between the report and the wiping.
+        self.wipe(device_id)?;
+        match (claim.hold.state, self.memory.held(device_id)?) {
+            // It is remembered as one's own to try again.
+            (State::Failed, Some(held)) => self.memory.hold(&Held { claim, ..held })?,
+            _ => self.memory.let_go(device_id)?,
+        }
         self.memory.sent(report)
     }
 
     /// Writes into the claim how it ended, unless it says so already.
     fn end_claim(&self, report: &Report, device: &Device) -> Result<Claim, StationError> {
         let object = claim_object(device.chunk, &report.device_id);
+        let is_held = self.memory.held(&report.device_id)?.is_some();
+        // Of a device that nobody ever had, the claim says at once that it is scrapped. The same content
+        // counts as created.
+        if report.state == State::Scrapped && !is_held {
+            let claim = self.scrap(None, report)?;
+            if self.store.create(&object, &claim.to_json())? {
+                return Ok(claim);
+            }
+        }
         for _ in 0..ROUNDS {
             let (octets, version) = match self.store.read_version(&object) {
-                Err(StoreError::NotFound { .. }) if report.state == State::Scrapped => {
-                    let claim = self.scrap(None, report)?;
-                    if self.store.create(&object, &claim.to_json())? {
-                        return Ok(claim);
-                    }
-                    continue;
-                }
                 Err(StoreError::NotFound { .. }) => {
                     return Err(StationError::NotClaimed {
                         device_id: report.device_id.clone(),
@@ -156,17 +185,17 @@ impl Station {
             let found: Claim = serde_json::from_slice(&octets).map_err(|_| StationError::NoClaim {
                 object: object.clone(),
             })?;
-            let is_own = match &report.claim {
-                Some(claim) => *claim == found.hold.claim,
-                None => found.hold.station == self.name,
-            };
-            if is_own && found.hold.state == report.state {
+            let is_own = report.claim.as_ref() == Some(&found.hold.claim);
+            // It was said before; whoever does not remember may still be told so.
+            let is_said = found.hold.state == report.state
+                && (is_own || report.claim.is_none() && found.hold.station == self.name);
+            if is_said {
                 return Ok(found);
             }
             let ended = match is_own {
                 true => found
                     .ended(report.state, report.at, report.reason.as_deref())
-                    .ok_or_else(|| cannot_follow(&found, report.state))?,
+                    .ok_or_else(|| cannot_follow(&found.device_id, found.hold.state, report.state))?,
                 false if report.state == State::Scrapped => self.scrap(Some(&found), report)?,
                 false => return Err(not_ours(&found, report, &self.name)),
             };
@@ -181,14 +210,12 @@ impl Station {
     fn scrap(&self, found: Option<&Claim>, report: &Report) -> Result<Claim, StationError> {
         let mut earlier = Vec::new();
         if let Some(found) = found {
-            let is_in_hand = found.hold.state == State::Claimed
-                && !found.hold.is_stale(self.now())
-                && found.hold.station != self.name;
-            if is_in_hand || found.hold.state == State::Scrapped {
-                return Err(match is_in_hand {
-                    true => why_refused(found, &Refusal::Taken, &self.name),
-                    false => cannot_follow(found, State::Scrapped),
-                });
+            let is_in_hand = found.hold.state == State::Claimed && !found.hold.is_stale(self.now());
+            if is_in_hand {
+                return Err(why_refused(found, &Refusal::Taken, &self.name));
+            }
+            if !found.hold.state.may_become(State::Scrapped) {
+                return Err(cannot_follow(&found.device_id, found.hold.state, State::Scrapped));
             }
             earlier.clone_from(&found.earlier);
             earlier.push(found.hold.clone());
@@ -213,20 +240,20 @@ impl Station {
             earlier,
         })
     }
+}
 
-    /// Writes a record once. The same hold's record counts as written.
-    fn write_record(&self, object: &str, record: &Record) -> Result<(), StationError> {
-        if self.store.create(object, &record.to_json())? {
-            return Ok(());
+/// Writes a record once. The same hold's record counts as written.
+pub(super) fn write_record(store: &dyn Store, object: &str, record: &Record) -> Result<(), StationError> {
+    if store.create(object, &record.to_json())? {
+        return Ok(());
+    }
+    let found = store.read(object, None)?;
+    match serde_json::from_slice::<Record>(&found) {
+        Ok(found) if found.claim == record.claim => Ok(()),
+        _ => Err(StoreError::Conflict {
+            object: format!("{}/{object}", store.location()),
         }
-        let found = self.store.read(object, None)?;
-        match serde_json::from_slice::<Record>(&found) {
-            Ok(found) if found.claim == record.claim => Ok(()),
-            _ => Err(StoreError::Conflict {
-                object: format!("{}/{object}", self.store.location()),
-            }
-            .into()),
-        }
+        .into()),
     }
 }
 
@@ -251,22 +278,16 @@ fn not_ours(found: &Claim, report: &Report, own_name: &str) -> StationError {
         State::Failed => Refusal::FailedElsewhere,
         State::Scrapped => Refusal::Scrapped,
     };
+    if found.hold.station == own_name && found.hold.state != State::Claimed {
+        return cannot_follow(&found.device_id, found.hold.state, report.state);
+    }
     why_refused(found, &refusal, own_name)
 }
 
-fn cannot_follow(found: &Claim, wanted: State) -> StationError {
+fn cannot_follow(device_id: &str, state: State, wanted: State) -> StationError {
     StationError::CannotFollow {
-        device_id: found.device_id.clone(),
-        state: word(found.hold.state),
-        wanted: word(wanted),
-    }
-}
-
-fn word(state: State) -> &'static str {
-    match state {
-        State::Claimed => "claimed",
-        State::Flashed => "flashed",
-        State::Failed => "failed",
-        State::Scrapped => "scrapped",
+        device_id: device_id.to_owned(),
+        state,
+        wanted,
     }
 }

@@ -295,6 +295,19 @@ pub trait Store: Send + Sync {
     /// When it, or a version of it, may still be there.
     fn remove(&self, name: &str) -> Result<(), StoreError>;
 
+    /// Removes many objects for good: at once where that is faster.
+    fn remove_all(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
+        names.iter().map(|name| self.remove(name)).collect()
+    }
+
+    /// Removes whatever is left of earlier versions of an object that held private keys, which one who
+    /// replaced or removed it and was stopped may have left behind. What is there now stays.
+    ///
+    /// # Errors
+    ///
+    /// When something may still be left.
+    fn purge(&self, name: &str) -> Result<(), StoreError>;
+
     /// The octets of many objects, in their order: at once where that is faster.
     fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         names.iter().map(|name| self.read(name, None)).collect()

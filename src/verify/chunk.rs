@@ -1,17 +1,17 @@
 //! One chunk: its index, its certificates, its bundles, and the rows of manifest and ledger.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Cursor;
 
 use zeroize::Zeroizing;
 
 use super::bundle::{Findings, Standard, certificates};
-use super::retired::Retired;
+use super::retired::retired;
 use super::seal::CHANGED;
 use super::tally::Tallies;
 use super::{Fault, VerifyError};
 use crate::manifest::{DeviceId, Row};
-use crate::seal::Seal;
+use crate::seal::{ChunkDigest, Seal};
 use crate::store::{
     BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object,
     parse_index,
@@ -25,8 +25,6 @@ pub(super) struct Task<'a> {
     /// The ledger's entries, when there is a ledger.
     pub ledger: Option<Vec<IndexEntry>>,
     pub record: &'a BatchRecord,
-    /// Devices whose bundle may be gone.
-    pub retired: &'a Retired,
     pub seal: Option<&'a Seal>,
 }
 
@@ -38,6 +36,8 @@ pub(super) struct Verified {
     pub burned: u64,
     pub faults: Vec<Fault>,
     pub tallies: Tallies,
+    /// What the seal must say of it, when the index is as a forge writes it.
+    pub digest: Option<ChunkDigest>,
 }
 
 /// Verifies a released chunk. Faults are found, not failed at; an error is a store that cannot be read.
@@ -54,6 +54,7 @@ pub(super) fn verify(
     {
         verified.faults.push(Fault::of(&index, CHANGED.to_owned()));
     }
+    verified.digest = ChunkDigest::of(task.chunk, &octets, task.record).ok();
     let rows = match parse_index(&octets) {
         Ok(rows) => rows,
         Err(error) => {
@@ -65,18 +66,32 @@ pub(super) fn verify(
     };
     let disputed = compare_rows(task, &rows, &index, &mut verified.faults);
     let chunk_certificates = read_certificates(task.chunk, rows.len(), store, &mut verified.faults)?;
-    let pack = read_pack(task, &rows, store, &mut verified.faults)?;
+    let pack = read_pack(task, store)?;
     let bundles = match &pack {
         Some(_) => Vec::new(),
         None => read_bundles(task, &rows, store)?,
     };
+    let bundle = |i: usize| match &pack {
+        Some(pack) if pack.is_empty() => None,
+        Some(pack) => Some(slice(pack, &rows[i].entry)),
+        None => bundles[i].as_ref().map(|own| own.as_slice()),
+    };
+    let gone: Vec<&str> = rows
+        .iter()
+        .enumerate()
+        .filter(|(i, row)| is_gone(bundle(*i)) && DeviceId::parse(&row.entry.device_id).is_ok())
+        .map(|(_, row)| row.entry.device_id.as_str())
+        .collect();
+    let retired = match gone.is_empty() {
+        true => HashSet::new(),
+        false => retired(store, task.chunk, &gone)?,
+    };
+    if let Some(pack) = &pack {
+        compare_members(task, &rows, pack, &retired, &mut verified.faults);
+    }
     for (i, row) in rows.iter().enumerate() {
-        let octets = match &pack {
-            Some(pack) if pack.is_empty() => None,
-            Some(pack) => Some(slice(pack, &row.entry)),
-            None => bundles[i].as_ref().map(|own| own.as_slice()),
-        };
-        if is_burned(octets) && task.retired.contains(&row.entry.device_id) {
+        let octets = bundle(i);
+        if retired.contains(&row.entry.device_id) {
             let number = task.chunk * task.record.chunk_rows + i as u64;
             tally(&mut verified.tallies, row, &Findings::default(), number);
             verified.burned += u64::from(!disputed.contains(&i));
@@ -118,7 +133,7 @@ pub(super) fn verify(
 }
 
 /// Whether a bundle is gone: its object is, or its place in a pack holds zeros.
-fn is_burned(octets: Option<&[u8]>) -> bool {
+fn is_gone(octets: Option<&[u8]>) -> bool {
     octets.is_none_or(|octets| octets.iter().all(|octet| *octet == 0))
 }
 
@@ -214,41 +229,43 @@ fn read_bundles(
     rows.iter().map(bundle).collect()
 }
 
-/// The pack of a chunk, when the batch is in packs, with its members held against the index.
-fn read_pack(
-    task: &Task<'_>,
-    rows: &[IndexRow],
-    store: &dyn Store,
-    faults: &mut Vec<Fault>,
-) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
+/// The pack of a chunk, when the batch is in packs; empty when it is missing.
+fn read_pack(task: &Task<'_>, store: &dyn Store) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
     if task.record.layout == Layout::Objects {
         return Ok(None);
     }
+    match store.read(&task.record.layout.object(task.chunk, ""), None) {
+        Ok(pack) => Ok(Some(pack)),
+        Err(StoreError::NotFound { .. }) => Ok(Some(Zeroizing::default())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Holds the members of a pack against the index. What was retired is a member no more.
+fn compare_members(
+    task: &Task<'_>,
+    rows: &[IndexRow],
+    pack: &[u8],
+    retired: &HashSet<String>,
+    faults: &mut Vec<Fault>,
+) {
     let object = task.record.layout.object(task.chunk, "");
-    let pack = match store.read(&object, None) {
-        Ok(pack) => pack,
-        Err(StoreError::NotFound { .. }) => {
-            if !rows.iter().all(|row| task.retired.contains(&row.entry.device_id)) {
-                faults.push(Fault::of(&object, "the pack is missing".to_owned()));
-            }
-            return Ok(Some(Zeroizing::default()));
+    if pack.is_empty() {
+        if retired.len() < rows.len() {
+            faults.push(Fault::of(&object, "the pack is missing".to_owned()));
         }
-        Err(error) => return Err(error.into()),
-    };
-    match zip::ZipArchive::new(Cursor::new(pack.as_slice())) {
+        return;
+    }
+    match zip::ZipArchive::new(Cursor::new(pack)) {
         Err(error) => faults.push(Fault::of(&object, format!("the zip is damaged: {error}"))),
         Ok(archive) => {
             let members: Vec<_> = archive
                 .file_names()
                 .map(|name| name.unwrap_or_default().into_owned())
                 .collect();
-            // What was burned is a member no more, and its place holds zeros.
             let expected = rows
                 .iter()
-                .filter(|row| {
-                    !(task.retired.contains(&row.entry.device_id)
-                        && is_burned(Some(slice(&pack, &row.entry))))
-                })
+                .filter(|row| !retired.contains(&row.entry.device_id))
                 .map(|row| format!("{}.zip", row.entry.device_id));
             if !expected.eq(members.iter().cloned()) {
                 let what = format!(
@@ -260,7 +277,6 @@ fn read_pack(
             }
         }
     }
-    Ok(Some(pack))
 }
 
 /// The octets that the entry points to; fewer when the pack ends before.

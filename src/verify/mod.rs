@@ -27,7 +27,6 @@ pub(crate) use bundle::{Standard, members};
 use chunk::Task;
 use inputs::Inputs;
 pub use inputs::read_record;
-use retired::Retired;
 use tally::Tallies;
 
 /// Chunks that are read at a time.
@@ -218,7 +217,6 @@ pub fn verify(
     // 2. Find what was released.
     let released = completeness::released(job.store, record, &inputs.committed, &mut report.faults)?;
 
-    let retired = Retired::read(job.store)?;
     let seal = seal::read(job.store, &inputs.issuer, &mut report)?;
 
     // 3. Read every released chunk.
@@ -235,6 +233,7 @@ pub fn verify(
         return Ok(report);
     };
     let mut tallies = Tallies::default();
+    let mut digests = Vec::new();
     let mut rows = inputs.rows()?;
     let mut next = 0;
     while next < record.chunks() {
@@ -249,7 +248,6 @@ pub fn verify(
                     manifest,
                     ledger: inputs.entries(job.ledger, chunk)?,
                     record,
-                    retired: &retired,
                     seal: seal.as_ref(),
                 });
             }
@@ -268,11 +266,13 @@ pub fn verify(
             report.burned += chunk.burned;
             report.faults.append(&mut chunk.faults);
             tallies.append(&mut chunk.tallies);
+            digests.extend(chunk.digest);
         }
     }
 
     if let Some(seal) = &seal {
         seal::check_lookups(job.store, seal, &mut report.faults)?;
+        seal::check_statement(seal, record, digests, &mut report.faults);
     }
 
     // 4. Find what two devices share, and what no index accounts for.

@@ -1,28 +1,38 @@
-//! Devices whose bundle may be gone: those that a station has flashed, or that were scrapped.
+//! Devices whose bundle may be gone: those that a station has flashed, or that were scrapped, as their
+//! claims say.
 
 use std::collections::HashSet;
 
-use crate::digest::sha256_start;
-use crate::store::{FLASHED, SCRAPPED, Store, StoreError, device_of};
+use serde::Deserialize;
 
-/// The devices of a batch that were flashed or scrapped, in 12 octets each.
-#[derive(Debug, Default)]
-pub(super) struct Retired(HashSet<[u8; 12]>);
+use crate::store::{Store, StoreError, claim_object};
 
-impl Retired {
-    pub(super) fn read(store: &dyn Store) -> Result<Self, StoreError> {
-        let mut retired = HashSet::new();
-        for folder in [FLASHED, SCRAPPED] {
-            store.list(folder, &mut |listed| {
-                if let Some((_, device_id)) = device_of(&listed.name, folder) {
-                    retired.insert(sha256_start(device_id.as_bytes()));
-                }
-            })?;
+/// What a claim says became of its device.
+#[derive(Deserialize)]
+struct State {
+    device_id: String,
+    state: String,
+}
+
+/// Of these devices of a chunk those that were flashed or scrapped.
+pub(super) fn retired(
+    store: &dyn Store,
+    chunk: u64,
+    device_ids: &[&str],
+) -> Result<HashSet<String>, StoreError> {
+    let names: Vec<String> = device_ids.iter().map(|id| claim_object(chunk, id)).collect();
+    let mut retired = HashSet::new();
+    for (device_id, octets) in device_ids.iter().zip(store.read_all(&names)) {
+        let octets = match octets {
+            Err(StoreError::NotFound { .. }) => continue,
+            other => other?,
+        };
+        let state: Option<State> = serde_json::from_slice(&octets).ok();
+        if state.is_some_and(|state| {
+            state.device_id == *device_id && ["flashed", "scrapped"].contains(&state.state.as_str())
+        }) {
+            retired.insert((*device_id).to_owned());
         }
-        Ok(Self(retired))
     }
-
-    pub(super) fn contains(&self, device_id: &str) -> bool {
-        !self.0.is_empty() && self.0.contains(&sha256_start(device_id.as_bytes()))
-    }
+    Ok(retired)
 }

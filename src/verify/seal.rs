@@ -1,9 +1,11 @@
 //! The seal, held against what is there.
 
+use time::OffsetDateTime;
+
 use super::{Fault, Report, VerifyError};
 use crate::issuer::CaCertificate;
-use crate::seal::{Seal, SealError};
-use crate::store::{BATCH_OBJECT, SEAL_OBJECT, Store, StoreError, lookup_object};
+use crate::seal::{Builder, ChunkDigest, Seal, SealError};
+use crate::store::{BATCH_OBJECT, BatchRecord, SEAL_OBJECT, Store, StoreError, lookup_object};
 
 /// What is wrong with an object whose digest is another.
 pub(super) const CHANGED: &str = "is not what the seal says";
@@ -28,6 +30,36 @@ pub(super) fn read(
     };
     report.faults.push(fault);
     Ok(None)
+}
+
+/// Builds the statement anew from what was read, and holds the seal's against it. Where a chunk was
+/// missing or was not as a forge writes it, that is a fault already.
+pub(super) fn check_statement(
+    seal: &Seal,
+    record: &BatchRecord,
+    digests: Vec<ChunkDigest>,
+    faults: &mut Vec<Fault>,
+) {
+    if digests.len() as u64 != record.chunks() || !faults.is_empty() {
+        return;
+    }
+    let mut builder = Builder::default();
+    for digest in digests {
+        builder.add(digest);
+    }
+    // The digest of the record was held against the seal when it was opened.
+    let sealed = seal.statement();
+    let built = builder.finish(
+        record,
+        seal.batch_digest(),
+        &sealed.location,
+        OffsetDateTime::UNIX_EPOCH,
+    );
+    let is_same = built.is_ok_and(|(statement, _)| statement.states_the_same(sealed));
+    if !is_same {
+        let what = "states otherwise than the batch is";
+        faults.push(Fault::of(SEAL_OBJECT, what.to_owned()));
+    }
 }
 
 /// Holds every part of the lookup against the seal.

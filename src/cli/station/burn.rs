@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use certforge::station::open_batch;
 use certforge::store::Layout;
 use clap::Args;
 use indicatif::ProgressBar;
 
 use super::{BatchArgs, Outcome};
-use crate::cli::text::{count, devices};
+use crate::cli::text::count;
 use crate::cli::{print, print_json};
 
 #[derive(Debug, Args)]
@@ -22,8 +21,7 @@ pub struct Burn {
 
 impl Burn {
     pub fn run(&self) -> Outcome {
-        let store = self.batch.store()?;
-        let (batch, cache) = open_batch(&*store, self.batch.trust()?, &self.batch.memory()?)?;
+        let (store, batch, cache) = self.batch.open()?;
         let bar = ProgressBar::new_spinner();
         let burned = batch.burn(&*store, &cache, &mut |burned| {
             bar.set_message(format!("{} removed", count(burned.bundles)));
@@ -35,7 +33,6 @@ impl Burn {
             print_json(&burned);
             return Ok(ExitCode::SUCCESS);
         }
-        let before = burned.retired - burned.bundles;
         let packs = match batch.layout() {
             Layout::Objects => String::new(),
             Layout::Packs => format!(
@@ -45,10 +42,8 @@ impl Burn {
             ),
         };
         print(&format!(
-            "{} flashed or scrapped: bundles removed: {}, removed before: {}{packs}\n",
-            devices(burned.retired),
-            count(burned.bundles),
-            count(before)
+            "bundles of flashed and scrapped devices removed: {}{packs}\n",
+            count(burned.bundles)
         ));
         Ok(ExitCode::SUCCESS)
     }

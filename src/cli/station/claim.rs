@@ -44,7 +44,7 @@ impl Claim {
             warn(&station.send()?);
         }
         station.prepare(&self.out, self.device.as_deref())?;
-        let claimed = match &self.device {
+        let mut claimed = match &self.device {
             Some(device_id) => station.claim(device_id, self.take_over)?,
             None => station.claim_next()?,
         };
@@ -54,7 +54,7 @@ impl Claim {
                 self.out.display()
             );
         }
-        let unpacked = station.fetch(&claimed, &self.out)?;
+        let unpacked = station.fetch(&mut claimed, &self.out)?;
         let (claim, entry) = (&claimed.claim, &claimed.device.row.entry);
         if self.json {
             print_json(&json!({

@@ -7,12 +7,15 @@ mod run;
 mod send;
 #[cfg(feature = "display")]
 mod serve;
+mod show;
 mod status;
 
 use std::path::{Path, PathBuf};
 
 use certforge::issuer::{self, CERTIFICATE_FILE, CaFiles};
-use certforge::station::{Options, Sent, Station as Worker, StationError, Trust};
+use certforge::station::{
+    Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, open_batch,
+};
 use certforge::store::Store;
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
@@ -33,6 +36,8 @@ pub enum Station {
     Scrap(report::Scrap),
     /// Claim, run a script, report, wipe, and again until nothing is left
     Run(run::Run),
+    /// Show who has a device, who had it before, and what this station knows of it
+    Show(show::Show),
     /// Send the reports that wait for the store
     Send(send::Send),
     /// Show what became of the batch, in all and by station
@@ -52,6 +57,7 @@ impl Station {
             Self::Failed(command) => command.json,
             Self::Scrap(command) => command.json,
             Self::Run(command) => command.json,
+            Self::Show(command) => command.json,
             Self::Send(command) => command.json,
             Self::Status(command) => command.json,
             Self::Burn(command) => command.json,
@@ -67,6 +73,7 @@ impl Station {
             Self::Failed(command) => command.run(),
             Self::Scrap(command) => command.run(),
             Self::Run(command) => command.run(),
+            Self::Show(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Burn(command) => command.run(),
@@ -99,15 +106,20 @@ pub struct BatchArgs {
     /// Folder for what stations of this machine remember [default: ~/.local/state/certforge]
     #[arg(long, env = "CERTFORGE_MEMORY", hide_env_values = true, value_name = "DIR")]
     memory: Option<PathBuf>,
+    /// The batch is not where it was sealed, and nobody claims there any more
+    #[arg(long)]
+    moved: bool,
     #[command(flatten)]
     reach: place::Reach,
 }
 
 impl BatchArgs {
-    /// Opens the place of the batch, for work that can wait.
-    pub fn store(&self) -> Result<Box<dyn Store>, Failure> {
+    /// Opens the batch, for work that can wait.
+    pub fn open(&self) -> Result<(Box<dyn Store>, SealedBatch, Cache), Failure> {
         let place = place::parse(&self.batch, &self.reach, None)?;
-        Ok(self.reach.open(&place)?)
+        let store = self.reach.open(&place)?;
+        let (batch, cache) = open_batch(&*store, self.trust()?, self.moved, &self.memory()?)?;
+        Ok((store, batch, cache))
     }
 
     /// Opens the place of the batch, for somebody who waits.
@@ -175,6 +187,7 @@ impl StationArgs {
         let options = Options {
             name: self.station.clone(),
             issuer: self.batch.trust()?,
+            moved: self.batch.moved,
             memory: self.batch.memory()?,
             lease: Duration::minutes(lease_minutes.into()),
             clock: OffsetDateTime::now_utc,
@@ -193,7 +206,7 @@ fn warn(sent: &Sent) {
             "certforge: warning: REPORTS THAT ARE NOT SENT YET: {}; they are sent with the next command, or by `certforge station send`",
             count(sent.pending as u64)
         );
-        if let Some(why) = &sent.why {
+        for why in &sent.why {
             Failure::from_reference(why).report_to_people();
         }
     }

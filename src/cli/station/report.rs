@@ -127,21 +127,15 @@ fn report(
             "state": state,
             "station": station.name(),
             "pending_reports": sent.pending,
-            "error": sent.why.as_ref().map(|why| Failure::from_reference(why).to_json()),
+            "error": sent.why.first().map(|why| Failure::from_reference(why).to_json()),
         }));
         return Ok(ExitCode::SUCCESS);
     }
-    let word = match state {
-        State::Claimed => "claimed",
-        State::Flashed => "flashed",
-        State::Failed => "failed",
-        State::Scrapped => "scrapped",
-    };
     let burned = if burn && sent.pending == 0 {
         ", and its bundle is removed"
     } else {
         ""
     };
-    print(&format!("{device_id} {word}{burned}\n"));
+    print(&format!("{device_id} {state}{burned}\n"));
     Ok(ExitCode::SUCCESS)
 }

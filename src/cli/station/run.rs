@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop, is_in_memory};
 use clap::Args;
@@ -36,6 +37,9 @@ pub struct Run {
     /// End after so many failures one after the other: then the station is broken, not the devices
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     stop_after: u32,
+    /// Seconds that the script may take; then it is killed, and the device has failed [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: Option<u32>,
     /// Minutes until others may take over a device that this station has in hand
     #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_LEASE_MINUTES, value_parser = clap::value_parser!(u32).range(1..=525_600))]
     lease: u32,
@@ -68,6 +72,7 @@ impl Run {
             folder: &folder,
             burn: self.burn,
             output_to_stderr: self.json,
+            timeout: self.timeout.map(|seconds| Duration::from_secs(seconds.into())),
             limit: self.limit,
             failures_in_a_row: self.stop_after,
         };
@@ -92,7 +97,15 @@ impl Run {
         use std::os::unix::fs::PermissionsExt;
         // A name without a slash is looked for on the PATH.
         if !self.exec.display().to_string().contains('/') {
-            return Ok(());
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let is_there = std::env::split_paths(&path).any(|folder| folder.join(&self.exec).is_file());
+            return match is_there {
+                true => Ok(()),
+                false => Err(Failure::usage(
+                    &format!("--exec {} is not on the PATH", self.exec.display()),
+                    "name a file with its folder, such as ./flash.sh",
+                )),
+            };
         }
         let hint = "name an executable file, such as ./flash.sh";
         match self.exec.metadata() {

@@ -31,9 +31,10 @@ impl Send {
         } else {
             print(&format!("reports sent: {}\n", count(taken as u64)));
         }
-        Ok(match sent.refused.is_empty() {
-            true => ExitCode::SUCCESS,
-            false => exit::STATION.into(),
+        Ok(match (sent.pending, sent.refused.is_empty()) {
+            (1.., _) => exit::STORE.into(),
+            (0, false) => exit::STATION.into(),
+            (0, true) => ExitCode::SUCCESS,
         })
     }
 }

@@ -3,17 +3,17 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certforge::display::{Display, serve};
-use certforge::station::{Watch, open_batch};
+use certforge::station::Watch;
 use clap::Args;
 use time::OffsetDateTime;
 
 use super::{BatchArgs, Outcome};
 use crate::cli::{Failure, print};
 
-/// Between two looks at the claims.
+/// Between two looks at the claims, at least.
 const PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
@@ -27,8 +27,7 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(&self) -> Outcome {
-        let store = self.batch.store()?;
-        let (batch, _) = open_batch(&*store, self.batch.trust()?, &self.batch.memory()?)?;
+        let (store, batch, _) = self.batch.open()?;
         let busy = |error: std::io::Error| {
             Failure::usage(
                 &format!("nobody can listen on {}: {error}", self.http),
@@ -43,6 +42,7 @@ impl Serve {
         std::thread::spawn(move || {
             let mut watch = Watch::default();
             loop {
+                let begun = Instant::now();
                 match watch.refresh(&*store) {
                     Ok(()) => {
                         let now = OffsetDateTime::now_utc();
@@ -50,7 +50,8 @@ impl Serve {
                     }
                     Err(error) => shown.fail(&Failure::from_reference(&error).to_json()),
                 }
-                std::thread::sleep(PAUSE);
+                // Listing a large batch takes long, and costs something: then it is done less often.
+                std::thread::sleep(PAUSE.max(begun.elapsed() * 4));
             }
         });
         print(&format!("http://{address}\n"));

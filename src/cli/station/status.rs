@@ -4,8 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use certforge::profile::rfc3339;
-use certforge::station::claim::State;
-use certforge::station::{Overview, StationOverview, Watch, open_batch};
+use certforge::station::{Overview, StationOverview, Watch};
 use clap::Args;
 use time::OffsetDateTime;
 
@@ -27,8 +26,7 @@ pub struct Status {
 
 impl Status {
     pub fn run(&self) -> Outcome {
-        let store = self.batch.store()?;
-        let (batch, _) = open_batch(&*store, self.batch.trust()?, &self.batch.memory()?)?;
+        let (store, batch, _) = self.batch.open()?;
         let mut watch = Watch::default();
         watch.refresh(&*store)?;
         let overview = watch.overview(&batch, store.location(), OffsetDateTime::now_utc());
@@ -84,19 +82,15 @@ fn text(overview: &Overview) -> String {
     if !overview.failures.is_empty() {
         let _ = writeln!(text, "\nfailed or scrapped, the last ones first");
         for failure in overview.failures.iter().take(SHOWN) {
-            let state = if failure.state == State::Scrapped {
-                "scrapped"
-            } else {
-                "failed"
-            };
             let reason = failure
                 .reason
                 .as_ref()
-                .map_or(String::new(), |reason| format!(": {reason}"));
+                .map_or(String::new(), |reason| format!(": {}", plain(reason)));
             let _ = writeln!(
                 text,
-                "  {} {state} at {} at {}, attempt {}{reason}",
+                "  {} {} at {} at {}, attempt {}{reason}",
                 failure.device_id,
+                failure.state,
                 failure.station,
                 rfc3339(failure.at),
                 failure.attempt
@@ -105,6 +99,13 @@ fn text(overview: &Overview) -> String {
         more(overview.failed + overview.scrapped, &mut text);
     }
     text
+}
+
+/// Somebody else wrote it: nothing in it reaches the terminal as anything but text.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn more(all: u64, text: &mut String) {
@@ -127,7 +128,7 @@ fn table(stations: &[StationOverview], text: &mut String) {
     .map(str::to_owned);
     let rows = stations.iter().map(|station| {
         [
-            station.station.clone(),
+            plain(&station.station),
             count(station.claimed),
             count(station.stale),
             count(station.flashed),

@@ -129,7 +129,9 @@ impl DirStore {
 
     /// Makes the names of files durable, and those of the folders that they are in.
     fn sync_names<'a>(&'a self, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
-        let mut folders: BTreeSet<&Path> = paths.filter_map(Path::parent).collect();
+        // Each folder up to the batch's: any of them may be new.
+        let above = |path: &'a Path| path.ancestors().skip(1).take_while(|folder| *folder != self.root);
+        let mut folders: BTreeSet<&Path> = paths.flat_map(above).collect();
         folders.insert(&self.root);
         folders.extend(self.root.parent());
         folders
@@ -294,8 +296,12 @@ fn scratch(path: &Path) -> PathBuf {
     let mut own = [0; 8];
     // Without randomness two processes would at worst refuse each other's file: it is made anew, never reused.
     let _ = SystemRandom::new().fill(&mut own);
-    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{file_name}.{}.tmp", HEXLOWER.encode(&own)))
+    path.with_file_name(format!("{}{}.tmp", scratch_prefix(path), HEXLOWER.encode(&own)))
+}
+
+/// How the scratch files of a file begin.
+fn scratch_prefix(path: &Path) -> String {
+    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 impl Store for DirStore {
@@ -385,6 +391,10 @@ impl Store for DirStore {
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         self.shred(name).map_err(self.error("remove", name))
+    }
+
+    fn purge(&self, name: &str) -> Result<(), StoreError> {
+        self.shred_scratch(name).map_err(self.error("purge", name))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

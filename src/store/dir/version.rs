@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use data_encoding::HEXLOWER;
 
@@ -38,13 +39,19 @@ impl DirStore {
         if of(&found) != *version {
             return Ok(found.as_slice() == body);
         }
+        if replaced == Replaced::Shredded {
+            self.shred_scratch_of(&path)?;
+        }
         let scratch = self.write_beside(&path, body)?;
-        // Held open, so that what was replaced can be overwritten and not only forgotten.
-        let old = OpenOptions::new().write(true).open(&path)?;
+        // What was replaced keeps a name until it is overwritten, so that a purge finds it after a crash.
+        let old = super::scratch(&path);
+        if replaced == Replaced::Shredded {
+            fs::hard_link(&path, &old)?;
+        }
         fs::rename(&scratch, &path)?;
         self.sync_names(std::iter::once(path.as_path()))?;
         if replaced == Replaced::Shredded {
-            overwrite(old)?;
+            remove_overwritten(&old)?;
         }
         Ok(true)
     }
@@ -53,12 +60,35 @@ impl DirStore {
     pub(super) fn shred(&self, name: &str) -> io::Result<()> {
         let path = self.path(name);
         let _lock = self.lock()?;
-        match OpenOptions::new().write(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => overwrite(file?)?,
+        self.shred_scratch_of(&path)?;
+        match remove_overwritten(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.sync_names(std::iter::once(path.as_path())),
         }
-        fs::remove_file(&path)?;
-        self.sync_names(std::iter::once(path.as_path()))
+    }
+
+    /// Overwrites and removes what was written beside a file, or replaced, by one who was stopped.
+    pub(super) fn shred_scratch(&self, name: &str) -> io::Result<()> {
+        let _lock = self.lock()?;
+        self.shred_scratch_of(&self.path(name))
+    }
+
+    /// The same under the lock, which whoever replaces a file holds, so nobody uses what is found.
+    fn shred_scratch_of(&self, path: &Path) -> io::Result<()> {
+        let prefix = super::scratch_prefix(path);
+        let folder = path.parent().unwrap_or(&self.root);
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                remove_overwritten(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn lock(&self) -> io::Result<File> {
@@ -69,6 +99,11 @@ impl DirStore {
         file.lock()?;
         Ok(file)
     }
+}
+
+fn remove_overwritten(path: &Path) -> io::Result<()> {
+    overwrite(OpenOptions::new().write(true).open(path)?)?;
+    fs::remove_file(path)
 }
 
 /// Writes zeros over a file, to the disk.
@@ -148,6 +183,22 @@ mod tests {
                 .unwrap()
         );
         assert_eq!(fs::read(&also).unwrap(), [0; 13]);
+    }
+
+    #[test]
+    fn purges_what_one_left_who_was_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::new(folder.path().join("batch"));
+        store.create("packs/0.zip", b"a private key").unwrap();
+        let packs = folder.path().join("batch/packs");
+        for name in [".0.zip.0123456789abcdef.tmp", ".1.zip.0123456789abcdef.tmp"] {
+            fs::write(packs.join(name), "a private key").unwrap();
+        }
+        store.purge("packs/0.zip").unwrap();
+        assert!(!packs.join(".0.zip.0123456789abcdef.tmp").exists());
+        assert!(packs.join(".1.zip.0123456789abcdef.tmp").exists());
+        assert_eq!(**store.read("packs/0.zip", None).unwrap(), *b"a private key");
+        store.purge("none/0.zip").unwrap();
     }
 
     #[test]

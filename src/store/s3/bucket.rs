@@ -164,14 +164,20 @@ impl Bucket {
         let mut condition = Condition::Absent;
         for _ in 0..LOOKS {
             let sent = match body.parts.len() {
-                0 => self.put_once(operation, key, &body, &condition, claim).await,
+                0 => {
+                    self.put_once(operation, key, &body, &condition, claim.attempt(), &self.settings)
+                        .await
+                }
                 // Many octets are not sent only to learn that they are there.
                 _ if matches!(condition, Condition::Absent)
                     && self.stored(operation, key, &body, claim).await?.is_some() =>
                 {
                     Err(Failed::Exists)
                 }
-                _ => self.put_in_parts(operation, key, &body, &condition, claim).await,
+                _ => {
+                    self.put_in_parts(operation, key, &body, &condition, claim.attempt(), &self.settings)
+                        .await
+                }
             };
             match sent {
                 Ok(()) => return Ok(true),
@@ -196,11 +202,11 @@ impl Bucket {
         key: &str,
         body: &Body,
         condition: &Condition,
-        claim: &Claim,
+        attempt: Option<&str>,
+        settings: &Settings,
     ) -> Result<(), Failed> {
         let checksum = body.checksum();
-        let attempt = claim.attempt();
-        let headers = self.settings.headers(&checksum, condition, attempt);
+        let headers = settings.headers(&checksum, condition, attempt);
         let (if_none_match, if_match) = condition.headers();
         let encryption = self
             .requests
@@ -221,12 +227,12 @@ impl Bucket {
                     .checksum_sha256(&checksum)
                     .set_if_none_match(if_none_match.clone())
                     .set_if_match(if_match.clone())
-                    .set_storage_class(self.settings.storage_class.clone())
-                    .set_tagging(self.settings.tagging.clone())
-                    .set_metadata(Some(self.settings.metadata(attempt)))
-                    .set_server_side_encryption(self.settings.algorithm())
-                    .set_ssekms_key_id(self.settings.kms_key())
-                    .set_bucket_key_enabled(self.settings.bucket_key())
+                    .set_storage_class(settings.storage_class.clone())
+                    .set_tagging(settings.tagging.clone())
+                    .set_metadata(Some(settings.metadata(attempt)))
+                    .set_server_side_encryption(settings.algorithm())
+                    .set_ssekms_key_id(settings.kms_key())
+                    .set_bucket_key_enabled(settings.bucket_key())
                     .customize()
                     .interceptor(SignedDigest::of(&body.sha256))
                     .send()
@@ -235,8 +241,32 @@ impl Bucket {
                 Ok(output.server_side_encryption().map(|got| got.as_str().to_owned()))
             })
             .await?;
-        self.settings
-            .check_encryption(&self.url(key), encryption.as_deref())
+        settings.check_encryption(&self.url(key), encryption.as_deref())
+    }
+
+    /// The settings that an object was stored with.
+    pub(super) async fn settings_of(&self, key: &str) -> Result<Settings, StoreError> {
+        let head = self
+            .requests
+            .persist("look at", &self.url(key), || async {
+                let head = self.client.head_object().bucket(&self.name).key(key);
+                head.send().await.map_err(judge)
+            })
+            .await
+            .map_err(|failed| self.error(key, failed))?;
+        let tags = self
+            .requests
+            .persist("read the tags of", &self.url(key), || async {
+                let get = self.client.get_object_tagging().bucket(&self.name).key(key);
+                match get.send().await.map_err(judge) {
+                    // A server that knows no tags has none.
+                    Err(Answer::Refused { status: 501, .. }) => Ok(Vec::new()),
+                    other => Ok(other?.tag_set),
+                }
+            })
+            .await
+            .map_err(|failed| self.error(key, failed))?;
+        Ok(Settings::of(&head, &tags))
     }
 
     /// What is stored under a key, and whether it is the same as a body. Servers that keep no checksum
@@ -293,17 +323,18 @@ impl Bucket {
         key: &str,
         octets: Bytes,
         tag: &str,
+        settings: &Settings,
     ) -> Result<bool, StoreError> {
         let sha256 = sha256(&octets);
         let body = Body::new(octets, sha256);
         let condition = Condition::Is(tag.to_owned());
         let sent = match body.parts.len() {
             0 => {
-                self.put_once("replace", key, &body, &condition, &Claim::New)
+                self.put_once("replace", key, &body, &condition, None, settings)
                     .await
             }
             _ => {
-                self.put_in_parts("replace", key, &body, &condition, &Claim::New)
+                self.put_in_parts("replace", key, &body, &condition, None, settings)
                     .await
             }
         };

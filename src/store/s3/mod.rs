@@ -257,16 +257,46 @@ impl Store for S3Store {
         let octets = Bytes::from_owner(Zeroizing::new(body.to_vec()));
         let key = self.key(name);
         self.runtime.block_on(async {
-            let is_done = self.bucket.replace(&key, octets, &version.0).await?;
-            if is_done && replaced == Replaced::Shredded {
-                self.bucket.remove_noncurrent(&key).await?;
+            match replaced {
+                Replaced::Forgotten => {
+                    let settings = &self.bucket.settings;
+                    self.bucket.replace(&key, octets, &version.0, settings).await
+                }
+                Replaced::Shredded => {
+                    // Somebody stored it with encryption, tags and all that, and it stays so.
+                    let settings = self.bucket.settings_of(&key).await?;
+                    let replace = self.bucket.replace(&key, octets, &version.0, &settings);
+                    let is_done = replace.await?;
+                    if is_done {
+                        self.bucket.remove_noncurrent(&key).await?;
+                    }
+                    Ok(is_done)
+                }
             }
-            Ok(is_done)
         })
     }
 
     fn remove(&self, name: &str) -> Result<(), StoreError> {
         self.runtime.block_on(self.bucket.remove(&self.key(name)))
+    }
+
+    fn remove_all(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
+        let removals: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let (bucket, key) = (self.bucket.clone(), self.key(name));
+                self.runtime.spawn(async move { bucket.remove(&key).await })
+            })
+            .collect();
+        removals
+            .into_iter()
+            .map(|removal| self.runtime.block_on(removal).expect("a removal does not panic"))
+            .collect()
+    }
+
+    fn purge(&self, name: &str) -> Result<(), StoreError> {
+        self.runtime
+            .block_on(self.bucket.remove_noncurrent(&self.key(name)))
     }
 
     fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {

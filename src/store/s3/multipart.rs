@@ -7,8 +7,9 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use tokio::task::JoinSet;
 
-use super::bucket::{Body, Bucket, Claim, Condition, PART, stream};
+use super::bucket::{Body, Bucket, Condition, PART, stream};
 use super::request::{Failed, judge};
+use super::settings::Settings;
 use super::signing::SignedDigest;
 
 impl Bucket {
@@ -18,7 +19,8 @@ impl Bucket {
         key: &str,
         body: &Body,
         condition: &Condition,
-        claim: &Claim,
+        attempt: Option<&str>,
+        settings: &Settings,
     ) -> Result<(), Failed> {
         let created = self
             .requests
@@ -28,12 +30,12 @@ impl Bucket {
                     .bucket(&self.name)
                     .key(key)
                     .checksum_algorithm(ChecksumAlgorithm::Sha256)
-                    .set_storage_class(self.settings.storage_class.clone())
-                    .set_tagging(self.settings.tagging.clone())
-                    .set_metadata(Some(self.settings.metadata(claim.attempt())))
-                    .set_server_side_encryption(self.settings.algorithm())
-                    .set_ssekms_key_id(self.settings.kms_key())
-                    .set_bucket_key_enabled(self.settings.bucket_key())
+                    .set_storage_class(settings.storage_class.clone())
+                    .set_tagging(settings.tagging.clone())
+                    .set_metadata(Some(settings.metadata(attempt)))
+                    .set_server_side_encryption(settings.algorithm())
+                    .set_ssekms_key_id(settings.kms_key())
+                    .set_bucket_key_enabled(settings.bucket_key())
                     .send()
                     .await
                     .map_err(judge)
@@ -42,7 +44,7 @@ impl Bucket {
         let upload = created.upload_id().unwrap_or_default();
         let encryption = created.server_side_encryption().map(ServerSideEncryption::as_str);
         let done = async {
-            self.settings.check_encryption(&self.url(key), encryption)?;
+            settings.check_encryption(&self.url(key), encryption)?;
             let parts = self.put_parts(operation, key, upload, body).await?;
             self.complete(operation, key, upload, parts, condition).await
         };

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_s3::types::{ServerSideEncryption, StorageClass};
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{ServerSideEncryption, StorageClass, Tag};
 
 use super::bucket::{Claim, Condition};
 use super::request::Failed;
@@ -25,16 +26,27 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn new(options: &S3Options) -> Self {
-        let tagging = (!options.tags.is_empty()).then(|| {
-            form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(&options.tags)
-                .finish()
-        });
         Self {
             ledger: options.ledger.clone(),
             encryption: options.encryption.clone(),
             storage_class: options.storage_class.as_deref().map(StorageClass::from),
-            tagging,
+            tagging: tagging(&options.tags),
+        }
+    }
+
+    /// The settings that an object has.
+    pub(super) fn of(head: &HeadObjectOutput, tags: &[Tag]) -> Self {
+        let encryption = head.server_side_encryption().map(|algorithm| Encryption {
+            algorithm: algorithm.as_str().to_owned(),
+            kms_key_id: head.ssekms_key_id().map(str::to_owned),
+        });
+        let ledger = head.metadata().and_then(|metadata| metadata.get(LEDGER));
+        let tags: Vec<_> = tags.iter().map(|tag| (tag.key(), tag.value())).collect();
+        Self {
+            ledger: ledger.cloned(),
+            encryption,
+            storage_class: head.storage_class().cloned(),
+            tagging: tagging(&tags),
         }
     }
 
@@ -133,4 +145,12 @@ impl Settings {
             _ => Ok(()),
         }
     }
+}
+
+fn tagging<K: AsRef<str>, V: AsRef<str>>(tags: &[(K, V)]) -> Option<String> {
+    (!tags.is_empty()).then(|| {
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())))
+            .finish()
+    })
 }

@@ -76,6 +76,7 @@ fn forge(criterion: &mut Criterion) {
                                 layout,
                                 batch: None,
                                 chunk_rows: None,
+                                shard: None,
                                 reissue: false,
                                 jobs,
                                 now,

@@ -14,7 +14,10 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("certificate", &["profile", "engine", "issuer"]),
     ("bundle", &["digest", "pem", "profile", "issuer"]),
     ("store", &["digest", "pem", "profile", "certificate"]),
-    ("seal", &["digest", "profile", "engine", "issuer", "store"]),
+    (
+        "seal",
+        &["digest", "manifest", "profile", "engine", "issuer", "store"],
+    ),
     ("ledger", &["digest", "profile", "issuer", "certificate", "store"]),
     (
         "forge",

@@ -179,6 +179,10 @@ impl Store for FailingStore {
         self.call("remove", || self.inner.remove(name), || {})
     }
 
+    fn purge(&self, name: &str) -> Result<(), StoreError> {
+        self.call("purge", || self.inner.purge(name), || {})
+    }
+
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         self.call("list", || self.inner.list(prefix, visit), || {})
     }
@@ -233,6 +237,7 @@ impl Factory {
             layout,
             batch: Some("batch"),
             chunk_rows: Some(CHUNK_ROWS),
+            shard: None,
             reissue: false,
             jobs: 2,
             now: OffsetDateTime::now_utc(),

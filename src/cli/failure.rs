@@ -244,7 +244,9 @@ fn station_code(error: &StationError) -> u8 {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         let code = match &error {
-            VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } => exit::LEDGER,
+            VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => {
+                exit::LEDGER
+            }
             VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
             VerifyError::Store(_)
             | VerifyError::NoBatch { .. }

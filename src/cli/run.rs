@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use certforge::engine::{Choice, Engine, Ring};
-use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Summary};
+use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
@@ -59,6 +59,9 @@ pub struct Run {
     /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
     reissue: bool,
+    /// Make one of N shards of the batch, from 1/N to N/N, each with a ledger of its own; `certforge seal` ends it
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Rows of a chunk, the unit of work and of a pack [default: 1024; 32 for RSA keys]
     #[arg(long, value_name = "N")]
     chunk_rows: Option<usize>,
@@ -79,7 +82,8 @@ impl Run {
         let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
-        let mut ledger = Ledger::open(&self.ledger, new_ledger_id()?)?;
+        let ledger_path = self.ledger();
+        let mut ledger = Ledger::open(&ledger_path, new_ledger_id()?)?;
         let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
@@ -91,6 +95,7 @@ impl Run {
             layout: self.layout,
             batch: self.batch.as_deref(),
             chunk_rows: self.chunk_rows,
+            shard: self.shard,
             reissue: self.reissue,
             jobs: self.jobs(),
             now,
@@ -108,7 +113,7 @@ impl Run {
             &open_store,
             &|event| {
                 if is_news && matches!(event, Event::Begun { .. }) {
-                    warn_of_new_ledger(&self.ledger);
+                    warn_of_new_ledger(&ledger_path);
                 }
                 show(&bar, &event);
             },
@@ -118,6 +123,17 @@ impl Run {
             bar.finish_and_clear();
         }
         Ok(self.report(result?, &to, &profile, &issuer))
+    }
+
+    /// Shards that share a folder do not share a ledger.
+    fn ledger(&self) -> PathBuf {
+        match self.shard {
+            Some(shard) if self.ledger == Path::new(DEFAULT_LEDGER) => {
+                let shard = shard.to_string().replace('/', "-of-");
+                PathBuf::from(format!("certforge-{shard}.db"))
+            }
+            _ => self.ledger.clone(),
+        }
     }
 
     fn jobs(&self) -> usize {
@@ -135,6 +151,12 @@ impl Run {
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
         let default = Path::new(ca::DEFAULT_FOLDER);
+        if !self.issuer.is_named() && self.shard.is_some() {
+            return Err(Failure::usage(
+                "shards need a CA that all of them have",
+                "make one with `certforge ca new`, and name it with --ca",
+            ));
+        }
         // A ledger that has batches had a CA: somebody forgot to name it.
         if !self.issuer.is_named() && default.symlink_metadata().is_err() && ledger.is_new()? {
             // A bad manifest costs no certificate, not even a lab CA's.
@@ -171,7 +193,8 @@ impl Run {
                 "location": place.to_string(),
                 "layout": self.layout,
                 "reissue": self.reissue,
-                "ledger": self.ledger.display().to_string(),
+                "ledger": self.ledger().display().to_string(),
+                "shard": self.shard.map(|shard| shard.to_string()),
                 "profile": profile.name(),
                 "issuer": issuer.certificate().subject_text(),
                 "lab_ca": ca::is_lab_ca(issuer.certificate()),
@@ -206,6 +229,9 @@ impl Run {
         let seconds = summary.elapsed.as_secs_f64();
         let is_complete = summary.made + summary.skipped == summary.devices;
         report.line("batch", &summary.batch);
+        if let Some(shard) = self.shard {
+            report.line("shard", shard.to_string());
+        }
         if summary.made == 0 && is_complete {
             report.line(
                 "made",
@@ -235,7 +261,7 @@ impl Run {
         if summary.sealed {
             report.line("seal", "seal.json: complete, signed by the issuer");
         }
-        report.line("ledger", self.ledger.display().to_string());
+        report.line("ledger", self.ledger().display().to_string());
         report.line(
             "keys",
             format!("{} by engine {}", profile.key_type(), summary.key_engine),
@@ -273,6 +299,11 @@ impl Run {
         if !is_complete {
             let how = if summary.interrupted { "interrupted: " } else { "" };
             return format!("{how}run the same command again; it goes on where it stopped");
+        }
+        if self.shard.is_some() {
+            let place = quoted(&place.to_string());
+            let reach = self.reach.to_arguments();
+            return format!("when every shard is made: certforge seal {place}{reach} --ca CA");
         }
         let ledger = match self.ledger.as_path() == Path::new(DEFAULT_LEDGER) {
             true => String::new(),

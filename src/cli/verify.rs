@@ -46,7 +46,11 @@ impl Verify {
                 .map_err(|error| Failure::usage(&error.to_string(), "use fewer --jobs"))?;
         }
         let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
-        let ledger = match self.no_ledger {
+        // The ledger that is looked for by default is that of a batch made as a whole.
+        let is_default = self.ledger.as_path() == Path::new(DEFAULT_LEDGER);
+        let is_in_shards =
+            || verify::read_record(&*store).is_ok_and(|record| is_default && record.shards.is_some());
+        let ledger = match self.no_ledger || is_in_shards() {
             true => None,
             false => Some(Ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
         };

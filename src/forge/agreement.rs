@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ForgeError;
+use super::{ForgeError, Shard};
 use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
 use crate::store::{
@@ -19,6 +19,7 @@ pub(super) fn establish(
     store: &dyn Store,
     committed: &[(u64, bool)],
     record: &BatchRecord,
+    shard: Option<Shard>,
 ) -> Result<(), ForgeError> {
     let location = store.location();
     let gone = |missing: usize, of: usize| ForgeError::BundlesGone {
@@ -39,14 +40,17 @@ pub(super) fn establish(
     let mut indexed = BTreeSet::new();
     store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
     let known: BTreeSet<u64> = committed.iter().map(|(chunk, _)| *chunk).collect();
-    if let Some(&chunk) = indexed.difference(&known).next() {
+    let is_own = |chunk: &&u64| shard.is_none_or(|shard| shard.has(**chunk));
+    if let Some(&chunk) = indexed.difference(&known).find(is_own) {
         return Err(ForgeError::ForeignChunk { location, chunk });
     }
     let released: Vec<u64> = committed
         .iter()
         .filter_map(|(chunk, released)| released.then_some(*chunk))
         .collect();
-    let unknown = record.chunks().saturating_sub(known.len() as u64);
+    let chunks: Vec<u64> = (0..record.chunks()).collect();
+    let own = chunks.iter().filter(is_own);
+    let unknown = own.filter(|chunk| !known.contains(chunk)).count() as u64;
     if unknown > 0 && store.exists(SEAL_OBJECT)? {
         return Err(ForgeError::SealedBefore { location, unknown });
     }
@@ -63,7 +67,9 @@ fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
     let location = store.location();
     match read_record(store)? {
         Some(found) if found == *record => Ok(()),
-        Some(found) if found.ledger == record.ledger && found.batch == record.batch => {
+        Some(found)
+            if found.ledger == record.ledger && found.batch == record.batch && record.shards.is_none() =>
+        {
             // It was begun as something else. Bundles of that, which hold keys, must not stay among these.
             let mut is_empty = true;
             store.list("", &mut |listed| is_empty &= listed.name == BATCH_OBJECT)?;

@@ -6,6 +6,7 @@ mod error;
 mod pipeline;
 mod plan;
 mod sealing;
+mod shard;
 mod workshop;
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use time::OffsetDateTime;
 pub use check::{Accepted, Report, check};
 pub use error::ForgeError;
 pub use sealing::{Sealed, seal};
+pub use shard::Shard;
 
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
@@ -44,6 +46,8 @@ pub struct Job<'a> {
     pub batch: Option<&'a str>,
     /// Rows of a chunk, 1 to [`MAX_CHUNK_ROWS`]. `None`: as suits the key type.
     pub chunk_rows: Option<usize>,
+    /// The shard to make; `None`: the whole batch.
+    pub shard: Option<Shard>,
     /// Whether devices that this issuer has issued before may get a second identity.
     pub reissue: bool,
     /// Threads that work.
@@ -94,7 +98,7 @@ impl Cancel {
 #[derive(Debug)]
 pub struct Summary {
     pub batch: String,
-    /// Rows of the manifest.
+    /// Rows of the manifest, or of the shard.
     pub devices: u64,
     /// Devices released by this run.
     pub made: u64,
@@ -178,15 +182,21 @@ pub fn run(
         None => Vec::new(),
     };
     let record = batch_record(job, &identity, ledger.id());
-    agreement::establish(&*store, &committed, &record)?;
+    agreement::establish(&*store, &committed, &record, job.shard)?;
 
     // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
     let batch = ledger.begin_batch(&identity, job.now)?;
     agreement::release_committed(&*store, ledger, &batch)?;
 
     // 6. Reserve every chunk that remains, each with the prefix of its serials.
-    let remaining = ledger.remaining(&batch)?;
-    let skipped = batch.rows - remaining.iter().map(|chunk| batch.rows_of(*chunk)).sum::<u64>();
+    let is_own = |chunk: &u64| job.shard.is_none_or(|shard| shard.has(*chunk));
+    let mut remaining = ledger.remaining(&batch)?;
+    remaining.retain(is_own);
+    let devices: u64 = (0..batch.chunks())
+        .filter(is_own)
+        .map(|chunk| batch.rows_of(chunk))
+        .sum();
+    let skipped = devices - remaining.iter().map(|chunk| batch.rows_of(*chunk)).sum::<u64>();
     let prefixes = remaining
         .iter()
         .map(|chunk| Ok((*chunk, SerialPrefix::draw(plan.key_engine)?)))
@@ -195,7 +205,7 @@ pub fn run(
     let reservations = ledger.reserve(&batch, &prefixes, job.now)?;
     observe(Event::Begun {
         batch: name.clone(),
-        devices: batch.rows,
+        devices,
         skipped,
     });
 
@@ -209,9 +219,9 @@ pub fn run(
     let mut outcome = pipeline::run(source, stock, ledger, job.jobs, observe, cancel)?;
 
     // 8. Seal what is complete.
-    let is_complete = skipped + outcome.made == batch.rows;
+    let is_complete = skipped + outcome.made == devices;
     let mut sealed = false;
-    if outcome.failure.is_none() && is_complete {
+    if outcome.failure.is_none() && is_complete && job.shard.is_none() {
         let result = sealing::seal_from_ledger(
             &*store,
             ledger,
@@ -229,7 +239,7 @@ pub fn run(
 
     Ok(Summary {
         batch: name,
-        devices: batch.rows,
+        devices,
         made: outcome.made,
         skipped,
         failed: outcome.failed,
@@ -354,6 +364,10 @@ fn batch_record(job: &Job<'_>, identity: &BatchIdentity<'_>, ledger: &str) -> Ba
         profile_sha256: HEXLOWER.encode(&identity.profile_sha256),
         issuer_id: HEXLOWER.encode(&identity.issuer.id()),
         issuer_certificate: pem::encode(pem::CERTIFICATE, identity.issuer.der()),
-        ledger: ledger.to_owned(),
+        ledger: match job.shard {
+            Some(_) => String::new(),
+            None => ledger.to_owned(),
+        },
+        shards: job.shard.map(Shard::of),
     }
 }

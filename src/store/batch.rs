@@ -22,8 +22,11 @@ pub struct BatchRecord {
     pub issuer_id: String,
     /// PEM.
     pub issuer_certificate: String,
-    /// Id of the ledger that accounts for the batch.
+    /// Id of the ledger that accounts for the batch; empty when each shard has its own.
     pub ledger: String,
+    /// In how many shards it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u32>,
 }
 
 impl BatchRecord {

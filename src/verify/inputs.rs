@@ -35,6 +35,12 @@ impl Inputs {
             location: location.clone(),
             source,
         })?;
+        if let (Some(_), Some(shards)) = (job.ledger, record.shards) {
+            return Err(VerifyError::Shards {
+                batch: record.batch,
+                shards,
+            });
+        }
         if let Some(ledger) = job.ledger.filter(|ledger| ledger.id() != record.ledger) {
             return Err(VerifyError::OtherLedger {
                 path: ledger.path().to_owned(),

@@ -142,6 +142,8 @@ pub enum VerifyError {
     Index { object: String, source: IndexError },
     #[error("ledger {path} is not the one that batch {batch} was made with")]
     OtherLedger { path: PathBuf, batch: String },
+    #[error("batch {batch} was made in {shards} shards, each with a ledger of its own")]
+    Shards { batch: String, shards: u32 },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
     OtherManifest { path: PathBuf, batch: String },
 }
@@ -167,6 +169,9 @@ impl VerifyError {
             Self::OtherLedger { .. } => Some(
                 "name the one it was made with, with --ledger; --no-ledger verifies without one".to_owned(),
             ),
+            Self::Shards { .. } => {
+                Some("leave --ledger out; --manifest names what to verify it against".to_owned())
+            }
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
             Self::Index { .. } => Some("it was changed or damaged; `certforge verify` tells more".to_owned()),
             Self::Record { .. } | Self::Numbers { .. } | Self::Profile { .. } | Self::Issuer { .. } => Some(

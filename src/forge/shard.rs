@@ -1,0 +1,73 @@
+//! Shards: one batch made by several processes, each with a ledger of its own, on machines that know
+//! nothing of each other. Chunk numbers are global, so they write disjoint chunks under one prefix.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One of several shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1.
+    number: u32,
+    of: u32,
+}
+
+impl Shard {
+    /// How many shards there are.
+    #[must_use]
+    pub fn of(self) -> u32 {
+        self.of
+    }
+
+    /// Whether this shard makes the chunk: every so many-th one, so that all shards end at about the
+    /// same time.
+    #[must_use]
+    pub fn has(self, chunk: u64) -> bool {
+        chunk % u64::from(self.of) == u64::from(self.number - 1)
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (number, of) = text.split_once('/')?;
+            Some((number.parse().ok()?, of.parse().ok()?))
+        };
+        match parse() {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err("shards are 1/N to N/N".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chunk_is_of_one_shard() {
+        for of in 1..7 {
+            let shards: Vec<Shard> = (1..=of)
+                .map(|number| format!("{number}/{of}").parse().unwrap())
+                .collect();
+            for chunk in 0..50 {
+                assert_eq!(shards.iter().filter(|shard| shard.has(chunk)).count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_shard() {
+        for text in ["", "1", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+    }
+}

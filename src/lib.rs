@@ -2,7 +2,7 @@
 //! on all cores, each exactly once.
 //!
 //! ```text
-//! manifest.csv ─► Manifest ─► chunks ─► reserve ─► keys ─► certificates ─► bundles ─► store ─► commit ─► release
+//! manifest.csv ─► Manifest ─► chunks ─► reserve ─► keys ─► certificates ─► bundles ─► store ─► commit ─► release ─► seal
 //!                                          │                                                     │         │
 //!                                          └─────────────────────── ledger ──────────────────────┴─────────┘
 //! ```
@@ -10,7 +10,8 @@
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
 //! certificates, bundles: no disk, clock, network or terminal) or it does input and output
 //! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
-//! only those before it. Nothing is asynchronous but what speaks to S3, within [`store`].
+//! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], and
+//! the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle.
 //!
 //! # Words
 //!
@@ -30,6 +31,9 @@
 //! | store | where bundles go |
 //! | pack | one stored ZIP that holds a chunk's bundles |
 //! | ledger | the SQLite database of what was reserved, issued and stored |
+//! | seal | the signed statement that a batch is complete, with the digest of everything in it |
+//! | station | a flashing station: it claims a bundle, flashes a device with it, and reports |
+//! | claim | the object that makes a device one station's own, and says what became of it |
 //!
 //! # Exactly once
 //!

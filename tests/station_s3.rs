@@ -293,3 +293,53 @@ fn no_version_of_a_burned_bundle_is_left() {
         }
     }
 }
+
+/// Whoever rewrites a pack has other settings than the run that stored it.
+#[test]
+fn a_pack_that_is_burned_keeps_its_encryption_its_tags_and_its_class() {
+    let server = Server::ministack();
+    let workplace = Workplace::new();
+    workplace.manifest(4);
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    let key = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555";
+    let run = [
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--to",
+        "s3://factory",
+        "--batch",
+        "b",
+    ];
+    let how = ["--layout", "packs", "--sse", "aws:kms", "--sse-kms-key-id", key];
+    let more = ["--storage-class", "STANDARD_IA", "--tags", "--expire-after", "30"];
+    server.succeed(&workplace, &[&run[..], &how, &more].concat());
+    let batch = ["--batch", "s3://factory/b"];
+    let station = ["--station", "st1"];
+    let claim = ["station", "claim", "--out", "dev", "--device", "SN000001"];
+    server.succeed(&workplace, &[&claim[..], &batch, &station].concat());
+    server.succeed(
+        &workplace,
+        &[&["station", "done", "SN000001"][..], &batch, &station].concat(),
+    );
+    let burned = server.succeed(&workplace, &[&["station", "burn"][..], &batch].concat());
+    assert!(burned.contains("removed: 1; packs rewritten: 1"), "{burned}");
+    let runtime = Runtime::new().unwrap();
+    let client = server.client();
+    let pack = "b/packs/000000.zip";
+    let head = client.head_object().bucket("factory").key(pack);
+    let head = runtime.block_on(head.send()).unwrap();
+    assert_eq!(head.server_side_encryption().unwrap().as_str(), "aws:kms");
+    assert_eq!(head.ssekms_key_id(), Some(key));
+    assert_eq!(head.storage_class().unwrap().as_str(), "STANDARD_IA");
+    assert!(head.metadata().unwrap().contains_key("certforge-ledger"));
+    let tags = client.get_object_tagging().bucket("factory").key(pack);
+    let tags = runtime.block_on(tags.send()).unwrap();
+    let tags: Vec<_> = tags.tag_set().iter().map(aws_sdk_s3::types::Tag::key).collect();
+    assert_eq!(
+        tags,
+        ["certforge-batch", "certforge-profile", "certforge-expire-after"]
+    );
+    server.succeed(&workplace, &["verify", "s3://factory/b"]);
+}

@@ -24,7 +24,7 @@ pub use shard::Shard;
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
 use crate::issuer::Issuer;
-use crate::ledger::{BatchIdentity, Ledger, LedgerError};
+use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
 use crate::manifest::Manifest;
 use crate::pem;
 use crate::profile::Profile;
@@ -189,13 +189,7 @@ pub fn run(
     agreement::release_committed(&*store, ledger, &batch)?;
 
     // 6. Reserve every chunk that remains, each with the prefix of its serials.
-    let is_own = |chunk: &u64| job.shard.is_none_or(|shard| shard.has(*chunk));
-    let mut remaining = ledger.remaining(&batch)?;
-    remaining.retain(is_own);
-    let devices: u64 = (0..batch.chunks())
-        .filter(is_own)
-        .map(|chunk| batch.rows_of(chunk))
-        .sum();
+    let (remaining, devices) = remaining(ledger, &batch, job.shard)?;
     let skipped = devices - remaining.iter().map(|chunk| batch.rows_of(*chunk)).sum::<u64>();
     let prefixes = remaining
         .iter()
@@ -250,6 +244,15 @@ pub fn run(
         sealed,
         failure: outcome.failure,
     })
+}
+
+/// The chunks that are still to be made, and how many devices there are in all; of one shard, or of the batch.
+fn remaining(ledger: &Ledger, batch: &Batch, shard: Option<Shard>) -> Result<(Vec<u64>, u64), LedgerError> {
+    let is_own = |chunk: &u64| shard.is_none_or(|shard| shard.has(*chunk));
+    let mut remaining = ledger.remaining(batch)?;
+    remaining.retain(is_own);
+    let own = (0..batch.chunks()).filter(is_own);
+    Ok((remaining, own.map(|chunk| batch.rows_of(chunk)).sum()))
 }
 
 /// Refuses devices that this issuer has issued, in another batch and not on purpose.

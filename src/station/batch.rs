@@ -3,6 +3,7 @@
 //! What was read once is kept on disk, and held against the seal each time it is used.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use data_encoding::HEXLOWER;
 use rustls_pki_types::CertificateDer;
@@ -33,7 +34,12 @@ pub struct SealedBatch {
     record: BatchRecord,
     profile: Profile,
     issuer: CaCertificate,
+    /// The index that was read last: a station stays with a chunk for long.
+    last: Mutex<Option<(u64, Rows)>>,
 }
+
+/// The rows of an index.
+pub(super) type Rows = Arc<Vec<IndexRow>>;
 
 /// The issuer whose batches are trusted, known from elsewhere than the batch.
 #[derive(Debug, Clone)]
@@ -96,6 +102,7 @@ impl SealedBatch {
             record,
             profile,
             issuer,
+            last: Mutex::default(),
         })
     }
 
@@ -145,12 +152,10 @@ impl SealedBatch {
     }
 
     /// The devices of a chunk, in row order.
-    pub(super) fn index(
-        &self,
-        store: &dyn Store,
-        cache: &Cache,
-        chunk: u64,
-    ) -> Result<Vec<IndexRow>, StationError> {
+    pub(super) fn index(&self, store: &dyn Store, cache: &Cache, chunk: u64) -> Result<Rows, StationError> {
+        if let Some(rows) = self.last(|last| last == chunk) {
+            return Ok(rows.1);
+        }
         let name = index_object(chunk);
         let (rows, _) = recall(store, cache, &name, |octets| {
             self.seal.check_index(chunk, octets)?;
@@ -159,7 +164,15 @@ impl SealedBatch {
                 what: "index",
             })
         })?;
+        let rows = Rows::new(rows);
+        *self.last.lock().expect("no holder panics") = Some((chunk, rows.clone()));
         Ok(rows)
+    }
+
+    /// The index that was read last, if it is of the right chunk.
+    fn last(&self, is_right: impl Fn(u64) -> bool) -> Option<(u64, Rows)> {
+        let last = self.last.lock().expect("no holder panics");
+        last.clone().filter(|(chunk, _)| is_right(*chunk))
     }
 
     /// A device by its id.
@@ -169,15 +182,23 @@ impl SealedBatch {
         cache: &Cache,
         device_id: &str,
     ) -> Result<Device, StationError> {
+        let find = |chunk, rows: &Rows| {
+            let row = rows.iter().find(|row| row.entry.device_id == device_id)?;
+            let row = row.clone();
+            Some(Device { chunk, row })
+        };
+        let last = self.last(|_| true);
+        if let Some(device) = last.and_then(|(chunk, rows)| find(chunk, &rows)) {
+            return Ok(device);
+        }
         let part = self.seal.part_of(device_id);
         let (candidates, _) = recall(store, cache, &lookup_object(part), |octets| {
             self.seal.check_lookup(part, octets)?;
             Candidates::find(octets, part, device_id)
         })?;
         for chunk in candidates.0 {
-            let mut rows = self.index(store, cache, chunk)?.into_iter();
-            if let Some(row) = rows.find(|row| row.entry.device_id == device_id) {
-                return Ok(Device { chunk, row });
+            if let Some(device) = find(chunk, &self.index(store, cache, chunk)?) {
+                return Ok(device);
             }
         }
         Err(StationError::UnknownDevice {

@@ -22,7 +22,7 @@ pub struct Claim {
     #[arg(long, conflicts_with = "device")]
     next: bool,
     /// Take the device over from a station whose lease has ended, or at which it failed
-    #[arg(long, requires = "device")]
+    #[arg(long, conflicts_with = "next")]
     take_over: bool,
     /// Folder for the files of the bundle, best in memory: /dev/shm/dev
     #[arg(long, value_name = "DIR")]

@@ -172,11 +172,11 @@ impl BatchArgs {
 /// Which station.
 #[derive(Debug, Args)]
 struct StationArgs {
-    #[command(flatten)]
-    batch: BatchArgs,
     /// Name of this station, such as line7-st3; no two that work at the same time have the same
     #[arg(long, env = "CERTFORGE_STATION", hide_env_values = true, value_name = "NAME")]
     station: String,
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 /// Until then nobody else may take a device over.

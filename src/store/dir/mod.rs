@@ -2,10 +2,9 @@
 //!
 //! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
-//! for what others wrote. What is published is written beside its place, made durable, and
-//! then linked or renamed into it; what is written beside it has a name that begins with a dot, and
-//! is no object.
+//! for what others wrote. What is published is put in place atomically.
 
+mod atomic;
 mod version;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,8 +16,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use data_encoding::HEXLOWER;
-use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::{Attempt, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version};
@@ -161,45 +158,6 @@ impl DirStore {
         self.sync_names(paths.iter().map(PathBuf::as_path))
     }
 
-    /// Puts files in place, each whole or not at all. Tells of each whether it is there now; it is not when
-    /// another is there already, which is left as it is.
-    fn place<'a>(
-        &self,
-        objects: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
-        existing: Existing,
-    ) -> io::Result<Vec<bool>> {
-        let paths: Vec<PathBuf> = objects.clone().map(|(name, _)| self.path(name)).collect();
-        let mut written = Vec::with_capacity(paths.len());
-        for (path, (_, body)) in paths.iter().zip(objects.clone()) {
-            written.push(self.write_beside(path, body)?);
-        }
-        let mut placed = Vec::with_capacity(paths.len());
-        for ((path, scratch), (_, body)) in paths.iter().zip(&written).zip(objects) {
-            placed.push(match existing {
-                Existing::Replace => fs::rename(scratch, path).map(|()| true)?,
-                Existing::Refuse => link(scratch, path, body)?,
-            });
-        }
-        self.sync_names(paths.iter().map(PathBuf::as_path))?;
-        Ok(placed)
-    }
-
-    /// Writes a file beside its place, durably, under a name that nobody else uses.
-    fn write_beside(&self, path: &Path, body: &[u8]) -> io::Result<PathBuf> {
-        let scratch = scratch(path);
-        let written = self
-            .write(&scratch, body, Existing::Refuse)
-            .and_then(|file| file.sync_all());
-        match written {
-            Ok(()) => Ok(scratch),
-            Err(error) => {
-                // What cannot be written whole is not left behind.
-                let _ = fs::remove_file(&scratch);
-                Err(error)
-            }
-        }
-    }
-
     fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
         let mut file = File::open(self.path(name))?;
         let size = file.metadata()?.len();
@@ -277,31 +235,6 @@ fn make_folder(path: &Path) -> io::Result<()> {
 /// The same error for one more of those that failed together.
 fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
-}
-
-/// Puts a written file in its place, unless another is there. Unlike a rename, a link never takes the
-/// place of what is there.
-fn link(scratch: &Path, path: &Path, body: &[u8]) -> io::Result<bool> {
-    let linked = fs::hard_link(scratch, path);
-    fs::remove_file(scratch)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::read(path)? == body),
-        other => other.map(|()| true),
-    }
-}
-
-/// Where a file is written before it is put in place. Many processes may put the same file in place at
-/// once, so each time it is another.
-fn scratch(path: &Path) -> PathBuf {
-    let mut own = [0; 8];
-    // Without randomness two processes would at worst refuse each other's file: it is made anew, never reused.
-    let _ = SystemRandom::new().fill(&mut own);
-    path.with_file_name(format!("{}{}.tmp", scratch_prefix(path), HEXLOWER.encode(&own)))
-}
-
-/// How the scratch files of a file begin.
-fn scratch_prefix(path: &Path) -> String {
-    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 impl Store for DirStore {

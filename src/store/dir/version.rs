@@ -11,6 +11,7 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 
 use super::DirStore;
+use super::atomic::{scratch, scratch_prefix};
 use crate::digest::sha256;
 use crate::store::{Replaced, Version};
 
@@ -42,13 +43,13 @@ impl DirStore {
         if replaced == Replaced::Shredded {
             self.shred_scratch_of(&path)?;
         }
-        let scratch = self.write_beside(&path, body)?;
+        let written = self.write_beside(&path, body)?;
         // What was replaced keeps a name until it is overwritten, so that a purge finds it after a crash.
-        let old = super::scratch(&path);
+        let old = scratch(&path);
         if replaced == Replaced::Shredded {
             fs::hard_link(&path, &old)?;
         }
-        fs::rename(&scratch, &path)?;
+        fs::rename(&written, &path)?;
         self.sync_names(std::iter::once(path.as_path()))?;
         if replaced == Replaced::Shredded {
             remove_overwritten(&old)?;
@@ -76,7 +77,7 @@ impl DirStore {
 
     /// The same under the lock, which whoever replaces a file holds, so nobody uses what is found.
     fn shred_scratch_of(&self, path: &Path) -> io::Result<()> {
-        let prefix = super::scratch_prefix(path);
+        let prefix = scratch_prefix(path);
         let folder = path.parent().unwrap_or(&self.root);
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

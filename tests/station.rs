@@ -1060,3 +1060,39 @@ fn a_report_that_cannot_be_sent_keeps_no_other_from_it() {
     let shown = line.succeed("st1", &["show", "SN000000"]);
     assert!(shown.contains("attempt 1 by st1 since "), "{shown}");
 }
+
+#[test]
+fn a_certificate_that_is_not_valid_now_is_refused_and_the_clock_is_named() {
+    use certforge::issuer::{CaFiles, read_public};
+    use certforge::station::{Options, Station, StationError, Trust};
+    let line = Line::new("packs", 4);
+    for (clock, fault) in [
+        (
+            (|| time::macros::datetime!(2099-01-01 0:00 UTC)) as fn() -> time::OffsetDateTime,
+            "CertExpired",
+        ),
+        (|| time::macros::datetime!(1971-01-01 0:00 UTC), "CertNotValidYet"),
+    ] {
+        let (certificate, _) = read_public(&CaFiles::in_folder(&line.0.join("ca"))).unwrap();
+        let options = Options {
+            name: "st1".to_owned(),
+            issuer: Trust::Certificate(Box::new(certificate)),
+            moved: false,
+            memory: line.0.join("memory").join(fault),
+            lease: time::Duration::HOUR,
+            clock,
+        };
+        let mut station = Station::open(Box::new(line.store()), options).unwrap();
+        let mut claimed = station.claim_next().unwrap();
+        let error = station.fetch(&mut claimed, &line.0.join("dev")).unwrap_err();
+        let StationError::Bundle { faults, .. } = &error else {
+            panic!("{error}");
+        };
+        assert!(faults.contains(fault), "{faults}");
+        assert_eq!(
+            error.hint().unwrap(),
+            "check this machine's clock, then the certificate's validity"
+        );
+        assert!(!line.0.join("dev").exists());
+    }
+}

@@ -236,15 +236,16 @@ fn stations_race_through_a_network_that_loses_answers() {
     let seed = seed();
     let _one = SERVER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let server = Server::seaweedfs();
-    let mut line = Line::new(600, "s3://factory/faults", "packs", Some(&server.url));
-    let proxy = FaultProxy::start_with(server.address(), seed, 5, FAULTS);
+    let mut line = Line::new(2000, "s3://factory/faults", "packs", Some(&server.url));
+    let proxy = FaultProxy::start_with(server.address(), seed, 12, FAULTS);
     line.reach = vec!["--endpoint-url".to_owned(), format!("http://{}", proxy.address)];
-    let kills = line.race(12, seed);
+    let kills = line.race(50, seed);
     println!("{kills} kills, {} faults", proxy.count());
+    assert!(kills >= 50, "{kills} kills");
     assert!(proxy.count() >= 300, "{} faults", proxy.count());
     proxy.heal();
     let store = S3Store::open(BUCKET, "faults/b", &server.options()).unwrap();
-    line.account(&store, 600);
+    line.account(&store, 2000);
 }
 
 #[test]

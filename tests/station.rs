@@ -1096,3 +1096,16 @@ fn a_certificate_that_is_not_valid_now_is_refused_and_the_clock_is_named() {
         assert!(!line.0.join("dev").exists());
     }
 }
+
+#[test]
+fn a_device_that_is_claimed_by_its_label_is_the_next_one_no_more() {
+    let line = Line::new("packs", 9);
+    let claimed = |arguments: &[&str]| -> String {
+        let text = line.succeed("st1", &[&["claim", "--json"], arguments].concat());
+        let claimed: Value = serde_json::from_str(&text).unwrap();
+        claimed["device_id"].as_str().unwrap().to_owned()
+    };
+    let first = claimed(&["--next", "--out", "dev"]);
+    assert_eq!(claimed(&["--device", &first, "--out", "dev"]), first);
+    assert_ne!(claimed(&["--next", "--out", "dev2"]), first);
+}

@@ -51,8 +51,17 @@ impl Station {
     /// [`StationError::NothingLeft`] when there is none.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         if let Some(held) = self.next_held()? {
-            let device = self.find(&held.claim.device_id)?;
-            match self.acquire(device, Way::Next, false) {
+            let device_id = held.claim.device_id;
+            let claimed = match self.find(&device_id) {
+                Ok(device) => self.acquire(device, Way::Next, false),
+                Err(error) => Err(error),
+            };
+            match claimed {
+                // The batch was made anew, without it.
+                Err(StationError::UnknownDevice { .. }) => {
+                    self.wipe(&device_id)?;
+                    self.memory.let_go(&device_id)?;
+                }
                 Err(error) if is_refusal(&error) => {}
                 other => return other,
             }
@@ -135,7 +144,9 @@ impl Station {
             folder: folder.clone(),
             files: files.iter().map(|(name, _)| name.clone()).collect(),
         };
-        // First remembered, then written: whatever stops it here, it can be wiped.
+        // The folder is seen to be the station's own, then remembered, then filled: whatever stops it, what
+        // is in it can be wiped, and nothing else is.
+        unpack::make(&folder)?;
         if let Some(held) = self.memory.held(&claimed.claim.device_id)? {
             self.memory.hold(&Held {
                 unpacked: Some(unpacked.clone()),
@@ -143,7 +154,7 @@ impl Station {
                 ..held
             })?;
         }
-        if let Err(error) = unpack::unpack(&files, &folder) {
+        if let Err(error) = unpack::fill(&folder, &files) {
             self.wipe(&claimed.claim.device_id)?;
             return Err(error);
         }
@@ -165,10 +176,13 @@ impl Station {
                 way,
                 claim: Claim::first(device_id, claim_id()?, self.wish(take_over)),
                 unpacked: None,
+                follows: None,
                 delivered: false,
             },
         };
-        if !is_remembered {
+        if !is_remembered || held.way != way {
+            // One that is claimed by its id is not given to any other device any more.
+            held.way = way;
             self.memory.hold(&held)?;
         }
         // The same content counts as created: that is how a lost answer is found to have been a yes.
@@ -187,6 +201,7 @@ impl Station {
                 object: object.clone(),
             })?;
             let is_own = found.hold.claim == held.claim.hold.claim;
+            let is_followed = held.follows.as_ref() == Some(&found.hold.claim);
             let next = match is_own && found.hold.state == State::Claimed {
                 true if !self.is_worn(&found) => {
                     return Ok(Claimed {
@@ -196,7 +211,7 @@ impl Station {
                     });
                 }
                 true => found.renewed(self.wish(take_over)),
-                false => match found.again(claim_id()?, self.wish(take_over), is_own) {
+                false => match found.again(claim_id()?, self.wish(take_over), is_own || is_followed) {
                     Ok(next) => next,
                     Err(refusal) => return Err(self.refused(&held, &found, &refusal, is_own)?),
                 },
@@ -206,6 +221,7 @@ impl Station {
                 way,
                 claim: next,
                 unpacked: held.unpacked,
+                follows: (is_own || is_followed).then(|| found.hold.claim.clone()),
                 delivered: held.delivered,
             };
             self.memory.hold(&held)?;

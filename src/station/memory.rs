@@ -38,6 +38,9 @@ pub struct Held {
     /// Where its bundle was unpacked, and which files.
     #[serde(default)]
     pub unpacked: Option<Unpacked>,
+    /// The hold of this station's that failed, and that this one is to follow.
+    #[serde(default)]
+    pub follows: Option<String>,
     /// Whether its bundle was ever unpacked, so that a device may have it.
     #[serde(default)]
     pub delivered: bool,

@@ -33,9 +33,9 @@ pub(super) fn check(folder: &Path) -> Result<(), StationError> {
     }
 }
 
-/// Writes the files of a bundle into a folder that [`check`] has passed. What came there since, as
-/// anybody may make folders in `/dev/shm`, is looked at once more.
-pub(super) fn unpack(files: &Files, folder: &Path) -> Result<(), StationError> {
+/// Makes a folder that [`check`] has passed. What came there since, as anybody may make folders in
+/// `/dev/shm`, is looked at once more.
+pub(super) fn make(folder: &Path) -> Result<(), StationError> {
     let failed = |source| StationError::Unpack {
         path: folder.to_owned(),
         source,
@@ -48,9 +48,13 @@ pub(super) fn unpack(files: &Files, folder: &Path) -> Result<(), StationError> {
             .map_err(failed)?;
     }
     match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(folder)?,
-        other => other.map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(folder),
+        other => other.map_err(failed),
     }
+}
+
+/// Writes the files of a bundle into a folder that was made for it.
+pub(super) fn fill(folder: &Path, files: &Files) -> Result<(), StationError> {
     let write = || -> io::Result<()> {
         for (name, content) in files {
             let mut options = OpenOptions::new();
@@ -63,10 +67,13 @@ pub(super) fn unpack(files: &Files, folder: &Path) -> Result<(), StationError> {
         }
         Ok(())
     };
-    write().map_err(failed)
+    write().map_err(|source| StationError::Unpack {
+        path: folder.to_owned(),
+        source,
+    })
 }
 
-/// Overwrites and removes a folder that [`unpack`] has filled, and all that is in it. No link is followed.
+/// Overwrites and removes a folder that [`fill`] has filled, and all that is in it. No link is followed.
 pub(super) fn wipe(folder: &Path) -> Result<(), StationError> {
     let result = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -137,7 +144,8 @@ mod tests {
             "private.pem.key".to_owned(),
             zeroize::Zeroizing::new(b"key".to_vec()),
         )];
-        unpack(&files, &folder).unwrap();
+        make(&folder).unwrap();
+        fill(&folder, &files).unwrap();
         let elsewhere = scratch.path().join("elsewhere");
         fs::write(&elsewhere, "stays").unwrap();
         fs::create_dir(folder.join("made")).unwrap();
@@ -152,9 +160,6 @@ mod tests {
         std::os::unix::fs::symlink(scratch.path(), &link).unwrap();
         assert!(matches!(check(&link), Err(StationError::NotPrivate { .. })));
         assert!(matches!(wipe(&link), Err(StationError::Wipe { .. })));
-        assert!(matches!(
-            unpack(&files, &link),
-            Err(StationError::NotPrivate { .. })
-        ));
+        assert!(matches!(make(&link), Err(StationError::NotPrivate { .. })));
     }
 }

@@ -8,9 +8,9 @@
 //!
 //! A [`Station`] works on one batch. What makes a device its own is an object in the store that only one
 //! can create, and that is changed by whoever knows its version only ([`claim`]). Everything else
-//! follows from that object: what the station remembers on disk ([`memory`]) tells it after a crash
+//! follows from that object: what the station remembers on disk (`memory`) tells it after a crash
 //! which claims are its own, and the records of what was flashed, failed or scrapped are written after it.
-//! Nothing of a batch is believed that does not follow from its seal ([`batch`]).
+//! Nothing of a batch is believed that does not follow from its seal (`batch`).
 
 mod batch;
 mod burn;

@@ -17,6 +17,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use certforge::issuer::{CaFiles, read_public};
+use certforge::station::claim::State;
+use certforge::station::{Options, Station, Trust};
 use certforge::store::{S3Store, Store};
 use fault_proxy::{Fault, FaultProxy};
 use real_server::Server;
@@ -32,6 +35,10 @@ struct Line {
 
 impl Line {
     fn new(layout: &str, devices: usize) -> Self {
+        Self::with_chunks(layout, devices, "64")
+    }
+
+    fn with_chunks(layout: &str, devices: usize, chunk_rows: &str) -> Self {
         let workplace = Workplace::new();
         workplace.manifest(devices);
         workplace.succeed(&["ca", "new", "--no-passphrase"]);
@@ -49,7 +56,7 @@ impl Line {
             "--layout",
             layout,
             "--chunk-rows",
-            "64",
+            chunk_rows,
         ];
         let output = line.command(line.server.address, &run).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
@@ -342,4 +349,47 @@ fn a_pack_that_is_burned_keeps_its_encryption_its_tags_and_its_class() {
         ["certforge-batch", "certforge-profile", "certforge-expire-after"]
     );
     server.succeed(&workplace, &["verify", "s3://factory/b"]);
+}
+
+#[test]
+fn a_hundred_stations_that_want_the_next_device_hardly_ever_collide() {
+    const STATIONS: usize = 100;
+    const EACH: usize = 10;
+    let line = Line::with_chunks("packs", 20_000, "200");
+    let proxy = FaultProxy::start(line.server.address, 0, 1);
+    proxy.heal();
+    let work = |i: usize| {
+        let (certificate, _) = read_public(&CaFiles::in_folder(&line.workplace.join("ca"))).unwrap();
+        let options = Options {
+            name: format!("st{i}"),
+            issuer: Trust::Certificate(Box::new(certificate)),
+            moved: false,
+            memory: line.workplace.join("memory").join(i.to_string()),
+            lease: time::Duration::HOUR,
+            clock: time::OffsetDateTime::now_utc,
+        };
+        let store = S3Store::open("factory", "b", &s3_server::options(proxy.address)).unwrap();
+        let mut station = Station::open(Box::new(store), options).unwrap();
+        for _ in 0..EACH {
+            let claimed = station.claim_next().unwrap();
+            let device_id = claimed.claim.device_id;
+            station.report(&device_id, State::Flashed, None, false).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for i in 0..STATIONS {
+            let work = &work;
+            scope.spawn(move || work(i));
+        }
+    });
+    let is_first_claim = |head: &String| {
+        head.starts_with("PUT /factory/b/claims/") && head.to_lowercase().contains("if-none-match: *")
+    };
+    let claims = proxy.heads().iter().filter(|head| is_first_claim(head)).count();
+    let collisions = claims - STATIONS * EACH;
+    println!("{collisions} collisions of {claims} claims");
+    assert!(
+        collisions * 20 < claims,
+        "{collisions} collisions of {claims} claims"
+    );
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use certforge::issuer::{CaFiles, read_public};
 use certforge::station::claim::State;
-use certforge::station::{Options, Station, Trust};
+use certforge::station::{Options, Reported, Station, Trust};
 use certforge::store::{DirStore, Store};
 use support::Workplace;
 
@@ -82,7 +82,7 @@ fn round(place: &Workplace, open: Open<'_>, stations: usize, devices: usize) -> 
                         waits.push(asked.elapsed());
                         assert_eq!(unpacked.files.len(), 6);
                         let device = &claimed.claim.device_id;
-                        let sent = station.report(device, State::Flashed, None, false);
+                        let sent = station.report(Reported::new(device, State::Flashed));
                         assert_eq!(sent.expect("it is taken").pending, 0);
                     }
                     waits

@@ -106,7 +106,6 @@ fn a_shard_writes_nothing_but_its_own() {
     let here = format!("{}/out/b", place.path().display());
     let told = |arguments: &[&str], code| place.fail(arguments, code).replace(&here, "[BATCH]");
     // Another number of shards, another setting, or all of it at once: that would be another batch.
-    let foreign = "certforge: error: [BATCH] holds another batch, or one that another ledger accounts for\n";
     let whole = [
         "run",
         "devices.csv",
@@ -117,8 +116,16 @@ fn a_shard_writes_nothing_but_its_own() {
         "--layout",
         "packs",
     ];
-    assert!(told(&run("out", "2/3"), 6).contains(foreign));
-    assert!(told(&whole, 6).contains(foreign));
+    let error = told(&run("out", "2/3"), 6);
+    assert!(
+        error.contains("certforge: error: [BATCH] is made in 2 shards, not in 3 shards\n"),
+        "{error}"
+    );
+    let error = told(&whole, 6);
+    assert!(
+        error.contains("certforge: error: [BATCH] is made in 2 shards, not as a whole\n"),
+        "{error}"
+    );
     // The same shard by one who does not know that it is made.
     fs::remove_file(place.join("certforge-1-of-2.db")).unwrap();
     let told = told(&run("out", "1/2"), 6);

@@ -329,7 +329,7 @@ fn says_what_is_wrong_and_what_to_do() {
     assert_eq!(
         told("st1", &["claim", "--next", "--out", "open"], 2),
         "certforge: error: open is no folder of your own, or others may enter it\n\
-         certforge: hint: chmod 700 open, or choose another --out"
+         certforge: hint: choose another --out: one that is not there yet, or an empty folder of your own with mode 0700"
     );
     std::os::unix::fs::symlink(line.0.join("open"), line.0.join("link")).unwrap();
     assert!(told("st1", &["claim", "--next", "--out", "link"], 2).contains("link is no folder of your own"));
@@ -363,7 +363,7 @@ fn says_what_is_wrong_and_what_to_do() {
          certforge: hint: flash it there, or wait until the lease has ended"
     );
     assert_eq!(
-        timeless(&line.fail("st2", &["scrap", "SN000000"], 9)),
+        timeless(&line.fail("st2", &["scrap", "SN000000", "--reason", "x"], 9)),
         "certforge: error: device SN000000 is claimed by st1 since [TIME], until [TIME]\n\
          certforge: hint: flash it there, or wait until the lease has ended"
     );
@@ -662,12 +662,21 @@ fn done_burns_the_bundle_of_its_device() {
 
     let line = Line::new("packs", 4);
     line.claim("st1", "SN000000");
+    // That a bundle in a pack is not removed alone is no reason to keep a key or to lose a report.
+    let output = line.output("st1", &["done", "SN000000", "--burn"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "SN000000 flashed\n");
     assert_eq!(
-        line.fail("st1", &["done", "SN000000", "--burn"], 2),
+        String::from_utf8_lossy(&output.stderr),
+        "certforge: warning: this batch is in packs, of which no bundle is removed alone; `certforge station burn` removes those of all flashed devices\n"
+    );
+    assert!(!line.0.join("dev-st1").exists());
+    assert_eq!(line.claim_of("SN000000").hold.state, State::Flashed);
+    line.script("exit 0");
+    assert_eq!(
+        line.fail("st1", &["run", "--exec", "./flash.sh", "--burn"], 2),
         "certforge: error: --burn is for batches in layout objects, and this one is in packs\n\
          certforge: hint: leave it out; `certforge station burn` removes the bundles of flashed devices from packs"
     );
-    assert_eq!(line.claim_of("SN000000").hold.state, State::Claimed);
 }
 
 #[test]
@@ -745,7 +754,7 @@ fn ctrl_c_reports_no_failure_and_the_device_comes_first_the_next_time() {
     // The station has taken notice before its script ends.
     let mut notice = String::new();
     let mut errors = std::io::BufReader::new(running.stderr.take().unwrap());
-    while !notice.contains("ending after the device in hand") {
+    while !notice.contains("ending with the device in hand") {
         assert_ne!(std::io::BufRead::read_line(&mut errors, &mut notice).unwrap(), 0);
     }
     kill_process(script, Signal::INT).unwrap();
@@ -835,15 +844,16 @@ fn a_device_of_two_chunks_is_sealed_by_nobody() {
 #[test]
 fn a_copy_of_a_batch_gives_no_device_out_once_more() {
     let line = Line::new("packs", 4);
-    let copied = tool("cp", &["-a", "out/b", "out/c"], line.0.path());
+    fs::create_dir(line.0.join("copy")).unwrap();
+    let copied = tool("cp", &["-a", "out/b", "copy"], line.0.path());
     assert!(copied.status.success());
     let claim = [
-        "claim", "--device", "SN000000", "--out", "dev", "--batch", "out/c",
+        "claim", "--device", "SN000000", "--out", "dev", "--batch", "copy/b",
     ];
     assert_eq!(
         line.fail("st1", &claim, 6),
-        "certforge: error: out/c is not where this batch was sealed, which is out/b\n\
-         certforge: hint: two places have two sets of claims, so that a device could be flashed twice: name the place where it was sealed, or, when nobody claims there any more, add --moved"
+        "certforge: error: copy/b is not where this batch was sealed, which is out/b\n\
+         certforge: hint: a copy would give each device out once more: name the place where it was sealed; --moved says that it was moved, or is reached by another path, and is no copy"
     );
     line.succeed("st1", &[&claim[..], &["--moved"]].concat());
 }
@@ -898,7 +908,8 @@ fn a_script_that_cannot_be_started_leaves_no_key_behind() {
     line.script("exit 0");
     let text = line.succeed("st1", &run);
     assert!(
-        text.starts_with("SN00000") && text.contains(": begun again\n"),
+        text.starts_with("SN00000")
+            && text.contains(": begun again; the device in the fixture must be the same one\n"),
         "{text}"
     );
     assert!(
@@ -910,15 +921,17 @@ fn a_script_that_cannot_be_started_leaves_no_key_behind() {
 #[test]
 fn a_script_that_hangs_is_killed_in_time() {
     let line = Line::new("packs", 1);
-    line.script("exec sleep 600");
+    line.script("sleep 600 & sleep 601");
     let run = ["run", "--exec", "./flash.sh", "--out", "dev", "--timeout", "1"];
     let output = line.output("st1", &run);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
-        text.starts_with("SN000000: FAILED: killed by signal 9\n"),
+        text.starts_with("SN000000: FAILED: timed out after 1 s\n"),
         "{text}"
     );
+    // What it started is gone with it: nothing holds the station, or writes into a device.
+    line.succeed("st1", &["send"]);
 }
 
 /// A station that was killed leaves its script running: as long as that may still write into a device, the
@@ -1108,4 +1121,46 @@ fn a_device_that_is_claimed_by_its_label_is_the_next_one_no_more() {
     let first = claimed(&["--next", "--out", "dev"]);
     assert_eq!(claimed(&["--device", &first, "--out", "dev"]), first);
     assert_ne!(claimed(&["--next", "--out", "dev2"]), first);
+}
+
+#[test]
+fn a_flashed_device_is_scrapped_only_by_one_who_says_so() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    line.succeed("st1", &["done", " SN000000 "]);
+    let scrap = ["scrap", "SN000000", "--reason", "returned"];
+    let told = timeless(&line.fail("qa", &scrap, 9));
+    assert_eq!(
+        told,
+        "certforge: error: device SN000000 was flashed by st1 at [TIME]\n\
+         certforge: hint: an identity is for one device: put the second device aside, and find out which label is wrong; `station scrap SN000000 --although-flashed` is for a device that is thrown away after it was flashed"
+    );
+    assert_eq!(line.claim_of("SN000000").hold.state, State::Flashed);
+    line.succeed("qa", &[&scrap[..], &["--although-flashed"]].concat());
+    let claim = line.claim_of("SN000000");
+    assert_eq!((claim.hold.state, claim.earlier.len()), (State::Scrapped, 1));
+}
+
+#[test]
+fn a_bundle_that_was_moved_away_is_told_of() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    fs::rename(line.0.join("dev-st1"), line.0.join("elsewhere")).unwrap();
+    let output = line.output("st1", &["done", "SN000000"]);
+    assert!(output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("dev-st1 is gone, into which the bundle was unpacked: if it was moved or copied, the private key is still there"),
+        "{told}"
+    );
+}
+
+#[test]
+fn tells_a_batch_that_is_not_sealed_from_what_is_no_batch() {
+    let line = Line::new("objects", 4);
+    assert_eq!(
+        line.fail("st1", &["send", "--batch", "out"], 6),
+        "certforge: error: out is no batch: it has no batch.json\n\
+         certforge: hint: name a batch, such as s3://factory-eu/batches/line-7-3f2a9c01"
+    );
 }

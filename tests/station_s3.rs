@@ -19,7 +19,7 @@ use std::process::{Command, Output};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use certforge::issuer::{CaFiles, read_public};
 use certforge::station::claim::State;
-use certforge::station::{Options, Station, Trust};
+use certforge::station::{Options, Reported, Station, Trust};
 use certforge::store::{S3Store, Store};
 use fault_proxy::{Fault, FaultProxy};
 use real_server::Server;
@@ -142,6 +142,9 @@ fn reports_wait_for_a_network_that_is_away_and_are_sent_later() {
     line.succeed(there, &["claim", "--device", "SN000000", "--out", "dev"]);
     line.succeed(there, &["claim", "--device", "SN000001", "--out", "dev1"]);
 
+    // What it never had, the station does not report on later.
+    let stranger = line.output(away.address, &["done", "SN000002"]);
+    assert_eq!(stranger.status.code(), Some(6), "{}", stderr(&stranger));
     let told = line.succeed(away.address, &["done", "SN000000", "--burn"]);
     assert!(
         told.contains("certforge: warning: REPORTS THAT ARE NOT SENT YET: 1; they are sent with the next command, or by `certforge station send`\n"),
@@ -373,7 +376,7 @@ fn a_hundred_stations_that_want_the_next_device_hardly_ever_collide() {
         for _ in 0..EACH {
             let claimed = station.claim_next().unwrap();
             let device_id = claimed.claim.device_id;
-            station.report(&device_id, State::Flashed, None, false).unwrap();
+            station.report(Reported::new(&device_id, State::Flashed)).unwrap();
         }
     };
     std::thread::scope(|scope| {

@@ -189,6 +189,7 @@ impl From<ForgeError> for Failure {
             | ForgeError::ForeignChunk { .. }
             | ForgeError::Leftovers { .. }
             | ForgeError::OtherSeal { .. }
+            | ForgeError::OtherShards { .. }
             | ForgeError::SealedBefore { .. }
             | ForgeError::Unfinished { .. }
             | ForgeError::BundlesGone { .. } => exit::STORE,
@@ -225,6 +226,7 @@ impl From<StationError> for Failure {
 fn station_code(error: &StationError) -> u8 {
     match error {
         StationError::Store(_)
+        | StationError::NoBatch { .. }
         | StationError::NotSealed { .. }
         | StationError::Moved { .. }
         | StationError::Certificates { .. }

@@ -79,6 +79,11 @@ fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
             let record = (BATCH_OBJECT.to_owned(), record.to_json());
             Ok(publish(store, record, Existing::Replace)?)
         }
+        Some(found) if found.shards != record.shards => Err(ForgeError::OtherShards {
+            location,
+            was: found.shards,
+            now: record.shards,
+        }),
         _ => Err(ForgeError::ForeignBatch { location }),
     }
 }

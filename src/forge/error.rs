@@ -44,6 +44,12 @@ pub enum ForgeError {
     ChunkRows { rows: usize },
     #[error("{location} holds another batch, or one that another ledger accounts for")]
     ForeignBatch { location: String },
+    #[error("{location} is made {}, not {}", shards(*.was), shards(*.now))]
+    OtherShards {
+        location: String,
+        was: Option<u32>,
+        now: Option<u32>,
+    },
     #[error("{location} has an index for chunk {chunk}, of which this ledger knows nothing")]
     ForeignChunk { location: String, chunk: u64 },
     #[error(
@@ -78,6 +84,13 @@ pub enum ForgeError {
     Signature,
     #[error("the worker threads cannot be started")]
     Threads { source: rayon::ThreadPoolBuildError },
+}
+
+fn shards(shards: Option<u32>) -> String {
+    match shards {
+        None => "as a whole".to_owned(),
+        Some(n) => format!("in {n} shards"),
+    }
 }
 
 fn more(lines: usize) -> String {
@@ -130,6 +143,7 @@ impl ForgeError {
             Self::SealedBefore { .. } => Some(
                 "this is an older copy of the ledger: find the latest one and name it with --ledger".to_owned(),
             ),
+            Self::OtherShards { .. } => Some("say so with --shard, or begin another --batch".to_owned()),
             Self::OtherSeal { .. } => Some(
                 "it was changed after it was sealed: `certforge verify` tells where; flash nothing of it".to_owned(),
             ),

@@ -216,15 +216,8 @@ pub fn run(
     let is_complete = skipped + outcome.made == devices;
     let mut sealed = false;
     if outcome.failure.is_none() && is_complete && job.shard.is_none() {
-        let result = sealing::seal_from_ledger(
-            &*store,
-            ledger,
-            &batch,
-            &record,
-            job.issuer,
-            &job.engines,
-            job.now,
-        );
+        let made = std::mem::take(&mut outcome.digests);
+        let result = sealing::seal_made(&*store, ledger, &batch, &record, job, made);
         match result {
             Ok(_) => sealed = true,
             Err(error) => outcome.failure = Some(error),

@@ -22,6 +22,7 @@ use super::{Cancel, Event, ForgeError, Observe};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
+use crate::seal::ChunkDigest;
 use crate::store::{
     Attempt, Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index,
 };
@@ -89,6 +90,8 @@ struct Stored {
 pub(super) struct Outcome {
     /// Devices whose bundles were released.
     pub made: u64,
+    /// What a seal says of the chunks that were made; they are all released when none has failed.
+    pub digests: BTreeMap<u64, ChunkDigest>,
     /// Devices of the chunks that failed.
     pub failed: u64,
     /// The first thing that went wrong.
@@ -257,8 +260,13 @@ fn make_and_store(
         earlier: &earlier,
     };
     let ticket = shared.stock.store.put(&objects, attempt)?;
+    let index = write_index(plan.layout, chunk, &entries);
+    let ids = entries.iter().map(|entry| entry.device_id.as_str());
+    let digest = ChunkDigest::written(chunk, &index, ids);
+    let mut outcome = shared.outcome.lock().expect("no holder panics");
+    outcome.digests.insert(chunk, digest);
     Ok(Stored {
-        index: write_index(plan.layout, chunk, &entries),
+        index,
         chunk: Committed { reservation, entries },
         ticket,
     })

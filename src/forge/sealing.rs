@@ -2,13 +2,15 @@
 //!
 //! The lookups are put first and the seal last, so a batch that is sealed has all that its seal names.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
-use super::{Event, ForgeError, Observe, agreement};
+use super::{Event, ForgeError, Job, Observe, agreement};
 use crate::digest::sha256;
 use crate::engine::Choice;
 use crate::issuer::{CaCertificate, Issuer};
@@ -32,8 +34,8 @@ pub struct Sealed {
     pub before: bool,
 }
 
-/// Gives the indexes of a run of chunks.
-type Indexes<'a> = &'a mut dyn FnMut(Range<u64>) -> Result<Vec<Vec<u8>>, ForgeError>;
+/// Gives the digests of a run of chunks.
+type Digests<'a> = &'a mut dyn FnMut(Range<u64>) -> Result<Vec<ChunkDigest>, ForgeError>;
 
 /// Seals a batch by its indexes in the store, whoever made them: each shard of a batch may have been made
 /// with a ledger of its own.
@@ -73,13 +75,15 @@ pub fn seal(
             of: record.rows.div_ceil(record.chunk_rows),
         });
     }
-    let mut indexes = |chunks: Range<u64>| {
+    let mut digests = |chunks: Range<u64>| {
         let names: Vec<String> = chunks.clone().map(index_object).collect();
         let read: Result<Vec<_>, StoreError> = store.read_all(&names).into_iter().collect();
         observe(Event::Released {
-            devices: chunks.map(|chunk| record.rows_of(chunk)).sum(),
+            devices: chunks.clone().map(|chunk| record.rows_of(chunk)).sum(),
         });
-        Ok(read?.into_iter().map(|octets| octets.to_vec()).collect())
+        let indexes: Vec<_> = chunks.zip(read?).collect();
+        let digest = |(chunk, index): &(u64, Zeroizing<Vec<u8>>)| ChunkDigest::of(*chunk, index, &record);
+        Ok(indexes.par_iter().map(digest).collect::<Result<_, _>>()?)
     };
     finish(
         store,
@@ -88,20 +92,21 @@ pub fn seal(
         issuer,
         engines,
         now,
-        &mut indexes,
+        &mut digests,
     )
 }
 
-/// Seals a batch that its ledger knows to be complete, by what the ledger has of it.
-pub(super) fn seal_from_ledger(
+/// Seals a batch that its ledger knows to be complete: by the digests of the chunks that were just made,
+/// and by what the ledger has of those that were made before.
+pub(super) fn seal_made(
     store: &dyn Store,
     ledger: &Ledger,
     batch: &Batch,
     record: &BatchRecord,
-    issuer: &Issuer,
-    engines: &Choice,
-    now: OffsetDateTime,
+    job: &Job<'_>,
+    mut made: BTreeMap<u64, ChunkDigest>,
 ) -> Result<Sealed, ForgeError> {
+    let issuer = job.issuer;
     let octets = store.read(BATCH_OBJECT, None)?;
     let batch_sha256 = sha256(&octets);
     // What was sealed does not change, so it is not read once more.
@@ -113,15 +118,28 @@ pub(super) fn seal_from_ledger(
             before: true,
         });
     }
-    let mut indexes = |chunks: Range<u64>| {
-        let entries: Result<Vec<_>, _> = chunks
-            .map(|chunk| Ok((chunk, ledger.entries(batch, chunk)?)))
-            .collect();
-        let entries = entries.map_err(ForgeError::Ledger)?;
-        let index = |(chunk, entries): &(u64, Vec<_>)| write_index(batch.layout, *chunk, entries);
-        Ok(entries.par_iter().map(index).collect())
+    let mut digests = |chunks: Range<u64>| {
+        chunks
+            .map(|chunk| {
+                if let Some(digest) = made.remove(&chunk) {
+                    return Ok(digest);
+                }
+                let entries = ledger.entries(batch, chunk)?;
+                let index = write_index(batch.layout, chunk, &entries);
+                let ids = entries.iter().map(|entry| entry.device_id.as_str());
+                Ok(ChunkDigest::written(chunk, &index, ids))
+            })
+            .collect()
     };
-    finish(store, record, batch_sha256, issuer, engines, now, &mut indexes)
+    finish(
+        store,
+        record,
+        batch_sha256,
+        issuer,
+        &job.engines,
+        job.now,
+        &mut digests,
+    )
 }
 
 fn finish(
@@ -131,7 +149,7 @@ fn finish(
     issuer: &Issuer,
     engines: &Choice,
     now: OffsetDateTime,
-    indexes: Indexes<'_>,
+    digests: Digests<'_>,
 ) -> Result<Sealed, ForgeError> {
     let mut builder = Builder::default();
     let chunks = record.chunks();
@@ -139,11 +157,9 @@ fn finish(
     while next < chunks {
         let window = next..(next + CHUNKS_AT_A_TIME).min(chunks);
         next = window.end;
-        let indexes = indexes(window.clone())?;
-        let chunks: Vec<(u64, Vec<u8>)> = window.zip(indexes).collect();
-        let digest = |(chunk, index): &(u64, Vec<u8>)| ChunkDigest::of(*chunk, index, record);
-        let digests: Result<Vec<_>, _> = chunks.par_iter().map(digest).collect();
-        digests?.into_iter().for_each(|digest| builder.add(digest));
+        for digest in digests(window)? {
+            builder.add(digest);
+        }
     }
     let (statement, lookups) = builder.finish(record, batch_sha256, &store.location(), now)?;
     let compare = |found: Statement| match found.states_the_same(&statement) {

@@ -9,7 +9,7 @@ use super::{FORMAT, SealError, merkle};
 use crate::digest::sha256;
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
-use crate::store::{BatchRecord, IndexRow, Layout, index_object, lookup_object, parse_index};
+use crate::store::{BatchRecord, Layout, index_object, lookup_object, parse_index};
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,15 +98,9 @@ impl ChunkDigest {
                 return Err(not_read());
             }
         }
-        let lines = || {
-            index
-                .split(|octet| *octet == b'\n')
-                .skip(1)
-                .filter(|line| !line.is_empty())
-        };
         let found = parsed.len() as u64;
         // As many lines: then they are the rows, one by one.
-        if found != lines().count() as u64 {
+        if found != lines(index).count() as u64 {
             return Err(not_read());
         }
         if found != rows {
@@ -116,14 +110,32 @@ impl ChunkDigest {
                 wanted: rows,
             });
         }
-        let mark = |row: &IndexRow| Mark::new(row.entry.device_id.as_bytes(), chunk);
-        Ok(Self {
+        Ok(Self::written(
+            chunk,
+            index,
+            parsed.iter().map(|row| row.entry.device_id.as_str()),
+        ))
+    }
+
+    /// Digests an index that was just written, of these devices.
+    pub fn written<'a>(chunk: u64, index: &[u8], device_ids: impl Iterator<Item = &'a str>) -> Self {
+        Self {
             chunk,
             index: sha256(index),
-            root: merkle::root(lines().map(merkle::leaf).collect()),
-            marks: parsed.iter().map(mark).collect(),
-        })
+            root: merkle::root(lines(index).map(merkle::leaf).collect()),
+            marks: device_ids
+                .map(|device_id| Mark::new(device_id.as_bytes(), chunk))
+                .collect(),
+        }
     }
+}
+
+/// The lines of an index behind its header.
+fn lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
+    index
+        .split(|octet| *octet == b'\n')
+        .skip(1)
+        .filter(|line| !line.is_empty())
 }
 
 /// Builds a statement, chunk by chunk in order. Memory grows by 16 octets a row.

@@ -16,7 +16,7 @@ use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::pem;
 use crate::profile::Profile;
-use crate::seal::{Candidates, Seal, SealError, Statement};
+use crate::seal::{Candidates, Seal, SealError};
 use crate::store::{
     BATCH_OBJECT, BatchRecord, IndexRow, Layout, SEAL_OBJECT, Store, StoreError, index_object, lookup_object,
     parse_index,
@@ -68,11 +68,14 @@ impl SealedBatch {
         trust: Trust,
         moved: bool,
     ) -> Result<Self, StationError> {
-        let missing = |error| match error {
-            StoreError::NotFound { .. } => StationError::NotSealed {
+        let missing = |error| match (error, store.exists(BATCH_OBJECT)) {
+            (StoreError::NotFound { .. }, Ok(true)) => StationError::NotSealed {
                 location: store.location(),
             },
-            error => error.into(),
+            (StoreError::NotFound { .. }, Ok(false)) => StationError::NoBatch {
+                location: store.location(),
+            },
+            (error, _) => error.into(),
         };
         let issuer = match &trust {
             Trust::Certificate(certificate) => (**certificate).clone(),
@@ -83,7 +86,9 @@ impl SealedBatch {
             StationError::Store(error) => missing(error),
             error => error,
         })?;
-        if !moved && !is_at(&store.location(), seal.statement()) {
+        // Claims are made at one place: a copy of a batch would have claims of its own, and give each device
+        // out once more.
+        if !moved && store.location() != seal.statement().location {
             return Err(StationError::Moved {
                 location: store.location(),
                 sealed: seal.statement().location.clone(),
@@ -266,15 +271,6 @@ fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError>
             wanted: HEXLOWER.encode(&id),
         }),
     }
-}
-
-/// Whether a batch is where it was sealed. Claims are made at one place: a copy of a batch would have claims
-/// of its own, and give each device out once more. A folder may be reached by another path, so there only
-/// its name counts.
-fn is_at(location: &str, statement: &Statement) -> bool {
-    let is_folder = !location.starts_with("s3://") && !statement.location.starts_with("s3://");
-    let name = location.trim_end_matches('/').rsplit('/').next();
-    location == statement.location || is_folder && name == Some(statement.batch.as_str())
 }
 
 /// Reads an object from the cache, or from the store when the cache does not have it as it must be. Tells

@@ -1,12 +1,14 @@
 //! The cycle of a station that works by itself: claim, fetch, run the script, report, wipe, and again.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::claim::State;
-use super::{Claimed, Sent, Station, StationError};
+use super::{Claimed, Reported, Sent, Station, StationError};
 
 /// Environment of the script.
 const DEVICE_ID: &str = "CERTFORGE_DEVICE_ID";
@@ -131,29 +133,35 @@ impl Station {
             let device_id = claimed.claim.device_id.as_str();
             observe(CycleEvent::Begun(&claimed));
             let begun = Instant::now();
-            let status = match self.flash(cycle, device_id) {
-                Ok(status) => status,
+            let end = match self.flash(cycle, device_id) {
+                Ok(end) => end,
                 Err(error) => {
                     self.wipe(device_id)?;
                     return Err(error);
                 }
             };
-            if is_cancelled() && was_interrupted(status) {
+            if was_interrupted(&end, is_cancelled) {
                 // Whoever pressed Ctrl-C stopped the script too: the device is as it was.
                 self.wipe(device_id)?;
                 break;
             }
-            let reason = reason(status);
+            let reason = reason(&end);
             let sent = match &reason {
                 None => {
                     summary.flashed += 1;
                     in_a_row = 0;
-                    self.report(device_id, State::Flashed, None, cycle.burn)?
+                    self.report(Reported {
+                        burn: cycle.burn,
+                        ..Reported::new(device_id, State::Flashed)
+                    })?
                 }
                 Some(reason) => {
                     summary.failed += 1;
                     in_a_row += 1;
-                    self.report(device_id, State::Failed, Some(reason), false)?
+                    self.report(Reported {
+                        reason: Some(reason),
+                        ..Reported::new(device_id, State::Failed)
+                    })?
                 }
             };
             match &reason {
@@ -188,7 +196,7 @@ impl Station {
         Ok(claimed)
     }
 
-    fn flash(&self, cycle: Cycle<'_>, device_id: &str) -> Result<ExitStatus, StationError> {
+    fn flash(&self, cycle: Cycle<'_>, device_id: &str) -> Result<End, StationError> {
         let folder = std::path::absolute(cycle.folder).unwrap_or_else(|_| cycle.folder.to_owned());
         let mut command = Command::new(cycle.script);
         if cycle.output_to_stderr {
@@ -198,6 +206,10 @@ impl Station {
             path: cycle.script.to_owned(),
             source,
         };
+        if cycle.timeout.is_some() {
+            // A group of its own, so that all of it can be killed; it is none of the terminal's then.
+            command.process_group(0).stdin(Stdio::null());
+        }
         let mut script = command
             .args(cycle.arguments)
             .env(DEVICE_ID, device_id)
@@ -206,16 +218,18 @@ impl Station {
             .spawn()
             .map_err(failed)?;
         let Some(timeout) = cycle.timeout else {
-            return script.wait().map_err(failed);
+            return script.wait().map(End::Itself).map_err(failed);
         };
         let until = Instant::now() + timeout;
         loop {
             if let Some(status) = script.try_wait().map_err(failed)? {
-                return Ok(status);
+                return Ok(End::Itself(status));
             }
             if Instant::now() > until {
-                script.kill().map_err(failed)?;
-                return script.wait().map_err(failed);
+                let group = Pid::from_child(&script);
+                kill_process_group(group, Signal::KILL).map_err(|error| failed(error.into()))?;
+                script.wait().map_err(failed)?;
+                return Ok(End::TimedOut(timeout));
             }
             std::thread::sleep(STEP);
         }
@@ -231,8 +245,20 @@ fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {
     }
 }
 
+/// How a script ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Itself(ExitStatus),
+    /// It was killed after so long.
+    TimedOut(Duration),
+}
+
 /// Why a script failed; `None` when it did not.
-fn reason(status: ExitStatus) -> Option<String> {
+fn reason(end: &End) -> Option<String> {
+    let status = match end {
+        End::Itself(status) => status,
+        End::TimedOut(timeout) => return Some(format!("timed out after {} s", timeout.as_secs())),
+    };
     if status.success() {
         return None;
     }
@@ -243,11 +269,17 @@ fn reason(status: ExitStatus) -> Option<String> {
     })
 }
 
-/// Whether a script ended by what ends the station too: SIGHUP, SIGINT or SIGTERM.
-fn was_interrupted(status: ExitStatus) -> bool {
-    [1, 2, 15]
-        .iter()
-        .any(|signal| status.signal() == Some(*signal) || status.code() == Some(128 + signal))
+/// Whether a script ended by what ends the station too: SIGHUP, SIGINT or SIGTERM. The station may take
+/// notice a moment after its script has ended.
+fn was_interrupted(end: &End, is_cancelled: &dyn Fn() -> bool) -> bool {
+    const NOTICE: Duration = Duration::from_millis(500);
+    let End::Itself(status) = end else { return false };
+    let is_signal = |signal| status.signal() == Some(signal) || status.code() == Some(128 + signal);
+    if ![1, 2, 15].into_iter().any(is_signal) {
+        return false;
+    }
+    wait(NOTICE, is_cancelled);
+    is_cancelled()
 }
 
 /// Waits, in steps short enough for somebody who wants to end it.

@@ -9,7 +9,7 @@ use super::claim::State;
 use crate::engine::EngineError;
 use crate::profile::rfc3339;
 use crate::seal::SealError;
-use crate::store::{SEAL_OBJECT, StoreError};
+use crate::store::{BATCH_OBJECT, SEAL_OBJECT, StoreError};
 
 /// Why a station cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub enum StationError {
     Name { name: String },
     #[error("{location} is not sealed: it has no {SEAL_OBJECT}")]
     NotSealed { location: String },
+    #[error("{location} is no batch: it has no {BATCH_OBJECT}")]
+    NoBatch { location: String },
     #[error("{location} is not where this batch was sealed, which is {sealed}")]
     Moved { location: String, sealed: String },
     #[error(
@@ -136,8 +138,11 @@ impl StationError {
                 "`certforge run` seals a batch when it is complete, `certforge seal` one that was made in shards"
                     .to_owned()
             }
+            Self::NoBatch { .. } => {
+                "name a batch, such as s3://factory-eu/batches/line-7-3f2a9c01".to_owned()
+            }
             Self::Moved { .. } => {
-                "two places have two sets of claims, so that a device could be flashed twice: name the place where it was sealed, or, when nobody claims there any more, add --moved"
+                "a copy would give each device out once more: name the place where it was sealed; --moved says that it was moved, or is reached by another path, and is no copy"
                     .to_owned()
             }
             Self::InUse { .. } => {
@@ -164,9 +169,9 @@ impl StationError {
             Self::FailedElsewhere { device_id, .. } => format!(
                 "to try again here: `station claim --device {device_id} --take-over`; to give it up: `station scrap {device_id}`"
             ),
-            Self::Flashed { .. } => {
-                "an identity is for one device: put the second device aside, and find out which label is wrong".to_owned()
-            }
+            Self::Flashed { device_id, .. } => format!(
+                "an identity is for one device: put the second device aside, and find out which label is wrong; `station scrap {device_id} --although-flashed` is for a device that is thrown away after it was flashed"
+            ),
             Self::Scrapped { .. } => "its certificate is to be revoked: give the device another identity".to_owned(),
             Self::TakenOver { .. } => {
                 "two devices may have this identity now: put this one aside, and flash it anew with another".to_owned()
@@ -191,7 +196,9 @@ impl StationError {
                 "`station done` or `station failed` wipes what is unpacked there; otherwise choose another --out, or empty {}",
                 path.display()
             ),
-            Self::NotPrivate { path } => format!("chmod 700 {}, or choose another --out", path.display()),
+            Self::NotPrivate { .. } => {
+                "choose another --out: one that is not there yet, or an empty folder of your own with mode 0700".to_owned()
+            }
             Self::Script { .. } => "name an executable file with --exec, such as ./flash.sh".to_owned(),
             Self::Certificates { .. } => "it was changed; `certforge verify` tells more".to_owned(),
             Self::Pack { .. } => "`certforge verify` tells more; nothing was changed".to_owned(),

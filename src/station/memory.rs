@@ -67,6 +67,9 @@ pub struct Report {
     /// Whether the bundle is to be removed from the store.
     #[serde(default)]
     pub burn: bool,
+    /// Whether a device that was flashed may be scrapped.
+    #[serde(default)]
+    pub although_flashed: bool,
 }
 
 /// What one station remembers of one batch.

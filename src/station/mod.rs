@@ -43,7 +43,7 @@ pub use error::StationError;
 pub use memory::{Report, Unpacked, Way};
 pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
 pub use record::Record;
-pub use reporting::Sent;
+pub use reporting::{Reported, Sent};
 pub use unpack::is_in_memory;
 
 use crate::engine::{Engine, Ring};

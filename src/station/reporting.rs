@@ -1,6 +1,8 @@
 //! Reports: how a device ended. Each is on disk before anything else is done, and stays there until the
 //! store has taken it, however long the network is away.
 
+use std::path::PathBuf;
+
 use super::claim::{Claim, Hold, Refusal, State};
 use super::claiming::{is_refusal, taken_over, why_refused};
 use super::memory::{Held, Report};
@@ -11,9 +13,36 @@ use crate::store::{Store, StoreError, claim_object};
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
 
+/// How a device ended, as an operator or a script says it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reported<'a> {
+    pub device_id: &'a str,
+    pub state: State,
+    pub reason: Option<&'a str>,
+    /// Whether its bundle is to be removed from the store too.
+    pub burn: bool,
+    /// Whether a device that was flashed may be scrapped.
+    pub although_flashed: bool,
+}
+
+impl<'a> Reported<'a> {
+    #[must_use]
+    pub fn new(device_id: &'a str, state: State) -> Self {
+        Self {
+            device_id,
+            state,
+            reason: None,
+            burn: false,
+            although_flashed: false,
+        }
+    }
+}
+
 /// What became of the reports that waited.
 #[derive(Debug, Default)]
 pub struct Sent {
+    /// The folder into which the bundle was unpacked, when it is not there any more to be wiped.
+    pub gone: Option<PathBuf>,
     /// Reports that still wait.
     pub pending: usize,
     /// Why they wait, each reason once.
@@ -23,19 +52,14 @@ pub struct Sent {
 }
 
 impl Station {
-    /// Reports how a device ended, and wipes what was unpacked of it. `burn`: its bundle is removed from
-    /// the store too. A store that cannot be reached is no error: the report is sent later.
+    /// Reports how a device ended, and wipes what was unpacked of it. A store that cannot be reached is no
+    /// error: the report is sent later.
     ///
     /// # Errors
     ///
     /// When the device is not this station's to report on, or cannot be wiped.
-    pub fn report(
-        &self,
-        device_id: &str,
-        state: State,
-        reason: Option<&str>,
-        burn: bool,
-    ) -> Result<Sent, StationError> {
+    pub fn report(&self, reported: Reported<'_>) -> Result<Sent, StationError> {
+        let Reported { device_id, state, .. } = reported;
         let unknown = |_| StationError::UnknownDevice {
             device_id: device_id.to_owned(),
             batch: self.batch.name().to_owned(),
@@ -48,9 +72,17 @@ impl Station {
             Some(waiting) if !waiting.state.may_become(state) => {
                 return Err(cannot_follow(device_id, waiting.state, state));
             }
-            waiting => self.new_report(device_id, state, reason, burn, waiting)?,
+            waiting => self.new_report(reported, waiting)?,
         };
+        if report.claim.is_none() {
+            // The station remembers no such device: what it says of it is not for later.
+            self.send_one(&report)?;
+            return self.send();
+        }
         self.memory.queue(&report)?;
+        let unpacked = self.memory.held(device_id)?.and_then(|held| held.unpacked);
+        let folder = unpacked.map(|unpacked| unpacked.folder);
+        let gone = folder.filter(|folder| !folder.exists());
         let wiped = self.wipe(device_id);
         let mut own_refusal = None;
         let mut sent = self.send_each(&mut |report, error| match report.device_id == device_id {
@@ -61,6 +93,7 @@ impl Station {
             false => Some(error),
         })?;
         sent.pending = self.pending()?;
+        sent.gone = gone;
         wiped?;
         match own_refusal {
             Some(error) => Err(error),
@@ -68,14 +101,8 @@ impl Station {
         }
     }
 
-    fn new_report(
-        &self,
-        device_id: &str,
-        state: State,
-        reason: Option<&str>,
-        burn: bool,
-        waiting: Option<Report>,
-    ) -> Result<Report, StationError> {
+    fn new_report(&self, reported: Reported<'_>, waiting: Option<Report>) -> Result<Report, StationError> {
+        let Reported { device_id, state, .. } = reported;
         let held = self.memory.held(device_id)?.map(|held| held.claim.hold.claim);
         let own = waiting.and_then(|report| report.claim).or(held);
         Ok(Report {
@@ -87,8 +114,9 @@ impl Station {
             },
             state,
             at: self.now(),
-            reason: reason.map(str::to_owned),
-            burn,
+            reason: reported.reason.map(str::to_owned),
+            burn: reported.burn,
+            although_flashed: reported.although_flashed,
         })
     }
 
@@ -191,6 +219,12 @@ impl Station {
                 && (is_own || report.claim.is_none() && found.hold.station == self.name);
             if is_said {
                 return Ok(found);
+            }
+            if found.hold.state == State::Flashed
+                && report.state == State::Scrapped
+                && !report.although_flashed
+            {
+                return Err(why_refused(&found, &Refusal::Flashed, &self.name));
             }
             let ended = match is_own {
                 true => found

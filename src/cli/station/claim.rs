@@ -16,7 +16,7 @@ use crate::cli::{print, print_json};
 #[derive(Debug, Args)]
 pub struct Claim {
     /// Id of the device in hand, as on its label
-    #[arg(long, value_name = "ID", required_unless_present = "next")]
+    #[arg(long, value_name = "ID", required_unless_present = "next", value_parser = super::device_id)]
     device: Option<String>,
     /// Claim any device that nobody has claimed; the one that this station has not reported on comes first
     #[arg(long, conflicts_with = "device")]

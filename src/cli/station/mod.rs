@@ -106,7 +106,7 @@ pub struct BatchArgs {
     /// Folder for what stations of this machine remember [default: ~/.local/state/certforge]
     #[arg(long, env = "CERTFORGE_MEMORY", hide_env_values = true, value_name = "DIR")]
     memory: Option<PathBuf>,
-    /// The batch is not where it was sealed, and nobody claims there any more
+    /// The batch was moved since it was sealed, or is reached by another path; it is no copy
     #[arg(long)]
     moved: bool,
     #[command(flatten)]
@@ -179,6 +179,14 @@ struct StationArgs {
     batch: BatchArgs,
 }
 
+/// A device id as a label reader gives it, perhaps with blanks around it.
+fn device_id(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a device has an id"),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// Until then nobody else may take a device over.
 const DEFAULT_LEASE_MINUTES: u32 = 60;
 
@@ -198,6 +206,12 @@ impl StationArgs {
 
 /// Says loudly what waits, and what is given up.
 fn warn(sent: &Sent) {
+    if let Some(folder) = &sent.gone {
+        eprintln!(
+            "certforge: warning: {} is gone, into which the bundle was unpacked: if it was moved or copied, the private key is still there",
+            folder.display()
+        );
+    }
     for error in &sent.refused {
         warn_of_refused(error);
     }

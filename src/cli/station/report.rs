@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use certforge::station::Reported;
 use certforge::station::claim::State;
 use certforge::store::Layout;
 use clap::Args;
@@ -13,6 +14,7 @@ use crate::cli::{Failure, print, print_json};
 #[derive(Debug, Args)]
 pub struct Done {
     /// Id of the device
+    #[arg(value_parser = super::device_id)]
     device: String,
     /// Remove the bundle from the store, every version of it, so that the key is in the device alone
     #[arg(long)]
@@ -27,6 +29,7 @@ pub struct Done {
 #[derive(Debug, Args)]
 pub struct Failed {
     /// Id of the device
+    #[arg(value_parser = super::device_id)]
     device: String,
     /// What failed, such as "flash verify"
     #[arg(long, value_name = "TEXT")]
@@ -41,10 +44,14 @@ pub struct Failed {
 #[derive(Debug, Args)]
 pub struct Scrap {
     /// Id of the device
+    #[arg(value_parser = super::device_id)]
     device: String,
     /// Why, such as "board broken"
     #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    reason: String,
+    /// Also when it was flashed: no device with this identity may connect any more
+    #[arg(long)]
+    although_flashed: bool,
     /// Remove the bundle from the store, every version of it
     #[arg(long)]
     burn: bool,
@@ -57,70 +64,57 @@ pub struct Scrap {
 
 impl Done {
     pub fn run(&self) -> Outcome {
-        report(
-            &self.station,
-            &self.device,
-            State::Flashed,
-            None,
-            self.burn,
-            self.json,
-        )
+        let report = Reported {
+            burn: self.burn,
+            ..Reported::new(&self.device, State::Flashed)
+        };
+        send(&self.station, report, self.json)
     }
 }
 
 impl Failed {
     pub fn run(&self) -> Outcome {
-        let reason = self.reason.as_deref();
-        report(
-            &self.station,
-            &self.device,
-            State::Failed,
-            reason,
-            false,
-            self.json,
-        )
+        let report = Reported {
+            reason: self.reason.as_deref(),
+            ..Reported::new(&self.device, State::Failed)
+        };
+        send(&self.station, report, self.json)
     }
 }
 
 impl Scrap {
     pub fn run(&self) -> Outcome {
-        let reason = self.reason.as_deref();
-        report(
-            &self.station,
-            &self.device,
-            State::Scrapped,
-            reason,
-            self.burn,
-            self.json,
-        )
+        let report = Reported {
+            device_id: &self.device,
+            state: State::Scrapped,
+            reason: Some(&self.reason),
+            burn: self.burn,
+            although_flashed: self.although_flashed,
+        };
+        send(&self.station, report, self.json)
     }
 }
 
-/// In packs a bundle cannot be removed alone.
-pub(super) fn check_burn(layout: Layout) -> Result<(), Failure> {
-    match layout {
-        Layout::Objects => Ok(()),
-        Layout::Packs => Err(Failure::usage(
-            "--burn is for batches in layout objects, and this one is in packs",
-            "leave it out; `certforge station burn` removes the bundles of flashed devices from packs",
-        )),
-    }
-}
-
-fn report(
-    station: &StationArgs,
-    device_id: &str,
-    state: State,
-    reason: Option<&str>,
-    burn: bool,
-    json: bool,
-) -> Outcome {
+fn send(station: &StationArgs, report: Reported<'_>, json: bool) -> Outcome {
+    let Reported {
+        device_id,
+        state,
+        burn,
+        ..
+    } = report;
     let station = station.open(DEFAULT_LEASE_MINUTES)?;
-    if burn {
-        check_burn(station.batch().layout())?;
-    }
-    let sent = station.report(device_id, state, reason, burn)?;
+    let is_alone = station.batch().layout() == Layout::Objects;
+    // That a bundle cannot be removed alone is no reason not to take the report.
+    let sent = station.report(Reported {
+        burn: burn && is_alone,
+        ..report
+    })?;
     warn(&sent);
+    if burn && !is_alone {
+        eprintln!(
+            "certforge: warning: this batch is in packs, of which no bundle is removed alone; `certforge station burn` removes those of all flashed devices"
+        );
+    }
     if json {
         print_json(&json!({
             "device_id": device_id,
@@ -131,7 +125,7 @@ fn report(
         }));
         return Ok(ExitCode::SUCCESS);
     }
-    let burned = if burn && sent.pending == 0 {
+    let burned = if burn && is_alone && sent.pending == 0 {
         ", and its bundle is removed"
     } else {
         ""

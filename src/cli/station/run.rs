@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop, is_in_memory};
+use certforge::store::Layout;
 use clap::Args;
 use serde_json::json;
 
-use super::report::check_burn;
 use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs, warn, warn_of_refused};
 use crate::cli::text::{count, devices};
 use crate::cli::{Failure, exit, print, print_json};
+
+/// That the store does not answer is told so often.
+const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 static IS_CANCELLED: AtomicBool = AtomicBool::new(false);
 
@@ -37,7 +40,8 @@ pub struct Run {
     /// End after so many failures one after the other: then the station is broken, not the devices
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     stop_after: u32,
-    /// Seconds that the script may take; then it is killed, and the device has failed [default: no limit]
+    /// Seconds that the script may take; then it and all that it started are killed, and the device has failed. It
+    /// has no terminal to read from then [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
     /// Minutes until others may take over a device that this station has in hand
@@ -54,10 +58,15 @@ impl Run {
     pub fn run(&self) -> Outcome {
         self.check_script()?;
         let mut station = self.station.open(self.lease)?;
-        if self.burn {
-            check_burn(station.batch().layout())?;
+        if self.burn && station.batch().layout() == Layout::Packs {
+            return Err(Failure::usage(
+                "--burn is for batches in layout objects, and this one is in packs",
+                "leave it out; `certforge station burn` removes the bundles of flashed devices from packs",
+            ));
         }
-        let default = || Path::new("/dev/shm").join(format!("certforge-{}", station.name()));
+        // Two that have one name by mistake do not share a folder.
+        let name = format!("certforge-{}-{}", station.name(), std::process::id());
+        let default = || Path::new("/dev/shm").join(name);
         let folder = self.out.clone().unwrap_or_else(default);
         if !is_in_memory(&folder) {
             eprintln!(
@@ -77,7 +86,12 @@ impl Run {
             failures_in_a_row: self.stop_after,
         };
         let is_cancelled = || IS_CANCELLED.load(Ordering::Relaxed);
-        let summary = station.run(cycle, &mut |event| self.show(&event), &is_cancelled)?;
+        let mut waiting_since = None;
+        let summary = station.run(
+            cycle,
+            &mut |event| self.show(&event, &mut waiting_since),
+            &is_cancelled,
+        )?;
         if self.json {
             print_json(&json!({
                 "station": station.name(),
@@ -120,12 +134,18 @@ impl Run {
         }
     }
 
-    fn show(&self, event: &CycleEvent<'_>) {
+    /// `told`: when it was last told that the store does not answer.
+    fn show(&self, event: &CycleEvent<'_>, told: &mut Option<Instant>) {
         let line = match event {
             CycleEvent::Begun(claimed) if claimed.resumed => {
-                format!("{}: begun again", claimed.claim.device_id)
+                *told = None;
+                let device_id = &claimed.claim.device_id;
+                format!("{device_id}: begun again; the device in the fixture must be the same one")
             }
-            CycleEvent::Begun(_) => return,
+            CycleEvent::Begun(_) => {
+                *told = None;
+                return;
+            }
             CycleEvent::Flashed { device_id, took } => {
                 format!("{device_id}: flashed in {:.1} s", took.as_secs_f64())
             }
@@ -133,8 +153,11 @@ impl Run {
             CycleEvent::Pending(sent) => return warn(sent),
             CycleEvent::Refused(error) => return warn_of_refused(error),
             CycleEvent::Waiting(error) => {
-                eprintln!("certforge: warning: the store does not answer; trying again");
-                return Failure::from_reference(error).report_to_people();
+                if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+                    *told = Some(Instant::now());
+                    eprintln!("certforge: warning: {error}; trying again until it answers");
+                }
+                return;
             }
         };
         match self.json {
@@ -189,7 +212,7 @@ fn handle_interrupts() {
             // The device stays claimed, and comes first the next time.
             std::process::exit(exit::INTERRUPTED.into());
         }
-        eprintln!("certforge: ending after the device in hand; Ctrl-C again ends at once");
+        eprintln!("certforge: ending with the device in hand; Ctrl-C again ends at once");
     };
     ctrlc::set_handler(handler).expect("no other handler is set");
 }

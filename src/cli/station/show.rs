@@ -15,6 +15,7 @@ use certforge::profile::rfc3339;
 #[derive(Debug, Args)]
 pub struct Show {
     /// Id of the device
+    #[arg(value_parser = super::device_id)]
     device: String,
     /// Print a JSON document
     #[arg(long)]

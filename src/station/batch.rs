@@ -68,29 +68,26 @@ impl SealedBatch {
         trust: Trust,
         moved: bool,
     ) -> Result<Self, StationError> {
-        let missing = |error| match (error, store.exists(BATCH_OBJECT)) {
-            (StoreError::NotFound { .. }, Ok(true)) => StationError::NotSealed {
-                location: store.location(),
-            },
-            (StoreError::NotFound { .. }, Ok(false)) => StationError::NoBatch {
-                location: store.location(),
-            },
-            (error, _) => error.into(),
-        };
+        let location = store.location();
         let issuer = match &trust {
             Trust::Certificate(certificate) => (**certificate).clone(),
             Trust::Id(id) => recall(store, cache, BATCH_OBJECT, |octets| shown_issuer(octets, *id))?.0,
         };
         let opened = recall(store, cache, SEAL_OBJECT, |octets| Seal::open(octets, &issuer));
-        let (seal, is_remembered) = opened.map_err(|error| match error {
-            StationError::Store(error) => missing(error),
-            error => error,
-        })?;
+        let (seal, is_remembered) = match opened {
+            Err(StationError::Store(StoreError::NotFound { .. })) => {
+                return Err(match store.exists(BATCH_OBJECT)? {
+                    true => StationError::NotSealed { location },
+                    false => StationError::NoBatch { location },
+                });
+            }
+            other => other?,
+        };
         // Claims are made at one place: a copy of a batch would have claims of its own, and give each device
         // out once more.
-        if !moved && store.location() != seal.statement().location {
+        if !moved && location != seal.statement().location {
             return Err(StationError::Moved {
-                location: store.location(),
+                location,
                 sealed: seal.statement().location.clone(),
             });
         }

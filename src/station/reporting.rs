@@ -68,9 +68,23 @@ impl Station {
         let waiting = self.memory.report(device_id)?;
         let report = match waiting {
             // It was said before, and waits.
-            Some(waiting) if waiting.state == state => waiting,
+            Some(waiting) if waiting.state == state => Report {
+                burn: waiting.burn || reported.burn,
+                ..waiting
+            },
             Some(waiting) if !waiting.state.may_become(state) => {
                 return Err(cannot_follow(device_id, waiting.state, state));
+            }
+            Some(Report {
+                state: State::Flashed,
+                at,
+                ..
+            }) if !reported.although_flashed => {
+                return Err(StationError::Flashed {
+                    device_id: device_id.to_owned(),
+                    station: self.name.clone(),
+                    at,
+                });
             }
             waiting => self.new_report(reported, waiting)?,
         };

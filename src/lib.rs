@@ -67,6 +67,8 @@ pub mod verify;
 
 pub mod station;
 
+pub mod jitp;
+
 #[cfg(feature = "display")]
 pub mod display;
 

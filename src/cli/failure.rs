@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use certforge::engine::EngineError;
 use certforge::forge::ForgeError;
 use certforge::issuer::IssuerError;
+use certforge::jitp::{IssuedError, ProofError};
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
@@ -30,6 +31,33 @@ impl Failure {
         Self {
             code: exit::USAGE,
             error: message.into(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// AWS refuses, or would.
+    pub fn aws(message: impl Into<String>, hint: &str) -> Self {
+        Self {
+            code: exit::AWS,
+            error: message.into().into(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// The same, with an error and its causes.
+    pub fn aws_error(error: impl Error + 'static, hint: &str) -> Self {
+        Self {
+            code: exit::AWS,
+            error: error.into(),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// A device that would not come up.
+    pub fn refused(message: impl Into<String>, hint: &str) -> Self {
+        Self {
+            code: exit::SOME_FAILED,
+            error: message.into().into(),
             hint: Some(hint.to_owned()),
         }
     }
@@ -243,25 +271,55 @@ fn station_code(error: &StationError) -> u8 {
     }
 }
 
-impl From<VerifyError> for Failure {
-    fn from(error: VerifyError) -> Self {
+impl From<ProofError> for Failure {
+    fn from(error: ProofError) -> Self {
         let code = match &error {
-            VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => {
-                exit::LEDGER
-            }
-            VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
-            VerifyError::Store(_)
-            | VerifyError::NoBatch { .. }
-            | VerifyError::Index { .. }
-            | VerifyError::Record { .. }
-            | VerifyError::Numbers { .. }
-            | VerifyError::Profile { .. }
-            | VerifyError::Issuer { .. } => exit::STORE,
+            ProofError::Code { .. } => exit::USAGE,
+            ProofError::Engine(error) => engine_code(error),
+            _ => exit::ISSUER,
         };
         Self {
             code,
             hint: error.hint(),
             error: error.into(),
         }
+    }
+}
+
+impl From<IssuedError> for Failure {
+    fn from(error: IssuedError) -> Self {
+        let code = match &error {
+            IssuedError::Batch(error) => verify_code(error),
+            _ => exit::STORE,
+        };
+        Self {
+            code,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        Self {
+            code: verify_code(&error),
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+fn verify_code(error: &VerifyError) -> u8 {
+    match error {
+        VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => exit::LEDGER,
+        VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
+        VerifyError::Store(_)
+        | VerifyError::NoBatch { .. }
+        | VerifyError::Index { .. }
+        | VerifyError::Record { .. }
+        | VerifyError::Numbers { .. }
+        | VerifyError::Profile { .. }
+        | VerifyError::Issuer { .. } => exit::STORE,
     }
 }

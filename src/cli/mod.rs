@@ -7,6 +7,7 @@ mod exit;
 mod export;
 mod failure;
 mod issuer;
+mod jitp;
 mod ledger;
 mod passphrase;
 mod place;
@@ -27,8 +28,8 @@ use failure::Failure;
 /// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
 ///
 /// Exit codes: 0 all made; 1 some devices failed, or verify found faults; 2 usage; 3 manifest;
-/// 4 profile; 5 issuer; 6 store; 7 ledger; 9 a station cannot have the
-/// device; 130 interrupted.
+/// 4 profile; 5 issuer; 6 store; 7 ledger; 8 AWS; 9 a station cannot
+/// have the device; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "certforge", version, max_term_width = 100)]
 struct Cli {
@@ -57,6 +58,9 @@ enum Command {
     /// Claim bundles at a flashing station, flash them, report; see how the line is doing
     #[command(subcommand)]
     Station(Box<station::Station>),
+    /// Just-In-Time Provisioning: check templates, register the CA with AWS IoT, withdraw a batch
+    #[command(subcommand)]
+    Jitp(Box<jitp::Jitp>),
     /// List the devices of a batch that were flashed, or scrapped, with their certificates
     Export(export::Export),
     /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Status(command) => (command.json, command.run()),
         Command::Ledger(command) => (command.json(), command.run()),
         Command::Station(command) => (command.json(), command.run()),
+        Command::Jitp(command) => (command.json(), command.run()),
         Command::Export(command) => (false, command.run()),
         Command::BucketPolicy(command) => (false, command.run()),
     };

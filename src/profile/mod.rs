@@ -232,6 +232,11 @@ impl Profile {
         self.key_type
     }
 
+    /// The attributes of the subject, in DN order.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute> {
+        self.subject.iter().map(|(attribute, _)| *attribute)
+    }
+
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity

@@ -24,7 +24,10 @@ pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
     let name = batch_folder.file_name().unwrap().to_str().unwrap();
     let Some(batch) = ledger.find_batch(name).unwrap() else {
         // Stopped after batch.json was in place and before the ledger had the batch.
-        assert!(serials.is_empty(), "a certificate of a batch that the ledger does not know");
+        assert!(
+            serials.is_empty(),
+            "a certificate of a batch that the ledger does not know"
+        );
         return 0;
     };
     let mut in_ledger = BTreeMap::new();

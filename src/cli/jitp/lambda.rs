@@ -1,0 +1,92 @@
+//! `certforge jitp jitr-lambda`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use certforge::jitp::{AllowList, HANDLER, Issued};
+use certforge::profile::Profile;
+use clap::Args;
+use serde_json::json;
+
+use super::super::text::{Report, devices, quoted};
+use super::super::{Failure, Outcome, print, print_json};
+use super::{BatchArgs, create};
+
+#[derive(Debug, Args)]
+pub struct JitrLambda {
+    #[command(flatten)]
+    batch: BatchArgs,
+    /// File for the function's package
+    #[arg(long, value_name = "FILE", default_value = "jitr-lambda.zip")]
+    to: PathBuf,
+    /// Activate certificates only; make no things
+    #[arg(long)]
+    no_things: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl JitrLambda {
+    pub fn run(&self) -> Outcome {
+        let store = self.batch.open()?;
+        let issued = Issued::open(&*store)?;
+        let record = issued.record();
+        if !self.no_things && !names_things_by_id(&Profile::from_config(&record.profile)?) {
+            return Err(Failure::usage(
+                &format!(
+                    "profile {} names things otherwise than by the device id, and the index has no other name",
+                    record.profile.name
+                ),
+                "say --no-things, and make the things elsewhere",
+            ));
+        }
+        let mut list = AllowList::default();
+        for chunk in 0..record.chunks() {
+            for entry in issued.entries(chunk)? {
+                list.add(entry.certificate_id, &entry.device_id);
+            }
+        }
+        let certificates = list.len() as u64;
+        let package = list
+            .package(&record.batch, issued.issuer(), !self.no_things)
+            .map_err(|error| {
+                Failure::aws(
+                    format!("the package cannot be made: {error}"),
+                    "use a smaller batch",
+                )
+            })?;
+        create(&self.to, &package, false)?;
+        if self.json {
+            print_json(&json!({
+                "package": self.to.display().to_string(),
+                "handler": HANDLER,
+                "certificates": certificates,
+                "things": !self.no_things,
+                "octets": package.len(),
+            }));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut report = Report::default();
+        report
+            .line("package", self.to.display().to_string())
+            .line("handler", HANDLER)
+            .line("activates", devices(certificates));
+        print(&format!(
+            "{report}\nIts role needs iot:DescribeCertificate, iot:UpdateCertificate, iot:AttachPolicy, iot:CreateThing \
+             and iot:AttachThingPrincipal. Then, with a role and a policy of yours:\n  \
+             aws lambda create-function --function-name certforge-jitr --runtime python3.13 --handler {HANDLER} \
+             --role ROLE --environment Variables={{POLICY_NAME=POLICY}} --zip-file fileb://{}\n  \
+             certforge jitp register --flow jitr --lambda-arn ARN\n",
+            quoted(&self.to.display().to_string())
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Whether the thing of a device is named by its id.
+fn names_things_by_id(profile: &Profile) -> bool {
+    let device_id = format!("{{{}}}", profile.id_column());
+    let thing_name = &profile.config().endpoint.thing_name;
+    thing_name.as_ref().is_none_or(|name| *name == device_id)
+}

@@ -1,0 +1,145 @@
+//! `certforge jitp`.
+
+mod bulk;
+mod lambda;
+mod proof;
+#[cfg(feature = "aws")]
+mod register;
+#[cfg(feature = "aws")]
+mod status;
+mod template;
+mod thingpress;
+#[cfg(feature = "aws")]
+mod withdraw;
+
+#[cfg(feature = "aws")]
+mod reach;
+
+use std::path::{Path, PathBuf};
+
+use certforge::ledger::Ledger;
+use certforge::store::Store;
+use clap::{Args, Subcommand};
+
+use super::run::DEFAULT_LEDGER;
+use super::{Failure, Outcome, place};
+
+#[derive(Debug, Subcommand)]
+pub enum Jitp {
+    /// Draft, check and try out provisioning templates
+    #[command(subcommand)]
+    Template(template::Template),
+    /// Prove to AWS IoT that the CA's key is at hand; works offline
+    Proof(proof::Proof),
+    /// Register the CA for JITP or JITR: role, template, proof, registration, endpoint
+    #[cfg(feature = "aws")]
+    Register(Box<register::Register>),
+    /// Show what AWS IoT knows of the CA, and what is missing for a first connection
+    #[cfg(feature = "aws")]
+    Status(status::Status),
+    /// Package the Lambda function of JITR, which activates the certificates of a batch and refuses others
+    JitrLambda(lambda::JitrLambda),
+    /// Write template and parameters to register a batch before its first connection
+    Bulk(bulk::Bulk),
+    /// Write the certificates of a batch as AWS Thingpress imports them
+    Thingpress(thingpress::Thingpress),
+    /// Withdraw a batch that must never come up: revoke its certificates, and let no station claim it
+    #[cfg(feature = "aws")]
+    Withdraw(withdraw::Withdraw),
+}
+
+impl Jitp {
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Template(command) => command.json(),
+            Self::Proof(command) => command.json,
+            #[cfg(feature = "aws")]
+            Self::Register(command) => command.json,
+            #[cfg(feature = "aws")]
+            Self::Status(command) => command.json,
+            Self::JitrLambda(command) => command.json,
+            Self::Bulk(command) => command.json,
+            Self::Thingpress(command) => command.json,
+            #[cfg(feature = "aws")]
+            Self::Withdraw(command) => command.json,
+        }
+    }
+
+    pub fn run(&self) -> Outcome {
+        match self {
+            Self::Template(command) => command.run(),
+            Self::Proof(command) => command.run(),
+            #[cfg(feature = "aws")]
+            Self::Register(command) => command.run(),
+            #[cfg(feature = "aws")]
+            Self::Status(command) => command.run(),
+            Self::JitrLambda(command) => command.run(),
+            Self::Bulk(command) => command.run(),
+            Self::Thingpress(command) => command.run(),
+            #[cfg(feature = "aws")]
+            Self::Withdraw(command) => command.run(),
+        }
+    }
+}
+
+/// A batch, by its place or by its name in the ledger.
+#[derive(Debug, Args)]
+pub struct BatchArgs {
+    /// Batch: its folder or s3:// URL, or its name in the ledger
+    #[arg(long, value_name = "DIR|S3-URL|NAME")]
+    pub batch: String,
+    /// Ledger that knows where a batch is
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    pub ledger: PathBuf,
+    #[command(flatten)]
+    pub reach: place::Reach,
+}
+
+impl BatchArgs {
+    pub fn open(&self) -> Result<Box<dyn Store>, Failure> {
+        let place = if place::is_place(&self.batch) {
+            self.batch.clone()
+        } else {
+            let ledger = Ledger::open_read_only(&self.ledger)?;
+            ledger.batch(&self.batch)?.location
+        };
+        Ok(self.reach.open(&place::parse(&place, &self.reach, None)?)?)
+    }
+}
+
+/// A file that is made and must not be there yet; `secret`: for its owner alone.
+fn create(path: &Path, content: &[u8], secret: bool) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mode = if secret { 0o600 } else { 0o644 };
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        });
+    written.map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    let hint = match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            "nothing is written over; name another place, or remove it first"
+        }
+        _ => "check the path and who may use it",
+    };
+    Failure::usage(&format!("{} cannot be written: {error}", path.display()), hint)
+}
+
+/// A folder that is made when it is not there.
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|error| cannot_write(path, &error))
+}

@@ -1,0 +1,163 @@
+//! Bulk registration: for those who register their devices before the first connection.
+//!
+//! `start-thing-registration-task` takes a template and a file of parameters, one JSON object a line. The
+//! template is the one for JITP with the certificate itself in place of its id.
+//! <https://docs.aws.amazon.com/iot/latest/developerguide/bulk-provisioning.html>
+
+use serde_json::{Map, Value, json};
+
+use super::issued::IssuedCertificate;
+use super::parameter::{Facts, NotCertificate, Parameter};
+use super::provision::Refusal;
+use super::template::Template;
+use crate::issuer::CaCertificate;
+
+/// The parameter that holds a device's certificate, PEM.
+const CERTIFICATE: &str = "CertificatePem";
+/// The parameter that holds the certificate id, where a template uses it for more than the certificate.
+const CERTIFICATE_ID: &str = "CertificateId";
+
+/// A device that cannot be registered in bulk.
+#[derive(Debug, thiserror::Error)]
+#[error("device {device_id} cannot be registered")]
+pub struct BulkError {
+    pub device_id: String,
+    pub source: BulkFault,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BulkFault {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    NotCertificate(#[from] NotCertificate),
+}
+
+/// A template for bulk registration, and what it needs of each device.
+#[derive(Debug)]
+pub struct Bulk<'a> {
+    template: &'a Template,
+}
+
+impl<'a> Bulk<'a> {
+    #[must_use]
+    pub fn new(template: &'a Template) -> Self {
+        Self { template }
+    }
+
+    /// The template for `start-thing-registration-task`.
+    #[must_use]
+    pub fn template(&self, issuer: &CaCertificate) -> String {
+        let mut document: Value = serde_json::from_str(self.template.text()).expect("it was read before");
+        rename(&mut document["Resources"]);
+        let resources = document["Resources"].as_object_mut().into_iter().flatten();
+        for (_, resource) in resources {
+            if resource["Type"] == "AWS::IoT::Certificate"
+                && let Some(properties) = resource["Properties"].as_object_mut()
+            {
+                let status = properties.remove("Status");
+                properties.clear();
+                properties.insert(CERTIFICATE.to_owned(), json!({ "Ref": CERTIFICATE }));
+                properties.insert("CACertificatePem".to_owned(), issuer.to_pem().into());
+                properties.extend(status.map(|status| ("Status".to_owned(), status)));
+            }
+        }
+        let declared = |default: &Option<String>| match default {
+            Some(default) => json!({ "Type": "String", "Default": default }),
+            None => json!({ "Type": "String" }),
+        };
+        let mut parameters = Map::new();
+        for (i, parameter) in self.template.parameters.iter().enumerate() {
+            let is_used = self.template.used.contains(&i);
+            if is_used && (parameter.parameter != Some(Parameter::Id) || self.uses_id()) {
+                parameters.insert(bulk_name(&parameter.name), declared(&parameter.default));
+            }
+        }
+        parameters.insert(CERTIFICATE.to_owned(), declared(&None));
+        document["Parameters"] = Value::Object(parameters);
+        serde_json::to_string_pretty(&document).expect("documents have only text keys") + "\n"
+    }
+
+    /// The line of a device.
+    ///
+    /// # Errors
+    ///
+    /// When its certificate would not be provisioned.
+    pub fn line(&self, certificate: &IssuedCertificate) -> Result<String, BulkError> {
+        self.values(certificate)
+            .map(|values| Value::Object(values).to_string())
+            .map_err(|source| BulkError {
+                device_id: certificate.entry.device_id.clone(),
+                source,
+            })
+    }
+
+    fn values(&self, certificate: &IssuedCertificate) -> Result<Map<String, Value>, BulkFault> {
+        let facts = Facts::of_certificate(&certificate.der)?;
+        self.template.provision(&facts)?;
+        let mut values = Map::new();
+        for (i, declared) in self.template.parameters.iter().enumerate() {
+            let Some(parameter) = declared.parameter.filter(|_| self.template.used.contains(&i)) else {
+                continue;
+            };
+            if parameter == Parameter::Id && !self.uses_id() {
+                continue;
+            }
+            if let Some(value) = facts.get(parameter) {
+                values.insert(bulk_name(&declared.name), value.into());
+            }
+        }
+        values.insert(CERTIFICATE.to_owned(), certificate.to_pem().into());
+        Ok(values)
+    }
+
+    /// Whether the certificate id is used for more than the certificate itself.
+    fn uses_id(&self) -> bool {
+        let mut document: Value = serde_json::from_str(self.template.text()).expect("it was read before");
+        let resources = document["Resources"].as_object_mut().into_iter().flatten();
+        resources
+            .filter(|(_, resource)| resource["Type"] != "AWS::IoT::Certificate")
+            .any(|(_, resource)| resource.to_string().contains(&Parameter::Id.name()))
+    }
+}
+
+/// The name of a parameter in the bulk template: AWS:: is AWS's own.
+fn bulk_name(name: &str) -> String {
+    match Parameter::parse(name).filter(|_| Parameter::is_reserved(name)) {
+        Some(Parameter::Id) => CERTIFICATE_ID.to_owned(),
+        Some(parameter) => parameter.short_name().to_owned(),
+        None => name.to_owned(),
+    }
+}
+
+/// Renames parameters wherever they are referred to.
+fn rename(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object.iter_mut() {
+                match value {
+                    Value::String(text) if key == "Ref" => *text = bulk_name(text),
+                    Value::String(text) if key == "Fn::Sub" => *text = rename_places(text),
+                    Value::Array(items) if key == "Fn::Sub" => {
+                        if let Some(Value::String(text)) = items.first_mut() {
+                            *text = rename_places(text);
+                        }
+                        items.iter_mut().for_each(rename);
+                    }
+                    other => rename(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(rename),
+        _ => {}
+    }
+}
+
+fn rename_places(text: &str) -> String {
+    Parameter::ALL
+        .into_iter()
+        .fold(text.to_owned(), |text, parameter| {
+            let name = parameter.name();
+            text.replace(&format!("${{{name}}}"), &format!("${{{}}}", bulk_name(&name)))
+        })
+}

@@ -1,0 +1,182 @@
+//! The census: a template evaluated for every row of a manifest, on all cores, before a certificate exists.
+//!
+//! Memory grows by 16 octets a row: the hash by which thing names that are given twice are found.
+
+use std::collections::{HashMap, HashSet};
+
+use data_encoding::HEXLOWER;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::parameter::Facts;
+use super::provision::Refusal;
+use super::template::Template;
+use crate::digest::{sha256, sha256_start};
+use crate::manifest::{Block, Manifest, ManifestError, Row};
+use crate::profile::Binding;
+
+/// Rows that are evaluated as one piece of work, and pieces at a time.
+const BLOCK_ROWS: usize = 1024;
+const BLOCKS_AT_A_TIME: usize = 16;
+
+/// What becomes of a manifest's devices.
+#[derive(Debug, Default)]
+pub struct Census {
+    pub rows: u64,
+    /// Devices that would not come up, or not as themselves, in line order.
+    pub faults: Vec<Fault>,
+    /// Devices whose endpoint.json names another thing than the template, and the first of them.
+    pub renamed: u64,
+    pub first_renamed: Option<Renamed>,
+}
+
+/// A device that would not come up as it should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    pub line: u64,
+    pub device_id: String,
+    pub reason: String,
+}
+
+/// A device that would be another thing than its bundle says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Renamed {
+    pub line: u64,
+    pub device_id: String,
+    /// What the template makes of it.
+    pub thing: String,
+    /// What its endpoint.json says.
+    pub bundle: String,
+}
+
+/// What one block of rows gave.
+#[derive(Default)]
+struct Counted {
+    faults: Vec<Fault>,
+    hashes: Vec<u128>,
+    renamed: u64,
+    first_renamed: Option<Renamed>,
+}
+
+/// Evaluates a template for every row of a manifest that has passed its own check.
+///
+/// # Errors
+///
+/// When the manifest cannot be read.
+pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Result<Census, ManifestError> {
+    let mut census = Census::default();
+    let mut hashes: Vec<u128> = Vec::new();
+    let mut blocks = manifest.blocks(BLOCK_ROWS)?;
+    loop {
+        let mut window = Vec::with_capacity(BLOCKS_AT_A_TIME);
+        while window.len() < BLOCKS_AT_A_TIME
+            && let Some(block) = blocks.next_block()?
+        {
+            window.push(block);
+        }
+        if window.is_empty() {
+            break;
+        }
+        let counted: Vec<Counted> = window
+            .par_iter()
+            .map(|block| count(template, manifest, binding, block))
+            .collect();
+        for (block, counted) in window.iter().zip(counted) {
+            census.rows += block.rows() as u64;
+            census.faults.extend(counted.faults);
+            census.renamed += counted.renamed;
+            census.first_renamed = census.first_renamed.or(counted.first_renamed);
+            hashes.extend(counted.hashes);
+        }
+    }
+    census
+        .faults
+        .extend(collisions(template, manifest, binding, hashes)?);
+    census.faults.sort_by_key(|fault| fault.line);
+    Ok(census)
+}
+
+fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Block) -> Counted {
+    let mut counted = Counted::default();
+    for row in manifest.parse(block).0 {
+        let device_id = row.device_id.to_string();
+        let thing = match thing_name(template, binding, &row) {
+            Ok(Some(thing)) => thing,
+            Ok(None) => continue,
+            Err(refusal) => {
+                counted.faults.push(Fault {
+                    line: row.line,
+                    device_id,
+                    reason: refusal.to_string(),
+                });
+                continue;
+            }
+        };
+        counted.hashes.push(hash(&thing));
+        let bundle = binding.thing_name(&row);
+        if bundle != thing {
+            counted.renamed += 1;
+            counted.first_renamed.get_or_insert_with(|| Renamed {
+                line: row.line,
+                device_id,
+                bundle: bundle.clone().into_owned(),
+                thing,
+            });
+        }
+    }
+    counted
+}
+
+/// The thing that a row's device would become.
+fn thing_name(template: &Template, binding: &Binding, row: &Row) -> Result<Option<String>, Refusal> {
+    // The certificate id is not known before the certificate is made; another of its form stands for it.
+    let id = HEXLOWER.encode(&sha256(row.device_id.as_str().as_bytes()));
+    let made = template.provision(&Facts::of_row(binding, row, &id))?;
+    Ok(made.thing.map(|thing| thing.thing_name))
+}
+
+fn hash(name: &str) -> u128 {
+    u128::from_le_bytes(sha256_start(name.as_bytes()))
+}
+
+/// Every row whose thing has the name of another row's. The manifest is read again only when two agree.
+fn collisions(
+    template: &Template,
+    manifest: &Manifest,
+    binding: &Binding,
+    mut hashes: Vec<u128>,
+) -> Result<Vec<Fault>, ManifestError> {
+    hashes.par_sort_unstable();
+    let twice: HashSet<u128> = hashes
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
+        .collect();
+    drop(hashes);
+    let mut faults = Vec::new();
+    if twice.is_empty() {
+        return Ok(faults);
+    }
+    let mut first: HashMap<u128, u64> = HashMap::new();
+    let mut blocks = manifest.blocks(BLOCK_ROWS)?;
+    while let Some(block) = blocks.next_block()? {
+        for row in manifest.parse(&block).0 {
+            let Ok(Some(thing)) = thing_name(template, binding, &row) else {
+                continue;
+            };
+            let hash = hash(&thing);
+            if !twice.contains(&hash) {
+                continue;
+            }
+            let first_line = *first.entry(hash).or_insert(row.line);
+            if first_line != row.line {
+                faults.push(Fault {
+                    line: row.line,
+                    device_id: row.device_id.to_string(),
+                    reason: format!("the device of line {first_line} becomes thing {thing} already"),
+                });
+            }
+        }
+    }
+    Ok(faults)
+}

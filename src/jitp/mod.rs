@@ -1,0 +1,37 @@
+//! Just-In-Time Provisioning (JITP): what AWS IoT does when a device connects for the first time, and what it
+//! needs for that.
+//!
+//! ```text
+//! template.json ─► Template::read ─► Template ─┬─► check_profile, census ─► findings, faults
+//!                                              └─► provision(Facts of a certificate) ─► Provisioned
+//! ```
+//!
+//! Nothing here speaks to a network. What does is `aws`.
+
+mod allow_list;
+mod bulk;
+mod census;
+mod draft;
+mod expression;
+mod finding;
+mod issued;
+mod json;
+mod name;
+mod parameter;
+mod policy;
+mod proof;
+mod provision;
+mod template;
+pub mod thingpress;
+
+pub use allow_list::{AllowList, HANDLER};
+pub use bulk::{Bulk, BulkError};
+pub use census::{Census, Fault, Renamed, census};
+pub use draft::Draft;
+pub use expression::NoValue;
+pub use finding::{Finding, Severity};
+pub use issued::{Issued, IssuedCertificate, IssuedError};
+pub use parameter::{Facts, NotCertificate, Parameter};
+pub use proof::{Proof, ProofError, prove};
+pub use provision::{CertificateMade, PolicyMade, Provisioned, Refusal, ThingMade};
+pub use template::{Prerequisite, Reading, Template};

@@ -1,0 +1,167 @@
+//! Provisioning: what AWS IoT would create for one certificate, or why it would not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::expression::{NoValue, Scope};
+use super::parameter::{Facts, Parameter};
+use super::policy;
+use super::template::{Placed, Policy, Template};
+
+/// What AWS IoT creates for a device that connects for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Provisioned {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thing: Option<ThingMade>,
+    pub certificate: CertificateMade,
+    pub policies: Vec<PolicyMade>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThingMade {
+    pub thing_name: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thing_type_name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thing_groups: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_group: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateMade {
+    pub certificate_id: String,
+    /// ACTIVE or INACTIVE.
+    pub status: String,
+}
+
+/// A policy that is attached to the certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PolicyMade {
+    /// One that exists.
+    PolicyName(String),
+    /// A new one; AWS IoT names it.
+    PolicyDocument(String),
+}
+
+/// Why a certificate would stay pending.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the certificate has no {}, and parameter {name} has no Default", .parameter.attribute().map_or("id", crate::profile::Attribute::name))]
+    Missing { name: String, parameter: Parameter },
+    #[error("{path}: {source}")]
+    NoValue { path: String, source: NoValue },
+    #[error("{path}: {reason}")]
+    Value { path: String, reason: String },
+}
+
+impl Template {
+    /// Evaluates the template as AWS IoT does at a device's first connection.
+    ///
+    /// # Errors
+    ///
+    /// Why AWS IoT would leave the certificate pending.
+    pub fn provision(&self, facts: &Facts<'_>) -> Result<Provisioned, Refusal> {
+        let mut values = Vec::with_capacity(self.parameters.len());
+        for declared in &self.parameters {
+            let value = declared.parameter.and_then(|parameter| facts.get(parameter));
+            match (value.or(declared.default.as_deref()), declared.parameter) {
+                (Some(value), _) => values.push(value),
+                (None, Some(parameter)) => {
+                    return Err(Refusal::Missing {
+                        name: declared.name.clone(),
+                        parameter,
+                    });
+                }
+                (None, None) => unreachable!("a parameter that nothing fills has a default"),
+            }
+        }
+        let scope = Scope {
+            parameters: &values,
+            mappings: &self.mappings,
+        };
+        let thing = match &self.thing {
+            None => None,
+            Some(thing) => Some(ThingMade {
+                thing_name: thing.name.value(scope)?,
+                attributes: thing
+                    .attributes
+                    .iter()
+                    .map(|(name, placed)| Ok((name.clone(), placed.value(scope)?)))
+                    .collect::<Result<_, Refusal>>()?,
+                thing_type_name: thing
+                    .thing_type
+                    .as_ref()
+                    .map(|placed| placed.value(scope))
+                    .transpose()?,
+                thing_groups: thing
+                    .groups
+                    .iter()
+                    .map(|placed| placed.value(scope))
+                    .collect::<Result<_, _>>()?,
+                billing_group: thing
+                    .billing_group
+                    .as_ref()
+                    .map(|placed| placed.value(scope))
+                    .transpose()?,
+            }),
+        };
+        let path = || self.certificate.path.to_string();
+        let id = self.certificate.id.evaluate(scope);
+        let certificate_id = id.map_err(|source| Refusal::NoValue { path: path(), source })?;
+        let policies = self.policies.iter().map(|policy| self.policy(policy, scope));
+        Ok(Provisioned {
+            thing,
+            certificate: CertificateMade {
+                certificate_id: certificate_id.into_owned(),
+                status: self.certificate.status.value(scope)?.to_ascii_uppercase(),
+            },
+            policies: policies.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn policy(&self, policy: &Policy, scope: Scope<'_>) -> Result<PolicyMade, Refusal> {
+        let (expression, path) = match policy {
+            Policy::Named(placed) => return placed.value(scope).map(PolicyMade::PolicyName),
+            Policy::Document { expression, path } => (expression, path),
+        };
+        let document = expression.evaluate(scope).map_err(|source| Refusal::NoValue {
+            path: path.to_string(),
+            source,
+        })?;
+        // One that is the same for every device was looked at when the template was read.
+        let is_constant = expression.constant(&self.mappings).is_some();
+        if !is_constant && let Some(error) = policy::check(&document).errors.into_iter().next() {
+            return Err(Refusal::Value {
+                path: path.to_string(),
+                reason: error,
+            });
+        }
+        Ok(PolicyMade::PolicyDocument(document.into_owned()))
+    }
+}
+
+impl Placed {
+    fn value(&self, scope: Scope<'_>) -> Result<String, Refusal> {
+        let value = self
+            .expression
+            .evaluate(scope)
+            .map_err(|source| Refusal::NoValue {
+                path: self.path.to_string(),
+                source,
+            })?;
+        match self.kind.refusal(&value) {
+            None => Ok(value.into_owned()),
+            Some(reason) => Err(Refusal::Value {
+                path: self.path.to_string(),
+                reason,
+            }),
+        }
+    }
+}

@@ -72,5 +72,10 @@ pub mod jitp;
 #[cfg(feature = "display")]
 pub mod display;
 
+#[cfg(feature = "aws")]
+pub mod aws;
+
 pub mod digest;
 pub mod pem;
+#[cfg(feature = "sdk")]
+pub mod sdk;

@@ -35,6 +35,16 @@ impl Failure {
         }
     }
 
+    /// An error with its causes, under a code.
+    #[cfg(feature = "aws")]
+    pub fn with_code(code: u8, error: impl Error + 'static, hint: Option<String>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+            hint,
+        }
+    }
+
     /// AWS refuses, or would.
     pub fn aws(message: impl Into<String>, hint: &str) -> Self {
         Self {

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use certforge::issuer::{CaFiles, Issuer, IssuerError};
+#[cfg(feature = "aws")]
+use certforge::issuer::CaCertificate;
+use certforge::issuer::{self, CaFiles, Issuer, IssuerError};
 use clap::Args;
 use time::OffsetDateTime;
 
 use super::ca;
 use super::passphrase::PassphraseArgs;
+#[cfg(feature = "aws")]
+use super::text::quoted;
 
 #[derive(Debug, Args)]
 pub struct IssuerArgs {
@@ -33,16 +37,68 @@ impl IssuerArgs {
         self.ca.is_some() || self.ca_certificate.is_some()
     }
 
-    /// Loads the CA; asks for its passphrase when it has one.
-    pub fn load(&self, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
-        let files = match (&self.ca_certificate, &self.ca_key) {
+    fn files(&self) -> CaFiles {
+        match (&self.ca_certificate, &self.ca_key) {
             (Some(certificate), Some(key)) => CaFiles {
                 certificate: certificate.clone(),
                 key: key.clone(),
                 chain: self.ca_chain.clone(),
             },
-            _ => CaFiles::in_folder(self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))),
-        };
-        Issuer::load(&files, now, &mut |key| self.passphrase.ask(key))
+            _ => CaFiles::in_folder(self.folder()),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))
+    }
+
+    /// The CA's certificate and those above it, if it is valid; its key is not touched.
+    #[cfg(feature = "aws")]
+    pub fn read_public(
+        &self,
+        now: OffsetDateTime,
+    ) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
+        let files = self.files();
+        let (certificate, chain) = issuer::read_public(&files)?;
+        certificate.check_validity(&files.certificate, now)?;
+        Ok((certificate, chain))
+    }
+
+    /// The file of the CA's certificate.
+    #[cfg(feature = "aws")]
+    pub fn certificate_path(&self) -> PathBuf {
+        self.files().certificate
+    }
+
+    /// The options once more, for a further command on the same CA.
+    #[cfg(feature = "aws")]
+    pub fn options(&self) -> String {
+        match (&self.ca_certificate, &self.ca_key) {
+            (Some(certificate), Some(key)) => format!(
+                "--ca-certificate {} --ca-key {}",
+                quoted(&certificate.display().to_string()),
+                quoted(&key.display().to_string())
+            ),
+            _ => format!("--ca {}", quoted(&self.folder().display().to_string())),
+        }
+    }
+
+    /// Where the endpoint of the CA's account is noted; `None` when the CA has no folder.
+    pub fn endpoint_note(&self) -> Option<PathBuf> {
+        let folder = self.ca_certificate.is_none().then(|| self.folder());
+        folder.map(|folder| folder.join(issuer::ENDPOINT_FILE))
+    }
+
+    /// The endpoint that is noted with the CA.
+    pub fn endpoint(&self) -> Result<Option<String>, IssuerError> {
+        match self.endpoint_note() {
+            Some(path) => issuer::read_endpoint(&path),
+            None => Ok(None),
+        }
+    }
+
+    /// Loads the CA; asks for its passphrase when it has one.
+    pub fn load(&self, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
+        Issuer::load(&self.files(), now, &mut |key| self.passphrase.ask(key))
     }
 }

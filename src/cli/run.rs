@@ -41,7 +41,7 @@ pub struct Run {
     /// objects: a file for each bundle; packs: a file for each chunk of bundles
     #[arg(long, value_name = "LAYOUT", default_value_t = Layout::Objects)]
     layout: Layout,
-    /// Host that devices connect to, in place of the profile's: <id>-ats.iot.<region>.amazonaws.com
+    /// Host that devices connect to, in place of the profile's, or of the one that `jitp register` noted: <id>-ats.iot.<region>.amazonaws.com
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
     /// auto, aws-lc or ring
@@ -79,7 +79,7 @@ impl Run {
         let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
         let now = OffsetDateTime::now_utc();
         let engines = Choice::parse(&self.engine);
-        let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
+        let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
@@ -123,6 +123,18 @@ impl Run {
             bar.finish_and_clear();
         }
         Ok(self.report(result?, &to, &profile, &issuer))
+    }
+
+    /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.
+    fn profile(&self) -> Result<Profile, Failure> {
+        let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
+        if profile.endpoint().host.is_some() {
+            return Ok(profile);
+        }
+        Ok(match self.issuer.endpoint()? {
+            Some(host) => Profile::load(&self.profile, Some(&host))?,
+            None => profile,
+        })
     }
 
     /// Shards that share a folder do not share a ledger.

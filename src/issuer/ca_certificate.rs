@@ -195,7 +195,10 @@ impl CaCertificate {
         verifies(self.key_type, &self.public_key, message, signature)
     }
 
-    pub(super) fn check_validity(&self, path: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
+    /// # Errors
+    ///
+    /// When it is not valid `now`; `path` is what the message calls it.
+    pub fn check_validity(&self, path: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
         let Period {
             not_before,
             not_after,

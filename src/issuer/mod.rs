@@ -26,6 +26,8 @@ use crate::profile::{KeyType, rfc3339};
 pub const CERTIFICATE_FILE: &str = "certificate.pem";
 pub const KEY_FILE: &str = "key.pem";
 pub const CHAIN_FILE: &str = "chain.pem";
+/// The host that the CA's devices connect to, once the CA is registered: `{"host": "…"}`.
+pub const ENDPOINT_FILE: &str = "endpoint.json";
 
 /// What can be wrong with a CA.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,8 @@ pub enum IssuerError {
     LegacyEncryption { path: PathBuf },
     #[error("{path} is encrypted in a way that is not supported")]
     Encryption { path: PathBuf },
+    #[error("{path} names no endpoint")]
+    Endpoint { path: PathBuf },
     #[error("no passphrase for {path}")]
     NoPassphrase { path: PathBuf, source: io::Error },
     #[error("the passphrase does not open {path}")]
@@ -139,6 +143,9 @@ impl IssuerError {
             Self::NoPassphrase { .. } | Self::WrongPassphrase { .. } => {
                 "give it with --passphrase-file FILE (a parent's with --parent-passphrase-file), in CERTFORGE_CA_PASSPHRASE, or at the prompt"
                     .to_owned()
+            }
+            Self::Endpoint { .. } => {
+                "it holds {\"host\": \"…\"}; remove it, and `certforge jitp register` writes it anew".to_owned()
             }
             Self::EmptyPassphrase => "give one, or ask for --no-passphrase".to_owned(),
             Self::Key {
@@ -256,6 +263,32 @@ pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>
         chain.remove(0);
     }
     Ok((certificate, chain))
+}
+
+/// The host that is noted in a CA's [`ENDPOINT_FILE`]; `None` when there is no such file.
+///
+/// # Errors
+///
+/// When it cannot be read, or names none.
+pub fn read_endpoint(path: &Path) -> Result<Option<String>, IssuerError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(IssuerError::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let note: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+    let host = note.as_ref().and_then(|note| note["host"].as_str());
+    match host.filter(|host| !host.is_empty()) {
+        Some(host) => Ok(Some(host.to_owned())),
+        None => Err(IssuerError::Endpoint {
+            path: path.to_owned(),
+        }),
+    }
 }
 
 /// The PEM blocks of a CA's file.

@@ -1,1 +1,69 @@
-//! x
+//! How AWS is reached, and whether it may be changed.
+
+use std::io::{IsTerminal, Write};
+
+use certforge::aws::{ActionError, AwsError, Cloud};
+use certforge::sdk::Reach;
+use clap::Args;
+
+use super::super::{Failure, exit};
+
+/// How to reach AWS IoT and IAM. What is left out comes from where the AWS CLI has it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "AWS")]
+pub struct AwsReach {
+    /// Server in place of AWS's, such as http://localhost:4566
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Region [default: as for the AWS CLI]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+}
+
+impl AwsReach {
+    pub fn open(&self) -> Result<Cloud, AwsError> {
+        Cloud::open(&Reach {
+            credentials: None,
+            endpoint_url: self.endpoint_url.clone(),
+            region: self.region.clone(),
+            connections: 64,
+        })
+    }
+}
+
+/// Asks before anything is changed.
+pub fn consent(yes: bool, question: &str) -> Result<bool, Failure> {
+    if yes {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure::usage(
+            "nothing was changed: there is no terminal to ask at",
+            "say --yes, or --dry-run to see the plan only",
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    Ok(read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Self {
+        let hint = error.hint();
+        Self::with_code(exit::AWS, error, hint)
+    }
+}
+
+impl From<ActionError> for Failure {
+    fn from(error: ActionError) -> Self {
+        let code = match &error {
+            ActionError::Aws(_) => exit::AWS,
+            ActionError::Proof(_) => exit::ISSUER,
+            ActionError::Note { .. } => exit::USAGE,
+        };
+        let hint = error.hint();
+        Self::with_code(code, error, hint)
+    }
+}

@@ -1,1 +1,323 @@
-//! x
+//! `certforge jitp register`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use certforge::aws::{Action, Cloud, Flow, Mode, Place, Plan, Role, State, Wanted};
+use certforge::issuer::{CaCertificate, Issuer};
+use certforge::jitp::{self, ProofError};
+use certforge::profile::{self, Profile};
+use clap::{Args, ValueEnum};
+use data_encoding::HEXLOWER;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::super::issuer::IssuerArgs;
+use super::super::{Failure, Outcome, exit, print, print_json};
+use super::reach::{AwsReach, consent};
+use super::template;
+
+#[derive(Debug, Args)]
+pub struct Register {
+    /// What happens at a first connection: AWS IoT runs the template, or a Lambda function decides
+    #[arg(long, value_enum, default_value_t = FlowArg::Jitp)]
+    flow: FlowArg,
+    /// Template that AWS IoT runs for each new device
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_if_eq("flow", "jitp"),
+        conflicts_with = "lambda_arn"
+    )]
+    template: Option<PathBuf>,
+    /// Keep the template under this name, with versions [default: in the CA's registration]
+    #[arg(long, value_name = "NAME", requires = "template")]
+    template_name: Option<String>,
+    /// Profile of the certificates, which the template must fit
+    #[arg(long, value_name = "NAME|FILE", default_value = profile::DEFAULT)]
+    profile: String,
+    /// Lambda function of --flow jitr; `certforge jitp jitr-lambda` packages it
+    #[arg(long, value_name = "ARN", required_if_eq("flow", "jitr"))]
+    lambda_arn: Option<String>,
+    /// default: a CA of one account, with a proof of possession; sni-only: a CA that accounts may share
+    #[arg(long, value_enum, default_value_t = ModeArg::Default)]
+    mode: ModeArg,
+    /// Role that AWS IoT takes to run the template; made when it is not there
+    #[arg(long, value_name = "NAME", default_value = "certforge-jitp")]
+    role_name: String,
+    /// Role of somebody else, taken as it is
+    #[arg(long, value_name = "ARN", conflicts_with = "role_name")]
+    role_arn: Option<String>,
+    #[command(flatten)]
+    issuer: IssuerArgs,
+    /// Change what is there and differs
+    #[arg(long)]
+    update: bool,
+    /// Print the plan; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the plan as commands of the AWS CLI; change nothing
+    #[arg(long, conflicts_with = "json")]
+    print_cli: bool,
+    /// Do it without asking
+    #[arg(long)]
+    yes: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    reach: AwsReach,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FlowArg {
+    Jitp,
+    Jitr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ModeArg {
+    Default,
+    SniOnly,
+}
+
+impl Register {
+    pub fn run(&self) -> Outcome {
+        let now = OffsetDateTime::now_utc();
+        let (ca, _) = self.issuer.read_public(now)?;
+        let wanted = self.wanted(&ca)?;
+        let cloud = self.reach.open()?;
+        let found = cloud.find(&wanted)?;
+        let plan = Plan::new(&wanted, &found);
+        if self.print_cli {
+            self.print_commands(&plan);
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.json {
+            print(&describe(&plan, &ca, self.update));
+        }
+        let obstacles = plan.obstacles(self.update).count();
+        if self.dry_run || obstacles > 0 {
+            return self.end_early(&plan, obstacles);
+        }
+        let actions: Vec<&Action> = plan.actions(self.update).collect();
+        if actions.is_empty() {
+            self.report(&plan, &ca, "nothing to do: everything is there", 0);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let question = format!(
+            "Do this in account {}, {}?",
+            plan.caller.account, plan.caller.region
+        );
+        if !consent(self.yes, &question)? {
+            return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
+        }
+        self.carry_out(&cloud, &actions, &ca, now)?;
+        self.report(&plan, &ca, "done: devices of this CA may connect", actions.len());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wanted(&self, ca: &CaCertificate) -> Result<Wanted, Failure> {
+        let flow = match (&self.template, &self.lambda_arn) {
+            (Some(path), _) => {
+                let template = template::load(path)?;
+                let profile = Profile::load(&self.profile, None)?;
+                let findings = template.check_profile(&profile);
+                if findings.iter().any(jitp::Finding::is_error) {
+                    return Err(template::refused(path, &findings));
+                }
+                Flow::Jitp {
+                    body: template.body(),
+                    template_name: self.template_name.clone(),
+                    prerequisites: template.prerequisites(),
+                    policy_resources: template.policy_resources(),
+                }
+            }
+            (None, Some(function)) => Flow::Jitr {
+                function: function.clone(),
+            },
+            (None, None) => unreachable!("clap asks for one of them"),
+        };
+        check_names(self)?;
+        let note = self.issuer.endpoint_note();
+        Ok(Wanted {
+            ca_id: ca.id(),
+            mode: match self.mode {
+                ModeArg::Default => Mode::Default,
+                ModeArg::SniOnly => Mode::SniOnly,
+            },
+            flow,
+            role: match &self.role_arn {
+                Some(arn) => Role::Arn(arn.clone()),
+                None => Role::Named(self.role_name.clone()),
+            },
+            note: match note {
+                Some(path) => {
+                    let noted = self.issuer.endpoint()?;
+                    Some((path, noted))
+                }
+                None => None,
+            },
+        })
+    }
+
+    fn print_commands(&self, plan: &Plan) {
+        let certificate = self.issuer.certificate_path().display().to_string();
+        let options = self.issuer.options();
+        let place = Place {
+            region: &plan.caller.region,
+            ca_certificate: &certificate,
+            ca_options: &options,
+        };
+        for step in plan.obstacles(self.update) {
+            print(&format!("# {}\n", obstacle(step)));
+        }
+        for action in plan.actions(self.update) {
+            print(&format!("{}\n", action.command(place)));
+        }
+    }
+
+    fn end_early(&self, plan: &Plan, obstacles: usize) -> Outcome {
+        if self.json {
+            print_json(&json!({ "plan": plan, "done": false }));
+        }
+        if obstacles == 0 {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let is_fixed = plan.obstacles(true).count() > 0;
+        let failure = Failure::aws(
+            "what is in the account is otherwise than it shall be; nothing was changed",
+            if is_fixed {
+                "what cannot be changed must be made anew by hand, or asked for as it is"
+            } else {
+                "--update changes it"
+            },
+        );
+        if self.json {
+            failure.report_to_people();
+            return Ok(exit::AWS.into());
+        }
+        Err(failure)
+    }
+
+    fn carry_out(
+        &self,
+        cloud: &Cloud,
+        actions: &[&Action],
+        ca: &CaCertificate,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        let needs_key = |action: &&&Action| matches!(action, Action::RegisterCa { mode: "DEFAULT", .. });
+        let issuer: Option<Issuer> = match actions.iter().find(needs_key) {
+            Some(_) => Some(self.issuer.load(now)?),
+            None => None,
+        };
+        let prove = |code: &str, now| -> Result<String, ProofError> {
+            let issuer = issuer.as_ref().expect("it was loaded for this");
+            Ok(jitp::prove(issuer, code, now)?.certificate())
+        };
+        for action in actions {
+            cloud.carry_out(action, ca, now, &prove)?;
+            if !self.json {
+                eprintln!("done: {action}");
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, plan: &Plan, ca: &CaCertificate, said: &str, done: usize) {
+        if self.json {
+            return print_json(&json!({
+                "plan": plan,
+                "done": true,
+                "changes": done,
+                "ca_certificate_id": HEXLOWER.encode(&ca.id()),
+            }));
+        }
+        print(&format!("{said}\n"));
+    }
+}
+
+/// Names that AWS would refuse after half of the plan was carried out.
+fn check_names(register: &Register) -> Result<(), Failure> {
+    let is_name = |name: &str, most: usize, signs: &str| {
+        (1..=most).contains(&name.len())
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || signs.contains(c))
+    };
+    if let Some(name) = &register.template_name
+        && !is_name(name, 36, "_-")
+    {
+        return Err(Failure::usage(
+            &format!("--template-name {name:?} is no name of a template"),
+            "use 1 to 36 of A-Z a-z 0-9 _ -",
+        ));
+    }
+    if !is_name(&register.role_name, 64, "_+=,.@-") {
+        return Err(Failure::usage(
+            &format!("--role-name {:?} is no name of a role", register.role_name),
+            "use 1 to 64 of A-Z a-z 0-9 _ + = , . @ -",
+        ));
+    }
+    for (option, arn, service) in [
+        ("--role-arn", &register.role_arn, "iam"),
+        ("--lambda-arn", &register.lambda_arn, "lambda"),
+    ] {
+        if let Some(arn) = arn
+            && arn.split(':').nth(2) != Some(service)
+        {
+            return Err(Failure::usage(
+                &format!("{option} {arn} is no ARN of {service}"),
+                "give the ARN whole, as AWS shows it",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The plan for people.
+fn describe(plan: &Plan, ca: &CaCertificate, update: bool) -> String {
+    let caller = &plan.caller;
+    let mut text = format!(
+        "account {}, {}, as {}\nCA {}\n",
+        caller.account,
+        caller.region,
+        caller.arn,
+        ca.subject_text()
+    );
+    for step in &plan.steps {
+        let mut line = |mark: &str, rest: &str| text.push_str(&format!("  {mark:8}{rest}\n"));
+        match &step.state {
+            State::Exists => line("exists", &step.what),
+            State::Missing { actions } => {
+                for action in actions {
+                    line("to do", &action.describe());
+                }
+            }
+            State::Differs { differences, actions } => {
+                line("differs", &step.what);
+                for difference in differences {
+                    text.push_str(&format!("            {}\n", difference.what));
+                    text.push_str(&format!("              is      {}\n", difference.is));
+                    text.push_str(&format!("              wanted  {}\n", difference.wanted));
+                }
+                for action in actions.iter().filter(|_| update) {
+                    text.push_str(&format!("  {:8}{}\n", "to do", action.describe()));
+                }
+            }
+            State::Blocked { .. } => line("missing", &obstacle(step)),
+        }
+    }
+    for warning in &plan.warnings {
+        text.push_str(&format!("  warning {warning}\n"));
+    }
+    text
+}
+
+fn obstacle(step: &certforge::aws::Step) -> String {
+    match &step.state {
+        State::Blocked { hint } => format!("{}, which must exist first: {hint}", step.what),
+        _ => format!("{} differs, and is left as it is", step.what),
+    }
+}

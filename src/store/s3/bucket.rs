@@ -17,10 +17,11 @@ use zeroize::Zeroizing;
 use super::S3Options;
 use super::client::Connection;
 use super::direct::{Direct, Outcome};
-use super::request::{Answer, Failed, Requests, causes, judge};
+use super::request::{Answer, Failed, Requests, judge};
 use super::settings::Settings;
 use super::signing::SignedDigest;
 use crate::digest::sha256;
+use crate::sdk::causes;
 use crate::store::{Listed, StoreError};
 
 /// A larger object is uploaded in parts.

@@ -24,7 +24,8 @@ use data_encoding::HEXLOWER;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 
-use super::request::{Answer, causes, judge_answer};
+use super::request::{Answer, judge_answer};
+use crate::sdk::causes;
 
 /// All but the unreserved characters of RFC 3986, 2.3, and the `/` between the parts of a key.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC

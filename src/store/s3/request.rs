@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::throttle::Throttle;
+use crate::sdk::causes;
 use crate::store::StoreError;
 
 /// The first pause after a failed attempt, which doubles with each further one.
@@ -247,21 +248,6 @@ fn refused(status: u16, code: &str, message: &str) -> Answer {
         code: code.to_owned(),
         message: message.trim_end_matches('.').to_owned(),
     }
-}
-
-/// An error's causes, innermost ones last; the outer layers only say that something failed.
-pub(super) fn causes(error: &dyn Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut next = error.source().or(Some(error));
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if texts.last().is_none_or(|last| !last.contains(&text)) {
-            texts.push(text);
-        }
-        next = cause.source();
-    }
-    let inner = texts.len().saturating_sub(2);
-    texts.split_off(inner).join(": ")
 }
 
 #[cfg(test)]

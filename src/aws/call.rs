@@ -1,0 +1,120 @@
+//! Calls: what AWS answers, and what to do about a refusal.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::sdk::{SettingsError, causes};
+
+/// AWS refused, or could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("{server} cannot be reached for {operation}: {cause}")]
+    Unreachable {
+        server: String,
+        operation: &'static str,
+        cause: String,
+    },
+    /// AWS answered, and not as was hoped.
+    #[error("AWS refuses {operation}: {message} ({code})")]
+    Refused {
+        operation: &'static str,
+        code: String,
+        message: String,
+    },
+    #[error("the answer to {operation} lacks {what}")]
+    Incomplete {
+        operation: &'static str,
+        what: &'static str,
+    },
+}
+
+impl AwsError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Settings(error) => error.hint().to_owned(),
+            Self::Unreachable { .. } => "check the network, the Region and --endpoint-url".to_owned(),
+            Self::Refused {
+                operation, code, message, ..
+            } => match code.as_str() {
+                "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "AuthorizationError" => {
+                    format!("the account that runs certforge must be allowed {operation}")
+                }
+                "ExpiredToken" | "ExpiredTokenException" => "renew the credentials, as for the AWS CLI".to_owned(),
+                "UnrecognizedClientException" | "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
+                    "check the credentials, as for the AWS CLI".to_owned()
+                }
+                "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
+                    "run the same command again in a while".to_owned()
+                }
+                "LimitExceededException" if *operation == "iot:RegisterCACertificate" => {
+                    "an account has at most 10 CAs of one subject in a Region; make the next CA with a subject of its own"
+                        .to_owned()
+                }
+                "RegistrationCodeValidationException" => {
+                    "the registration code was changed meanwhile; run the same command again".to_owned()
+                }
+                _ if message.to_lowercase().contains("role") => {
+                    "a new role takes some seconds to be known; run the same command again".to_owned()
+                }
+                _ => return None,
+            },
+            Self::Incomplete { .. } => return None,
+        })
+    }
+
+    /// Whether AWS says that it is not there.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "ResourceNotFoundException" || code == "NoSuchEntity")
+    }
+
+    /// Whether AWS asks for patience.
+    pub(super) fn is_throttled(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { code, .. } if matches!(
+                code.as_str(),
+                "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "ServiceUnavailableException"
+                    | "InternalFailureException" | "InternalException"
+            )
+        )
+    }
+
+    /// Whether the request may be made once more.
+    pub(super) fn is_passing(&self) -> bool {
+        self.is_throttled() || matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// What an error of the SDK says.
+pub(super) fn refusal<E, R>(server: &str, operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> AwsError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let server = server.to_owned();
+    move |error| match error.as_service_error() {
+        Some(said) => AwsError::Refused {
+            operation,
+            code: said.code().unwrap_or("no code").to_owned(),
+            message: said.message().unwrap_or("no message").to_owned(),
+        },
+        None => AwsError::Unreachable {
+            server,
+            operation,
+            cause: causes(&error),
+        },
+    }
+}
+
+/// Something, or nothing when AWS says that it is not there.
+pub(super) fn if_found<T>(answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,100 @@
+//! The account: clients of AWS IoT and IAM, and who the caller is.
+
+use aws_config::retry::RetryConfig;
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use super::call::{AwsError, refusal};
+use crate::sdk::{self, Reach, SettingsError};
+
+/// Attempts at a request, the first one among them.
+const ATTEMPTS: u32 = 5;
+
+/// Who asks, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Caller {
+    pub account: String,
+    pub arn: String,
+    pub region: String,
+}
+
+impl Caller {
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        if self.region.starts_with("cn-") {
+            return "aws-cn";
+        }
+        self.arn.split(':').nth(1).unwrap_or("aws")
+    }
+}
+
+/// An account of AWS, in one Region.
+pub struct Cloud {
+    pub(super) runtime: Runtime,
+    pub(super) iot: aws_sdk_iot::Client,
+    pub(super) iam: aws_sdk_iam::Client,
+    /// The server, as a person knows it.
+    pub(super) server: String,
+    caller: Caller,
+}
+
+impl Cloud {
+    /// Finds credentials and Region, and asks who the caller is.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or AWS cannot be reached.
+    pub fn open(reach: &Reach) -> Result<Self, AwsError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|source| SettingsError::Said {
+                message: format!("no thread can be started: {source}"),
+                hint: "close other programs and try again",
+            })?;
+        let found = runtime.block_on(sdk::load(reach))?;
+        let config = found
+            .config
+            .into_builder()
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .build();
+        let region = config.region().ok_or_else(SettingsError::no_region)?.to_string();
+        let server = match sdk::endpoint(&config, "IoT") {
+            Some(url) => url,
+            None => format!("AWS, {region}"),
+        };
+        let sts = aws_sdk_sts::Client::new(&config);
+        let identity = runtime
+            .block_on(sts.get_caller_identity().send())
+            .map_err(refusal(&server, "sts:GetCallerIdentity"))?;
+        let lacks = |what| AwsError::Incomplete {
+            operation: "sts:GetCallerIdentity",
+            what,
+        };
+        let caller = Caller {
+            account: identity.account().ok_or_else(|| lacks("an account"))?.to_owned(),
+            arn: identity.arn().ok_or_else(|| lacks("an ARN"))?.to_owned(),
+            region,
+        };
+        Ok(Self {
+            iot: aws_sdk_iot::Client::new(&config),
+            iam: aws_sdk_iam::Client::new(&config),
+            runtime,
+            server,
+            caller,
+        })
+    }
+
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl std::fmt::Debug for Cloud {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cloud({:?})", self.caller)
+    }
+}

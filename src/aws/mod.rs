@@ -1,0 +1,28 @@
+//! AWS IoT and IAM: what JITP needs in the cloud, found, compared with what is wanted, and made.
+//!
+//! ```text
+//! Wanted ─┐
+//!         ├─► Plan::new ─► Plan ─► Cloud::carry_out
+//! Found ◄─┘
+//!   ▲
+//! Cloud::find
+//! ```
+//!
+//! A plan is pure: what would be done is known, and can be printed, before anything is changed. Nothing is
+//! changed but by [`Cloud::carry_out`], [`Cloud::stop_registration`] and [`Cloud::revoke`].
+
+mod action;
+mod call;
+mod cloud;
+mod find;
+mod plan;
+mod revoke;
+
+pub use action::{Action, ActionError, Place, Prove};
+pub use call::AwsError;
+pub use cloud::{Caller, Cloud};
+pub use find::{Found, FoundCa, FoundRole, FoundRule, FoundTemplate, RegistrationConfig};
+pub use plan::{
+    Difference, Flow, Mode, Plan, Role, State, Step, Wanted, managed_policies, rule_name, trust_policy,
+};
+pub use revoke::{Revocation, Revoked};

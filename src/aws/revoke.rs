@@ -1,0 +1,162 @@
+//! Revocation: the certificates of a batch that must never come up, at the rate that the account has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
+use data_encoding::HEXLOWER;
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::call::{AwsError, if_found, refusal};
+use super::cloud::Cloud;
+use crate::issuer::CaCertificate;
+use crate::jitp::IssuedCertificate;
+
+/// Requests that wait for an answer, at most.
+const AT_ONCE: usize = 32;
+
+/// Attempts at one certificate while AWS asks for patience, and the pause after the first.
+const ATTEMPTS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What became of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// It was known, and is revoked now.
+    Updated,
+    /// It was not known, and is known as revoked now: a device that shows it is refused.
+    Registered,
+}
+
+/// Revokes certificates of one CA.
+#[derive(Debug, Clone, Copy)]
+pub struct Revocation<'a> {
+    pub cloud: &'a Cloud,
+    pub ca: &'a CaCertificate,
+    /// Certificates a second, at most.
+    pub rate: u32,
+}
+
+impl Cloud {
+    /// Stops AWS IoT from registering devices of a CA by themselves. Returns whether the CA is registered.
+    ///
+    /// # Errors
+    ///
+    /// When AWS refuses or cannot be reached.
+    pub fn stop_registration(&self, ca: &[u8; 32]) -> Result<bool, AwsError> {
+        let request = self
+            .iot
+            .update_ca_certificate()
+            .certificate_id(HEXLOWER.encode(ca))
+            .new_auto_registration_status(AutoRegistrationStatus::Disable);
+        let answer = self.runtime.block_on(request.send()).map(|_| ());
+        let answer = answer.map_err(refusal(&self.server, "iot:UpdateCACertificate"));
+        Ok(if_found(answer)?.is_some())
+    }
+}
+
+impl Revocation<'_> {
+    /// Revokes some certificates, and says of each what became of it, in their order.
+    #[must_use]
+    pub fn revoke(
+        &self,
+        certificates: Vec<IssuedCertificate>,
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<Result<Revoked, AwsError>> {
+        self.cloud.runtime.block_on(self.revoke_all(certificates, done))
+    }
+
+    async fn revoke_all(
+        &self,
+        certificates: Vec<IssuedCertificate>,
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<Result<Revoked, AwsError>> {
+        let gate = Arc::new(Semaphore::new(AT_ONCE));
+        let mut clock = interval(Duration::from_secs(1) / self.rate.max(1));
+        // A pause is not made up for by a burst.
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tasks = Vec::with_capacity(certificates.len());
+        for certificate in certificates {
+            clock.tick().await;
+            let permit = gate.clone().acquire_owned().await.expect("it is never closed");
+            let one = One {
+                iot: self.cloud.iot.clone(),
+                server: self.cloud.server.clone(),
+                ca: self.ca.to_pem(),
+                certificate,
+            };
+            tasks.push(tokio::spawn(async move {
+                let outcome = one.revoke().await;
+                drop(permit);
+                outcome
+            }));
+        }
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            outcomes.push(task.await.expect("a task does not panic"));
+            done();
+        }
+        outcomes
+    }
+}
+
+/// One certificate that is to be revoked.
+struct One {
+    iot: aws_sdk_iot::Client,
+    server: String,
+    ca: String,
+    certificate: IssuedCertificate,
+}
+
+impl One {
+    async fn revoke(&self) -> Result<Revoked, AwsError> {
+        let mut pause = PAUSE;
+        let mut attempt = 1;
+        loop {
+            match self.attempt().await {
+                Err(error) if error.is_passing() && attempt < ATTEMPTS => {
+                    let spread = Duration::from_millis(fastrand::u64(..250));
+                    sleep(pause + spread).await;
+                    pause *= 2;
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Revoked, AwsError> {
+        if let Some(revoked) = self.update().await? {
+            return Ok(revoked);
+        }
+        let request = self
+            .iot
+            .register_certificate()
+            .certificate_pem(self.certificate.to_pem())
+            .ca_certificate_pem(&self.ca)
+            .status(CertificateStatus::Revoked);
+        let answer = request.send().await.map(|_| ());
+        match answer.map_err(refusal(&self.server, "iot:RegisterCertificate")) {
+            Ok(()) => Ok(Revoked::Registered),
+            // A device was faster.
+            Err(AwsError::Refused { code, .. }) if code == "ResourceAlreadyExistsException" => {
+                Ok(self.update().await?.unwrap_or(Revoked::Registered))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes a certificate that AWS knows; `None`: it knows none.
+    async fn update(&self) -> Result<Option<Revoked>, AwsError> {
+        let id = HEXLOWER.encode(&self.certificate.entry.certificate_id);
+        let request = self
+            .iot
+            .update_certificate()
+            .certificate_id(&id)
+            .new_status(CertificateStatus::Revoked);
+        let answer = request.send().await.map(|_| ());
+        let answer = answer.map_err(refusal(&self.server, "iot:UpdateCertificate"));
+        Ok(if_found(answer)?.map(|()| Revoked::Updated))
+    }
+}

@@ -116,7 +116,7 @@ pub enum State {
 /// Something that is otherwise than it shall be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    pub what: &'static str,
+    pub what: String,
     pub is: String,
     pub wanted: String,
 }
@@ -234,7 +234,7 @@ fn role(name: &str, found: &Found) -> Step {
         },
         Some(role) if !trusts_iot(&role.trust) => State::Differs {
             differences: vec![Difference {
-                what: "trust policy",
+                what: "trust policy".to_owned(),
                 is: role.trust.to_string(),
                 wanted: trust.to_string(),
             }],
@@ -317,7 +317,7 @@ fn template(name: &str, body: &str, role_arn: &str, found: Option<&FoundTemplate
                 differences.push(difference("type", "FLEET_PROVISIONING", "JITP"));
             }
             if !is_same_json(&found.body, body) {
-                differences.push(difference("body", &found.body, body));
+                differences.extend(compare_templates(&found.body, body));
                 actions.push(Action::AddTemplateVersion {
                     name: name.to_owned(),
                     body: body.to_owned(),
@@ -444,23 +444,64 @@ fn is_same_config(found: &RegistrationConfig, wanted: &RegistrationConfig) -> bo
 }
 
 fn compare_configs(found: &RegistrationConfig, wanted: &RegistrationConfig) -> Vec<Difference> {
-    let fields = [
-        ("template name", &found.template_name, &wanted.template_name),
-        ("template", &found.template_body, &wanted.template_body),
-        ("role", &found.role_arn, &wanted.role_arn),
-    ];
     let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    let presence = |value: &Option<String>| match value {
+        Some(body) => format!("one of {} characters", body.chars().count()),
+        None => "none".to_owned(),
+    };
     let mut differences = Vec::new();
-    for (what, found, wanted) in fields {
-        let is_same = match (found, wanted) {
-            (Some(found), Some(wanted)) => is_same_json(found, wanted),
-            _ => found == wanted,
-        };
-        if !is_same {
+    match (&found.template_body, &wanted.template_body) {
+        (Some(found), Some(wanted)) => differences.extend(compare_templates(found, wanted)),
+        (None, None) => {}
+        (found, wanted) => differences.push(difference(
+            "template in the CA's registration",
+            &presence(found),
+            &presence(wanted),
+        )),
+    }
+    for (what, found, wanted) in [
+        ("template name", &found.template_name, &wanted.template_name),
+        ("role", &found.role_arn, &wanted.role_arn),
+    ] {
+        if found != wanted {
             differences.push(difference(what, &text(found), &text(wanted)));
         }
     }
     differences
+}
+
+/// Where two templates differ, place by place.
+fn compare_templates(found: &str, wanted: &str) -> Vec<Difference> {
+    let parse = |text| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+    let mut differences = Vec::new();
+    compare_json(
+        "template $",
+        Some(&parse(found)),
+        Some(&parse(wanted)),
+        &mut differences,
+    );
+    differences
+}
+
+fn compare_json(
+    path: &str,
+    found: Option<&Value>,
+    wanted: Option<&Value>,
+    differences: &mut Vec<Difference>,
+) {
+    if found == wanted {
+        return;
+    }
+    if let (Some(Value::Object(found)), Some(Value::Object(wanted))) = (found, wanted) {
+        let keys: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
+        for key in keys {
+            let path = format!("{path}.{key}");
+            compare_json(&path, found.get(key), wanted.get(key), differences);
+        }
+        return;
+    }
+    let text = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), Value::to_string);
+    differences.push(difference(path, &text(found), &text(wanted)));
 }
 
 /// The endpoint is noted where later runs take it from.
@@ -509,9 +550,9 @@ fn warnings(wanted: &Wanted, caller: &Caller) -> Vec<String> {
     warnings.into_iter().collect()
 }
 
-fn difference(what: &'static str, is: &str, wanted: &str) -> Difference {
+fn difference(what: &str, is: &str, wanted: &str) -> Difference {
     Difference {
-        what,
+        what: what.to_owned(),
         is: is.to_owned(),
         wanted: wanted.to_owned(),
     }
@@ -655,6 +696,25 @@ mod tests {
         found.ca.as_mut().unwrap().mode = "SNI_ONLY".to_owned();
         let plan = Plan::new(&wanted(jitp()), &found);
         assert_eq!(plan.obstacles(true).count(), 1, "nothing changes a mode");
+    }
+
+    #[test]
+    fn templates_are_compared_place_by_place() {
+        let differences = compare_templates(
+            r#"{"a": {"b": "x", "c": 1}, "d": [1]}"#,
+            r#"{"d": [1], "a": {"c": 1, "e": {}}}"#,
+        );
+        let [b, e] = differences.as_slice() else {
+            panic!("{differences:?}");
+        };
+        assert_eq!(
+            (b.what.as_str(), b.is.as_str(), b.wanted.as_str()),
+            ("template $.a.b", "\"x\"", "none")
+        );
+        assert_eq!(
+            (e.what.as_str(), e.is.as_str(), e.wanted.as_str()),
+            ("template $.a.e", "none", "{}")
+        );
     }
 
     #[test]

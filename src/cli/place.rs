@@ -106,6 +106,11 @@ pub fn parse(text: &str, reach: &Reach, upload: Option<&Upload>) -> Result<Place
 }
 
 impl Reach {
+    #[cfg(feature = "aws")]
+    pub fn new(endpoint_url: Option<String>, region: Option<String>) -> Self {
+        Self { endpoint_url, region }
+    }
+
     fn given(&self) -> Option<&'static str> {
         let options = [
             ("--endpoint-url", self.endpoint_url.is_some()),

@@ -84,7 +84,10 @@ pub fn prove(issuer: &Issuer, code: &str, now: OffsetDateTime) -> Result<Proof, 
         not_after: NotAfter::Issuer,
     };
     let mut period = wanted.period(now, around)?;
-    period.not_after = period.not_after.min(now + Duration::days(DAYS.into()));
+    let end = now + Duration::days(DAYS.into());
+    // Certificates count in whole seconds.
+    let end = end.replace_nanosecond(0).expect("0 is a nanosecond");
+    period.not_after = period.not_after.min(end);
 
     let stamp = Stamp::new(issuer.certificate(), key_type, signer.algorithm(), period);
     let (mut scratch, mut subject, mut tbs) = (Vec::new(), Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use certforge::aws::{Action, Cloud, Flow, Mode, Place, Plan, Role, State, Wanted};
+use certforge::aws::{Action, Cloud, Flow, Mode, Place, Plan, Role, State, Wanted, rule_name};
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
 use certforge::profile::{self, Profile};
@@ -13,6 +13,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::super::issuer::IssuerArgs;
+use super::super::text::quoted;
 use super::super::{Failure, Outcome, exit, print, print_json};
 use super::reach::{AwsReach, consent};
 use super::template;
@@ -90,7 +91,7 @@ impl Register {
         let found = cloud.find(&wanted)?;
         let plan = Plan::new(&wanted, &found);
         if self.print_cli {
-            self.print_commands(&plan);
+            self.print_commands(&plan, &ca);
             return Ok(ExitCode::SUCCESS);
         }
         if !self.json {
@@ -114,6 +115,7 @@ impl Register {
         }
         self.carry_out(&cloud, &actions, &ca, now)?;
         self.report(&plan, &ca, "done: devices of this CA may connect", actions.len());
+        self.tell_of_permission(&plan, &ca);
         Ok(ExitCode::SUCCESS)
     }
 
@@ -161,7 +163,7 @@ impl Register {
         })
     }
 
-    fn print_commands(&self, plan: &Plan) {
+    fn print_commands(&self, plan: &Plan, ca: &CaCertificate) {
         let certificate = self.issuer.certificate_path().display().to_string();
         let options = self.issuer.options();
         let place = Place {
@@ -174,6 +176,9 @@ impl Register {
         }
         for action in plan.actions(self.update) {
             print(&format!("{}\n", action.command(place)));
+        }
+        if let Some(function) = &self.lambda_arn {
+            print(&format!("{}\n", permission(plan, ca, function)));
         }
     }
 
@@ -225,6 +230,16 @@ impl Register {
         Ok(())
     }
 
+    /// A function is called by those only whom its own policy names, and that is not ours to change.
+    fn tell_of_permission(&self, plan: &Plan, ca: &CaCertificate) {
+        if let (Some(function), false) = (&self.lambda_arn, self.json) {
+            print(&format!(
+                "\nThe function must let the rule call it:\n  {}\n",
+                permission(plan, ca, function)
+            ));
+        }
+    }
+
     fn report(&self, plan: &Plan, ca: &CaCertificate, said: &str, done: usize) {
         if self.json {
             return print_json(&json!({
@@ -236,6 +251,21 @@ impl Register {
         }
         print(&format!("{said}\n"));
     }
+}
+
+/// The command that lets the rule call a function.
+fn permission(plan: &Plan, ca: &CaCertificate, function: &str) -> String {
+    let caller = &plan.caller;
+    let rule = rule_name(&ca.id());
+    format!(
+        "aws lambda add-permission --region {} --function-name {} --statement-id {rule} --action lambda:InvokeFunction \
+         --principal iot.amazonaws.com --source-arn arn:{}:iot:{}:{}:rule/{rule}",
+        caller.region,
+        quoted(function),
+        caller.partition(),
+        caller.region,
+        caller.account
+    )
 }
 
 /// Names that AWS would refuse after half of the plan was carried out.

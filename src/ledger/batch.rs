@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, Withdrawal, withdrawal};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
@@ -85,6 +85,8 @@ pub struct BatchStatus {
     pub committed: u64,
     /// Attempts at chunks, the successful ones among them.
     pub attempts: u64,
+    /// That it must never come up.
+    pub withdrawn: Option<Withdrawal>,
 }
 
 const COLUMNS: &str = "batch.batch, batch.issuer, name, location, certificate, manifest, manifest_sha256, \
@@ -244,17 +246,21 @@ impl Ledger {
     }
 
     fn status_rows(&self, name: Option<&str>) -> rusqlite::Result<Vec<BatchStatus>> {
-        let mut statement = self.connection.prepare(
+        let mut statement = self.connection.prepare(&format!(
             "SELECT name, location, manifest, profile, layout, subject, reissue, created_at, rows, \
                (SELECT coalesce(sum(min(chunk_rows, rows - chunk * chunk_rows)), 0) FROM committed c \
                 WHERE c.batch = batch.batch AND released), \
                (SELECT coalesce(sum(min(chunk_rows, rows - chunk * chunk_rows)), 0) FROM committed c \
                 WHERE c.batch = batch.batch AND NOT released), \
-               (SELECT count(*) FROM reservation r WHERE r.batch = batch.batch) \
-             FROM batch JOIN issuer USING (issuer) WHERE name = ?1 OR ?1 IS NULL ORDER BY batch",
-        )?;
+               (SELECT count(*) FROM reservation r WHERE r.batch = batch.batch), \
+               withdrawal.batch IS NOT NULL, {} \
+             FROM batch JOIN issuer USING (issuer) LEFT JOIN withdrawal USING (batch) \
+             WHERE name = ?1 OR ?1 IS NULL ORDER BY batch.batch",
+            withdrawal::COLUMNS
+        ))?;
         let rows = statement.query_map([name], |row| {
             let layout: String = row.get(4)?;
+            let is_withdrawn: bool = row.get(12)?;
             Ok(BatchStatus {
                 batch: row.get(0)?,
                 location: row.get(1)?,
@@ -268,6 +274,9 @@ impl Ledger {
                 released: row.get(9)?,
                 committed: row.get(10)?,
                 attempts: row.get(11)?,
+                withdrawn: is_withdrawn
+                    .then(|| withdrawal::withdrawal(row, 13))
+                    .transpose()?,
             })
         })?;
         rows.collect()

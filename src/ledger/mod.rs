@@ -8,21 +8,20 @@
 mod batch;
 mod chunk;
 mod device;
+mod schema;
+mod withdrawal;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 pub use batch::{Batch, BatchIdentity, BatchStatus};
 pub use chunk::{Committed, Reservation};
 pub use device::EarlierIssues;
-
-/// Raised with every change of the schema.
-const SCHEMA_VERSION: i64 = 1;
+pub use withdrawal::Withdrawal;
 
 /// A ledger that failed, or that forbids what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +34,10 @@ pub enum LedgerError {
     Locked { path: PathBuf },
     #[error("ledger {path} is no certforge ledger")]
     Foreign { path: PathBuf },
-    #[error("ledger {path} has schema version {found}, this certforge reads {SCHEMA_VERSION}")]
+    #[error(
+        "ledger {path} has schema version {found}, this certforge reads {}",
+        schema::VERSION
+    )]
     Version { path: PathBuf, found: i64 },
     #[error("the ledger knows no batch {name}")]
     NoBatch { name: String },
@@ -154,15 +156,16 @@ impl Ledger {
         connection
             .busy_timeout(std::time::Duration::from_secs(10))
             .map_err(sqlite(path))?;
-        let version: i64 = connection
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(foreign)?;
+        let version = schema::version(&connection).map_err(foreign)?;
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
             .map_err(foreign)?;
         match (version, tables, new_id) {
-            (SCHEMA_VERSION, ..) => {}
-            (0, 0, Some(id)) => create_schema(&mut connection, id).map_err(sqlite(path))?,
+            (schema::VERSION, ..) => {}
+            (schema::OLDEST_VERSION..schema::VERSION, ..) => {
+                schema::migrate(&mut connection).map_err(sqlite(path))?;
+            }
+            (0, 0, Some(id)) => schema::create(&mut connection, id).map_err(sqlite(path))?,
             (0, ..) => {
                 return Err(LedgerError::Foreign {
                     path: path.to_owned(),
@@ -267,14 +270,6 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
             source,
         }),
     }
-}
-
-fn create_schema(connection: &mut Connection, id: [u8; 16]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(include_str!("schema.sql"))?;
-    transaction.execute("INSERT INTO meta VALUES (?1)", [HEXLOWER.encode(&id)])?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    transaction.commit()
 }
 
 #[cfg(test)]

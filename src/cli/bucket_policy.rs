@@ -157,13 +157,16 @@ fn station_rights(partition: &str, bucket: &str, prefix: &str, burn: bool) -> Va
     let read = [
         "seal.json",
         "batch.json",
+        "withdrawn.json",
         "index/*",
         "lookup/*",
         "bundles/*",
         "packs/*",
     ];
+    // To one who may not list it, S3 does not say that the batch is not withdrawn.
     let listed: Vec<String> = written
         .iter()
+        .chain(&["withdrawn.json"])
         .map(|folder| format!("{within}*{folder}"))
         .collect();
     let mut statements = vec![

@@ -233,9 +233,10 @@ impl From<ForgeError> for Failure {
             | ForgeError::BundlesGone { .. } => exit::STORE,
             ForgeError::OtherIssuer { .. } => exit::ISSUER,
             ForgeError::Seal(error) => seal_code(error),
-            ForgeError::Ledger(_) | ForgeError::Issued { .. } | ForgeError::SameManifest { .. } => {
-                exit::LEDGER
-            }
+            ForgeError::Ledger(_)
+            | ForgeError::Issued { .. }
+            | ForgeError::SameManifest { .. }
+            | ForgeError::Withdrawn { .. } => exit::LEDGER,
             ForgeError::Lint(_) | ForgeError::Signature => exit::SOME_FAILED,
             ForgeError::BatchName { .. }
             | ForgeError::ReissueNeedsName { .. }

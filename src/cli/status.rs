@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use certforge::ledger::{BatchStatus, Ledger};
-use certforge::store::{Layout, chunk_of};
+use certforge::profile::rfc3339;
+use certforge::store::{Layout, WithdrawnRecord, chunk_of, read_withdrawn};
 use certforge::verify::read_record;
 use clap::Args;
 use serde::Serialize;
@@ -37,6 +38,7 @@ struct PlaceStatus {
     issuer_id: String,
     devices: u64,
     released: u64,
+    withdrawn: Option<WithdrawnRecord>,
 }
 
 impl Status {
@@ -71,14 +73,18 @@ impl Status {
             issuer_id: record.issuer_id,
             devices: record.rows,
             released,
+            withdrawn: read_withdrawn(&*store)?,
         };
         if self.json {
             print_json(&status);
         } else {
             let progress = progress(status.devices, status.released, 0);
             let mut report = Report::default();
+            report.line("batch", &status.batch);
+            if let Some(record) = &status.withdrawn {
+                report.line("withdrawn", record.to_string());
+            }
             report
-                .line("batch", &status.batch)
                 .line("progress", progress)
                 .line("bundles", format!("{} ({})", status.location, status.layout))
                 .line("issuer", format!("certificate {}", status.issuer_id));
@@ -112,8 +118,23 @@ fn progress(all: u64, released: u64, committed: u64) -> String {
 fn text(status: &BatchStatus) -> String {
     let progress = progress(status.devices, status.released, status.committed);
     let mut report = Report::default();
+    report.line("batch", &status.batch);
+    if let Some(withdrawal) = &status.withdrawn {
+        report
+            .line(
+                "withdrawn",
+                format!("{}: {}", rfc3339(withdrawal.at), withdrawal.reason),
+            )
+            .line(
+                "revoked",
+                format!(
+                    "{} of {} certificates",
+                    count(withdrawal.revoked),
+                    count(status.released + status.committed)
+                ),
+            );
+    }
     report
-        .line("batch", &status.batch)
         .line("progress", progress)
         .line("bundles", format!("{} ({})", status.location, status.layout))
         .line("manifest", &status.manifest)

@@ -131,6 +131,9 @@ fn text(report: &Report) -> String {
             devices(report.devices)
         )
     };
+    if let Some(record) = &report.withdrawn {
+        lines.push(format!("batch {}: WITHDRAWN {record}", report.batch));
+    }
     lines.push(format!("{verdict}, against {against}\n"));
     lines.join("\n")
 }

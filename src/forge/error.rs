@@ -63,6 +63,13 @@ pub enum ForgeError {
     },
     #[error("{location} holds bundles of an earlier attempt, begun with other settings and never released")]
     Leftovers { location: String },
+    #[error("batch {batch} is withdrawn{}: {reason}", since(.at))]
+    Withdrawn {
+        batch: String,
+        /// As `2026-11-24T12:00:00Z`; empty when nobody can tell.
+        at: String,
+        reason: String,
+    },
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(
@@ -90,6 +97,13 @@ fn shards(shards: Option<u32>) -> String {
     match shards {
         None => "as a whole".to_owned(),
         Some(n) => format!("in {n} shards"),
+    }
+}
+
+fn since(at: &str) -> String {
+    match at {
+        "" => String::new(),
+        at => format!(" since {at}"),
     }
 }
 
@@ -139,6 +153,10 @@ impl ForgeError {
             Self::Leftovers { .. } => {
                 Some("delete that folder, which holds private keys that no one needs, and run again".to_owned())
             }
+            Self::Withdrawn { .. } => Some(
+                "nothing of it may come up, and a withdrawal is not taken back; to give the devices new identities: --reissue with a new --batch"
+                    .to_owned(),
+            ),
             Self::Seal(error) => error.hint(),
             Self::SealedBefore { .. } => Some(
                 "this is an older copy of the ledger: find the latest one and name it with --ledger".to_owned(),

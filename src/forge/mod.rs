@@ -7,6 +7,7 @@ mod pipeline;
 mod plan;
 mod sealing;
 mod shard;
+mod withdrawn;
 mod workshop;
 
 use std::collections::BTreeSet;
@@ -154,12 +155,14 @@ pub fn run(
     let report = report.accept(job.manifest)?;
     plan.lint_specimen(&report.specimen)?;
 
-    // 3. Refuse devices that have an identity already.
+    // 3. Refuse a batch that is withdrawn, and devices that have an identity already.
     let name = batch_name(job, &report.sha256)?;
+    withdrawn::refuse_in_ledger(ledger, &name)?;
     refuse_issued(job, ledger, &name, &report.sha256, chunk_rows)?;
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
+    withdrawn::refuse_in_store(&*store, &name)?;
     let location = store.location();
     // The ledger may be read from another folder.
     let manifest_path =

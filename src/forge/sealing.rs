@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{Event, ForgeError, Job, Observe, agreement};
+use super::{Event, ForgeError, Job, Observe, agreement, withdrawn};
 use crate::digest::sha256;
 use crate::engine::Choice;
 use crate::issuer::{CaCertificate, Issuer};
@@ -42,7 +42,7 @@ type Digests<'a> = &'a mut dyn FnMut(Range<u64>) -> Result<Vec<ChunkDigest>, For
 ///
 /// # Errors
 ///
-/// When it is not complete, is another issuer's, or has a seal that says otherwise.
+/// When it is not complete, is withdrawn, is another issuer's, or has a seal that says otherwise.
 pub fn seal(
     store: &dyn Store,
     issuer: &Issuer,
@@ -61,6 +61,7 @@ pub fn seal(
             issuer: issuer.certificate().subject_text().to_owned(),
         });
     }
+    withdrawn::refuse_in_store(store, &record.batch)?;
     observe(Event::Begun {
         batch: record.batch.clone(),
         devices: record.rows,
@@ -106,6 +107,8 @@ pub(super) fn seal_made(
     job: &Job<'_>,
     mut made: BTreeMap<u64, ChunkDigest>,
 ) -> Result<Sealed, ForgeError> {
+    // It may have been withdrawn while it was made.
+    withdrawn::refuse_in_store(store, &record.batch)?;
     let issuer = job.issuer;
     let octets = store.read(BATCH_OBJECT, None)?;
     let batch_sha256 = sha256(&octets);

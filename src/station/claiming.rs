@@ -28,8 +28,9 @@ impl Station {
     ///
     /// # Errors
     ///
-    /// When another station has it, or it was flashed or scrapped.
+    /// When the batch is withdrawn, another station has it, or it was flashed or scrapped.
     pub fn claim(&mut self, device_id: &str, take_over: bool) -> Result<Claimed, StationError> {
+        self.refuse_withdrawn()?;
         let device = self.find(device_id)?;
         if self.memory.has_report(device_id) {
             // What was reported of it comes first, or it would be flashed as if nothing had been.
@@ -48,8 +49,9 @@ impl Station {
     ///
     /// # Errors
     ///
-    /// [`StationError::NothingLeft`] when there is none.
+    /// [`StationError::NothingLeft`] when there is none, [`StationError::Withdrawn`] when none may be had.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
+        self.refuse_withdrawn()?;
         if let Some(held) = self.next_held()? {
             let device_id = held.claim.device_id;
             let claimed = match self.find(&device_id) {

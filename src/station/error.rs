@@ -32,6 +32,13 @@ pub enum StationError {
         "station {station} is in use by another certforge on this machine, or by a script that it left running"
     )]
     InUse { station: String },
+    #[error("batch {batch} is withdrawn{}: {reason}", since(.at))]
+    Withdrawn {
+        batch: String,
+        /// As `2026-11-24T12:00:00Z`; empty when nobody can tell.
+        at: String,
+        reason: String,
+    },
     #[error("what the station remembers cannot be read or written: {path}")]
     Memory { path: PathBuf, source: io::Error },
     #[error("batch {batch} has no device {device_id}")]
@@ -115,6 +122,13 @@ pub enum StationError {
     Pack { object: String, reason: &'static str },
 }
 
+fn since(at: &str) -> String {
+    match at {
+        "" => String::new(),
+        at => format!(" since {at}"),
+    }
+}
+
 fn colon(reason: Option<&str>) -> String {
     reason.map_or(String::new(), |reason| format!(": {reason}"))
 }
@@ -143,6 +157,10 @@ impl StationError {
             }
             Self::Moved { .. } => {
                 "a copy would give each device out once more: name the place where it was sealed; --moved says that it was moved, or is reached by another path, and is no copy"
+                    .to_owned()
+            }
+            Self::Withdrawn { .. } => {
+                "the board in hand must not be flashed: put it aside, and ask whoever withdrew the batch, or whoever made it, what to flash instead"
                     .to_owned()
             }
             Self::InUse { .. } => {

@@ -27,6 +27,7 @@ mod record;
 mod reporting;
 mod unpack;
 mod walk;
+mod withdrawn;
 
 use std::path::{Path, PathBuf};
 

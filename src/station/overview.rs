@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime};
 use super::claim::{Claim, State};
 use super::{SealedBatch, StationError};
 use crate::digest::sha256_start;
-use crate::store::{CLAIMS, Store, StoreError, device_of};
+use crate::store::{CLAIMS, Store, StoreError, WithdrawnRecord, device_of, read_withdrawn};
 
 /// Claims that are read at a time.
 const CLAIMS_AT_A_TIME: usize = 256;
@@ -27,6 +27,8 @@ pub struct Overview {
     pub location: String,
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// That nothing of it may come up.
+    pub withdrawn: Option<WithdrawnRecord>,
     /// All of the batch: the sum of the six that follow.
     pub devices: u64,
     /// Not claimed.
@@ -108,6 +110,7 @@ struct Known {
 pub struct Watch {
     claims: HashMap<[u8; 12], Known>,
     stations: BTreeMap<String, Arc<str>>,
+    withdrawn: Option<WithdrawnRecord>,
 }
 
 impl Watch {
@@ -117,6 +120,9 @@ impl Watch {
     ///
     /// When the store cannot be read; what was known stays known.
     pub fn refresh(&mut self, store: &dyn Store) -> Result<(), StationError> {
+        if self.withdrawn.is_none() {
+            self.withdrawn = read_withdrawn(store)?;
+        }
         let mut changed = Vec::new();
         store.list(CLAIMS, &mut |listed| {
             let stamp: [u8; 8] = sha256_start(listed.stamp.as_bytes());
@@ -200,6 +206,7 @@ impl Watch {
             batch: batch.name().to_owned(),
             location,
             at: moment(now_seconds),
+            withdrawn: self.withdrawn.clone(),
             devices,
             left: devices.saturating_sub(self.claims.len() as u64),
             claimed: all.claimed,

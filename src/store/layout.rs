@@ -13,6 +13,9 @@ pub const BATCH_OBJECT: &str = "batch.json";
 /// The signed statement that the batch is complete: written last, after every index.
 pub const SEAL_OBJECT: &str = "seal.json";
 
+/// That the batch is withdrawn, so that nothing of it may come up.
+pub const WITHDRAWN_OBJECT: &str = "withdrawn.json";
+
 /// Folders of what stations write.
 pub const CLAIMS: &str = "claims/";
 pub const FLASHED: &str = "flashed/";

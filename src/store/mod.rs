@@ -10,6 +10,7 @@ mod layout;
 mod place;
 #[cfg(feature = "s3")]
 mod s3;
+mod withdrawn;
 
 use std::io;
 use std::ops::Range;
@@ -20,12 +21,14 @@ pub use batch::BatchRecord;
 pub use dir::DirStore;
 pub use index::{COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexRow, parse_index, write_index};
 pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, certificates_object, chunk_of,
-    claim_object, device_of, failed_object, flashed_object, index_object, lookup_object, scrapped_object,
+    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
+    certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
+    lookup_object, scrapped_object,
 };
 pub use place::{Place, PlaceError};
 #[cfg(feature = "s3")]
 pub use s3::{ATTEMPT_TIMEOUT, Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
+pub use withdrawn::{WithdrawnRecord, put_withdrawn, read_withdrawn};
 
 /// A store that failed.
 #[derive(Debug, thiserror::Error)]
@@ -313,7 +316,8 @@ pub trait Store: Send + Sync {
         names.iter().map(|name| self.read(name, None)).collect()
     }
 
-    /// Visits every object whose name begins with `prefix`, which is empty or ends in `/`.
+    /// Visits every object whose name begins with `prefix`, which is empty, ends in `/`, or is the whole
+    /// name of an object.
     ///
     /// # Errors
     ///

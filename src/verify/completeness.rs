@@ -6,7 +6,7 @@ use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::store::{
     BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, Listed, SCRAPPED, SEAL_OBJECT, Store,
-    chunk_of, index_object, lookup_object, parse_index,
+    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index,
 };
 
 /// How the fault of a batch begins that is not finished.
@@ -92,6 +92,7 @@ pub(super) fn extras(
     store.list("", &mut |Listed { name, .. }| {
         let is_known = name == BATCH_OBJECT
             || name == SEAL_OBJECT
+            || name == WITHDRAWN_OBJECT
             || chunk_in(&name, "lookup/", ".csv").is_some_and(|part| lookup_object(part) == name)
             || [CLAIMS, FLASHED, FAILED, SCRAPPED]
                 .iter()

@@ -11,8 +11,10 @@ use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, Ledger};
 use crate::manifest::{Blocks, Manifest, ManifestError, Row};
 use crate::pem;
-use crate::profile::{Binding, Profile};
-use crate::store::{BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError};
+use crate::profile::{Binding, Profile, rfc3339};
+use crate::store::{
+    BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError, WithdrawnRecord, read_withdrawn,
+};
 
 pub(super) struct Inputs {
     pub record: BatchRecord,
@@ -79,6 +81,22 @@ impl Inputs {
             faults.push(Fault::of(BATCH_OBJECT, what));
         }
         faults
+    }
+
+    /// Whether the store, or the ledger, says that the batch is withdrawn.
+    pub(super) fn withdrawn(&self, job: &Job<'_>) -> Result<Option<WithdrawnRecord>, VerifyError> {
+        if let Some(record) = read_withdrawn(job.store)? {
+            return Ok(Some(record));
+        }
+        let (Some(ledger), Some(batch)) = (job.ledger, &self.batch) else {
+            return Ok(None);
+        };
+        let withdrawal = ledger.withdrawal(batch)?;
+        Ok(withdrawal.map(|withdrawal| WithdrawnRecord {
+            batch: batch.name.clone(),
+            withdrawn_at: rfc3339(withdrawal.at),
+            reason: withdrawal.reason,
+        }))
     }
 
     /// The profile's templates, bound to the manifest's columns.

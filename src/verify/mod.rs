@@ -22,7 +22,7 @@ use crate::issuer::IssuerError;
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::ManifestError;
 use crate::profile::ProfileError;
-use crate::store::{BATCH_OBJECT, BatchRecord, IndexError, Store, StoreError};
+use crate::store::{BATCH_OBJECT, BatchRecord, IndexError, Store, StoreError, WithdrawnRecord};
 pub(crate) use bundle::{Standard, members};
 use chunk::Task;
 use inputs::Inputs;
@@ -93,6 +93,8 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Whether the batch has a seal; what is wrong with it is among the faults.
     pub sealed: bool,
+    /// That it must never come up, which is no fault.
+    pub withdrawn: Option<WithdrawnRecord>,
     /// The manifest that the rows were held against; `None` when it was not at hand, or has changed.
     pub manifest: Option<PathBuf>,
     /// Whether the manifest that the ledger names is there and is not the one of the batch any more.
@@ -210,6 +212,7 @@ pub fn verify(
         burned: 0,
         faults: inputs.disagreements(),
         sealed: false,
+        withdrawn: inputs.withdrawn(job)?,
         manifest: inputs
             .manifest
             .as_ref()

@@ -208,4 +208,9 @@ pub fn lists_more_than_a_page_of_objects(open: Open<'_>) {
             .all(|(octets, name)| octets.as_ref().unwrap().as_slice() == name.as_bytes())
     );
     store.list("none/", &mut |_| panic!("there is nothing")).unwrap();
+    let mut whole = Vec::new();
+    store
+        .list(&names[0], &mut |found| whole.push(found.name))
+        .unwrap();
+    assert_eq!(whole, names[..1], "an object by its name");
 }

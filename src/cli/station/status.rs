@@ -41,8 +41,11 @@ impl Status {
 
 fn text(overview: &Overview) -> String {
     let mut report = Report::default();
+    report.line("batch", format!("{} in {}", overview.batch, overview.location));
+    if let Some(record) = &overview.withdrawn {
+        report.line("withdrawn", record.to_string());
+    }
     report
-        .line("batch", format!("{} in {}", overview.batch, overview.location))
         .line(
             "flashed",
             format!("{} of {}", count(overview.flashed), devices(overview.devices)),

@@ -191,16 +191,7 @@ impl DirStore {
             if metadata.is_dir() {
                 self.walk(&format!("{name}/"), visit)?;
             } else {
-                visit(Listed {
-                    name,
-                    size: metadata.len(),
-                    stamp: format!(
-                        "{}-{}.{:09}",
-                        metadata.ino(),
-                        metadata.mtime(),
-                        metadata.mtime_nsec()
-                    ),
-                });
+                visit(listed(name, &metadata));
             }
         }
         Ok(())
@@ -331,7 +322,29 @@ impl Store for DirStore {
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        self.walk(prefix, visit).map_err(self.error("list", prefix))
+        if prefix.is_empty() || prefix.ends_with('/') {
+            return self.walk(prefix, visit).map_err(self.error("list", prefix));
+        }
+        match fs::metadata(self.path(prefix)) {
+            Ok(metadata) if metadata.is_file() => visit(listed(prefix.to_owned(), &metadata)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.error("list", prefix)(error)),
+        }
+        Ok(())
+    }
+}
+
+fn listed(name: String, metadata: &fs::Metadata) -> Listed {
+    Listed {
+        name,
+        size: metadata.len(),
+        stamp: format!(
+            "{}-{}.{:09}",
+            metadata.ino(),
+            metadata.mtime(),
+            metadata.mtime_nsec()
+        ),
     }
 }
 
@@ -405,6 +418,10 @@ mod tests {
             .list("", &mut |listed| names.push((listed.name, listed.size)))
             .unwrap();
         names.sort();
+        let whole = names[1].0.clone();
+        store
+            .list(&whole, &mut |listed| assert_eq!(listed.name, whole))
+            .unwrap();
         let expected = [
             ("index/000000.csv", 1),
             ("index/000001.csv", 1),
@@ -412,6 +429,7 @@ mod tests {
         ];
         assert_eq!(names, expected.map(|(name, size)| (name.to_owned(), size)));
         store.list("none/", &mut |_| panic!("there is nothing")).unwrap();
+        store.list("none", &mut |_| panic!("there is nothing")).unwrap();
     }
 
     #[test]

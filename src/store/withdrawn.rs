@@ -1,0 +1,165 @@
+//! `withdrawn.json`: that a batch must never come up, beside its bundles.
+//!
+//! It fails closed: whatever is there under that name, the batch is withdrawn.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Store, StoreError, WITHDRAWN_OBJECT};
+use crate::profile::rfc3339;
+
+/// Written once; it does not change, and is not taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawnRecord {
+    pub batch: String,
+    /// As `2026-11-24T12:00:00Z`; empty when what was read does not tell.
+    pub withdrawn_at: String,
+    pub reason: String,
+}
+
+impl WithdrawnRecord {
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
+        json.push(b'\n');
+        json
+    }
+
+    /// What octets say, or that they cannot be read. Somebody else wrote them: nothing in them reaches a
+    /// terminal as anything but text.
+    pub(crate) fn parse(octets: &[u8]) -> Self {
+        match serde_json::from_slice::<Self>(octets) {
+            Ok(record) => Self {
+                batch: plain(&record.batch),
+                withdrawn_at: OffsetDateTime::parse(&record.withdrawn_at, &Rfc3339)
+                    .map_or(String::new(), rfc3339),
+                reason: plain(&record.reason),
+            },
+            Err(error) => Self::unreadable(&error.to_string()),
+        }
+    }
+
+    fn unreadable(why: &str) -> Self {
+        Self {
+            batch: String::new(),
+            withdrawn_at: String::new(),
+            reason: format!("{WITHDRAWN_OBJECT} is there and cannot be read: {}", plain(why)),
+        }
+    }
+}
+
+/// `2026-11-24T12:00:00Z: the reason`.
+impl fmt::Display for WithdrawnRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.withdrawn_at.is_empty() {
+            write!(f, "{}: ", self.withdrawn_at)?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// Withdraws the batch in a store. One that was withdrawn before stays as it is.
+///
+/// # Errors
+///
+/// When the record may or may not be in place.
+pub fn put_withdrawn(store: &dyn Store, record: &WithdrawnRecord) -> Result<(), StoreError> {
+    store.create(WITHDRAWN_OBJECT, &record.to_json()).map(drop)
+}
+
+/// Whether the batch in a store is withdrawn, and why. One whose record cannot be read is withdrawn.
+///
+/// # Errors
+///
+/// When nobody can tell.
+pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, StoreError> {
+    match store.read(WITHDRAWN_OBJECT, None) {
+        Ok(octets) => Ok(Some(WithdrawnRecord::parse(&octets))),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        // To one who may list some folders only, S3 says so even of an object that is not there.
+        // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        Err(error @ StoreError::Refused { status: 403, .. }) => {
+            let mut is_there = false;
+            let listed = store.list(WITHDRAWN_OBJECT, &mut |listed| {
+                is_there |= listed.name == WITHDRAWN_OBJECT;
+            });
+            match (listed, is_there) {
+                (Ok(()), false) => Ok(None),
+                (_, true) => Ok(Some(WithdrawnRecord::unreadable(&error.to_string()))),
+                (Err(_), false) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DirStore, Existing};
+
+    fn record(reason: &str) -> WithdrawnRecord {
+        WithdrawnRecord {
+            batch: "b".to_owned(),
+            withdrawn_at: "2026-11-24T12:00:00Z".to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_withdrawn_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::new(folder.path().join("b"));
+        assert_eq!(read_withdrawn(&store).unwrap(), None);
+        put_withdrawn(&store, &record("stolen")).unwrap();
+        put_withdrawn(&store, &record("stolen")).unwrap();
+        put_withdrawn(&store, &record("lost")).unwrap();
+        let found = read_withdrawn(&store).unwrap();
+        assert_eq!(found, Some(record("stolen")));
+        assert_eq!(found.unwrap().to_string(), "2026-11-24T12:00:00Z: stolen");
+    }
+
+    #[test]
+    fn whatever_is_there_withdraws_the_batch() {
+        let cases = [
+            (
+                "",
+                "withdrawn.json is there and cannot be read: EOF while parsing",
+            ),
+            (
+                "{\"batch\": \"b\"}",
+                "withdrawn.json is there and cannot be read: missing field",
+            ),
+            (
+                "{\"batch\": \"b\", \"withdrawn_at\": \"today\", \"reason\": \"stolen\"}",
+                "stolen",
+            ),
+            (
+                "{\"batch\": \"b\", \"withdrawn_at\": \"\", \"reason\": \"\", \"until\": 1}",
+                "withdrawn.json is there and cannot be read: unknown field",
+            ),
+            (
+                "{\"batch\": \"b\", \"withdrawn_at\": \"2026-11-24T13:00:00+01:00\", \"reason\": \"a\\u001bb\"}",
+                "2026-11-24T12:00:00Z: a\u{fffd}b",
+            ),
+        ];
+        for (text, told) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let store = DirStore::new(folder.path().join("b"));
+            let object = (WITHDRAWN_OBJECT.to_owned(), text.as_bytes().to_vec());
+            assert!(store.publish(&[object], Existing::Refuse)[0].is_ok());
+            let found = read_withdrawn(&store).unwrap().expect("it is withdrawn");
+            assert!(found.to_string().starts_with(told), "{text}: {found}");
+        }
+    }
+}

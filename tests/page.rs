@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use certforge::station::claim::Claim;
+use certforge::store::WithdrawnRecord;
 use support::Workplace;
 
 /// A served page, until it is dropped.
@@ -139,6 +140,19 @@ fn the_page_says_loudly_that_a_batch_is_complete_and_that_its_data_is_old() {
     let mut rest = String::new();
     lines.read_line(&mut rest).unwrap();
     assert!(looking.wait().unwrap().success(), "{rest}");
+}
+
+#[test]
+fn the_page_says_loudly_that_a_batch_is_withdrawn() {
+    let place = line();
+    let record = WithdrawnRecord {
+        batch: "b".to_owned(),
+        withdrawn_at: "2026-11-24T12:00:00Z".to_owned(),
+        reason: "<b>stolen</b> & sold".to_owned(),
+    };
+    fs::write(place.join("out/b/withdrawn.json"), record.to_json()).unwrap();
+    let page = Page::serve(&place);
+    passes(page.look(&place, &["--withdrawn"]));
 }
 
 #[test]

@@ -1,10 +1,10 @@
 """Looks at the stations page in a real browser and holds it against the server's own /status.json.
 
-    python look.py URL SCREENSHOT.png [--complete | --down]
+    python look.py URL SCREENSHOT.png [--complete | --withdrawn | --down]
 
 Checks what the page shows, that it can be used by keyboard alone, that a refresh or an outage loses
-nothing, and that a phone has room for it. `--complete` also wants the complete message. `--down` wants
-the banner instead: it says `loaded URL` and then waits a minute for the server or its store to go away.
+nothing, and that a phone has room for it. `--complete` also wants the complete message, `--withdrawn`
+the message that the batch is withdrawn. `--down` wants the banner instead: it says `loaded URL` and then waits a minute for the server or its store to go away.
 Needs chromium, its driver, and selenium. Prints `looked at URL`, or fails with an AssertionError.
 """
 
@@ -46,7 +46,7 @@ return {
     known: latest?.failures.map(failure => failure.station) ?? [],
     failures: items("failures"), noFailures: notice("failures"),
     stale: items("stale"), noStale: notice("stale"),
-    banner: notice("banner"), complete: notice("complete"),
+    banner: notice("banner"), complete: notice("complete"), withdrawn: notice("withdrawn"),
 };
 """
 
@@ -57,6 +57,7 @@ def main():
     parser.add_argument("screenshot")
     wanted = parser.add_mutually_exclusive_group()
     wanted.add_argument("--complete", action="store_true", help="the batch is complete: the page must say so")
+    wanted.add_argument("--withdrawn", action="store_true", help="the batch is withdrawn: the page must say so")
     wanted.add_argument("--down", action="store_true", help="the server or its store is away, or soon will be")
     args = parser.parse_args()
 
@@ -67,7 +68,7 @@ def main():
         if args.down:
             check_banner(browser, url)
         else:
-            shows_what_the_server_says(browser, url, args.complete)
+            shows_what_the_server_says(browser, url, args)
             is_read_from_afar(browser)
             is_used_by_keyboard(browser)
             fits_a_phone(browser)
@@ -96,7 +97,7 @@ def resize(browser, width, height):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
-def shows_what_the_server_says(browser, url, complete):
+def shows_what_the_server_says(browser, url, wanted):
     # Stations go on working between the page's poll and ours, so both are asked until they agree.
     differences = []
 
@@ -108,7 +109,9 @@ def shows_what_the_server_says(browser, url, complete):
 
     wait(browser, agree, lambda: "the page differs from /status.json:\n  " + "\n  ".join(differences))
     seen, status = browser.execute_script(SEEN), fetch_status(url)
-    if complete:
+    if wanted.withdrawn:
+        assert "withdrawn" in seen["withdrawn"].lower(), "no message that the batch is withdrawn"
+    if wanted.complete:
         assert status["flashed"] + status["scrapped"] == status["devices"], "the batch is not complete"
         assert "complete" in seen["complete"].lower(), "no complete message"
     assert (seen["bar"]["flashed"] > 0) == (seen["flashed"]["count"] > 0), f"the bar is wrong: {seen['bar']}"
@@ -151,6 +154,11 @@ def compare(seen, status):
     expect_rate("rate", seen["rate"], status["devices_per_hour"])
     complete = devices > 0 and flashed + status["scrapped"] == devices
     expect("complete message", bool(seen["complete"]), complete)
+    withdrawn = status["withdrawn"]
+    expect("withdrawn message", bool(seen["withdrawn"]), withdrawn is not None)
+    expect("withdrawn in the title", "WITHDRAWN" in seen["title"], withdrawn is not None)
+    if withdrawn:
+        expect("reason", squeeze(withdrawn["reason"]) in squeeze(seen["withdrawn"]), True)
     if not complete:
         expect("end is unknown", seen["end"] == "unknown", status["complete_at"] is None)
 

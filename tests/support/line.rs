@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use certforge::station::claim::Claim;
-use certforge::store::{DirStore, Store};
+use certforge::store::{DirStore, Store, WithdrawnRecord, put_withdrawn};
 
 use crate::support::Workplace;
 
@@ -93,6 +93,16 @@ impl Line {
     pub fn refusal(&self, station: &str, device: &str, exit_code: i32) -> String {
         let claim = ["claim", "--device", device, "--out", &out(station)];
         self.fail(station, &claim, exit_code)
+    }
+
+    /// Withdraws the batch, as far as the store goes.
+    pub fn withdraw(&self, reason: &str) {
+        let record = WithdrawnRecord {
+            batch: "b".to_owned(),
+            withdrawn_at: "2026-11-24T12:00:00Z".to_owned(),
+            reason: reason.to_owned(),
+        };
+        put_withdrawn(&self.store(), &record).unwrap();
     }
 
     pub fn store(&self) -> DirStore {

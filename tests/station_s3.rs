@@ -112,7 +112,8 @@ fn a_claim_and_its_bundle_take_four_requests_at_most() {
             let first_line = |head: &String| head.lines().next().unwrap().to_owned();
             heads[before..].iter().map(first_line).collect()
         };
-        // Of another chunk, so that its index is not known yet; of the lookup there is but one part.
+        // Of another chunk, so that its index is not known yet; of the lookup there is but one part. That the
+        // batch is not withdrawn was asked a moment ago.
         let named = requests(&["claim", "--device", "SN000100", "--out", "dev"]);
         assert_eq!(named.len(), 3, "index, claim, bundle: {named:#?}");
         line.succeed(proxy.address, &["done", "SN000100"]);

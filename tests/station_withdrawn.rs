@@ -25,7 +25,15 @@ const REFUSED_BY_THE_FORGE: &str = "certforge: error: batch b is withdrawn since
 const NEXT: [&str; 4] = ["claim", "--next", "--out", "dev-st1"];
 
 fn again() -> [&'static str; 7] {
-    ["run", "devices.csv", "--ca", "ca", "--batch", "b", "--chunk-rows=4"]
+    [
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+        "--chunk-rows=4",
+    ]
 }
 
 /// Withdraws the batch, as far as the ledger goes.
@@ -167,7 +175,8 @@ fn whoever_looks_at_a_withdrawn_batch_is_told() {
         "{told}"
     );
     let verified = line.0.succeed(&["verify", "out/b"]);
-    let told = "batch b: WITHDRAWN 2026-11-24T12:00:00Z: stolen\nbatch b: 9 devices verified, sealed, against ";
+    let told =
+        "batch b: WITHDRAWN 2026-11-24T12:00:00Z: stolen\nbatch b: 9 devices verified, sealed, against ";
     assert!(verified.starts_with(told), "{verified}");
     let json: Value = serde_json::from_str(&line.0.succeed(&["status", "--json"])).unwrap();
     assert_eq!(

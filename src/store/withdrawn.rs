@@ -106,7 +106,9 @@ pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, Stor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{DirStore, Existing};
+    use crate::store::{Attempt, DirStore, Existing, Listed, Object, Replaced, Ticket, Version};
+    use std::ops::Range;
+    use zeroize::Zeroizing;
 
     fn record(reason: &str) -> WithdrawnRecord {
         WithdrawnRecord {
@@ -114,6 +116,87 @@ mod tests {
             withdrawn_at: "2026-11-24T12:00:00Z".to_owned(),
             reason: reason.to_owned(),
         }
+    }
+
+    /// A store that may list what the names begin with, and read nothing.
+    struct Unreadable {
+        names: Option<Vec<&'static str>>,
+    }
+
+    impl Unreadable {
+        fn refused() -> StoreError {
+            StoreError::Refused {
+                operation: "read",
+                object: "s3://factory/b/withdrawn.json".to_owned(),
+                status: 403,
+                code: "AccessDenied".to_owned(),
+                message: String::new(),
+            }
+        }
+    }
+
+    impl Store for Unreadable {
+        fn location(&self) -> String {
+            "s3://factory/b".to_owned()
+        }
+
+        fn read(&self, _: &str, _: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+            Err(Self::refused())
+        }
+
+        fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+            let names = self.names.as_ref().ok_or_else(Self::refused)?;
+            for name in names.iter().filter(|name| name.starts_with(prefix)) {
+                visit(Listed {
+                    name: (*name).to_owned(),
+                    size: 1,
+                    stamp: String::new(),
+                });
+            }
+            Ok(())
+        }
+
+        fn put(&self, _: &[Object<'_>], _: Attempt<'_>) -> Result<Ticket, StoreError> {
+            unreachable!("it is only asked")
+        }
+
+        fn create(&self, _: &str, _: &[u8]) -> Result<bool, StoreError> {
+            unreachable!("it is only asked")
+        }
+
+        fn flush(&self, _: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
+            unreachable!("it is only asked")
+        }
+
+        fn publish(&self, _: &[(String, Vec<u8>)], _: Existing) -> Vec<Result<(), StoreError>> {
+            unreachable!("it is only asked")
+        }
+
+        fn read_version(&self, _: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
+            unreachable!("it is only asked")
+        }
+
+        fn replace(&self, _: &str, _: &[u8], _: &Version, _: Replaced) -> Result<bool, StoreError> {
+            unreachable!("it is only asked")
+        }
+
+        fn remove(&self, _: &str) -> Result<(), StoreError> {
+            unreachable!("it is only asked")
+        }
+
+        fn purge(&self, _: &str) -> Result<(), StoreError> {
+            unreachable!("it is only asked")
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_looked_for_in_a_listing() {
+        let ask = |names| read_withdrawn(&Unreadable { names });
+        assert_eq!(ask(Some(vec!["claims/x"])).unwrap(), None);
+        assert_eq!(ask(Some(vec!["withdrawn.json.old"])).unwrap(), None);
+        let found = ask(Some(vec!["withdrawn.json"])).unwrap().expect("it is there");
+        assert!(found.reason.contains("403 AccessDenied"), "{found}");
+        assert!(matches!(ask(None), Err(StoreError::Refused { status: 403, .. })));
     }
 
     #[test]

@@ -331,7 +331,7 @@ fn per_second(summary: &Summary) -> u64 {
     whole(summary.made as f64 / summary.elapsed.as_secs_f64().max(1e-9))
 }
 
-fn new_ledger_id() -> Result<[u8; 16], Failure> {
+pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
     let mut id = [0; 16];
     Ring.random(&mut id)?;
     Ok(id)

@@ -9,6 +9,8 @@ mod register;
 mod status;
 mod template;
 mod thingpress;
+#[cfg(feature = "aws")]
+mod withdraw;
 
 #[cfg(feature = "aws")]
 mod reach;
@@ -41,6 +43,9 @@ pub enum Jitp {
     Bulk(bulk::Bulk),
     /// Write the certificates of a batch as AWS Thingpress imports them
     Thingpress(thingpress::Thingpress),
+    /// Withdraw a batch that must never come up: revoke its certificates, and let no station claim it
+    #[cfg(feature = "aws")]
+    Withdraw(withdraw::Withdraw),
 }
 
 impl Jitp {
@@ -55,6 +60,8 @@ impl Jitp {
             Self::JitrLambda(command) => command.json,
             Self::Bulk(command) => command.json,
             Self::Thingpress(command) => command.json,
+            #[cfg(feature = "aws")]
+            Self::Withdraw(command) => command.json,
         }
     }
 
@@ -69,6 +76,8 @@ impl Jitp {
             Self::JitrLambda(command) => command.run(),
             Self::Bulk(command) => command.run(),
             Self::Thingpress(command) => command.run(),
+            #[cfg(feature = "aws")]
+            Self::Withdraw(command) => command.run(),
         }
     }
 }

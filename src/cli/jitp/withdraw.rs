@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use certforge::aws::{Cloud, Revocation, Revoked};
-use certforge::jitp::Issued;
+use certforge::jitp::{Issued, IssuedError};
 use certforge::ledger::Ledger;
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store, WithdrawnRecord, put_withdrawn};
@@ -116,7 +116,7 @@ impl Withdraw {
             false => Some(cloud.stop_registration(&issued.issuer().id())?),
         };
         // 3. Those that it has, and those that may come, are revoked.
-        let tally = self.revoke(&cloud, &issued, &ledger, &batch, withdrawal.revoked)?;
+        let tally = self.revoke(&cloud, &issued, &mut ledger, &batch, withdrawal.revoked)?;
         self.report(&issued, is_registered, &tally);
         Ok(match tally.failed {
             0 => ExitCode::SUCCESS,
@@ -185,7 +185,10 @@ impl Withdraw {
         }
         let seconds = left.div_ceil(self.rate.into());
         report
-            .line("to do", "mark it withdrawn, so that no station claims a device of it")
+            .line(
+                "to do",
+                "mark it withdrawn, so that no station claims a device of it",
+            )
             .line(
                 "to do",
                 format!(
@@ -207,7 +210,7 @@ impl Withdraw {
         &self,
         cloud: &Cloud,
         issued: &Issued<'_>,
-        ledger: &Ledger,
+        ledger: &mut Ledger,
         batch: &certforge::ledger::Batch,
         done: u64,
     ) -> Result<Tally, Failure> {
@@ -224,7 +227,15 @@ impl Withdraw {
         };
         let mut row = done;
         for chunk in done / record.chunk_rows..record.chunks() {
-            let certificates = issued.certificates(chunk)?;
+            let certificates = match issued.certificates(chunk) {
+                // What was never released is in no station's hands, and will not be made any more.
+                Err(IssuedError::Incomplete { .. }) => {
+                    row = chunk * record.chunk_rows + record.rows_of(chunk);
+                    bar.lock().expect("no holder panics").set_position(row);
+                    continue;
+                }
+                other => other?,
+            };
             let skipped = usize::try_from(row - chunk * record.chunk_rows).unwrap_or(usize::MAX);
             let mut rest = certificates.into_iter().skip(skipped).peekable();
             while rest.peek().is_some() {

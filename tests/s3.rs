@@ -411,7 +411,7 @@ fn a_server_that_cannot_be_reached_is_said_plainly_and_costs_nothing() {
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(6), "{text}");
     assert!(
-        text.contains("error: store: cannot create s3://factory/b/devices-"),
+        text.contains("error: store: cannot read s3://factory/b/devices-"),
         "{text}"
     );
     assert!(

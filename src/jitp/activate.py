@@ -54,7 +54,7 @@ def position(certificate_id):
 
 def thing_name(place):
     start = int.from_bytes(OFFSETS[place * 4 : place * 4 + 4], "little")
-    return THINGS[start : THINGS.index(b"\n", start)].decode()
+    return THINGS[start : THINGS.find(b"\n", start)].decode()
 
 
 def handler(event, _context):

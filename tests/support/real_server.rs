@@ -1,4 +1,4 @@
-//! S3 servers that are programs of their own; `tests/all` installs them with pip.
+//! Servers that are programs of their own; `tests/all` installs them with pip.
 
 #![allow(
     dead_code,
@@ -26,6 +26,8 @@ pub const BUCKET: &str = "factory";
 pub struct Server {
     process: Child,
     pub url: String,
+    /// Where `MiniStack` takes devices, with TLS.
+    pub mqtt_port: u16,
     folder: tempfile::TempDir,
 }
 
@@ -52,16 +54,18 @@ impl Server {
         Self::start("weed", port, &arguments, &account)
     }
 
-    /// `MiniStack`, which keeps encryption and tags.
+    /// `MiniStack`, which keeps encryption and tags, and is AWS IoT, IAM and Lambda too.
     pub fn ministack() -> Self {
         let (port, mqtt_port) = (free_port(), free_port());
-        let (port_text, mqtt_port) = (port.to_string(), mqtt_port.to_string());
+        let (port_text, mqtt_port_text) = (port.to_string(), mqtt_port.to_string());
         let environment = [
             ("BIND_HOST", "127.0.0.1"),
             ("GATEWAY_PORT", port_text.as_str()),
-            ("IOT_MTLS_PORT", mqtt_port.as_str()),
+            ("IOT_MTLS_PORT", mqtt_port_text.as_str()),
         ];
-        Self::start("ministack", port, &[], &environment)
+        let mut server = Self::start("ministack", port, &[], &environment);
+        server.mqtt_port = mqtt_port;
+        server
     }
 
     /// Where it listens.
@@ -92,6 +96,7 @@ impl Server {
         let mut server = Self {
             process,
             url: format!("http://127.0.0.1:{port}"),
+            mqtt_port: 0,
             folder,
         };
         server.make_bucket(port);

@@ -1,5 +1,7 @@
 //! Drafts: a new template of the usual form.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::name::Kind;
@@ -88,6 +90,10 @@ impl Draft {
     /// Why a name among those that the user gave cannot be one.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        if let Some((twice, _)) = self.attributes.iter().find(|(name, _)| !seen.insert(name)) {
+            return Some(format!("attribute {twice} is given twice"));
+        }
         let names = self
             .attributes
             .iter()

@@ -1,6 +1,7 @@
 //! Parameters: what JITP reads from a device's certificate, and gives to a template.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use data_encoding::HEXLOWER;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -66,6 +67,24 @@ impl Parameter {
         Self::ALL
             .into_iter()
             .find(|parameter| parameter.short_name() == short)
+    }
+
+    /// The one whose last part somebody may have meant who wrote this.
+    #[must_use]
+    pub fn nearest(short: &str) -> Option<Self> {
+        let same = |pair: &(char, char)| pair.0.eq_ignore_ascii_case(&pair.1);
+        let start = |known: &str| known.chars().zip(short.chars()).take_while(same).count();
+        let end = |known: &str| {
+            let reversed = known.chars().rev().zip(short.chars().rev());
+            reversed.take_while(same).count()
+        };
+        // Three letters, or all of them: two begin with C, three with O and S.
+        Self::ALL
+            .into_iter()
+            .map(|parameter| (parameter, parameter.short_name()))
+            .filter(|(_, known)| start(known) >= 3.min(known.len()))
+            .max_by_key(|(_, known)| (start(known) + end(known), Reverse(known.len())))
+            .map(|(parameter, _)| parameter)
     }
 
     /// Whether a name is one of those that only AWS IoT gives out.
@@ -152,3 +171,29 @@ impl<'a> Facts<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no X.509 certificate")]
 pub struct NotCertificate;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_a_misspelt_name_may_mean() {
+        for (written, meant) in [
+            ("commonname", Some("CommonName")),
+            ("Common", Some("CommonName")),
+            ("CountryName", Some("Country")),
+            ("OrganizationUnit", Some("OrganizationalUnit")),
+            ("Organisation", Some("Organization")),
+            ("OrganizationName", Some("Organization")),
+            ("State", Some("StateName")),
+            ("Serial", Some("SerialNumber")),
+            ("ID", Some("Id")),
+            ("Locality", None),
+            ("Email", None),
+            ("", None),
+        ] {
+            let nearest = Parameter::nearest(written).map(Parameter::short_name);
+            assert_eq!(nearest, meant, "{written}");
+        }
+    }
+}

@@ -384,9 +384,7 @@ fn read_parameter(name: &str, value: &Value, path: &Path, findings: &mut Vec<Fin
     }
     if parameter.is_none() && Parameter::is_reserved(name) {
         let short = name.rsplit("::").next().unwrap_or(name);
-        let alike = Parameter::ALL
-            .into_iter()
-            .find(|known| known.short_name().starts_with(short) || short.starts_with(known.short_name()));
+        let alike = Parameter::nearest(short);
         let names: Vec<_> = Parameter::ALL.iter().map(|known| known.short_name()).collect();
         findings.push(
             Finding::error(path, format!("JITP gives no {name}")).with_hint(match alike {

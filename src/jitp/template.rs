@@ -583,9 +583,10 @@ const THING_PROPERTIES: [&str; 6] = [
     "PackageVersions",
 ];
 
-const CERTIFICATE_PROPERTIES: [&str; 5] = [
+const CERTIFICATE_PROPERTIES: [&str; 6] = [
     "CertificateId",
     "Status",
+    "ThingPrincipalType",
     "CertificatePem",
     "CACertificatePem",
     "CertificateSigningRequest",
@@ -766,6 +767,12 @@ impl ResourceReader<'_, '_> {
                     format!("{other} is for bulk registration; JITP has the certificate already"),
                 );
             }
+        }
+        if self.properties.contains_key("ThingPrincipalType") {
+            let path = self.path.key("ThingPrincipalType");
+            let message =
+                "ThingPrincipalType is documented for fleet templates only; certforge does not look at it";
+            self.reader.findings.push(Finding::warning(&path, message));
         }
         let path = self.path.key("CertificateId");
         let id = match self.properties.get("CertificateId") {

@@ -24,12 +24,7 @@ pub struct Register {
     #[arg(long, value_enum, default_value_t = FlowArg::Jitp)]
     flow: FlowArg,
     /// Template that AWS IoT runs for each new device
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_if_eq("flow", "jitp"),
-        conflicts_with = "lambda_arn"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "lambda_arn")]
     template: Option<PathBuf>,
     /// Keep the template under this name, with versions [default: in the CA's registration]
     #[arg(long, value_name = "NAME", requires = "template")]
@@ -38,7 +33,7 @@ pub struct Register {
     #[arg(long, value_name = "NAME|FILE", default_value = profile::DEFAULT)]
     profile: String,
     /// Lambda function of --flow jitr; `certforge jitp jitr-lambda` packages it
-    #[arg(long, value_name = "ARN", required_if_eq("flow", "jitr"))]
+    #[arg(long, value_name = "ARN")]
     lambda_arn: Option<String>,
     /// default: a CA of one account, with a proof of possession; sni-only: a CA that accounts may share
     #[arg(long, value_enum, default_value_t = ModeArg::Default)]
@@ -120,8 +115,8 @@ impl Register {
     }
 
     fn wanted(&self, ca: &CaCertificate) -> Result<Wanted, Failure> {
-        let flow = match (&self.template, &self.lambda_arn) {
-            (Some(path), _) => {
+        let flow = match (self.flow, &self.template, &self.lambda_arn) {
+            (FlowArg::Jitp, Some(path), _) => {
                 let template = template::load(path)?;
                 let profile = Profile::load(&self.profile, None)?;
                 let findings = template.check_profile(&profile);
@@ -135,10 +130,21 @@ impl Register {
                     policy_resources: template.policy_resources(),
                 }
             }
-            (None, Some(function)) => Flow::Jitr {
+            (FlowArg::Jitr, None, Some(function)) => Flow::Jitr {
                 function: function.clone(),
             },
-            (None, None) => unreachable!("clap asks for one of them"),
+            (FlowArg::Jitp, ..) => {
+                return Err(Failure::usage(
+                    "JITP needs a template",
+                    "name one with --template; `certforge jitp template new` prints one",
+                ));
+            }
+            (FlowArg::Jitr, ..) => {
+                return Err(Failure::usage(
+                    "JITR needs a Lambda function, and no template",
+                    "name it with --lambda-arn; `certforge jitp jitr-lambda` packages one",
+                ));
+            }
         };
         check_names(self)?;
         let note = self.issuer.endpoint_note();

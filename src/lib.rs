@@ -10,8 +10,9 @@
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
 //! certificates, bundles: no disk, clock, network or terminal) or it does input and output
 //! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
-//! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], and
-//! the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle.
+//! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
+//! and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
+//! makes of a device is said beforehand by [`jitp`]; `aws` registers the CA for it.
 //!
 //! # Words
 //!
@@ -33,6 +34,7 @@
 //! | ledger | the SQLite database of what was reserved, issued and stored |
 //! | seal | the signed statement that a batch is complete, with the digest of everything in it |
 //! | station | a flashing station: it claims a bundle, flashes a device with it, and reports |
+//! | template | what AWS IoT creates for a device that connects for the first time (JITP) |
 //! | claim | the object that makes a device one station's own, and says what became of it |
 //!
 //! # Exactly once

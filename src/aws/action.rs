@@ -95,16 +95,6 @@ impl ActionError {
     }
 }
 
-/// Where an action is carried out, as a command says it.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    pub region: &'a str,
-    /// File of the CA's certificate.
-    pub ca_certificate: &'a str,
-    /// Options by which `certforge` finds the CA.
-    pub ca_options: &'a str,
-}
-
 impl Action {
     /// What it does, for people.
     #[must_use]
@@ -162,162 +152,13 @@ impl Action {
             Self::NoteEndpoint { path, host } => format!("note endpoint {host} in {}", path.display()),
         }
     }
-
-    /// The same as commands of the AWS CLI.
-    #[must_use]
-    pub fn command(&self, place: Place<'_>) -> String {
-        let region = place.region;
-        match self {
-            Self::CreateRole { name, trust } => command(&[
-                "aws iam create-role --role-name",
-                &quoted(name),
-                "--assume-role-policy-document",
-                &quoted(&trust.to_string()),
-            ]),
-            Self::SetTrust { name, trust } => command(&[
-                "aws iam update-assume-role-policy --role-name",
-                &quoted(name),
-                "--policy-document",
-                &quoted(&trust.to_string()),
-            ]),
-            Self::AttachPolicy { role, policy_arn } => command(&[
-                "aws iam attach-role-policy --role-name",
-                &quoted(role),
-                "--policy-arn",
-                &quoted(policy_arn),
-            ]),
-            Self::CreateTemplate { name, body, role_arn } => command(&[
-                "aws iot create-provisioning-template --region",
-                region,
-                "--type JITP --enabled --template-name",
-                &quoted(name),
-                "--provisioning-role-arn",
-                &quoted(role_arn),
-                "--template-body",
-                &quoted(body),
-            ]),
-            Self::AddTemplateVersion { name, body } => command(&[
-                "aws iot create-provisioning-template-version --region",
-                region,
-                "--set-as-default --template-name",
-                &quoted(name),
-                "--template-body",
-                &quoted(body),
-            ]),
-            Self::UpdateTemplate { name, role_arn } => command(&[
-                "aws iot update-provisioning-template --region",
-                region,
-                "--enabled --template-name",
-                &quoted(name),
-                "--provisioning-role-arn",
-                &quoted(role_arn),
-            ]),
-            Self::PutRule {
-                name,
-                sql,
-                function,
-                replace,
-            } => {
-                let verb = if *replace { "replace" } else { "create" };
-                let payload = json!({
-                    "sql": sql,
-                    "awsIotSqlVersion": SQL_VERSION,
-                    "actions": [{ "lambda": { "functionArn": function } }],
-                });
-                command(&[
-                    &format!("aws iot {verb}-topic-rule --region"),
-                    region,
-                    "--rule-name",
-                    &quoted(name),
-                    "--topic-rule-payload",
-                    &quoted(&payload.to_string()),
-                ])
-            }
-            Self::RegisterCa { mode, config } => {
-                let proof = match *mode {
-                    "DEFAULT" => format!(
-                        "certforge jitp proof {} --to proof --registration-code \\\n  \
-                         \"$(aws iot get-registration-code --region {region} --query registrationCode --output text)\"\n",
-                        place.ca_options
-                    ),
-                    _ => String::new(),
-                };
-                let verification = match *mode {
-                    "DEFAULT" => "--verification-certificate file://proof/verification.pem",
-                    _ => "--certificate-mode SNI_ONLY",
-                };
-                let mut words = vec![
-                    "aws iot register-ca-certificate --region".to_owned(),
-                    region.to_owned(),
-                    "--ca-certificate".to_owned(),
-                    quoted(&format!("file://{}", place.ca_certificate)),
-                    verification.to_owned(),
-                    "--set-as-active --allow-auto-registration".to_owned(),
-                ];
-                words.extend(config.as_ref().map(config_option));
-                proof + &command(&words.iter().map(String::as_str).collect::<Vec<_>>())
-            }
-            Self::UpdateCa {
-                id,
-                activate,
-                enable_registration,
-                config,
-            } => {
-                let mut words = vec![
-                    "aws iot update-ca-certificate --region".to_owned(),
-                    region.to_owned(),
-                    "--certificate-id".to_owned(),
-                    id.clone(),
-                ];
-                words.extend(activate.then(|| "--new-status ACTIVE".to_owned()));
-                words.extend(enable_registration.then(|| "--new-auto-registration-status ENABLE".to_owned()));
-                words.extend(config.as_ref().map(config_option));
-                command(&words.iter().map(String::as_str).collect::<Vec<_>>())
-            }
-            Self::NoteEndpoint { path, host } => command(&[
-                "printf '%s\\n'",
-                &quoted(&endpoint_note(host)),
-                ">",
-                &quoted(&path.display().to_string()),
-            ]),
-        }
-    }
 }
 
 /// The version of AWS IoT SQL in which rules are written.
-const SQL_VERSION: &str = "2016-03-23";
-
-fn command(words: &[&str]) -> String {
-    words.join(" ")
-}
-
-fn config_option(config: &RegistrationConfig) -> String {
-    let fields = [
-        ("templateBody", &config.template_body),
-        ("roleArn", &config.role_arn),
-        ("templateName", &config.template_name),
-    ];
-    let object: serde_json::Map<String, Value> = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into())))
-        .collect();
-    format!(
-        "--registration-config {}",
-        quoted(&Value::Object(object).to_string())
-    )
-}
-
-/// A word as a POSIX shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=,@%+".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
+pub(super) const SQL_VERSION: &str = "2016-03-23";
 
 /// What is noted of an endpoint.
-fn endpoint_note(host: &str) -> String {
+pub(super) fn endpoint_note(host: &str) -> String {
     json!({ "host": host }).to_string()
 }
 

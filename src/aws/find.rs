@@ -193,7 +193,11 @@ impl Cloud {
             template_name: config.template_name().map(str::to_owned),
         });
         Ok(Some(FoundCa {
-            status: text(described.status().map(|status| status.as_str())),
+            status: text(
+                described
+                    .status()
+                    .map(aws_sdk_iot::types::CaCertificateStatus::as_str),
+            ),
             auto_registration: described
                 .auto_registration_status()
                 .is_some_and(|status| status.as_str() == "ENABLE"),

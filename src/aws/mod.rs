@@ -14,13 +14,15 @@
 mod action;
 mod call;
 mod cloud;
+mod command;
 mod find;
 mod plan;
 mod revoke;
 
-pub use action::{Action, ActionError, Place, Prove};
+pub use action::{Action, ActionError, Prove};
 pub use call::AwsError;
 pub use cloud::{Caller, Cloud};
+pub use command::Place;
 pub use find::{Found, FoundCa, FoundRole, FoundRule, FoundTemplate, RegistrationConfig};
 pub use plan::{
     Difference, Flow, Mode, Plan, Role, State, Step, Wanted, managed_policies, rule_name, trust_policy,

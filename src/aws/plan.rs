@@ -574,7 +574,7 @@ fn is_same_json(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::action::Place;
+    use crate::aws::command::Place;
     use crate::aws::find::FoundRole;
 
     fn wanted(flow: Flow) -> Wanted {

@@ -213,13 +213,11 @@ impl Reader<'_> {
         };
         let at = path.key(name);
         if name == "Ref" {
-            return match argument {
-                Value::String(parameter) => self.reference(parameter, &at),
-                _ => {
-                    self.error(&at, "Ref takes the name of a parameter");
-                    None
-                }
-            };
+            if let Value::String(parameter) = argument {
+                return self.reference(parameter, &at);
+            }
+            self.error(&at, "Ref takes the name of a parameter");
+            return None;
         }
         let expression = match name.as_str() {
             "Fn::Join" => self.join(argument, &at),

@@ -11,6 +11,7 @@
 mod allow_list;
 mod bulk;
 mod census;
+mod declarations;
 mod draft;
 mod expression;
 mod finding;
@@ -21,6 +22,7 @@ mod parameter;
 mod policy;
 mod proof;
 mod provision;
+mod resources;
 mod template;
 pub mod thingpress;
 

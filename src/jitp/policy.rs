@@ -112,13 +112,10 @@ fn check_statement(i: usize, statement: &Map<String, Value>, findings: &mut Poli
             other => error(format!("has {other}, which a policy of AWS IoT does not know")),
         }
     }
-    let effect = match statement.get("Effect").and_then(Value::as_str) {
-        Some(effect @ ("Allow" | "Deny")) => effect,
-        _ => {
-            error("has no Effect of Allow or Deny".to_owned());
-            ""
-        }
-    };
+    let effect = statement.get("Effect").and_then(Value::as_str);
+    if !matches!(effect, Some("Allow" | "Deny")) {
+        error("has no Effect of Allow or Deny".to_owned());
+    }
     if statement
         .get("Condition")
         .is_some_and(|condition| !condition.is_object())
@@ -148,7 +145,7 @@ fn check_statement(i: usize, statement: &Map<String, Value>, findings: &mut Poli
             ));
         }
     }
-    effect == "Allow" && actions.iter().any(|action| matches(action, "iot:Connect"))
+    effect == Some("Allow") && actions.iter().any(|action| matches(action, "iot:Connect"))
 }
 
 /// One text or a list of texts, of which there must be one.

@@ -96,7 +96,7 @@ impl Template {
                     .map(|(name, placed)| Ok((name.clone(), placed.value(scope)?)))
                     .collect::<Result<_, Refusal>>()?,
                 thing_type_name: thing
-                    .thing_type
+                    .type_name
                     .as_ref()
                     .map(|placed| placed.value(scope))
                     .transpose()?,

@@ -66,6 +66,12 @@ struct Tally {
 
 impl Withdraw {
     pub fn run(&self) -> Outcome {
+        if self.reason.trim().is_empty() || self.reason.chars().any(char::is_control) {
+            return Err(Failure::usage(
+                "--reason is blank, or has line breaks or other control characters",
+                "say in one line why; stations show it",
+            ));
+        }
         let now = OffsetDateTime::now_utc();
         let mut ledger = Ledger::open(&self.ledger()?, run::new_ledger_id()?)?;
         let name = self.batch_name();
@@ -286,7 +292,7 @@ impl Withdraw {
                     "auto-registration",
                     match is_registered {
                         None => "left as it is",
-                        Some(true) => "off",
+                        Some(true) => "off; `certforge jitp register --update` turns it on again",
                         Some(false) => "the CA is not registered here",
                     },
                 )

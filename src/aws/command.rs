@@ -1,0 +1,170 @@
+//! Actions as commands of the AWS CLI, for those who let nothing else change their account.
+
+use serde_json::{Value, json};
+
+use super::action::{Action, SQL_VERSION, endpoint_note};
+use super::find::RegistrationConfig;
+
+/// Where an action is carried out, as a command says it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub region: &'a str,
+    /// File of the CA's certificate.
+    pub ca_certificate: &'a str,
+    /// Options by which `certforge` finds the CA.
+    pub ca_options: &'a str,
+}
+
+impl Action {
+    /// The same as commands of the AWS CLI.
+    #[must_use]
+    pub fn command(&self, place: Place<'_>) -> String {
+        let region = place.region;
+        match self {
+            Self::CreateRole { name, trust } => command(&[
+                "aws iam create-role --role-name",
+                &quoted(name),
+                "--assume-role-policy-document",
+                &quoted(&trust.to_string()),
+            ]),
+            Self::SetTrust { name, trust } => command(&[
+                "aws iam update-assume-role-policy --role-name",
+                &quoted(name),
+                "--policy-document",
+                &quoted(&trust.to_string()),
+            ]),
+            Self::AttachPolicy { role, policy_arn } => command(&[
+                "aws iam attach-role-policy --role-name",
+                &quoted(role),
+                "--policy-arn",
+                &quoted(policy_arn),
+            ]),
+            Self::CreateTemplate { name, body, role_arn } => command(&[
+                "aws iot create-provisioning-template --region",
+                region,
+                "--type JITP --enabled --template-name",
+                &quoted(name),
+                "--provisioning-role-arn",
+                &quoted(role_arn),
+                "--template-body",
+                &quoted(body),
+            ]),
+            Self::AddTemplateVersion { name, body } => command(&[
+                "aws iot create-provisioning-template-version --region",
+                region,
+                "--set-as-default --template-name",
+                &quoted(name),
+                "--template-body",
+                &quoted(body),
+            ]),
+            Self::UpdateTemplate { name, role_arn } => command(&[
+                "aws iot update-provisioning-template --region",
+                region,
+                "--enabled --template-name",
+                &quoted(name),
+                "--provisioning-role-arn",
+                &quoted(role_arn),
+            ]),
+            Self::PutRule {
+                name,
+                sql,
+                function,
+                replace,
+            } => put_rule(region, name, sql, function, *replace),
+            Self::RegisterCa { mode, config } => register_ca(place, mode, config.as_ref()),
+            Self::UpdateCa {
+                id,
+                activate,
+                enable_registration,
+                config,
+            } => {
+                let mut words =
+                    format!("aws iot update-ca-certificate --region {region} --certificate-id {id}");
+                if *activate {
+                    words.push_str(" --new-status ACTIVE");
+                }
+                if *enable_registration {
+                    words.push_str(" --new-auto-registration-status ENABLE");
+                }
+                words + &config_option(config.as_ref())
+            }
+            Self::NoteEndpoint { path, host } => command(&[
+                "printf '%s\\n'",
+                &quoted(&endpoint_note(host)),
+                ">",
+                &quoted(&path.display().to_string()),
+            ]),
+        }
+    }
+}
+
+fn put_rule(region: &str, name: &str, sql: &str, function: &str, replace: bool) -> String {
+    let verb = if replace { "replace" } else { "create" };
+    let payload = json!({
+        "sql": sql,
+        "awsIotSqlVersion": SQL_VERSION,
+        "actions": [{ "lambda": { "functionArn": function } }],
+    });
+    command(&[
+        &format!("aws iot {verb}-topic-rule --region"),
+        region,
+        "--rule-name",
+        &quoted(name),
+        "--topic-rule-payload",
+        &quoted(&payload.to_string()),
+    ])
+}
+
+fn register_ca(place: Place<'_>, mode: &str, config: Option<&RegistrationConfig>) -> String {
+    let region = place.region;
+    let certificate = quoted(&format!("file://{}", place.ca_certificate));
+    let (proof, verification) = match mode {
+        "DEFAULT" => (
+            format!(
+                "certforge jitp proof {} --to proof --registration-code \\\n  \
+                 \"$(aws iot get-registration-code --region {region} --query registrationCode --output text)\"\n",
+                place.ca_options
+            ),
+            "--verification-certificate file://proof/verification.pem",
+        ),
+        _ => (String::new(), "--certificate-mode SNI_ONLY"),
+    };
+    format!(
+        "{proof}aws iot register-ca-certificate --region {region} --ca-certificate {certificate} {verification} \
+         --set-as-active --allow-auto-registration{}",
+        config_option(config)
+    )
+}
+
+fn command(words: &[&str]) -> String {
+    words.join(" ")
+}
+
+/// The option, with a blank before it; empty for none.
+fn config_option(config: Option<&RegistrationConfig>) -> String {
+    let Some(config) = config else {
+        return String::new();
+    };
+    let fields = [
+        ("templateBody", &config.template_body),
+        ("roleArn", &config.role_arn),
+        ("templateName", &config.template_name),
+    ];
+    let object: serde_json::Map<String, Value> = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into())))
+        .collect();
+    format!(
+        " --registration-config {}",
+        quoted(&Value::Object(object).to_string())
+    )
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=,@%+".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}

@@ -431,7 +431,7 @@ enum Declared {
 }
 
 /// A template for certificates with these attributes.
-fn template(attributes: Vec<Attribute>) -> impl Strategy<Value = String> {
+fn template(attributes: &[Attribute]) -> impl Strategy<Value = String> + use<> {
     let declared: Vec<_> = Parameter::ALL
         .into_iter()
         .map(|parameter| {
@@ -568,7 +568,7 @@ fn expression(names: Vec<String>) -> impl Strategy<Value = Value> {
 
 fn case() -> impl Strategy<Value = Case> {
     (profile(), manifest()).prop_flat_map(|((profile, attributes), manifest)| {
-        template(attributes).prop_map(move |template| Case {
+        template(&attributes).prop_map(move |template| Case {
             profile: profile.clone(),
             manifest: manifest.clone(),
             template,

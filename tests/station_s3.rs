@@ -20,7 +20,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use certforge::issuer::{CaFiles, read_public};
 use certforge::station::claim::State;
 use certforge::station::{Options, Reported, Station, Trust};
-use certforge::store::{S3Store, Store};
+use certforge::store::{S3Options, S3Store, Store};
 use fault_proxy::{Fault, FaultProxy};
 use real_server::Server;
 use s3_server::{S3Server, url};
@@ -366,20 +366,39 @@ fn a_pack_that_is_burned_keeps_its_encryption_its_tags_and_its_class() {
 fn a_hundred_stations_that_want_the_next_device_hardly_ever_collide() {
     const STATIONS: usize = 100;
     const EACH: usize = 10;
-    let line = Line::with_chunks("packs", 20_000, "200");
-    let proxy = FaultProxy::start(line.server.address, 0, 1);
+    // The server of the test's own process looks and then writes, so that two may win a race.
+    let server = Server::ministack();
+    let workplace = Workplace::new();
+    workplace.manifest(20_000);
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    let run = [
+        "run",
+        "devices.csv",
+        "--to",
+        "s3://factory",
+        "--batch",
+        "b",
+        "--layout",
+        "packs",
+    ];
+    server.succeed(&workplace, &[&run[..], &["--chunk-rows", "200"]].concat());
+    let proxy = FaultProxy::start(server.address(), 0, 1);
     proxy.heal();
     let work = |i: usize| {
-        let (certificate, _) = read_public(&CaFiles::in_folder(&line.workplace.join("ca"))).unwrap();
+        let (certificate, _) = read_public(&CaFiles::in_folder(&workplace.join("ca"))).unwrap();
         let options = Options {
             name: format!("st{i}"),
             issuer: Trust::Certificate(Box::new(certificate)),
             moved: false,
-            memory: line.workplace.join("memory").join(i.to_string()),
+            memory: workplace.join("memory").join(i.to_string()),
             lease: time::Duration::HOUR,
             clock: time::OffsetDateTime::now_utc,
         };
-        let store = S3Store::open("factory", "b", &s3_server::options(proxy.address)).unwrap();
+        let options_of_store = S3Options {
+            endpoint_url: Some(format!("http://{}", proxy.address)),
+            ..server.options()
+        };
+        let store = S3Store::open("factory", "b", &options_of_store).unwrap();
         let mut station = Station::open(Box::new(store), options).unwrap();
         for _ in 0..EACH {
             let claimed = station.claim_next().unwrap();

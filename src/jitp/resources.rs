@@ -43,10 +43,7 @@ impl Resources {
                 .iter()
                 .for_each(|(_, placed)| note(&placed.expression));
             thing.groups.iter().for_each(|placed| note(&placed.expression));
-            thing
-                .type_name
-                .iter()
-                .for_each(|placed| note(&placed.expression));
+            thing.type_name.iter().for_each(|placed| note(&placed.expression));
             thing
                 .billing_group
                 .iter()

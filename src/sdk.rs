@@ -59,6 +59,10 @@ pub struct Reach {
 }
 
 /// Settings that were found.
+#[cfg_attr(
+    not(feature = "s3"),
+    expect(dead_code, reason = "only the store signs requests by itself")
+)]
 pub(crate) struct Found {
     pub config: SdkConfig,
     pub credentials: SharedCredentialsProvider,

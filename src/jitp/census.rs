@@ -113,6 +113,16 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
             }
         };
         counted.hashes.push(hash(&thing));
+        let client_id = binding.client_id(&row);
+        if template.needs_thing_name_as_client_id() && client_id != thing {
+            counted.faults.push(Fault {
+                line: row.line,
+                device_id: device_id.clone(),
+                reason: format!(
+                    "it connects as client {client_id}, and a policy goes by its thing, {thing}: it would be refused"
+                ),
+            });
+        }
         let bundle = binding.thing_name(&row);
         if bundle != thing {
             counted.renamed += 1;

@@ -106,20 +106,20 @@ pub(super) fn read_resources(document: &Map<String, Value>, reader: &mut Reader<
         match resource.get("Type").and_then(Value::as_str) {
             Some("AWS::IoT::Thing") => {
                 things += 1;
-                reader.check_names(&THING_PROPERTIES);
+                reader.check_names(&THING_PROPERTIES, &THING_PROPERTIES);
                 reader.check_overrides(resource, &path, &THING_PROPERTIES);
                 let thing = reader.thing();
                 read.thing = read.thing.or(thing);
             }
             Some("AWS::IoT::Certificate") => {
                 certificates += 1;
-                reader.check_names(&CERTIFICATE_PROPERTIES);
+                reader.check_names(&CERTIFICATE_PROPERTIES, &["CertificateId", "Status"]);
                 reader.check_overrides(resource, &path, &["Status"]);
                 let certificate = reader.certificate();
                 read.certificate = read.certificate.or(certificate);
             }
             Some("AWS::IoT::Policy") => {
-                reader.check_names(&["PolicyName", "PolicyDocument"]);
+                reader.check_names(&POLICY_PROPERTIES, &POLICY_PROPERTIES);
                 reader.check_overrides(resource, &path, &[]);
                 let policy = reader.policy();
                 read.policies.extend(policy);
@@ -171,6 +171,8 @@ const THING_PROPERTIES: [&str; 6] = [
     "PackageVersions",
 ];
 
+const POLICY_PROPERTIES: [&str; 2] = ["PolicyName", "PolicyDocument"];
+
 const CERTIFICATE_PROPERTIES: [&str; 6] = [
     "CertificateId",
     "Status",
@@ -188,7 +190,8 @@ struct ResourceReader<'a, 'b> {
 }
 
 impl ResourceReader<'_, '_> {
-    fn check_names(&mut self, known: &[&str]) {
+    /// `offered` are those that a hint names.
+    fn check_names(&mut self, known: &[&str], offered: &[&str]) {
         for key in self.properties.keys() {
             if !known.contains(&key.as_str()) {
                 self.reader.findings.push(
@@ -196,7 +199,7 @@ impl ResourceReader<'_, '_> {
                         &self.path.key(key),
                         format!("this resource has no property {key}"),
                     )
-                    .with_hint(known.join(", ")),
+                    .with_hint(offered.join(", ")),
                 );
             }
         }
@@ -264,6 +267,16 @@ impl ResourceReader<'_, '_> {
             self.reader.error(&self.path, "ThingName is missing");
         }
         let name = self.property("ThingName", Kind::ThingName);
+        let is_constant = |name: &Placed| name.expression.constant(self.reader.mappings).is_some();
+        if name.as_ref().is_some_and(is_constant) {
+            self.reader.findings.push(
+                Finding::warning(
+                    &self.path.key("ThingName"),
+                    "ThingName is the same for every device: all of them would be one thing",
+                )
+                .with_hint("{\"Ref\": \"AWS::IoT::Certificate::CommonName\"}"),
+            );
+        }
         let attributes = self.attributes();
         let type_name = self.property("ThingTypeName", Kind::ThingType);
         let billing_group = self.property("BillingGroup", Kind::BillingGroup);

@@ -84,6 +84,12 @@ impl Template {
     /// Reads a template, or the `registrationConfig` of a CA that holds one.
     #[must_use]
     pub fn read(text: &str) -> Reading {
+        Self::read_for(text, None)
+    }
+
+    /// The same, with what keeps certificates of a profile from being provisioned.
+    #[must_use]
+    pub fn read_for(text: &str, profile: Option<&Profile>) -> Reading {
         let root = Path::root();
         let failed = |finding: Finding| Reading {
             template: None,
@@ -95,23 +101,19 @@ impl Template {
             Err(error) => return failed(Finding::error(&root, format!("this is no JSON: {error}"))),
         };
         if let (Some(Value::String(body)), None) = (document.get("templateBody"), document.get("Resources")) {
-            let mut reading = Self::read(body);
+            let mut reading = Self::read_for(body, profile);
             let note = "the template stands in a registrationConfig, as a text; it is taken from there";
             let path = root.key("templateBody");
             reading.findings.insert(0, Finding::warning(&path, note));
             return reading;
         }
-        let mut findings = Vec::new();
-        let size = text.chars().count();
-        if size > MAX_TEMPLATE {
-            findings.push(
-                Finding::error(
-                    &root,
-                    format!("the template has {size} characters, AWS IoT allows {MAX_TEMPLATE}"),
-                )
-                .with_hint("write it without indentation, or take what is the same for all devices into a named policy"),
-            );
+        if document.contains_key("templateName") && !document.contains_key("Resources") {
+            let finding = Finding::error(&root, "this names a template, and holds none");
+            let hint = "give the template itself: `aws iot describe-provisioning-template` prints it";
+            return failed(finding.with_hint(hint));
         }
+        let mut findings = Vec::new();
+        check_size(text, &document, &mut findings);
         check_top_level(&document, &mut findings);
         let parameters = read_parameters(&document, &mut findings);
         let mappings = read_mappings(&document, &mut findings);
@@ -129,6 +131,9 @@ impl Template {
             check_use(declared, used.contains(&i), &path, &mut findings);
         }
         let is_sound = !findings.iter().any(Finding::is_error);
+        if let Some(profile) = profile {
+            findings.extend(check_profile(&parameters, profile));
+        }
         let template = match resources.certificate {
             Some(certificate) if is_sound => Some(Self {
                 text: text.to_owned(),
@@ -160,37 +165,7 @@ impl Template {
     /// What keeps certificates of a profile from being provisioned, whatever the manifest says.
     #[must_use]
     pub fn check_profile(&self, profile: &Profile) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let attributes: Vec<Attribute> = profile.attributes().collect();
-        for declared in &self.parameters {
-            let Some(attribute) = declared.parameter.and_then(Parameter::attribute) else {
-                continue;
-            };
-            let path = Path::root().key("Parameters").key(&declared.name);
-            let times = attributes.iter().filter(|other| **other == attribute).count();
-            if times == 0 && declared.default.is_none() {
-                findings.push(
-                    Finding::error(
-                        &path,
-                        format!(
-                            "certificates of profile {} have no {attribute}, and the parameter has no Default: no device would be provisioned",
-                            profile.name()
-                        ),
-                    )
-                    .with_hint(format!("give the parameter a Default, or the profile a subject with {attribute}=…")),
-                );
-            }
-            if times > 1 {
-                findings.push(Finding::warning(
-                    &path,
-                    format!(
-                        "certificates of profile {} have {times} {attribute}; AWS does not document which of them is taken, certforge takes the first",
-                        profile.name()
-                    ),
-                ));
-            }
-        }
-        findings
+        check_profile(&self.parameters, profile)
     }
 
     /// Names that must exist in the account before the first device connects, each with what it is.
@@ -258,4 +233,64 @@ pub enum Prerequisite {
     ThingGroup(String),
     BillingGroup(String),
     Policy(String),
+}
+
+/// AWS IoT counts what is sent; certforge sends no indentation.
+fn check_size(text: &str, document: &serde_json::Map<String, Value>, findings: &mut Vec<Finding>) {
+    let root = Path::root();
+    let sent = Value::Object(document.clone()).to_string().chars().count();
+    let written = text.chars().count();
+    if sent > MAX_TEMPLATE {
+        findings.push(
+            Finding::error(
+                &root,
+                format!("the template has {sent} characters without indentation, AWS IoT allows {MAX_TEMPLATE}"),
+            )
+            .with_hint("take what is the same for all devices into a policy that exists, and name it with PolicyName"),
+        );
+    } else if written > MAX_TEMPLATE {
+        findings.push(
+            Finding::warning(
+                &root,
+                format!(
+                    "the template has {written} characters as it is written, AWS IoT allows {MAX_TEMPLATE}"
+                ),
+            )
+            .with_hint("`certforge jitp register` sends it without indentation; other tools may not"),
+        );
+    }
+}
+
+fn check_profile(parameters: &[Declared], profile: &Profile) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let attributes: Vec<Attribute> = profile.attributes().collect();
+    for declared in parameters {
+        let Some(attribute) = declared.parameter.and_then(Parameter::attribute) else {
+            continue;
+        };
+        let path = Path::root().key("Parameters").key(&declared.name);
+        let times = attributes.iter().filter(|other| **other == attribute).count();
+        if times == 0 && declared.default.is_none() {
+            findings.push(
+                Finding::error(
+                    &path,
+                    format!(
+                        "certificates of profile {} have no {attribute}, and the parameter has no Default: no device would be provisioned",
+                        profile.name()
+                    ),
+                )
+                .with_hint(format!("give the parameter a Default, or the profile a subject with {attribute}=…")),
+            );
+        }
+        if times > 1 {
+            findings.push(Finding::warning(
+                &path,
+                format!(
+                    "certificates of profile {} have {times} {attribute}; AWS does not document which of them is taken, certforge takes the first",
+                    profile.name()
+                ),
+            ));
+        }
+    }
+    findings
 }

@@ -19,6 +19,7 @@ use super::reach::{AwsReach, consent};
 use super::template;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Register {
     /// What happens at a first connection: AWS IoT runs the template, or a Lambda function decides
     #[arg(long, value_enum, default_value_t = FlowArg::Jitp)]
@@ -315,40 +316,32 @@ fn check_names(register: &Register) -> Result<(), Failure> {
 /// The plan for people.
 fn describe(plan: &Plan, ca: &CaCertificate, update: bool) -> String {
     let caller = &plan.caller;
-    let mut text = format!(
-        "account {}, {}, as {}\nCA {}\n",
-        caller.account,
-        caller.region,
-        caller.arn,
-        ca.subject_text()
-    );
+    let mut lines = vec![
+        format!("account {}, {}, as {}", caller.account, caller.region, caller.arn),
+        format!("CA {}", ca.subject_text()),
+    ];
+    let line = |mark: &str, rest: &str| format!("  {mark:8}{rest}");
     for step in &plan.steps {
-        let mut line = |mark: &str, rest: &str| text.push_str(&format!("  {mark:8}{rest}\n"));
         match &step.state {
-            State::Exists => line("exists", &step.what),
+            State::Exists => lines.push(line("exists", &step.what)),
             State::Missing { actions } => {
-                for action in actions {
-                    line("to do", &action.describe());
-                }
+                lines.extend(actions.iter().map(|action| line("to do", &action.describe())));
             }
             State::Differs { differences, actions } => {
-                line("differs", &step.what);
+                lines.push(line("differs", &step.what));
                 for difference in differences {
-                    text.push_str(&format!("            {}\n", difference.what));
-                    text.push_str(&format!("              is      {}\n", difference.is));
-                    text.push_str(&format!("              wanted  {}\n", difference.wanted));
+                    lines.push(format!("            {}", difference.what));
+                    lines.push(format!("              is      {}", difference.is));
+                    lines.push(format!("              wanted  {}", difference.wanted));
                 }
-                for action in actions.iter().filter(|_| update) {
-                    text.push_str(&format!("  {:8}{}\n", "to do", action.describe()));
-                }
+                let actions = actions.iter().filter(|_| update);
+                lines.extend(actions.map(|action| line("to do", &action.describe())));
             }
-            State::Blocked { .. } => line("missing", &obstacle(step)),
+            State::Blocked { .. } => lines.push(line("missing", &obstacle(step))),
         }
     }
-    for warning in &plan.warnings {
-        text.push_str(&format!("  warning {warning}\n"));
-    }
-    text
+    lines.extend(plan.warnings.iter().map(|warning| line("warning", warning)));
+    lines.join("\n") + "\n"
 }
 
 fn obstacle(step: &certforge::aws::Step) -> String {

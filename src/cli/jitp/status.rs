@@ -37,12 +37,22 @@ struct Runs {
     role_arn: Option<String>,
 }
 
+/// What was found, and what is missing.
+struct Seen<'a> {
+    cloud: &'a Cloud,
+    ca: &'a CaCertificate,
+    registered: Option<FoundCa>,
+    runs: Option<Runs>,
+    rule: Option<FoundRule>,
+    endpoint: String,
+    missing: Vec<String>,
+}
+
 impl Status {
     pub fn run(&self) -> Outcome {
         let (ca, _) = self.issuer.read_public(OffsetDateTime::now_utc())?;
         let profile = Profile::load(&self.profile, None)?;
         let cloud = self.reach.open()?;
-        let endpoint = cloud.endpoint()?;
         let mut missing = Vec::new();
         let registered = cloud.ca(&ca.id())?;
         let runs = match &registered {
@@ -52,128 +62,119 @@ impl Status {
             }
             Some(registered) => {
                 check_registration(registered, &mut missing);
-                self.runs(&cloud, registered, &mut missing)?
+                runs(&cloud, registered, &mut missing)?
             }
         };
         let rule = cloud.rule(&rule_name(&ca.id()))?;
         match &runs {
-            Some(runs) => check_template(runs, &profile, &cloud, &mut missing)?,
+            Some(runs) => check_template(runs, &profile, &cloud, &mut missing),
             None if registered.is_some() => check_rule(rule.as_ref(), &mut missing),
             None => {}
         }
+        let endpoint = cloud.endpoint()?;
         let noted = self.issuer.endpoint()?;
-        if noted.as_ref().is_some_and(|noted| *noted != endpoint) {
+        if noted.is_some_and(|noted| noted != endpoint) {
             missing.push(format!(
                 "the endpoint is {endpoint}, and another is noted with the CA"
             ));
         }
-        self.report(
-            &cloud,
-            &ca,
-            registered.as_ref(),
-            runs.as_ref(),
-            rule.as_ref(),
-            &endpoint,
-            &missing,
-        );
-        Ok(match missing.is_empty() {
+        let seen = Seen {
+            cloud: &cloud,
+            ca: &ca,
+            registered,
+            runs,
+            rule,
+            endpoint,
+            missing,
+        };
+        match self.json {
+            true => seen.print_json(),
+            false => seen.print(),
+        }
+        Ok(match seen.missing.is_empty() {
             true => ExitCode::SUCCESS,
             false => exit::SOME_FAILED.into(),
         })
     }
+}
 
-    /// The template of a registration; `None` when there is none, as with JITR.
-    fn runs(
-        &self,
-        cloud: &Cloud,
-        registered: &FoundCa,
-        missing: &mut Vec<String>,
-    ) -> Result<Option<Runs>, Failure> {
-        let Some(config) = &registered.config else {
-            return Ok(None);
-        };
-        let Some(name) = &config.template_name else {
-            return Ok(Some(Runs {
-                template_name: None,
-                body: config.template_body.clone(),
-                role_arn: config.role_arn.clone(),
-            }));
-        };
-        let template = cloud.template(name)?;
-        match &template {
-            None => missing.push(format!("provisioning template {name} is not there")),
-            Some(template) if !template.enabled => {
-                missing.push(format!("provisioning template {name} is disabled"));
-            }
-            Some(template) if !template.is_jitp => {
-                missing.push(format!("provisioning template {name} is not of type JITP"));
-            }
-            Some(_) => {}
+/// The template of a registration; `None` when there is none, as with JITR.
+fn runs(cloud: &Cloud, registered: &FoundCa, missing: &mut Vec<String>) -> Result<Option<Runs>, Failure> {
+    let Some(config) = &registered.config else {
+        return Ok(None);
+    };
+    let Some(name) = &config.template_name else {
+        return Ok(Some(Runs {
+            template_name: None,
+            body: config.template_body.clone(),
+            role_arn: config.role_arn.clone(),
+        }));
+    };
+    let template = cloud.template(name)?;
+    match &template {
+        None => missing.push(format!("provisioning template {name} is not there")),
+        Some(template) if !template.enabled => {
+            missing.push(format!("provisioning template {name} is disabled"));
         }
-        Ok(Some(Runs {
-            template_name: Some(name.clone()),
-            body: template.as_ref().map(|template| template.body.clone()),
-            role_arn: template.map(|template| template.role_arn),
-        }))
+        Some(template) if !template.is_jitp => {
+            missing.push(format!("provisioning template {name} is not of type JITP"));
+        }
+        Some(_) => {}
+    }
+    Ok(Some(Runs {
+        template_name: Some(name.clone()),
+        body: template.as_ref().map(|template| template.body.clone()),
+        role_arn: template.map(|template| template.role_arn),
+    }))
+}
+
+impl Seen<'_> {
+    fn print_json(&self) {
+        let caller = self.cloud.caller();
+        let runs = self.runs.as_ref();
+        print_json(&json!({
+            "account": caller.account,
+            "region": caller.region,
+            "ca_certificate_id": HEXLOWER.encode(&self.ca.id()),
+            "subject": self.ca.subject_text(),
+            "registration": self.registered,
+            "template_name": runs.and_then(|runs| runs.template_name.as_ref()),
+            "template_body": runs.and_then(|runs| runs.body.as_ref()),
+            "role_arn": runs.and_then(|runs| runs.role_arn.as_ref()),
+            "rule": self.rule,
+            "endpoint": self.endpoint,
+            "missing": self.missing,
+            "ready": self.missing.is_empty(),
+        }));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a report of all that was found")]
-    fn report(
-        &self,
-        cloud: &Cloud,
-        ca: &CaCertificate,
-        registered: Option<&FoundCa>,
-        runs: Option<&Runs>,
-        rule: Option<&FoundRule>,
-        endpoint: &str,
-        missing: &[String],
-    ) {
-        let caller = cloud.caller();
-        if self.json {
-            return print_json(&json!({
-                "account": caller.account,
-                "region": caller.region,
-                "ca_certificate_id": HEXLOWER.encode(&ca.id()),
-                "subject": ca.subject_text(),
-                "registration": registered,
-                "template_name": runs.and_then(|runs| runs.template_name.as_ref()),
-                "template_body": runs.and_then(|runs| runs.body.as_ref()),
-                "role_arn": runs.and_then(|runs| runs.role_arn.as_ref()),
-                "rule": rule,
-                "endpoint": endpoint,
-                "missing": missing,
-                "ready": missing.is_empty(),
-            }));
-        }
+    fn print(&self) {
+        let caller = self.cloud.caller();
         let mut report = Report::default();
         report
             .line("account", format!("{}, {}", caller.account, caller.region))
-            .line("CA", ca.subject_text())
-            .line("CA id", HEXLOWER.encode(&ca.id()));
-        if let Some(registered) = registered {
+            .line("CA", self.ca.subject_text())
+            .line("CA id", HEXLOWER.encode(&self.ca.id()));
+        if let Some(registered) = &self.registered {
             let auto = if registered.auto_registration { "on" } else { "off" };
             report
                 .line("status", format!("{}, {}", registered.status, registered.mode))
                 .line("auto-registration", auto);
         }
-        if let Some(runs) = runs {
-            report.line(
-                "template",
-                match &runs.template_name {
-                    Some(name) => name.as_str(),
-                    None => "in the CA's registration",
-                },
-            );
-            report.line("role", runs.role_arn.as_deref().unwrap_or("none"));
+        if let Some(runs) = &self.runs {
+            let name = runs.template_name.as_deref();
+            report
+                .line("template", name.unwrap_or("in the CA's registration"))
+                .line("role", runs.role_arn.as_deref().unwrap_or("none"));
         }
-        if let Some(rule) = rule {
+        if let Some(rule) = &self.rule {
             report.line("function", rule.functions.join(", "));
         }
-        report.line("endpoint", endpoint);
-        for missing in missing {
+        report.line("endpoint", &self.endpoint);
+        for missing in &self.missing {
             report.line("missing", missing);
         }
-        if missing.is_empty() {
+        if self.missing.is_empty() {
             report.line("ready", "devices of this CA may connect");
         }
         print(&report.to_string());
@@ -189,44 +190,30 @@ fn check_registration(registered: &FoundCa, missing: &mut Vec<String>) {
     }
 }
 
-fn check_template(
-    runs: &Runs,
-    profile: &Profile,
-    cloud: &Cloud,
-    missing: &mut Vec<String>,
-) -> Result<(), Failure> {
+fn check_template(runs: &Runs, profile: &Profile, cloud: &Cloud, missing: &mut Vec<String>) {
     if let Some(body) = &runs.body {
-        let reading = Template::read(body);
-        let mut findings = reading.findings;
-        findings.extend(
-            reading
-                .template
-                .iter()
-                .flat_map(|template| template.check_profile(profile)),
-        );
-        let errors = findings.iter().filter(|finding| finding.is_error());
+        let reading = Template::read_for(body, Some(profile));
+        let errors = reading.findings.iter().filter(|finding| finding.is_error());
         missing.extend(errors.map(|finding: &Finding| format!("template: {finding}")));
     }
     let Some(arn) = &runs.role_arn else {
-        missing.push("no role is set: AWS IoT cannot run the template".to_owned());
-        return Ok(());
+        return missing.push("no role is set: AWS IoT cannot run the template".to_owned());
     };
     let name = arn.rsplit('/').next().unwrap_or(arn);
     match cloud.role(name) {
         Ok(None) => missing.push(format!("role {name} is not there")),
-        Ok(Some(role)) => {
+        // A role of somebody else may have its rights in another way.
+        Ok(Some(role)) if role.policies.is_empty() => {
             let needed = managed_policies(cloud.caller().partition());
-            // A role of somebody else may have the rights in another way; only the first is needed to provision.
-            if let Some(first) = needed.first()
-                && role.policies.is_empty()
-            {
-                missing.push(format!("role {name} has no policy attached, such as {first}"));
-            }
+            missing.push(format!(
+                "role {name} has no policy attached; it needs {}",
+                needed.join(", ")
+            ));
         }
+        Ok(Some(_)) => {}
         // Who may not look at roles sees the rest.
         Err(error) => missing.push(format!("role {name} cannot be looked at: {error}")),
     }
-    Ok(())
 }
 
 fn check_rule(rule: Option<&FoundRule>, missing: &mut Vec<String>) {

@@ -178,11 +178,8 @@ impl Check {
     fn run(&self) -> Outcome {
         let text = read(&self.template)?;
         let profile = Profile::load(&self.profile, None)?;
-        let reading = Checked::read(&text);
+        let reading = Checked::read_for(&text, Some(&profile));
         let mut findings = reading.findings;
-        if let Some(template) = &reading.template {
-            findings.extend(template.check_profile(&profile));
-        }
         let sound = reading
             .template
             .filter(|_| !findings.iter().any(Finding::is_error));
@@ -191,7 +188,7 @@ impl Check {
             _ => None,
         };
         if let Some(census) = &census {
-            findings.extend(census.finding(sound.as_ref()));
+            findings.extend(census.finding());
         }
         self.report(&profile, &findings, census.as_ref());
         Ok(match (sound.is_some(), census) {
@@ -216,41 +213,36 @@ impl Check {
             }));
         }
         let path = self.template.display();
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for finding in findings {
-            text.push_str(&format!("{path}: {finding}\n"));
-            if let Some(hint) = &finding.hint {
-                text.push_str(&format!("    {hint}\n"));
-            }
+            lines.push(format!("{path}: {finding}"));
+            lines.extend(finding.hint.as_ref().map(|hint| format!("    {hint}")));
         }
         if let (Some(census), Some(manifest)) = (census, &self.manifest) {
             for fault in &census.faults {
                 let (line, id) = (fault.line, &fault.device_id);
-                text.push_str(&format!(
-                    "{}, line {line}: device {id}: {}\n",
-                    manifest.display(),
-                    fault.reason
-                ));
+                let manifest = manifest.display();
+                lines.push(format!("{manifest}, line {line}: device {id}: {}", fault.reason));
             }
         }
-        text.push_str(&match (errors, census) {
-            (0, None) => format!("{path}: fits profile {}\n", profile.name()),
+        lines.push(match (errors, census) {
+            (0, None) => format!("{path}: fits profile {}", profile.name()),
             (0, Some(census)) if census.faults.is_empty() => {
                 format!(
-                    "{path}: fits profile {}; all {} would be provisioned\n",
+                    "{path}: fits profile {}; all {} would be provisioned",
                     profile.name(),
                     devices(census.rows)
                 )
             }
             (0, Some(census)) => format!(
-                "{path}: {} of {} would not be provisioned as they should\n",
+                "{path}: {} of {} would not be provisioned as they should",
                 count(census.faults.len() as u64),
                 devices(census.rows)
             ),
-            (1, _) => format!("{path}: 1 error\n"),
-            (n, _) => format!("{path}: {n} errors\n"),
+            (1, _) => format!("{path}: 1 error"),
+            (n, _) => format!("{path}: {n} errors"),
         });
-        print(&text);
+        print(&(lines.join("\n") + "\n"));
     }
 }
 
@@ -264,17 +256,13 @@ struct Counted {
 
 impl Counted {
     /// Things that are named otherwise than the bundles say: a device would not know its own name.
-    fn finding(&self, template: Option<&Checked>) -> Option<Finding> {
+    fn finding(&self) -> Option<Finding> {
         let renamed = self.first_renamed.as_ref()?;
-        let consequence = match template.is_some_and(Checked::needs_thing_name_as_client_id) {
-            true => "its policy goes by the thing's name, so that it would be refused",
-            false => "it would not find its own topics and shadow",
-        };
         Some(Finding {
             severity: jitp::Severity::Warning,
             path: "$.Resources".to_owned(),
             message: format!(
-                "{} would be other things than their endpoint.json says: device {} of line {} becomes thing {}, its bundle says {}; {consequence}",
+                "{} would be other things than their endpoint.json says: device {} of line {} becomes thing {}, its bundle says {}: it would not find its own topics and shadow",
                 devices(self.renamed),
                 renamed.device_id,
                 renamed.line,
@@ -331,8 +319,13 @@ impl Render {
             (None, Some(device), Some(batch)) => self.find(device, batch)?,
             _ => unreachable!("clap asks for one of them"),
         };
-        let facts = Facts::of_certificate(&der)
-            .map_err(|error| Failure::aws(error.to_string(), "give a certificate, PEM or DER"))?;
+        let facts = Facts::of_certificate(&der).map_err(|error| {
+            let whose = self
+                .cert
+                .as_ref()
+                .map_or_else(String::new, |path| format!("{}: ", path.display()));
+            Failure::usage(&format!("{whose}{error}"), "give a certificate, PEM or DER")
+        })?;
         let made = template.provision(&facts).map_err(|refusal| {
             Failure::refused(
                 format!("AWS IoT would leave the certificate pending: {refusal}"),

@@ -24,6 +24,7 @@ use super::reach::{AwsReach, consent};
 const AT_A_TIME: usize = 200;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Withdraw {
     /// Batch: its name in the ledger, its folder or its s3:// URL
     #[arg(long, value_name = "NAME|DIR|S3-URL")]

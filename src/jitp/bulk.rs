@@ -4,12 +4,14 @@
 //! template is the one for JITP with the certificate itself in place of its id.
 //! <https://docs.aws.amazon.com/iot/latest/developerguide/bulk-provisioning.html>
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::issued::IssuedCertificate;
 use super::parameter::{Facts, NotCertificate, Parameter};
 use super::provision::Refusal;
-use super::template::Template;
+use super::template::{Declared, Template};
 use crate::issuer::CaCertificate;
 
 /// The parameter that holds a device's certificate, PEM.
@@ -23,6 +25,13 @@ const CERTIFICATE_ID: &str = "CertificateId";
 pub struct BulkError {
     pub device_id: String,
     pub source: BulkFault,
+}
+
+/// A parameter of the template's own, with the name that AWS's takes in bulk registration.
+#[derive(Debug, thiserror::Error)]
+#[error("the template has a parameter {name} of its own, and bulk registration has another one of this name")]
+pub struct NameTaken {
+    pub name: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +49,20 @@ pub struct Bulk<'a> {
 }
 
 impl<'a> Bulk<'a> {
-    #[must_use]
-    pub fn new(template: &'a Template) -> Self {
-        Self { template }
+    /// # Errors
+    ///
+    /// When two of its parameters would have one name.
+    pub fn new(template: &'a Template) -> Result<Self, NameTaken> {
+        let bulk = Self { template };
+        let mut names = BTreeSet::from([CERTIFICATE.to_owned()]);
+        for declared in bulk.parameters() {
+            let name = bulk_name(&declared.name);
+            if names.contains(&name) {
+                return Err(NameTaken { name });
+            }
+            names.insert(name);
+        }
+        Ok(bulk)
     }
 
     /// The template for `start-thing-registration-task`.
@@ -67,11 +87,8 @@ impl<'a> Bulk<'a> {
             None => json!({ "Type": "String" }),
         };
         let mut parameters = Map::new();
-        for (i, parameter) in self.template.parameters.iter().enumerate() {
-            let is_used = self.template.used.contains(&i);
-            if is_used && (parameter.parameter != Some(Parameter::Id) || self.uses_id()) {
-                parameters.insert(bulk_name(&parameter.name), declared(&parameter.default));
-            }
+        for parameter in self.parameters() {
+            parameters.insert(bulk_name(&parameter.name), declared(&parameter.default));
         }
         parameters.insert(CERTIFICATE.to_owned(), declared(&None));
         document["Parameters"] = Value::Object(parameters);
@@ -96,19 +113,24 @@ impl<'a> Bulk<'a> {
         let facts = Facts::of_certificate(&certificate.der)?;
         self.template.provision(&facts)?;
         let mut values = Map::new();
-        for (i, declared) in self.template.parameters.iter().enumerate() {
-            let Some(parameter) = declared.parameter.filter(|_| self.template.used.contains(&i)) else {
-                continue;
-            };
-            if parameter == Parameter::Id && !self.uses_id() {
-                continue;
-            }
-            if let Some(value) = facts.get(parameter) {
+        for declared in self.parameters() {
+            if let Some(value) = declared.parameter.and_then(|parameter| facts.get(parameter)) {
                 values.insert(bulk_name(&declared.name), value.into());
             }
         }
         values.insert(CERTIFICATE.to_owned(), certificate.to_pem().into());
         Ok(values)
+    }
+
+    /// The parameters that the template for bulk registration has, the certificate left out.
+    fn parameters(&self) -> impl Iterator<Item = &'a Declared> {
+        let (used, uses_id) = (&self.template.used, self.uses_id());
+        let declared = self.template.parameters.iter().enumerate();
+        declared
+            .filter(move |(i, declared)| {
+                used.contains(i) && (declared.parameter != Some(Parameter::Id) || uses_id)
+            })
+            .map(|(_, declared)| declared)
     }
 
     /// Whether the certificate id is used for more than the certificate itself.

@@ -27,7 +27,7 @@ mod template;
 pub mod thingpress;
 
 pub use allow_list::{AllowList, HANDLER};
-pub use bulk::{Bulk, BulkError};
+pub use bulk::{Bulk, BulkError, NameTaken};
 pub use census::{Census, Fault, Renamed, census};
 pub use draft::Draft;
 pub use expression::NoValue;

@@ -33,7 +33,7 @@ impl Bulk {
         let template = template::load(&self.template)?;
         let store = self.batch.open()?;
         let issued = Issued::open(&*store)?;
-        let bulk = jitp::Bulk::new(&template);
+        let bulk = jitp::Bulk::new(&template)?;
         make_folder(&self.to)?;
         let (parameters, body) = (self.to.join("parameters.json"), self.to.join("template.json"));
         let failed = |error: std::io::Error| cannot_write(&parameters, &error);
@@ -89,5 +89,11 @@ impl From<jitp::BulkError> for Failure {
             error,
             "`certforge jitp template check --manifest` lists every device that the template does not fit",
         )
+    }
+}
+
+impl From<jitp::NameTaken> for Failure {
+    fn from(error: jitp::NameTaken) -> Self {
+        Self::aws_error(error, "give the template's own parameter another name")
     }
 }

@@ -28,6 +28,10 @@ pub enum Fault {
     InternalError,
     /// 409 ConditionalRequestConflict; the server never sees the request.
     ConditionalConflict,
+    /// 429 ThrottlingException, as AWS IoT says it; the server never sees the request.
+    Throttled,
+    /// 403 UnauthorizedException, as AWS IoT says it; the server never sees the request.
+    Unauthorized,
     /// The answer is a while in coming.
     Slow,
     /// The server does what was asked, and its answer is lost.
@@ -36,6 +40,7 @@ pub enum Fault {
     HalfAnswer,
 }
 
+/// What S3 and the way to it do.
 const FAULTS: [Fault; 8] = [
     Fault::Drop,
     Fault::ResetMidBody,
@@ -60,6 +65,8 @@ struct Shared {
     /// One request in so many has a fault.
     one_in: usize,
     faults: &'static [Fault],
+    /// How the requests begin that may have one.
+    only: &'static str,
     is_on: AtomicBool,
     count: AtomicUsize,
     injected: Mutex<Sender<Fault>>,
@@ -74,6 +81,17 @@ impl FaultProxy {
 
     /// One request in so many has one of these faults.
     pub fn start_with(upstream: SocketAddr, seed: u64, one_in: usize, faults: &'static [Fault]) -> Self {
+        Self::start_for("", upstream, seed, one_in, faults)
+    }
+
+    /// One request in so many, of those that begin so, has one of these faults.
+    pub fn start_for(
+        only: &'static str,
+        upstream: SocketAddr,
+        seed: u64,
+        one_in: usize,
+        faults: &'static [Fault],
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (sender, injected) = channel();
@@ -82,6 +100,7 @@ impl FaultProxy {
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             one_in,
             faults,
+            only,
             is_on: AtomicBool::new(true),
             count: AtomicUsize::new(0),
             injected: Mutex::new(sender),
@@ -119,8 +138,8 @@ impl FaultProxy {
 }
 
 impl Shared {
-    fn draw(&self) -> Option<Fault> {
-        if !self.is_on.load(Ordering::SeqCst) {
+    fn draw(&self, head: &str) -> Option<Fault> {
+        if !self.is_on.load(Ordering::SeqCst) || !head.starts_with(self.only) {
             return None;
         }
         let mut random = self.random.lock().expect("no holder panics");
@@ -205,8 +224,8 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
     loop {
         let head = read_head(&mut from_client)?;
         let text = String::from_utf8_lossy(&head.text).into_owned();
+        let fault = shared.draw(&text);
         shared.heads.lock().expect("no holder panics").push(text);
-        let fault = shared.draw();
         if fault == Some(Fault::Drop) {
             return Ok(());
         }
@@ -235,6 +254,20 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
             if !is_head {
                 to_client.write_all(xml.as_bytes())?;
             }
+            continue;
+        }
+        let said = match fault {
+            Some(Fault::Throttled) => Some((429, "ThrottlingException")),
+            Some(Fault::Unauthorized) => Some((403, "UnauthorizedException")),
+            _ => None,
+        };
+        if let Some((status, code)) = said {
+            let json = format!("{{\"__type\":\"{code}\",\"message\":\"Injected.\"}}");
+            let length = json.len();
+            let answer = format!(
+                "HTTP/1.1 {status} Injected\r\nx-amzn-errortype: {code}\r\ncontent-length: {length}\r\n\r\n{json}"
+            );
+            to_client.write_all(answer.as_bytes())?;
             continue;
         }
         if fault == Some(Fault::Slow) {

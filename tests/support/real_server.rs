@@ -83,6 +83,8 @@ impl Server {
         let process = Command::new(&program)
             .args(arguments)
             .envs(environment.iter().copied())
+            // What it leaves behind goes with the test.
+            .env("TMPDIR", folder.path())
             .current_dir(folder.path())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

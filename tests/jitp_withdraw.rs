@@ -1,0 +1,489 @@
+//! `certforge jitp withdraw` on MiniStack: what of a batch AWS IoT knows is revoked, and what it does not know yet
+//! is known as revoked.
+
+#![cfg(feature = "aws")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "support/iot.rs"]
+mod iot;
+#[path = "support/real_server.rs"]
+mod real_server;
+mod support;
+
+use std::fs;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
+use certforge::ledger::{Ledger, Withdrawal};
+use certforge::store::{DirStore, Store};
+use fault_proxy::{Fault, FaultProxy};
+use iot::{Account, ended};
+use serde_json::{Value, json};
+
+const WITHDRAW: [&str; 7] = ["withdraw", "--reason", "stolen", "--rate", "2000", "--batch", "b"];
+
+/// Withdraws batch `b` with further options.
+fn withdraw<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&WITHDRAW[..], more].concat()
+}
+
+/// An account with the CA, and a batch `b` of so many devices.
+fn account(devices: usize, more: &[&str]) -> Account {
+    let account = Account::new();
+    register_ca(&account);
+    account.make("b", 0..devices, more);
+    account
+}
+
+fn register_ca(account: &Account) {
+    let template = account.place.succeed(&["jitp", "template", "new"]);
+    fs::write(account.place.join("t.json"), template).unwrap();
+    account.succeed(&["register", "--template", "t.json", "--yes"]);
+    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Enable);
+}
+
+/// As if a device of `b` had connected, and were ACTIVE.
+fn connect(account: &Account, row: usize) {
+    let row = &account.index("b")[row];
+    let store = DirStore::new(account.place.join("out/b"));
+    let object = certforge::store::certificates_object(0);
+    let text = String::from_utf8(store.read(&object, None).unwrap().to_vec()).unwrap();
+    let blocks = certforge::pem::blocks(&text).unwrap();
+    let block = blocks
+        .iter()
+        .find(|block| certforge::digest::sha256(&block.der) == row.entry.certificate_id);
+    let request = account
+        .iot
+        .register_certificate()
+        .certificate_pem(certforge::pem::encode(
+            certforge::pem::CERTIFICATE,
+            &block.unwrap().der,
+        ))
+        .ca_certificate_pem(account.ca().0)
+        .status(CertificateStatus::Active);
+    account.runtime.block_on(request.send()).unwrap();
+}
+
+fn withdrawal(account: &Account, batch: &str) -> Option<Withdrawal> {
+    let ledger = Ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
+    let batch = ledger.batch(batch).unwrap();
+    ledger.withdrawal(&batch).unwrap()
+}
+
+/// Every certificate of a batch is REVOKED.
+#[track_caller]
+fn all_revoked(account: &Account, ids: &[String]) {
+    for id in ids {
+        assert_eq!(account.status(id), Some(CertificateStatus::Revoked), "{id}");
+    }
+}
+
+/// Neither AWS IoT nor the ledger nor the batch has been changed.
+#[track_caller]
+fn nothing_changed(account: &Account, ids: &[String]) {
+    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Enable);
+    assert_eq!(withdrawal(account, "b"), None);
+    assert!(!account.place.join("out/b/withdrawn.json").exists());
+    assert!(ids.iter().all(|id| account.status(id).is_none()));
+}
+
+/// What a station is told that wants the next device.
+fn claim(account: &Account, batch: &str) -> Output {
+    let claim = ["station", "claim", "--next", "--out", "dev", "--station", "st1"];
+    let claim = [&claim[..], &["--batch", batch]].concat();
+    match batch.starts_with("s3://") {
+        true => account.server.command(&account.place, &claim).output().unwrap(),
+        false => account.place.run(&claim),
+    }
+}
+
+#[test]
+fn a_batch_that_is_withdrawn_is_revoked_whole_and_never_claimed() {
+    let account = account(60, &[]);
+    connect(&account, 41);
+    let ids = account.ids("b");
+    assert_eq!(account.status(&ids[41]), Some(CertificateStatus::Active));
+    let told = account.succeed(&withdraw(&["--yes"]));
+    assert!(told.contains("000000000000, us-east-1\n"), "{told}");
+    assert!(told.contains("60, 59 of which had not connected yet\n"), "{told}");
+    assert!(!told.contains("warning"), "{told}");
+    all_revoked(&account, &ids);
+    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+    assert_eq!(withdrawal(&account, "b").unwrap().revoked, 60);
+
+    let (_, errors) = ended(&claim(&account, "out/b"), 9);
+    assert!(
+        errors.contains("batch b is withdrawn since ") && errors.contains(": stolen\n"),
+        "{errors}"
+    );
+    let status = account.place.succeed(&["status"]);
+    assert!(
+        status.contains(": stolen\nrevoked    60 of 60 certificates\n"),
+        "{status}"
+    );
+    let status = account.place.succeed(&["status", "out/b"]);
+    assert!(status.contains("\nwithdrawn  "), "{status}");
+
+    // Once more there is nothing to do, and the first reason stays.
+    let again = ["withdraw", "--reason", "lost", "--batch", "b", "--yes", "--json"];
+    let again: Value = serde_json::from_str(&account.succeed(&again)).unwrap();
+    let expected = json!({
+        "batch": "b",
+        "done": true,
+        "auto_registration_stopped": true,
+        "revoked": 0,
+        "of_these_unknown_before": 0,
+        "failed": 0,
+        "first_failure": null,
+    });
+    assert_eq!(again, expected);
+    assert_eq!(withdrawal(&account, "b").unwrap().reason, "stolen");
+}
+
+#[test]
+fn a_plan_changes_nothing_and_neither_does_a_command_that_nobody_agreed_to() {
+    let account = account(5, &[]);
+    account.make("c", 5..7, &[]);
+    account.make("d", 7..9, &[]);
+    let ids = account.ids("b");
+    let ledger = fs::read(account.place.join("certforge.db")).unwrap();
+    let plan = account.succeed(&withdraw(&["--dry-run"]));
+    assert!(
+        plan.contains("new devices of c, d are refused as well, until it is on again"),
+        "{plan}"
+    );
+    assert!(plan.contains("stop the CA's auto-registration\n"), "{plan}");
+    assert!(
+        plan.contains("revoke 5 certificates, some 1 s at 2000 a second\n"),
+        "{plan}"
+    );
+    nothing_changed(&account, &ids);
+    let plan: Value = serde_json::from_str(&account.succeed(&withdraw(&["--dry-run", "--json"]))).unwrap();
+    let expected = json!({
+        "batch": "b",
+        "account": "000000000000",
+        "region": "us-east-1",
+        "ca_certificate_id": account.ca().1,
+        "certificates": 5,
+        "revoked_before": 0,
+        "stops_auto_registration": true,
+        "other_batches_of_the_ca": ["c", "d"],
+        "done": false,
+    });
+    assert_eq!(plan, expected);
+    let plan = account.succeed(&withdraw(&["--dry-run", "--keep-auto-registration"]));
+    assert!(
+        !plan.contains("warning") && !plan.contains("stop the CA"),
+        "{plan}"
+    );
+    nothing_changed(&account, &ids);
+
+    for more in [&[][..], &["--json"]] {
+        let error = account.fail(&withdraw(more), 2);
+        assert!(
+            error.contains("nothing was changed: there is no terminal to ask at"),
+            "{error}"
+        );
+    }
+    nothing_changed(&account, &ids);
+    assert_eq!(fs::read(account.place.join("certforge.db")).unwrap(), ledger);
+    let claimed = claim(&account, "out/b");
+    ended(&claimed, 0);
+}
+
+#[test]
+fn other_batches_of_the_ca_are_left_alone() {
+    let account = account(5, &[]);
+    account.make("c", 5..7, &[]);
+    let told = account.succeed(&withdraw(&["--yes", "--keep-auto-registration"]));
+    assert!(told.contains("left as it is\n"), "{told}");
+    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Enable);
+    all_revoked(&account, &account.ids("b"));
+    for id in account.ids("c") {
+        assert_eq!(account.status(&id), None);
+    }
+    assert_eq!(withdrawal(&account, "c"), None);
+    ended(&claim(&account, "out/c"), 0);
+}
+
+/// The requests about certificates that came through.
+fn asked(proxy: &FaultProxy) -> Vec<String> {
+    let heads = proxy.heads().into_iter();
+    heads
+        .filter(|head| head.starts_with("PUT /certificates/"))
+        .map(|head| head["PUT /certificates/".len()..][..64].to_owned())
+        .collect()
+}
+
+fn through(proxy: &FaultProxy) -> String {
+    format!("http://{}", proxy.address)
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_behind_the_mark() {
+    let account = account(900, &["--chunk-rows", "350"]);
+    let slowly = [
+        "withdraw", "--reason", "stolen", "--rate", "150", "--batch", "b", "--yes",
+    ];
+    let mut child = account.jitp(&slowly).stdout(Stdio::null()).spawn().unwrap();
+    let give_up = Instant::now() + Duration::from_secs(60);
+    loop {
+        // The ledger tells nobody, so it is asked.
+        let mark = withdrawal(&account, "b").map_or(0, |withdrawal| withdrawal.revoked);
+        if mark > 0 {
+            break;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it has not ended by itself");
+        assert!(Instant::now() < give_up, "no mark in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None);
+    let mark = withdrawal(&account, "b").unwrap().revoked;
+    assert!((1..900).contains(&mark), "{mark}");
+    let ids = account.ids("b");
+    assert!(account.status(&ids[899]).is_none(), "it was killed on the way");
+
+    let proxy = FaultProxy::start(account.server.address(), 0, 1);
+    proxy.heal();
+    let mut again = account.jitp_at(&through(&proxy), &withdraw(&["--yes", "--json"]));
+    let (text, _) = ended(&again.output().unwrap(), 0);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["revoked"], 900 - mark);
+    let mut asked = asked(&proxy);
+    asked.sort();
+    asked.dedup();
+    let mark = usize::try_from(mark).unwrap();
+    let mut expected = ids[mark..].to_vec();
+    expected.sort();
+    assert_eq!(asked, expected, "those behind the mark, and no others");
+    all_revoked(&account, &ids);
+    assert_eq!(withdrawal(&account, "b").unwrap().revoked, 900);
+}
+
+#[test]
+fn what_aws_refuses_is_told_and_the_next_run_ends_it() {
+    let account = account(450, &[]);
+    let ids = account.ids("b");
+    let proxy = FaultProxy::start_for(
+        "PUT /certificates/",
+        account.server.address(),
+        7,
+        40,
+        &[Fault::Unauthorized],
+    );
+    let mut first = account.jitp_at(&through(&proxy), &withdraw(&["--yes", "--json"]));
+    let (text, errors) = ended(&first.output().unwrap(), 8);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let failed = proxy.count();
+    assert!(failed > 1, "the proxy was in the way");
+    assert_eq!(
+        (&report["done"], &report["failed"]),
+        (&json!(false), &json!(failed))
+    );
+    assert_eq!(report["revoked"], 450 - failed);
+    let unknown = ids.iter().position(|id| account.status(id).is_none()).unwrap();
+    let told = format!(
+        "certforge: error: {failed} certificates are not revoked; device SN{unknown:06}: AWS refuses \
+         iot:UpdateCertificate: Injected. (UnauthorizedException)\n\
+         certforge: hint: run the same command again: it goes on with these\n"
+    );
+    assert!(errors.ends_with(&told), "{errors}\n{told}");
+    let mark = withdrawal(&account, "b").unwrap().revoked;
+    assert!(
+        mark <= unknown as u64,
+        "{mark} is behind a certificate that is not revoked"
+    );
+    // The batch is withdrawn for all that.
+    ended(&claim(&account, "out/b"), 9);
+
+    proxy.heal();
+    let mut again = account.jitp_at(&through(&proxy), &withdraw(&["--yes", "--json"]));
+    let (text, _) = ended(&again.output().unwrap(), 0);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["of_these_unknown_before"], failed);
+    all_revoked(&account, &ids);
+    assert_eq!(withdrawal(&account, "b").unwrap().revoked, 450);
+}
+
+#[test]
+fn what_aws_asks_patience_for_is_done_in_the_end() {
+    let account = account(40, &[]);
+    let proxy = FaultProxy::start_for(
+        "PUT /certificates/",
+        account.server.address(),
+        7,
+        3,
+        &[Fault::Throttled, Fault::Drop],
+    );
+    let mut command = account.jitp_at(&through(&proxy), &withdraw(&["--yes"]));
+    ended(&command.output().unwrap(), 0);
+    assert!(proxy.count() > 5, "the proxy was in the way");
+    all_revoked(&account, &account.ids("b"));
+    assert_eq!(withdrawal(&account, "b").unwrap().revoked, 40);
+}
+
+#[test]
+fn a_ca_that_cannot_be_stopped_ends_the_run_and_stations_are_stopped_before_that() {
+    let account = account(5, &[]);
+    let ids = account.ids("b");
+    let proxy = FaultProxy::start_for(
+        "PUT /cacertificate/",
+        account.server.address(),
+        7,
+        1,
+        &[Fault::Unauthorized],
+    );
+    let mut command = account.jitp_at(&through(&proxy), &withdraw(&["--yes"]));
+    let (_, errors) = ended(&command.output().unwrap(), 8);
+    assert!(
+        errors.contains("AWS refuses iot:UpdateCACertificate: Injected. (UnauthorizedException)"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("hint: the account that runs certforge must be allowed iot:UpdateCACertificate"),
+        "{errors}"
+    );
+    assert!(ids.iter().all(|id| account.status(id).is_none()));
+    ended(&claim(&account, "out/b"), 9);
+    account.succeed(&withdraw(&["--yes"]));
+    all_revoked(&account, &ids);
+    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_leaves_everything_as_it_is() {
+    let account = account(3, &[]);
+    // Nobody listens there any more.
+    let url = {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let mut command = account.jitp_at(&url, &withdraw(&["--yes"]));
+    let (_, errors) = ended(&command.output().unwrap(), 8);
+    assert!(
+        errors.contains("cannot be reached for sts:GetCallerIdentity"),
+        "{errors}"
+    );
+    let ids = account.ids("b");
+    nothing_changed(&account, &ids);
+    account.succeed(&withdraw(&["--yes"]));
+    all_revoked(&account, &ids);
+}
+
+#[test]
+fn a_batch_in_a_bucket_is_withdrawn_by_its_url_and_by_its_name() {
+    let account = Account::new();
+    register_ca(&account);
+    for (batch, devices) in [("b", 0..5), ("c", 5..9)] {
+        account.manifest(batch, devices);
+        let manifest = format!("{batch}.csv");
+        let run = [
+            "run",
+            &manifest,
+            "--ca",
+            "ca",
+            "--batch",
+            batch,
+            "--to",
+            "s3://factory/line",
+        ];
+        account.server.succeed(&account.place, &run);
+    }
+    let ids = |batch: &str| -> Vec<String> {
+        let ledger = Ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
+        let batch = ledger.batch(batch).unwrap();
+        let entries = ledger.entries(&batch, 0).unwrap().into_iter();
+        entries
+            .map(|entry| data_encoding::HEXLOWER.encode(&entry.certificate_id))
+            .collect()
+    };
+    for (name, batch) in [("b", "b"), ("s3://factory/line/c/", "c")] {
+        let place = format!("s3://factory/line/{batch}");
+        account.succeed(&[
+            "withdraw", "--reason", "stolen", "--rate", "100", "--batch", name, "--yes",
+        ]);
+        assert!(!ids(batch).is_empty());
+        all_revoked(&account, &ids(batch));
+        let (_, errors) = ended(&claim(&account, &place), 9);
+        assert!(
+            errors.contains(&format!("batch {batch} is withdrawn since ")),
+            "{errors}"
+        );
+        let status = account.server.succeed(&account.place, &["status", &place]);
+        assert!(status.contains("\nwithdrawn  "), "{status}");
+    }
+    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+}
+
+#[test]
+fn a_batch_that_is_not_complete_can_be_withdrawn() {
+    let account = account(9, &["--chunk-rows", "4"]);
+    let ids = account.ids("b");
+    // As if the run had been stopped before the second chunk was released.
+    account.place.unseal("b");
+    fs::remove_file(account.place.join("out/b/index/000001.csv")).unwrap();
+    account.succeed(&withdraw(&["--yes"]));
+    all_revoked(&account, &ids[..4]);
+    all_revoked(&account, &ids[8..]);
+    for id in &ids[4..8] {
+        assert_eq!(account.status(id), None, "nobody has got it");
+    }
+    assert!(account.place.join("out/b/withdrawn.json").exists());
+    let run = ["run", "b.csv", "--ca", "ca", "--batch", "b", "--chunk-rows", "4"];
+    let error = account.place.fail(&run, 7);
+    assert!(error.contains("batch b is withdrawn"), "{error}");
+}
+
+#[test]
+fn a_batch_that_the_ledger_does_not_know_is_not_withdrawn() {
+    let account = account(3, &[]);
+    let ids = account.ids("b");
+    let with = |batch: &str, ledger: &str, code: i32| {
+        let withdraw = [
+            "withdraw", "--reason", "stolen", "--yes", "--batch", batch, "--ledger", ledger,
+        ];
+        account.fail(&withdraw, code)
+    };
+    let error = with("nobody", "certforge.db", 7);
+    assert!(error.contains("the ledger knows no batch nobody"), "{error}");
+    let error = with("b", "elsewhere.db", 7);
+    assert!(error.contains("elsewhere.db"), "{error}");
+    assert!(!account.place.join("elsewhere.db").exists(), "no ledger is made");
+    // A ledger that knows another batch of this name.
+    account
+        .place
+        .succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
+    let run = [
+        "run", "b.csv", "--ca", "other", "--batch", "b", "--to", "else", "--ledger", "other.db",
+    ];
+    account.place.succeed(&run);
+    let error = with("out/b", "other.db", 2);
+    assert!(
+        error.contains("out/b is not batch b of the ledger\n")
+            && error.contains("hint: name the ledger that the batch was made with, with --ledger\n"),
+        "{error}"
+    );
+    nothing_changed(&account, &ids);
+}
+
+#[test]
+fn a_ca_that_aws_does_not_know_is_told() {
+    let account = Account::new();
+    account.make("b", 0..3, &[]);
+    let output = account.jitp(&withdraw(&["--yes"])).output().unwrap();
+    let (text, errors) = ended(&output, 8);
+    assert!(text.contains("the CA is not registered here\n"), "{text}");
+    assert!(
+        errors.contains("3 certificates are not revoked; device SN000000: "),
+        "{errors}"
+    );
+    assert_eq!(withdrawal(&account, "b").unwrap().revoked, 0);
+    // Whoever registers it later must not let them in.
+    register_ca(&account);
+    account.succeed(&withdraw(&["--yes"]));
+    all_revoked(&account, &account.ids("b"));
+}

@@ -60,6 +60,8 @@ struct Tally {
     updated: u64,
     registered: u64,
     failed: u64,
+    /// Those of chunks that are not released.
+    unreleased: u64,
     /// From the first on, in manifest order, over all runs.
     revoked: u64,
     first_failure: Option<String>,
@@ -212,7 +214,7 @@ impl Withdraw {
     }
 
     /// Goes on behind those that the ledger knows as revoked. One that fails keeps the mark where it is, so that
-    /// the next run tries it again.
+    /// the next run tries it again, and so does a chunk that is not released: another shard may be at it still.
     fn revoke(
         &self,
         cloud: &Cloud,
@@ -235,8 +237,9 @@ impl Withdraw {
         let mut row = done;
         for chunk in done / record.chunk_rows..record.chunks() {
             let certificates = match issued.certificates(chunk) {
-                // What was never released is in no station's hands, and will not be made any more.
+                // What was never released is in no station's hands, and no run begins with it any more.
                 Err(IssuedError::Incomplete { .. }) => {
+                    tally.unreleased += record.rows_of(chunk);
                     row = chunk * record.chunk_rows + record.rows_of(chunk);
                     bar.lock().expect("no holder panics").set_position(row);
                     continue;
@@ -264,7 +267,7 @@ impl Withdraw {
                         }
                     }
                 }
-                if tally.failed == 0 {
+                if tally.failed == 0 && tally.unreleased == 0 {
                     ledger.set_revoked(batch, row)?;
                     tally.revoked = row;
                 }
@@ -283,6 +286,7 @@ impl Withdraw {
                 "revoked": tally.updated + tally.registered,
                 "of_these_unknown_before": tally.registered,
                 "failed": tally.failed,
+                "unreleased": tally.unreleased,
                 "first_failure": tally.first_failure,
             }));
         } else {
@@ -305,6 +309,15 @@ impl Withdraw {
                         count(tally.registered)
                     ),
                 );
+            if tally.unreleased > 0 {
+                report.line(
+                    "not made",
+                    format!(
+                        "{}; when a run was still making them, withdraw the batch once more after its end",
+                        devices(tally.unreleased)
+                    ),
+                );
+            }
             print(&report.to_string());
         }
         if let Some(failure) = &tally.first_failure {

@@ -130,7 +130,8 @@ fn text(status: &BatchStatus) -> String {
                 format!(
                     "{} of {} certificates",
                     count(withdrawal.revoked),
-                    count(status.released + status.committed)
+                    // A ledger of one shard knows of its own certificates only.
+                    count(withdrawal.revoked.max(status.released + status.committed))
                 ),
             );
     }

@@ -137,6 +137,7 @@ fn a_batch_that_is_withdrawn_is_revoked_whole_and_never_claimed() {
         "revoked": 0,
         "of_these_unknown_before": 0,
         "failed": 0,
+        "unreleased": 0,
         "first_failure": null,
     });
     assert_eq!(again, expected);
@@ -426,7 +427,11 @@ fn a_batch_that_is_not_complete_can_be_withdrawn() {
     // As if the run had been stopped before the second chunk was released.
     account.place.unseal("b");
     fs::remove_file(account.place.join("out/b/index/000001.csv")).unwrap();
-    account.succeed(&withdraw(&["--yes"]));
+    let told = account.succeed(&withdraw(&["--yes"]));
+    assert!(
+        told.contains("4 devices; when a run was still making them, "),
+        "{told}"
+    );
     all_revoked(&account, &ids[..4]);
     all_revoked(&account, &ids[8..]);
     for id in &ids[4..8] {
@@ -436,6 +441,48 @@ fn a_batch_that_is_not_complete_can_be_withdrawn() {
     let run = ["run", "b.csv", "--ca", "ca", "--batch", "b", "--chunk-rows", "4"];
     let error = account.place.fail(&run, 7);
     assert!(error.contains("batch b is withdrawn"), "{error}");
+}
+
+/// Each shard has a ledger of its own, so none knows that another one is still at work.
+#[test]
+fn what_another_shard_releases_after_the_withdrawal_is_revoked_by_the_next_one() {
+    let account = Account::new();
+    register_ca(&account);
+    for shard in ["1/2", "2/2"] {
+        account.make("b", 0..10, &["--chunk-rows", "2", "--shard", shard]);
+    }
+    let ids = account.ids("b");
+    let late = account.place.join("out/b/index/000001.csv");
+    fs::rename(&late, account.place.join("late.csv")).unwrap();
+    let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
+    account.succeed(&withdraw);
+    assert_eq!(account.status(&ids[2]), None);
+    assert_eq!(account.status(&ids[9]), Some(CertificateStatus::Revoked));
+    fs::rename(account.place.join("late.csv"), &late).unwrap();
+    account.succeed(&withdraw);
+    all_revoked(&account, &ids);
+    let again: Value =
+        serde_json::from_str(&account.succeed(&[&withdraw[..], &["--json"]].concat())).unwrap();
+    assert_eq!(again["revoked"], 0, "nothing is left");
+    let status = account
+        .place
+        .succeed(&["status", "--ledger", "certforge-1-of-2.db"]);
+    assert!(
+        status.contains("\nrevoked    10 of 10 certificates\n"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_batch_that_is_being_made_is_not_withdrawn() {
+    let account = account(3, &[]);
+    let ids = account.ids("b");
+    // As a run does that is at work.
+    let ledger = Ledger::open(&account.place.join("certforge.db"), [0; 16]).unwrap();
+    let error = account.fail(&withdraw(&["--yes"]), 7);
+    assert!(error.contains("is in use"), "{error}");
+    drop(ledger);
+    nothing_changed(&account, &ids);
 }
 
 #[test]

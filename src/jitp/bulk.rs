@@ -46,6 +46,8 @@ pub enum BulkFault {
 #[derive(Debug)]
 pub struct Bulk<'a> {
     template: &'a Template,
+    /// Whether the certificate id is used for more than the certificate itself.
+    uses_id: bool,
 }
 
 impl<'a> Bulk<'a> {
@@ -53,7 +55,8 @@ impl<'a> Bulk<'a> {
     ///
     /// When two of its parameters would have one name.
     pub fn new(template: &'a Template) -> Result<Self, NameTaken> {
-        let bulk = Self { template };
+        let uses_id = uses_id(template.text());
+        let bulk = Self { template, uses_id };
         let mut names = BTreeSet::from([CERTIFICATE.to_owned()]);
         for declared in bulk.parameters() {
             let name = bulk_name(&declared.name);
@@ -124,7 +127,7 @@ impl<'a> Bulk<'a> {
 
     /// The parameters that the template for bulk registration has, the certificate left out.
     fn parameters(&self) -> impl Iterator<Item = &'a Declared> {
-        let (used, uses_id) = (&self.template.used, self.uses_id());
+        let (used, uses_id) = (&self.template.used, self.uses_id);
         let declared = self.template.parameters.iter().enumerate();
         declared
             .filter(move |(i, declared)| {
@@ -132,15 +135,14 @@ impl<'a> Bulk<'a> {
             })
             .map(|(_, declared)| declared)
     }
+}
 
-    /// Whether the certificate id is used for more than the certificate itself.
-    fn uses_id(&self) -> bool {
-        let mut document: Value = serde_json::from_str(self.template.text()).expect("it was read before");
-        let resources = document["Resources"].as_object_mut().into_iter().flatten();
-        resources
-            .filter(|(_, resource)| resource["Type"] != "AWS::IoT::Certificate")
-            .any(|(_, resource)| resource.to_string().contains(&Parameter::Id.name()))
-    }
+fn uses_id(template: &str) -> bool {
+    let mut document: Value = serde_json::from_str(template).expect("it was read before");
+    let resources = document["Resources"].as_object_mut().into_iter().flatten();
+    resources
+        .filter(|(_, resource)| resource["Type"] != "AWS::IoT::Certificate")
+        .any(|(_, resource)| resource.to_string().contains(&Parameter::Id.name()))
 }
 
 /// The name of a parameter in the bulk template: AWS:: is AWS's own.

@@ -1,6 +1,7 @@
 //! Revocation: the certificates of a batch that must never come up, at the rate that the account has.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
@@ -57,19 +58,24 @@ impl Cloud {
 }
 
 impl Revocation<'_> {
-    /// Revokes some certificates, and says of each what became of it, in their order.
+    /// Revokes some certificates, and says of each what became of it, in their order; when it is stopped, of
+    /// those only that it had begun with.
     #[must_use]
     pub fn revoke(
         &self,
         certificates: Vec<IssuedCertificate>,
+        stop: &AtomicBool,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
-        self.cloud.runtime.block_on(self.revoke_all(certificates, done))
+        self.cloud
+            .runtime
+            .block_on(self.revoke_all(certificates, stop, done))
     }
 
     async fn revoke_all(
         &self,
         certificates: Vec<IssuedCertificate>,
+        stop: &AtomicBool,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
         let gate = Arc::new(Semaphore::new(AT_ONCE));
@@ -79,6 +85,9 @@ impl Revocation<'_> {
         let mut tasks = Vec::with_capacity(certificates.len());
         for certificate in certificates {
             clock.tick().await;
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             let permit = gate.clone().acquire_owned().await.expect("it is never closed");
             let one = One {
                 iot: self.cloud.iot.clone(),

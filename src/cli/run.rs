@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use certforge::engine::{Choice, Engine, Ring};
 use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
-use certforge::ledger::Ledger;
+use certforge::ledger::{Ledger, LedgerError, SETTINGS};
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
 use certforge::store::{Layout, Place, Store, StoreError};
@@ -79,7 +79,7 @@ impl Run {
         let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
         let now = OffsetDateTime::now_utc();
         let engines = Choice::parse(&self.engine);
-        let profile = self.profile()?;
+        let (profile, without_note) = self.profiles()?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
@@ -87,53 +87,61 @@ impl Run {
         let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
-        let job = Job {
-            manifest: &manifest,
-            profile: &profile,
-            issuer: &issuer,
-            engines,
-            layout: self.layout,
-            batch: self.batch.as_deref(),
-            chunk_rows: self.chunk_rows,
-            shard: self.shard,
-            reissue: self.reissue,
-            jobs: self.jobs(),
-            now,
-        };
         let ledger_id = ledger.id().to_owned();
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
         handle_interrupts();
-        let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-            self.upload
-                .open(&to.batch(batch), &self.reach, batch, profile.name(), &ledger_id)
-        };
-        let result = forge::run(
-            &job,
-            &mut ledger,
-            &open_store,
-            &|event| {
+        let mut make = |profile: &Profile| {
+            let job = Job {
+                manifest: &manifest,
+                profile,
+                issuer: &issuer,
+                engines: engines.clone(),
+                layout: self.layout,
+                batch: self.batch.as_deref(),
+                chunk_rows: self.chunk_rows,
+                shard: self.shard,
+                reissue: self.reissue,
+                jobs: self.jobs(),
+                now,
+            };
+            let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+                self.upload
+                    .open(&to.batch(batch), &self.reach, batch, profile.name(), &ledger_id)
+            };
+            let observe = |event| {
                 if is_news && matches!(event, Event::Begun { .. }) {
                     warn_of_new_ledger(&ledger_path);
                 }
                 show(&bar, &event);
-            },
-            &CANCEL,
-        );
+            };
+            forge::run(&job, &mut ledger, &open_store, &observe, &CANCEL)
+        };
+        let mut used = &profile;
+        let mut result = make(used);
+        // A batch that was begun before the endpoint was noted goes on as it began.
+        if let Some(before) = without_note.as_ref().filter(|_| has_other_settings(&result)) {
+            let again = make(before);
+            if !has_other_settings(&again) {
+                warn_of_endpoint(&profile);
+                (used, result) = (before, again);
+            }
+        }
         if let Some(bar) = bar.into_inner().expect("no holder panics") {
             bar.finish_and_clear();
         }
-        Ok(self.report(result?, &to, &profile, &issuer))
+        Ok(self.report(result?, &to, used, &issuer))
     }
 
-    /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.
-    fn profile(&self) -> Result<Profile, Failure> {
+    /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA; in
+    /// the last case also as it is without the note.
+    fn profiles(&self) -> Result<(Profile, Option<Profile>), Failure> {
         let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
         if profile.endpoint().host.is_some() {
-            return Ok(profile);
+            return Ok((profile, None));
         }
         Ok(match self.issuer.endpoint()? {
-            Some(host) => Profile::load(&self.profile, Some(&host))?,
-            None => profile,
+            Some(host) => (Profile::load(&self.profile, Some(&host))?, Some(profile)),
+            None => (profile, None),
         })
     }
 
@@ -357,6 +365,21 @@ pub fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {
             }
         }
     }
+}
+
+/// Whether a batch of this name was begun with another profile or endpoint.
+fn has_other_settings(result: &Result<Summary, ForgeError>) -> bool {
+    matches!(
+        result,
+        Err(ForgeError::Ledger(LedgerError::BatchDiffers { what, .. })) if *what == SETTINGS
+    )
+}
+
+fn warn_of_endpoint(noted: &Profile) {
+    eprintln!(
+        "certforge: warning: this batch was begun without an endpoint and goes on without; {}, which is noted with the CA since, is for new batches",
+        noted.endpoint().host.as_deref().unwrap_or_default()
+    );
 }
 
 /// The first Ctrl-C ends the run in good order, the second ends the process.

@@ -13,6 +13,9 @@ use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
 use crate::store::Layout;
 
+/// What a batch that was begun with other settings of its profile differs in.
+pub const SETTINGS: &str = "profile text or --endpoint";
+
 /// What makes a batch that batch and no other.
 #[derive(Debug, Clone)]
 pub struct BatchIdentity<'a> {
@@ -323,7 +326,7 @@ impl BatchIdentity<'_> {
                 self.profile.to_owned(),
             ),
             (
-                "profile text or --endpoint",
+                SETTINGS,
                 batch.profile_sha256 == self.profile_sha256,
                 digest(&batch.profile_sha256),
                 digest(&self.profile_sha256),

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-pub use batch::{Batch, BatchIdentity, BatchStatus};
+pub use batch::{Batch, BatchIdentity, BatchStatus, SETTINGS};
 pub use chunk::{Committed, Reservation};
 pub use device::EarlierIssues;
 pub use withdrawal::Withdrawal;

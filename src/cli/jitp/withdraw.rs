@@ -3,22 +3,25 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use certforge::aws::{Cloud, Revocation, Revoked};
 use certforge::jitp::{Issued, IssuedError};
-use certforge::ledger::Ledger;
+use certforge::ledger::{Batch, Ledger, LedgerError, Withdrawal};
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store, WithdrawnRecord, put_withdrawn};
 use clap::Args;
 use data_encoding::HEXLOWER;
 use indicatif::ProgressBar;
 use serde_json::json;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::super::run::{self, DEFAULT_LEDGER};
 use super::super::text::{Report, count, devices};
 use super::super::{Failure, Outcome, exit, place, print, print_json, progress};
 use super::reach::{AwsReach, consent};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Certificates after which the ledger notes how far it is.
 const AT_A_TIME: usize = 200;
@@ -41,6 +44,9 @@ pub struct Withdraw {
     /// Leave the CA's auto-registration on, for other batches of the same CA; revoked certificates stay refused
     #[arg(long)]
     keep_auto_registration: bool,
+    /// Stop the stations only, and ask AWS nothing; withdraw it whole when AWS can be reached
+    #[arg(long, conflicts_with = "keep_auto_registration")]
+    stations_only: bool,
     /// Print the plan; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -91,7 +97,24 @@ impl Withdraw {
                 "name the ledger that the batch was made with, with --ledger",
             ));
         }
-        let cloud = self.reach.open()?;
+        if self.stations_only {
+            return self.stop_stations(&mut ledger, &batch, &*store, now);
+        }
+        let cloud = self.reach.open().map_err(|error| {
+            let hint = error.hint().unwrap_or_default();
+            Failure::from(error).with_hint(&format!("{hint}; --stations-only stops the stations meanwhile"))
+        })?;
+        let is_known = cloud.ca(&issued.issuer().id())?.is_some();
+        if !is_known {
+            let caller = cloud.caller();
+            return Err(Failure::aws(
+                format!(
+                    "the CA is not registered in account {}, {}",
+                    caller.account, caller.region
+                ),
+                "name the Region with --region; when it is registered nowhere, --stations-only is all there is to do",
+            ));
+        }
         let before = ledger.withdrawal(&batch)?;
         let done = before.as_ref().map_or(0, |before| before.revoked);
         let others: Vec<String> = ledger
@@ -110,33 +133,88 @@ impl Withdraw {
         }
 
         // 1. No station gives out a device of it any more.
-        let withdrawal = ledger.withdraw(&batch, &self.reason, now)?;
-        put_withdrawn(
-            &*store,
-            &WithdrawnRecord {
-                batch: name.clone(),
-                withdrawn_at: rfc3339(withdrawal.at),
-                reason: withdrawal.reason.clone(),
-            },
-        )?;
+        let withdrawal = self.mark(&mut ledger, &batch, &*store, now)?;
         // 2. AWS IoT takes no new device of the CA.
         let is_registered = match self.keep_auto_registration {
             true => None,
             false => Some(cloud.stop_registration(&issued.issuer().id())?),
         };
         // 3. Those that it has, and those that may come, are revoked.
+        handle_interrupts();
         let tally = self.revoke(&cloud, &issued, &mut ledger, &batch, withdrawal.revoked)?;
         self.report(&issued, is_registered, &tally);
-        Ok(match tally.failed {
-            0 => ExitCode::SUCCESS,
-            _ => exit::AWS.into(),
+        Ok(match (INTERRUPTED.load(Ordering::Relaxed), tally.failed) {
+            (true, _) => exit::INTERRUPTED.into(),
+            (false, 0) => ExitCode::SUCCESS,
+            (false, _) => exit::AWS.into(),
         })
+    }
+
+    /// Marks the batch withdrawn, for the ledger and for stations.
+    fn mark(
+        &self,
+        ledger: &mut Ledger,
+        batch: &Batch,
+        store: &dyn Store,
+        now: OffsetDateTime,
+    ) -> Result<Withdrawal, Failure> {
+        let withdrawal = ledger.withdraw(batch, &self.reason, now)?;
+        let record = WithdrawnRecord {
+            batch: batch.name.clone(),
+            withdrawn_at: rfc3339(withdrawal.at),
+            reason: withdrawal.reason.clone(),
+        };
+        put_withdrawn(store, &record)?;
+        Ok(withdrawal)
+    }
+
+    fn stop_stations(
+        &self,
+        ledger: &mut Ledger,
+        batch: &Batch,
+        store: &dyn Store,
+        now: OffsetDateTime,
+    ) -> Outcome {
+        let name = &batch.name;
+        if !self.dry_run {
+            if !consent(
+                self.yes,
+                &format!("Let no station claim a device of {name} any more?"),
+            )? {
+                return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
+            }
+            self.mark(ledger, batch, store, now)?;
+        }
+        if self.json {
+            print_json(&json!({ "batch": name, "done": !self.dry_run, "stations_only": true }));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut report = Report::default();
+        match self.dry_run {
+            true => report.line(
+                "to do",
+                format!("let no station claim a device of {name} any more"),
+            ),
+            false => report
+                .line("batch", format!("{name}, withdrawn"))
+                .line("stations", last_claims())
+                .line(
+                    "AWS",
+                    "not asked: its certificates are as they were; withdraw it without --stations-only",
+                ),
+        };
+        print(&report.to_string());
+        Ok(ExitCode::SUCCESS)
     }
 
     /// A ledger that is not there is not made.
     fn ledger(&self) -> Result<PathBuf, Failure> {
-        Ledger::open_read_only(&self.ledger)?;
-        Ok(self.ledger.clone())
+        match Ledger::open_read_only(&self.ledger) {
+            Ok(_) => Ok(self.ledger.clone()),
+            Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
+                .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A batch is named as its folder is.
@@ -220,7 +298,7 @@ impl Withdraw {
         cloud: &Cloud,
         issued: &Issued<'_>,
         ledger: &mut Ledger,
-        batch: &certforge::ledger::Batch,
+        batch: &Batch,
         done: u64,
     ) -> Result<Tally, Failure> {
         let record = issued.record();
@@ -235,7 +313,7 @@ impl Withdraw {
             ..Tally::default()
         };
         let mut row = done;
-        for chunk in done / record.chunk_rows..record.chunks() {
+        'chunks: for chunk in done / record.chunk_rows..record.chunks() {
             let certificates = match issued.certificates(chunk) {
                 // What was never released is in no station's hands, and no run begins with it any more.
                 Err(IssuedError::Incomplete { .. }) => {
@@ -251,10 +329,11 @@ impl Withdraw {
             while rest.peek().is_some() {
                 let some: Vec<_> = rest.by_ref().take(AT_A_TIME).collect();
                 let ids: Vec<String> = some.iter().map(|one| one.entry.device_id.clone()).collect();
-                row += some.len() as u64;
-                let outcomes = revocation.revoke(some, &|| {
+                let outcomes = revocation.revoke(some, &INTERRUPTED, &|| {
                     bar.lock().expect("no holder panics").inc(1);
                 });
+                // Fewer when somebody stopped it.
+                row += outcomes.len() as u64;
                 for (id, outcome) in ids.into_iter().zip(outcomes) {
                     match outcome {
                         Ok(Revoked::Updated) => tally.updated += 1,
@@ -270,6 +349,9 @@ impl Withdraw {
                 if tally.failed == 0 && tally.unreleased == 0 {
                     ledger.set_revoked(batch, row)?;
                     tally.revoked = row;
+                }
+                if INTERRUPTED.load(Ordering::Relaxed) {
+                    break 'chunks;
                 }
             }
         }
@@ -288,16 +370,20 @@ impl Withdraw {
                 "failed": tally.failed,
                 "unreleased": tally.unreleased,
                 "first_failure": tally.first_failure,
+                "interrupted": INTERRUPTED.load(Ordering::Relaxed),
             }));
         } else {
             let mut report = Report::default();
             report
                 .line("batch", format!("{}, withdrawn", issued.record().batch))
+                .line("stations", last_claims())
                 .line(
                     "auto-registration",
                     match is_registered {
                         None => "left as it is",
-                        Some(true) => "off; `certforge jitp register --update` turns it on again",
+                        Some(true) => {
+                            "off; `certforge jitp register --template FILE --update` turns it on again"
+                        }
                         Some(false) => "the CA is not registered here",
                     },
                 )
@@ -318,15 +404,39 @@ impl Withdraw {
                     ),
                 );
             }
+            if INTERRUPTED.load(Ordering::Relaxed) {
+                let of = count(issued.record().rows);
+                let said = format!(
+                    "{} of {of} certificates are revoked; run the same command again",
+                    count(tally.revoked)
+                );
+                report.line("interrupted", said);
+            }
             print(&report.to_string());
         }
         if let Some(failure) = &tally.first_failure {
             let failed = count(tally.failed);
             Failure::aws(
                 format!("{failed} certificates are not revoked; {failure}"),
-                "run the same command again: it goes on with these",
+                "run the same command again, in the same account and Region: it goes on with these",
             )
             .report_to_people();
         }
     }
+}
+
+/// Stations ask for withdrawals once a minute.
+fn last_claims() -> String {
+    let last = OffsetDateTime::now_utc() + Duration::MINUTE;
+    format!("claims may still be made until {}, and none later", rfc3339(last))
+}
+
+/// Ctrl-C ends the revocation in good order; a second one ends the process, and loses nothing either.
+fn handle_interrupts() {
+    let handler = || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(exit::INTERRUPTED.into());
+        }
+    };
+    ctrlc::set_handler(handler).expect("no other handler is set");
 }

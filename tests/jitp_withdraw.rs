@@ -327,6 +327,31 @@ fn what_aws_asks_patience_for_is_done_in_the_end() {
     assert_eq!(withdrawal(&account, "b").unwrap().revoked, 40);
 }
 
+/// The SDK makes five attempts; a whole batch may have to wait for longer.
+#[test]
+fn a_certificate_is_tried_again_when_the_sdk_has_given_up() {
+    let account = account(1, &[]);
+    let proxy = FaultProxy::start_for(
+        "PUT /certificates/",
+        account.server.address(),
+        7,
+        1,
+        &[Fault::Throttled],
+    );
+    let mut command = account.jitp_at(&through(&proxy), &withdraw(&["--yes"]));
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for _ in 0..6 {
+        proxy.injected.recv_timeout(Duration::from_secs(60)).unwrap();
+    }
+    proxy.heal();
+    ended(&child.wait_with_output().unwrap(), 0);
+    all_revoked(&account, &account.ids("b"));
+}
+
 #[test]
 fn a_ca_that_cannot_be_stopped_ends_the_run_and_stations_are_stopped_before_that() {
     let account = account(5, &[]);

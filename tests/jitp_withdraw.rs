@@ -230,7 +230,7 @@ fn a_run_that_is_killed_goes_on_behind_the_mark() {
         "withdraw", "--reason", "stolen", "--rate", "150", "--batch", "b", "--yes",
     ];
     let mut child = account.jitp(&slowly).stdout(Stdio::null()).spawn().unwrap();
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_mins(1);
     loop {
         // The ledger tells nobody, so it is asked.
         let mark = withdrawal(&account, "b").map_or(0, |withdrawal| withdrawal.revoked);
@@ -345,7 +345,7 @@ fn a_certificate_is_tried_again_when_the_sdk_has_given_up() {
         .spawn()
         .unwrap();
     for _ in 0..6 {
-        proxy.injected.recv_timeout(Duration::from_secs(60)).unwrap();
+        proxy.injected.recv_timeout(Duration::from_mins(1)).unwrap();
     }
     proxy.heal();
     ended(&child.wait_with_output().unwrap(), 0);

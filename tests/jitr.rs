@@ -10,6 +10,7 @@ mod iot;
 mod real_server;
 mod support;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::net::TcpStream;
@@ -166,7 +167,7 @@ impl Device {
     /// Waits until the function has decided on it.
     #[track_caller]
     fn becomes(&self, account: &Account, wanted: &CertificateStatus) {
-        let give_up = Instant::now() + Duration::from_secs(60);
+        let give_up = Instant::now() + Duration::from_mins(1);
         loop {
             // Nobody tells that the function has run, so IoT is asked.
             let status = account.status(&self.certificate_id);
@@ -337,7 +338,7 @@ fn the_package_has_every_device_in_the_order_of_its_certificate_id() {
     let mut offsets = Vec::new();
     for (_, name) in &devices {
         offsets.extend_from_slice(&u32::try_from(names.len()).unwrap().to_le_bytes());
-        names.push_str(&format!("{name}\n"));
+        writeln!(names, "{name}").unwrap();
     }
     assert_eq!(member(&package, "things.txt"), names.as_bytes());
     assert_eq!(member(&package, "things.idx"), offsets);

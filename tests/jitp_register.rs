@@ -162,6 +162,27 @@ fn a_ca_is_registered_once_and_its_devices_know_where_to_connect() {
 }
 
 #[test]
+fn a_batch_that_was_begun_before_the_endpoint_was_noted_goes_on_as_it_began() {
+    let workplace = Workplace::new();
+    workplace.manifest(3);
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    workplace.succeed(&["run", "devices.csv"]);
+    fs::write(workplace.join("ca/endpoint.json"), r#"{"host": "a.example"}"#).unwrap();
+    let output = workplace.run(&["run", "devices.csv"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    assert!(text.contains("nothing: 3 devices made before"), "{text}");
+    assert!(errors.contains("begun without an endpoint"), "{errors}");
+    // What is otherwise different is still refused.
+    workplace.fail(&["run", "devices.csv", "--endpoint", "b.example"], 7);
+    workplace.fail(&["run", "devices.csv", "--profile", "aws-iot-p384"], 7);
+    fs::write(workplace.join("ca/endpoint.json"), "{}").unwrap();
+    let errors = workplace.fail(&["run", "devices.csv"], 5);
+    assert!(errors.contains("endpoint.json names no endpoint"), "{errors}");
+}
+
+#[test]
 fn what_differs_is_shown_and_changed_on_demand_only() {
     let desk = Desk::new();
     desk.ends(0, &REGISTER);
@@ -205,7 +226,7 @@ fn what_differs_is_shown_and_changed_on_demand_only() {
     let mut other_mode = update.clone();
     other_mode.extend(["--mode", "sni-only"]);
     let errors = desk.errors(8, &other_mode);
-    assert!(errors.contains("cannot be changed"), "{errors}");
+    assert!(errors.contains("a CA keeps its mode"), "{errors}");
 
     // An auto-registration that somebody stopped is a difference too.
     let stop = desk
@@ -356,7 +377,7 @@ fn what_cannot_be_is_said_before_anything_is_changed() {
     for (arguments, code, message) in [
         (
             &["--template", "absent.json"][..],
-            8,
+            2,
             "template absent.json cannot be read",
         ),
         (

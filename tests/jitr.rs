@@ -63,7 +63,9 @@ fn account() -> Account {
     let register = ["register", "--flow", "jitr", "--lambda-arn", &arn, "--yes"];
     let done = account.succeed(&register);
     assert!(
-        done.contains("done: devices of this CA may connect\n\nThe function must let the rule call it:\n"),
+        done.contains("aws lambda add-permission ")
+            && done
+                .ends_with("done: devices of this CA may connect once the function lets the rule call it\n"),
         "{done}"
     );
     let again = account.succeed(&register);
@@ -345,7 +347,7 @@ fn the_package_has_every_device_in_the_order_of_its_certificate_id() {
     let about: Value = serde_json::from_slice(&member(&package, "about.json")).unwrap();
     let ca = fs::read_to_string(place.join("ca/certificate.pem")).unwrap();
     let ca = HEXLOWER.encode(&sha256(&pem::blocks(&ca).unwrap()[0].der));
-    let expected = json!({ "batch": "b", "caCertificateId": ca, "certificates": 40, "things": true });
+    let expected = json!({ "batches": ["b"], "caCertificateId": ca, "certificates": 40, "things": true });
     assert_eq!(about, expected);
 }
 
@@ -444,4 +446,38 @@ fn things_that_are_named_after_another_column_are_not_made() {
     );
     assert!(!place.join("c.zip").exists());
     place.succeed(&[&package[..], &["--no-things"]].concat());
+}
+
+#[test]
+fn a_package_has_all_batches_of_one_ca() {
+    let place = Workplace::new();
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
+    for (batch, first, ca) in [("b", 0, "ca"), ("c", 3, "ca"), ("d", 6, "other")] {
+        let mut text = "serial_number\n".to_owned();
+        for device in first..first + 3 {
+            writeln!(text, "SN{device:06}").unwrap();
+        }
+        let manifest = format!("{batch}.csv");
+        fs::write(place.join(&manifest), text).unwrap();
+        place.succeed(&["run", &manifest, "--batch", batch, "--ca", ca]);
+    }
+    let told = place.succeed(&["jitp", "jitr-lambda", "--batch", "b", "--batch", "out/c"]);
+    assert!(told.contains("activates  6 devices"), "{told}");
+    let package = fs::read(place.join("jitr-lambda.zip")).unwrap();
+    assert_eq!(member(&package, "ids.bin").len(), 6 * 32);
+    let error = place.fail(
+        &[
+            "jitp",
+            "jitr-lambda",
+            "--to",
+            "x.zip",
+            "--batch",
+            "b",
+            "--batch",
+            "d",
+        ],
+        2,
+    );
+    assert!(error.contains("batch d is of another CA than b"), "{error}");
 }

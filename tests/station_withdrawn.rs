@@ -42,7 +42,9 @@ fn withdraw_in_ledger(line: &Line) {
     let batch = ledger.batch("b").unwrap();
     let noon = time::macros::datetime!(2026-11-24 12:00 UTC);
     ledger.withdraw(&batch, "stolen", noon).unwrap();
-    ledger.set_revoked(&batch, 3).unwrap();
+    ledger
+        .set_revoked(&batch, "123456789012 eu-central-1", 3)
+        .unwrap();
 }
 
 #[test]

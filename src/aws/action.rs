@@ -105,7 +105,9 @@ impl Action {
             Self::AttachPolicy { role, policy_arn } => format!("attach {policy_arn} to role {role}"),
             Self::CreateTemplate { name, .. } => format!("create provisioning template {name}"),
             Self::AddTemplateVersion { name, .. } => {
-                format!("add a version to provisioning template {name}, and make it the default")
+                format!(
+                    "add a version to provisioning template {name}, and make it the default for every CA that uses it"
+                )
             }
             Self::UpdateTemplate { name, role_arn } => {
                 format!("enable provisioning template {name}, with role {role_arn}")

@@ -23,6 +23,10 @@ pub enum AwsError {
         code: String,
         message: String,
     },
+    #[error(
+        "AWS does not know the certificate, and it is not in the store, so that it cannot be registered as revoked"
+    )]
+    NoCertificate,
     #[error("the answer to {operation} lacks {what}")]
     Incomplete {
         operation: &'static str,
@@ -40,6 +44,13 @@ impl AwsError {
             Self::Refused {
                 operation, code, message, ..
             } => match code.as_str() {
+                _ if message.contains("iam:PassRole") => {
+                    "the account that runs certforge must be allowed iam:PassRole for the role".to_owned()
+                }
+                "VersionsLimitExceededException" => {
+                    "a template keeps 5 versions: `aws iot delete-provisioning-template-version` removes one that is not the default"
+                        .to_owned()
+                }
                 "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "AuthorizationError" => {
                     format!("the account that runs certforge must be allowed {operation}")
                 }
@@ -57,11 +68,12 @@ impl AwsError {
                 "RegistrationCodeValidationException" => {
                     "the registration code was changed meanwhile; run the same command again".to_owned()
                 }
-                _ if message.to_lowercase().contains("role") => {
+                "InvalidRequestException" if message.to_lowercase().contains("role") => {
                     "a new role takes some seconds to be known; run the same command again".to_owned()
                 }
                 _ => return None,
             },
+            Self::NoCertificate => "`certforge verify` names what is missing from the batch".to_owned(),
             Self::Incomplete { .. } => return None,
         })
     }
@@ -79,6 +91,20 @@ impl AwsError {
                 code.as_str(),
                 "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "ServiceUnavailableException"
                     | "InternalFailureException" | "InternalException"
+            )
+        )
+    }
+
+    /// Whether every other request would be refused alike.
+    #[must_use]
+    pub fn is_general(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { code, .. } if matches!(
+                code.as_str(),
+                "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "AuthorizationError"
+                    | "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
+                    | "InvalidClientTokenId" | "CertificateStateException"
             )
         )
     }

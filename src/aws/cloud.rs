@@ -1,14 +1,20 @@
 //! The account: clients of AWS IoT and IAM, and who the caller is.
 
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::call::{AwsError, refusal};
-use crate::sdk::{self, Reach, SettingsError};
+use crate::sdk::{self, CONNECT_TIMEOUT, Reach, SettingsError};
 
 /// Attempts at a request, the first one among them.
 const ATTEMPTS: u32 = 5;
+
+/// How long an answer is waited for.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Who asks, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,6 +65,12 @@ impl Cloud {
             .config
             .into_builder()
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                    .build(),
+            )
             .build();
         let region = config.region().ok_or_else(SettingsError::no_region)?.to_string();
         let server = match sdk::endpoint(&config, "IoT") {

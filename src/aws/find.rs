@@ -84,30 +84,28 @@ impl Cloud {
             Role::Named(name) if wanted.needs_role() => self.role(name)?,
             _ => None,
         };
-        let (mut template, mut missing, mut rule) = (None, Vec::new(), None);
-        match &wanted.flow {
-            Flow::Jitp {
-                template_name,
-                prerequisites,
-                ..
-            } => {
-                if let Some(name) = template_name {
-                    template = self.template(name)?;
-                }
-                for prerequisite in prerequisites {
-                    if !self.exists(prerequisite)? {
-                        missing.push(prerequisite.clone());
-                    }
+        let (mut template, mut missing) = (None, Vec::new());
+        if let Flow::Jitp {
+            template_name,
+            prerequisites,
+            ..
+        } = &wanted.flow
+        {
+            if let Some(name) = template_name {
+                template = self.template(name)?;
+            }
+            for prerequisite in prerequisites {
+                if !self.exists(prerequisite)? {
+                    missing.push(prerequisite.clone());
                 }
             }
-            Flow::Jitr { .. } => rule = self.rule(&rule_name(&wanted.ca_id))?,
         }
         Ok(Found {
             caller: self.caller().clone(),
             role,
             template,
             ca: self.ca(&wanted.ca_id)?,
-            rule,
+            rule: self.rule(&rule_name(&wanted.ca_id))?,
             missing,
             endpoint: self.endpoint()?,
         })
@@ -253,7 +251,12 @@ impl Cloud {
         Ok(address.split(':').next().unwrap_or_default().to_owned())
     }
 
-    fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
+    /// Whether something that a template takes for granted is there.
+    ///
+    /// # Errors
+    ///
+    /// When AWS refuses or cannot be reached.
+    pub fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
         let (iot, server) = (&self.iot, &self.server);
         let found = match prerequisite {
             Prerequisite::ThingType(name) => {

@@ -25,6 +25,7 @@ pub use cloud::{Caller, Cloud};
 pub use command::Place;
 pub use find::{Found, FoundCa, FoundRole, FoundRule, FoundTemplate, RegistrationConfig};
 pub use plan::{
-    Difference, Flow, Mode, Plan, Role, State, Step, Wanted, managed_policies, rule_name, trust_policy,
+    Difference, Flow, Mode, Plan, Role, State, Step, Wanted, managed_policies, permission, rule_name,
+    trust_policy, trusts_iot,
 };
-pub use revoke::{Revocation, Revoked};
+pub use revoke::{Condemned, Revocation, Revoked};

@@ -60,6 +60,8 @@ pub enum Flow {
         prerequisites: Vec<Prerequisite>,
         /// ARNs in the template's policies.
         policy_resources: Vec<String>,
+        /// What may be wrong with the template.
+        warnings: Vec<String>,
     },
     /// A rule calls a function, which decides (JITR).
     Jitr { function: String },
@@ -167,7 +169,7 @@ impl Plan {
         Self {
             caller: caller.clone(),
             steps,
-            warnings: warnings(wanted, caller),
+            warnings: warnings(wanted, found),
         }
     }
 
@@ -259,7 +261,8 @@ fn role(name: &str, found: &Found) -> Step {
 }
 
 /// Whether AWS IoT may take a role, whatever else its trust policy says.
-fn trusts_iot(trust: &Value) -> bool {
+#[must_use]
+pub fn trusts_iot(trust: &Value) -> bool {
     let has = |value: &Value, text: &str| match value {
         Value::String(found) => found == text,
         Value::Array(items) => items.iter().any(|item| item == text),
@@ -524,13 +527,50 @@ fn note(wanted: &Wanted, host: &str) -> Option<Step> {
     })
 }
 
-/// Policies that name another account, Region or partition allow nothing here.
-fn warnings(wanted: &Wanted, caller: &Caller) -> Vec<String> {
-    let Flow::Jitp { policy_resources, .. } = &wanted.flow else {
-        return Vec::new();
-    };
+/// The command that lets the rule for a CA call a function: its policy is not ours to change.
+#[must_use]
+pub fn permission(caller: &Caller, ca_id: &[u8; 32], function: &str) -> String {
+    let (region, account, rule) = (&caller.region, &caller.account, rule_name(ca_id));
+    format!(
+        "aws lambda add-permission --region {region} --function-name {function} --statement-id {rule} \
+         --action lambda:InvokeFunction --principal iot.amazonaws.com --source-arn arn:{}:iot:{region}:{account}:rule/{rule}",
+        caller.partition()
+    )
+}
+
+fn warnings(wanted: &Wanted, found: &Found) -> Vec<String> {
+    let caller = &found.caller;
+    match &wanted.flow {
+        Flow::Jitp {
+            policy_resources,
+            warnings,
+            ..
+        } => {
+            let mut all = warnings.clone();
+            all.extend(misplaced("a policy of the template", policy_resources, caller));
+            if found.rule.as_ref().is_some_and(|rule| rule.enabled) {
+                all.push(format!(
+                    "rule {} (JITR) is there too: its function makes INACTIVE what it does not know",
+                    rule_name(&wanted.ca_id)
+                ));
+            }
+            all
+        }
+        Flow::Jitr { function } => {
+            let mut all = misplaced("the function", std::slice::from_ref(function), caller);
+            all.push(format!(
+                "no device comes up before the function lets the rule call it: {}",
+                permission(caller, &wanted.ca_id, function)
+            ));
+            all
+        }
+    }
+}
+
+/// What names another partition, Region or account than this one does nothing here.
+fn misplaced(whose: &str, arns: &[String], caller: &Caller) -> Vec<String> {
     let mut warnings = BTreeSet::new();
-    for arn in policy_resources {
+    for arn in arns {
         let parts: Vec<&str> = arn.split(':').collect();
         let [_, partition, _, region, account, ..] = parts.as_slice() else {
             continue;
@@ -542,7 +582,7 @@ fn warnings(wanted: &Wanted, caller: &Caller) -> Vec<String> {
         ] {
             if *found != here && !found.contains(['*', '?', '$']) {
                 warnings.insert(format!(
-                    "a policy of the template is for {what} {found}, and this is {here}: it allows nothing here"
+                    "{whose} is of {what} {found}, and this is {here}: it does nothing here"
                 ));
             }
         }
@@ -593,6 +633,7 @@ mod tests {
             template_name: None,
             prerequisites: Vec::new(),
             policy_resources: vec!["arn:aws:iot:us-east-1:1:topic/x".to_owned(), "*".to_owned()],
+            warnings: Vec::new(),
         }
     }
 

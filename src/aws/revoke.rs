@@ -12,7 +12,6 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::call::{AwsError, if_found, refusal};
 use super::cloud::Cloud;
 use crate::issuer::CaCertificate;
-use crate::jitp::IssuedCertificate;
 
 /// Requests that wait for an answer, at most.
 const AT_ONCE: usize = 32;
@@ -28,6 +27,14 @@ pub enum Revoked {
     Updated,
     /// It was not known, and is known as revoked now: a device that shows it is refused.
     Registered,
+}
+
+/// A certificate that is to be revoked.
+#[derive(Debug, Clone)]
+pub struct Condemned {
+    pub certificate_id: [u8; 32],
+    /// The certificate, PEM; without it, only one that AWS knows can be revoked.
+    pub certificate: Option<String>,
 }
 
 /// Revokes certificates of one CA.
@@ -63,7 +70,7 @@ impl Revocation<'_> {
     #[must_use]
     pub fn revoke(
         &self,
-        certificates: Vec<IssuedCertificate>,
+        certificates: Vec<Condemned>,
         stop: &AtomicBool,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
@@ -74,7 +81,7 @@ impl Revocation<'_> {
 
     async fn revoke_all(
         &self,
-        certificates: Vec<IssuedCertificate>,
+        certificates: Vec<Condemned>,
         stop: &AtomicBool,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
@@ -115,7 +122,7 @@ struct One {
     iot: aws_sdk_iot::Client,
     server: String,
     ca: String,
-    certificate: IssuedCertificate,
+    certificate: Condemned,
 }
 
 impl One {
@@ -139,10 +146,13 @@ impl One {
         if let Some(revoked) = self.update().await? {
             return Ok(revoked);
         }
+        let Some(certificate) = &self.certificate.certificate else {
+            return Err(AwsError::NoCertificate);
+        };
         let request = self
             .iot
             .register_certificate()
-            .certificate_pem(self.certificate.to_pem())
+            .certificate_pem(certificate)
             .ca_certificate_pem(&self.ca)
             .status(CertificateStatus::Revoked);
         let answer = request.send().await.map(|_| ());
@@ -158,7 +168,7 @@ impl One {
 
     /// Revokes a certificate that AWS knows; `None`: it knows none.
     async fn update(&self) -> Result<Option<Revoked>, AwsError> {
-        let id = HEXLOWER.encode(&self.certificate.entry.certificate_id);
+        let id = HEXLOWER.encode(&self.certificate.certificate_id);
         let request = self
             .iot
             .update_certificate()

@@ -1,4 +1,4 @@
-"""Activates the certificates of a batch when its devices connect for the first time (JITR).
+"""Activates the certificates of batches when its devices connect for the first time (JITR).
 
 A rule on $aws/events/certificates/registered/<caCertificateId> calls handler() for each certificate that
 AWS IoT has registered by itself. Those that stand in the allow list beside this file become ACTIVE, with
@@ -68,7 +68,7 @@ def handler(event, _context):
     place = position(certificate_id)
     if place is None or described.get("caCertificateId") not in (None, ABOUT["caCertificateId"]):
         iot.update_certificate(certificateId=certificate_id, newStatus="INACTIVE")
-        log.error("certificate %s is not of batch %s: refused", certificate_id, ABOUT["batch"])
+        log.error("certificate %s is not of %s: refused", certificate_id, ABOUT["batches"])
         return {"certificateId": certificate_id, "status": "INACTIVE"}
     arn = described["certificateArn"]
     policy = os.environ.get("POLICY_NAME")

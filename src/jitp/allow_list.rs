@@ -42,13 +42,13 @@ impl AllowList {
     /// When the package grows over what a ZIP holds.
     pub fn package(
         mut self,
-        batch: &str,
+        batches: &[String],
         issuer: &CaCertificate,
         with_things: bool,
     ) -> Result<Vec<u8>, zip::result::ZipError> {
         self.0.sort_unstable();
         let about = json!({
-            "batch": batch,
+            "batches": batches,
             "caCertificateId": HEXLOWER.encode(&issuer.id()),
             "certificates": self.0.len(),
             "things": with_things,

@@ -1,5 +1,6 @@
 //! The certificates of a batch, read back from its store, each held against the index.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::digest::sha256;
@@ -115,6 +116,16 @@ impl<'a> Issued<'a> {
             source,
         })?;
         Ok(rows.into_iter().map(|row| row.entry).collect())
+    }
+
+    /// The certificates of a chunk that can be read, by their ids.
+    #[must_use]
+    pub fn found(&self, chunk: u64) -> HashMap<[u8; 32], Vec<u8>> {
+        let octets = self.store.read(&certificates_object(chunk), None);
+        let text = octets.map(|octets| String::from_utf8_lossy(&octets).into_owned());
+        let blocks = text.ok().and_then(|text| pem::blocks(&text).ok());
+        let ders = blocks.into_iter().flatten().map(|block| block.der.to_vec());
+        ders.map(|der| (sha256(&der), der)).collect()
     }
 
     /// The certificates of a chunk, in row order.

@@ -5,6 +5,7 @@
 //! Invariant: a [`Template`] exists only when nothing is wrong with it that can be seen without a certificate.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -80,6 +81,13 @@ pub struct Reading {
     pub findings: Vec<Finding>,
 }
 
+impl Reading {
+    /// What may not be as it was meant.
+    pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| !finding.is_error())
+    }
+}
+
 impl Template {
     /// Reads a template, or the `registrationConfig` of a CA that holds one.
     #[must_use]
@@ -98,7 +106,12 @@ impl Template {
         let document = match json::read(text) {
             Ok(Value::Object(document)) => document,
             Ok(_) => return failed(Finding::error(&root, "this is no JSON object")),
-            Err(error) => return failed(Finding::error(&root, format!("this is no JSON: {error}"))),
+            Err(error) => {
+                let finding = Finding::error(&root, format!("this is no JSON: {error}"));
+                return failed(
+                    finding.with_hint("a template is a JSON file; a manifest is given with --manifest"),
+                );
+            }
         };
         if let (Some(Value::String(body)), None) = (document.get("templateBody"), document.get("Resources")) {
             let mut reading = Self::read_for(body, profile);
@@ -293,4 +306,15 @@ fn check_profile(parameters: &[Declared], profile: &Profile) -> Vec<Finding> {
         }
     }
     findings
+}
+
+impl fmt::Display for Prerequisite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ThingType(name) => write!(f, "thing type {name}"),
+            Self::ThingGroup(name) => write!(f, "thing group {name}"),
+            Self::BillingGroup(name) => write!(f, "billing group {name}"),
+            Self::Policy(name) => write!(f, "policy {name}"),
+        }
+    }
 }

@@ -17,12 +17,14 @@ pub struct Withdrawal {
     #[serde(rename = "withdrawn_at", with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     pub reason: String,
-    /// So many of its certificates, in manifest order from the first, are known to be revoked at AWS.
+    /// So many of its certificates, in manifest order from the first, are known to be revoked at AWS, in the
+    /// account and Region where most are.
     pub revoked: u64,
 }
 
 /// What [`withdrawal`] reads, in its order.
-pub(super) const COLUMNS: &str = "withdrawn_at, reason, revoked";
+pub(super) const COLUMNS: &str = "withdrawn_at, reason, \
+     coalesce((SELECT max(revoked) FROM revocation WHERE revocation.batch = withdrawal.batch), 0)";
 
 /// A withdrawal whose columns begin at `first`.
 pub(super) fn withdrawal(row: &Row<'_>, first: usize) -> rusqlite::Result<Withdrawal> {
@@ -51,7 +53,7 @@ impl Ledger {
     ) -> Result<Withdrawal, LedgerError> {
         let write = || {
             self.connection.execute(
-                "INSERT INTO withdrawal (batch, withdrawn_at, reason, revoked) VALUES (?1, ?2, ?3, 0) \
+                "INSERT INTO withdrawal (batch, withdrawn_at, reason) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (batch) DO NOTHING",
                 params![batch.key, rfc3339(now), reason],
             )?;
@@ -75,15 +77,31 @@ impl Ledger {
             .map_err(|e| self.sqlite(e))
     }
 
-    /// Records how many certificates of a withdrawn batch, in manifest order from the first, are revoked.
-    /// It never becomes fewer. Durable when it returns.
+    /// How many certificates of a batch are revoked in an account and Region.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    pub fn revoked(&self, batch: &Batch, place: &str) -> Result<u64, LedgerError> {
+        let sql = "SELECT revoked FROM revocation WHERE batch = ?1 AND place = ?2";
+        let found = self
+            .connection
+            .query_row(sql, params![batch.key, place], |row| row.get(0));
+        let found = found.optional().map_err(|e| self.sqlite(e))?;
+        Ok(found.unwrap_or(0))
+    }
+
+    /// Records how many certificates of a withdrawn batch, in manifest order from the first, are revoked in an
+    /// account and Region. It never becomes fewer. Durable when it returns.
     ///
     /// # Errors
     ///
     /// When the batch is not withdrawn, or the ledger cannot be written.
-    pub fn set_revoked(&mut self, batch: &Batch, revoked: u64) -> Result<(), LedgerError> {
-        let sql = "UPDATE withdrawal SET revoked = max(revoked, ?2) WHERE batch = ?1";
-        let written = self.connection.execute(sql, params![batch.key, revoked]);
+    pub fn set_revoked(&mut self, batch: &Batch, place: &str, revoked: u64) -> Result<(), LedgerError> {
+        let sql = "INSERT INTO revocation (batch, place, revoked) \
+                   SELECT batch, ?2, ?3 FROM withdrawal WHERE batch = ?1 \
+                   ON CONFLICT (batch, place) DO UPDATE SET revoked = max(revoked, excluded.revoked)";
+        let written = self.connection.execute(sql, params![batch.key, place, revoked]);
         match written {
             Ok(0) => Err(self.sqlite(rusqlite::Error::StatementChangedRows(0))),
             Ok(_) => Ok(()),
@@ -177,12 +195,12 @@ mod tests {
         let mut ledger = Ledger::open(&folder.path().join("certforge.db"), [7; 16]).unwrap();
         let batch = begin(&mut ledger, "b", &issuer("factory"));
         assert!(
-            ledger.set_revoked(&batch, 1).is_err(),
+            ledger.set_revoked(&batch, "here", 1).is_err(),
             "nothing is withdrawn that could be revoked"
         );
         ledger.withdraw(&batch, "stolen", NOON).unwrap();
         for (revoked, expected) in [(5, 5), (3, 5), (9, 9)] {
-            ledger.set_revoked(&batch, revoked).unwrap();
+            ledger.set_revoked(&batch, "here", revoked).unwrap();
             assert_eq!(ledger.withdrawal(&batch).unwrap().unwrap().revoked, expected);
         }
         ledger.withdraw(&batch, "stolen", NOON).unwrap();

@@ -2,6 +2,14 @@
 CREATE TABLE withdrawal (
     batch        INTEGER PRIMARY KEY REFERENCES batch,
     withdrawn_at TEXT NOT NULL,
-    reason       TEXT NOT NULL,
-    revoked      INTEGER NOT NULL      -- so many of its certificates, in manifest order, are revoked at AWS
+    reason       TEXT NOT NULL
 ) STRICT;
+
+-- How many of its certificates, in manifest order from the first, are revoked at AWS: each account and Region
+-- has certificates of its own.
+CREATE TABLE revocation (
+    batch   INTEGER NOT NULL REFERENCES batch,
+    place   TEXT NOT NULL,              -- account and Region
+    revoked INTEGER NOT NULL,
+    PRIMARY KEY (batch, place)
+) STRICT, WITHOUT ROWID;

@@ -15,8 +15,6 @@ use super::{BatchArgs, cannot_write, create, make_folder, template};
 
 #[derive(Debug, Args)]
 pub struct Bulk {
-    #[command(flatten)]
-    batch: BatchArgs,
     /// Template for JITP; the one for bulk registration is made of it
     #[arg(long, value_name = "FILE")]
     template: PathBuf,
@@ -26,6 +24,8 @@ pub struct Bulk {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 impl Bulk {

@@ -3,19 +3,25 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certforge::issuer::CaCertificate;
 use certforge::jitp::{AllowList, HANDLER, Issued};
 use certforge::profile::Profile;
 use clap::Args;
 use serde_json::json;
 
+use super::super::run::DEFAULT_LEDGER;
 use super::super::text::{Report, devices, quoted};
-use super::super::{Failure, Outcome, print, print_json};
-use super::{BatchArgs, create};
+use super::super::{Failure, Outcome, place, print, print_json};
+use super::{create, open_batch};
 
 #[derive(Debug, Args)]
 pub struct JitrLambda {
-    #[command(flatten)]
-    batch: BatchArgs,
+    /// Batch: its folder or s3:// URL, or its name in the ledger; may be given again, for all batches of one CA
+    #[arg(long = "batch", value_name = "DIR|S3-URL|NAME", required = true)]
+    batches: Vec<String>,
+    /// Ledger that knows where a batch is
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    ledger: PathBuf,
     /// File for the function's package
     #[arg(long, value_name = "FILE", default_value = "jitr-lambda.zip")]
     to: PathBuf,
@@ -25,37 +31,35 @@ pub struct JitrLambda {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
 }
 
 impl JitrLambda {
     pub fn run(&self) -> Outcome {
-        let store = self.batch.open()?;
-        let issued = Issued::open(&*store)?;
-        let record = issued.record();
-        if !self.no_things && !names_things_by_id(&Profile::from_config(&record.profile)?) {
-            return Err(Failure::usage(
-                &format!(
-                    "profile {} names things otherwise than by the device id, and the index has no other name",
-                    record.profile.name
-                ),
-                "say --no-things, and make the things elsewhere",
-            ));
-        }
         let mut list = AllowList::default();
-        for chunk in 0..record.chunks() {
-            for entry in issued.entries(chunk)? {
-                list.add(entry.certificate_id, &entry.device_id);
+        let mut issuer: Option<CaCertificate> = None;
+        let mut names = Vec::new();
+        for batch in &self.batches {
+            let store = open_batch(batch, &self.ledger, &self.reach)?;
+            let issued = Issued::open(&*store)?;
+            if issuer.get_or_insert_with(|| issued.issuer().clone()) != issued.issuer() {
+                return Err(Failure::usage(
+                    &format!("batch {batch} is of another CA than {}", self.batches[0]),
+                    "a rule is for one CA; package a function for each",
+                ));
             }
+            self.add(&issued, &mut list)?;
+            names.push(issued.record().batch.clone());
         }
+        let issuer = issuer.expect("clap asks for a batch");
         let certificates = list.len() as u64;
-        let package = list
-            .package(&record.batch, issued.issuer(), !self.no_things)
-            .map_err(|error| {
-                Failure::aws(
-                    format!("the package cannot be made: {error}"),
-                    "use a smaller batch",
-                )
-            })?;
+        let package = list.package(&names, &issuer, !self.no_things).map_err(|error| {
+            Failure::aws(
+                format!("the package cannot be made: {error}"),
+                "use a smaller batch",
+            )
+        })?;
         create(&self.to, &package, false)?;
         if self.json {
             print_json(&json!({
@@ -77,10 +81,32 @@ impl JitrLambda {
              and iot:AttachThingPrincipal. Then, with a role and a policy of yours:\n  \
              aws lambda create-function --function-name certforge-jitr --runtime python3.13 --handler {HANDLER} \
              --role ROLE --environment Variables={{POLICY_NAME=POLICY}} --zip-file fileb://{}\n  \
-             certforge jitp register --flow jitr --lambda-arn ARN\n",
+             certforge jitp register --flow jitr --lambda-arn ARN --ca DIR\nAll other certificates of the CA are refused: \
+             package all its batches together.\n",
             quoted(&self.to.display().to_string())
         ));
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl JitrLambda {
+    fn add(&self, issued: &Issued<'_>, list: &mut AllowList) -> Result<(), Failure> {
+        let record = issued.record();
+        if !self.no_things && !names_things_by_id(&Profile::from_config(&record.profile)?) {
+            return Err(Failure::usage(
+                &format!(
+                    "profile {} names things otherwise than by the device id, and the index has no other name",
+                    record.profile.name
+                ),
+                "say --no-things, and make the things elsewhere",
+            ));
+        }
+        for chunk in 0..record.chunks() {
+            for entry in issued.entries(chunk)? {
+                list.add(entry.certificate_id, &entry.device_id);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ mod reach;
 use std::path::{Path, PathBuf};
 
 use certforge::ledger::Ledger;
-use certforge::store::Store;
+use certforge::store::{Store, read_withdrawn};
 use clap::{Args, Subcommand};
 
 use super::run::DEFAULT_LEDGER;
@@ -97,13 +97,20 @@ pub struct BatchArgs {
 
 impl BatchArgs {
     pub fn open(&self) -> Result<Box<dyn Store>, Failure> {
-        let place = if place::is_place(&self.batch) {
-            self.batch.clone()
-        } else {
-            let ledger = Ledger::open_read_only(&self.ledger)?;
-            ledger.batch(&self.batch)?.location
-        };
-        Ok(self.reach.open(&place::parse(&place, &self.reach, None)?)?)
+        open_batch(&self.batch, &self.ledger, &self.reach)
+    }
+}
+
+/// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
+fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dyn Store>, Failure> {
+    let place = match place::is_place(batch) {
+        true => batch.to_owned(),
+        false => Ledger::open_read_only(ledger)?.batch(batch)?.location,
+    };
+    let store = reach.open(&place::parse(&place, reach, None)?)?;
+    match read_withdrawn(&*store)? {
+        None => Ok(store),
+        Some(record) => Err(Failure::withdrawn(&store.location(), &record)),
     }
 }
 

@@ -36,6 +36,13 @@ pub struct Proof {
 
 impl Proof {
     pub fn run(&self) -> Outcome {
+        let is_code = |code: &str| code.len() == 64 && code.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_code(&self.registration_code) {
+            eprintln!(
+                "certforge: warning: {:?} is not 64 hexadecimal digits, as AWS gives them",
+                self.registration_code
+            );
+        }
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
         let proof = jitp::prove(&issuer, &self.registration_code, now)?;

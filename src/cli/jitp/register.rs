@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use certforge::aws::{Action, Cloud, Flow, Mode, Place, Plan, Role, State, Wanted, rule_name};
+use certforge::aws::{Action, Cloud, Flow, Mode, Place, Plan, Role, State, Wanted, permission};
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
 use certforge::profile::{self, Profile};
@@ -86,14 +86,17 @@ impl Register {
         let cloud = self.reach.open()?;
         let found = cloud.find(&wanted)?;
         let plan = Plan::new(&wanted, &found);
-        if self.print_cli {
+        let obstacles = plan.obstacles(self.update).count();
+        if self.print_cli && obstacles == 0 {
             self.print_commands(&plan, &ca);
             return Ok(ExitCode::SUCCESS);
         }
         if !self.json {
             print(&describe(&plan, &ca, self.update));
         }
-        let obstacles = plan.obstacles(self.update).count();
+        if super::super::ca::is_lab_ca(&ca) {
+            eprintln!("certforge: warning: this is a LAB CA, not for production");
+        }
         if self.dry_run || obstacles > 0 {
             return self.end_early(&plan, obstacles);
         }
@@ -110,25 +113,33 @@ impl Register {
             return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
         }
         self.carry_out(&cloud, &actions, &ca, now)?;
-        self.report(&plan, &ca, "done: devices of this CA may connect", actions.len());
-        self.tell_of_permission(&plan, &ca);
+        let said = match self.flow {
+            FlowArg::Jitp => "done: devices of this CA may connect",
+            FlowArg::Jitr => "done: devices of this CA may connect once the function lets the rule call it",
+        };
+        self.report(&plan, &ca, said, actions.len());
         Ok(ExitCode::SUCCESS)
     }
 
     fn wanted(&self, ca: &CaCertificate) -> Result<Wanted, Failure> {
         let flow = match (self.flow, &self.template, &self.lambda_arn) {
             (FlowArg::Jitp, Some(path), _) => {
-                let template = template::load(path)?;
                 let profile = Profile::load(&self.profile, None)?;
-                let findings = template.check_profile(&profile);
-                if findings.iter().any(jitp::Finding::is_error) {
-                    return Err(template::refused(path, &findings));
+                let reading = jitp::Template::read_for(&template::read(path)?, Some(&profile));
+                if reading.findings.iter().any(jitp::Finding::is_error) {
+                    return Err(template::refused(path, &reading.findings));
                 }
+                let warnings = reading
+                    .warnings()
+                    .map(|finding| format!("template: {}: {}", finding.path, finding.message));
+                let warnings = warnings.collect();
+                let template = reading.template.expect("nothing is wrong with it");
                 Flow::Jitp {
                     body: template.body(),
                     template_name: self.template_name.clone(),
                     prerequisites: template.prerequisites(),
                     policy_resources: template.policy_resources(),
+                    warnings,
                 }
             }
             (FlowArg::Jitr, None, Some(function)) => Flow::Jitr {
@@ -178,14 +189,15 @@ impl Register {
             ca_certificate: &certificate,
             ca_options: &options,
         };
-        for step in plan.obstacles(self.update) {
-            print(&format!("# {}\n", obstacle(step)));
+        print("set -eu\n");
+        if let Some(url) = &self.reach.endpoint_url {
+            print(&format!("export AWS_ENDPOINT_URL={}\n", quoted(url)));
+        }
+        if let Some(function) = &self.lambda_arn {
+            print(&format!("{}\n", permission(&plan.caller, &ca.id(), function)));
         }
         for action in plan.actions(self.update) {
             print(&format!("{}\n", action.command(place)));
-        }
-        if let Some(function) = &self.lambda_arn {
-            print(&format!("{}\n", permission(plan, ca, function)));
         }
     }
 
@@ -200,7 +212,7 @@ impl Register {
         let failure = Failure::aws(
             "what is in the account is otherwise than it shall be; nothing was changed",
             if is_fixed {
-                "what cannot be changed must be made anew by hand, or asked for as it is"
+                "a CA keeps its mode, and one that has a template keeps one: make another CA, or take this one's registration back first (aws iot update-ca-certificate --new-status INACTIVE, then delete-ca-certificate)"
             } else {
                 "--update changes it"
             },
@@ -237,16 +249,6 @@ impl Register {
         Ok(())
     }
 
-    /// A function is called by those only whom its own policy names, and that is not ours to change.
-    fn tell_of_permission(&self, plan: &Plan, ca: &CaCertificate) {
-        if let (Some(function), false) = (&self.lambda_arn, self.json) {
-            print(&format!(
-                "\nThe function must let the rule call it:\n  {}\n",
-                permission(plan, ca, function)
-            ));
-        }
-    }
-
     fn report(&self, plan: &Plan, ca: &CaCertificate, said: &str, done: usize) {
         if self.json {
             return print_json(&json!({
@@ -258,21 +260,6 @@ impl Register {
         }
         print(&format!("{said}\n"));
     }
-}
-
-/// The command that lets the rule call a function.
-fn permission(plan: &Plan, ca: &CaCertificate, function: &str) -> String {
-    let caller = &plan.caller;
-    let rule = rule_name(&ca.id());
-    format!(
-        "aws lambda add-permission --region {} --function-name {} --statement-id {rule} --action lambda:InvokeFunction \
-         --principal iot.amazonaws.com --source-arn arn:{}:iot:{}:{}:rule/{rule}",
-        caller.region,
-        quoted(function),
-        caller.partition(),
-        caller.region,
-        caller.account
-    )
 }
 
 /// Names that AWS would refuse after half of the plan was carried out.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use certforge::aws::{Cloud, FoundCa, FoundRule, managed_policies, rule_name};
+use certforge::aws::{Cloud, FoundCa, FoundRule, managed_policies, rule_name, trusts_iot};
 use certforge::issuer::CaCertificate;
 use certforge::jitp::{Finding, Template};
 use certforge::profile::{self, Profile};
@@ -67,7 +67,7 @@ impl Status {
         };
         let rule = cloud.rule(&rule_name(&ca.id()))?;
         match &runs {
-            Some(runs) => check_template(runs, &profile, &cloud, &mut missing),
+            Some(runs) => check_template(runs, &profile, &cloud, &mut missing)?,
             None if registered.is_some() => check_rule(rule.as_ref(), &mut missing),
             None => {}
         }
@@ -168,7 +168,10 @@ impl Seen<'_> {
                 .line("role", runs.role_arn.as_deref().unwrap_or("none"));
         }
         if let Some(rule) = &self.rule {
-            report.line("function", rule.functions.join(", "));
+            report.line(
+                "function",
+                format!("{}, not looked at", rule.functions.join(", ")),
+            );
         }
         report.line("endpoint", &self.endpoint);
         for missing in &self.missing {
@@ -190,14 +193,26 @@ fn check_registration(registered: &FoundCa, missing: &mut Vec<String>) {
     }
 }
 
-fn check_template(runs: &Runs, profile: &Profile, cloud: &Cloud, missing: &mut Vec<String>) {
+fn check_template(
+    runs: &Runs,
+    profile: &Profile,
+    cloud: &Cloud,
+    missing: &mut Vec<String>,
+) -> Result<(), Failure> {
     if let Some(body) = &runs.body {
         let reading = Template::read_for(body, Some(profile));
         let errors = reading.findings.iter().filter(|finding| finding.is_error());
         missing.extend(errors.map(|finding: &Finding| format!("template: {finding}")));
+        let prerequisites = reading.template.iter().flat_map(Template::prerequisites);
+        for prerequisite in prerequisites {
+            if !cloud.exists(&prerequisite)? {
+                missing.push(format!("{prerequisite} is not there"));
+            }
+        }
     }
     let Some(arn) = &runs.role_arn else {
-        return missing.push("no role is set: AWS IoT cannot run the template".to_owned());
+        missing.push("no role is set: AWS IoT cannot run the template".to_owned());
+        return Ok(());
     };
     let name = arn.rsplit('/').next().unwrap_or(arn);
     match cloud.role(name) {
@@ -210,10 +225,16 @@ fn check_template(runs: &Runs, profile: &Profile, cloud: &Cloud, missing: &mut V
                 needed.join(", ")
             ));
         }
+        Ok(Some(role)) if !trusts_iot(&role.trust) => {
+            missing.push(format!(
+                "role {name} may not be taken by AWS IoT (its trust policy)"
+            ));
+        }
         Ok(Some(_)) => {}
         // Who may not look at roles sees the rest.
         Err(error) => missing.push(format!("role {name} cannot be looked at: {error}")),
     }
+    Ok(())
 }
 
 fn check_rule(rule: Option<&FoundRule>, missing: &mut Vec<String>) {

@@ -138,8 +138,8 @@ pub struct Check {
 /// Reads a template's file.
 pub fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
-        Failure::aws(
-            format!("template {} cannot be read: {error}", path.display()),
+        Failure::usage(
+            &format!("template {} cannot be read: {error}", path.display()),
             "give the path of a JSON file; `certforge jitp template new` prints one",
         )
     })
@@ -200,6 +200,11 @@ impl Check {
 
     fn report(&self, profile: &Profile, findings: &[Finding], census: Option<&Counted>) {
         let errors = findings.iter().filter(|finding| finding.is_error()).count();
+        let warnings = match findings.len() - errors {
+            0 => String::new(),
+            1 => "; 1 warning".to_owned(),
+            n => format!("; {n} warnings"),
+        };
         if self.json {
             return print_json(&json!({
                 "template": self.template.display().to_string(),
@@ -226,10 +231,10 @@ impl Check {
             }
         }
         lines.push(match (errors, census) {
-            (0, None) => format!("{path}: fits profile {}", profile.name()),
+            (0, None) => format!("{path}: fits profile {}{warnings}", profile.name()),
             (0, Some(census)) if census.faults.is_empty() => {
                 format!(
-                    "{path}: fits profile {}; all {} would be provisioned",
+                    "{path}: fits profile {}; all {} would be provisioned{warnings}",
                     profile.name(),
                     devices(census.rows)
                 )

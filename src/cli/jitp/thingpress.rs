@@ -15,8 +15,6 @@ use super::{BatchArgs, cannot_write, make_folder};
 
 #[derive(Debug, Args)]
 pub struct Thingpress {
-    #[command(flatten)]
-    batch: BatchArgs,
     /// Folder for the files
     #[arg(long, value_name = "DIR", default_value = "thingpress")]
     to: PathBuf,
@@ -26,6 +24,8 @@ pub struct Thingpress {
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 impl Thingpress {

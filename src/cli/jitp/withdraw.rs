@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use certforge::aws::{Cloud, Revocation, Revoked};
+use certforge::aws::{Cloud, Condemned, Revocation, Revoked};
 use certforge::jitp::{Issued, IssuedError};
 use certforge::ledger::{Batch, Ledger, LedgerError, Withdrawal};
+use certforge::pem;
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store, WithdrawnRecord, put_withdrawn};
 use clap::Args;
@@ -47,6 +48,9 @@ pub struct Withdraw {
     /// Stop the stations only, and ask AWS nothing; withdraw it whole when AWS can be reached
     #[arg(long, conflicts_with = "keep_auto_registration")]
     stations_only: bool,
+    /// The batch was moved since it was made; it is no copy
+    #[arg(long)]
+    moved: bool,
     /// Print the plan; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -97,6 +101,16 @@ impl Withdraw {
                 "name the ledger that the batch was made with, with --ledger",
             ));
         }
+        if store.location() != batch.location && !self.moved {
+            return Err(Failure::usage(
+                &format!(
+                    "batch {name} was made at {}, and {} may be a copy of it",
+                    batch.location,
+                    store.location()
+                ),
+                "name it by its name in the ledger; --moved says that it was moved, and is no copy",
+            ));
+        }
         if self.stations_only {
             return self.stop_stations(&mut ledger, &batch, &*store, now);
         }
@@ -115,8 +129,8 @@ impl Withdraw {
                 "name the Region with --region; when it is registered nowhere, --stations-only is all there is to do",
             ));
         }
-        let before = ledger.withdrawal(&batch)?;
-        let done = before.as_ref().map_or(0, |before| before.revoked);
+        let account = format!("{} {}", cloud.caller().account, cloud.caller().region);
+        let done = ledger.revoked(&batch, &account)?;
         let others: Vec<String> = ledger
             .batches_of(issued.issuer())?
             .into_iter()
@@ -133,7 +147,7 @@ impl Withdraw {
         }
 
         // 1. No station gives out a device of it any more.
-        let withdrawal = self.mark(&mut ledger, &batch, &*store, now)?;
+        self.mark(&mut ledger, &batch, &*store, now)?;
         // 2. AWS IoT takes no new device of the CA.
         let is_registered = match self.keep_auto_registration {
             true => None,
@@ -141,7 +155,7 @@ impl Withdraw {
         };
         // 3. Those that it has, and those that may come, are revoked.
         handle_interrupts();
-        let tally = self.revoke(&cloud, &issued, &mut ledger, &batch, withdrawal.revoked)?;
+        let tally = self.revoke(&cloud, &issued, &mut ledger, &batch, &account)?;
         self.report(&issued, is_registered, &tally);
         Ok(match (INTERRUPTED.load(Ordering::Relaxed), tally.failed) {
             (true, _) => exit::INTERRUPTED.into(),
@@ -299,8 +313,9 @@ impl Withdraw {
         issued: &Issued<'_>,
         ledger: &mut Ledger,
         batch: &Batch,
-        done: u64,
+        place: &str,
     ) -> Result<Tally, Failure> {
+        let done = ledger.revoked(batch, place)?;
         let record = issued.record();
         let bar: Mutex<ProgressBar> = Mutex::new(progress::bar(record.rows, done));
         let revocation = Revocation {
@@ -314,31 +329,30 @@ impl Withdraw {
         };
         let mut row = done;
         'chunks: for chunk in done / record.chunk_rows..record.chunks() {
-            let certificates = match issued.certificates(chunk) {
+            let Some(certificates) = certificates(issued, ledger, batch, chunk)? else {
                 // What was never released is in no station's hands, and no run begins with it any more.
-                Err(IssuedError::Incomplete { .. }) => {
-                    tally.unreleased += record.rows_of(chunk);
-                    row = chunk * record.chunk_rows + record.rows_of(chunk);
-                    bar.lock().expect("no holder panics").set_position(row);
-                    continue;
-                }
-                other => other?,
+                tally.unreleased += record.rows_of(chunk);
+                row = chunk * record.chunk_rows + record.rows_of(chunk);
+                bar.lock().expect("no holder panics").set_position(row);
+                continue;
             };
             let skipped = usize::try_from(row - chunk * record.chunk_rows).unwrap_or(usize::MAX);
             let mut rest = certificates.into_iter().skip(skipped).peekable();
             while rest.peek().is_some() {
                 let some: Vec<_> = rest.by_ref().take(AT_A_TIME).collect();
-                let ids: Vec<String> = some.iter().map(|one| one.entry.device_id.clone()).collect();
+                let (ids, some): (Vec<String>, Vec<Condemned>) = some.into_iter().unzip();
                 let outcomes = revocation.revoke(some, &INTERRUPTED, &|| {
                     bar.lock().expect("no holder panics").inc(1);
                 });
                 // Fewer when somebody stopped it.
                 row += outcomes.len() as u64;
+                let mut is_hopeless = false;
                 for (id, outcome) in ids.into_iter().zip(outcomes) {
                     match outcome {
                         Ok(Revoked::Updated) => tally.updated += 1,
                         Ok(Revoked::Registered) => tally.registered += 1,
                         Err(error) => {
+                            is_hopeless |= error.is_general();
                             tally.failed += 1;
                             tally
                                 .first_failure
@@ -347,10 +361,10 @@ impl Withdraw {
                     }
                 }
                 if tally.failed == 0 && tally.unreleased == 0 {
-                    ledger.set_revoked(batch, row)?;
+                    ledger.set_revoked(batch, place, row)?;
                     tally.revoked = row;
                 }
-                if INTERRUPTED.load(Ordering::Relaxed) {
+                if is_hopeless || INTERRUPTED.load(Ordering::Relaxed) {
                     break 'chunks;
                 }
             }
@@ -417,12 +431,39 @@ impl Withdraw {
         if let Some(failure) = &tally.first_failure {
             let failed = count(tally.failed);
             Failure::aws(
-                format!("{failed} certificates are not revoked; {failure}"),
+                format!("certificates that are not revoked: {failed} at least; {failure}"),
                 "run the same command again, in the same account and Region: it goes on with these",
             )
             .report_to_people();
         }
     }
+}
+
+/// The certificates of a chunk, each with its device, as the ledger has them; as the index has them when
+/// another shard's ledger accounts for the chunk. `None`: the chunk was never released.
+fn certificates(
+    issued: &Issued<'_>,
+    ledger: &Ledger,
+    batch: &Batch,
+    chunk: u64,
+) -> Result<Option<Vec<(String, Condemned)>>, Failure> {
+    let mut entries = ledger.entries(batch, chunk)?;
+    if entries.is_empty() {
+        entries = match issued.entries(chunk) {
+            Err(IssuedError::Incomplete { .. }) => return Ok(None),
+            other => other?,
+        };
+    }
+    let mut found = issued.found(chunk);
+    let condemned = entries.into_iter().map(|entry| {
+        let der = found.remove(&entry.certificate_id);
+        let condemned = Condemned {
+            certificate_id: entry.certificate_id,
+            certificate: der.map(|der| pem::encode(pem::CERTIFICATE, &der)),
+        };
+        (entry.device_id, condemned)
+    });
+    Ok(Some(condemned.collect()))
 }
 
 /// Stations ask for withdrawals once a minute.

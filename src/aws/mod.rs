@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A plan is pure: what would be done is known, and can be printed, before anything is changed. Nothing is
-//! changed but by [`Cloud::carry_out`], [`Cloud::stop_registration`] and [`Cloud::revoke`].
+//! changed but by [`Cloud::carry_out`], [`Cloud::stop_registration`] and [`Revocation::revoke`].
 
 mod action;
 mod call;

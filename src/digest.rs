@@ -1,5 +1,8 @@
-//! SHA-256, as octets.
+//! SHA-256, as octets, and what is found by it.
 
+use std::collections::HashSet;
+
+use rayon::prelude::*;
 use ring::digest::{SHA256, digest};
 
 /// The SHA-256 of octets.
@@ -22,6 +25,20 @@ pub(crate) fn sha256_start<const N: usize>(octets: &[u8]) -> [u8; N] {
     let mut start = [0; N];
     start.copy_from_slice(&sha256(octets)[..N]);
     start
+}
+
+/// A hash by which texts that are the same are found, in 16 octets each.
+#[must_use]
+pub(crate) fn hash(text: &str) -> u128 {
+    u128::from_le_bytes(sha256_start(text.as_bytes()))
+}
+
+/// The hashes that occur more than once.
+#[must_use]
+pub(crate) fn repeated(mut hashes: Vec<u128>) -> HashSet<u128> {
+    hashes.par_sort_unstable();
+    let pairs = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
+    pairs.map(|pair| pair[0]).collect()
 }
 
 #[cfg(test)]

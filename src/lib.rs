@@ -81,3 +81,4 @@ pub mod digest;
 pub mod pem;
 #[cfg(feature = "sdk")]
 pub mod sdk;
+pub mod shell;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("digest", &[]),
     ("pem", &[]),
+    ("shell", &[]),
     ("manifest", &["digest"]),
     ("profile", &["digest", "manifest"]),
     ("engine", &["profile"]),
@@ -62,7 +63,7 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
             "verify",
         ],
     ),
-    ("aws", &["issuer", "jitp", "sdk"]),
+    ("aws", &["pem", "shell", "issuer", "ledger", "jitp", "sdk"]),
     ("display", &[]),
     ("cli", &[]),
     ("lib", &[]),

@@ -25,6 +25,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Account and Region: what has certificates of its own.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{} {}", self.account, self.region)
+    }
+
     /// `aws`, `aws-cn` or `aws-us-gov`.
     #[must_use]
     pub fn partition(&self) -> &str {

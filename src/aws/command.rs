@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::action::{Action, SQL_VERSION, endpoint_note};
 use super::find::RegistrationConfig;
+use crate::shell::quoted;
 
 /// Where an action is carried out, as a command says it.
 #[derive(Debug, Clone, Copy)]
@@ -158,13 +159,4 @@ fn config_option(config: Option<&RegistrationConfig>) -> String {
         " --registration-config {}",
         quoted(&Value::Object(object).to_string())
     )
-}
-
-/// A word as a POSIX shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=,@%+".contains(c);
-    match !word.is_empty() && word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
 }

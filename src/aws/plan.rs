@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::cloud::Caller;
+use super::difference::{Difference, compare_configs, compare_templates, difference};
 use super::find::{Found, FoundCa, FoundRule, FoundTemplate, RegistrationConfig};
 use crate::jitp::Prerequisite;
 
@@ -113,14 +114,6 @@ pub enum State {
     },
     /// It must be made by somebody else.
     Blocked { hint: String },
-}
-
-/// Something that is otherwise than it shall be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    pub what: String,
-    pub is: String,
-    pub wanted: String,
 }
 
 impl Plan {
@@ -319,8 +312,9 @@ fn template(name: &str, body: &str, role_arn: &str, found: Option<&FoundTemplate
             if !found.is_jitp {
                 differences.push(difference("type", "FLEET_PROVISIONING", "JITP"));
             }
-            if !is_same_json(&found.body, body) {
-                differences.extend(compare_templates(&found.body, body));
+            let of_body = compare_templates(&found.body, body);
+            if !of_body.is_empty() {
+                differences.extend(of_body);
                 actions.push(Action::AddTemplateVersion {
                     name: name.to_owned(),
                     body: body.to_owned(),
@@ -417,10 +411,10 @@ fn ca(wanted: &Wanted, config: Option<RegistrationConfig>, found: Option<&FoundC
         differences.push(difference("auto-registration", "DISABLE", "ENABLE"));
     }
     let found_config = found.config.clone().unwrap_or_default();
-    let wanted_config = config.clone().unwrap_or_default();
+    let of_config = compare_configs(&found_config, &config.clone().unwrap_or_default());
     let mut new_config = None;
-    if !is_same_config(&found_config, &wanted_config) {
-        differences.extend(compare_configs(&found_config, &wanted_config));
+    if !of_config.is_empty() {
+        differences.extend(of_config);
         // What was registered with a template cannot be without one.
         is_fixed |= config.is_none();
         new_config = config;
@@ -435,76 +429,6 @@ fn ca(wanted: &Wanted, config: Option<RegistrationConfig>, found: Option<&FoundC
         what,
         state: same_or_differs(differences, if is_fixed { Vec::new() } else { vec![action] }),
     }
-}
-
-fn is_same_config(found: &RegistrationConfig, wanted: &RegistrationConfig) -> bool {
-    found.role_arn == wanted.role_arn
-        && found.template_name == wanted.template_name
-        && match (&found.template_body, &wanted.template_body) {
-            (Some(found), Some(wanted)) => is_same_json(found, wanted),
-            (found, wanted) => found == wanted,
-        }
-}
-
-fn compare_configs(found: &RegistrationConfig, wanted: &RegistrationConfig) -> Vec<Difference> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-    let presence = |value: &Option<String>| match value {
-        Some(body) => format!("one of {} characters", body.chars().count()),
-        None => "none".to_owned(),
-    };
-    let mut differences = Vec::new();
-    match (&found.template_body, &wanted.template_body) {
-        (Some(found), Some(wanted)) => differences.extend(compare_templates(found, wanted)),
-        (None, None) => {}
-        (found, wanted) => differences.push(difference(
-            "template in the CA's registration",
-            &presence(found),
-            &presence(wanted),
-        )),
-    }
-    for (what, found, wanted) in [
-        ("template name", &found.template_name, &wanted.template_name),
-        ("role", &found.role_arn, &wanted.role_arn),
-    ] {
-        if found != wanted {
-            differences.push(difference(what, &text(found), &text(wanted)));
-        }
-    }
-    differences
-}
-
-/// Where two templates differ, place by place.
-fn compare_templates(found: &str, wanted: &str) -> Vec<Difference> {
-    let parse = |text| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::String(text.to_owned()));
-    let mut differences = Vec::new();
-    compare_json(
-        "template $",
-        Some(&parse(found)),
-        Some(&parse(wanted)),
-        &mut differences,
-    );
-    differences
-}
-
-fn compare_json(
-    path: &str,
-    found: Option<&Value>,
-    wanted: Option<&Value>,
-    differences: &mut Vec<Difference>,
-) {
-    if found == wanted {
-        return;
-    }
-    if let (Some(Value::Object(found)), Some(Value::Object(wanted))) = (found, wanted) {
-        let keys: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
-        for key in keys {
-            let path = format!("{path}.{key}");
-            compare_json(&path, found.get(key), wanted.get(key), differences);
-        }
-        return;
-    }
-    let text = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), Value::to_string);
-    differences.push(difference(path, &text(found), &text(wanted)));
 }
 
 /// The endpoint is noted where later runs take it from.
@@ -590,25 +514,11 @@ fn misplaced(whose: &str, arns: &[String], caller: &Caller) -> Vec<String> {
     warnings.into_iter().collect()
 }
 
-fn difference(what: &str, is: &str, wanted: &str) -> Difference {
-    Difference {
-        what: what.to_owned(),
-        is: is.to_owned(),
-        wanted: wanted.to_owned(),
-    }
-}
-
 fn same_or_differs(differences: Vec<Difference>, actions: Vec<Action>) -> State {
     match differences.is_empty() {
         true => State::Exists,
         false => State::Differs { differences, actions },
     }
-}
-
-/// Whether two texts say the same, white space and order of keys aside.
-fn is_same_json(a: &str, b: &str) -> bool {
-    let parse = |text| serde_json::from_str::<Value>(text).ok();
-    a == b || matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
 }
 
 #[cfg(test)]
@@ -737,25 +647,6 @@ mod tests {
         found.ca.as_mut().unwrap().mode = "SNI_ONLY".to_owned();
         let plan = Plan::new(&wanted(jitp()), &found);
         assert_eq!(plan.obstacles(true).count(), 1, "nothing changes a mode");
-    }
-
-    #[test]
-    fn templates_are_compared_place_by_place() {
-        let differences = compare_templates(
-            r#"{"a": {"b": "x", "c": 1}, "d": [1]}"#,
-            r#"{"d": [1], "a": {"c": 1, "e": {}}}"#,
-        );
-        let [b, e] = differences.as_slice() else {
-            panic!("{differences:?}");
-        };
-        assert_eq!(
-            (b.what.as_str(), b.is.as_str(), b.wanted.as_str()),
-            ("template $.a.b", "\"x\"", "none")
-        );
-        assert_eq!(
-            (e.what.as_str(), e.is.as_str(), e.wanted.as_str()),
-            ("template $.a.e", "none", "{}")
-        );
     }
 
     #[test]

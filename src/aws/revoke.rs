@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// What became of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Revoked {
+pub(super) enum Revoked {
     /// It was known, and is revoked now.
     Updated,
     /// It was not known, and is known as revoked now: a device that shows it is refused.
@@ -31,7 +31,7 @@ pub enum Revoked {
 
 /// A certificate that is to be revoked.
 #[derive(Debug, Clone)]
-pub struct Condemned {
+pub(super) struct Condemned {
     pub certificate_id: [u8; 32],
     /// The certificate, PEM; without it, only one that AWS knows can be revoked.
     pub certificate: Option<String>,
@@ -39,7 +39,7 @@ pub struct Condemned {
 
 /// Revokes certificates of one CA.
 #[derive(Debug, Clone, Copy)]
-pub struct Revocation<'a> {
+pub(super) struct Revocation<'a> {
     pub cloud: &'a Cloud,
     pub ca: &'a CaCertificate,
     /// Certificates a second, at most.
@@ -47,20 +47,19 @@ pub struct Revocation<'a> {
 }
 
 impl Cloud {
-    /// Stops AWS IoT from registering devices of a CA by themselves. Returns whether the CA is registered.
+    /// Stops AWS IoT from registering devices of a CA by themselves.
     ///
     /// # Errors
     ///
     /// When AWS refuses or cannot be reached.
-    pub fn stop_registration(&self, ca: &[u8; 32]) -> Result<bool, AwsError> {
+    pub fn stop_registration(&self, ca: &[u8; 32]) -> Result<(), AwsError> {
         let request = self
             .iot
             .update_ca_certificate()
             .certificate_id(HEXLOWER.encode(ca))
             .new_auto_registration_status(AutoRegistrationStatus::Disable);
         let answer = self.runtime.block_on(request.send()).map(|_| ());
-        let answer = answer.map_err(refusal(&self.server, "iot:UpdateCACertificate"));
-        Ok(if_found(answer)?.is_some())
+        answer.map_err(refusal(&self.server, "iot:UpdateCACertificate"))
     }
 }
 
@@ -85,6 +84,7 @@ impl Revocation<'_> {
         stop: &AtomicBool,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
+        let ca: Arc<str> = self.ca.to_pem().into();
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut clock = interval(Duration::from_secs(1) / self.rate.max(1));
         // A pause is not made up for by a burst.
@@ -99,7 +99,7 @@ impl Revocation<'_> {
             let one = One {
                 iot: self.cloud.iot.clone(),
                 server: self.cloud.server.clone(),
-                ca: self.ca.to_pem(),
+                ca: ca.clone(),
                 certificate,
             };
             tasks.push(tokio::spawn(async move {
@@ -121,7 +121,7 @@ impl Revocation<'_> {
 struct One {
     iot: aws_sdk_iot::Client,
     server: String,
-    ca: String,
+    ca: Arc<str>,
     certificate: Condemned,
 }
 
@@ -153,7 +153,7 @@ impl One {
             .iot
             .register_certificate()
             .certificate_pem(certificate)
-            .ca_certificate_pem(&self.ca)
+            .ca_certificate_pem(&*self.ca)
             .status(CertificateStatus::Revoked);
         let answer = request.send().await.map(|_| ());
         match answer.map_err(refusal(&self.server, "iot:RegisterCertificate")) {

@@ -12,7 +12,7 @@ use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
 use certforge::seal::SealError;
 use certforge::station::StationError;
-use certforge::store::{StoreError, WithdrawnRecord};
+use certforge::store::StoreError;
 use certforge::verify::VerifyError;
 use serde_json::json;
 
@@ -69,15 +69,6 @@ impl Failure {
             code: exit::SOME_FAILED,
             error: message.into().into(),
             hint: Some(hint.to_owned()),
-        }
-    }
-
-    /// A batch that must not be registered.
-    pub fn withdrawn(location: &str, record: &WithdrawnRecord) -> Self {
-        Self {
-            code: exit::LEDGER,
-            error: format!("batch {location} is withdrawn since {record}").into(),
-            hint: Some("nothing of it may come up; ask whoever withdrew it".to_owned()),
         }
     }
 

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::ca;
 use super::passphrase::PassphraseArgs;
 #[cfg(feature = "aws")]
-use super::text::quoted;
+use certforge::shell::quoted;
 
 #[derive(Debug, Args)]
 pub struct IssuerArgs {

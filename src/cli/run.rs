@@ -10,6 +10,7 @@ use certforge::issuer::Issuer;
 use certforge::ledger::{Ledger, LedgerError, SETTINGS};
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
+use certforge::shell::quoted;
 use certforge::store::{Layout, Place, Store, StoreError};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -17,7 +18,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
-use super::text::{Report, count, devices, quoted, whole};
+use super::text::{Report, count, devices, whole};
 use super::{Failure, Outcome, ca, exit, place, print, print_json, progress};
 
 /// The ledger of a run that names none.

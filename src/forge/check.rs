@@ -2,11 +2,11 @@
 //!
 //! Memory grows by 16 octets a row: the hash by which duplicates are found.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
-use crate::digest::sha256_start;
+use crate::digest::{hash, repeated};
 use crate::ledger::{EarlierIssues, LedgerError};
 use crate::manifest::{Block, DeviceId, Manifest, ManifestError, Problem, Reason, Row};
 use crate::profile::Binding;
@@ -82,12 +82,7 @@ pub fn check(manifest: &Manifest, binding: &Binding, chunk_rows: usize) -> Resul
     };
     let mut hashes: Vec<u128> = Vec::new();
     loop {
-        let mut window = Vec::with_capacity(BLOCKS_AT_A_TIME);
-        while window.len() < BLOCKS_AT_A_TIME
-            && let Some(block) = blocks.next_block()?
-        {
-            window.push(block);
-        }
+        let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
         if window.is_empty() {
             break;
         }
@@ -127,24 +122,14 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     Inspected {
         fingerprint: block.fingerprint(),
         problems,
-        hashes: rows.iter().map(|row| hash(&row.device_id)).collect(),
+        hashes: rows.iter().map(|row| hash(row.device_id.as_str())).collect(),
         specimen: rows.into_iter().next(),
     }
 }
 
-fn hash(id: &DeviceId) -> u128 {
-    u128::from_le_bytes(sha256_start(id.as_str().as_bytes()))
-}
-
 /// Every row whose id stands on an earlier line. The file is read again only when two hashes agree.
-fn duplicates(manifest: &Manifest, mut hashes: Vec<u128>) -> Result<Vec<Problem>, ManifestError> {
-    hashes.par_sort_unstable();
-    let twice: HashSet<u128> = hashes
-        .windows(2)
-        .filter(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0])
-        .collect();
-    drop(hashes);
+fn duplicates(manifest: &Manifest, hashes: Vec<u128>) -> Result<Vec<Problem>, ManifestError> {
+    let twice = repeated(hashes);
     let mut problems = Vec::new();
     if twice.is_empty() {
         return Ok(problems);
@@ -154,7 +139,7 @@ fn duplicates(manifest: &Manifest, mut hashes: Vec<u128>) -> Result<Vec<Problem>
     while let Some(block) = blocks.next_block()? {
         let (rows, _) = manifest.parse(&block);
         for row in rows {
-            if !twice.contains(&hash(&row.device_id)) {
+            if !twice.contains(&hash(row.device_id.as_str())) {
                 continue;
             }
             match first_lines.get(&row.device_id) {

@@ -10,6 +10,7 @@ use crate::manifest::{ManifestError, Problem};
 use crate::profile::ValidityError;
 use crate::seal::SealError;
 use crate::store::StoreError;
+use crate::store::since;
 
 /// Why nothing was made, or not everything.
 #[derive(Debug, thiserror::Error)]
@@ -97,13 +98,6 @@ fn shards(shards: Option<u32>) -> String {
     match shards {
         None => "as a whole".to_owned(),
         Some(n) => format!("in {n} shards"),
-    }
-}
-
-fn since(at: &str) -> String {
-    match at {
-        "" => String::new(),
-        at => format!(" since {at}"),
     }
 }
 

@@ -21,6 +21,7 @@ pub use check::{Accepted, Report, check};
 pub use error::ForgeError;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
+pub use withdrawn::{refuse_withdrawn, withdraw};
 
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
@@ -162,7 +163,7 @@ pub fn run(
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
-    withdrawn::refuse_in_store(&*store, &name)?;
+    withdrawn::refuse_withdrawn(&*store, &name)?;
     let location = store.location();
     // The ledger may be read from another folder.
     let manifest_path =

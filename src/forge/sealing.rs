@@ -61,7 +61,7 @@ pub fn seal(
             issuer: issuer.certificate().subject_text().to_owned(),
         });
     }
-    withdrawn::refuse_in_store(store, &record.batch)?;
+    withdrawn::refuse_withdrawn(store, &record.batch)?;
     observe(Event::Begun {
         batch: record.batch.clone(),
         devices: record.rows,
@@ -108,7 +108,7 @@ pub(super) fn seal_made(
     mut made: BTreeMap<u64, ChunkDigest>,
 ) -> Result<Sealed, ForgeError> {
     // It may have been withdrawn while it was made.
-    withdrawn::refuse_in_store(store, &record.batch)?;
+    withdrawn::refuse_withdrawn(store, &record.batch)?;
     let issuer = job.issuer;
     let octets = store.read(BATCH_OBJECT, None)?;
     let batch_sha256 = sha256(&octets);

@@ -2,7 +2,7 @@
 //!
 //! Memory grows by 16 octets a row: the hash by which thing names that are given twice are found.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::parameter::Facts;
 use super::provision::Refusal;
 use super::template::Template;
-use crate::digest::{sha256, sha256_start};
+use crate::digest::{hash, repeated, sha256};
 use crate::manifest::{Block, Manifest, ManifestError, Row};
 use crate::profile::Binding;
 
@@ -68,12 +68,7 @@ pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Re
     let mut hashes: Vec<u128> = Vec::new();
     let mut blocks = manifest.blocks(BLOCK_ROWS)?;
     loop {
-        let mut window = Vec::with_capacity(BLOCKS_AT_A_TIME);
-        while window.len() < BLOCKS_AT_A_TIME
-            && let Some(block) = blocks.next_block()?
-        {
-            window.push(block);
-        }
+        let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
         if window.is_empty() {
             break;
         }
@@ -145,24 +140,14 @@ fn thing_name(template: &Template, binding: &Binding, row: &Row) -> Result<Optio
     Ok(made.thing.map(|thing| thing.thing_name))
 }
 
-fn hash(name: &str) -> u128 {
-    u128::from_le_bytes(sha256_start(name.as_bytes()))
-}
-
 /// Every row whose thing has the name of another row's. The manifest is read again only when two agree.
 fn collisions(
     template: &Template,
     manifest: &Manifest,
     binding: &Binding,
-    mut hashes: Vec<u128>,
+    hashes: Vec<u128>,
 ) -> Result<Vec<Fault>, ManifestError> {
-    hashes.par_sort_unstable();
-    let twice: HashSet<u128> = hashes
-        .windows(2)
-        .filter(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0])
-        .collect();
-    drop(hashes);
+    let twice = repeated(hashes);
     let mut faults = Vec::new();
     if twice.is_empty() {
         return Ok(faults);

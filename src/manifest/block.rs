@@ -156,6 +156,21 @@ impl<R: BufRead> Blocks<R> {
         Ok(Some(block))
     }
 
+    /// The next blocks, `at_a_time` at most; none at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn next_blocks(&mut self, at_a_time: usize) -> Result<Vec<Block>, ManifestError> {
+        let mut blocks = Vec::with_capacity(at_a_time);
+        while blocks.len() < at_a_time
+            && let Some(block) = self.next_block()?
+        {
+            blocks.push(block);
+        }
+        Ok(blocks)
+    }
+
     /// SHA-256 of the whole file. Call it when [`Blocks::next_block`] has returned `None`.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {

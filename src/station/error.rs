@@ -9,6 +9,7 @@ use super::claim::State;
 use crate::engine::EngineError;
 use crate::profile::rfc3339;
 use crate::seal::SealError;
+use crate::store::since;
 use crate::store::{BATCH_OBJECT, SEAL_OBJECT, StoreError};
 
 /// Why a station cannot do what was asked.
@@ -120,13 +121,6 @@ pub enum StationError {
     Certificates { object: String, device_id: String },
     #[error("{object} has been damaged: {reason}")]
     Pack { object: String, reason: &'static str },
-}
-
-fn since(at: &str) -> String {
-    match at {
-        "" => String::new(),
-        at => format!(" since {at}"),
-    }
 }
 
 fn colon(reason: Option<&str>) -> String {

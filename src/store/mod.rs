@@ -28,6 +28,7 @@ pub use layout::{
 pub use place::{Place, PlaceError};
 #[cfg(feature = "s3")]
 pub use s3::{ATTEMPT_TIMEOUT, Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
+pub(crate) use withdrawn::since;
 pub use withdrawn::{WithdrawnRecord, put_withdrawn, read_withdrawn};
 
 /// A store that failed.

@@ -103,6 +103,14 @@ pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, Stor
     }
 }
 
+/// Since when, within a sentence; nothing when nobody can tell.
+pub(crate) fn since(at: &str) -> String {
+    match at {
+        "" => String::new(),
+        at => format!(" since {at}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use certforge::issuer::CaCertificate;
 use certforge::jitp::{AllowList, HANDLER, Issued};
 use certforge::profile::Profile;
+use certforge::shell::quoted;
 use clap::Args;
 use serde_json::json;
 
 use super::super::run::DEFAULT_LEDGER;
-use super::super::text::{Report, devices, quoted};
+use super::super::text::{Report, devices};
 use super::super::{Failure, Outcome, place, print, print_json};
 use super::{create, open_batch};
 

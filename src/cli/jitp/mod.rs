@@ -17,8 +17,9 @@ mod reach;
 
 use std::path::{Path, PathBuf};
 
+use certforge::forge;
 use certforge::ledger::Ledger;
-use certforge::store::{Store, read_withdrawn};
+use certforge::store::Store;
 use clap::{Args, Subcommand};
 
 use super::run::DEFAULT_LEDGER;
@@ -108,10 +109,8 @@ fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dy
         false => Ledger::open_read_only(ledger)?.batch(batch)?.location,
     };
     let store = reach.open(&place::parse(&place, reach, None)?)?;
-    match read_withdrawn(&*store)? {
-        None => Ok(store),
-        Some(record) => Err(Failure::withdrawn(&store.location(), &record)),
-    }
+    forge::refuse_withdrawn(&*store, batch)?;
+    Ok(store)
 }
 
 /// A file that is made and must not be there yet; `secret`: for its owner alone.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certforge::shell::quoted;
 use certforge::{jitp, pem};
 use clap::Args;
 use serde_json::json;
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::super::issuer::IssuerArgs;
-use super::super::text::{Report, quoted};
+use super::super::text::Report;
 use super::super::{Outcome, print, print_json};
 use super::{create, make_folder};
 

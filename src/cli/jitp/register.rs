@@ -13,10 +13,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::super::issuer::IssuerArgs;
-use super::super::text::quoted;
 use super::super::{Failure, Outcome, exit, print, print_json};
 use super::reach::{AwsReach, consent};
 use super::template;
+use certforge::shell::quoted;
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]

@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use certforge::aws::{Cloud, Condemned, Revocation, Revoked};
-use certforge::jitp::{Issued, IssuedError};
-use certforge::ledger::{Batch, Ledger, LedgerError, Withdrawal};
-use certforge::pem;
+use certforge::aws::{Cloud, Tally, WithdrawError, Withdrawing};
+use certforge::forge;
+use certforge::jitp::Issued;
+use certforge::ledger::{Batch, Ledger, LedgerError};
 use certforge::profile::rfc3339;
-use certforge::store::{Place, Store, WithdrawnRecord, put_withdrawn};
+use certforge::store::{Place, Store};
 use clap::Args;
 use data_encoding::HEXLOWER;
-use indicatif::ProgressBar;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
@@ -23,9 +21,6 @@ use super::super::{Failure, Outcome, exit, place, print, print_json, progress};
 use super::reach::{AwsReach, consent};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Certificates after which the ledger notes how far it is.
-const AT_A_TIME: usize = 200;
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -62,19 +57,6 @@ pub struct Withdraw {
     pub json: bool,
     #[command(flatten)]
     reach: AwsReach,
-}
-
-/// What became of the certificates, in this run.
-#[derive(Debug, Default)]
-struct Tally {
-    updated: u64,
-    registered: u64,
-    failed: u64,
-    /// Those of chunks that are not released.
-    unreleased: u64,
-    /// From the first on, in manifest order, over all runs.
-    revoked: u64,
-    first_failure: Option<String>,
 }
 
 impl Withdraw {
@@ -129,8 +111,7 @@ impl Withdraw {
                 "name the Region with --region; when it is registered nowhere, --stations-only is all there is to do",
             ));
         }
-        let account = format!("{} {}", cloud.caller().account, cloud.caller().region);
-        let done = ledger.revoked(&batch, &account)?;
+        let done = ledger.revoked(&batch, &cloud.caller().place())?;
         let others: Vec<String> = ledger
             .batches_of(issued.issuer())?
             .into_iter()
@@ -147,39 +128,30 @@ impl Withdraw {
         }
 
         // 1. No station gives out a device of it any more.
-        self.mark(&mut ledger, &batch, &*store, now)?;
+        forge::withdraw(&*store, &mut ledger, &batch, &self.reason, now)?;
         // 2. AWS IoT takes no new device of the CA.
-        let is_registered = match self.keep_auto_registration {
-            true => None,
-            false => Some(cloud.stop_registration(&issued.issuer().id())?),
-        };
+        if !self.keep_auto_registration {
+            cloud.stop_registration(&issued.issuer().id())?;
+        }
         // 3. Those that it has, and those that may come, are revoked.
         handle_interrupts();
-        let tally = self.revoke(&cloud, &issued, &mut ledger, &batch, &account)?;
-        self.report(&issued, is_registered, &tally);
-        Ok(match (INTERRUPTED.load(Ordering::Relaxed), tally.failed) {
+        let bar = progress::bar(issued.record().rows, done);
+        let withdrawing = Withdrawing {
+            cloud: &cloud,
+            batch: &batch,
+            issued: &issued,
+            rate: self.rate,
+        };
+        let tally = withdrawing.revoke(&mut ledger, &INTERRUPTED, &|rows| bar.inc(rows));
+        bar.finish_and_clear();
+        let tally = tally?;
+        let interrupted = INTERRUPTED.load(Ordering::Relaxed);
+        self.report(&issued, &tally, interrupted);
+        Ok(match (interrupted, tally.failed) {
             (true, _) => exit::INTERRUPTED.into(),
             (false, 0) => ExitCode::SUCCESS,
             (false, _) => exit::AWS.into(),
         })
-    }
-
-    /// Marks the batch withdrawn, for the ledger and for stations.
-    fn mark(
-        &self,
-        ledger: &mut Ledger,
-        batch: &Batch,
-        store: &dyn Store,
-        now: OffsetDateTime,
-    ) -> Result<Withdrawal, Failure> {
-        let withdrawal = ledger.withdraw(batch, &self.reason, now)?;
-        let record = WithdrawnRecord {
-            batch: batch.name.clone(),
-            withdrawn_at: rfc3339(withdrawal.at),
-            reason: withdrawal.reason.clone(),
-        };
-        put_withdrawn(store, &record)?;
-        Ok(withdrawal)
     }
 
     fn stop_stations(
@@ -197,7 +169,7 @@ impl Withdraw {
             )? {
                 return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
             }
-            self.mark(ledger, batch, store, now)?;
+            forge::withdraw(store, ledger, batch, &self.reason, now)?;
         }
         if self.json {
             print_json(&json!({ "batch": name, "done": !self.dry_run, "stations_only": true }));
@@ -305,86 +277,18 @@ impl Withdraw {
         print(&report.to_string());
     }
 
-    /// Goes on behind those that the ledger knows as revoked. One that fails keeps the mark where it is, so that
-    /// the next run tries it again, and so does a chunk that is not released: another shard may be at it still.
-    fn revoke(
-        &self,
-        cloud: &Cloud,
-        issued: &Issued<'_>,
-        ledger: &mut Ledger,
-        batch: &Batch,
-        place: &str,
-    ) -> Result<Tally, Failure> {
-        let done = ledger.revoked(batch, place)?;
-        let record = issued.record();
-        let bar: Mutex<ProgressBar> = Mutex::new(progress::bar(record.rows, done));
-        let revocation = Revocation {
-            cloud,
-            ca: issued.issuer(),
-            rate: self.rate,
-        };
-        let mut tally = Tally {
-            revoked: done,
-            ..Tally::default()
-        };
-        let mut row = done;
-        'chunks: for chunk in done / record.chunk_rows..record.chunks() {
-            let Some(certificates) = certificates(issued, ledger, batch, chunk)? else {
-                // What was never released is in no station's hands, and no run begins with it any more.
-                tally.unreleased += record.rows_of(chunk);
-                row = chunk * record.chunk_rows + record.rows_of(chunk);
-                bar.lock().expect("no holder panics").set_position(row);
-                continue;
-            };
-            let skipped = usize::try_from(row - chunk * record.chunk_rows).unwrap_or(usize::MAX);
-            let mut rest = certificates.into_iter().skip(skipped).peekable();
-            while rest.peek().is_some() {
-                let some: Vec<_> = rest.by_ref().take(AT_A_TIME).collect();
-                let (ids, some): (Vec<String>, Vec<Condemned>) = some.into_iter().unzip();
-                let outcomes = revocation.revoke(some, &INTERRUPTED, &|| {
-                    bar.lock().expect("no holder panics").inc(1);
-                });
-                // Fewer when somebody stopped it.
-                row += outcomes.len() as u64;
-                let mut is_hopeless = false;
-                for (id, outcome) in ids.into_iter().zip(outcomes) {
-                    match outcome {
-                        Ok(Revoked::Updated) => tally.updated += 1,
-                        Ok(Revoked::Registered) => tally.registered += 1,
-                        Err(error) => {
-                            is_hopeless |= error.is_general();
-                            tally.failed += 1;
-                            tally
-                                .first_failure
-                                .get_or_insert_with(|| format!("device {id}: {error}"));
-                        }
-                    }
-                }
-                if tally.failed == 0 && tally.unreleased == 0 {
-                    ledger.set_revoked(batch, place, row)?;
-                    tally.revoked = row;
-                }
-                if is_hopeless || INTERRUPTED.load(Ordering::Relaxed) {
-                    break 'chunks;
-                }
-            }
-        }
-        bar.into_inner().expect("no holder panics").finish_and_clear();
-        Ok(tally)
-    }
-
-    fn report(&self, issued: &Issued<'_>, is_registered: Option<bool>, tally: &Tally) {
+    fn report(&self, issued: &Issued<'_>, tally: &Tally, interrupted: bool) {
         if self.json {
             print_json(&json!({
                 "batch": issued.record().batch,
-                "done": tally.failed == 0,
-                "auto_registration_stopped": is_registered == Some(true),
+                "done": tally.failed == 0 && !interrupted,
+                "auto_registration_stopped": !self.keep_auto_registration,
                 "revoked": tally.updated + tally.registered,
                 "of_these_unknown_before": tally.registered,
                 "failed": tally.failed,
                 "unreleased": tally.unreleased,
                 "first_failure": tally.first_failure,
-                "interrupted": INTERRUPTED.load(Ordering::Relaxed),
+                "interrupted": interrupted,
             }));
         } else {
             let mut report = Report::default();
@@ -393,12 +297,9 @@ impl Withdraw {
                 .line("stations", last_claims())
                 .line(
                     "auto-registration",
-                    match is_registered {
-                        None => "left as it is",
-                        Some(true) => {
-                            "off; `certforge jitp register --template FILE --update` turns it on again"
-                        }
-                        Some(false) => "the CA is not registered here",
+                    match self.keep_auto_registration {
+                        true => "left as it is",
+                        false => "off; `certforge jitp register --template FILE --update` turns it on again",
                     },
                 )
                 .line(
@@ -418,11 +319,11 @@ impl Withdraw {
                     ),
                 );
             }
-            if INTERRUPTED.load(Ordering::Relaxed) {
+            if interrupted {
                 let of = count(issued.record().rows);
                 let said = format!(
                     "{} of {of} certificates are revoked; run the same command again",
-                    count(tally.revoked)
+                    count(tally.mark)
                 );
                 report.line("interrupted", said);
             }
@@ -439,33 +340,6 @@ impl Withdraw {
     }
 }
 
-/// The certificates of a chunk, each with its device, as the ledger has them; as the index has them when
-/// another shard's ledger accounts for the chunk. `None`: the chunk was never released.
-fn certificates(
-    issued: &Issued<'_>,
-    ledger: &Ledger,
-    batch: &Batch,
-    chunk: u64,
-) -> Result<Option<Vec<(String, Condemned)>>, Failure> {
-    let mut entries = ledger.entries(batch, chunk)?;
-    if entries.is_empty() {
-        entries = match issued.entries(chunk) {
-            Err(IssuedError::Incomplete { .. }) => return Ok(None),
-            other => other?,
-        };
-    }
-    let mut found = issued.found(chunk);
-    let condemned = entries.into_iter().map(|entry| {
-        let der = found.remove(&entry.certificate_id);
-        let condemned = Condemned {
-            certificate_id: entry.certificate_id,
-            certificate: der.map(|der| pem::encode(pem::CERTIFICATE, &der)),
-        };
-        (entry.device_id, condemned)
-    });
-    Ok(Some(condemned.collect()))
-}
-
 /// Stations ask for withdrawals once a minute.
 fn last_claims() -> String {
     let last = OffsetDateTime::now_utc() + Duration::MINUTE;
@@ -480,4 +354,13 @@ fn handle_interrupts() {
         }
     };
     ctrlc::set_handler(handler).expect("no other handler is set");
+}
+
+impl From<WithdrawError> for Failure {
+    fn from(error: WithdrawError) -> Self {
+        match error {
+            WithdrawError::Ledger(error) => error.into(),
+            WithdrawError::Issued(error) => error.into(),
+        }
+    }
 }

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use certforge::profile::rfc3339;
+use certforge::shell::quoted;
 use certforge::station::is_in_memory;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs, warn};
-use crate::cli::text::{Report, quoted};
+use crate::cli::text::Report;
 use crate::cli::{print, print_json};
 
 #[derive(Debug, Args)]

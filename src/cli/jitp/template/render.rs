@@ -1,0 +1,129 @@
+//! `certforge jitp template render`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use certforge::jitp::{Facts, Issued, PolicyMade, Provisioned};
+use certforge::pem;
+use clap::Args;
+
+use super::super::super::text::Report;
+use super::super::super::{Failure, Outcome, place, print, print_json};
+use super::load;
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whose").required(true))]
+pub struct Render {
+    /// Template, JSON; or a registrationConfig that holds one
+    template: PathBuf,
+    /// Certificate of the device, PEM or DER
+    #[arg(long, value_name = "FILE", group = "whose")]
+    cert: Option<PathBuf>,
+    /// Device of a batch, by its id
+    #[arg(long, value_name = "ID", group = "whose", requires = "batch")]
+    device: Option<String>,
+    /// Batch of the device: its folder or s3:// URL
+    #[arg(long, value_name = "DIR|S3-URL", requires = "device")]
+    batch: Option<String>,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
+}
+
+impl Render {
+    pub fn run(&self) -> Outcome {
+        let template = load(&self.template)?;
+        let der = match (&self.cert, &self.device, &self.batch) {
+            (Some(path), ..) => read_certificate(path)?,
+            (None, Some(device), Some(batch)) => self.find(device, batch)?,
+            _ => unreachable!("clap asks for one of them"),
+        };
+        let facts = Facts::of_certificate(&der).map_err(|error| {
+            let whose = self
+                .cert
+                .as_ref()
+                .map_or_else(String::new, |path| format!("{}: ", path.display()));
+            Failure::usage(&format!("{whose}{error}"), "give a certificate, PEM or DER")
+        })?;
+        let made = template.provision(&facts).map_err(|refusal| {
+            Failure::refused(
+                format!("AWS IoT would leave the certificate pending: {refusal}"),
+                "change the template, or the profile that the certificate was made with",
+            )
+        })?;
+        match self.json {
+            true => print_json(&made),
+            false => print(&describe(&made)),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The certificate of a device of a batch.
+    fn find(&self, device: &str, batch: &str) -> Result<Vec<u8>, Failure> {
+        let store = self.reach.open(&place::parse(batch, &self.reach, None)?)?;
+        let issued = Issued::open(&*store)?;
+        for chunk in 0..issued.record().chunks() {
+            let entries = issued.entries(chunk)?;
+            if entries.iter().any(|entry| entry.device_id == device) {
+                let certificates = issued.certificates(chunk)?;
+                let found = certificates
+                    .into_iter()
+                    .find(|certificate| certificate.entry.device_id == device);
+                return Ok(found.expect("it is in the index").der);
+            }
+        }
+        Err(Failure::usage(
+            &format!("batch {} has no device {device}", issued.record().batch),
+            "`certforge ledger export` lists the devices of a batch",
+        ))
+    }
+}
+
+fn read_certificate(path: &Path) -> Result<Vec<u8>, Failure> {
+    let octets = std::fs::read(path).map_err(|error| {
+        Failure::usage(
+            &format!("certificate {} cannot be read: {error}", path.display()),
+            "give the path of a certificate, PEM or DER",
+        )
+    })?;
+    let blocks = std::str::from_utf8(&octets)
+        .ok()
+        .and_then(|text| pem::blocks(text).ok());
+    let first = blocks
+        .into_iter()
+        .flatten()
+        .find(|block| block.label == pem::CERTIFICATE);
+    // The first certificate of a chain is the device's own.
+    Ok(first.map_or(octets, |block| block.der.to_vec()))
+}
+
+fn describe(made: &Provisioned) -> String {
+    let mut report = Report::default();
+    if let Some(thing) = &made.thing {
+        report.line("thing", &thing.thing_name);
+        for (name, value) in &thing.attributes {
+            report.line("attribute", format!("{name} = {value}"));
+        }
+        if let Some(thing_type) = &thing.thing_type_name {
+            report.line("thing type", thing_type);
+        }
+        for group in &thing.thing_groups {
+            report.line("thing group", group);
+        }
+        if let Some(group) = &thing.billing_group {
+            report.line("billing group", group);
+        }
+    }
+    report
+        .line("certificate", &made.certificate.certificate_id)
+        .line("status", &made.certificate.status);
+    for policy in &made.policies {
+        match policy {
+            PolicyMade::PolicyName(name) => report.line("policy", format!("{name}, which must exist")),
+            PolicyMade::PolicyDocument(document) => report.line("policy", document),
+        };
+    }
+    report.to_string()
+}

@@ -185,7 +185,9 @@ fn verify_names_what_was_changed_in_the_bucket() {
 #[test]
 fn the_server_is_held_to_what_a_store_promises() {
     let server = S3Server::start();
-    s3_contract::holds(&|prefix| server.store(prefix));
+    let open = |prefix: &str| server.store(prefix);
+    s3_contract::holds(&open);
+    s3_contract::of_many_that_create_one_object_one_does(&open);
 }
 
 #[test]

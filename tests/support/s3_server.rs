@@ -1,4 +1,7 @@
 //! A real S3 server, s3s-fs, in the test's own process. It checks signatures.
+//!
+//! By itself it looks whether an object is there and writes it a while later, and a request whose client went away
+//! is left half done. Here, as on S3, a request is done whole or not at all, and of two writes one is the first.
 
 #![allow(
     dead_code,
@@ -9,20 +12,28 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use certforge::store::{Credentials, S3Options, S3Store};
+use hyper::Method;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use s3s::auth::SimpleAuth;
-use s3s::service::S3ServiceBuilder;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, HttpError, HttpRequest, HttpResponse};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::RwLock;
 
 /// The one bucket of the server.
 pub const BUCKET: &str = "factory";
 
 pub const ACCESS_KEY: &str = "AKIATEST";
 pub const SECRET_KEY: &str = "secret of the test";
+
+/// The largest body of a request: a part of an upload in parts, with room.
+const LARGEST_BODY: usize = 64 << 20;
 
 pub struct S3Server {
     pub address: SocketAddr,
@@ -43,13 +54,17 @@ impl S3Server {
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
+        let order = Arc::new(RwLock::new(()));
         let listener = runtime
             .block_on(TcpListener::bind(("127.0.0.1", 0)))
             .expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let service = service.clone();
+                let (service, order) = (service.clone(), order.clone());
+                let service = service_fn(move |request: hyper::Request<_>| {
+                    serve(service.clone(), order.clone(), request.map(Body::from))
+                });
                 tokio::spawn(async move {
                     let http = auto::Builder::new(TokioExecutor::new());
                     // A client that goes away is no concern of the server.
@@ -80,6 +95,26 @@ impl S3Server {
     pub fn store(&self, prefix: &str) -> S3Store {
         S3Store::open(BUCKET, prefix, &options(self.address)).expect("it opens")
     }
+}
+
+/// Carries out a request that has come whole, to its end: writes one after another.
+async fn serve(
+    service: S3Service,
+    order: Arc<RwLock<()>>,
+    mut request: HttpRequest,
+) -> Result<HttpResponse, HttpError> {
+    let body = request.body_mut().store_all_limited(LARGEST_BODY).await;
+    body.map_err(HttpError::new)?;
+    let done = tokio::spawn(async move {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            let _reading = order.read().await;
+            service.call(request).await
+        } else {
+            let _writing = order.write().await;
+            service.call(request).await
+        }
+    });
+    done.await.expect("the server does not panic")
 }
 
 pub fn url(address: SocketAddr) -> String {

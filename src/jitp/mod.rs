@@ -4,11 +4,13 @@
 //! ```text
 //! template.json ─► Template::read ─► Template ─┬─► check_profile, census ─► findings, faults
 //!                                              └─► provision(Facts of a certificate) ─► Provisioned
+//! Policies::read ─► Policies ─► decide(Ask, Connection, Home) ─► Decision
 //! ```
 //!
 //! Nothing here speaks to a network. What does is `aws`.
 
 mod allow_list;
+mod authorize;
 mod bulk;
 mod census;
 mod declarations;
@@ -19,6 +21,7 @@ mod issued;
 mod json;
 mod name;
 mod parameter;
+mod pattern;
 mod policy;
 mod proof;
 mod provision;
@@ -27,6 +30,10 @@ mod template;
 pub mod thingpress;
 
 pub use allow_list::{AllowList, HANDLER};
+pub use authorize::{
+    Absent, Ask, Cause, CertificateNames, Clause, ConditionError, Connection, Decision, Found, Home, Miss,
+    NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why,
+};
 pub use bulk::{Bulk, BulkError, NameTaken};
 pub use census::{Census, Fault, Renamed, census};
 pub use draft::Draft;

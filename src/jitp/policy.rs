@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::json;
+use super::pattern::Pattern;
 
 /// Most characters of a policy document, white space not counted.
 const MAX_DOCUMENT: usize = 2048;
@@ -149,7 +150,7 @@ fn check_statement(i: usize, statement: &Map<String, Value>, findings: &mut Poli
 }
 
 /// One text or a list of texts, of which there must be one.
-fn texts(value: Option<&Value>) -> Option<Vec<&str>> {
+pub(super) fn texts(value: Option<&Value>) -> Option<Vec<&str>> {
     let texts: Vec<&str> = match value? {
         Value::String(text) => vec![text],
         Value::Array(items) => items.iter().map(Value::as_str).collect::<Option<_>>()?,
@@ -159,32 +160,8 @@ fn texts(value: Option<&Value>) -> Option<Vec<&str>> {
 }
 
 /// Whether a pattern with `*` and `?` matches a text, letters in either case.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    // Where the last star stood, and how far it had matched.
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == b'?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((at, matched)) => {
-                    star = Some((at, matched + 1));
-                    p = at + 1;
-                    t = matched + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == b'*')
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
+    Pattern::new(&pattern.to_ascii_lowercase()).matches(&text.to_ascii_lowercase())
 }
 
 /// The ARNs of a policy, wherever they stand.

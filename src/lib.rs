@@ -11,8 +11,9 @@
 //! certificates, bundles: no disk, clock, network or terminal) or it does input and output
 //! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
 //! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
-//! and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
-//! makes of a device is said beforehand by [`jitp`]; `aws` registers the CA for it.
+//! `rehearsal`, and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
+//! makes of a device is said beforehand by [`jitp`]; `rehearsal` lets devices try it out, and `aws` registers the CA
+//! for it.
 //!
 //! # Words
 //!
@@ -35,6 +36,7 @@
 //! | seal | the signed statement that a batch is complete, with the digest of everything in it |
 //! | station | a flashing station: it claims a bundle, flashes a device with it, and reports |
 //! | template | what AWS IoT creates for a device that connects for the first time (JITP) |
+//! | rehearsal | a local endpoint that treats a device's first connection as AWS IoT Core does |
 //! | claim | the object that makes a device one station's own, and says what became of it |
 //!
 //! # Exactly once
@@ -73,6 +75,9 @@ pub mod jitp;
 
 #[cfg(feature = "display")]
 pub mod display;
+
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 
 #[cfg(feature = "aws")]
 pub mod aws;

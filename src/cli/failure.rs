@@ -36,7 +36,7 @@ impl Failure {
     }
 
     /// An error with its causes, under a code.
-    #[cfg(feature = "aws")]
+    #[cfg(any(feature = "aws", feature = "rehearsal"))]
     pub fn with_code(code: u8, error: impl Error + 'static, hint: Option<String>) -> Self {
         Self {
             code,
@@ -114,6 +114,12 @@ impl Failure {
             eprintln!("certforge: hint: {hint}");
         }
     }
+}
+
+/// An error and its causes, in one line.
+#[cfg(feature = "rehearsal")]
+pub fn chain_of(error: &(impl Error + 'static)) -> String {
+    chain(error)
 }
 
 /// An error and its causes; one that says the same as what it causes is said once.

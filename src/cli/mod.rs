@@ -3,6 +3,8 @@
 mod bucket_policy;
 mod ca;
 mod check;
+#[cfg(feature = "rehearsal")]
+mod connect;
 mod exit;
 mod export;
 mod failure;
@@ -12,6 +14,8 @@ mod ledger;
 mod passphrase;
 mod place;
 mod progress;
+#[cfg(feature = "rehearsal")]
+mod rehearse;
 mod run;
 mod seal;
 mod station;
@@ -61,6 +65,12 @@ enum Command {
     /// Just-In-Time Provisioning: check templates, register the CA with AWS IoT, withdraw a batch
     #[command(subcommand)]
     Jitp(Box<jitp::Jitp>),
+    /// Rehearse first connections: a local endpoint treats the devices of a batch as AWS IoT Core does
+    #[cfg(feature = "rehearsal")]
+    Rehearse(Box<rehearse::Rehearse>),
+    /// Connect as a device to its endpoint, with what its bundle holds, and time each step
+    #[cfg(feature = "rehearsal")]
+    Connect(connect::Connect),
     /// List the devices of a batch that were flashed, or scrapped, with their certificates
     Export(export::Export),
     /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
@@ -83,6 +93,10 @@ pub fn main() -> ExitCode {
         Command::Ledger(command) => (command.json(), command.run()),
         Command::Station(command) => (command.json(), command.run()),
         Command::Jitp(command) => (command.json(), command.run()),
+        #[cfg(feature = "rehearsal")]
+        Command::Rehearse(command) => (command.json(), command.run()),
+        #[cfg(feature = "rehearsal")]
+        Command::Connect(command) => (command.json, command.run()),
         Command::Export(command) => (false, command.run()),
         Command::BucketPolicy(command) => (false, command.run()),
     };

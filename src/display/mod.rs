@@ -17,7 +17,7 @@ use serde_json::json;
 const PAGE: &str = include_str!("page.html");
 
 /// The page has no part from elsewhere, and names in it are text.
-const SECURITY: [(HeaderName, &str); 4] = [
+pub(crate) const SECURITY: [(HeaderName, &str); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \

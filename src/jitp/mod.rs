@@ -32,7 +32,7 @@ pub mod thingpress;
 pub use allow_list::{AllowList, HANDLER};
 pub use authorize::{
     Absent, Ask, Cause, CertificateNames, Clause, ConditionError, Connection, Decision, Found, Home, Miss,
-    NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why,
+    NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why, homes_in,
 };
 pub use bulk::{Bulk, BulkError, NameTaken};
 pub use census::{Census, Fault, Renamed, census};

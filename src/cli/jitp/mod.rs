@@ -7,7 +7,7 @@ mod proof;
 mod register;
 #[cfg(feature = "aws")]
 mod status;
-mod template;
+pub mod template;
 mod thingpress;
 #[cfg(feature = "aws")]
 mod withdraw;
@@ -103,7 +103,7 @@ impl BatchArgs {
 }
 
 /// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
-fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dyn Store>, Failure> {
+pub fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dyn Store>, Failure> {
     let place = match place::is_place(batch) {
         true => batch.to_owned(),
         false => Ledger::open_read_only(ledger)?.batch(batch)?.location,

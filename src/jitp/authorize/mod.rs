@@ -72,6 +72,17 @@ impl Policies {
         &self.homes
     }
 
+    /// The resources that an action is allowed on, as ARNs with wildcards; of those with a variable that has no value
+    /// none.
+    #[must_use]
+    pub fn resources(&self, action: &str, connection: &Connection) -> Vec<String> {
+        let statements = self.statements.iter();
+        statements
+            .filter(|statement| statement.effect == Effect::Allow && statement.names(action))
+            .flat_map(|statement| statement.filled(connection))
+            .collect()
+    }
+
     /// Whether the connection may do what it asks for.
     #[must_use]
     pub fn decide(&self, ask: &Ask<'_>, connection: &Connection, home: &Home) -> Decision {
@@ -106,6 +117,14 @@ impl Policies {
             cause: Cause::of_misses(misses),
         })
     }
+}
+
+/// Every account and Region that the ARNs in a text name, such as a template with policies in it.
+#[must_use]
+pub fn homes_in(text: &str) -> BTreeSet<NamedHome> {
+    let arns = text.match_indices("arn:").map(|(at, _)| &text[at..]);
+    arns.filter_map(|rest| NamedHome::of_arn(rest.split(['"', '\\', ' ']).next()?))
+        .collect()
 }
 
 /// What AWS IoT would answer.
@@ -295,6 +314,33 @@ mod tests {
             let decision = allow.decide(&Ask::Connect, &connection(), &home());
             assert_eq!(decision.is_allowed(), expected, "Allow {id} {attached}");
         }
+    }
+
+    #[test]
+    fn tells_the_resources_of_an_action() {
+        let statements: [Short<'_>; 3] = [
+            (
+                "Allow",
+                &["iot:Publish"],
+                &["topic/${iot:ClientId}/*", "topic/${iot:DomainName}"],
+            ),
+            ("Allow", &["iot:Receive"], &["topic/b"]),
+            ("Deny", &["iot:Publish"], &["topic/c"]),
+        ];
+        let policies = policies(&statements, &json!({}));
+        let resources = policies.resources("iot:Publish", &connection());
+        assert_eq!(resources, [home().arn("topic/SN1/*")]);
+    }
+
+    #[test]
+    fn finds_homes_in_a_template() {
+        let text = r#"{"PolicyDocument":"{\"Resource\":[\"arn:aws:iot:eu-west-1:123456789012:topic/a\",\"arn:aws:iot:*:*:*\"]}"}"#;
+        let named: Vec<_> = homes_in(text)
+            .into_iter()
+            .map(|home| (home.region, home.account))
+            .collect();
+        let here = (Some("eu-west-1".to_owned()), Some("123456789012".to_owned()));
+        assert_eq!(named, [(None, None), here]);
     }
 
     #[test]

@@ -113,6 +113,15 @@ impl Statement {
             .any(|pattern| policy::matches(pattern, action))
     }
 
+    /// Its resources, as far as their variables have values.
+    pub fn filled(&self, connection: &Connection) -> Vec<String> {
+        let filled = self.resources.iter().map(|text| text.fill(connection));
+        filled
+            .filter(|filled| filled.unfilled.is_none())
+            .map(|filled| filled.text)
+            .collect()
+    }
+
     /// Whether it applies to a resource, given as an ARN.
     ///
     /// # Errors

@@ -1,0 +1,323 @@
+//! `certforge connect`: one device, to its real endpoint.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use certforge::pem;
+use certforge::rehearsal::{
+    Attempt, ConnectError, DEFAULT_TOPIC, Device, Done, Greeting, Sends, Step, Target, connect, roots,
+};
+use certforge::shell::quoted;
+use clap::Args;
+use serde_json::json;
+
+use super::rehearse::MqttVersion;
+use super::{Failure, Outcome, exit, print, print_json};
+
+/// The first pause before the next attempt; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Bundle of the device, a ZIP
+    bundle: PathBuf,
+    /// Endpoint [default: what endpoint.json in the bundle says]
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Port; on 443 the device sends ALPN x-amzn-mqtt-ca [default: what endpoint.json says, or 8883]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Roots that the device trusts, PEM [default: those in the bundle]
+    #[arg(long, value_name = "FILE")]
+    cafile: Option<PathBuf>,
+    /// Client id [default: what endpoint.json says, or the certificate's CN]
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// Topic of the message [default: the thing's name and /test, or JITP/test]
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// Message
+    #[arg(long, value_name = "TEXT", default_value = "first light")]
+    message: String,
+    /// Connect only; publish nothing
+    #[arg(long, conflicts_with_all = ["topic", "message"])]
+    no_publish: bool,
+    /// Version of MQTT
+    #[arg(long, value_enum, default_value_t = MqttVersion::V3)]
+    mqtt: MqttVersion,
+    /// Send the device's certificate alone, without the CA's
+    #[arg(long)]
+    leaf_only: bool,
+    /// Attempts, the first one included, which AWS IoT drops when it provisions the device
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
+    attempts: u32,
+    /// Seconds that each step may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    timeout: u64,
+    /// Print commands that do the same with mosquitto_pub; connect to nothing
+    #[arg(long, conflicts_with = "json")]
+    print_mosquitto: bool,
+    /// Print a JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Connect {
+    pub fn run(&self) -> Outcome {
+        let octets = std::fs::read(&self.bundle).map_err(|error| {
+            Failure::usage(
+                &format!("bundle {} cannot be read: {error}", self.bundle.display()),
+                "give the ZIP of one device; `certforge station claim` takes one out of a batch",
+            )
+        })?;
+        let device = Device::open(&zeroize::Zeroizing::new(octets)).map_err(|error| {
+            Failure::usage(
+                &format!("bundle {}: {error}", self.bundle.display()),
+                "give the ZIP of one device, as certforge made it",
+            )
+        })?;
+        let target = self.target(&device)?;
+        let greeting = self.greeting(&device);
+        if self.print_mosquitto {
+            print(&self.mosquitto(&device, &target, &greeting)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let trusted = self.roots(&device)?;
+        let trusted = roots(&trusted).map_err(|error| {
+            Failure::usage(&error.to_string(), "give root certificates, PEM, with --cafile")
+        })?;
+        if !self.json {
+            print(&format!(
+                "{}, certificate {}, to {}:{}\n",
+                greeting.client_id, device.certificate_id, target.host, target.port
+            ));
+        }
+        let mut attempts = Vec::new();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let attempt = connect(&device, trusted.clone(), &target, &greeting)?;
+            if !self.json {
+                print(&steps(&attempt.done));
+            }
+            let again = attempt.error.as_ref().is_some_and(ConnectError::is_dropped);
+            attempts.push(attempt);
+            if !again || attempts.len() as u64 >= u64::from(self.attempts) {
+                break;
+            }
+            if !self.json {
+                print(&format!(
+                    "  dropped before CONNACK, as AWS IoT drops a device at its first connection; again in {} s\n",
+                    pause.as_secs()
+                ));
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
+        self.tell(&attempts, &device, &target, &greeting)
+    }
+
+    fn tell(&self, attempts: &[Attempt], device: &Device, target: &Target, greeting: &Greeting) -> Outcome {
+        let last = attempts.last().expect("there was one");
+        if self.json {
+            let attempts: Vec<_> = attempts
+                .iter()
+                .map(|attempt| {
+                    json!({
+                        "steps": attempt.done,
+                        "error": attempt.error.as_ref().map(super::failure::chain_of),
+                        "failedAt": attempt.error.as_ref().map(ConnectError::step),
+                    })
+                })
+                .collect();
+            print_json(&json!({
+                "clientId": greeting.client_id,
+                "certificateId": device.certificate_id,
+                "host": target.host,
+                "port": target.port,
+                "comesUp": last.error.is_none(),
+                "attempts": attempts,
+            }));
+        }
+        match &last.error {
+            None => {
+                if !self.json {
+                    print("the device comes up\n");
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(error) if self.json => {
+                eprintln!("certforge: error: {}", super::failure::chain_of(error));
+                Ok(exit::SOME_FAILED.into())
+            }
+            Some(error) => Err(Failure::refused(
+                super::failure::chain_of(error),
+                &hint(error, attempts.len()),
+            )),
+        }
+    }
+
+    fn target(&self, device: &Device) -> Result<Target, Failure> {
+        let endpoint = device.endpoint.as_ref();
+        let host = match (&self.host, endpoint.and_then(|endpoint| endpoint.host.as_deref())) {
+            (Some(host), _) => host.clone(),
+            (None, Some(host)) => host.to_owned(),
+            (None, None) => {
+                return Err(Failure::usage(
+                    &format!("bundle {} names no endpoint", self.bundle.display()),
+                    "name it with --host, such as a1b2c3-ats.iot.eu-west-1.amazonaws.com",
+                ));
+            }
+        };
+        let port = self
+            .port
+            .or(endpoint.map(|endpoint| endpoint.port))
+            .unwrap_or(8883);
+        Ok(Target {
+            host,
+            port,
+            address: None,
+        })
+    }
+
+    fn greeting(&self, device: &Device) -> Greeting {
+        let endpoint = device.endpoint.as_ref();
+        let client_id = self
+            .client_id
+            .clone()
+            .or_else(|| Some(endpoint?.client_id.to_string()))
+            .or_else(|| device.common_name.clone())
+            .unwrap_or_else(|| device.certificate_id.clone());
+        let topic = self
+            .topic
+            .clone()
+            .or_else(|| Some(format!("{}/test", endpoint?.thing_name)))
+            .unwrap_or_else(|| DEFAULT_TOPIC.to_owned());
+        Greeting {
+            version: self.mqtt.version(),
+            client_id,
+            topic: (!self.no_publish).then_some(topic),
+            payload: Bytes::from(self.message.clone()),
+            sends: if self.leaf_only {
+                Sends::LeafOnly
+            } else {
+                Sends::Chain
+            },
+            timeout: Duration::from_secs(self.timeout),
+        }
+    }
+
+    fn roots(&self, device: &Device) -> Result<Vec<Vec<u8>>, Failure> {
+        let Some(path) = &self.cafile else {
+            if device.roots.is_empty() {
+                return Err(Failure::usage(
+                    &format!("bundle {} holds no root certificates", self.bundle.display()),
+                    "name those that the device has with --cafile, such as AmazonRootCA1.pem",
+                ));
+            }
+            return Ok(device.roots.clone());
+        };
+        let text = super::rehearse::read_text(path, "--cafile")?;
+        let blocks = pem::blocks(&text).unwrap_or_default();
+        let certificates = blocks.iter().filter(|block| block.label == pem::CERTIFICATE);
+        Ok(certificates.map(|block| block.der.to_vec()).collect())
+    }
+
+    /// The same as commands, in a folder named as the device is.
+    fn mosquitto(&self, device: &Device, target: &Target, greeting: &Greeting) -> Result<String, Failure> {
+        let files = &device.files;
+        let missing = |what: &str| {
+            Failure::usage(
+                &format!(
+                    "bundle {} has no {what} in PEM, which mosquitto_pub needs",
+                    self.bundle.display()
+                ),
+                "unpack the bundle and convert it with openssl",
+            )
+        };
+        let folder = Path::new(&greeting.client_id);
+        let member = |name: &Option<String>, what: &str| {
+            let name = name.as_ref().ok_or_else(|| missing(what))?;
+            Ok::<_, Failure>(quoted(&folder.join(name).display().to_string()))
+        };
+        let root = match &self.cafile {
+            Some(path) => quoted(&path.display().to_string()),
+            None => member(&files.root, "root certificate")?,
+        };
+        let certificates = match self.leaf_only {
+            true => member(&files.certificate, "certificate")?,
+            false => member(&files.chain, "certificate")?,
+        };
+        let version = match self.mqtt {
+            MqttVersion::V3 => "mqttv311",
+            MqttVersion::V5 => "mqttv5",
+        };
+        let alpn = if target.port == 443 {
+            " --tls-alpn x-amzn-mqtt-ca"
+        } else {
+            ""
+        };
+        let topic = greeting.topic.as_deref().unwrap_or(DEFAULT_TOPIC);
+        Ok(format!(
+            "umask 077; unzip -o {} -d {}\nmosquitto_pub -h {} -p {}{alpn} --cafile {root} --cert {certificates} \
+             --key {} -V {version} -i {} -q 1 -t {} -m {} -d\n",
+            quoted(&self.bundle.display().to_string()),
+            quoted(&greeting.client_id),
+            quoted(&target.host),
+            target.port,
+            member(&files.key, "private key")?,
+            quoted(&greeting.client_id),
+            quoted(topic),
+            quoted(&self.message),
+        ))
+    }
+}
+
+fn steps(done: &[Done]) -> String {
+    let lines = done.iter().map(|done| {
+        let name = match done.step {
+            Step::Dns => "DNS",
+            Step::Tcp => "TCP",
+            Step::Tls => "TLS",
+            Step::Connect => "CONNECT",
+            Step::Publish => "PUBLISH",
+        };
+        format!("  {name:8} {:8.1} ms  {}\n", done.milliseconds, done.detail)
+    });
+    lines.collect()
+}
+
+/// What to do about it. `attempts`: how many there were.
+fn hint(error: &ConnectError, attempts: usize) -> String {
+    match error {
+        ConnectError::Dns { .. } | ConnectError::NoAddress { .. } => {
+            "is this the account's endpoint? `aws iot describe-endpoint --endpoint-type iot:Data-ATS` says; and is there a network?".to_owned()
+        }
+        ConnectError::Tcp { .. } => "does a firewall let the port out? AWS IoT takes devices on 8883 and 443".to_owned(),
+        ConnectError::Timeout { step: Step::Tcp, .. } => {
+            "does a firewall let the port out? try --port 443".to_owned()
+        }
+        ConnectError::ServerName { .. } => "give a host name, without a scheme and without a port".to_owned(),
+        ConnectError::Roots => "give root certificates, PEM, with --cafile".to_owned(),
+        ConnectError::Untrusted(_) => {
+            "is this AWS's ATS endpoint, and this machine's clock right? for an endpoint of your own give its root with --cafile".to_owned()
+        }
+        ConnectError::Refused(_) => {
+            "`certforge jitp status` shows whether the CA is registered and active in that account and Region".to_owned()
+        }
+        ConnectError::Tls(_) => "does a TLS endpoint of MQTT listen there?".to_owned(),
+        ConnectError::Dropped if attempts > 1 => {
+            format!("dropped {attempts} times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE, or its policy does not let client id connect; `certforge rehearse` with the same template says which")
+        }
+        ConnectError::Dropped => "the first connection of a device is dropped; allow more with --attempts".to_owned(),
+        ConnectError::NotAdmitted { .. } => {
+            "does the policy allow iot:Connect for this client id? `certforge rehearse` with the same template says".to_owned()
+        }
+        ConnectError::PublishDropped { .. } | ConnectError::PublishRefused { .. } => {
+            "the policy does not allow iot:Publish to this topic, so the server disconnects; name one that it allows with --topic".to_owned()
+        }
+        ConnectError::Mqtt(_) => "does an MQTT broker listen there?".to_owned(),
+        ConnectError::Timeout { .. } => "is the endpoint right and the network up? allow more time with --timeout".to_owned(),
+    }
+}

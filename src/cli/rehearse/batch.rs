@@ -1,0 +1,226 @@
+//! `certforge rehearse BATCH`: every device of a sample connects for the first time, and once more.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use certforge::issuer::{CaCertificate, CaRequest, create};
+use certforge::jitp::Issued;
+use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
+use certforge::rehearsal::{self, Batch, Manner, Sample, Sends, Trust, Version, roots};
+use clap::{Args, ValueEnum};
+use time::OffsetDateTime;
+
+use super::endpoint::EndpointArgs;
+use super::report::Report;
+use crate::cli::progress;
+use crate::cli::{Failure, Outcome, exit, print, print_json};
+
+/// Of each step of a connection; the endpoint is on this machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// File descriptors that are not connections.
+const OTHER_FILES: u64 = 128;
+
+pub static IS_CANCELLED: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Devices of the batch")]
+pub struct DeviceArgs {
+    /// How many devices, spread evenly over the batch: a number, or all
+    #[arg(long, value_name = "N|all", default_value = "200", value_parser = sample, conflicts_with = "serve")]
+    sample: Sample,
+    /// Devices that connect at once
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=20_000), conflicts_with = "serve")]
+    connections: u32,
+    /// Attempts of each device, the first one included
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20), conflicts_with = "serve")]
+    attempts: u32,
+    /// Version of MQTT
+    #[arg(long, value_enum, default_value_t = MqttVersion::V3, conflicts_with = "serve")]
+    mqtt: MqttVersion,
+    /// Topic of each device's message, with {device_id}, {thing_name} and {client_id} [default: JITP/test, or if the
+    /// policies do not allow it, the first that they do]
+    #[arg(long, value_name = "TOPIC", conflicts_with = "serve")]
+    topic: Option<String>,
+    /// Client id, with {device_id} and {thing_name} [default: what endpoint.json in the bundle says]
+    #[arg(long, value_name = "ID", conflicts_with = "serve")]
+    client_id: Option<String>,
+    /// Devices send their certificate alone, without the CA's
+    #[arg(long, conflicts_with = "serve")]
+    leaf_only: bool,
+    /// Register another CA in place of the batch's
+    #[arg(long, conflicts_with_all = ["serve", "ca", "state"])]
+    wrong_ca: bool,
+    /// Print a line for each device
+    #[arg(long, conflicts_with_all = ["serve", "json"])]
+    table: bool,
+}
+
+/// A version of MQTT, as users name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MqttVersion {
+    #[value(name = "3.1.1")]
+    V3,
+    #[value(name = "5")]
+    V5,
+}
+
+impl MqttVersion {
+    pub fn version(self) -> Version {
+        match self {
+            Self::V3 => Version::MQTT3,
+            Self::V5 => Version::MQTT5,
+        }
+    }
+}
+
+pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) -> Outcome {
+    let store = endpoint.open_batch(batch)?;
+    let issued = Issued::open(&*store)?;
+    let profile = Profile::from_config(&issued.record().profile)?;
+    let authorities = match endpoint.authorities()? {
+        _ if args.wrong_ca => vec![another_ca()?],
+        named if named.is_empty() => vec![issued.issuer().clone()],
+        named => named,
+    };
+    let connections = allow_connections(args.connections);
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let region = profile.endpoint().region.as_deref();
+    // The page and the report tell what happens.
+    let ready = endpoint.prepare(authorities, region, anywhere, Box::new(|_| {}))?;
+    let rows = issued.record().rows;
+    let size = args.sample.size(rows);
+    handle_interrupts();
+    if !json {
+        print(&Report::title(
+            size,
+            rows,
+            endpoint.is_jitr(),
+            ready.listening.http.as_ref(),
+        ));
+    }
+    let trust = Trust {
+        host: "localhost".to_owned(),
+        roots: roots(std::slice::from_ref(&ready.root)).map_err(|error| {
+            let hint = "give a certificate with the root above it with --server-cert";
+            Failure::usage(&error.to_string(), hint)
+        })?,
+    };
+    let manner = Manner {
+        connections,
+        attempts: args.attempts,
+        version: args.mqtt.version(),
+        sends: if args.leaf_only {
+            Sends::LeafOnly
+        } else {
+            Sends::Chain
+        },
+        topic: args.topic.clone(),
+        client_id: args.client_id.clone(),
+        timeout: TIMEOUT,
+    };
+    let bar = Mutex::new(progress::bar(size, 0));
+    let begun = Instant::now();
+    let before = ready.endpoint.account.counts()?;
+    let rehearsed = rehearsal::rehearse(
+        &Batch {
+            store: &*store,
+            issued: &issued,
+            sample: args.sample,
+        },
+        &ready.endpoint,
+        ready.listening,
+        trust,
+        manner,
+        &|_| bar.lock().expect("no holder panics").inc(1),
+        &|| IS_CANCELLED.load(Ordering::Relaxed),
+    )?;
+    bar.lock().expect("no holder panics").finish_and_clear();
+    let report = Report {
+        batch: issued.record().batch.clone(),
+        rows,
+        size,
+        home: ready.home,
+        before,
+        after: ready.endpoint.account.counts()?,
+        prerequisites: ready.prerequisites,
+        elapsed: begun.elapsed(),
+        rehearsed,
+    };
+    match json {
+        true => print_json(&report.to_json()),
+        false => print(&report.to_text(args.table)),
+    }
+    Ok(match () {
+        () if report.rehearsed.interrupted => exit::INTERRUPTED.into(),
+        () if !report.is_good() => exit::SOME_FAILED.into(),
+        () => ExitCode::SUCCESS,
+    })
+}
+
+/// A CA that has signed nothing.
+fn another_ca() -> Result<CaCertificate, Failure> {
+    let request = CaRequest {
+        subject: vec![(Attribute::CommonName, "Another CA".to_owned())],
+        key_type: KeyType::P256,
+        not_after: NotAfter::Issuer,
+        path_len: None,
+    };
+    let made = create(&request, None, OffsetDateTime::now_utc())?;
+    Ok(made.certificate().clone())
+}
+
+/// Lets the process have the sockets that so many connections need, both ends of each; or fewer, if it may not.
+fn allow_connections(wanted: u32) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::from(wanted);
+    let limit = getrlimit(Resource::Nofile);
+    let needed = 2 * wanted + OTHER_FILES;
+    let allowed = match limit.maximum {
+        Some(maximum) => needed.min(maximum),
+        None => needed,
+    };
+    let current = limit.current.unwrap_or(u64::MAX);
+    let got = if current >= needed {
+        needed
+    } else {
+        let raised = Rlimit {
+            current: Some(allowed),
+            maximum: limit.maximum,
+        };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => allowed,
+            Err(_) => current,
+        }
+    };
+    let connections = (got.saturating_sub(OTHER_FILES) / 2).clamp(1, wanted);
+    if connections < wanted {
+        eprintln!(
+            "certforge: warning: {connections} connections at once, not {wanted}: this user may open {got} files (ulimit -n)"
+        );
+    }
+    usize::try_from(connections).expect("it is a small number")
+}
+
+fn sample(text: &str) -> Result<Sample, String> {
+    match text {
+        "all" => Ok(Sample::All),
+        number => match number.parse() {
+            Ok(0) | Err(_) => Err("say a number of devices, or all".to_owned()),
+            Ok(n) => Ok(Sample::Some(n)),
+        },
+    }
+}
+
+/// The first Ctrl-C ends the run with a report of what was done, the second ends the process.
+pub fn handle_interrupts() {
+    let handler = || {
+        if IS_CANCELLED.swap(true, Ordering::Relaxed) {
+            std::process::exit(exit::INTERRUPTED.into());
+        }
+    };
+    ctrlc::set_handler(handler).expect("no other handler is set");
+}

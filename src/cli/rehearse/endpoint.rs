@@ -1,0 +1,363 @@
+//! The endpoint on the command line: which CAs, template and policies it has, and where it listens.
+
+use std::collections::{BTreeSet, HashSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles};
+use certforge::jitp::{Home, Issued, NamedHome, Policies, Prerequisite, Template, homes_in};
+use certforge::pem;
+use certforge::rehearsal::{
+    Account, Activation, Clock, Endpoint, Listener, Listening, Mode, Options, ServerIdentity,
+};
+use clap::Args;
+use rustls_pki_types::PrivateKeyDer;
+use time::{Duration, OffsetDateTime};
+
+use super::super::jitp::{open_batch, template};
+use super::super::run::DEFAULT_LEDGER;
+use super::super::{Failure, place};
+use super::read_text;
+
+/// What nobody named.
+const DEFAULT_ACCOUNT: &str = "123456789012";
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What `rehearse activate` needs of the endpoint, in the state.
+pub const TEMPLATE_SETTING: &str = "template";
+pub const POLICIES_SETTING: &str = "policies";
+
+#[derive(Debug, Args)]
+pub struct EndpointArgs {
+    /// Template that is run for each new device
+    #[arg(long, value_name = "FILE", required_unless_present = "jitr")]
+    template: Option<PathBuf>,
+    /// JITR in place of JITP: new certificates stay pending until `rehearse activate`, or as --allow-list says
+    #[arg(long)]
+    jitr: bool,
+    /// With --jitr: activate the certificates of this batch and make all others INACTIVE, as the Lambda function of
+    /// `jitp jitr-lambda` does; may be given again
+    #[arg(long, value_name = "DIR|S3-URL|NAME", requires = "jitr")]
+    allow_list: Vec<String>,
+    /// CA that is registered and active: its folder or certificate; may be given again [default: the batch's, or ./ca]
+    #[arg(long, value_name = "DIR|FILE")]
+    ca: Vec<PathBuf>,
+    /// Policy that exists, for templates that name one (and with --jitr, without template, for all devices); may be
+    /// given again
+    #[arg(long = "policy", value_name = "NAME=FILE", value_parser = name_and_file)]
+    policies: Vec<(String, PathBuf)>,
+    /// Refuse devices that send no server name (SNI), as AWS IoT does where the CA is registered as SNI_ONLY
+    #[arg(long)]
+    sni_only: bool,
+    /// Set the endpoint's clock so far off: -2h is what AWS IoT sees when the factory's clock is two hours fast
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    clock_skew: Option<Duration>,
+    /// Account in ARNs [default: the one that the policies name, or 123456789012]
+    #[arg(long, value_name = "ID")]
+    account_id: Option<String>,
+    /// Region in ARNs [default: that of the batch's endpoint, or the one that the policies name, or us-east-1]
+    #[arg(long, value_name = "REGION")]
+    iot_region: Option<String>,
+    /// Keep things, policies, certificates and events in this file, also for a later rehearsal
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Address and port for devices; port 0 takes a free one [default: 127.0.0.1:8883 with --serve, else a free port]
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<SocketAddr>,
+    /// A further one that stands for port 443 of AWS IoT, where ALPN must say x-amzn-mqtt-ca
+    #[arg(long, value_name = "ADDRESS")]
+    alpn_address: Option<SocketAddr>,
+    /// Serve a page that shows what happens, such as 127.0.0.1:8080. Whoever reaches it may read it
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// Name or address in the endpoint's certificate, beside localhost; may be given again
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
+    /// Certificate of the endpoint, with what is above it [default: one of a new root, for this run alone]
+    #[arg(long, value_name = "FILE", requires = "server_key")]
+    server_cert: Option<PathBuf>,
+    /// Private key of --server-cert, PKCS#8
+    #[arg(long, value_name = "FILE", requires = "server_cert")]
+    server_key: Option<PathBuf>,
+    /// Ledger that knows where a batch is
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    ledger: PathBuf,
+    #[command(flatten)]
+    pub reach: place::Reach,
+}
+
+/// An endpoint that is ready to listen, and what people want to know of it.
+pub struct Ready {
+    pub endpoint: Arc<Endpoint>,
+    pub listening: Listening,
+    pub home: Home,
+    pub authorities: Vec<CaCertificate>,
+    /// The root that devices must trust, DER.
+    pub root: Vec<u8>,
+    /// What is taken to exist in the account.
+    pub prerequisites: Vec<Prerequisite>,
+}
+
+impl EndpointArgs {
+    /// Opens a batch, by its place or by its name in the ledger.
+    pub fn open_batch(&self, batch: &str) -> Result<Box<dyn certforge::store::Store>, Failure> {
+        open_batch(batch, &self.ledger, &self.reach)
+    }
+
+    pub fn template_path(&self) -> Option<&Path> {
+        self.template.as_deref()
+    }
+
+    pub fn state_path(&self) -> Option<&Path> {
+        self.state.as_deref()
+    }
+
+    /// Whether the endpoint's certificate is made for the run.
+    pub fn is_throw_away(&self) -> bool {
+        self.server_cert.is_none()
+    }
+
+    pub fn is_jitr(&self) -> bool {
+        self.jitr
+    }
+
+    /// The CAs that are named; `None` when none is.
+    pub fn authorities(&self) -> Result<Vec<CaCertificate>, Failure> {
+        self.ca.iter().map(|path| authority(path)).collect()
+    }
+
+    /// Puts everything together. `region`: of the endpoint in the bundles.
+    pub fn prepare(
+        &self,
+        authorities: Vec<CaCertificate>,
+        region: Option<&str>,
+        default_address: SocketAddr,
+        listener: Listener,
+    ) -> Result<Ready, Failure> {
+        let listening = Listening {
+            mqtt: Listening::bind(self.address.unwrap_or(default_address))?,
+            alpn: self.alpn_address.map(Listening::bind).transpose()?,
+            http: self.http.map(Listening::bind).transpose()?,
+        };
+        let template = self.template.as_deref().map(template::load).transpose()?;
+        let policies = self.read_policies()?;
+        let account = Arc::new(match &self.state {
+            Some(path) => Account::open(path)?,
+            None => Account::in_memory()?,
+        });
+        for authority in &authorities {
+            account.register_authority(authority, true)?;
+        }
+        for (name, document) in &policies {
+            account.put_policy(name, document)?;
+        }
+        let names: Vec<String> = policies.iter().map(|(name, _)| name.clone()).collect();
+        account.keep_setting(TEMPLATE_SETTING, template.as_ref().map(Template::text))?;
+        account.keep_setting(POLICIES_SETTING, Some(&names.join("\n")))?;
+        let home = self.home(template.as_ref(), &policies, region)?;
+        let prerequisites = template.as_ref().map(Template::prerequisites).unwrap_or_default();
+        let identity = self.identity()?;
+        let root = identity.root().to_vec();
+        let options = Options {
+            mode: self.mode(template, names)?,
+            home: home.clone(),
+            identity,
+            sni_only: self.sni_only,
+            clock: Clock {
+                skew: self.clock_skew.unwrap_or_default(),
+            },
+        };
+        let endpoint = Arc::new(Endpoint::new(account, options, listener)?);
+        Ok(Ready {
+            endpoint,
+            listening,
+            home,
+            authorities,
+            root,
+            prerequisites: prerequisites
+                .into_iter()
+                .filter(|needed| !matches!(needed, Prerequisite::Policy(_)))
+                .collect(),
+        })
+    }
+
+    fn mode(&self, template: Option<Template>, policies: Vec<String>) -> Result<Mode, Failure> {
+        if !self.jitr {
+            let template = template.expect("clap asks for one");
+            return Ok(Mode::Jitp(Box::new(template)));
+        }
+        let allow_list = match self.allow_list.as_slice() {
+            [] => None,
+            batches => Some(self.read_allow_list(batches)?),
+        };
+        let activation = template.map_or(Activation::Policies(policies), Activation::Template);
+        Ok(Mode::Jitr {
+            activation: Box::new(activation),
+            allow_list,
+        })
+    }
+
+    fn read_allow_list(&self, batches: &[String]) -> Result<HashSet<[u8; 32]>, Failure> {
+        let mut allowed = HashSet::new();
+        for batch in batches {
+            let store = self.open_batch(batch)?;
+            let issued = Issued::open(&*store)?;
+            for chunk in 0..issued.record().chunks() {
+                let entries = issued.entries(chunk)?;
+                allowed.extend(entries.into_iter().map(|entry| entry.certificate_id));
+            }
+        }
+        Ok(allowed)
+    }
+
+    fn read_policies(&self) -> Result<Vec<(String, String)>, Failure> {
+        let mut policies = Vec::new();
+        for (name, path) in &self.policies {
+            let document = read_text(path, "policy")?;
+            Policies::read([(name.as_str(), document.as_str())]).map_err(|error| {
+                Failure::aws(
+                    format!("{}: {error}", path.display()),
+                    "correct it, or leave out what the rehearsal cannot evaluate",
+                )
+            })?;
+            policies.push((name.clone(), document));
+        }
+        Ok(policies)
+    }
+
+    /// The account and Region of the ARNs: as they are given, or as they are named where it matters.
+    fn home(
+        &self,
+        template: Option<&Template>,
+        policies: &[(String, String)],
+        region: Option<&str>,
+    ) -> Result<Home, Failure> {
+        let mut named = BTreeSet::new();
+        named.extend(
+            template
+                .into_iter()
+                .flat_map(|template| homes_in(template.text())),
+        );
+        named.extend(policies.iter().flat_map(|(_, document)| homes_in(document)));
+        let one = |option: &str, of: fn(&NamedHome) -> Option<&String>| {
+            let values: BTreeSet<&String> = named.iter().filter_map(of).collect();
+            match values.len() {
+                0 | 1 => Ok(values.first().map(|value| value.to_string())),
+                _ => {
+                    let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
+                    Err(Failure::usage(
+                        &format!("the policies name more than one: {}", values.join(", ")),
+                        &format!("say with {option} where the devices shall connect"),
+                    ))
+                }
+            }
+        };
+        let region = match self.iot_region.as_deref().or(region) {
+            Some(region) => region.to_owned(),
+            None => {
+                one("--iot-region", |home| home.region.as_ref())?.unwrap_or_else(|| DEFAULT_REGION.to_owned())
+            }
+        };
+        let account = match &self.account_id {
+            Some(account) => account.clone(),
+            None => one("--account-id", |home| home.account.as_ref())?
+                .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
+        };
+        let partition = match region.as_str() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        Ok(Home {
+            partition: partition.to_owned(),
+            region,
+            account,
+        })
+    }
+
+    fn identity(&self) -> Result<ServerIdentity, Failure> {
+        let (Some(certificate), Some(key)) = (&self.server_cert, &self.server_key) else {
+            let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+            hosts.extend(self.hosts.iter().cloned());
+            if let Some(address) = self.address.filter(|address| !address.ip().is_unspecified()) {
+                hosts.push(address.ip().to_string());
+            }
+            hosts.sort();
+            hosts.dedup();
+            return Ok(ServerIdentity::throw_away(&hosts, OffsetDateTime::now_utc())?);
+        };
+        let blocks = |path: &Path, label: &str, what: &str| {
+            let text = read_text(path, what)?;
+            let found: Vec<_> = pem::blocks(&text)
+                .unwrap_or_default()
+                .into_iter()
+                .filter(|block| block.label == label)
+                .collect();
+            match found.is_empty() {
+                false => Ok(found),
+                true => Err(Failure::usage(
+                    &format!("{} holds no PEM block {label}", path.display()),
+                    "give PEM files: --server-cert with CERTIFICATE, --server-key with PRIVATE KEY (PKCS#8)",
+                )),
+            }
+        };
+        let chain = blocks(certificate, pem::CERTIFICATE, "certificate")?
+            .iter()
+            .map(|block| block.der.to_vec().into())
+            .collect();
+        let key = blocks(key, pem::PRIVATE_KEY, "key")?.swap_remove(0);
+        Ok(ServerIdentity::own(
+            chain,
+            PrivateKeyDer::Pkcs8(key.der.to_vec().into()),
+        )?)
+    }
+}
+
+/// A CA's certificate, from its folder or its file.
+pub fn authority(path: &Path) -> Result<CaCertificate, Failure> {
+    let certificate = match path.is_dir() || !path.exists() && path.extension().is_none() {
+        true => path.join(CERTIFICATE_FILE),
+        false => path.to_owned(),
+    };
+    let files = CaFiles {
+        key: PathBuf::new(),
+        chain: None,
+        certificate,
+    };
+    let hint = "name the CA's folder, or its certificate, with --ca";
+    let (certificate, _) =
+        issuer::read_public(&files).map_err(|error| Failure::from(error).with_hint(hint))?;
+    Ok(certificate)
+}
+
+fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok((name.to_owned(), PathBuf::from(path)))
+        }
+        _ => Err("say NAME=FILE, as in device-policy=policy.json".to_owned()),
+    }
+}
+
+/// `-2h`, `90m`, `30d`, `10s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refusal = || "say a number with s, m, h or d, as in -2h".to_owned();
+    let unit = text.chars().last().ok_or_else(refusal)?;
+    let number: i64 = text[..text.len() - unit.len_utf8()]
+        .parse()
+        .map_err(|_| refusal())?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(refusal()),
+    };
+    number
+        .checked_mul(seconds)
+        // A century either way is as wrong as a clock gets.
+        .filter(|seconds| seconds.abs() <= 100 * 366 * 86_400)
+        .map(Duration::seconds)
+        .ok_or_else(refusal)
+}

@@ -1,0 +1,231 @@
+//! The report on a batch that was rehearsed: for people, and for machines.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use certforge::jitp::{Home, Prerequisite};
+use certforge::rehearsal::{Counts, DeviceReport, Rehearsed, Stage, Status};
+use serde_json::{Value, json};
+
+use crate::cli::text::{count, devices};
+
+/// Devices that would not come up, of which people are told; the others are in `--table` and `--json`.
+const TOLD: usize = 20;
+
+pub struct Report {
+    pub batch: String,
+    /// Of the batch.
+    pub rows: u64,
+    /// Of the sample.
+    pub size: u64,
+    pub home: Home,
+    pub before: Counts,
+    pub after: Counts,
+    pub prerequisites: Vec<Prerequisite>,
+    pub elapsed: Duration,
+    pub rehearsed: Rehearsed,
+}
+
+impl Report {
+    /// What is told before anything happens.
+    pub fn title(size: u64, rows: u64, is_jitr: bool, http: Option<&TcpListener>) -> String {
+        let flow = if is_jitr { "JITR" } else { "JITP" };
+        let mut text = format!(
+            "rehearsing {} of {} against a local {flow} endpoint\n",
+            count(size),
+            devices(rows)
+        );
+        if let Some(address) = http.and_then(|listener| listener.local_addr().ok()) {
+            writeln!(text, "  page http://{address}").expect("text grows");
+        }
+        text
+    }
+
+    pub fn is_good(&self) -> bool {
+        self.good() == self.size
+    }
+
+    fn good(&self) -> u64 {
+        self.count(|device| device.would_come_up)
+    }
+
+    fn count(&self, is_counted: impl Fn(&&DeviceReport) -> bool) -> u64 {
+        self.rehearsed.devices.iter().filter(is_counted).count() as u64
+    }
+
+    /// Devices whose first connection ended as it should.
+    fn registered(&self) -> u64 {
+        self.count(|device| device.status.is_some())
+    }
+
+    pub fn to_text(&self, table: bool) -> String {
+        let mut text = String::new();
+        self.write(&mut text, table).expect("text grows");
+        text
+    }
+
+    fn write(&self, text: &mut String, table: bool) -> std::fmt::Result {
+        if table {
+            self.write_table(text)?;
+        }
+        let made = |of: fn(&Counts) -> u64| count(of(&self.after).saturating_sub(of(&self.before)));
+        let provisioned = self.count(|device| device.stage >= Stage::Provisioned);
+        let end = match provisioned {
+            0 => "",
+            _ => ", then disconnected as AWS does",
+        };
+        writeln!(
+            text,
+            "  first connection   {} registered, {} things, {} policies{end}",
+            count(self.registered()),
+            made(|counts| counts.things),
+            made(|counts| counts.policies),
+        )?;
+        let published = self.count(|device| device.stage == Stage::Published);
+        writeln!(
+            text,
+            "  second connection  {} connected, {} published to {} (QoS 1), {} PUBACK",
+            count(self.count(|device| device.stage >= Stage::Connected)),
+            count(self.count(|device| device.stage >= Stage::Connected && device.topic.is_some())),
+            self.topics(),
+            count(published),
+        )?;
+        if !self.prerequisites.is_empty() {
+            let names: Vec<String> = self.prerequisites.iter().map(name).collect();
+            writeln!(text, "  taken for granted  {}, in the account", names.join(", "))?;
+        }
+        let good = self.good();
+        if self.is_good() {
+            return writeln!(text, "all {} would come up", count(good));
+        }
+        self.write_refused(text)?;
+        if self.rehearsed.interrupted {
+            writeln!(
+                text,
+                "interrupted after {}",
+                devices(self.rehearsed.devices.len() as u64)
+            )?;
+        }
+        writeln!(text, "{} of {} would come up", count(good), count(self.size))
+    }
+
+    fn write_refused(&self, text: &mut String) -> std::fmt::Result {
+        let refused: Vec<_> = self
+            .sorted()
+            .into_iter()
+            .filter(|device| !device.would_come_up)
+            .collect();
+        // One reason for many devices is told once.
+        let reasons: BTreeSet<_> = refused.iter().map(|device| device.reason.as_deref()).collect();
+        if let (1, Some(Some(reason)), true) = (reasons.len(), reasons.first(), refused.len() > 1) {
+            writeln!(text, "{} would not: {reason}", devices(refused.len() as u64))?;
+            return writeln!(
+                text,
+                "  device saw         {}",
+                refused[0].device_saw.as_deref().unwrap_or("nothing")
+            );
+        }
+        for device in refused.iter().take(TOLD) {
+            writeln!(
+                text,
+                "  {}  {}",
+                device.device_id,
+                device.reason.as_deref().unwrap_or("no reason is known")
+            )?;
+            if let Some(saw) = &device.device_saw {
+                writeln!(text, "      device saw: {saw}")?;
+            }
+        }
+        if refused.len() > TOLD {
+            writeln!(
+                text,
+                "  and {} more; --table and --json have them all",
+                devices((refused.len() - TOLD) as u64)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_table(&self, text: &mut String) -> std::fmt::Result {
+        let rows: Vec<[String; 6]> = self.sorted().into_iter().map(row).collect();
+        let head = ["device", "client id", "thing", "status", "attempts", "result"].map(str::to_owned);
+        let width = |column: usize| {
+            let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
+            cells.max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..head.len() - 1).map(width).collect();
+        for row in std::iter::once(&head).chain(&rows) {
+            let mut line = String::from(" ");
+            for (cell, width) in row.iter().zip(&widths) {
+                write!(line, " {cell:width$} ")?;
+            }
+            writeln!(text, "{line} {}", row[head.len() - 1])?;
+        }
+        Ok(())
+    }
+
+    /// The devices by id, so that two runs compare.
+    fn sorted(&self) -> Vec<&DeviceReport> {
+        let mut sorted: Vec<_> = self.rehearsed.devices.iter().collect();
+        sorted.sort_by(|a, b| a.device_id.cmp(&b.device_id));
+        sorted
+    }
+
+    /// Where devices published: the one topic, or one of them.
+    fn topics(&self) -> String {
+        let published = self.rehearsed.devices.iter();
+        let topics: BTreeSet<&str> = published
+            .filter(|device| device.stage >= Stage::Connected)
+            .filter_map(|device| device.topic.as_deref())
+            .collect();
+        match topics.len() {
+            0 => "no topic".to_owned(),
+            1 => topics.first().copied().unwrap_or_default().to_owned(),
+            _ => format!("{} and other topics", topics.first().copied().unwrap_or_default()),
+        }
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "batch": self.batch,
+            "devices": self.rows,
+            "rehearsed": self.rehearsed.devices.len(),
+            "interrupted": self.rehearsed.interrupted,
+            "wouldComeUp": self.good(),
+            "account": self.home.account,
+            "region": self.home.region,
+            "registered": self.registered(),
+            "things": self.after.things - self.before.things,
+            "policies": self.after.policies - self.before.policies,
+            "takenForGranted": self.prerequisites.iter().map(name).collect::<Vec<_>>(),
+            "seconds": self.elapsed.as_secs_f64(),
+            "reports": self.sorted(),
+        })
+    }
+}
+
+fn row(device: &DeviceReport) -> [String; 6] {
+    let result = match (&device.reason, device.would_come_up) {
+        (_, true) => "comes up".to_owned(),
+        (reason, false) => reason.clone().unwrap_or_else(|| "no reason is known".to_owned()),
+    };
+    [
+        device.device_id.clone(),
+        device.client_id.clone(),
+        device.thing_name.clone().unwrap_or_else(|| "-".to_owned()),
+        device.status.map_or("-", Status::as_str).to_owned(),
+        device.attempts.len().to_string(),
+        result,
+    ]
+}
+
+fn name(needed: &Prerequisite) -> String {
+    match needed {
+        Prerequisite::ThingType(name) => format!("thing type {name}"),
+        Prerequisite::ThingGroup(name) => format!("thing group {name}"),
+        Prerequisite::BillingGroup(name) => format!("billing group {name}"),
+        Prerequisite::Policy(name) => format!("policy {name}"),
+    }
+}

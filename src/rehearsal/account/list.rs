@@ -1,0 +1,175 @@
+//! What is in the account, for people.
+
+use rusqlite::params;
+use serde::Serialize;
+
+use super::super::event::{Event, Kind};
+use super::{Account, AccountError, Registered, Status, registered};
+use crate::jitp::ThingMade;
+
+/// How many there are of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    pub things: u64,
+    pub policies: u64,
+    pub active: u64,
+    pub inactive: u64,
+    pub pending_activation: u64,
+    pub revoked: u64,
+}
+
+/// A thing with the certificates that are attached to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedThing {
+    #[serde(flatten)]
+    pub thing: ThingMade,
+    pub principals: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedPolicy {
+    pub policy_name: String,
+    pub policy_document: String,
+    /// How many certificates it is attached to.
+    pub targets: u64,
+}
+
+/// The newest of everything, at most so many of each.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listing {
+    pub counts: Counts,
+    pub certificates: Vec<Registered>,
+    pub things: Vec<NamedThing>,
+    pub policies: Vec<NamedPolicy>,
+    /// The newest first.
+    pub events: Vec<Event>,
+}
+
+impl Account {
+    /// How many there are of each.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn counts(&self) -> Result<Counts, AccountError> {
+        self.with(|connection| {
+            let mut counts = Counts::default();
+            let mut select =
+                connection.prepare_cached("SELECT status, count(*) FROM certificate GROUP BY status")?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let status: String = row.get(0)?;
+                let place = match Status::parse(&status) {
+                    Some(Status::Active) => &mut counts.active,
+                    Some(Status::Inactive) => &mut counts.inactive,
+                    Some(Status::PendingActivation) => &mut counts.pending_activation,
+                    Some(Status::Revoked) | None => &mut counts.revoked,
+                };
+                *place = row.get(1)?;
+            }
+            let mut select = connection
+                .prepare_cached("SELECT (SELECT count(*) FROM thing), (SELECT count(*) FROM policy)")?;
+            (counts.things, counts.policies) = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(counts)
+        })
+    }
+
+    /// The newest of everything, at most `limit` of each.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn list(&self, limit: u32) -> Result<Listing, AccountError> {
+        Ok(Listing {
+            counts: self.counts()?,
+            certificates: self.certificates(None, limit)?,
+            things: self.things(limit)?,
+            policies: self.policies(limit)?,
+            events: self.events(limit)?,
+        })
+    }
+
+    /// The newest certificates, of one status or of all.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn certificates(&self, status: Option<Status>, limit: u32) -> Result<Vec<Registered>, AccountError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT id, authority, name, status, reason, registered_at FROM certificate
+                 WHERE ?1 IS NULL OR status = ?1 ORDER BY rowid DESC LIMIT ?2",
+            )?;
+            let rows = select.query_map(params![status.map(Status::as_str), limit], registered)?;
+            rows.collect()
+        })
+    }
+
+    fn things(&self, limit: u32) -> Result<Vec<NamedThing>, AccountError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT document, (SELECT group_concat(certificate) FROM thing_principal WHERE thing = name)
+                 FROM thing ORDER BY rowid DESC LIMIT ?1",
+            )?;
+            let rows = select.query_map([limit], |row| {
+                let document: String = row.get(0)?;
+                let principals: Option<String> = row.get(1)?;
+                Ok(NamedThing {
+                    thing: serde_json::from_str(&document).expect("only we write it"),
+                    principals: principals
+                        .iter()
+                        .flat_map(|ids| ids.split(',').map(str::to_owned))
+                        .collect(),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn policies(&self, limit: u32) -> Result<Vec<NamedPolicy>, AccountError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT name, document, (SELECT count(*) FROM principal_policy WHERE policy = name)
+                 FROM policy ORDER BY rowid DESC LIMIT ?1",
+            )?;
+            let rows = select.query_map([limit], |row| {
+                Ok(NamedPolicy {
+                    policy_name: row.get(0)?,
+                    policy_document: row.get(1)?,
+                    targets: row.get(2)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// The newest events, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn events(&self, limit: u32) -> Result<Vec<Event>, AccountError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT at, kind, peer, client_id, certificate, name, text FROM event ORDER BY id DESC LIMIT ?1",
+            )?;
+            let rows = select.query_map([limit], |row| {
+                let kind: String = row.get(1)?;
+                Ok(Event {
+                    at: row.get(0)?,
+                    kind: Kind::parse(&kind).expect("only we write it"),
+                    peer: row.get(2)?,
+                    client_id: row.get(3)?,
+                    certificate_id: row.get(4)?,
+                    name: row.get(5)?,
+                    text: row.get(6)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+}

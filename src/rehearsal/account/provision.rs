@@ -1,0 +1,123 @@
+//! What a template makes, put into the account: all of it or nothing.
+
+use std::fmt::Write as _;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Account, AccountError, Status};
+use crate::digest::sha256;
+use crate::jitp::{PolicyMade, Provisioned};
+
+/// What was made for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub thing: Option<String>,
+    pub policies: usize,
+    pub status: Status,
+    /// Other certificates that are attached to the same thing.
+    pub also_attached: Vec<String>,
+}
+
+/// Why AWS IoT would not have made it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotMade {
+    #[error("policy {name}, which the template attaches, does not exist")]
+    NoPolicy { name: String },
+    #[error("the template names certificate {named}, and this is {own}")]
+    OtherCertificate { named: String, own: String },
+}
+
+impl Account {
+    /// Makes what a template gives for a certificate that is registered.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be written. What AWS IoT would refuse is the inner error.
+    pub fn provision(&self, id: &str, made: &Provisioned) -> Result<Result<Made, NotMade>, AccountError> {
+        if made.certificate.certificate_id != id {
+            return Ok(Err(NotMade::OtherCertificate {
+                named: made.certificate.certificate_id.clone(),
+                own: id.to_owned(),
+            }));
+        }
+        // ACTIVE and INACTIVE are all that a template may say.
+        let status = Status::parse(&made.certificate.status).unwrap_or(Status::Inactive);
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            for policy in &made.policies {
+                let name = match policy {
+                    PolicyMade::PolicyName(name) => {
+                        let mut select =
+                            transaction.prepare_cached("SELECT name FROM policy WHERE name = ?1")?;
+                        let found: Option<String> = select.query_row([name], |row| row.get(0)).optional()?;
+                        if found.is_none() {
+                            return Ok(Err(NotMade::NoPolicy { name: name.clone() }));
+                        }
+                        name.clone()
+                    }
+                    PolicyMade::PolicyDocument(document) => {
+                        let name = name_of(document);
+                        transaction
+                            .prepare_cached("INSERT INTO policy VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                            .execute([&name, document])?;
+                        name
+                    }
+                };
+                transaction
+                    .prepare_cached("INSERT INTO principal_policy VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                    .execute([id, &name])?;
+            }
+            let mut also_attached = Vec::new();
+            if let Some(thing) = &made.thing {
+                let document = serde_json::to_string(thing).expect("it has only text keys");
+                let name = &thing.thing_name;
+                transaction
+                    .prepare_cached("INSERT INTO thing VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                    .execute([name, &document])?;
+                let mut others = transaction.prepare_cached(
+                    "SELECT certificate FROM thing_principal WHERE thing = ?1 AND certificate <> ?2",
+                )?;
+                also_attached = others
+                    .query_map([name.as_str(), id], |row| row.get(0))?
+                    .collect::<rusqlite::Result<_>>()?;
+                transaction
+                    .prepare_cached("INSERT INTO thing_principal VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                    .execute([id, name])?;
+            }
+            transaction
+                .prepare_cached("UPDATE certificate SET status = ?2, reason = NULL WHERE id = ?1")?
+                .execute(params![id, status.as_str()])?;
+            transaction.commit()?;
+            Ok(Ok(Made {
+                thing: made.thing.as_ref().map(|thing| thing.thing_name.clone()),
+                policies: made.policies.len(),
+                status,
+                also_attached,
+            }))
+        })
+    }
+
+    /// Attaches a policy that exists to a certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be written.
+    pub fn attach_policy(&self, certificate: &str, policy: &str) -> Result<(), AccountError> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("INSERT INTO principal_policy VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute([certificate, policy])
+        })?;
+        Ok(())
+    }
+}
+
+/// AWS IoT names a policy that a template has in itself after its document.
+fn name_of(document: &str) -> String {
+    sha256(document.as_bytes())
+        .iter()
+        .fold(String::new(), |mut name, octet| {
+            write!(name, "{octet:02x}").expect("text grows");
+            name
+        })
+}

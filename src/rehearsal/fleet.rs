@@ -1,0 +1,288 @@
+//! The fleet: the devices of a batch, which all connect for the first time, come again, and publish.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep;
+use tokio_rustls::rustls::RootCertStore;
+
+use super::account::{AccountError, Status};
+use super::client::{Attempt, ConnectError, Greeting, Step, Target, attempt};
+use super::device::{Device, Sends};
+use super::endpoint::Endpoint;
+use super::packet::Version;
+use super::sample::Chosen;
+use crate::digest::sha256;
+
+/// The first pause before a device comes again; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How devices behave.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// At once.
+    pub connections: usize,
+    /// Of each device, the first one included.
+    pub attempts: u32,
+    pub version: Version,
+    pub sends: Sends,
+    /// With `{device_id}`, `{thing_name}` and `{client_id}`; `None`: one that the policies allow.
+    pub topic: Option<String>,
+    /// With `{device_id}` and `{thing_name}`; `None`: what the bundle says, or else the certificate's CN.
+    pub client_id: Option<String>,
+    /// Of each step of a connection.
+    pub timeout: Duration,
+}
+
+/// What happened to one device.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceReport {
+    pub device_id: String,
+    pub would_come_up: bool,
+    /// Why not, as the endpoint says it, or else the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the device itself saw of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_saw: Option<String>,
+    pub client_id: String,
+    pub certificate_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thing_name: Option<String>,
+    pub policies: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Where it published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    pub attempts: Vec<AttemptReport>,
+    #[serde(skip)]
+    pub stage: Stage,
+}
+
+/// How far a device came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Stage {
+    /// It was never registered.
+    #[default]
+    Refused,
+    /// It was registered and nothing was made for it.
+    Registered,
+    /// It was registered and provisioned, and then disconnected.
+    Provisioned,
+    Connected,
+    Published,
+}
+
+/// One attempt at a connection.
+#[derive(Debug, Clone, Serialize)]
+pub struct AttemptReport {
+    pub milliseconds: f64,
+    /// The last step that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Step>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Where the fleet connects.
+#[derive(Clone)]
+pub struct Harbour {
+    pub endpoint: Arc<Endpoint>,
+    pub address: SocketAddr,
+    pub host: String,
+    pub roots: Arc<RootCertStore>,
+}
+
+/// Lets every device that comes out of `devices` connect, and gives a report of each, in no order.
+pub async fn sail(
+    harbour: Harbour,
+    manner: Manner,
+    mut devices: mpsc::Receiver<Chosen>,
+    reports: mpsc::Sender<DeviceReport>,
+) {
+    let berths = Arc::new(Semaphore::new(manner.connections));
+    let manner = Arc::new(manner);
+    while let Some(chosen) = devices.recv().await {
+        let berth = berths.clone().acquire_owned().await;
+        let berth = berth.expect("nobody closes it");
+        let (harbour, manner, reports) = (harbour.clone(), manner.clone(), reports.clone());
+        tokio::spawn(async move {
+            let report = rehearse(&harbour, &manner, chosen).await;
+            drop(berth);
+            // Nobody may want to know any more.
+            let _ = reports.send(report).await;
+        });
+    }
+}
+
+/// What one device does.
+async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceReport {
+    let mut report = DeviceReport {
+        device_id: chosen.entry.device_id.clone(),
+        would_come_up: false,
+        reason: None,
+        device_saw: None,
+        client_id: String::new(),
+        certificate_id: data_encoding::HEXLOWER.encode(&chosen.entry.certificate_id),
+        thing_name: None,
+        policies: 0,
+        status: None,
+        topic: None,
+        attempts: Vec::new(),
+        stage: Stage::Refused,
+    };
+    let device = match open(&chosen) {
+        Ok(device) => device,
+        Err(text) => {
+            report.reason = Some(text);
+            return report;
+        }
+    };
+    report.certificate_id.clone_from(&device.certificate_id);
+    report.client_id = client_id(manner, &device, &report.device_id);
+    let mut pause = FIRST_PAUSE;
+    for n in 0..manner.attempts {
+        if n > 0 {
+            sleep(jittered(pause)).await;
+            pause *= 2;
+        }
+        let begun = Instant::now();
+        let topic = topic(harbour, manner, &device, &report);
+        report.topic.clone_from(&topic);
+        let result = greet(harbour, manner, &device, &report.client_id, topic).await;
+        report.attempts.push(AttemptReport {
+            milliseconds: begun.elapsed().as_secs_f64() * 1e3,
+            reached: result.done.last().map(|done| done.step),
+            error: result.error.as_ref().map(ToString::to_string),
+        });
+        if let Err(error) = look(harbour, &mut report) {
+            report.reason = Some(super::session::causes(&error));
+            return report;
+        }
+        if result.done.iter().any(|done| done.step == Step::Connect) {
+            report.stage = Stage::Connected;
+        }
+        let Some(error) = result.error else {
+            report.stage = Stage::Published;
+            report.would_come_up = true;
+            return report;
+        };
+        report.device_saw = Some(error.to_string());
+        if let Some(reason) = harbour
+            .endpoint
+            .refusal_after(&report.certificate_id, &error)
+            .await
+        {
+            report.reason = Some(reason);
+            return report;
+        }
+        // Whatever a network does passes; what a device is dropped for without a refusal is its first connection.
+        report.reason = Some(unexplained(&error, report.status));
+    }
+    report
+}
+
+fn open(chosen: &Chosen) -> Result<Device, String> {
+    let octets = match &chosen.bundle {
+        Ok(octets) => octets,
+        Err(error) => return Err(super::session::causes(error)),
+    };
+    if sha256(octets) != chosen.entry.sha256 {
+        return Err(
+            "the bundle is not the one that the index names; `certforge verify` says more".to_owned(),
+        );
+    }
+    Device::open(octets).map_err(|error| error.to_string())
+}
+
+/// Why a device that was not refused is not up.
+fn unexplained(error: &ConnectError, status: Option<Status>) -> String {
+    match status {
+        Some(Status::PendingActivation) => {
+            "the certificate is PENDING_ACTIVATION until it is activated (JITR)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Reads what has been made for the device.
+fn look(harbour: &Harbour, report: &mut DeviceReport) -> Result<(), AccountError> {
+    let account = &harbour.endpoint.account;
+    let Some(found) = account.certificate(&report.certificate_id)? else {
+        return Ok(());
+    };
+    report.status = Some(found.status);
+    report.stage = match found.status {
+        Status::Active | Status::Inactive => Stage::Provisioned,
+        Status::PendingActivation | Status::Revoked => Stage::Registered,
+    };
+    let things = account.things_of(&report.certificate_id)?;
+    report.thing_name = things.into_iter().next().map(|thing| thing.thing_name);
+    report.policies = account.policies_of(&report.certificate_id)?.len();
+    Ok(())
+}
+
+fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
+    let endpoint = device.endpoint.as_ref();
+    match &manner.client_id {
+        Some(template) => {
+            let thing = endpoint.map_or(device_id, |endpoint| &endpoint.thing_name);
+            template
+                .replace("{device_id}", device_id)
+                .replace("{thing_name}", thing)
+        }
+        None => endpoint
+            .map(|endpoint| endpoint.client_id.to_string())
+            .or_else(|| device.common_name.clone())
+            .unwrap_or_else(|| device_id.to_owned()),
+    }
+}
+
+/// The topic of a device's message: as it was asked for, or one that the policies allow.
+fn topic(harbour: &Harbour, manner: &Manner, device: &Device, report: &DeviceReport) -> Option<String> {
+    let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
+    if let Some(template) = &manner.topic {
+        let topic = template
+            .replace("{device_id}", &report.device_id)
+            .replace("{thing_name}", thing)
+            .replace("{client_id}", &report.client_id);
+        return Some(topic);
+    }
+    let allowed = harbour
+        .endpoint
+        .a_topic(&device.certificate, &report.certificate_id, &report.client_id);
+    Some(allowed.unwrap_or_else(|| super::DEFAULT_TOPIC.to_owned()))
+}
+
+async fn greet(
+    harbour: &Harbour,
+    manner: &Manner,
+    device: &Device,
+    client_id: &str,
+    topic: Option<String>,
+) -> Attempt {
+    let greeting = Greeting {
+        version: manner.version,
+        client_id: client_id.to_owned(),
+        topic,
+        payload: Bytes::from_static(b"{\"state\":\"rehearsed\"}"),
+        sends: manner.sends,
+        timeout: manner.timeout,
+    };
+    let target = Target {
+        host: harbour.host.clone(),
+        port: harbour.address.port(),
+        address: Some(harbour.address),
+    };
+    attempt(device, harbour.roots.clone(), &target, &greeting).await
+}
+
+/// Between half of a pause and all of it, so that devices do not come all at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

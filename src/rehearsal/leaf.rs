@@ -1,0 +1,178 @@
+//! The certificate that a device presents, judged as AWS IoT Core judges it: its direct signer is registered and
+//! active, and it is within its validity. What else the device sends beside it does not matter.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use time::OffsetDateTime;
+use tokio_rustls::rustls::CertificateError;
+use webpki::{EndEntityCert, KeyUsage};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::account::Authority;
+use crate::digest::sha256;
+use crate::profile::rfc3339;
+
+/// A certificate that may connect, as far as TLS is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    pub der: Vec<u8>,
+    /// The certificate id.
+    pub id: String,
+    /// The id of the CA that signed it.
+    pub authority: String,
+    /// Its subject's CN, or else the whole subject.
+    pub name: String,
+}
+
+/// Why a certificate may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("what the device presents is no X.509 certificate")]
+    NotCertificate,
+    #[error("the certificate's signer {issuer:?} is not registered; registered: {}", .known.join(", "))]
+    UnknownSigner { issuer: String, known: Vec<String> },
+    #[error("the certificate was signed by another CA that calls itself {issuer:?} as well")]
+    OtherKey { issuer: String },
+    #[error("the certificate's signer {issuer:?} is registered, and INACTIVE")]
+    SignerInactive { issuer: String },
+    #[error("the certificate's signer {issuer:?} has expired at {}", rfc3339(*.not_after))]
+    SignerExpired {
+        issuer: String,
+        not_after: OffsetDateTime,
+    },
+    #[error(
+        "the certificate is not valid before {}, and here it is {}",
+        rfc3339(*.not_before),
+        rfc3339(*.now)
+    )]
+    NotYetValid {
+        not_before: OffsetDateTime,
+        now: OffsetDateTime,
+    },
+    #[error("the certificate has expired at {}, and here it is {}", rfc3339(*.not_after), rfc3339(*.now))]
+    Expired {
+        not_after: OffsetDateTime,
+        now: OffsetDateTime,
+    },
+    #[error("the certificate cannot be that of a device: {0}")]
+    Other(String),
+}
+
+/// The certificate id of what a device presents, fit or not, and what its subject calls the device.
+pub(super) fn identify(der: &[u8]) -> (String, String) {
+    let name = match X509Certificate::from_der(der) {
+        Ok((_, certificate)) => name(&certificate),
+        Err(_) => String::new(),
+    };
+    (HEXLOWER.encode(&sha256(der)), name)
+}
+
+fn name(certificate: &X509Certificate<'_>) -> String {
+    let common_name = certificate.subject().iter_common_name().next();
+    common_name
+        .and_then(|name| name.as_str().ok())
+        .map_or_else(|| certificate.subject().to_string(), str::to_owned)
+}
+
+/// Judges a certificate by the CAs that are registered.
+///
+/// # Errors
+///
+/// Why AWS IoT Core would not take it.
+pub fn judge(der: &[u8], authorities: &[Authority], now: OffsetDateTime) -> Result<Leaf, Unfit> {
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| Unfit::NotCertificate)?;
+    if !rest.is_empty() {
+        return Err(Unfit::NotCertificate);
+    }
+    let issuer = certificate.issuer().to_string();
+    let namesakes: Vec<_> = authorities
+        .iter()
+        .filter(|authority| authority.certificate.subject() == certificate.issuer().as_raw())
+        .collect();
+    if namesakes.is_empty() {
+        let known = authorities.iter();
+        return Err(Unfit::UnknownSigner {
+            issuer,
+            known: known
+                .map(|authority| format!("{:?}", authority.certificate.subject_text()))
+                .collect(),
+        });
+    }
+    let mut refusal = Unfit::OtherKey {
+        issuer: issuer.clone(),
+    };
+    for authority in namesakes {
+        match has_signed(authority, der, &certificate) {
+            Ok(()) => {}
+            Err(
+                webpki::Error::UnknownIssuer
+                | webpki::Error::InvalidSignatureForPublicKey
+                | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_),
+            ) => continue,
+            Err(error) => {
+                refusal = Unfit::Other(error.to_string());
+                continue;
+            }
+        }
+        let period = authority.certificate.period();
+        let validity = certificate.validity();
+        let (not_before, not_after) = (
+            validity.not_before.to_datetime(),
+            validity.not_after.to_datetime(),
+        );
+        return match () {
+            () if !authority.is_active => Err(Unfit::SignerInactive { issuer }),
+            () if now > period.not_after => Err(Unfit::SignerExpired {
+                issuer,
+                not_after: period.not_after,
+            }),
+            () if now < not_before => Err(Unfit::NotYetValid { not_before, now }),
+            () if now > not_after => Err(Unfit::Expired { not_after, now }),
+            () => Ok(Leaf {
+                id: HEXLOWER.encode(&sha256(der)),
+                der: der.to_vec(),
+                authority: authority.id.clone(),
+                name: name(&certificate),
+            }),
+        };
+    }
+    Err(refusal)
+}
+
+/// Whether a CA signed a certificate that a client may have, at a moment when it is valid.
+fn has_signed(
+    authority: &Authority,
+    der: &[u8],
+    certificate: &X509Certificate<'_>,
+) -> Result<(), webpki::Error> {
+    let anchor_der = CertificateDer::from(authority.certificate.der());
+    let anchor = webpki::anchor_from_trusted_cert(&anchor_der)?;
+    let der = CertificateDer::from(der);
+    // Whether it is valid now is said in other words.
+    let moment = u64::try_from(certificate.validity().not_before.timestamp()).unwrap_or(0);
+    EndEntityCert::try_from(&der)?.verify_for_usage(
+        webpki::ALL_VERIFICATION_ALGS,
+        &[anchor],
+        &[],
+        UnixTime::since_unix_epoch(Duration::from_secs(moment)),
+        KeyUsage::client_auth(),
+        None,
+        None,
+    )?;
+    Ok(())
+}
+
+impl Unfit {
+    /// What TLS says of it to the device.
+    pub(super) fn certificate_error(&self) -> CertificateError {
+        match self {
+            Self::NotCertificate => CertificateError::BadEncoding,
+            Self::UnknownSigner { .. } | Self::OtherKey { .. } => CertificateError::UnknownIssuer,
+            Self::SignerInactive { .. } | Self::Other(_) => CertificateError::ApplicationVerificationFailure,
+            Self::SignerExpired { .. } | Self::Expired { .. } => CertificateError::Expired,
+            Self::NotYetValid { .. } => CertificateError::NotValidYet,
+        }
+    }
+}

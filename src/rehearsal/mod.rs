@@ -1,0 +1,51 @@
+//! The rehearsal: an endpoint on this machine that treats a device's first connection as AWS IoT Core does, and the
+//! devices of a batch that connect to it.
+//!
+//! ```text
+//! batch ─► sample ─► Device ─► attempt ──TLS, MQTT──► Endpoint ─► judge ─► Provisioner ─► Rights ─► session
+//!                                 │                       │                    │
+//!                              reports                  events              Account
+//! ```
+//!
+//! A certificate that is not known is registered, its template is run, and the connection ends; the next one is
+//! admitted, as far as its policies let it. Why a device is refused is told as an event, and in the device's report.
+//! The same [`attempt`] connects to the real endpoint.
+
+mod account;
+mod broker;
+mod client;
+mod clock;
+mod device;
+mod endpoint;
+mod event;
+mod fleet;
+mod leaf;
+mod link;
+mod packet;
+mod page;
+mod provisioner;
+mod rights;
+mod run;
+mod sample;
+mod server;
+mod session;
+mod tls;
+mod topic;
+
+pub use account::{
+    Account, AccountError, Authority, Counts, Listing, Made, NamedPolicy, NamedThing, Registered, Status,
+};
+pub use client::{Attempt, ConnectError, Done, Greeting, Step, Target, attempt, roots};
+pub use clock::Clock;
+pub use device::{Device, DeviceError, Sends};
+pub use endpoint::{Endpoint, Listener, Options, Port};
+pub use event::{Event, Kind};
+pub use fleet::{AttemptReport, DeviceReport, Manner, Stage};
+pub use packet::Version;
+pub use provisioner::{Activation, Mode, Outcome, activate};
+pub use run::{Batch, Listening, Rehearsed, RunError, Trust, connect, rehearse, serve};
+pub use sample::Sample;
+pub use server::{ServerIdentity, ServerIdentityError};
+
+/// Where devices publish when nobody says where, and their policies allow it.
+pub const DEFAULT_TOPIC: &str = "JITP/test";

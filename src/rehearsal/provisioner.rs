@@ -1,0 +1,160 @@
+//! The provisioner: what AWS IoT Core does with a certificate that TLS has let in.
+//!
+//! One that is not known is registered as PENDING_ACTIVATION. With JITP its template is run at once, with JITR it waits
+//! until somebody activates it. Either way this connection ends, and the device has to come again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+
+use super::account::{Account, AccountError, Made, Status};
+use super::leaf::Leaf;
+use crate::digest::sha256;
+use crate::jitp::{CertificateMade, Facts, PolicyMade, Provisioned, Template, ThingMade};
+
+/// How a certificate that is new comes to be ACTIVE.
+pub enum Mode {
+    /// AWS IoT runs a template (JITP).
+    Jitp(Box<Template>),
+    /// A rule calls a function (JITR); here that is `rehearse activate`, or an allow list.
+    Jitr {
+        activation: Box<Activation>,
+        /// The certificates that the function activates, by id; it makes all others INACTIVE. `None`: there is no
+        /// function, and they stay pending.
+        allow_list: Option<HashSet<[u8; 32]>>,
+    },
+}
+
+/// What the function of JITR makes besides activating.
+#[derive(Debug, Clone)]
+pub enum Activation {
+    /// All that a template says.
+    Template(Template),
+    /// A thing named after the certificate's subject, and these policies, by name.
+    Policies(Vec<String>),
+}
+
+/// What a certificate may do that TLS has let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Connect, as far as its policies let it.
+    Active,
+    /// Nothing yet. `new`: it was not known before.
+    Dropped { new: bool, outcome: Outcome },
+    /// Nothing.
+    Refused(String),
+}
+
+/// What became of a certificate at its first connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Made(Made),
+    /// It waits to be activated.
+    Waits,
+    /// The function of JITR does not know it.
+    NotAllowed,
+    /// The template failed.
+    Pending(String),
+}
+
+pub struct Provisioner {
+    account: Arc<Account>,
+    mode: Mode,
+}
+
+impl Provisioner {
+    #[must_use]
+    pub fn new(account: Arc<Account>, mode: Mode) -> Self {
+        Self { account, mode }
+    }
+
+    /// Decides on a certificate, and registers and provisions it if it is new. `now`: seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read or written.
+    pub fn admit(&self, leaf: &Leaf, now: i64) -> Result<Standing, AccountError> {
+        let new = match self.account.certificate(&leaf.id)?.map(|found| found.status) {
+            Some(Status::Active) => return Ok(Standing::Active),
+            Some(status @ (Status::Inactive | Status::Revoked)) => {
+                return Ok(Standing::Refused(format!(
+                    "the certificate is {}",
+                    status.as_str()
+                )));
+            }
+            Some(Status::PendingActivation) => false,
+            None => self
+                .account
+                .register(&leaf.id, &leaf.authority, &leaf.der, &leaf.name, now)?,
+        };
+        let outcome = match &self.mode {
+            Mode::Jitp(template) => settle(&self.account, &leaf.id, evaluate(template, &leaf.der))?,
+            Mode::Jitr { allow_list: None, .. } => Outcome::Waits,
+            Mode::Jitr {
+                activation,
+                allow_list: Some(allowed),
+            } => {
+                if allowed.contains(&sha256(&leaf.der)) {
+                    activate(&self.account, &leaf.id, &leaf.der, &leaf.name, activation)?
+                } else {
+                    self.account.set_status(&leaf.id, Status::Inactive)?;
+                    Outcome::NotAllowed
+                }
+            }
+        };
+        Ok(Standing::Dropped { new, outcome })
+    }
+}
+
+/// Does with a pending certificate what the function of JITR does.
+///
+/// # Errors
+///
+/// When the state cannot be read or written.
+pub fn activate(
+    account: &Account,
+    id: &str,
+    der: &[u8],
+    name: &str,
+    activation: &Activation,
+) -> Result<Outcome, AccountError> {
+    let made = match activation {
+        Activation::Template(template) => evaluate(template, der),
+        Activation::Policies(policies) => Ok(Provisioned {
+            thing: Some(ThingMade {
+                thing_name: name.to_owned(),
+                attributes: Default::default(),
+                thing_type_name: None,
+                thing_groups: Vec::new(),
+                billing_group: None,
+            }),
+            certificate: CertificateMade {
+                certificate_id: HEXLOWER.encode(&sha256(der)),
+                status: Status::Active.as_str().to_owned(),
+            },
+            policies: policies.iter().cloned().map(PolicyMade::PolicyName).collect(),
+        }),
+    };
+    settle(account, id, made)
+}
+
+fn evaluate(template: &Template, der: &[u8]) -> Result<Provisioned, String> {
+    let facts = Facts::of_certificate(der).map_err(|error| error.to_string())?;
+    template.provision(&facts).map_err(|refusal| refusal.to_string())
+}
+
+/// Puts what was made into the account, or why nothing was.
+fn settle(account: &Account, id: &str, made: Result<Provisioned, String>) -> Result<Outcome, AccountError> {
+    let made = match made {
+        Ok(made) => account.provision(id, &made)?.map_err(|error| error.to_string()),
+        Err(reason) => Err(reason),
+    };
+    match made {
+        Ok(made) => Ok(Outcome::Made(made)),
+        Err(reason) => {
+            account.stays_pending(id, &reason)?;
+            Ok(Outcome::Pending(reason))
+        }
+    }
+}

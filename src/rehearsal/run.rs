@@ -1,0 +1,184 @@
+//! Runs: a batch that is rehearsed, an endpoint that stays up, one device that connects. Here the runtime begins and
+//! ends, so that nobody else need be asynchronous.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::time::interval;
+use tokio_rustls::rustls::RootCertStore;
+
+use super::client::{Attempt, Greeting, Target, attempt};
+use super::device::Device;
+use super::endpoint::{Endpoint, Port};
+use super::fleet::{self, DeviceReport, Harbour, Manner};
+use super::page;
+use super::sample::{self, Sample};
+use crate::jitp::{Issued, IssuedError};
+use crate::store::Store;
+
+/// Devices on their way from the store to a connection, and reports on their way back.
+const QUEUE: usize = 64;
+
+/// How often it is seen whether somebody wants the run to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("threads cannot be started")]
+    Runtime(#[source] io::Error),
+    #[error("nobody can listen on {address}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Batch(#[from] IssuedError),
+}
+
+/// A batch that is to be rehearsed.
+pub struct Batch<'a> {
+    pub store: &'a dyn Store,
+    pub issued: &'a Issued<'a>,
+    pub sample: Sample,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// In the order in which they were done.
+    pub devices: Vec<DeviceReport>,
+    /// Somebody ended it before all were done.
+    pub interrupted: bool,
+}
+
+/// Whom devices take for the endpoint.
+pub struct Trust {
+    /// The name in its certificate.
+    pub host: String,
+    pub roots: Arc<RootCertStore>,
+}
+
+/// The sockets of an endpoint, which listen already.
+pub struct Listening {
+    pub mqtt: StdListener,
+    /// For ALPN `x-amzn-mqtt-ca`.
+    pub alpn: Option<StdListener>,
+    /// For the page.
+    pub http: Option<StdListener>,
+}
+
+impl Listening {
+    /// # Errors
+    ///
+    /// When somebody else listens there.
+    pub fn bind(address: SocketAddr) -> Result<StdListener, RunError> {
+        let bound = StdListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        bound.map_err(|source| RunError::Listen { address, source })
+    }
+
+    /// Starts to serve; must be called within a runtime.
+    fn start(self, endpoint: &Arc<Endpoint>) -> io::Result<()> {
+        let mqtt = TcpListener::from_std(self.mqtt)?;
+        tokio::spawn(endpoint.clone().listen(mqtt, Port::Mqtt));
+        if let Some(alpn) = self.alpn {
+            tokio::spawn(endpoint.clone().listen(TcpListener::from_std(alpn)?, Port::Alpn));
+        }
+        if let Some(http) = self.http {
+            tokio::spawn(page::serve(TcpListener::from_std(http)?, endpoint.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Rehearses a batch: every device of the sample connects to the endpoint until it is up or refused.
+///
+/// # Errors
+///
+/// When the batch cannot be read, or the machine has no threads or sockets.
+pub fn rehearse(
+    batch: &Batch<'_>,
+    endpoint: &Arc<Endpoint>,
+    listening: Listening,
+    trust: Trust,
+    manner: Manner,
+    progress: &dyn Fn(&DeviceReport),
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Rehearsed, RunError> {
+    let runtime = runtime()?;
+    let address = listening.mqtt.local_addr().map_err(RunError::Runtime)?;
+    let (devices, chosen) = mpsc::channel(QUEUE);
+    let (reports, mut reported) = mpsc::channel(QUEUE);
+    {
+        let _inside = runtime.enter();
+        listening.start(endpoint).map_err(RunError::Runtime)?;
+    }
+    let harbour = Harbour {
+        endpoint: endpoint.clone(),
+        address,
+        host: trust.host,
+        roots: trust.roots,
+    };
+    runtime.spawn(fleet::sail(harbour, manner, chosen, reports));
+    let mut done = Vec::new();
+    let read = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut give = |chosen| !is_cancelled() && devices.blocking_send(chosen).is_ok();
+            sample::read(batch.store, batch.issued, batch.sample, &mut give)
+        });
+        while let Some(report) = reported.blocking_recv() {
+            progress(&report);
+            done.push(report);
+        }
+        reader.join().expect("it does not panic")
+    });
+    read?;
+    Ok(Rehearsed {
+        devices: done,
+        interrupted: is_cancelled(),
+    })
+}
+
+/// Serves until somebody wants it to end.
+///
+/// # Errors
+///
+/// When the machine has no threads or sockets.
+pub fn serve(
+    endpoint: &Arc<Endpoint>,
+    listening: Listening,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<(), RunError> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        listening.start(endpoint).map_err(RunError::Runtime)?;
+        let mut look = interval(LOOK);
+        while !is_cancelled() {
+            look.tick().await;
+        }
+        Ok(())
+    })
+}
+
+/// Connects as one device, to wherever it is told.
+///
+/// # Errors
+///
+/// When the machine has no threads. How the attempt went is in it.
+pub fn connect(
+    device: &Device,
+    roots: Arc<RootCertStore>,
+    target: &Target,
+    greeting: &Greeting,
+) -> Result<Attempt, RunError> {
+    Ok(runtime()?.block_on(attempt(device, roots, target, greeting)))
+}
+
+fn runtime() -> Result<Runtime, RunError> {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().build().map_err(RunError::Runtime)
+}

@@ -1,0 +1,150 @@
+//! The sample: which devices of a batch are rehearsed, and their bundles.
+
+use crate::jitp::{Issued, IssuedError};
+use crate::store::{IndexEntry, Layout, Store, StoreError};
+use zeroize::Zeroizing;
+
+/// From so many devices of a pack on, the whole pack is read.
+const WHOLE_PACK: usize = 16;
+
+/// Bundles that are read at once.
+const AT_ONCE: usize = 64;
+
+/// How many devices, spread evenly over the batch, always the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    All,
+    Some(u64),
+}
+
+impl Sample {
+    /// How many of so many rows.
+    #[must_use]
+    pub fn size(self, rows: u64) -> u64 {
+        match self {
+            Self::All => rows,
+            Self::Some(n) => n.min(rows),
+        }
+    }
+
+    /// The row of the i-th device; the first and the last row are among them.
+    fn row(self, i: u64, rows: u64) -> u64 {
+        match self.size(rows) {
+            0 | 1 => 0,
+            size => {
+                let row = u128::from(i) * u128::from(rows - 1) / u128::from(size - 1);
+                u64::try_from(row).expect("it is below the number of rows")
+            }
+        }
+    }
+}
+
+/// A device that was chosen, with its bundle.
+pub(super) struct Chosen {
+    pub entry: IndexEntry,
+    /// Why it could not be read.
+    pub bundle: Result<Zeroizing<Vec<u8>>, StoreError>,
+}
+
+/// Reads the bundles of a sample in row order. `give` says whether to go on.
+///
+/// # Errors
+///
+/// When an index cannot be read.
+pub(super) fn read(
+    store: &dyn Store,
+    issued: &Issued<'_>,
+    sample: Sample,
+    give: &mut dyn FnMut(Chosen) -> bool,
+) -> Result<(), IssuedError> {
+    let record = issued.record();
+    let (rows, chunk_rows) = (record.rows, record.chunk_rows);
+    let size = sample.size(rows);
+    let mut next = 0;
+    for chunk in 0..record.chunks() {
+        let first = chunk * chunk_rows;
+        let mut places = Vec::new();
+        while next < size && sample.row(next, rows) < first + chunk_rows {
+            places.push(sample.row(next, rows) - first);
+            next += 1;
+        }
+        if places.is_empty() {
+            continue;
+        }
+        let entries = issued.entries(chunk)?;
+        let chosen: Vec<&IndexEntry> = places
+            .into_iter()
+            .filter_map(|place| entries.get(usize::try_from(place).ok()?))
+            .collect();
+        for group in chosen.chunks(AT_ONCE) {
+            for (entry, bundle) in group.iter().zip(bundles(store, record.layout, chunk, group)) {
+                let entry = (*entry).clone();
+                if !give(Chosen { entry, bundle }) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn bundles(
+    store: &dyn Store,
+    layout: Layout,
+    chunk: u64,
+    entries: &[&IndexEntry],
+) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+    let object = |entry: &IndexEntry| layout.object(chunk, &entry.device_id);
+    match layout {
+        Layout::Objects => {
+            let names: Vec<String> = entries.iter().map(|entry| object(entry)).collect();
+            store.read_all(&names)
+        }
+        Layout::Packs if entries.len() >= WHOLE_PACK => {
+            if let Ok(pack) = store.read(&object(entries[0]), None) {
+                let cut = |entry: &&IndexEntry| {
+                    let begin = usize::try_from(entry.offset).ok()?;
+                    let end = begin.checked_add(usize::try_from(entry.length).ok()?)?;
+                    Some(Zeroizing::new(pack.get(begin..end)?.to_vec()))
+                };
+                if let Some(bundles) = entries.iter().map(cut).collect::<Option<Vec<_>>>() {
+                    return bundles.into_iter().map(Ok).collect();
+                }
+            }
+            ranges(store, entries, object)
+        }
+        Layout::Packs => ranges(store, entries, object),
+    }
+}
+
+fn ranges(
+    store: &dyn Store,
+    entries: &[&IndexEntry],
+    object: impl Fn(&IndexEntry) -> String,
+) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+    let read = |entry: &&IndexEntry| {
+        let range = entry.offset..entry.offset.saturating_add(entry.length);
+        store.read(&object(entry), Some(range))
+    };
+    entries.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_spread_evenly_from_the_first_row_to_the_last() {
+        for (sample, rows, expected) in [
+            (Sample::Some(1), 10, vec![0]),
+            (Sample::Some(2), 10, vec![0, 9]),
+            (Sample::Some(4), 10, vec![0, 3, 6, 9]),
+            (Sample::Some(20), 3, vec![0, 1, 2]),
+            (Sample::All, 3, vec![0, 1, 2]),
+            (Sample::All, 0, vec![]),
+        ] {
+            let found: Vec<u64> = (0..sample.size(rows)).map(|i| sample.row(i, rows)).collect();
+            assert_eq!(found, expected, "{sample:?} of {rows}");
+        }
+    }
+}

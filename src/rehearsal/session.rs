@@ -1,0 +1,487 @@
+//! A session: one device's MQTT connection, from CONNECT to its end.
+//!
+//! <https://docs.aws.amazon.com/iot/latest/developerguide/mqtt.html>
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::account::AccountError;
+use super::broker::{Message, Place};
+use super::endpoint::Endpoint;
+use super::event::Kind;
+use super::leaf::Leaf;
+use super::link::{Link, LinkError};
+use super::packet::{ConnAck, Connect, Packet, Publish, QoS, Version, reason};
+use super::provisioner::{Outcome, Standing};
+use super::rights::{Origin, Rights};
+use super::topic::{filter_refusal, topic_refusal};
+use crate::jitp::Ask;
+
+/// A device that has connected must say CONNECT within this time.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
+const LONGEST_CLIENT_ID: usize = 128;
+const LARGEST_PAYLOAD: usize = 128 << 10;
+const MOST_FILTERS: usize = 8;
+/// Seconds of keep-alive that AWS IoT grants.
+const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 30..=1_200;
+
+/// A device that is connected, as events name it.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    pub peer: SocketAddr,
+    pub certificate_id: Option<String>,
+    pub name: Option<String>,
+    pub client_id: Option<String>,
+    /// SNI.
+    pub server_name: Option<String>,
+}
+
+/// How a connection ended.
+enum End {
+    /// The device said so, or went away; its will is sent, unless it said DISCONNECT.
+    Left {
+        will: bool,
+    },
+    /// The endpoint ends it, with a reason code and a reason.
+    Refused {
+        code: u8,
+        reason: String,
+    },
+    /// Another connection took the client id.
+    TakenOver,
+    Broken(LinkError),
+    State(AccountError),
+}
+
+impl From<LinkError> for End {
+    fn from(error: LinkError) -> Self {
+        match error.code() {
+            Some(code) => Self::Refused {
+                code,
+                reason: error.to_string(),
+            },
+            None => Self::Broken(error),
+        }
+    }
+}
+
+impl From<AccountError> for End {
+    fn from(error: AccountError) -> Self {
+        Self::State(error)
+    }
+}
+
+fn refused(code: u8, reason: impl Into<String>) -> End {
+    End::Refused {
+        code,
+        reason: reason.into(),
+    }
+}
+
+/// Serves a device whose certificate TLS has let in, until its connection ends.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    endpoint: &Endpoint,
+    stream: S,
+    leaf: &Leaf,
+    mut who: Who,
+) {
+    let mut link = Link::accept(stream);
+    let connect = match first(&mut link).await {
+        Ok(connect) => connect,
+        Err(text) => {
+            endpoint.tell(&who, Kind::Refused, text);
+            return link.close().await;
+        }
+    };
+    let (client_id, assigned) = match connect.client_id.as_str() {
+        "" => (endpoint.new_client_id(), true),
+        given => (given.to_owned(), false),
+    };
+    who.client_id = Some(client_id.clone());
+    let rights = match admit(endpoint, leaf, &who, &connect, &client_id) {
+        Ok(Some(rights)) => rights,
+        // AWS IoT closes without a word.
+        Ok(None) => return link.close().await,
+        Err(text) => {
+            endpoint.tell(&who, Kind::Refused, text.clone());
+            // MQTT 3.1.1 devices see the connection close; MQTT 5 has words for it.
+            if link.version() == Some(Version::MQTT5) {
+                let _ = link
+                    .send(Packet::ConnAck(ConnAck {
+                        code: reason::NOT_AUTHORIZED,
+                        reason: Some(text),
+                        assigned_client_id: None,
+                    }))
+                    .await;
+            }
+            return link.close().await;
+        }
+    };
+    let place = endpoint.broker.join(&client_id);
+    let version = match link.version() {
+        Some(Version::MQTT5) => "MQTT 5",
+        _ => "MQTT 3.1.1",
+    };
+    let things = match rights.things.as_slice() {
+        [] => "no thing".to_owned(),
+        things => format!("thing {}", things.join(", ")),
+    };
+    endpoint.tell(&who, Kind::Connected, format!("{version}, {things}"));
+    let ack = ConnAck {
+        assigned_client_id: assigned.then(|| client_id.clone()),
+        ..ConnAck::default()
+    };
+    let mut session = Session {
+        endpoint,
+        link,
+        rights,
+        who,
+        place,
+        keep_alive: patience(connect.keep_alive),
+        next_id: NonZeroU16::MIN,
+    };
+    let end = match session.link.send(Packet::ConnAck(ack)).await {
+        Ok(()) => session.run().await,
+        Err(error) => error.into(),
+    };
+    session.end(end, connect.will).await;
+}
+
+/// The first packet, which must be CONNECT.
+async fn first<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<Connect, String> {
+    match timeout(PATIENCE, link.next()).await {
+        Ok(Ok(Some(Packet::Connect(connect)))) => Ok(connect),
+        Ok(Ok(Some(_))) => Err("the first packet is no CONNECT".to_owned()),
+        Ok(Ok(None)) => Err("the device closed the connection before CONNECT".to_owned()),
+        Ok(Err(error)) => Err(format!("CONNECT: {error}")),
+        Err(_) => Err(format!("no CONNECT within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// Decides whether a device may connect. `None`: it is dropped, which has been told.
+fn admit(
+    endpoint: &Endpoint,
+    leaf: &Leaf,
+    who: &Who,
+    connect: &Connect,
+    client_id: &str,
+) -> Result<Option<Rights>, String> {
+    let state = |error: AccountError| format!("the state failed: {}", causes(&error));
+    if client_id.len() > LONGEST_CLIENT_ID {
+        return Err(format!(
+            "the client id has {} octets, AWS IoT allows {LONGEST_CLIENT_ID}",
+            client_id.len()
+        ));
+    }
+    match endpoint.admit(leaf).map_err(state)? {
+        Standing::Active => {}
+        Standing::Refused(text) => return Err(text),
+        Standing::Dropped { new, outcome } => {
+            if new {
+                endpoint.tell(who, Kind::Registered, "PENDING_ACTIVATION".to_owned());
+                endpoint.announce(leaf, who);
+            }
+            tell_outcome(endpoint, who, outcome);
+            return Ok(None);
+        }
+    }
+    let origin = Origin {
+        address: who.peer.ip(),
+        server_name: who.server_name.clone(),
+    };
+    let rights = Rights::read(&endpoint.account, leaf, client_id, &origin, &endpoint.home);
+    let rights = rights.map_err(state)??;
+    rights.may(&Ask::Connect)?;
+    if let Some(will) = &connect.will {
+        if let Some(refusal) = topic_refusal(&will.topic) {
+            return Err(format!("last will: {refusal}"));
+        }
+        rights
+            .may(&Ask::Publish { topic: &will.topic })
+            .map_err(|text| format!("last will: {text}"))?;
+    }
+    Ok(Some(rights))
+}
+
+fn tell_outcome(endpoint: &Endpoint, who: &Who, outcome: Outcome) {
+    match outcome {
+        Outcome::Made(made) => {
+            let thing = made.thing.as_deref().unwrap_or("none");
+            let mut text = format!(
+                "thing {thing}, policies {}, certificate {}",
+                made.policies,
+                made.status.as_str()
+            );
+            if !made.also_attached.is_empty() {
+                text.push_str("; the thing is attached to another certificate as well: ");
+                text.push_str(&made.also_attached.join(", "));
+            }
+            endpoint.tell(who, Kind::Provisioned, text);
+            let text = "the first connection ends; the device has to come again".to_owned();
+            endpoint.tell(who, Kind::Dropped, text);
+        }
+        Outcome::Waits => {
+            let text = "the certificate is PENDING_ACTIVATION until it is activated (JITR)".to_owned();
+            endpoint.tell(who, Kind::Dropped, text);
+        }
+        Outcome::NotAllowed => {
+            let text = "the certificate is INACTIVE now: it is not in the allow list (JITR)".to_owned();
+            endpoint.tell(who, Kind::Refused, text);
+        }
+        Outcome::Pending(text) => {
+            let text = format!("the certificate stays PENDING_ACTIVATION, the template failed: {text}");
+            endpoint.tell(who, Kind::Refused, text);
+        }
+    }
+}
+
+/// How long a device may be silent: one and a half times what it says (MQTT 5, 3.1.2.10), within AWS IoT's limits.
+fn patience(keep_alive: u16) -> Duration {
+    let seconds = match keep_alive {
+        0 => *KEEP_ALIVE.end(),
+        seconds => seconds.clamp(*KEEP_ALIVE.start(), *KEEP_ALIVE.end()),
+    };
+    Duration::from_millis(u64::from(seconds) * 1_500)
+}
+
+struct Session<'a, S> {
+    endpoint: &'a Endpoint,
+    link: Link<S>,
+    rights: Rights,
+    who: Who,
+    place: Place,
+    keep_alive: Duration,
+    next_id: NonZeroU16,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
+    async fn run(&mut self) -> End {
+        let mut deadline = Instant::now() + self.keep_alive;
+        loop {
+            let step = tokio::select! {
+                _ = &mut self.place.taken => return End::TakenOver,
+                packet = self.link.next() => {
+                    deadline = Instant::now() + self.keep_alive;
+                    match packet {
+                        Ok(Some(packet)) => self.take(packet).await,
+                        Ok(None) => return End::Left { will: true },
+                        Err(error) => return error.into(),
+                    }
+                }
+                Some(message) = self.place.inbox.recv() => self.deliver(message).await,
+                () = sleep_until(deadline) => {
+                    let text = format!("nothing came for {} s (keep-alive)", self.keep_alive.as_secs());
+                    return refused(reason::KEEP_ALIVE_TIMEOUT, text);
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn take(&mut self, packet: Packet) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => self.publish(publish).await,
+            Packet::Subscribe { id, filters } => self.subscribe(id, filters).await,
+            Packet::Unsubscribe { id, filters } => {
+                for filter in &filters {
+                    self.endpoint.broker.unsubscribe(&self.place, filter);
+                }
+                let filters = filters.len();
+                Ok(self.link.send(Packet::UnsubAck { id, filters }).await?)
+            }
+            Packet::PingReq => Ok(self.link.send(Packet::PingResp).await?),
+            // Messages are sent once, whether they arrive or not.
+            Packet::PubAck { .. } => Ok(()),
+            Packet::Disconnect { code, .. } => Err(End::Left {
+                will: code == reason::DISCONNECT_WITH_WILL,
+            }),
+            Packet::Connect(_) => Err(refused(reason::PROTOCOL_ERROR, "a second CONNECT")),
+            Packet::Other(what) => Err(refused(
+                reason::PROTOCOL_ERROR,
+                format!("{what}, which AWS IoT does not take"),
+            )),
+            Packet::ConnAck(_) | Packet::SubAck { .. } | Packet::UnsubAck { .. } | Packet::PingResp => {
+                Err(refused(reason::PROTOCOL_ERROR, "a packet that only servers send"))
+            }
+        }
+    }
+
+    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        let topic = publish.topic.as_str();
+        let not = |code, text: String| refused(code, format!("PUBLISH: {text}"));
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(not(
+                reason::QOS_NOT_SUPPORTED,
+                "QoS 2, which AWS IoT does not take".to_owned(),
+            ));
+        }
+        if let Some(text) = topic_refusal(topic) {
+            return Err(not(reason::TOPIC_NAME_INVALID, text));
+        }
+        if publish.payload.len() > LARGEST_PAYLOAD {
+            let text = format!(
+                "the payload has {} octets, AWS IoT allows {LARGEST_PAYLOAD}",
+                publish.payload.len()
+            );
+            return Err(not(reason::PACKET_TOO_LARGE, text));
+        }
+        let mut asks = vec![Ask::Publish { topic }];
+        if publish.retain {
+            asks.push(Ask::RetainPublish { topic });
+        }
+        for ask in asks {
+            self.rights
+                .may(&ask)
+                .map_err(|text| not(reason::NOT_AUTHORIZED, text))?;
+        }
+        let text = format!(
+            "{topic}, {} octets, QoS {}",
+            publish.payload.len(),
+            publish.qos.value()
+        );
+        self.endpoint.tell(&self.who, Kind::Published, text);
+        let wanted = self.endpoint.broker.publish(&Message {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos,
+        });
+        if let Some(id) = publish.id {
+            let code = match wanted {
+                0 => reason::NO_MATCHING_SUBSCRIBERS,
+                _ => reason::SUCCESS,
+            };
+            self.link.send(Packet::PubAck { id, code }).await?;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, id: NonZeroU16, filters: Vec<(String, QoS)>) -> Result<(), End> {
+        if filters.len() > MOST_FILTERS {
+            let text = format!(
+                "SUBSCRIBE: {} topic filters, AWS IoT allows {MOST_FILTERS} in one packet",
+                filters.len()
+            );
+            return Err(refused(reason::UNSPECIFIED, text));
+        }
+        let mut codes = Vec::with_capacity(filters.len());
+        for (filter, qos) in &filters {
+            let code = match self.may_subscribe(filter) {
+                Ok(()) => {
+                    let qos = (*qos).min(QoS::AtLeastOnce);
+                    self.endpoint.broker.subscribe(&self.place, filter, qos);
+                    self.endpoint.tell(&self.who, Kind::Subscribed, filter.clone());
+                    qos.value()
+                }
+                Err((code, text)) => {
+                    let text = format!("SUBSCRIBE: {text}");
+                    self.endpoint.tell(&self.who, Kind::Refused, text);
+                    code
+                }
+            };
+            codes.push(code);
+        }
+        Ok(self.link.send(Packet::SubAck { id, codes }).await?)
+    }
+
+    fn may_subscribe(&self, filter: &str) -> Result<(), (u8, String)> {
+        if filter.starts_with("$share/") {
+            let text = "shared subscriptions, which the rehearsal does not have".to_owned();
+            return Err((reason::SHARED_NOT_SUPPORTED, text));
+        }
+        if let Some(text) = filter_refusal(filter) {
+            return Err((reason::TOPIC_FILTER_INVALID, text));
+        }
+        self.rights
+            .may(&Ask::Subscribe { filter })
+            .map_err(|text| (reason::NOT_AUTHORIZED, text))
+    }
+
+    /// Sends a message to the device, if it may receive it.
+    async fn deliver(&mut self, message: Message) -> Result<(), End> {
+        let topic = message.topic.as_str();
+        if let Err(text) = self.rights.may(&Ask::Receive { topic }) {
+            let text = format!("a message is not delivered: {text}");
+            self.endpoint.tell(&self.who, Kind::Refused, text);
+            return Ok(());
+        }
+        let id = (message.qos != QoS::AtMostOnce).then(|| self.new_id());
+        Ok(self
+            .link
+            .send(Packet::Publish(Publish {
+                topic: message.topic,
+                payload: message.payload,
+                qos: message.qos,
+                retain: false,
+                id,
+            }))
+            .await?)
+    }
+
+    fn new_id(&mut self) -> NonZeroU16 {
+        let id = self.next_id;
+        self.next_id = id.checked_add(1).unwrap_or(NonZeroU16::MIN);
+        id
+    }
+
+    /// Ends the connection, and says so to whom it concerns.
+    async fn end(mut self, end: End, will: Option<Publish>) {
+        self.endpoint.broker.leave(&self.place);
+        let will = will.filter(|_| !matches!(end, End::Left { will: false }));
+        let (kind, text, code) = match end {
+            End::Left { will: false } => (Kind::Disconnected, "DISCONNECT".to_owned(), None),
+            End::Left { will: true } => {
+                let text = "the device closed the connection".to_owned();
+                (Kind::Disconnected, text, None)
+            }
+            End::Refused { code, reason } => (Kind::Refused, reason, Some(code)),
+            End::TakenOver => {
+                let text = "another connection took the client id".to_owned();
+                (Kind::Dropped, text, Some(reason::SESSION_TAKEN_OVER))
+            }
+            End::Broken(error) => (Kind::Disconnected, format!("the connection broke: {error}"), None),
+            End::State(error) => (
+                Kind::Refused,
+                format!("the state failed: {}", causes(&error)),
+                None,
+            ),
+        };
+        self.endpoint.tell(&self.who, kind, text.clone());
+        if let Some(code) = code
+            && self.link.version() == Some(Version::MQTT5)
+        {
+            let disconnect = Packet::Disconnect {
+                code,
+                reason: Some(text.clone()),
+            };
+            let _ = self.link.send(disconnect).await;
+        }
+        self.link.close().await;
+        if let Some(will) = will {
+            self.endpoint.broker.publish(&Message {
+                topic: will.topic,
+                payload: will.payload,
+                qos: will.qos,
+            });
+        }
+    }
+}
+
+/// An error with what caused it.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -14,8 +14,8 @@ use x509_parser::x509::X509Name;
 use super::super::parameter::NotCertificate;
 use crate::digest::sha256;
 
-/// Attributes of subject and issuer: AWS's name, the short one (RFC 4514), and the last arc under id-at, 2.5.4
-/// (RFC 5280, Appendix A.1).
+/// Attributes of subject and issuer: AWS's name, the short one (RFC 4514), and the last arc under id-at,
+/// 2.5.4 (RFC 5280, Appendix A.1).
 const ATTRIBUTES: [(&str, &str, u8); 13] = [
     ("DistinguishedNameQualifier", "dnqualifier", 46),
     ("Country", "c", 6),
@@ -152,8 +152,8 @@ fn attributes(name: &X509Name<'_>) -> Vec<(&'static str, &'static str, String)> 
     known.collect()
 }
 
-/// A value with a backslash before each character that has a meaning in a name (RFC 4514), as AWS IoT has it. One
-/// with a `+`, which has a meaning too, is not filled in at all.
+/// A value with a backslash before each character that has a meaning in a name (RFC 4514), as AWS IoT has it.
+/// One with a `+`, which has a meaning too, is not filled in at all.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {

@@ -3,8 +3,8 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>
 //!
 //! Invariant: a [`Condition`] is evaluated in full. What is not evaluated here is an error when the policy is
-//! read, never a condition that holds. Where the documents leave open what AWS IoT does, the answer is the one
-//! that refuses: the condition holds in a Deny and not in an Allow.
+//! read, never a condition that holds. Where the documents leave open what AWS IoT does, the answer is the
+//! one that refuses: the condition holds in a Deny and not in an Allow.
 
 use serde_json::Value;
 
@@ -129,8 +129,8 @@ impl Condition {
         let holds = match self.set {
             Some(Set::All) => values.iter().all(|value| satisfies(value)),
             Some(Set::Any) => values.iter().any(|value| satisfies(value)),
-            // Of a list, which should not be compared without ForAllValues or ForAnyValue: whether any is equal,
-            // or none.
+            // Of a list, which should not be compared without ForAllValues or ForAnyValue: whether any is
+            // equal, or none.
             None => values.iter().any(|value| matches(value)) != self.is_negated,
         };
         if holds {
@@ -153,8 +153,8 @@ impl Condition {
         }
     }
 
-    /// The texts for a connection. In a Deny a variable without a value stays as it is written; in an Allow no
-    /// value is equal to it, nor different from it.
+    /// The texts for a connection. In a Deny a variable without a value stays as it is written; in an Allow
+    /// no value is equal to it, nor different from it.
     fn fill(&self, texts: &[Text], effect: Effect, connection: &Connection) -> Result<Vec<Filled>, Unfilled> {
         let mut all = Vec::with_capacity(texts.len());
         for text in texts {

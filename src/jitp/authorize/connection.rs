@@ -9,11 +9,12 @@ use super::certificate::CertificateNames;
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub client_id: String,
-    /// The thing that the connection is of: attached to the certificate, and named as the client id is. (One that
-    /// is attached exclusively may have another name.)
+    /// The thing that the connection is of: attached to the certificate, and named as the client id is. (One
+    /// that is attached exclusively may have another name.)
     /// <https://docs.aws.amazon.com/iot/latest/developerguide/thing-policy-variables.html>
     pub thing: Option<ThingMade>,
-    /// Names of all things that are attached to the certificate: what an engineer is told when `thing` is `None`.
+    /// Names of all things that are attached to the certificate: what an engineer is told when `thing` is
+    /// `None`.
     pub attached: Vec<String>,
     pub certificate: CertificateNames,
     pub source_ip: IpAddr,

@@ -9,8 +9,8 @@
 //! What no statement allows is refused, and what one denies is refused whatever others allow.
 //! <https://docs.aws.amazon.com/iot/latest/developerguide/iot-policies.html>
 //!
-//! Invariant: nothing is [`Decision::Allowed`] that AWS IoT is documented to refuse. Where its documents leave a
-//! case open, the answer here is to refuse.
+//! Invariant: nothing is [`Decision::Allowed`] that AWS IoT is documented to refuse. Where its documents
+//! leave open what becomes of a variable, the answer here is to refuse.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
 //! Texts of a policy with variables in them, and what becomes of them for a connection.
 //!
-//! Invariant: a value that is filled in is matched as it is, whatever characters it has. So a client id of `*`
-//! opens nothing; that the client id `+` makes the topic filter `my/+/topic` of `my/${iot:ClientId}/topic` is
-//! as documented.
+//! Invariant: a value that is filled in is matched as it is, whatever characters it has. So a client id of
+//! `*` opens nothing; that the client id `+` makes the topic filter `my/+/topic` of
+//! `my/${iot:ClientId}/topic` is as documented.
+//! <https://docs.aws.amazon.com/iot/latest/developerguide/basic-policy-variables.html>
 
 use serde::Serialize;
 

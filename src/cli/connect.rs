@@ -20,6 +20,7 @@ use super::{Failure, Outcome, exit, print, print_json};
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Connect {
     /// Bundle of the device, a ZIP
     bundle: PathBuf,

@@ -209,17 +209,16 @@ async fn steps(
     greeting: &Greeting,
     done: &mut Vec<Done>,
 ) -> Result<(), ConnectError> {
-    let address = match target.address {
-        Some(address) => address,
-        None => {
-            let (address, milliseconds) = step(greeting, Step::Dns, resolve(target)).await?;
-            done.push(Done {
-                step: Step::Dns,
-                milliseconds,
-                detail: format!("{} is {}", target.host, address.ip()),
-            });
-            address
-        }
+    let address = if let Some(address) = target.address {
+        address
+    } else {
+        let (address, milliseconds) = step(greeting, Step::Dns, resolve(target)).await?;
+        done.push(Done {
+            step: Step::Dns,
+            milliseconds,
+            detail: format!("{} is {}", target.host, address.ip()),
+        });
+        address
     };
     let connecting = async {
         let stream = TcpStream::connect(address).await;
@@ -395,10 +394,12 @@ async fn publish(
 
 /// What the end of a connection means: a TLS alert speaks for itself, and a reset is a close.
 fn broken(error: LinkError, dropped: impl FnOnce() -> ConnectError) -> ConnectError {
+    let is_tls = |error: &io::Error| {
+        let inner = error.get_ref();
+        inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+    };
     match error {
-        LinkError::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            tls_error(error)
-        }
+        LinkError::Io(error) if is_tls(&error) => tls_error(error),
         LinkError::Io(_) => dropped(),
         other => ConnectError::Mqtt(other.to_string()),
     }

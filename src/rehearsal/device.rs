@@ -15,7 +15,6 @@ use crate::pem;
 use crate::verify::members;
 
 /// What a device knows of itself and of where to connect.
-
 pub struct Device {
     /// Of its certificate.
     pub certificate_id: String,

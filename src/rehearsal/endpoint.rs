@@ -134,7 +134,7 @@ impl Endpoint {
             }
         };
         let (_, connection) = stream.get_ref();
-        if let Some(text) = self.objection(connection, port) {
+        if let Some(text) = self.objection(connection, port, presented.as_ref()) {
             return self.tell(&who, Kind::Refused, format!("TLS: {text}"));
         }
         let Some(Presented {
@@ -149,19 +149,31 @@ impl Endpoint {
     }
 
     /// What AWS IoT would not like of a handshake that succeeded.
-    fn objection(&self, connection: &ServerConnection, port: Port) -> Option<String> {
+    fn objection(
+        &self,
+        connection: &ServerConnection,
+        port: Port,
+        presented: Option<&Presented>,
+    ) -> Option<String> {
         if port == Port::Alpn && connection.alpn_protocol() != Some(ALPN) {
             return Some(
                 "the device sent no ALPN x-amzn-mqtt-ca, which port 443 of AWS IoT asks for".to_owned(),
             );
         }
-        if self.sni_only && connection.server_name().is_none() {
-            return Some(
-                "the device sent no server name (SNI), which AWS IoT asks for where the CA is SNI_ONLY"
-                    .to_owned(),
-            );
+        if connection.server_name().is_some() {
+            return None;
         }
-        None
+        // https://docs.aws.amazon.com/iot/latest/developerguide/jit-provisioning.html
+        let why = match presented {
+            _ if self.sni_only => "where the CA is SNI_ONLY",
+            Some(presented) if presented.is_alone => {
+                "of a device that sends its certificate without the CA's"
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "the device sent no server name (SNI), which AWS IoT asks for {why}"
+        ))
     }
 
     pub(super) fn admit(&self, leaf: &Leaf) -> Result<Standing, AccountError> {
@@ -170,7 +182,7 @@ impl Endpoint {
 
     /// Publishes that a certificate was registered, as AWS IoT does.
     /// <https://docs.aws.amazon.com/iot/latest/developerguide/auto-register-device-cert.html>
-    pub(super) fn announce(&self, leaf: &Leaf, who: &Who) {
+    pub(super) fn announce(&self, leaf: &Leaf) {
         let now = self.clock.now().unix_timestamp() * 1_000;
         let event = json!({
             "certificateId": leaf.id,
@@ -179,7 +191,6 @@ impl Endpoint {
             "certificateStatus": "PENDING_ACTIVATION",
             "awsAccountId": self.home.account,
             "certificateRegistrationTimestamp": now.to_string(),
-            "sourceIp": who.peer.ip().to_string(),
         });
         self.broker.publish(&Message {
             topic: format!("$aws/events/certificates/registered/{}", leaf.authority),

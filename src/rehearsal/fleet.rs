@@ -153,7 +153,7 @@ async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceR
         }
         let begun = Instant::now();
         let topic = topic(harbour, manner, &device, &report);
-        report.topic.clone_from(&topic);
+        report.topic = Some(topic.clone());
         let result = greet(harbour, manner, &device, &report.client_id, topic).await;
         report.attempts.push(AttemptReport {
             milliseconds: begun.elapsed().as_secs_f64() * 1e3,
@@ -244,19 +244,19 @@ fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
 }
 
 /// The topic of a device's message: as it was asked for, or one that the policies allow.
-fn topic(harbour: &Harbour, manner: &Manner, device: &Device, report: &DeviceReport) -> Option<String> {
+fn topic(harbour: &Harbour, manner: &Manner, device: &Device, report: &DeviceReport) -> String {
     let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
     if let Some(template) = &manner.topic {
         let topic = template
             .replace("{device_id}", &report.device_id)
             .replace("{thing_name}", thing)
             .replace("{client_id}", &report.client_id);
-        return Some(topic);
+        return topic;
     }
     let allowed = harbour
         .endpoint
         .a_topic(&device.certificate, &report.certificate_id, &report.client_id);
-    Some(allowed.unwrap_or_else(|| super::DEFAULT_TOPIC.to_owned()))
+    allowed.unwrap_or_else(|| super::DEFAULT_TOPIC.to_owned())
 }
 
 async fn greet(
@@ -264,12 +264,12 @@ async fn greet(
     manner: &Manner,
     device: &Device,
     client_id: &str,
-    topic: Option<String>,
+    topic: String,
 ) -> Attempt {
     let greeting = Greeting {
         version: manner.version,
         client_id: client_id.to_owned(),
-        topic,
+        topic: Some(topic),
         payload: Bytes::from_static(b"{\"state\":\"rehearsed\"}"),
         sends: manner.sends,
         timeout: manner.timeout,

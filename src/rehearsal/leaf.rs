@@ -43,7 +43,7 @@ pub enum Unfit {
         not_after: OffsetDateTime,
     },
     #[error(
-        "the certificate is not valid before {}, and here it is {}",
+        "the certificate is not valid before {}, and by the endpoint's clock it is {}",
         rfc3339(*.not_before),
         rfc3339(*.now)
     )]
@@ -51,7 +51,7 @@ pub enum Unfit {
         not_before: OffsetDateTime,
         now: OffsetDateTime,
     },
-    #[error("the certificate has expired at {}, and here it is {}", rfc3339(*.not_after), rfc3339(*.now))]
+    #[error("the certificate has expired at {}, and by the endpoint's clock it is {}", rfc3339(*.not_after), rfc3339(*.now))]
     Expired {
         not_after: OffsetDateTime,
         now: OffsetDateTime,

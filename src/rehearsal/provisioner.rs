@@ -3,7 +3,7 @@
 //! One that is not known is registered as PENDING_ACTIVATION. With JITP its template is run at once, with JITR it waits
 //! until somebody activates it. Either way this connection ends, and the device has to come again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -19,7 +19,7 @@ pub enum Mode {
     Jitp(Box<Template>),
     /// A rule calls a function (JITR); here that is `rehearse activate`, or an allow list.
     Jitr {
-        activation: Box<Activation>,
+        activation: Activation,
         /// The certificates that the function activates, by id; it makes all others INACTIVE. `None`: there is no
         /// function, and they stay pending.
         allow_list: Option<HashSet<[u8; 32]>>,
@@ -30,7 +30,7 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub enum Activation {
     /// All that a template says.
-    Template(Template),
+    Template(Box<Template>),
     /// A thing named after the certificate's subject, and these policies, by name.
     Policies(Vec<String>),
 }
@@ -124,7 +124,7 @@ pub fn activate(
         Activation::Policies(policies) => Ok(Provisioned {
             thing: Some(ThingMade {
                 thing_name: name.to_owned(),
-                attributes: Default::default(),
+                attributes: BTreeMap::default(),
                 thing_type_name: None,
                 thing_groups: Vec::new(),
                 billing_group: None,

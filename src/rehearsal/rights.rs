@@ -39,7 +39,7 @@ impl Rights {
         let documents = account.policies_of(&leaf.id)?;
         let documents = documents
             .iter()
-            .map(|(name, document)| (name.as_str(), document.as_str()));
+            .map(|(name, document)| (short(name), document.as_str()));
         let things = account.things_of(&leaf.id)?;
         let names: Vec<String> = things.iter().map(|thing| thing.thing_name.clone()).collect();
         let policies = match Policies::read(documents) {
@@ -85,5 +85,13 @@ impl Rights {
         std::iter::once(super::DEFAULT_TOPIC.to_owned())
             .chain(topics)
             .find(|topic| topic_refusal(topic).is_none() && self.may(&Ask::Publish { topic }).is_ok())
+    }
+}
+
+/// The name of a policy for people: of one that AWS IoT named by a digest, its beginning.
+fn short(name: &str) -> &str {
+    match name.len() {
+        64 if name.bytes().all(|b| b.is_ascii_hexdigit()) => &name[..8],
+        _ => name,
     }
 }

@@ -185,7 +185,7 @@ fn admit(
         Standing::Dropped { new, outcome } => {
             if new {
                 endpoint.tell(who, Kind::Registered, "PENDING_ACTIVATION".to_owned());
-                endpoint.announce(leaf, who);
+                endpoint.announce(leaf);
             }
             tell_outcome(endpoint, who, outcome);
             return Ok(None);

@@ -29,6 +29,8 @@ pub(super) struct Presented {
     /// The certificate id.
     pub id: String,
     pub name: String,
+    /// Whether the certificate came without the CA's.
+    pub is_alone: bool,
     pub judgement: Result<Leaf, Unfit>,
 }
 
@@ -91,7 +93,7 @@ impl ClientCertVerifier for Verifier {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let judgement = leaf::judge(end_entity, &self.authorities, self.clock.now());
@@ -101,7 +103,12 @@ impl ClientCertVerifier for Verifier {
             .map_err(|unfit| Error::InvalidCertificate(unfit.certificate_error()));
         let (id, name) = leaf::identify(end_entity);
         // A connection has one handshake.
-        let _ = self.slot.set(Presented { id, name, judgement });
+        let _ = self.slot.set(Presented {
+            id,
+            name,
+            is_alone: intermediates.is_empty(),
+            judgement,
+        });
         verdict
     }
 

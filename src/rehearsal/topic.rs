@@ -64,10 +64,9 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
     loop {
         match (filter.next(), topic.next()) {
-            (Some("#"), _) => return true,
+            (Some("#"), _) | (None, None) => return true,
             (Some("+"), Some(_)) => {}
             (Some(level), Some(name)) if level == name => {}
-            (None, None) => return true,
             _ => return false,
         }
     }

@@ -114,15 +114,13 @@ impl Activate {
                 .collect();
             print_json(&json!({ "certificates": results }));
         } else {
-            let mut text = String::new();
             for (certificate, result) in results {
                 let (Ok(said) | Err(said)) = result;
-                text.push_str(&format!("{}  {said}\n", certificate.name));
+                print(&format!("{}  {said}\n", certificate.name));
             }
             if results.is_empty() {
-                text.push_str("no certificate is pending\n");
+                print("no certificate is pending\n");
             }
-            print(&text);
         }
         match results.iter().any(|(_, result)| result.is_err()) {
             true => exit::SOME_FAILED.into(),
@@ -135,7 +133,9 @@ impl Activate {
 fn activation(account: &Account) -> Result<Activation, Failure> {
     if let Some(text) = account.setting(TEMPLATE_SETTING)? {
         let template = Template::read(&text).template;
-        return Ok(Activation::Template(template.expect("the endpoint has read it")));
+        return Ok(Activation::Template(Box::new(
+            template.expect("the endpoint has read it"),
+        )));
     }
     let names = account.setting(POLICIES_SETTING)?.unwrap_or_default();
     Ok(Activation::Policies(names.lines().map(str::to_owned).collect()))

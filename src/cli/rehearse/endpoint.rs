@@ -191,9 +191,12 @@ impl EndpointArgs {
             [] => None,
             batches => Some(self.read_allow_list(batches)?),
         };
-        let activation = template.map_or(Activation::Policies(policies), Activation::Template);
+        let activation = match template {
+            Some(template) => Activation::Template(Box::new(template)),
+            None => Activation::Policies(policies),
+        };
         Ok(Mode::Jitr {
-            activation: Box::new(activation),
+            activation,
             allow_list,
         })
     }
@@ -243,7 +246,7 @@ impl EndpointArgs {
         let one = |option: &str, of: fn(&NamedHome) -> Option<&String>| {
             let values: BTreeSet<&String> = named.iter().filter_map(of).collect();
             match values.len() {
-                0 | 1 => Ok(values.first().map(|value| value.to_string())),
+                0 | 1 => Ok(values.first().copied().cloned()),
                 _ => {
                     let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
                     Err(Failure::usage(

@@ -1,6 +1,7 @@
 //! The report on a batch that was rehearsed: for people, and for machines.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -9,10 +10,10 @@ use certforge::jitp::{Home, Prerequisite};
 use certforge::rehearsal::{Counts, DeviceReport, Rehearsed, Stage, Status};
 use serde_json::{Value, json};
 
-use crate::cli::text::{count, devices};
+use crate::cli::text::{count, devices, many};
 
-/// Devices that would not come up, of which people are told; the others are in `--table` and `--json`.
-const TOLD: usize = 20;
+/// Reasons of which people are told; the others are in `--table` and `--json`.
+const TOLD: usize = 10;
 
 pub struct Report {
     pub batch: String,
@@ -70,7 +71,7 @@ impl Report {
         if table {
             self.write_table(text)?;
         }
-        let made = |of: fn(&Counts) -> u64| count(of(&self.after).saturating_sub(of(&self.before)));
+        let made = |of: fn(&Counts) -> u64| of(&self.after).saturating_sub(of(&self.before));
         let provisioned = self.count(|device| device.stage >= Stage::Provisioned);
         let end = match provisioned {
             0 => "",
@@ -78,10 +79,10 @@ impl Report {
         };
         writeln!(
             text,
-            "  first connection   {} registered, {} things, {} policies{end}",
+            "  first connection   {} registered, {}, {}{end}",
             count(self.registered()),
-            made(|counts| counts.things),
-            made(|counts| counts.policies),
+            many(made(|counts| counts.things), "thing"),
+            many(made(|counts| counts.policies), "policy"),
         )?;
         let published = self.count(|device| device.stage == Stage::Published);
         writeln!(
@@ -111,38 +112,41 @@ impl Report {
         writeln!(text, "{} of {} would come up", count(good), count(self.size))
     }
 
+    /// Devices that would not come up, by reason: what differs between them only by their names is one reason.
     fn write_refused(&self, text: &mut String) -> std::fmt::Result {
-        let refused: Vec<_> = self
-            .sorted()
-            .into_iter()
-            .filter(|device| !device.would_come_up)
-            .collect();
-        // One reason for many devices is told once.
-        let reasons: BTreeSet<_> = refused.iter().map(|device| device.reason.as_deref()).collect();
-        if let (1, Some(Some(reason)), true) = (reasons.len(), reasons.first(), refused.len() > 1) {
-            writeln!(text, "{} would not: {reason}", devices(refused.len() as u64))?;
-            return writeln!(
-                text,
-                "  device saw         {}",
-                refused[0].device_saw.as_deref().unwrap_or("nothing")
-            );
-        }
-        for device in refused.iter().take(TOLD) {
-            writeln!(
-                text,
-                "  {}  {}",
-                device.device_id,
-                device.reason.as_deref().unwrap_or("no reason is known")
-            )?;
-            if let Some(saw) = &device.device_saw {
-                writeln!(text, "      device saw: {saw}")?;
+        let mut groups: BTreeMap<(String, String), Vec<&DeviceReport>> = BTreeMap::new();
+        for device in self.sorted() {
+            if !device.would_come_up {
+                groups.entry(likeness(device)).or_default().push(device);
             }
         }
-        if refused.len() > TOLD {
+        let mut groups: Vec<Vec<&DeviceReport>> = groups.into_values().collect();
+        groups.sort_by_key(|group| Reverse(group.len()));
+        for group in groups.iter().take(TOLD) {
+            let first = group[0];
+            let who = match group.len() {
+                1 => format!("{} would not", first.device_id),
+                n => format!("{} would not, such as {}", devices(n as u64), first.device_id),
+            };
             writeln!(
                 text,
-                "  and {} more; --table and --json have them all",
-                devices((refused.len() - TOLD) as u64)
+                "  {who}:\n    {}",
+                first.reason.as_deref().unwrap_or("no reason is known")
+            )?;
+            if let Some(saw) = first
+                .device_saw
+                .as_ref()
+                .filter(|saw| Some(*saw) != first.reason.as_ref())
+            {
+                writeln!(text, "    the device saw: {saw}")?;
+            }
+        }
+        let untold: usize = groups.iter().skip(TOLD).map(Vec::len).sum();
+        if untold > 0 {
+            writeln!(
+                text,
+                "  and {} more, for other reasons; --table and --json have them all",
+                devices(untold as u64)
             )?;
         }
         Ok(())
@@ -183,7 +187,7 @@ impl Report {
         match topics.len() {
             0 => "no topic".to_owned(),
             1 => topics.first().copied().unwrap_or_default().to_owned(),
-            _ => format!("{} and other topics", topics.first().copied().unwrap_or_default()),
+            _ => format!("topics such as {}", topics.first().copied().unwrap_or_default()),
         }
     }
 
@@ -204,6 +208,26 @@ impl Report {
             "reports": self.sorted(),
         })
     }
+}
+
+/// What a device has in common with others that failed for the same reason.
+fn likeness(device: &DeviceReport) -> (String, String) {
+    let without_names = |text: &Option<String>| {
+        let mut text = text.clone().unwrap_or_default();
+        let thing = device.thing_name.as_deref().unwrap_or_default();
+        for name in [
+            &device.client_id,
+            thing,
+            &device.device_id,
+            &device.certificate_id,
+        ] {
+            if !name.is_empty() {
+                text = text.replace(name, "\u{0}");
+            }
+        }
+        text
+    };
+    (without_names(&device.reason), without_names(&device.device_saw))
 }
 
 fn row(device: &DeviceReport) -> [String; 6] {

@@ -176,3 +176,127 @@ impl Unfit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
+    use time::Duration;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::issuer::CaCertificate;
+
+    const NOON: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
+
+    /// A CA that is valid for ten days around noon.
+    struct Ca {
+        authority: Authority,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    fn ca(name: &str, is_active: bool) -> Ca {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = NOON - Duration::days(5);
+        params.not_after = NOON + Duration::days(5);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let certificate = CaCertificate::from_der(certificate.der(), Path::new("ca.pem")).expect("a CA");
+        Ca {
+            authority: Authority {
+                id: HEXLOWER.encode(&certificate.id()),
+                certificate,
+                is_active,
+            },
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// A device's certificate that is valid for two days around noon.
+    fn device(ca: &Ca, usage: Option<ExtendedKeyUsagePurpose>) -> Vec<u8> {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "SN1");
+        params.not_before = NOON - Duration::days(1);
+        params.not_after = NOON + Duration::days(1);
+        params.extended_key_usages.extend(usage);
+        let certificate = params.signed_by(&key, &ca.issuer).expect("a certificate");
+        certificate.der().to_vec()
+    }
+
+    #[test]
+    fn takes_what_a_registered_and_active_ca_has_signed() {
+        let known = ca("Factory", true);
+        for usage in [None, Some(ExtendedKeyUsagePurpose::ClientAuth)] {
+            let der = device(&known, usage);
+            let leaf = judge(
+                &der,
+                &[ca("Other", true).authority, known.authority.clone()],
+                NOON,
+            );
+            let leaf = leaf.expect("it is fit");
+            assert_eq!(
+                (leaf.name.as_str(), leaf.authority),
+                ("SN1", known.authority.id.clone())
+            );
+            assert_eq!(leaf.id, identify(&der).0);
+        }
+    }
+
+    #[test]
+    fn says_why_a_certificate_is_not_fit() {
+        let known = ca("Factory", true);
+        let namesake = ca("Factory", true);
+        let inactive = Authority {
+            is_active: false,
+            ..known.authority.clone()
+        };
+        let der = device(&known, None);
+        let active = std::slice::from_ref(&known.authority);
+        let server = device(&known, Some(ExtendedKeyUsagePurpose::ServerAuth));
+        let cases: [(&[u8], &[Authority], i64, &str); 9] = [
+            (b"no certificate", active, 0, "no X.509 certificate"),
+            (&[&der[..], b"x"].concat(), active, 0, "no X.509 certificate"),
+            (&der, &[], 0, "signer \"CN=Factory\" is not registered"),
+            (
+                &der,
+                &[ca("Other", true).authority],
+                0,
+                "not registered; registered: \"CN=Other\"",
+            ),
+            (
+                &der,
+                std::slice::from_ref(&namesake.authority),
+                0,
+                "another CA that calls itself",
+            ),
+            (&der, &[inactive], 0, "is registered, and INACTIVE"),
+            (&der, active, -25, "not valid before 2026-05-31T12:00:00Z"),
+            (&der, active, 25, "has expired at 2026-06-02T12:00:00Z"),
+            (&server, active, 0, "cannot be that of a device"),
+        ];
+        for (der, authorities, hours, expected) in cases {
+            let unfit = judge(der, authorities, NOON + Duration::hours(hours));
+            let text = unfit.expect_err(expected).to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+        let unfit = judge(&der, active, NOON + Duration::days(6));
+        let text = unfit.expect_err("the CA has expired").to_string();
+        assert!(text.contains("signer \"CN=Factory\" has expired"), "{text}");
+    }
+
+    #[test]
+    fn of_two_cas_of_one_name_the_one_that_signed_counts() {
+        let (one, two) = (ca("Factory", true), ca("Factory", true));
+        let authorities = [one.authority.clone(), two.authority.clone()];
+        for ca in [&one, &two] {
+            let leaf = judge(&device(ca, None), &authorities, NOON).expect("it is fit");
+            assert_eq!(leaf.authority, ca.authority.id);
+        }
+    }
+}

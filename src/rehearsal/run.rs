@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::interval;
 use tokio_rustls::rustls::RootCertStore;
 
+use super::account::AccountError;
 use super::client::{Attempt, Greeting, Target, attempt};
 use super::device::Device;
 use super::endpoint::{Endpoint, Port};
@@ -35,6 +36,8 @@ pub enum RunError {
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Batch(#[from] IssuedError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
 }
 
 /// A batch that is to be rehearsed.
@@ -137,6 +140,16 @@ pub fn rehearse(
         reader.join().expect("it does not panic")
     });
     read?;
+    let shared = endpoint.account.shared_things()?;
+    for report in &mut done {
+        let thing = report.thing_name.as_ref();
+        if let Some((thing, n)) = thing.and_then(|thing| Some((thing, shared.get(thing)?))) {
+            report.would_come_up = false;
+            report.reason = Some(format!(
+                "thing {thing} is attached to {n} certificates, so that as many devices are one"
+            ));
+        }
+    }
     Ok(Rehearsed {
         devices: done,
         interrupted: is_cancelled(),

@@ -98,6 +98,7 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         let hint = match &error {
             RunError::Batch(error) => error.hint(),
+            RunError::Account(error) => error.hint(),
             RunError::Listen { .. } => Some(
                 "choose another address and port with --address, --alpn-address or --http; port 0 takes a free one"
                     .to_owned(),
@@ -106,6 +107,7 @@ impl From<RunError> for Failure {
         };
         match error {
             RunError::Batch(error) => error.into(),
+            RunError::Account(error) => error.into(),
             error => Self::with_code(exit::USAGE, error, hint),
         }
     }

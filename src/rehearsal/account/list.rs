@@ -1,5 +1,7 @@
 //! What is in the account, for people.
 
+use std::collections::HashMap;
+
 use rusqlite::params;
 use serde::Serialize;
 
@@ -75,6 +77,21 @@ impl Account {
                 .prepare_cached("SELECT (SELECT count(*) FROM thing), (SELECT count(*) FROM policy)")?;
             (counts.things, counts.policies) = select.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(counts)
+        })
+    }
+
+    /// Things that more than one certificate is attached to, with how many.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn shared_things(&self) -> Result<HashMap<String, u64>, AccountError> {
+        self.with(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT thing, count(*) FROM thing_principal GROUP BY thing HAVING count(*) > 1",
+            )?;
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
         })
     }
 

@@ -206,6 +206,9 @@ fn unexplained(error: &ConnectError, status: Option<Status>) -> String {
         Some(Status::PendingActivation) => {
             "the certificate is PENDING_ACTIVATION until it is activated (JITR)".to_owned()
         }
+        Some(Status::Active) if error.is_dropped() => {
+            "it was provisioned and disconnected, and had no attempt left to come again".to_owned()
+        }
         _ => error.to_string(),
     }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::account::{Account, AccountError};
 use super::leaf::Leaf;
+use super::session::causes;
 use super::topic::topic_refusal;
 use crate::jitp::{Ask, CertificateNames, Connection, Decision, Home, Policies};
 
@@ -44,7 +45,7 @@ impl Rights {
         let names: Vec<String> = things.iter().map(|thing| thing.thing_name.clone()).collect();
         let policies = match Policies::read(documents) {
             Ok(policies) => policies,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(causes(&error))),
         };
         let certificate = match CertificateNames::of_certificate(&leaf.der) {
             Ok(certificate) => certificate,

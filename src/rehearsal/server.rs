@@ -10,7 +10,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
 use crate::digest::sha256;
@@ -28,6 +28,8 @@ pub struct ServerIdentity {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerIdentityError {
+    #[error("{host:?} is neither a host name nor an address")]
+    Host { host: String },
     #[error("the endpoint's certificate cannot be made")]
     Make(#[from] rcgen::Error),
     #[error("the endpoint's certificate and key do not go together, or are of no use to TLS")]
@@ -41,6 +43,10 @@ impl ServerIdentity {
     ///
     /// When a host is no name.
     pub fn throw_away(hosts: &[String], now: OffsetDateTime) -> Result<Self, ServerIdentityError> {
+        for host in hosts {
+            ServerName::try_from(host.as_str())
+                .map_err(|_| ServerIdentityError::Host { host: host.clone() })?;
+        }
         let root_key = KeyPair::generate()?;
         // Two of them are told apart by their names.
         let mark: String = sha256(root_key.public_key_raw())[..4]

@@ -15,6 +15,7 @@ use clap::Args;
 use rustls_pki_types::PrivateKeyDer;
 use time::{Duration, OffsetDateTime};
 
+use super::super::failure::chain_of;
 use super::super::jitp::{open_batch, template};
 use super::super::run::DEFAULT_LEDGER;
 use super::super::{Failure, place};
@@ -220,7 +221,7 @@ impl EndpointArgs {
             let document = read_text(path, "policy")?;
             Policies::read([(name.as_str(), document.as_str())]).map_err(|error| {
                 Failure::aws(
-                    format!("{}: {error}", path.display()),
+                    format!("{}: {}", path.display(), chain_of(&error)),
                     "correct it, or leave out what the rehearsal cannot evaluate",
                 )
             })?;

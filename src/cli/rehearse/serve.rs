@@ -25,7 +25,7 @@ const PORT: u16 = 8883;
 /// Where the root is put that devices must trust.
 const ROOT_FILE: &str = "rehearsal-root.pem";
 
-const CLOCK: &[FormatItem<'static>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]");
+const CLOCK: &[FormatItem<'static>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
     let named = args.authorities()?;

@@ -28,16 +28,6 @@ pub fn devices(n: u64) -> String {
     format!("{} {}", count(n), if n == 1 { "device" } else { "devices" })
 }
 
-/// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.
-pub fn many(n: u64, word: &str) -> String {
-    let word = match (n, word.strip_suffix('y')) {
-        (1, _) => word.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{word}s"),
-    };
-    format!("{} {word}", count(n))
-}
-
 /// Lines with a label and a value each.
 #[derive(Debug, Default)]
 pub struct Report(Vec<(&'static str, String)>);
@@ -62,17 +52,6 @@ impl std::fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_in_words() {
-        for (n, word, text) in [
-            (1, "policy", "1 policy"),
-            (0, "policy", "0 policies"),
-            (2, "thing", "2 things"),
-        ] {
-            assert_eq!(many(n, word), text);
-        }
-    }
 
     #[test]
     fn groups_thousands() {

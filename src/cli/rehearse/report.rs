@@ -10,7 +10,7 @@ use certforge::jitp::{Home, Prerequisite};
 use certforge::rehearsal::{Counts, DeviceReport, Rehearsed, Stage, Status};
 use serde_json::{Value, json};
 
-use crate::cli::text::{count, devices, many};
+use crate::cli::text::{count, devices};
 
 /// Reasons of which people are told; the others are in `--table` and `--json`.
 const TOLD: usize = 10;
@@ -251,5 +251,31 @@ fn name(needed: &Prerequisite) -> String {
         Prerequisite::ThingGroup(name) => format!("thing group {name}"),
         Prerequisite::BillingGroup(name) => format!("billing group {name}"),
         Prerequisite::Policy(name) => format!("policy {name}"),
+    }
+}
+
+/// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.
+fn many(n: u64, word: &str) -> String {
+    let word = match (n, word.strip_suffix('y')) {
+        (1, _) => word.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{word}s"),
+    };
+    format!("{} {word}", count(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_in_words() {
+        for (n, word, text) in [
+            (1, "policy", "1 policy"),
+            (0, "policy", "0 policies"),
+            (2, "thing", "2 things"),
+        ] {
+            assert_eq!(many(n, word), text);
+        }
     }
 }

@@ -7,10 +7,13 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::account::{AccountError, Status};
+use super::clock::Clock;
 use super::endpoint::Endpoint;
+use super::event::Kind;
 use super::session::causes;
 use crate::display::SECURITY;
 
@@ -36,13 +39,9 @@ pub(super) async fn serve(listener: TcpListener, endpoint: Arc<Endpoint>) {
     let _ = axum::serve(listener, routes).await;
 }
 
-/// What is in the account, the newest first.
 async fn state(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
-    let (status, document) = match endpoint.account.list(SHOWN) {
-        Ok(listing) => (
-            StatusCode::OK,
-            json!({ "connected": endpoint.broker.connected(), "listing": listing }),
-        ),
+    let (status, document) = match describe(&endpoint) {
+        Ok(document) => (StatusCode::OK, document),
         Err(error) => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({ "error": { "message": causes(&error) } }),
@@ -54,4 +53,25 @@ async fn state(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
         [(header::CONTENT_TYPE, "application/json")],
         document.to_string(),
     )
+}
+
+/// What is in the account, the newest first. Pending certificates and refusals are there for themselves, since thousands
+/// of devices that come up would push them out of the newest of all.
+fn describe(endpoint: &Endpoint) -> Result<Value, AccountError> {
+    let account = &endpoint.account;
+    let mut refusals = account.events(u32::MAX)?;
+    let kept = refusals.len();
+    refusals.retain(|event| event.kind == Kind::Refused);
+    let refused = refusals.len();
+    refusals.truncate(SHOWN as usize);
+    Ok(json!({
+        "at": Clock::milliseconds(),
+        "account": endpoint.home.account,
+        "region": endpoint.home.region,
+        "connected": endpoint.broker.connected(),
+        "listing": account.list(SHOWN)?,
+        "pending": account.certificates(Some(Status::PendingActivation), SHOWN)?,
+        "eventsKept": kept,
+        "refusals": { "count": refused, "newest": refusals },
+    }))
 }

@@ -177,7 +177,7 @@ impl Endpoint {
     }
 
     pub(super) fn admit(&self, leaf: &Leaf) -> Result<Standing, AccountError> {
-        self.provisioner.admit(leaf, self.clock.now().unix_timestamp())
+        self.provisioner.admit(leaf, Clock::milliseconds() / 1_000)
     }
 
     /// Publishes that a certificate was registered, as AWS IoT does.

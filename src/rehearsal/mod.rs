@@ -33,7 +33,8 @@ mod tls;
 mod topic;
 
 pub use account::{
-    Account, AccountError, Authority, Counts, Listing, Made, NamedPolicy, NamedThing, Registered, Status,
+    Account, AccountError, Authority, Counts, Listing, Made, NamedPolicy, NamedThing, Refusals, Registered,
+    Status,
 };
 pub use client::{Attempt, ConnectError, Done, Greeting, Step, Target, attempt, roots};
 pub use clock::Clock;

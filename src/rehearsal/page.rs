@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use super::account::{AccountError, Status};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
-use super::event::Kind;
 use super::session::causes;
 use crate::display::SECURITY;
 
@@ -59,11 +58,7 @@ async fn state(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
 /// of devices that come up would push them out of the newest of all.
 fn describe(endpoint: &Endpoint) -> Result<Value, AccountError> {
     let account = &endpoint.account;
-    let mut refusals = account.events(u32::MAX)?;
-    let kept = refusals.len();
-    refusals.retain(|event| event.kind == Kind::Refused);
-    let refused = refusals.len();
-    refusals.truncate(SHOWN as usize);
+    let refusals = account.refusals(SHOWN)?;
     Ok(json!({
         "at": Clock::milliseconds(),
         "account": endpoint.home.account,
@@ -71,7 +66,7 @@ fn describe(endpoint: &Endpoint) -> Result<Value, AccountError> {
         "connected": endpoint.broker.connected(),
         "listing": account.list(SHOWN)?,
         "pending": account.certificates(Some(Status::PendingActivation), SHOWN)?,
-        "eventsKept": kept,
-        "refusals": { "count": refused, "newest": refusals },
+        "eventsKept": refusals.events,
+        "refusals": refusals,
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::super::event::{Event, Kind};
@@ -174,19 +174,58 @@ impl Account {
             let mut select = connection.prepare_cached(
                 "SELECT at, kind, peer, client_id, certificate, name, text FROM event ORDER BY id DESC LIMIT ?1",
             )?;
-            let rows = select.query_map([limit], |row| {
-                let kind: String = row.get(1)?;
-                Ok(Event {
-                    at: row.get(0)?,
-                    kind: Kind::parse(&kind).expect("only we write it"),
-                    peer: row.get(2)?,
-                    client_id: row.get(3)?,
-                    certificate_id: row.get(4)?,
-                    name: row.get(5)?,
-                    text: row.get(6)?,
-                })
-            })?;
-            rows.collect()
+            select.query_map([limit], event)?.collect()
         })
     }
+
+    /// The newest refusals, the newest first, and how many events and how many refusals are kept.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn refusals(&self, limit: u32) -> Result<Refusals, AccountError> {
+        self.with(|connection| {
+            let count = |connection: &Connection, condition: &str| {
+                let statement = format!("SELECT count(*) FROM event {condition}");
+                connection
+                    .prepare_cached(&statement)?
+                    .query_row([], |row| row.get(0))
+            };
+            let mut select = connection.prepare_cached(
+                "SELECT at, kind, peer, client_id, certificate, name, text FROM event WHERE kind = 'refused'
+                 ORDER BY id DESC LIMIT ?1",
+            )?;
+            Ok(Refusals {
+                newest: select
+                    .query_map([limit], event)?
+                    .collect::<rusqlite::Result<_>>()?,
+                count: count(connection, "WHERE kind = 'refused'")?,
+                events: count(connection, "")?,
+            })
+        })
+    }
+}
+
+/// What was refused of late.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refusals {
+    /// How many are kept.
+    pub count: u64,
+    /// How many events of all kinds are kept.
+    #[serde(skip)]
+    pub events: u64,
+    pub newest: Vec<Event>,
+}
+
+fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
+    let kind: String = row.get(1)?;
+    Ok(Event {
+        at: row.get(0)?,
+        kind: Kind::parse(&kind).expect("only we write it"),
+        peer: row.get(2)?,
+        client_id: row.get(3)?,
+        certificate_id: row.get(4)?,
+        name: row.get(5)?,
+        text: row.get(6)?,
+    })
 }

@@ -19,7 +19,7 @@ use super::event::Event;
 use crate::issuer::{CaCertificate, IssuerError};
 use crate::jitp::ThingMade;
 
-pub use list::{Counts, Listing, NamedPolicy, NamedThing};
+pub use list::{Counts, Listing, NamedPolicy, NamedThing, Refusals};
 pub use provision::Made;
 
 /// Written into the database, so that nothing else is taken for one (`application_id`): "cfra".
@@ -28,7 +28,7 @@ const APPLICATION: i32 = 0x6366_7261;
 /// Raised with every change of the schema.
 const VERSION: i64 = 1;
 
-/// How many events are kept, about.
+/// How many events are kept, about, and how many refusals besides.
 const EVENTS: i64 = 10_000;
 
 /// Another process may be writing.
@@ -433,8 +433,16 @@ impl Account {
                 event.text
             ])?;
             if id % 1_000 == 0 {
-                let mut delete = connection.prepare_cached("DELETE FROM event WHERE id < ?1")?;
-                delete.execute([id - EVENTS])?;
+                // Of devices that come up there are many events; refusals are what people look for.
+                connection
+                    .prepare_cached("DELETE FROM event WHERE id < ?1 AND kind <> 'refused'")?
+                    .execute([id - EVENTS])?;
+                connection
+                    .prepare_cached(
+                        "DELETE FROM event WHERE kind = 'refused' AND id <=
+                         (SELECT id FROM event WHERE kind = 'refused' ORDER BY id DESC LIMIT 1 OFFSET ?1)",
+                    )?
+                    .execute([EVENTS])?;
             }
             Ok(())
         })

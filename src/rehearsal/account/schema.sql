@@ -39,3 +39,4 @@ CREATE TABLE event (
     name TEXT,
     text TEXT NOT NULL
 ) STRICT;
+CREATE INDEX refusals ON event (id) WHERE kind = 'refused';

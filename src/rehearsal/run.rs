@@ -25,6 +25,9 @@ use crate::store::Store;
 /// Devices on their way from the store to a connection, and reports on their way back.
 const QUEUE: usize = 64;
 
+/// Connections that wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 16_384;
+
 /// How often it is seen whether somebody wants the run to end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -79,6 +82,8 @@ impl Listening {
     pub fn bind(address: SocketAddr) -> Result<StdListener, RunError> {
         let bound = StdListener::bind(address).and_then(|listener| {
             listener.set_nonblocking(true)?;
+            // std lets 128 devices wait; whoever finds no place there comes again a second later.
+            rustix::net::listen(&listener, BACKLOG)?;
             Ok(listener)
         });
         bound.map_err(|source| RunError::Listen { address, source })

@@ -335,8 +335,9 @@ impl Packet {
                 reason_string: ack.reason.map(Into::into),
                 assigned_client_id: ack.assigned_client_id.map(Into::into),
                 max_qos: QoS::AtLeastOnce,
-                // AWS IoT keeps retained messages; the rehearsal does not.
-                retain_available: false,
+                // Retained messages are taken, as AWS IoT takes them, and delivered once. Said to be unavailable,
+                // devices would not send them.
+                retain_available: true,
                 shared_subscription_available: false,
                 subscription_identifiers_available: false,
                 ..v5::ConnectAck::default()

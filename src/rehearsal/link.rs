@@ -13,6 +13,13 @@ use super::packet::{Packet, Version, code_of};
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>
 const LARGEST_PACKET: u32 = 146 << 10;
 
+/// The first octet that a client hears (MQTT 5, 3.2.1). Other protocols have lengths in other places, and would be waited
+/// for as long packets.
+const CONNACK: u8 = 0x20;
+
+/// Octets that are shown of a protocol that is none.
+const BEGINNING: usize = 16;
+
 /// Octets of the buffers that a link begins with; an idle one keeps no more than that.
 const BUFFER: usize = 1 << 10;
 
@@ -22,6 +29,8 @@ pub enum LinkError {
     Io(#[from] std::io::Error),
     #[error("this is no MQTT: {0}")]
     Decode(DecodeError),
+    #[error("this is no MQTT, it begins with {beginning:?}")]
+    NoConnAck { beginning: String },
     #[error("the packet cannot be sent: {0}")]
     Encode(EncodeError),
 }
@@ -31,7 +40,7 @@ impl LinkError {
     pub(super) fn code(&self) -> Option<u8> {
         match self {
             Self::Decode(error) => Some(code_of(error)),
-            Self::Io(_) | Self::Encode(_) => None,
+            Self::Io(_) | Self::Encode(_) | Self::NoConnAck { .. } => None,
         }
     }
 }
@@ -41,24 +50,27 @@ pub struct Link<S> {
     stream: S,
     codec: MqttCodec,
     read: BytesMut,
+    /// What the next octet must be, if that is known.
+    expected: Option<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// The server's end.
     pub fn accept(stream: S) -> Self {
-        Self::new(stream, MqttCodec::Version(VersionCodec))
+        Self::new(stream, MqttCodec::Version(VersionCodec), None)
     }
 
     /// The client's end.
     pub fn open(stream: S, version: Version) -> Self {
-        Self::new(stream, codec(version))
+        Self::new(stream, codec(version), Some(CONNACK))
     }
 
-    fn new(stream: S, codec: MqttCodec) -> Self {
+    fn new(stream: S, codec: MqttCodec, expected: Option<u8>) -> Self {
         Self {
             stream,
             codec,
             read: BytesMut::with_capacity(BUFFER),
+            expected,
         }
     }
 
@@ -78,6 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// When the connection breaks, or what comes is no MQTT.
     pub async fn next(&mut self) -> Result<Option<Packet>, LinkError> {
         loop {
+            self.expect()?;
             if let MqttCodec::Version(detect) = &mut self.codec {
                 let version = detect.decode(&mut self.read).map_err(LinkError::Decode)?;
                 if let Some(version) = version {
@@ -97,6 +110,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 };
             }
         }
+    }
+
+    /// Looks at the first octet, once it is there.
+    fn expect(&mut self) -> Result<(), LinkError> {
+        if let (Some(expected), Some(first)) = (self.expected, self.read.first()) {
+            if *first != expected {
+                let shown = &self.read[..self.read.len().min(BEGINNING)];
+                return Err(LinkError::NoConnAck {
+                    beginning: String::from_utf8_lossy(shown).into_owned(),
+                });
+            }
+            self.expected = None;
+        }
+        Ok(())
     }
 
     /// Sends a packet; one that the version has no form for is left out.
@@ -219,5 +246,21 @@ mod tests {
             let error = Link::accept(server).next().await.expect_err("it is refused");
             assert!(matches!(error, LinkError::Decode(_)), "{octets:?}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_begin_with_connack_is_refused_at_once() {
+        // Both stay open: what comes may be no whole packet of MQTT.
+        let (client, mut server) = tokio::io::duplex(64);
+        server
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n")
+            .await
+            .expect("it is sent");
+        let mut link = Link::open(client, Version::MQTT5);
+        let error = link.next().await.expect_err("it is refused");
+        assert_eq!(
+            error.to_string(),
+            "this is no MQTT, it begins with \"HTTP/1.1 400 Bad\""
+        );
     }
 }

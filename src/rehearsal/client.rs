@@ -209,22 +209,19 @@ async fn steps(
     greeting: &Greeting,
     done: &mut Vec<Done>,
 ) -> Result<(), ConnectError> {
-    let address = if let Some(address) = target.address {
-        address
+    let addresses = if let Some(address) = target.address {
+        vec![address]
     } else {
-        let (address, milliseconds) = step(greeting, Step::Dns, resolve(target)).await?;
+        let (addresses, milliseconds) = step(greeting, Step::Dns, resolve(target)).await?;
+        let found: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         done.push(Done {
             step: Step::Dns,
             milliseconds,
-            detail: format!("{} is {}", target.host, address.ip()),
+            detail: format!("{} is {}", target.host, found.join(", ")),
         });
-        address
+        addresses
     };
-    let connecting = async {
-        let stream = TcpStream::connect(address).await;
-        stream.map_err(|source| ConnectError::Tcp { address, source })
-    };
-    let (stream, milliseconds) = step(greeting, Step::Tcp, connecting).await?;
+    let (stream, address, milliseconds) = reach(&addresses, target, greeting).await?;
     let _ = stream.set_nodelay(true);
     done.push(Done {
         step: Step::Tcp,
@@ -268,13 +265,35 @@ async fn steps(
     Ok(())
 }
 
-async fn resolve(target: &Target) -> Result<SocketAddr, ConnectError> {
-    let host = || target.host.clone();
+async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
     let found = lookup_host((target.host.as_str(), target.port)).await;
-    let mut addresses = found.map_err(|source| ConnectError::Dns { host: host(), source })?;
-    addresses
-        .next()
-        .ok_or_else(|| ConnectError::NoAddress { host: host() })
+    let addresses = found.map_err(|source| ConnectError::Dns {
+        host: target.host.clone(),
+        source,
+    })?;
+    Ok(addresses.collect())
+}
+
+/// Connects to the first address that takes it; if none does, says why the one that the system likes best did not.
+async fn reach(
+    addresses: &[SocketAddr],
+    target: &Target,
+    greeting: &Greeting,
+) -> Result<(TcpStream, SocketAddr, f64), ConnectError> {
+    let mut failure = None;
+    for &address in addresses {
+        let connecting = async {
+            let stream = TcpStream::connect(address).await;
+            stream.map_err(|source| ConnectError::Tcp { address, source })
+        };
+        match step(greeting, Step::Tcp, connecting).await {
+            Ok((stream, milliseconds)) => return Ok((stream, address, milliseconds)),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| ConnectError::NoAddress {
+        host: target.host.clone(),
+    }))
 }
 
 async fn handshake(
@@ -402,5 +421,45 @@ fn broken(error: LinkError, dropped: impl FnOnce() -> ConnectError) -> ConnectEr
         LinkError::Io(error) if is_tls(&error) => tls_error(error),
         LinkError::Io(_) => dropped(),
         other => ConnectError::Mqtt(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_not_the_last_word() {
+        let listen = async || TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
+        let open = listen().await;
+        let open_address = address(&open);
+        // Nobody listens there once it is dropped.
+        let closed = address(&listen().await);
+        let target = Target {
+            host: "two.example".to_owned(),
+            port: 8883,
+            address: None,
+        };
+        let greeting = Greeting {
+            version: Version::MQTT3,
+            client_id: "SN000001".to_owned(),
+            topic: None,
+            payload: Bytes::new(),
+            sends: Sends::Chain,
+            timeout: Duration::from_secs(30),
+        };
+        let (_, reached, _) = reach(&[closed, open_address], &target, &greeting)
+            .await
+            .expect("one of them answers");
+        assert_eq!(reached, open_address);
+        let error = reach(&[closed], &target, &greeting)
+            .await
+            .expect_err("nobody answers");
+        assert!(matches!(error, ConnectError::Tcp { address, .. } if address == closed));
+        let error = reach(&[], &target, &greeting).await.expect_err("nobody is there");
+        assert!(matches!(error, ConnectError::NoAddress { .. }));
     }
 }

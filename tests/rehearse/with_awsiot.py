@@ -79,8 +79,8 @@ class Device3:
     def unsubscribes(self, topic):
         self.connection.unsubscribe(topic)[0].result(PATIENCE)
 
-    def publishes(self, topic, payload, qos=1):
-        self.connection.publish(topic, payload, mqtt.QoS(qos))[0].result(PATIENCE)
+    def publishes(self, topic, payload, qos=1, retain=False):
+        self.connection.publish(topic, payload, mqtt.QoS(qos), retain)[0].result(PATIENCE)
 
     def is_refused(self, topic):
         """Publishes what it may not: the connection ends without a word."""
@@ -147,8 +147,8 @@ class Device5:
         answer = self.client.unsubscribe(mqtt5.UnsubscribePacket([topic])).result(PATIENCE)
         assert answer.reason_codes == [mqtt5.UnsubackReasonCode.SUCCESS]
 
-    def publishes(self, topic, payload, qos=1):
-        packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS(qos))
+    def publishes(self, topic, payload, qos=1, retain=False):
+        packet = mqtt5.PublishPacket(topic=topic, payload=payload, qos=mqtt5.QoS(qos), retain=retain)
         done = self.client.publish(packet).result(PATIENCE)
         if qos:
             code = done.puback.reason_code
@@ -175,6 +175,9 @@ def traffic():
     first.hears("message", "news/1", b"QoS 1", 1)
     second.publishes("news/0", b"QoS 0", qos=0)
     first.hears("message", "news/0", b"QoS 0", 0)
+    # A client of MQTT 5 sends it only where the server says that it takes such messages.
+    second.publishes("news/2", b"retained", retain=True)
+    first.hears("message", "news/2", b"retained", 1)
     first.unsubscribes("news/+")
     second.publishes("news/1", b"for nobody")
     # The will of a device that says goodbye is nobody's.

@@ -37,7 +37,7 @@ impl Broker {
     pub fn start_with(workplace: &Workplace, ca: &Path, further: &str) -> Self {
         let folder = workplace.join("broker");
         fs::create_dir(&folder).unwrap();
-        make_server_certificate(&folder);
+        make_server_certificate(&folder, "IP:127.0.0.1");
         fs::write(folder.join("acl"), "pattern write devices/%u/state\n").unwrap();
         // A port that is free now may be taken a moment later.
         (0..5)
@@ -180,8 +180,8 @@ pub fn openssl(arguments: &[&str], folder: &Path) {
 }
 
 /// Makes `server.pem`, `server.key` and the `root.pem` above them, which devices trust here as they
-/// trust Amazon's in the field.
-fn make_server_certificate(folder: &Path) {
+/// trust Amazon's in the field. `names`: of the server, such as `IP:127.0.0.1`.
+pub fn make_server_certificate(folder: &Path, names: &str) {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let root = ["req", "-x509", "-days", "1", "-subj", "/CN=Root of the broker"];
     let files = ["-keyout", "root.key", "-out", "root.pem"];
@@ -189,11 +189,7 @@ fn make_server_certificate(folder: &Path) {
     let request = ["req", "-new", "-subj", "/CN=broker"];
     let files = ["-keyout", "server.key", "-out", "server.csr"];
     openssl(&[&request[..], &key, &files].concat(), folder);
-    fs::write(
-        folder.join("extensions"),
-        "subjectAltName=IP:127.0.0.1,DNS:localhost\n",
-    )
-    .unwrap();
+    fs::write(folder.join("extensions"), format!("subjectAltName={names}\n")).unwrap();
     let sign = [
         "x509",
         "-req",

@@ -3,13 +3,16 @@
 #![cfg(feature = "rehearsal")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "support/rehearsal.rs"]
-mod rehearsal;
+#[path = "support/devices.rs"]
+mod devices;
+#[path = "support/endpoint.rs"]
+mod endpoint;
 mod support;
 
 use std::fs;
 
-use rehearsal::{Serving, factory, policy, template};
+use devices::{bundle, unpack};
+use endpoint::{Endpoint, policy, write_narrow_template, write_template};
 use serde_json::{Value, json};
 use support::Workplace;
 
@@ -34,6 +37,22 @@ fn reason(place: &Workplace, arguments: &[&str]) -> String {
 #[track_caller]
 fn has(text: &str, part: &str) {
     assert!(text.contains(part), "{part:?} is not in {text:?}");
+}
+
+/// A CA `Factory 1`, a batch `b` in layout objects, the usual template, and a profile of two days.
+fn factory(rows: usize, options: &[&str]) -> Workplace {
+    let place = Workplace::new();
+    place.manifest(rows);
+    fs::write(
+        place.join("short.toml"),
+        "name = \"short\"\nvalidity = { days = 2 }\n",
+    )
+    .unwrap();
+    place.succeed(&["ca", "new", "--no-passphrase", "--common-name", "Factory 1"]);
+    let run = ["run", "devices.csv", "--batch", "b", "--layout", "objects"];
+    place.succeed(&[&run[..], options].concat());
+    write_narrow_template(&place);
+    place
 }
 
 const TEMPLATE: [&str; 2] = ["--template", "template.json"];
@@ -72,7 +91,7 @@ fn every_device_of_a_sound_batch_would_come_up() {
 #[test]
 fn the_usual_topic_is_taken_where_policies_allow_it_and_only_a_sample_is_rehearsed() {
     let place = factory(30, &[]);
-    template(&place, &policy(&[("Allow", "iot:*", "*")]));
+    write_template(&place, &policy(&[("Allow", "iot:*", "*")]));
     let text = place.succeed(&[
         "rehearse",
         "out/b",
@@ -217,7 +236,7 @@ fn a_policy_that_does_not_allow_the_connection_is_named() {
         &text,
         "${iot:Connection.Thing.ThingName} has no value: no thing named \"x-SN000000\" is attached to the certificate; \"SN000000\" is",
     );
-    template(&place, &policy(&[("Allow", "iot:Publish", "*")]));
+    write_template(&place, &policy(&[("Allow", "iot:Publish", "*")]));
     has(&reason(&place, &TEMPLATE), "no statement");
 }
 
@@ -244,7 +263,7 @@ fn a_policy_that_does_not_allow_the_publish_is_named() {
         has(device["device_saw"].as_str().unwrap(), saw);
     }
     // A Deny counts more than an Allow.
-    template(
+    write_template(
         &place,
         &policy(&[
             ("Allow", "iot:*", "*"),
@@ -260,11 +279,11 @@ fn a_policy_that_does_not_allow_the_publish_is_named() {
 fn a_policy_of_another_region_is_found_out() {
     let place = factory(1, &["--endpoint", "a1b2-ats.iot.eu-west-1.amazonaws.com"]);
     let arn = |region: &str| policy(&[("Allow", "iot:*", &format!("arn:aws:iot:{region}:111122223333:*"))]);
-    template(&place, &arn("eu-west-1"));
+    write_template(&place, &arn("eu-west-1"));
     let report = rehearse(&place, &TEMPLATE);
     assert_eq!(report["would_come_up"], 1, "{report:#}");
     assert_eq!(report["account"], "111122223333");
-    template(&place, &arn("us-east-1"));
+    write_template(&place, &arn("us-east-1"));
     has(
         &reason(&place, &TEMPLATE),
         "iot:Connect on arn:aws:iot:eu-west-1:111122223333:client/SN000000",
@@ -276,7 +295,7 @@ fn a_policy_of_another_region_is_found_out() {
 #[test]
 fn what_aws_iot_limits_is_refused() {
     let place = factory(1, &[]);
-    template(&place, &policy(&[("Allow", "iot:*", "*")]));
+    write_template(&place, &policy(&[("Allow", "iot:*", "*")]));
     let long = "x".repeat(129);
     for (options, message) in [
         (
@@ -350,7 +369,7 @@ fn jitr_keeps_certificates_pending_until_the_allow_list_has_them() {
 #[test]
 fn a_bundle_that_is_damaged_or_gone_is_a_device_that_would_not_come_up() {
     let place = factory(3, &[]);
-    let bundles = ["SN000000", "SN000001"].map(|id| rehearsal::bundle(&place, id));
+    let bundles = ["SN000000", "SN000001"].map(|id| bundle(&place, "b", id));
     fs::remove_file(&bundles[0]).unwrap();
     let mut octets = fs::read(&bundles[1]).unwrap();
     octets[100] ^= 1;
@@ -399,29 +418,35 @@ fn one_reason_for_many_devices_is_told_once_and_the_table_has_them_all() {
 #[test]
 fn certificates_are_activated_and_revoked_while_the_endpoint_runs() {
     let place = factory(2, &[]);
-    let options = [&TEMPLATE[..], &["--jitr", "--state", "state.db"]].concat();
-    let mut serving = Serving::start(&place, &options);
-    let bundles = ["SN000000", "SN000001"].map(|id| rehearsal::bundle(&place, id));
-    let attempts = ["--attempts", "1"];
-    let error = serving.connect_fails(&place, &bundles[0], &attempts);
+    let mut endpoint = Endpoint::serve(&place, &["--jitr", "--state", "state.db"]);
+    let bundles = ["SN000000", "SN000001"].map(|id| bundle(&place, "b", id));
+    let connect = |endpoint: &Endpoint, i: usize| {
+        let output = endpoint.run_connect(&place, &bundles[i], &["--attempts", "1"]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, error) = connect(&endpoint, 0);
+    assert_eq!(code, Some(1));
     has(&error, "the server closed the connection before CONNACK");
-    serving.await_event("registered", "SN000000");
+    endpoint.tells("SN000000", &["registered", "dropped"]);
     let listed = place.succeed(&["rehearse", "list", "--state", "state.db"]);
     has(&listed, "0 ACTIVE, 1 PENDING_ACTIVATION");
     let said = place.succeed(&["rehearse", "activate", "SN000000", "--state", "state.db"]);
     assert_eq!(said, "SN000000  ACTIVE\n");
-    serving.connect(&place, &bundles[0], &attempts);
+    assert_eq!(connect(&endpoint, 0), (Some(0), String::new()));
+    endpoint.tells("SN000000", &["connected", "published", "disconnected"]);
 
     place.succeed(&["rehearse", "mark", "REVOKED", "SN000000", "--state", "state.db"]);
-    serving.connect_fails(&place, &bundles[0], &attempts);
-    let event = serving.await_event("refused", "SN000000");
-    assert_eq!(event["text"], "the certificate is REVOKED");
+    assert_eq!(connect(&endpoint, 0).0, Some(1));
+    assert_eq!(
+        endpoint.tells("SN000000", &["refused"]),
+        "the certificate is REVOKED"
+    );
     let said = place.fail(&["rehearse", "activate", "SN000009", "--state", "state.db"], 2);
     has(&said, "no certificate SN000009 is registered");
 
     // What the Lambda function makes of a device that its allow list has not.
-    serving.connect_fails(&place, &bundles[1], &attempts);
-    serving.await_event("registered", "SN000001");
+    assert_eq!(connect(&endpoint, 1).0, Some(1));
+    endpoint.tells("SN000001", &["registered", "dropped"]);
     place.succeed(&["run", "devices.csv", "--batch", "c", "--reissue"]);
     let said = place.succeed(&[
         "rehearse",
@@ -447,16 +472,16 @@ fn devices_without_certificate_tls_or_mqtt_are_told_of() {
     use std::process::{Command, Stdio};
 
     let place = factory(1, &[]);
-    let mut serving = Serving::start(&place, &TEMPLATE);
-    let mut stream = TcpStream::connect(serving.address).unwrap();
+    let mut endpoint = Endpoint::serve(&place, &[]);
+    let address = format!("127.0.0.1:{}", endpoint.port);
+    let mut stream = TcpStream::connect(&address).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     has(
-        &serving.await_kind("refused"),
+        &endpoint.next_of("refused"),
         "TLS: what the device sends is no TLS",
     );
     drop(stream);
 
-    let address = serving.address.to_string();
     let client = |arguments: &[&str], input: &[u8]| {
         let mut process = Command::new("openssl")
             .args([
@@ -480,11 +505,11 @@ fn devices_without_certificate_tls_or_mqtt_are_told_of() {
     };
     client(&["-servername", "localhost"], b"");
     has(
-        &serving.await_kind("refused"),
+        &endpoint.next_of("refused"),
         "TLS: the device sent no certificate",
     );
 
-    let device = rehearsal::unpack(&place, "SN000000");
+    let device = unpack(&place, &bundle(&place, "b", "SN000000"), "SN000000");
     let file = |name: &str| device.join(name).display().to_string();
     let (chain, leaf, key) = (
         file("chain.pem.crt"),
@@ -496,10 +521,10 @@ fn devices_without_certificate_tls_or_mqtt_are_told_of() {
         &[&own[..], &["-servername", "localhost"]].concat(),
         b"GET / HTTP/1.1\r\n\r\n",
     );
-    has(&serving.await_kind("refused"), "CONNECT: this is no MQTT");
+    has(&endpoint.next_of("refused"), "CONNECT: this is no MQTT");
     client(&[&own[..], &["-noservername"]].concat(), b"");
     has(
-        &serving.await_kind("refused"),
+        &endpoint.next_of("refused"),
         "TLS: the device sent no server name (SNI), which AWS IoT asks for of a device that sends its certificate without the CA's",
     );
     // With the CA's certificate beside it, it may do without.
@@ -507,6 +532,6 @@ fn devices_without_certificate_tls_or_mqtt_are_told_of() {
         &[&own[..], &["-cert_chain", &chain, "-noservername"]].concat(),
         b"\xe0\x00",
     );
-    has(&serving.await_kind("refused"), "CONNECT: ");
-    assert!(serving.stop().success(), "Ctrl-C is how it ends");
+    has(&endpoint.next_of("refused"), "CONNECT: ");
+    assert!(endpoint.stop().success(), "Ctrl-C is how it ends");
 }

@@ -16,7 +16,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{self, ServerConnection};
 
 use super::account::{Account, AccountError};
+use super::admission::PATIENCE;
 use super::broker::{Broker, Message};
+use super::causes;
 use super::client::{ConnectError, Step};
 use super::clock::Clock;
 use super::event::{Event, Kind};
@@ -25,7 +27,7 @@ use super::packet::QoS;
 use super::provisioner::{Mode, Provisioner, Standing};
 use super::rights::{Origin, Rights};
 use super::server::ServerIdentity;
-use super::session::{self, PATIENCE, Who};
+use super::session::{self, Who};
 use super::tls::{ALPN, Presented, Tls};
 use crate::jitp::Home;
 
@@ -256,7 +258,7 @@ impl Endpoint {
         };
         if let Err(error) = self.account.record(&event) {
             // Whoever listens hears it still, and why nobody will read it later.
-            event.text = format!("{} ({})", event.text, session::causes(&error));
+            event.text = format!("{} ({})", event.text, causes(&error));
         }
         (self.listener)(&event);
         if kind == Kind::Refused {

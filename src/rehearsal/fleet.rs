@@ -161,7 +161,7 @@ async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceR
             error: result.error.as_ref().map(ToString::to_string),
         });
         if let Err(error) = look(harbour, &mut report) {
-            report.reason = Some(super::session::causes(&error));
+            report.reason = Some(super::causes(&error));
             return report;
         }
         if result.done.iter().any(|done| done.step == Step::Connect) {
@@ -190,7 +190,7 @@ async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceR
 fn open(chosen: &Chosen) -> Result<Device, String> {
     let octets = match &chosen.bundle {
         Ok(octets) => octets,
-        Err(error) => return Err(super::session::causes(error)),
+        Err(error) => return Err(super::causes(error)),
     };
     if sha256(octets) != chosen.entry.sha256 {
         return Err(

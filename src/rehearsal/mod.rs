@@ -12,6 +12,7 @@
 //! The same [`attempt`] connects to the real endpoint.
 
 mod account;
+mod admission;
 mod broker;
 mod client;
 mod clock;
@@ -50,3 +51,15 @@ pub use server::{ServerIdentity, ServerIdentityError};
 
 /// Where devices publish when nobody says where, and their policies allow it.
 pub const DEFAULT_TOPIC: &str = "JITP/test";
+
+/// An error with what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

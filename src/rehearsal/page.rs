@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::account::{AccountError, Status};
+use super::causes;
 use super::clock::Clock;
 use super::endpoint::Endpoint;
-use super::session::causes;
 use crate::display::SECURITY;
 
 const PAGE: &str = include_str!("page.html");

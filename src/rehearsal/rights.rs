@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use super::account::{Account, AccountError};
+use super::causes;
 use super::leaf::Leaf;
-use super::session::causes;
 use super::topic::topic_refusal;
 use crate::jitp::{Ask, CertificateNames, Connection, Decision, Home, Policies};
 

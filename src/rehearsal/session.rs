@@ -7,25 +7,22 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::account::AccountError;
+use super::admission::{admit, first};
 use super::broker::{Message, Place};
+use super::causes;
 use super::endpoint::Endpoint;
 use super::event::Kind;
 use super::leaf::Leaf;
 use super::link::{Link, LinkError};
-use super::packet::{ConnAck, Connect, Packet, Publish, QoS, Version, reason};
-use super::provisioner::{Outcome, Standing};
-use super::rights::{Origin, Rights};
+use super::packet::{ConnAck, Packet, Publish, QoS, Version, reason};
+use super::rights::Rights;
 use super::topic::{filter_refusal, topic_refusal};
 use crate::jitp::Ask;
 
-/// A device that has connected must say CONNECT within this time.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
-const LONGEST_CLIENT_ID: usize = 128;
 const LARGEST_PAYLOAD: usize = 128 << 10;
 const MOST_FILTERS: usize = 8;
 /// Seconds of keep-alive that AWS IoT grants.
@@ -151,94 +148,6 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         Err(error) => error.into(),
     };
     session.end(end, connect.will).await;
-}
-
-/// The first packet, which must be CONNECT.
-async fn first<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<Connect, String> {
-    match timeout(PATIENCE, link.next()).await {
-        Ok(Ok(Some(Packet::Connect(connect)))) => Ok(connect),
-        Ok(Ok(Some(_))) => Err("the first packet is no CONNECT".to_owned()),
-        Ok(Ok(None)) => Err("the device closed the connection before CONNECT".to_owned()),
-        Ok(Err(error)) => Err(format!("CONNECT: {error}")),
-        Err(_) => Err(format!("no CONNECT within {} s", PATIENCE.as_secs())),
-    }
-}
-
-/// Decides whether a device may connect. `None`: it is dropped, which has been told.
-fn admit(
-    endpoint: &Endpoint,
-    leaf: &Leaf,
-    who: &Who,
-    connect: &Connect,
-    client_id: &str,
-) -> Result<Option<Rights>, String> {
-    let state = |error: AccountError| format!("the state failed: {}", causes(&error));
-    if client_id.len() > LONGEST_CLIENT_ID {
-        return Err(format!(
-            "the client id has {} octets, AWS IoT allows {LONGEST_CLIENT_ID}",
-            client_id.len()
-        ));
-    }
-    match endpoint.admit(leaf).map_err(state)? {
-        Standing::Active => {}
-        Standing::Refused(text) => return Err(text),
-        Standing::Dropped { new, outcome } => {
-            if new {
-                endpoint.tell(who, Kind::Registered, "PENDING_ACTIVATION".to_owned());
-                endpoint.announce(leaf);
-            }
-            tell_outcome(endpoint, who, outcome);
-            return Ok(None);
-        }
-    }
-    let origin = Origin {
-        address: who.peer.ip(),
-        server_name: who.server_name.clone(),
-    };
-    let rights = Rights::read(&endpoint.account, leaf, client_id, &origin, &endpoint.home);
-    let rights = rights.map_err(state)??;
-    rights.may(&Ask::Connect)?;
-    if let Some(will) = &connect.will {
-        if let Some(refusal) = topic_refusal(&will.topic) {
-            return Err(format!("last will: {refusal}"));
-        }
-        rights
-            .may(&Ask::Publish { topic: &will.topic })
-            .map_err(|text| format!("last will: {text}"))?;
-    }
-    Ok(Some(rights))
-}
-
-fn tell_outcome(endpoint: &Endpoint, who: &Who, outcome: Outcome) {
-    match outcome {
-        Outcome::Made(made) => {
-            let thing = made.thing.as_deref().unwrap_or("none");
-            let mut text = format!(
-                "thing {thing}, policies {}, certificate {}",
-                made.policies,
-                made.status.as_str()
-            );
-            if !made.also_attached.is_empty() {
-                text.push_str("; the thing is attached to another certificate as well: ");
-                text.push_str(&made.also_attached.join(", "));
-            }
-            endpoint.tell(who, Kind::Provisioned, text);
-            let text = "the first connection ends; the device has to come again".to_owned();
-            endpoint.tell(who, Kind::Dropped, text);
-        }
-        Outcome::Waits => {
-            let text = "the certificate is PENDING_ACTIVATION until it is activated (JITR)".to_owned();
-            endpoint.tell(who, Kind::Dropped, text);
-        }
-        Outcome::NotAllowed => {
-            let text = "the certificate is INACTIVE now: it is not in the allow list (JITR)".to_owned();
-            endpoint.tell(who, Kind::Refused, text);
-        }
-        Outcome::Pending(text) => {
-            let text = format!("the certificate stays PENDING_ACTIVATION, the template failed: {text}");
-            endpoint.tell(who, Kind::Refused, text);
-        }
-    }
 }
 
 /// How long a device may be silent: one and a half times what it says (MQTT 5, 3.1.2.10), within AWS IoT's limits.
@@ -472,16 +381,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             });
         }
     }
-}
-
-/// An error with what caused it.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! `certforge rehearse --serve`, up for clients of other makers, and what it tells of them.
+//! `certforge rehearse --serve`, up for devices, and what it tells of them.
 
 #![allow(
     dead_code,
@@ -9,7 +9,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -42,14 +43,24 @@ pub fn write_narrow_template(workplace: &Workplace) {
 
 /// Writes `template.json` with a policy that allows everything.
 pub fn write_wide_template(workplace: &Workplace) {
+    write_template(workplace, &policy(&[("Allow", "iot:*", "*")]));
+}
+
+/// Writes `template.json` with this policy.
+pub fn write_template(workplace: &Workplace, policy: &Value) {
     let text = workplace.succeed(&["jitp", "template", "new"]);
     let mut template: Value = serde_json::from_str(&text).unwrap();
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [{ "Effect": "Allow", "Action": "iot:*", "Resource": "*" }],
-    });
-    template["Resources"]["policy"]["Properties"]["PolicyDocument"] = policy.to_string().into();
+    template["Resources"]["policy"]["Properties"] = json!({ "PolicyDocument": policy.to_string() });
     fs::write(workplace.join("template.json"), template.to_string()).unwrap();
+}
+
+/// A policy of statements: effect, action, resource.
+pub fn policy(statements: &[(&str, &str, &str)]) -> Value {
+    let statements: Vec<Value> = statements
+        .iter()
+        .map(|(effect, action, resource)| json!({ "Effect": effect, "Action": action, "Resource": resource }))
+        .collect();
+    json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
 impl Endpoint {
@@ -96,14 +107,25 @@ impl Endpoint {
     /// The next event of a device, by the name in its certificate.
     #[track_caller]
     pub fn next(&mut self, device: &str) -> Value {
-        let is_meant = |event: &Value| event["name"] == device;
-        if let Some(i) = self.told.iter().position(is_meant) {
+        self.next_such(device, |event| event["name"] == device)
+    }
+
+    /// What the next event of a kind says, of any device.
+    #[track_caller]
+    pub fn next_of(&mut self, kind: &str) -> String {
+        let event = self.next_such(kind, |event| event["kind"] == kind);
+        event["text"].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn next_such(&mut self, what: &str, is_meant: impl Fn(&Value) -> bool) -> Value {
+        if let Some(i) = self.told.iter().position(&is_meant) {
             return self.told.remove(i);
         }
         loop {
             let event = self.events.recv_timeout(PATIENCE).unwrap_or_else(|error| {
                 panic!(
-                    "nothing of {device}: {error}; what was told of others: {:#?}",
+                    "nothing of {what}: {error}; what was told besides: {:#?}",
                     self.told
                 )
             });
@@ -124,6 +146,20 @@ impl Endpoint {
             event["text"].as_str().unwrap().clone_into(&mut text);
         }
         text
+    }
+
+    /// `certforge connect`, as a device.
+    pub fn run_connect(&self, workplace: &Workplace, bundle: &Path, options: &[&str]) -> Output {
+        let common = ["connect", bundle.to_str().unwrap(), "--host", "localhost"];
+        let trust = ["--port", &self.port, "--cafile", "rehearsal-root.pem"];
+        workplace.run(&[&common[..], &trust, options].concat())
+    }
+
+    /// Ends it as Ctrl-C does.
+    pub fn stop(&mut self) -> ExitStatus {
+        let process = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+        self.process.wait().unwrap()
     }
 }
 

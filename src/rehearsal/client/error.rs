@@ -1,0 +1,91 @@
+//! Why a connection could not be made: one variant for each way, with the step at which it shows.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio_rustls::rustls::{self, AlertDescription};
+
+use super::Step;
+
+/// Why a step could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("DNS: {host} is not found")]
+    Dns { host: String, source: io::Error },
+    #[error("DNS: {host} has no address")]
+    NoAddress { host: String },
+    #[error("TCP: {address} cannot be reached")]
+    Tcp { address: SocketAddr, source: io::Error },
+    #[error("{host:?} is no name that TLS can check")]
+    ServerName { host: String },
+    #[error("TLS: the root certificates are of no use")]
+    Roots,
+    #[error("TLS: the server's certificate is not accepted: {0}")]
+    Untrusted(rustls::Error),
+    #[error("TLS: the server refuses the device's certificate with alert {}: {}", name(*.0), meaning(*.0))]
+    Refused(AlertDescription),
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    #[error("the server closed the connection before CONNACK")]
+    Dropped,
+    #[error("CONNACK: the server refuses the connection with code {code:#04x}: {reason}")]
+    NotAdmitted { code: u8, reason: String },
+    #[error("the server closed the connection after PUBLISH to {topic}, before PUBACK")]
+    PublishDropped { topic: String },
+    #[error("the server refuses the message to {topic} with code {code:#04x}: {reason}")]
+    PublishRefused { topic: String, code: u8, reason: String },
+    #[error("MQTT: {0}")]
+    Mqtt(String),
+    #[error("no answer within {} s to {}", .limit.as_secs_f64(), waited_for(*.step))]
+    Timeout { step: Step, limit: Duration },
+}
+
+impl ConnectError {
+    /// The step that could not be made.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Dns { .. } | Self::NoAddress { .. } => Step::Dns,
+            Self::Tcp { .. } => Step::Tcp,
+            Self::ServerName { .. } | Self::Roots | Self::Untrusted(_) | Self::Refused(_) | Self::Tls(_) => {
+                Step::Tls
+            }
+            Self::Dropped | Self::NotAdmitted { .. } | Self::Mqtt(_) => Step::Connect,
+            Self::PublishDropped { .. } | Self::PublishRefused { .. } => Step::Publish,
+            Self::Timeout { step, .. } => *step,
+        }
+    }
+
+    /// Whether this is how AWS IoT ends the first connection of a device that it provisions.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        matches!(self, Self::Dropped)
+    }
+}
+
+fn waited_for(step: Step) -> &'static str {
+    match step {
+        Step::Dns => "the question for the address",
+        Step::Tcp => "the TCP connection",
+        Step::Tls => "the TLS handshake",
+        Step::Connect => "CONNECT",
+        Step::Publish => "PUBLISH",
+    }
+}
+
+fn name(alert: AlertDescription) -> String {
+    alert.as_str().map_or_else(|| format!("{alert:?}"), str::to_owned)
+}
+
+fn meaning(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::UnknownCA => "it does not know the CA; is it registered there?",
+        AlertDescription::CertificateExpired => "the certificate is not valid yet, or no more, by its clock",
+        AlertDescription::CertificateRevoked => "the certificate is revoked",
+        AlertDescription::CertificateRequired => "it wants a certificate and got none",
+        AlertDescription::NoApplicationProtocol => "it does not know the ALPN protocol",
+        AlertDescription::ProtocolVersion => "it speaks another version of TLS",
+        _ => "is the CA registered there and active, and the certificate not INACTIVE?",
+    }
+}

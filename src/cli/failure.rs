@@ -206,9 +206,10 @@ impl From<EngineError> for Failure {
 
 fn engine_code(error: &EngineError) -> u8 {
     match error {
-        EngineError::Unknown { .. } | EngineError::NoKeys { .. } | EngineError::NoSignatures { .. } => {
-            exit::USAGE
-        }
+        EngineError::Unknown { .. }
+        | EngineError::NoKeys { .. }
+        | EngineError::NoSignatures { .. }
+        | EngineError::Unavailable { .. } => exit::USAGE,
         EngineError::KeyRejected { .. } => exit::ISSUER,
         EngineError::Failed { .. } => exit::SOME_FAILED,
     }

@@ -45,7 +45,7 @@ pub struct Run {
     /// Host that devices connect to, in place of the profile's, or of the one that `jitp register` noted: <id>-ats.iot.<region>.amazonaws.com
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
-    /// auto, aws-lc or ring
+    /// auto, multi-buffer, aws-lc or ring. multi-buffer is Intel's crypto_mb, of which CERTFORGE_CRYPTO_MB names the file or folder
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
     /// Threads that work [default: one a core]

@@ -43,6 +43,8 @@ impl Workplace {
                 command.env_remove(name);
             }
         }
+        // Which engine `auto` takes does not depend on what is installed.
+        command.env("CERTFORGE_CRYPTO_MB", "");
         command
     }
 

@@ -158,13 +158,11 @@ fn run_with(place: &Workplace, variable: &Path, arguments: &[&str]) -> Output {
 
 /// The file that these tests were told of, if they were told.
 fn library() -> Option<std::path::PathBuf> {
-    match std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
-        Some(named) => Some(named.into()),
-        None => {
-            eprintln!("LEFT OUT: {VARIABLE} names no library; `tests/all` installs it");
-            None
-        }
+    let named = std::env::var_os(VARIABLE).filter(|named| !named.is_empty());
+    if named.is_none() {
+        eprintln!("LEFT OUT: {VARIABLE} names no library; `tests/all` installs it");
     }
+    named.map(Into::into)
 }
 
 #[test]

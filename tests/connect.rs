@@ -103,7 +103,7 @@ fn a_first_connection_is_told_step_by_step() {
         "  DNS 0 ms  localhost is 127.0.0.1".to_owned(),
         format!("  TCP 0 ms  127.0.0.1:{port}"),
         format!("  TLS 0 ms  {tls}"),
-        "  dropped before CONNACK, as AWS IoT drops a device at its first connection; again in 2 s"
+        "  dropped before CONNACK, which AWS IoT does at a device's first connection; again in 2 s"
             .to_owned(),
         "  DNS 0 ms  localhost is 127.0.0.1".to_owned(),
         format!("  TCP 0 ms  127.0.0.1:{port}"),
@@ -132,11 +132,11 @@ fn a_first_connection_is_told_as_json() {
     ]);
     let told: Value = serde_json::from_str(&told).unwrap();
     let first = endpoint.next("A-1");
-    assert_eq!(told["clientId"], "A-1");
-    assert_eq!(told["certificateId"], first["certificateId"]);
+    assert_eq!(told["client_id"], "A-1");
+    assert_eq!(told["certificate_id"], first["certificateId"]);
     assert_eq!(told["host"], "localhost");
     assert_eq!(told["port"].to_string(), endpoint.port);
-    assert_eq!(told["comesUp"], true);
+    assert_eq!(told["comes_up"], true);
     let attempts = told["attempts"].as_array().unwrap();
     let names = |attempt: &Value| -> Vec<String> {
         let steps = attempt["steps"].as_array().unwrap().iter();
@@ -150,13 +150,13 @@ fn a_first_connection_is_told_as_json() {
     };
     assert_eq!(attempts.len(), 2);
     assert_eq!(names(&attempts[0]), ["dns", "tcp", "tls"]);
-    assert_eq!(attempts[0]["failedAt"], "connect");
+    assert_eq!(attempts[0]["failed_at"], "connect");
     assert_eq!(
         attempts[0]["error"],
         "the server closed the connection before CONNACK"
     );
     assert_eq!(names(&attempts[1]), ["dns", "tcp", "tls", "connect"]);
-    assert_eq!(attempts[1]["failedAt"], Value::Null);
+    assert_eq!(attempts[1]["failed_at"], Value::Null);
     assert_eq!(attempts[1]["error"], Value::Null);
     endpoint.tells("A-1", &FIRST[1..]);
     let version = endpoint.tells("A-1", &["connected"]);
@@ -284,11 +284,13 @@ fn a_port_where_nobody_listens_is_told() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        format!("certforge: error: {error}\n")
+        format!(
+            "certforge: error: {error}\ncertforge: hint: does a firewall let the port out? AWS IoT takes devices on 8883 and 443\n"
+        )
     );
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(told["comesUp"], false);
-    assert_eq!(told["attempts"][0]["failedAt"], "tcp");
+    assert_eq!(told["comes_up"], false);
+    assert_eq!(told["attempts"][0]["failed_at"], "tcp");
     assert_eq!(told["attempts"][0]["error"], error);
     assert_eq!(told["attempts"][0]["steps"][0]["step"], "dns");
 }
@@ -364,8 +366,8 @@ fn a_device_that_is_dropped_at_every_attempt_is_told() {
     is_told(
         &site.fails(1, &[&AT_ENDPOINT, &to, &["--attempts", "2"]]),
         error,
-        "dropped 2 times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE, or its \
-         policy does not let client id connect; `certforge rehearse` with the same template says which",
+        "dropped 2 times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE or \
+         REVOKED, or its policy does not let client id connect; `certforge rehearse` with the same template says which",
     );
     endpoint.tells("A-1", &FIRST);
     let why = endpoint.tells("A-1", &["refused", "refused"]);
@@ -571,10 +573,24 @@ fn what_is_no_bundle_is_told() {
         "bundle some.zip: the bundle has no private key",
         hint,
     );
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--batch",
+        "p",
+        "--layout",
+        "packs",
+        "--reissue",
+    ]);
+    let error = connect("out/p/packs/000000.zip");
+    assert!(
+        error.contains("this is a pack, with the bundles of") && error.contains("station claim --out DIR"),
+        "{error}"
+    );
     is_told(
         &connect("none.zip"),
         "bundle none.zip cannot be read: No such file or directory (os error 2)",
-        "give the ZIP of one device; `certforge station claim` takes one out of a batch",
+        "give the ZIP of one device, or its folder; `certforge station claim` takes one out of a batch",
     );
     is_told(
         &site.fails(2, &[&to, &["--cafile", "devices.csv"]]),

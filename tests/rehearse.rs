@@ -535,3 +535,170 @@ fn devices_without_certificate_tls_or_mqtt_are_told_of() {
     has(&endpoint.next_of("refused"), "CONNECT: ");
     assert!(endpoint.stop().success(), "Ctrl-C is how it ends");
 }
+
+#[test]
+fn devices_that_share_a_client_id_are_found_out() {
+    let place = factory(3, &[]);
+    write_template(&place, &policy(&[("Allow", "iot:*", "*")]));
+    assert_eq!(
+        reason(&place, &[&TEMPLATE[..], &["--client-id", "gateway"]].concat()),
+        "client id gateway is that of 3 of these devices, so that each drops the others"
+    );
+    let said = place.fail(
+        &[&["rehearse", "out/b", "--client-id", "{serial}"][..], &TEMPLATE].concat(),
+        2,
+    );
+    has(
+        &said,
+        "there is no placeholder {serial}; use {device_id}, {thing_name}",
+    );
+}
+
+/// What an earlier rehearsal made does not pass for what this template makes.
+#[test]
+fn devices_that_the_state_knows_are_told_apart() {
+    let place = factory(3, &[]);
+    let state = [
+        "rehearse",
+        "out/b",
+        "--template",
+        "template.json",
+        "--state",
+        "state.db",
+    ];
+    place.succeed(&state);
+    let text = place.succeed(&state);
+    has(&text, "  first connection   0 registered, 0 things, 0 policies\n");
+    has(
+        &text,
+        "  known before       3 devices, as the state has it: no template was run for them\n",
+    );
+    let report = rehearse(&place, &[&TEMPLATE[..], &["--state", "state.db"]].concat());
+    assert_eq!(report["known_before"], 3, "{report:#}");
+}
+
+#[test]
+fn devices_that_only_listen_publish_nothing() {
+    let place = factory(2, &[]);
+    write_template(&place, &policy(&[("Allow", "iot:Connect", "*")]));
+    let arguments = ["rehearse", "out/b", "--template", "template.json"];
+    let text = place.succeed(&[&arguments[..], &["--no-publish"]].concat());
+    has(
+        &text,
+        "  second connection  2 connected, nothing published\nall 2 would come up\n",
+    );
+    has(&reason(&place, &TEMPLATE), "iot:Publish on");
+}
+
+#[test]
+fn policies_may_ask_for_the_name_by_which_devices_call_the_endpoint() {
+    let host = "a1b2-ats.iot.eu-west-1.amazonaws.com";
+    let place = factory(2, &["--endpoint", host]);
+    let mut asking = policy(&[("Allow", "iot:*", "*")]);
+    asking["Statement"][0]["Condition"] = json!({ "StringEquals": { "iot:DomainName": host } });
+    write_template(&place, &asking);
+    let report = rehearse(&place, &TEMPLATE);
+    assert_eq!(report["would_come_up"], 2, "{report:#}");
+    assert_eq!(report["region"], "eu-west-1");
+    let report = rehearse(&place, &[&TEMPLATE[..], &["--host", "other.example"]].concat());
+    assert_eq!(report["would_come_up"], 0, "{report:#}");
+}
+
+/// The first Ctrl-C ends the run with a report of what was tried.
+#[test]
+fn an_interrupted_rehearsal_reports_what_it_tried() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let place = factory(200, &[]);
+    // Devices that stay pending come again and again.
+    let arguments = [
+        "rehearse",
+        "out/b",
+        "--jitr",
+        "--sample",
+        "all",
+        "--connections",
+        "4",
+    ];
+    let mut process = place
+        .command(&[&arguments[..], &["--attempts", "20"]].concat())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let mut title = String::new();
+    output.read_line(&mut title).unwrap();
+    let id = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(130), "{text}");
+    has(&text, "interrupted: 0 of the ");
+}
+
+#[test]
+fn jitr_that_nobody_could_activate_is_refused() {
+    let place = factory(1, &[]);
+    let said = place.fail(&["rehearse", "--serve", "--jitr", "--address", "127.0.0.1:0"], 2);
+    has(
+        &said,
+        "with --jitr certificates stay pending, and nothing could activate them",
+    );
+}
+
+/// A certificate that is revoked while its device is connected can do nothing more.
+#[test]
+fn a_revoked_device_is_dropped_at_its_next_message() {
+    use std::process::{Command, Stdio};
+
+    let place = factory(1, &[]);
+    let mut endpoint = Endpoint::serve(&place, &["--state", "state.db"]);
+    let bundle = bundle(&place, "b", "SN000000");
+    assert!(endpoint.run_connect(&place, &bundle, &[]).status.success());
+    let device = unpack(&place, &bundle, "SN000000");
+    let mut publisher = Command::new("mosquitto_pub")
+        .args([
+            "-h",
+            "localhost",
+            "-p",
+            &endpoint.port,
+            "--cafile",
+            "../rehearsal-root.pem",
+        ])
+        .args([
+            "--cert",
+            "chain.pem.crt",
+            "--key",
+            "private.pem.key",
+            "-i",
+            "SN000000",
+        ])
+        .args(["-q", "1", "-t", "SN000000/x", "-l"])
+        .current_dir(&device)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = publisher.stdin.take().unwrap();
+    let mut say = |text: &[u8]| std::io::Write::write_all(&mut lines, text).unwrap();
+    say(b"first\n");
+    let first = [
+        "registered",
+        "provisioned",
+        "dropped",
+        "connected",
+        "published",
+        "disconnected",
+    ];
+    endpoint.tells("SN000000", &first);
+    endpoint.tells("SN000000", &["connected", "published"]);
+    place.succeed(&["rehearse", "mark", "REVOKED", "SN000000", "--state", "state.db"]);
+    say(b"second\n");
+    assert_eq!(
+        endpoint.tells("SN000000", &["refused"]),
+        "the certificate is REVOKED"
+    );
+    publisher.kill().unwrap();
+    publisher.wait().unwrap();
+}

@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use certforge::pem;
 use certforge::rehearsal::{
-    Attempt, ConnectError, DEFAULT_TOPIC, Device, Done, Greeting, Sends, Step, Target, connect, roots,
+    Attempt, ConnectError, DEFAULT_TOPIC, Device, DeviceError, Done, Greeting, Sends, Step, Target, connect,
+    roots,
 };
 use certforge::shell::quoted;
 use clap::Args;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::rehearse::MqttVersion;
 use super::{Failure, Outcome, exit, print, print_json};
@@ -19,10 +21,13 @@ use super::{Failure, Outcome, exit, print, print_json};
 /// The first pause before the next attempt; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
+/// And none is longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Connect {
-    /// Bundle of the device, a ZIP
+    /// Bundle of the device: a ZIP, or the folder that it was unpacked into
     bundle: PathBuf,
     /// Endpoint [default: what endpoint.json in the bundle says]
     #[arg(long, value_name = "HOST")]
@@ -30,6 +35,9 @@ pub struct Connect {
     /// Port; on 443 the device sends ALPN x-amzn-mqtt-ca [default: what endpoint.json says, or 8883]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Send ALPN x-amzn-mqtt-ca on other ports too
+    #[arg(long)]
+    alpn: bool,
     /// Roots that the device trusts, PEM [default: those in the bundle]
     #[arg(long, value_name = "FILE")]
     cafile: Option<PathBuf>,
@@ -58,7 +66,7 @@ pub struct Connect {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
     /// Print commands that do the same with mosquitto_pub; connect to nothing
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "no_publish"])]
     print_mosquitto: bool,
     /// Print a JSON document
     #[arg(long)]
@@ -67,18 +75,7 @@ pub struct Connect {
 
 impl Connect {
     pub fn run(&self) -> Outcome {
-        let octets = std::fs::read(&self.bundle).map_err(|error| {
-            Failure::usage(
-                &format!("bundle {} cannot be read: {error}", self.bundle.display()),
-                "give the ZIP of one device; `certforge station claim` takes one out of a batch",
-            )
-        })?;
-        let device = Device::open(&zeroize::Zeroizing::new(octets)).map_err(|error| {
-            Failure::usage(
-                &format!("bundle {}: {error}", self.bundle.display()),
-                "give the ZIP of one device, as certforge made it",
-            )
-        })?;
+        let device = self.open()?;
         let target = self.target(&device)?;
         let greeting = self.greeting(&device);
         if self.print_mosquitto {
@@ -109,18 +106,45 @@ impl Connect {
             }
             if !self.json {
                 print(&format!(
-                    "  dropped before CONNACK, as AWS IoT drops a device at its first connection; again in {} s\n",
+                    "  dropped before CONNACK, which AWS IoT does at a device's first connection; again in {} s\n",
                     pause.as_secs()
                 ));
             }
             std::thread::sleep(pause);
-            pause *= 2;
+            pause = LONGEST_PAUSE.min(pause * 2);
         }
         self.tell(&attempts, &device, &target, &greeting)
     }
 
+    fn open(&self) -> Result<Device, Failure> {
+        let unreadable = |error: std::io::Error| {
+            Failure::usage(
+                &format!("bundle {} cannot be read: {error}", self.bundle.display()),
+                "give the ZIP of one device, or its folder; `certforge station claim` takes one out of a batch",
+            )
+        };
+        let opened = if self.bundle.is_dir() {
+            Device::from_files(read_folder(&self.bundle).map_err(unreadable)?)
+        } else {
+            let octets = Zeroizing::new(std::fs::read(&self.bundle).map_err(unreadable)?);
+            Device::open(&octets)
+        };
+        opened.map_err(|error| {
+            Failure::usage(
+                &format!("bundle {}: {error}", self.bundle.display()),
+                match error {
+                    DeviceError::Pack { .. } => {
+                        "`certforge station claim --out DIR` takes a device out of it, and `connect DIR` connects as it"
+                    }
+                    _ => "give the ZIP of one device, as certforge made it",
+                },
+            )
+        })
+    }
+
     fn tell(&self, attempts: &[Attempt], device: &Device, target: &Target, greeting: &Greeting) -> Outcome {
         let last = attempts.last().expect("there was one");
+        let tries = attempts.len();
         if self.json {
             let attempts: Vec<_> = attempts
                 .iter()
@@ -128,17 +152,18 @@ impl Connect {
                     json!({
                         "steps": attempt.done,
                         "error": attempt.error.as_ref().map(super::failure::chain_of),
-                        "failedAt": attempt.error.as_ref().map(ConnectError::step),
+                        "failed_at": attempt.error.as_ref().map(ConnectError::step),
                     })
                 })
                 .collect();
             print_json(&json!({
-                "clientId": greeting.client_id,
-                "certificateId": device.certificate_id,
+                "client_id": greeting.client_id,
+                "certificate_id": device.certificate_id,
                 "host": target.host,
                 "port": target.port,
-                "comesUp": last.error.is_none(),
+                "comes_up": last.error.is_none(),
                 "attempts": attempts,
+                "hint": last.error.as_ref().map(|error| hint(error, tries)),
             }));
         }
         match &last.error {
@@ -150,11 +175,12 @@ impl Connect {
             }
             Some(error) if self.json => {
                 eprintln!("certforge: error: {}", super::failure::chain_of(error));
+                eprintln!("certforge: hint: {}", hint(error, tries));
                 Ok(exit::SOME_FAILED.into())
             }
             Some(error) => Err(Failure::refused(
                 super::failure::chain_of(error),
-                &hint(error, attempts.len()),
+                &hint(error, tries),
             )),
         }
     }
@@ -206,6 +232,7 @@ impl Connect {
                 Sends::Chain
             },
             timeout: Duration::from_secs(self.timeout),
+            alpn: self.alpn || self.port == Some(443),
         }
     }
 
@@ -254,7 +281,7 @@ impl Connect {
             MqttVersion::V3 => "mqttv311",
             MqttVersion::V5 => "mqttv5",
         };
-        let alpn = if target.port == 443 {
+        let alpn = if target.port == 443 || self.alpn {
             " --tls-alpn x-amzn-mqtt-ca"
         } else {
             ""
@@ -273,6 +300,20 @@ impl Connect {
             quoted(&self.message),
         ))
     }
+}
+
+/// The files of a folder, by name.
+fn read_folder(folder: &Path) -> std::io::Result<Vec<(String, Zeroizing<Vec<u8>>)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.push((name, Zeroizing::new(std::fs::read(entry.path())?)));
+        }
+    }
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(files)
 }
 
 fn steps(done: &[Done]) -> String {
@@ -309,7 +350,7 @@ fn hint(error: &ConnectError, attempts: usize) -> String {
         }
         ConnectError::Tls(_) => "does a TLS endpoint of MQTT listen there?".to_owned(),
         ConnectError::Dropped if attempts > 1 => {
-            format!("dropped {attempts} times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE, or its policy does not let client id connect; `certforge rehearse` with the same template says which")
+            format!("dropped {attempts} times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE or REVOKED, or its policy does not let client id connect; `certforge rehearse` with the same template says which")
         }
         ConnectError::Dropped => "the first connection of a device is dropped; allow more with --attempts".to_owned(),
         ConnectError::NotAdmitted { .. } => {

@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::event::Kind;
 use super::leaf::Leaf;
 use super::link::Link;
-use super::packet::{Connect, Packet};
+use super::packet::{Connect, Packet, Publish, QoS, reason};
 use super::provisioner::{Outcome, Standing};
 use super::rights::{Origin, Rights};
 use super::session::Who;
@@ -23,11 +23,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
 const LONGEST_CLIENT_ID: usize = 128;
+const LARGEST_PAYLOAD: usize = 128 << 10;
 
 /// The first packet, which must be CONNECT.
 pub(super) async fn first<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<Connect, String> {
     match timeout(PATIENCE, link.next()).await {
         Ok(Ok(Some(Packet::Connect(connect)))) => Ok(connect),
+        Ok(Ok(Some(Packet::Other(what)))) => Err(format!("CONNECT: {what}")),
         Ok(Ok(Some(_))) => Err("the first packet is no CONNECT".to_owned()),
         Ok(Ok(None)) => Err("the device closed the connection before CONNECT".to_owned()),
         Ok(Err(error)) => Err(format!("CONNECT: {error}")),
@@ -69,15 +71,38 @@ pub(super) fn admit(
     let rights = Rights::read(&endpoint.account, leaf, client_id, &origin, &endpoint.home);
     let rights = rights.map_err(state)??;
     rights.may(&Ask::Connect)?;
-    if let Some(will) = &connect.will {
-        if let Some(refusal) = topic_refusal(&will.topic) {
-            return Err(format!("last will: {refusal}"));
-        }
-        rights
-            .may(&Ask::Publish { topic: &will.topic })
-            .map_err(|text| format!("last will: {text}"))?;
+    if let Some(will) = &connect.will
+        && let Err((_, text)) = refusal_of(will, &rights)
+    {
+        return Err(format!("last will: {text}"));
     }
     Ok(Some(rights))
+}
+
+/// Why AWS IoT does not take a message from a device, with the reason code for it.
+pub(super) fn refusal_of(publish: &Publish, rights: &Rights) -> Result<(), (u8, String)> {
+    let topic = publish.topic.as_str();
+    if publish.qos == QoS::ExactlyOnce {
+        let text = "QoS 2, which AWS IoT does not take".to_owned();
+        return Err((reason::QOS_NOT_SUPPORTED, text));
+    }
+    if let Some(text) = topic_refusal(topic) {
+        return Err((reason::TOPIC_NAME_INVALID, text));
+    }
+    if publish.payload.len() > LARGEST_PAYLOAD {
+        let text = format!(
+            "the payload has {} octets, AWS IoT allows {LARGEST_PAYLOAD}",
+            publish.payload.len()
+        );
+        return Err((reason::PACKET_TOO_LARGE, text));
+    }
+    let mut asks = vec![Ask::Publish { topic }];
+    if publish.retain {
+        asks.push(Ask::RetainPublish { topic });
+    }
+    asks.iter()
+        .try_for_each(|ask| rights.may(ask))
+        .map_err(|text| (reason::NOT_AUTHORIZED, text))
 }
 
 fn tell_outcome(endpoint: &Endpoint, who: &Who, outcome: Outcome) {

@@ -56,6 +56,8 @@ pub enum Sends {
 pub enum DeviceError {
     #[error("{0}")]
     Zip(String),
+    #[error("this is a pack, with the bundles of {bundles} devices")]
+    Pack { bundles: usize },
     #[error("the bundle has no private key")]
     NoKey,
     #[error("the bundle's private key is of no use to TLS")]
@@ -71,10 +73,23 @@ impl Device {
     ///
     /// When a device could not use it.
     pub fn open(octets: &[u8]) -> Result<Self, DeviceError> {
+        Self::from_files(members(octets).map_err(DeviceError::Zip)?)
+    }
+
+    /// Takes the files of a bundle, by name.
+    ///
+    /// # Errors
+    ///
+    /// When a device could not use them.
+    pub fn from_files(files: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Self, DeviceError> {
+        let bundles = files.iter().filter(|(name, _)| name.ends_with(".zip")).count();
+        if bundles > 0 {
+            return Err(DeviceError::Pack { bundles });
+        }
         let mut endpoint = None;
         let mut keys = Vec::new();
         let mut lists = Vec::new();
-        for (name, content) in members(octets).map_err(DeviceError::Zip)? {
+        for (name, content) in files {
             match read(content) {
                 Content::Endpoint(found) => endpoint = Some(found),
                 Content::Key { der, is_pem } => keys.push((der, is_pem.then_some(name))),

@@ -19,7 +19,7 @@ use super::account::{Account, AccountError};
 use super::admission::PATIENCE;
 use super::broker::{Broker, Message};
 use super::causes;
-use super::client::{ConnectError, Step};
+use super::client::ConnectError;
 use super::clock::Clock;
 use super::event::{Event, Kind};
 use super::leaf::Leaf;
@@ -217,7 +217,7 @@ impl Endpoint {
             let told = self.told.notified();
             let found = refusal();
             // A device hears a TLS alert before the endpoint has told of it.
-            if found.is_some() || error.step() != Step::Tls {
+            if found.is_some() || !error.is_refused() {
                 return found;
             }
             if timeout_at(deadline, told).await.is_err() {
@@ -227,7 +227,13 @@ impl Endpoint {
     }
 
     /// A topic that the policies of a certificate let its device publish to.
-    pub(super) fn a_topic(&self, der: &[u8], certificate_id: &str, client_id: &str) -> Option<String> {
+    pub(super) fn a_topic(
+        &self,
+        der: &[u8],
+        certificate_id: &str,
+        client_id: &str,
+        host: &str,
+    ) -> Option<String> {
         let leaf = Leaf {
             der: der.to_vec(),
             id: certificate_id.to_owned(),
@@ -236,7 +242,7 @@ impl Endpoint {
         };
         let origin = Origin {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            server_name: Some("localhost".to_owned()),
+            server_name: Some(host.to_owned()),
         };
         let rights = Rights::read(&self.account, &leaf, client_id, &origin, &self.home);
         rights.ok()?.ok()?.a_topic()

@@ -21,6 +21,9 @@ use crate::digest::sha256;
 /// The first pause before a device comes again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
+/// And none is longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
 /// How devices behave.
 #[derive(Debug, Clone)]
 pub struct Manner {
@@ -30,12 +33,22 @@ pub struct Manner {
     pub attempts: u32,
     pub version: Version,
     pub sends: Sends,
-    /// With `{device_id}`, `{thing_name}` and `{client_id}`; `None`: one that the policies allow.
-    pub topic: Option<String>,
+    pub topic: Topic,
     /// With `{device_id}` and `{thing_name}`; `None`: what the bundle says, or else the certificate's CN.
     pub client_id: Option<String>,
     /// Of each step of a connection.
     pub timeout: Duration,
+}
+
+/// Where a device publishes once it is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// Nowhere.
+    None,
+    /// To one that its policies allow.
+    Allowed,
+    /// With `{device_id}`, `{thing_name}` and `{client_id}`.
+    Template(String),
 }
 
 /// What happened to one device.
@@ -56,6 +69,8 @@ pub struct DeviceReport {
     pub policies: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// It was ACTIVE before, as the state has it, so that no template ran.
+    pub known_before: bool,
     /// Where it published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
@@ -91,29 +106,31 @@ pub struct AttemptReport {
 
 /// Where the fleet connects.
 #[derive(Clone)]
-pub struct Harbour {
+pub struct Destination {
     pub endpoint: Arc<Endpoint>,
     pub address: SocketAddr,
     pub host: String,
     pub roots: Arc<RootCertStore>,
+    /// Whether somebody wants the run to end.
+    pub is_cancelled: fn() -> bool,
 }
 
 /// Lets every device that comes out of `devices` connect, and gives a report of each, in no order.
-pub async fn sail(
-    harbour: Harbour,
+pub async fn connect_all(
+    destination: Destination,
     manner: Manner,
     mut devices: mpsc::Receiver<Chosen>,
     reports: mpsc::Sender<DeviceReport>,
 ) {
-    let berths = Arc::new(Semaphore::new(manner.connections));
+    let permits = Arc::new(Semaphore::new(manner.connections));
     let manner = Arc::new(manner);
     while let Some(chosen) = devices.recv().await {
-        let berth = berths.clone().acquire_owned().await;
-        let berth = berth.expect("nobody closes it");
-        let (harbour, manner, reports) = (harbour.clone(), manner.clone(), reports.clone());
+        let permit = permits.clone().acquire_owned().await;
+        let permit = permit.expect("nobody closes it");
+        let (destination, manner, reports) = (destination.clone(), manner.clone(), reports.clone());
         tokio::spawn(async move {
-            let report = rehearse(&harbour, &manner, chosen).await;
-            drop(berth);
+            let report = rehearse(&destination, &manner, chosen).await;
+            drop(permit);
             // Nobody may want to know any more.
             let _ = reports.send(report).await;
         });
@@ -121,7 +138,7 @@ pub async fn sail(
 }
 
 /// What one device does.
-async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceReport {
+async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) -> DeviceReport {
     let mut report = DeviceReport {
         device_id: chosen.entry.device_id.clone(),
         would_come_up: false,
@@ -132,6 +149,7 @@ async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceR
         thing_name: None,
         policies: 0,
         status: None,
+        known_before: false,
         topic: None,
         attempts: Vec::new(),
         stage: Stage::Refused,
@@ -145,22 +163,31 @@ async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceR
     };
     report.certificate_id.clone_from(&device.certificate_id);
     report.client_id = client_id(manner, &device, &report.device_id);
+    if let Err(error) = look(destination, &mut report) {
+        report.reason = Some(super::causes(&error));
+        return report;
+    }
+    report.known_before = report.status == Some(Status::Active);
     let mut pause = FIRST_PAUSE;
     for n in 0..manner.attempts {
         if n > 0 {
             sleep(jittered(pause)).await;
-            pause *= 2;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            if (destination.is_cancelled)() {
+                report.reason = Some("interrupted before its next attempt".to_owned());
+                return report;
+            }
         }
         let begun = Instant::now();
-        let topic = topic(harbour, manner, &device, &report);
-        report.topic = Some(topic.clone());
-        let result = greet(harbour, manner, &device, &report.client_id, topic).await;
+        let topic = topic(destination, manner, &device, &report);
+        report.topic.clone_from(&topic);
+        let result = try_once(destination, manner, &device, &report.client_id, topic).await;
         report.attempts.push(AttemptReport {
             milliseconds: begun.elapsed().as_secs_f64() * 1e3,
             reached: result.done.last().map(|done| done.step),
             error: result.error.as_ref().map(ToString::to_string),
         });
-        if let Err(error) = look(harbour, &mut report) {
+        if let Err(error) = look(destination, &mut report) {
             report.reason = Some(super::causes(&error));
             return report;
         }
@@ -168,17 +195,25 @@ async fn rehearse(harbour: &Harbour, manner: &Manner, chosen: Chosen) -> DeviceR
             report.stage = Stage::Connected;
         }
         let Some(error) = result.error else {
-            report.stage = Stage::Published;
+            if report.topic.is_some() {
+                report.stage = Stage::Published;
+            }
             report.would_come_up = true;
+            report.reason = None;
+            report.device_saw = None;
             return report;
         };
         report.device_saw = Some(error.to_string());
-        if let Some(reason) = harbour
+        if let Some(reason) = destination
             .endpoint
             .refusal_after(&report.certificate_id, &error)
             .await
         {
             report.reason = Some(reason);
+            return report;
+        }
+        if error.is_final() {
+            report.reason = Some(error.to_string());
             return report;
         }
         // Whatever a network does passes; what a device is dropped for without a refusal is its first connection.
@@ -214,8 +249,8 @@ fn unexplained(error: &ConnectError, status: Option<Status>) -> String {
 }
 
 /// Reads what has been made for the device.
-fn look(harbour: &Harbour, report: &mut DeviceReport) -> Result<(), AccountError> {
-    let account = &harbour.endpoint.account;
+fn look(destination: &Destination, report: &mut DeviceReport) -> Result<(), AccountError> {
+    let account = &destination.endpoint.account;
     let Some(found) = account.certificate(&report.certificate_id)? else {
         return Ok(());
     };
@@ -247,42 +282,54 @@ fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
 }
 
 /// The topic of a device's message: as it was asked for, or one that the policies allow.
-fn topic(harbour: &Harbour, manner: &Manner, device: &Device, report: &DeviceReport) -> String {
+fn topic(
+    destination: &Destination,
+    manner: &Manner,
+    device: &Device,
+    report: &DeviceReport,
+) -> Option<String> {
     let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
-    if let Some(template) = &manner.topic {
+    if let Topic::Template(template) = &manner.topic {
         let topic = template
             .replace("{device_id}", &report.device_id)
             .replace("{thing_name}", thing)
             .replace("{client_id}", &report.client_id);
-        return topic;
+        return Some(topic);
     }
-    let allowed = harbour
-        .endpoint
-        .a_topic(&device.certificate, &report.certificate_id, &report.client_id);
-    allowed.unwrap_or_else(|| super::DEFAULT_TOPIC.to_owned())
+    if manner.topic == Topic::None {
+        return None;
+    }
+    let allowed = destination.endpoint.a_topic(
+        &device.certificate,
+        &report.certificate_id,
+        &report.client_id,
+        &destination.host,
+    );
+    Some(allowed.unwrap_or_else(|| super::DEFAULT_TOPIC.to_owned()))
 }
 
-async fn greet(
-    harbour: &Harbour,
+async fn try_once(
+    destination: &Destination,
     manner: &Manner,
     device: &Device,
     client_id: &str,
-    topic: String,
+    topic: Option<String>,
 ) -> Attempt {
     let greeting = Greeting {
         version: manner.version,
         client_id: client_id.to_owned(),
-        topic: Some(topic),
+        topic,
         payload: Bytes::from_static(b"{\"state\":\"rehearsed\"}"),
         sends: manner.sends,
         timeout: manner.timeout,
+        alpn: false,
     };
     let target = Target {
-        host: harbour.host.clone(),
-        port: harbour.address.port(),
-        address: Some(harbour.address),
+        host: destination.host.clone(),
+        port: destination.address.port(),
+        address: Some(destination.address),
     };
-    attempt(device, harbour.roots.clone(), &target, &greeting).await
+    attempt(device, destination.roots.clone(), &target, &greeting).await
 }
 
 /// Between half of a pause and all of it, so that devices do not come all at once.

@@ -212,7 +212,6 @@ mod tests {
                 keep_alive: 30,
                 clean_start: true,
                 will: None,
-                has_password: false,
             });
             let mut sent = vec![connect];
             sent.extend(packets());

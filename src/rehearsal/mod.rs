@@ -42,7 +42,7 @@ pub use clock::Clock;
 pub use device::{Device, DeviceError, Sends};
 pub use endpoint::{Endpoint, Listener, Options, Port};
 pub use event::{Event, Kind};
-pub use fleet::{AttemptReport, DeviceReport, Manner, Stage};
+pub use fleet::{AttemptReport, DeviceReport, Manner, Stage, Topic};
 pub use packet::Version;
 pub use provisioner::{Activation, Mode, Outcome, activate};
 pub use run::{Batch, Listening, Rehearsed, RunError, Trust, connect, rehearse, serve};

@@ -80,7 +80,6 @@ pub struct Connect {
     pub keep_alive: u16,
     pub clean_start: bool,
     pub will: Option<Publish>,
-    pub has_password: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -113,6 +112,9 @@ impl Packet {
     fn read_v3(packet: v3::Packet) -> Self {
         use v3::Packet as P;
         match packet {
+            P::Connect(connect) if connect.protocol != Protocol::default() => {
+                Self::Other("CONNECT of MQTT 3.1, which AWS IoT does not take")
+            }
             P::Connect(connect) => Self::Connect(Connect {
                 client_id: connect.client_id.to_string(),
                 keep_alive: connect.keep_alive,
@@ -124,7 +126,6 @@ impl Packet {
                     retain: will.retain,
                     id: None,
                 }),
-                has_password: connect.username.is_some() || connect.password.is_some(),
             }),
             P::ConnectAck(ack) => Self::ConnAck(ConnAck {
                 code: match ack.return_code {
@@ -198,7 +199,6 @@ impl Packet {
                     retain: will.retain,
                     id: None,
                 }),
-                has_password: connect.username.is_some() || connect.password.is_some(),
             }),
             P::ConnectAck(ack) => Self::ConnAck(ConnAck {
                 code: ack.reason_code.into(),

@@ -17,6 +17,7 @@ pub struct Origin {
 
 /// The rights of one connection, as they were when it began.
 pub struct Rights {
+    is_without_policy: bool,
     policies: Policies,
     connection: Connection,
     home: Home,
@@ -38,6 +39,7 @@ impl Rights {
         home: &Home,
     ) -> Result<Result<Self, String>, AccountError> {
         let documents = account.policies_of(&leaf.id)?;
+        let is_without_policy = documents.is_empty();
         let documents = documents
             .iter()
             .map(|(name, document)| (short(name), document.as_str()));
@@ -52,6 +54,7 @@ impl Rights {
             Err(error) => return Ok(Err(error.to_string())),
         };
         Ok(Ok(Self {
+            is_without_policy,
             policies,
             connection: Connection {
                 client_id: client_id.to_owned(),
@@ -70,6 +73,12 @@ impl Rights {
     ///
     /// Why AWS IoT would refuse it.
     pub fn may(&self, ask: &Ask<'_>) -> Result<(), String> {
+        if self.is_without_policy {
+            return Err(format!(
+                "{} is refused: no policy is attached to the certificate",
+                ask.action()
+            ));
+        }
         match self.policies.decide(ask, &self.connection, &self.home) {
             Decision::Allowed => Ok(()),
             Decision::Refused(reason) => Err(reason.to_string()),

@@ -1,6 +1,7 @@
 //! Runs: a batch that is rehearsed, an endpoint that stays up, one device that connects. Here the runtime begins and
 //! ends, so that nobody else need be asynchronous.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::account::AccountError;
 use super::client::{Attempt, Greeting, Target, attempt};
 use super::device::Device;
 use super::endpoint::{Endpoint, Port};
-use super::fleet::{self, DeviceReport, Harbour, Manner};
+use super::fleet::{self, Destination, DeviceReport, Manner};
 use super::page;
 use super::sample::{self, Sample};
 use crate::jitp::{Issued, IssuedError};
@@ -115,7 +116,7 @@ pub fn rehearse(
     trust: Trust,
     manner: Manner,
     progress: &dyn Fn(&DeviceReport),
-    is_cancelled: &(dyn Fn() -> bool + Sync),
+    is_cancelled: fn() -> bool,
 ) -> Result<Rehearsed, RunError> {
     let runtime = runtime()?;
     let address = listening.mqtt.local_addr().map_err(RunError::Runtime)?;
@@ -125,13 +126,14 @@ pub fn rehearse(
         let _inside = runtime.enter();
         listening.start(endpoint).map_err(RunError::Runtime)?;
     }
-    let harbour = Harbour {
+    let destination = Destination {
         endpoint: endpoint.clone(),
         address,
         host: trust.host,
         roots: trust.roots,
+        is_cancelled,
     };
-    runtime.spawn(fleet::sail(harbour, manner, chosen, reports));
+    runtime.spawn(fleet::connect_all(destination, manner, chosen, reports));
     let mut done = Vec::new();
     let read = std::thread::scope(|scope| {
         let reader = scope.spawn(move || {
@@ -146,12 +148,22 @@ pub fn rehearse(
     });
     read?;
     let shared = endpoint.account.shared_things()?;
-    for report in &mut done {
+    let mut clients: HashMap<String, usize> = HashMap::new();
+    for report in &done {
+        *clients.entry(report.client_id.clone()).or_default() += 1;
+    }
+    for report in done.iter_mut().filter(|report| report.would_come_up) {
         let thing = report.thing_name.as_ref();
         if let Some((thing, n)) = thing.and_then(|thing| Some((thing, shared.get(thing)?))) {
             report.would_come_up = false;
             report.reason = Some(format!(
                 "thing {thing} is attached to {n} certificates, so that as many devices are one"
+            ));
+        } else if let Some(n) = clients.get(&report.client_id).filter(|n| **n > 1) {
+            report.would_come_up = false;
+            report.reason = Some(format!(
+                "client id {} is that of {n} of these devices, so that each drops the others",
+                report.client_id
             ));
         }
     }
@@ -169,7 +181,7 @@ pub fn rehearse(
 pub fn serve(
     endpoint: &Arc<Endpoint>,
     listening: Listening,
-    is_cancelled: &dyn Fn() -> bool,
+    is_cancelled: fn() -> bool,
 ) -> Result<(), RunError> {
     let runtime = runtime()?;
     runtime.block_on(async {
@@ -193,7 +205,11 @@ pub fn connect(
     target: &Target,
     greeting: &Greeting,
 ) -> Result<Attempt, RunError> {
-    Ok(runtime()?.block_on(attempt(device, roots, target, greeting)))
+    let runtime = runtime()?;
+    let attempt = runtime.block_on(attempt(device, roots, target, greeting));
+    // A question for an address that nobody answers would be waited for.
+    runtime.shutdown_background();
+    Ok(attempt)
 }
 
 fn runtime() -> Result<Runtime, RunError> {

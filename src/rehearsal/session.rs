@@ -7,10 +7,10 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::account::AccountError;
-use super::admission::{admit, first};
+use super::account::{AccountError, Status};
+use super::admission::{PATIENCE, admit, first, refusal_of};
 use super::broker::{Message, Place};
 use super::causes;
 use super::endpoint::Endpoint;
@@ -19,11 +19,10 @@ use super::leaf::Leaf;
 use super::link::{Link, LinkError};
 use super::packet::{ConnAck, Packet, Publish, QoS, Version, reason};
 use super::rights::Rights;
-use super::topic::{filter_refusal, topic_refusal};
+use super::topic::filter_refusal;
 use crate::jitp::Ask;
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
-const LARGEST_PAYLOAD: usize = 128 << 10;
 const MOST_FILTERS: usize = 8;
 /// Seconds of keep-alive that AWS IoT grants.
 const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 30..=1_200;
@@ -143,9 +142,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         keep_alive: patience(connect.keep_alive),
         next_id: NonZeroU16::MIN,
     };
-    let end = match session.link.send(Packet::ConnAck(ack)).await {
+    let end = match session.send(Packet::ConnAck(ack)).await {
         Ok(()) => session.run().await,
-        Err(error) => error.into(),
+        Err(end) => end,
     };
     session.end(end, connect.will).await;
 }
@@ -197,16 +196,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn take(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
-            Packet::Publish(publish) => self.publish(publish).await,
-            Packet::Subscribe { id, filters } => self.subscribe(id, filters).await,
+            Packet::Publish(publish) => {
+                self.check_status()?;
+                self.publish(publish).await
+            }
+            Packet::Subscribe { id, filters } => {
+                self.check_status()?;
+                self.subscribe(id, filters).await
+            }
             Packet::Unsubscribe { id, filters } => {
                 for filter in &filters {
                     self.endpoint.broker.unsubscribe(&self.place, filter);
                 }
                 let filters = filters.len();
-                Ok(self.link.send(Packet::UnsubAck { id, filters }).await?)
+                self.send(Packet::UnsubAck { id, filters }).await
             }
-            Packet::PingReq => Ok(self.link.send(Packet::PingResp).await?),
+            Packet::PingReq => self.send(Packet::PingResp).await,
             // Messages are sent once, whether they arrive or not.
             Packet::PubAck { .. } => Ok(()),
             Packet::Disconnect { code, .. } => Err(End::Left {
@@ -224,33 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        if let Err((code, text)) = refusal_of(&publish, &self.rights) {
+            return Err(refused(code, format!("PUBLISH: {text}")));
+        }
         let topic = publish.topic.as_str();
-        let not = |code, text: String| refused(code, format!("PUBLISH: {text}"));
-        if publish.qos == QoS::ExactlyOnce {
-            return Err(not(
-                reason::QOS_NOT_SUPPORTED,
-                "QoS 2, which AWS IoT does not take".to_owned(),
-            ));
-        }
-        if let Some(text) = topic_refusal(topic) {
-            return Err(not(reason::TOPIC_NAME_INVALID, text));
-        }
-        if publish.payload.len() > LARGEST_PAYLOAD {
-            let text = format!(
-                "the payload has {} octets, AWS IoT allows {LARGEST_PAYLOAD}",
-                publish.payload.len()
-            );
-            return Err(not(reason::PACKET_TOO_LARGE, text));
-        }
-        let mut asks = vec![Ask::Publish { topic }];
-        if publish.retain {
-            asks.push(Ask::RetainPublish { topic });
-        }
-        for ask in asks {
-            self.rights
-                .may(&ask)
-                .map_err(|text| not(reason::NOT_AUTHORIZED, text))?;
-        }
         let text = format!(
             "{topic}, {} octets, QoS {}",
             publish.payload.len(),
@@ -267,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 0 => reason::NO_MATCHING_SUBSCRIBERS,
                 _ => reason::SUCCESS,
             };
-            self.link.send(Packet::PubAck { id, code }).await?;
+            self.send(Packet::PubAck { id, code }).await?;
         }
         Ok(())
     }
@@ -297,7 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             };
             codes.push(code);
         }
-        Ok(self.link.send(Packet::SubAck { id, codes }).await?)
+        self.send(Packet::SubAck { id, codes }).await
     }
 
     fn may_subscribe(&self, filter: &str) -> Result<(), (u8, String)> {
@@ -332,6 +314,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 id,
             }))
             .await?)
+    }
+
+    /// Sends a packet; a device that does not read it in time is gone.
+    async fn send(&mut self, packet: Packet) -> Result<(), End> {
+        match timeout(PATIENCE, self.link.send(packet)).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Err(End::Broken(LinkError::Io(std::io::ErrorKind::TimedOut.into()))),
+        }
+    }
+
+    /// Whether the certificate is still ACTIVE.
+    fn check_status(&self) -> Result<(), End> {
+        let id = self.who.certificate_id.as_deref().unwrap_or_default();
+        match self.endpoint.account.certificate(id)?.map(|found| found.status) {
+            Some(Status::Active) => Ok(()),
+            status => Err(refused(
+                reason::NOT_AUTHORIZED,
+                format!("the certificate is {}", status.map_or("gone", Status::as_str)),
+            )),
+        }
     }
 
     fn new_id(&mut self) -> NonZeroU16 {
@@ -370,9 +372,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 code,
                 reason: Some(text.clone()),
             };
-            let _ = self.link.send(disconnect).await;
+            let _ = self.send(disconnect).await;
         }
-        self.link.close().await;
+        let _ = timeout(PATIENCE, self.link.close()).await;
         if let Some(will) = will {
             self.endpoint.broker.publish(&Message {
                 topic: will.topic,

@@ -98,7 +98,7 @@ impl Endpoint {
         Self {
             process,
             port: port("address").unwrap(),
-            alpn_port: port("alpnAddress"),
+            alpn_port: port("alpn_address"),
             events,
             told: Vec::new(),
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::jitp::Issued;
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
-use certforge::rehearsal::{self, Batch, Manner, Sample, Sends, Trust, Version, roots};
+use certforge::rehearsal::{self, Batch, Manner, Sample, Sends, Topic, Trust, Version, roots};
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
@@ -27,6 +27,7 @@ const OTHER_FILES: u64 = 128;
 pub static IS_CANCELLED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(next_help_heading = "Devices of the batch")]
 pub struct DeviceArgs {
     /// How many devices, spread evenly over the batch: a number, or all
@@ -43,10 +44,13 @@ pub struct DeviceArgs {
     mqtt: MqttVersion,
     /// Topic of each device's message, with {device_id}, {thing_name} and {client_id} [default: JITP/test, or if the
     /// policies do not allow it, the first that they do]
-    #[arg(long, value_name = "TOPIC", conflicts_with = "serve")]
+    #[arg(long, value_name = "TOPIC", value_parser = topic, conflicts_with = "serve")]
     topic: Option<String>,
+    /// Devices connect and publish nothing
+    #[arg(long, conflicts_with_all = ["serve", "topic"])]
+    no_publish: bool,
     /// Client id, with {device_id} and {thing_name} [default: what endpoint.json in the bundle says]
-    #[arg(long, value_name = "ID", conflicts_with = "serve")]
+    #[arg(long, value_name = "ID", value_parser = client_id, conflicts_with = "serve")]
     client_id: Option<String>,
     /// Devices send their certificate alone, without the CA's
     #[arg(long, conflicts_with = "serve")]
@@ -89,10 +93,17 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
     let connections = allow_connections(args.connections);
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let region = profile.endpoint().region.as_deref();
+    // Policies may ask for the name by which devices call the endpoint.
+    let host = profile.endpoint().host.as_deref();
     // The page and the report tell what happens.
-    let ready = endpoint.prepare(authorities, region, anywhere, Box::new(|_| {}))?;
+    let ready = endpoint.prepare(authorities, host, region, anywhere, Box::new(|_| {}))?;
     let rows = issued.record().rows;
     let size = args.sample.size(rows);
+    if host.is_none() {
+        eprintln!(
+            "certforge: warning: the profile of this batch names no endpoint: devices come up here, and would not find AWS IoT"
+        );
+    }
     handle_interrupts();
     if !json {
         print(&Report::title(
@@ -103,7 +114,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         ));
     }
     let trust = Trust {
-        host: "localhost".to_owned(),
+        host: ready.host,
         roots: roots(std::slice::from_ref(&ready.root)).map_err(|error| {
             let hint = "give a certificate with the root above it with --server-cert";
             Failure::usage(&error.to_string(), hint)
@@ -118,7 +129,11 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         } else {
             Sends::Chain
         },
-        topic: args.topic.clone(),
+        topic: match &args.topic {
+            _ if args.no_publish => Topic::None,
+            Some(topic) => Topic::Template(topic.clone()),
+            None => Topic::Allowed,
+        },
         client_id: args.client_id.clone(),
         timeout: TIMEOUT,
     };
@@ -136,7 +151,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         trust,
         manner,
         &|_| bar.lock().expect("no holder panics").inc(1),
-        &|| IS_CANCELLED.load(Ordering::Relaxed),
+        || IS_CANCELLED.load(Ordering::Relaxed),
     )?;
     bar.lock().expect("no holder panics").finish_and_clear();
     let report = Report {
@@ -203,6 +218,37 @@ fn allow_connections(wanted: u32) -> usize {
         );
     }
     usize::try_from(connections).expect("it is a small number")
+}
+
+/// Refuses a placeholder that nobody fills.
+fn placeholders(text: &str, known: &[&str]) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        if !known.contains(&name) {
+            return Err(format!(
+                "there is no placeholder {{{name}}}; use {}",
+                known
+                    .iter()
+                    .map(|name| format!("{{{name}}}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
+        }
+        rest = after;
+    }
+    Ok(text.to_owned())
+}
+
+fn topic(text: &str) -> Result<String, String> {
+    placeholders(text, &["device_id", "thing_name", "client_id"])
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    placeholders(text, &["device_id", "thing_name"])
 }
 
 fn sample(text: &str) -> Result<Sample, String> {

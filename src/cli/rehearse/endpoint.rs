@@ -11,6 +11,7 @@ use certforge::pem;
 use certforge::rehearsal::{
     Account, Activation, Clock, Endpoint, Listener, Listening, Mode, Options, ServerIdentity,
 };
+use certforge::shell::quoted;
 use clap::Args;
 use rustls_pki_types::PrivateKeyDer;
 use time::{Duration, OffsetDateTime};
@@ -55,10 +56,10 @@ pub struct EndpointArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     clock_skew: Option<Duration>,
     /// Account in ARNs [default: the one that the policies name, or 123456789012]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = account_id)]
     account_id: Option<String>,
     /// Region in ARNs [default: that of the batch's endpoint, or the one that the policies name, or us-east-1]
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = region)]
     iot_region: Option<String>,
     /// Keep things, policies, certificates and events in this file, also for a later rehearsal
     #[arg(long, value_name = "FILE")]
@@ -81,6 +82,9 @@ pub struct EndpointArgs {
     /// Private key of --server-cert, PKCS#8
     #[arg(long, value_name = "FILE", requires = "server_cert")]
     server_key: Option<PathBuf>,
+    /// File for the root that devices must trust, with --serve
+    #[arg(long, value_name = "FILE", default_value = "rehearsal-root.pem")]
+    pub root_file: PathBuf,
     /// Ledger that knows where a batch is
     #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
     ledger: PathBuf,
@@ -96,6 +100,8 @@ pub struct Ready {
     pub authorities: Vec<CaCertificate>,
     /// The root that devices must trust, DER.
     pub root: Vec<u8>,
+    /// The name by which devices call the endpoint.
+    pub host: String,
     /// What is taken to exist in the account.
     pub prerequisites: Vec<Prerequisite>,
 }
@@ -123,15 +129,35 @@ impl EndpointArgs {
         self.jitr
     }
 
-    /// The CAs that are named; `None` when none is.
+    /// The CAs that are named.
     pub fn authorities(&self) -> Result<Vec<CaCertificate>, Failure> {
         self.ca.iter().map(|path| authority(path)).collect()
     }
 
-    /// Puts everything together. `region`: of the endpoint in the bundles.
+    /// Whether new certificates would stay pending for ever.
+    pub fn is_dead_end(&self) -> bool {
+        self.jitr && self.state.is_none() && self.allow_list.is_empty()
+    }
+
+    /// What becomes of new certificates with --jitr.
+    pub fn activation(&self) -> String {
+        match (self.allow_list.as_slice(), &self.state) {
+            ([], Some(state)) => format!(
+                "certificates stay pending until `certforge rehearse activate --state {}`",
+                quoted(&state.display().to_string())
+            ),
+            (batches, _) => format!(
+                "those of {} become ACTIVE, all others INACTIVE",
+                batches.join(", ")
+            ),
+        }
+    }
+
+    /// Puts everything together. `host` and `region`: of the endpoint in the bundles.
     pub fn prepare(
         &self,
         authorities: Vec<CaCertificate>,
+        host: Option<&str>,
         region: Option<&str>,
         default_address: SocketAddr,
         listener: Listener,
@@ -158,7 +184,13 @@ impl EndpointArgs {
         account.keep_setting(POLICIES_SETTING, Some(&names.join("\n")))?;
         let home = self.home(template.as_ref(), &policies, region)?;
         let prerequisites = template.as_ref().map(Template::prerequisites).unwrap_or_default();
-        let identity = self.identity()?;
+        let host = self
+            .hosts
+            .first()
+            .map(String::as_str)
+            .or(host)
+            .unwrap_or("localhost");
+        let identity = self.identity(host)?;
         let root = identity.root().to_vec();
         let options = Options {
             mode: self.mode(template, names)?,
@@ -176,6 +208,7 @@ impl EndpointArgs {
             home,
             authorities,
             root,
+            host: host.to_owned(),
             prerequisites: prerequisites
                 .into_iter()
                 .filter(|needed| !matches!(needed, Prerequisite::Policy(_)))
@@ -280,9 +313,10 @@ impl EndpointArgs {
         })
     }
 
-    fn identity(&self) -> Result<ServerIdentity, Failure> {
+    fn identity(&self, host: &str) -> Result<ServerIdentity, Failure> {
         let (Some(certificate), Some(key)) = (&self.server_cert, &self.server_key) else {
             let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+            hosts.push(host.to_owned());
             hosts.extend(self.hosts.iter().cloned());
             if let Some(address) = self.address.filter(|address| !address.ip().is_unspecified()) {
                 hosts.push(address.ip().to_string());
@@ -333,6 +367,26 @@ pub fn authority(path: &Path) -> Result<CaCertificate, Failure> {
     let (certificate, _) =
         issuer::read_public(&files).map_err(|error| Failure::from(error).with_hint(hint))?;
     Ok(certificate)
+}
+
+fn account_id(text: &str) -> Result<String, &'static str> {
+    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("an account has 12 digits, as in 123456789012"),
+    }
+}
+
+fn region(text: &str) -> Result<String, &'static str> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    match parts.split_last() {
+        Some((number, words))
+            if words.len() >= 2 && words.iter().all(is_word) && number.parse::<u8>().is_ok() =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("a Region has a name such as eu-central-1"),
+    }
 }
 
 fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {

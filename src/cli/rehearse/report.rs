@@ -56,9 +56,9 @@ impl Report {
         self.rehearsed.devices.iter().filter(is_counted).count() as u64
     }
 
-    /// Devices whose first connection ended as it should.
+    /// Devices that were registered now.
     fn registered(&self) -> u64 {
-        self.count(|device| device.status.is_some())
+        self.count(|device| device.status.is_some() && !device.known_before)
     }
 
     pub fn to_text(&self, table: bool) -> String {
@@ -72,7 +72,8 @@ impl Report {
             self.write_table(text)?;
         }
         let made = |of: fn(&Counts) -> u64| of(&self.after).saturating_sub(of(&self.before));
-        let provisioned = self.count(|device| device.stage >= Stage::Provisioned);
+        let provisioned = self.count(|device| device.stage >= Stage::Provisioned && !device.known_before);
+        let known = self.count(|device| device.known_before);
         let end = match provisioned {
             0 => "",
             _ => ", then disconnected as AWS does",
@@ -84,15 +85,27 @@ impl Report {
             many(made(|counts| counts.things), "thing"),
             many(made(|counts| counts.policies), "policy"),
         )?;
-        let published = self.count(|device| device.stage == Stage::Published);
-        writeln!(
-            text,
-            "  second connection  {} connected, {} published to {} (QoS 1), {} PUBACK",
-            count(self.count(|device| device.stage >= Stage::Connected)),
-            count(self.count(|device| device.stage >= Stage::Connected && device.topic.is_some())),
-            self.topics(),
-            count(published),
-        )?;
+        if known > 0 {
+            writeln!(
+                text,
+                "  known before       {}, as the state has it: no template was run for them",
+                devices(known)
+            )?;
+        }
+        let connected = count(self.count(|device| device.stage >= Stage::Connected));
+        match self.published() {
+            0 => writeln!(
+                text,
+                "  second connection  {connected} connected, nothing published"
+            )?,
+            published => writeln!(
+                text,
+                "  second connection  {connected} connected, {} published to {} (QoS 1), {} PUBACK",
+                count(published),
+                self.topics(),
+                count(self.count(|device| device.stage == Stage::Published)),
+            )?,
+        }
         if !self.prerequisites.is_empty() {
             let names: Vec<String> = self.prerequisites.iter().map(name).collect();
             writeln!(text, "  taken for granted  {}, in the account", names.join(", "))?;
@@ -102,12 +115,21 @@ impl Report {
             return writeln!(text, "all {} would come up", count(good));
         }
         self.write_refused(text)?;
-        if self.rehearsed.interrupted {
+        let seen = self.rehearsed.devices.len() as u64;
+        if seen < self.size && !self.rehearsed.interrupted {
             writeln!(
                 text,
-                "interrupted after {}",
-                devices(self.rehearsed.devices.len() as u64)
+                "  {} of the sample have no row in the index; `certforge verify` says more",
+                devices(self.size - seen)
             )?;
+        }
+        if self.rehearsed.interrupted {
+            return writeln!(
+                text,
+                "interrupted: {} of the {} that were tried would come up",
+                count(good),
+                count(seen)
+            );
         }
         writeln!(text, "{} of {} would come up", count(good), count(self.size))
     }
@@ -170,6 +192,11 @@ impl Report {
         Ok(())
     }
 
+    /// Devices that sent a message, whatever became of it.
+    fn published(&self) -> u64 {
+        self.count(|device| device.stage >= Stage::Connected && device.topic.is_some())
+    }
+
     /// The devices by id, so that two runs compare.
     fn sorted(&self) -> Vec<&DeviceReport> {
         let mut sorted: Vec<_> = self.rehearsed.devices.iter().collect();
@@ -201,8 +228,9 @@ impl Report {
             "account": self.home.account,
             "region": self.home.region,
             "registered": self.registered(),
-            "things": self.after.things - self.before.things,
-            "policies": self.after.policies - self.before.policies,
+            "known_before": self.count(|device| device.known_before),
+            "things": self.after.things.saturating_sub(self.before.things),
+            "policies": self.after.policies.saturating_sub(self.before.policies),
             "taken_for_granted": self.prerequisites.iter().map(name).collect::<Vec<_>>(),
             "seconds": self.elapsed.as_secs_f64(),
             "reports": self.sorted(),

@@ -22,12 +22,15 @@ use crate::cli::{Failure, Outcome, ca, print, print_json};
 /// MQTT over TLS.
 const PORT: u16 = 8883;
 
-/// Where the root is put that devices must trust.
-const ROOT_FILE: &str = "rehearsal-root.pem";
-
 const CLOCK: &[FormatItem<'static>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
+    if args.is_dead_end() {
+        return Err(Failure::usage(
+            "with --jitr certificates stay pending, and nothing could activate them",
+            "give --state FILE, so that `certforge rehearse activate` can, or --allow-list BATCH",
+        ));
+    }
     let named = args.authorities()?;
     let authorities = match named.is_empty() {
         false => named,
@@ -41,15 +44,9 @@ pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
         )),
         false => print(&line(event)),
     };
-    let ready = args.prepare(authorities, None, here, Box::new(listener))?;
+    let ready = args.prepare(authorities, None, None, here, Box::new(listener))?;
     if args.is_throw_away() {
-        let root = pem::encode(pem::CERTIFICATE, &ready.root);
-        fs::write(ROOT_FILE, root).map_err(|error| {
-            Failure::usage(
-                &format!("{ROOT_FILE} cannot be written: {error}"),
-                "run it in a folder that you may write to; devices need this root",
-            )
-        })?;
+        write_root(&args.root_file, &ready.root)?;
     }
     let address = ready.listening.mqtt.local_addr().expect("it is bound");
     match json {
@@ -57,13 +54,27 @@ pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
         false => print(&describe(args, &ready, address)),
     }
     handle_interrupts();
-    rehearsal::serve(&ready.endpoint, ready.listening, &|| {
+    rehearsal::serve(&ready.endpoint, ready.listening, || {
         IS_CANCELLED.load(Ordering::Relaxed)
     })?;
     if !json && std::io::stdout().is_terminal() {
         print("\n");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the root that devices must trust, whole or not at all.
+fn write_root(path: &Path, der: &[u8]) -> Result<(), Failure> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".{}", std::process::id()));
+    let root = pem::encode(pem::CERTIFICATE, der);
+    let written = fs::write(&new, root).and_then(|()| fs::rename(&new, path));
+    written.map_err(|error| {
+        Failure::usage(
+            &format!("{} cannot be written: {error}", path.display()),
+            "devices need this root; name a file that you may write with --root-file",
+        )
+    })
 }
 
 fn describe(args: &EndpointArgs, ready: &Ready, address: SocketAddr) -> String {
@@ -89,15 +100,17 @@ fn describe(args: &EndpointArgs, ready: &Ready, address: SocketAddr) -> String {
             format!("{}, registered and ACTIVE", authority.subject_text()),
         );
     }
-    match args.template_path() {
-        Some(path) => report.line("template", path.display().to_string()),
-        None => report.line(
-            "template",
-            "none: certificates stay pending until `certforge rehearse activate`",
-        ),
-    };
+    if let Some(path) = args.template_path() {
+        report.line("template", path.display().to_string());
+    }
+    if args.is_jitr() {
+        report.line("activation", args.activation());
+    }
     if args.is_throw_away() {
-        report.line("trust", format!("{ROOT_FILE}, in place of Amazon's root CAs"));
+        report.line(
+            "trust",
+            format!("{}, in place of Amazon's root CAs", args.root_file.display()),
+        );
     }
     if let Some(path) = args.state_path() {
         report.line("state", path.display().to_string());
@@ -110,15 +123,16 @@ fn describe(args: &EndpointArgs, ready: &Ready, address: SocketAddr) -> String {
     {
         report.line("page", format!("http://{http}"));
     }
-    let root = if args.is_throw_away() { ROOT_FILE } else { "ROOT" };
+    let root = match args.is_throw_away() {
+        true => quoted(&args.root_file.display().to_string()),
+        false => "ROOT".into(),
+    };
     report.line(
         "try",
         format!(
-            "mosquitto_pub -h localhost -p {} --cafile {} --cert chain.pem.crt --key private.pem.key -i ID -q 1 \
-             -t {} -m hello -d",
-            address.port(),
-            quoted(root),
-            rehearsal::DEFAULT_TOPIC
+            "mosquitto_pub -h localhost -p {} --cafile {root} --cert chain.pem.crt --key private.pem.key -i ID -q 1 \
+             -t ID/test -m hello -d; the first time the connection is lost, so twice",
+            address.port()
         ),
     );
     format!("{report}\n")
@@ -131,11 +145,11 @@ fn describe_json(args: &EndpointArgs, ready: &Ready, address: SocketAddr) -> ser
     };
     serde_json::json!({
         "address": address.to_string(),
-        "alpnAddress": of(&ready.listening.alpn),
+        "alpn_address": of(&ready.listening.alpn),
         "http": of(&ready.listening.http),
         "account": ready.home.account,
         "region": ready.home.region,
-        "cafile": args.is_throw_away().then_some(ROOT_FILE),
+        "cafile": args.is_throw_away().then(|| args.root_file.display().to_string()),
     })
 }
 
@@ -154,5 +168,10 @@ pub fn line(event: &Event) -> String {
         Kind::Refused => "REFUSED",
         kind => kind.as_str(),
     };
-    format!("{at}  {kind:12}  {who}  {}\n", event.text)
+    // What devices call themselves is theirs, and does not move the cursor.
+    let text: String = format!("{at}  {kind:12}  {who}  {}", event.text)
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    format!("{text}\n")
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::super::event::{Event, Kind};
-use super::{Account, AccountError, Registered, Status, registered};
+use super::{Account, AccountError, Registered, Status, damaged, registered};
 use crate::jitp::ThingMade;
 
 /// How many there are of each.
@@ -80,7 +80,7 @@ impl Account {
         })
     }
 
-    /// Things that more than one certificate is attached to, with how many.
+    /// Things that more than one active certificate is attached to, with how many.
     ///
     /// # Errors
     ///
@@ -88,7 +88,8 @@ impl Account {
     pub fn shared_things(&self) -> Result<HashMap<String, u64>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT thing, count(*) FROM thing_principal GROUP BY thing HAVING count(*) > 1",
+                "SELECT thing, count(*) FROM thing_principal JOIN certificate ON certificate = id
+                 WHERE status = 'ACTIVE' GROUP BY thing HAVING count(*) > 1",
             )?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
@@ -136,7 +137,7 @@ impl Account {
                 let document: String = row.get(0)?;
                 let principals: Option<String> = row.get(1)?;
                 Ok(NamedThing {
-                    thing: serde_json::from_str(&document).expect("only we write it"),
+                    thing: serde_json::from_str(&document).map_err(|error| damaged(error.into()))?,
                     principals: principals
                         .iter()
                         .flat_map(|ids| ids.split(',').map(str::to_owned))
@@ -221,7 +222,7 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
     let kind: String = row.get(1)?;
     Ok(Event {
         at: row.get(0)?,
-        kind: Kind::parse(&kind).expect("only we write it"),
+        kind: Kind::parse(&kind).ok_or_else(|| damaged(format!("no event is {kind:?}").into()))?,
         peer: row.get(2)?,
         client_id: row.get(3)?,
         certificate_id: row.get(4)?,

@@ -1,8 +1,9 @@
 //! The account: what AWS IoT Core would keep, which is CAs, certificates with their status, things, policies, and
 //! what happened of late.
 //!
-//! It is an SQLite database, in memory or in a file. Every decision reads it anew, so that another process may
-//! change it meanwhile. No private key is ever in it.
+//! It is an SQLite database, in memory or in a file. Every decision on a certificate reads it anew, so that another
+//! process may change it meanwhile; policies are read when a device connects, CAs when the endpoint starts. No private
+//! key is ever in it.
 
 mod list;
 mod provision;
@@ -381,7 +382,11 @@ impl Account {
             rows.collect()
         })?;
         let things = documents.iter().map(|document| serde_json::from_str(document));
-        Ok(things.collect::<Result<_, _>>().expect("only we write it"))
+        let things = things.collect::<Result<_, _>>();
+        things.map_err(|error| AccountError::Sqlite {
+            path: self.path.clone(),
+            source: damaged(error.into()),
+        })
     }
 
     /// A setting that was kept.
@@ -455,10 +460,19 @@ fn registered(row: &rusqlite::Row<'_>) -> rusqlite::Result<Registered> {
         certificate_id: row.get(0)?,
         ca_certificate_id: row.get(1)?,
         name: row.get(2)?,
-        status: Status::parse(&status).expect("only we write it"),
+        status: status_of(&status)?,
         reason: row.get(4)?,
         registered_at: row.get(5)?,
     })
+}
+
+fn status_of(text: &str) -> rusqlite::Result<Status> {
+    Status::parse(text).ok_or_else(|| damaged(format!("no certificate has status {text:?}").into()))
+}
+
+/// What is in the state was not written by this version of certforge.
+fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error)
 }
 
 /// What a file turned out to be.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
-use super::{Account, AccountError, Status};
+use super::{Account, AccountError, Status, status_of};
 use crate::digest::sha256;
 use crate::jitp::{PolicyMade, Provisioned};
 
@@ -43,7 +43,8 @@ impl Account {
         // ACTIVE and INACTIVE are all that a template may say.
         let status = Status::parse(&made.certificate.status).unwrap_or(Status::Inactive);
         self.with(|connection| {
-            let transaction = connection.transaction()?;
+            // What it reads, nobody changes before it writes.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for policy in &made.policies {
                 let name = match policy {
                     PolicyMade::PolicyName(name) => {
@@ -85,13 +86,17 @@ impl Account {
                     .execute([id, name])?;
             }
             transaction
-                .prepare_cached("UPDATE certificate SET status = ?2, reason = NULL WHERE id = ?1")?
+                .prepare_cached("UPDATE certificate SET status = ?2, reason = NULL WHERE id = ?1 AND status = 'PENDING_ACTIVATION'")?
                 .execute(params![id, status.as_str()])?;
+            // Somebody may have revoked it meanwhile.
+            let status: String = transaction
+                .prepare_cached("SELECT status FROM certificate WHERE id = ?1")?
+                .query_row([id], |row| row.get(0))?;
             transaction.commit()?;
             Ok(Ok(Made {
                 thing: made.thing.as_ref().map(|thing| thing.thing_name.clone()),
                 policies: made.policies.len(),
-                status,
+                status: status_of(&status)?,
                 also_attached,
             }))
         })

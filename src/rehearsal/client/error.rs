@@ -57,6 +57,18 @@ impl ConnectError {
         }
     }
 
+    /// Whether it will be the same whenever the device comes again, and the server has no part in it.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Untrusted(_) | Self::ServerName { .. } | Self::Roots)
+    }
+
+    /// Whether the server refused the device's certificate, which it tells a moment later.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
     /// Whether this is how AWS IoT ends the first connection of a device that it provisions.
     #[must_use]
     pub fn is_dropped(&self) -> bool {

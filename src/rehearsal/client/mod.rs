@@ -66,6 +66,8 @@ pub struct Greeting {
     pub sends: Sends,
     /// Of each step.
     pub timeout: Duration,
+    /// Whether it sends ALPN `x-amzn-mqtt-ca`.
+    pub alpn: bool,
 }
 
 /// How an attempt went.
@@ -191,7 +193,6 @@ async fn connect(link: &mut Link<TlsStream<TcpStream>>, greeting: &Greeting) -> 
         keep_alive: KEEP_ALIVE,
         clean_start: true,
         will: None,
-        has_password: false,
     };
     // A server that refused the certificate may have closed already; what it said of it is read below.
     let _ = link.send(Packet::Connect(connect)).await;

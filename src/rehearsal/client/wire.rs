@@ -62,7 +62,7 @@ pub(super) async fn handshake(
         .with_root_certificates(roots)
         .with_client_cert_resolver(Arc::new(key));
     config.resumption = Resumption::disabled();
-    if target.port == 443 {
+    if greeting.alpn || target.port == 443 {
         config.alpn_protocols = vec![ALPN.to_vec()];
     }
     let name = ServerName::try_from(target.host.clone()).map_err(|_| ConnectError::ServerName {
@@ -129,6 +129,7 @@ mod tests {
             payload: Bytes::new(),
             sends: Sends::Chain,
             timeout: Duration::from_secs(30),
+            alpn: false,
         };
         let (_, reached, _) = reach(&[closed, open_address], &target, &greeting)
             .await

@@ -344,10 +344,13 @@ fn jitr_keeps_certificates_pending_until_the_allow_list_has_them() {
     // Another batch of the same CA is not in the list.
     place.succeed(&["run", "devices.csv", "--batch", "c", "--reissue"]);
     let other = [&TEMPLATE[..], &["--jitr", "--allow-list", "out/c"]].concat();
+    let report = rehearse(&place, &other);
+    let device = &report["reports"][0];
     assert_eq!(
-        reason(&place, &other),
+        device["reason"],
         "the certificate is INACTIVE now: it is not in the allow list (JITR)"
     );
+    assert_eq!(device["status"], "INACTIVE");
     // Without a template: policies that exist, and things by the certificates' names.
     fs::write(
         place.join("policy.json"),

@@ -99,7 +99,8 @@ impl Site {
     /// Has a device subscribe, and waits until the endpoint knows of it.
     #[track_caller]
     fn subscribe(&mut self, id: &str, topic: &str, options: &[&str]) -> Subscriber {
-        let options = [&["-t", topic][..], options].concat();
+        // What does not come is not waited for much longer than that.
+        let options = [&["-t", topic, "-W", "120"][..], options].concat();
         let mut process = self
             .client("mosquitto_sub", id, &options)
             .stdout(Stdio::piped())

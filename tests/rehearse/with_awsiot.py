@@ -7,6 +7,7 @@ are new to the endpoint. `traffic` is for policies that allow all, `refused` for
 `stays` is `ONE`, which has been there before, with a last will: it says "up" and waits for its end.
 """
 
+import signal
 import queue
 import sys
 import threading
@@ -14,6 +15,9 @@ import threading
 from awscrt import mqtt, mqtt5
 from awscrt.exceptions import AwsCrtError
 from awsiot import mqtt5_client_builder, mqtt_connection_builder
+
+# What does not come is not waited for for ever.
+signal.alarm(180)
 
 PATIENCE = 30
 HANGUP = "AWS_ERROR_MQTT_UNEXPECTED_HANGUP"

@@ -6,12 +6,16 @@ In FOLDER are rehearsal-root.pem and a folder for each of the devices ONE and TW
 are new to the endpoint. `traffic` is for policies that allow all, `refused` for those that allow topics of the device.
 """
 
+import signal
 import queue
 import ssl
 import sys
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+
+# What does not come is not waited for for ever.
+signal.alarm(180)
 
 PATIENCE = 30
 NOT_AUTHORIZED = 0x87

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "aws")]
-use certforge::issuer::CaCertificate;
-use certforge::issuer::{self, CaFiles, Issuer, IssuerError};
+use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError};
 use clap::Args;
 use time::OffsetDateTime;
 
+use super::Failure;
 use super::ca;
 use super::passphrase::PassphraseArgs;
 #[cfg(feature = "aws")]
@@ -101,4 +100,20 @@ impl IssuerArgs {
     pub fn load(&self, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         Issuer::load(&self.files(), now, &mut |key| self.passphrase.ask(key))
     }
+}
+
+/// A CA's certificate, from its file or the folder that it is in.
+pub fn certificate_at(path: &Path, hint: &str) -> Result<CaCertificate, Failure> {
+    let certificate = match path.is_dir() || !path.exists() && path.extension().is_none() {
+        true => path.join(CERTIFICATE_FILE),
+        false => path.to_owned(),
+    };
+    let files = CaFiles {
+        key: PathBuf::new(),
+        chain: None,
+        certificate,
+    };
+    let (certificate, _) =
+        issuer::read_public(&files).map_err(|error| Failure::from(error).with_hint(hint))?;
+    Ok(certificate)
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 const PAGE: &str = include_str!("page.html");
 
 /// The page has no part from elsewhere, and names in it are text.
-pub(crate) const SECURITY: [(HeaderName, &str); 4] = [
+const SECURITY: [(HeaderName, &str); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
@@ -60,15 +60,8 @@ impl Display {
 ///
 /// When it cannot listen.
 pub fn serve(listener: TcpListener, display: Arc<Display>) -> io::Result<()> {
-    let page = async || {
-        (
-            SECURITY,
-            [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-            PAGE,
-        )
-    };
     let routes = Router::new()
-        .route("/", get(page))
+        .route("/", get(async || html(PAGE)))
         .route("/status.json", get(status))
         .with_state(display);
     listener.set_nonblocking(true)?;
@@ -91,10 +84,16 @@ async fn status(State(display): State<Arc<Display>>) -> impl IntoResponse {
             json!({ "error": { "message": "the claims are being read" } }).to_string(),
         ),
     };
-    (
-        status,
-        SECURITY,
-        [(header::CONTENT_TYPE, "application/json")],
-        json,
-    )
+    (status, document(json))
+}
+
+/// A page.
+pub(crate) fn html(page: &'static str) -> impl IntoResponse {
+    let kind = "text/html; charset=utf-8";
+    (SECURITY, [(header::CONTENT_TYPE, kind)], page)
+}
+
+/// What a page lives on.
+pub(crate) fn document(json: String) -> impl IntoResponse {
+    (SECURITY, [(header::CONTENT_TYPE, "application/json")], json)
 }

@@ -109,7 +109,7 @@ impl Template {
             Err(error) => {
                 let finding = Finding::error(&root, format!("this is no JSON: {error}"));
                 return failed(
-                    finding.with_hint("a template is a JSON file; a manifest is given with --manifest"),
+                    finding.with_hint("a template is a JSON file; `certforge jitp template check` takes a manifest with --manifest"),
                 );
             }
         };

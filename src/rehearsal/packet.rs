@@ -119,13 +119,9 @@ impl Packet {
                 client_id: connect.client_id.to_string(),
                 keep_alive: connect.keep_alive,
                 clean_start: connect.clean_session,
-                will: connect.last_will.map(|will| Publish {
-                    topic: will.topic.to_string(),
-                    payload: will.message,
-                    qos: will.qos,
-                    retain: will.retain,
-                    id: None,
-                }),
+                will: connect
+                    .last_will
+                    .map(|will| Publish::will(&will.topic, will.message, will.qos, will.retain)),
             }),
             P::ConnectAck(ack) => Self::ConnAck(ConnAck {
                 code: match ack.return_code {
@@ -192,13 +188,9 @@ impl Packet {
                 client_id: connect.client_id.to_string(),
                 keep_alive: connect.keep_alive,
                 clean_start: connect.clean_start,
-                will: connect.last_will.map(|will| Publish {
-                    topic: will.topic.to_string(),
-                    payload: will.message,
-                    qos: will.qos,
-                    retain: will.retain,
-                    id: None,
-                }),
+                will: connect
+                    .last_will
+                    .map(|will| Publish::will(&will.topic, will.message, will.qos, will.retain)),
             }),
             P::ConnectAck(ack) => Self::ConnAck(ConnAck {
                 code: ack.reason_code.into(),
@@ -402,6 +394,17 @@ impl Packet {
 }
 
 impl Publish {
+    /// What a device leaves behind.
+    fn will(topic: &str, payload: Bytes, qos: QoS, retain: bool) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            payload,
+            qos,
+            retain,
+            id: None,
+        }
+    }
+
     fn write(self, properties: Option<PublishProperties>) -> CodecPublish {
         CodecPublish {
             dup: false,

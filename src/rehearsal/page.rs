@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::account::{AccountError, Status};
 use super::causes;
 use super::clock::Clock;
 use super::endpoint::Endpoint;
-use crate::display::SECURITY;
+use crate::display::{document, html};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -23,15 +23,8 @@ const SHOWN: u32 = 200;
 
 /// Serves the page until the task is dropped.
 pub(super) async fn serve(listener: TcpListener, endpoint: Arc<Endpoint>) {
-    let page = async || {
-        (
-            SECURITY,
-            [(header::CONTENT_TYPE, "text/html; charset=utf-8")],
-            PAGE,
-        )
-    };
     let routes = Router::new()
-        .route("/", get(page))
+        .route("/", get(async || html(PAGE)))
         .route("/state.json", get(state))
         .with_state(endpoint);
     // It ends with the process.
@@ -39,19 +32,14 @@ pub(super) async fn serve(listener: TcpListener, endpoint: Arc<Endpoint>) {
 }
 
 async fn state(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
-    let (status, document) = match describe(&endpoint) {
-        Ok(document) => (StatusCode::OK, document),
+    let (status, state) = match describe(&endpoint) {
+        Ok(state) => (StatusCode::OK, state),
         Err(error) => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({ "error": { "message": causes(&error) } }),
         ),
     };
-    (
-        status,
-        SECURITY,
-        [(header::CONTENT_TYPE, "application/json")],
-        document.to_string(),
-    )
+    (status, document(state.to_string()))
 }
 
 /// What is in the account, the newest first. Pending certificates and refusals are there for themselves, since thousands

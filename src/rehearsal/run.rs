@@ -148,13 +148,23 @@ pub fn rehearse(
     });
     read?;
     let shared = endpoint.account.shared_things()?;
+    find_shared(&mut done, &shared);
+    Ok(Rehearsed {
+        devices: done,
+        interrupted: is_cancelled(),
+    })
+}
+
+/// Devices of which several are one, to the broker or by their thing, would not come up together. `things`: those of
+/// more than one certificate, with how many.
+fn find_shared(reports: &mut [DeviceReport], things: &HashMap<String, u64>) {
     let mut clients: HashMap<String, usize> = HashMap::new();
-    for report in &done {
+    for report in reports.iter() {
         *clients.entry(report.client_id.clone()).or_default() += 1;
     }
-    for report in done.iter_mut().filter(|report| report.would_come_up) {
+    for report in reports.iter_mut().filter(|report| report.would_come_up) {
         let thing = report.thing_name.as_ref();
-        if let Some((thing, n)) = thing.and_then(|thing| Some((thing, shared.get(thing)?))) {
+        if let Some((thing, n)) = thing.and_then(|thing| Some((thing, things.get(thing)?))) {
             report.would_come_up = false;
             report.reason = Some(format!(
                 "thing {thing} is attached to {n} certificates, so that as many devices are one"
@@ -167,10 +177,6 @@ pub fn rehearse(
             ));
         }
     }
-    Ok(Rehearsed {
-        devices: done,
-        interrupted: is_cancelled(),
-    })
 }
 
 /// Serves until somebody wants it to end.

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use super::endpoint::EndpointArgs;
 use super::report::Report;
+use super::values::{client_id, sample, topic};
 use crate::cli::progress;
 use crate::cli::{Failure, Outcome, exit, print, print_json};
 
@@ -218,47 +219,6 @@ fn allow_connections(wanted: u32) -> usize {
         );
     }
     usize::try_from(connections).expect("it is a small number")
-}
-
-/// Refuses a placeholder that nobody fills.
-fn placeholders(text: &str, known: &[&str]) -> Result<String, String> {
-    if text.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    let mut rest = text;
-    while let Some((_, after)) = rest.split_once('{') {
-        let (name, after) = after.split_once('}').unwrap_or((after, ""));
-        if !known.contains(&name) {
-            return Err(format!(
-                "there is no placeholder {{{name}}}; use {}",
-                known
-                    .iter()
-                    .map(|name| format!("{{{name}}}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
-        }
-        rest = after;
-    }
-    Ok(text.to_owned())
-}
-
-fn topic(text: &str) -> Result<String, String> {
-    placeholders(text, &["device_id", "thing_name", "client_id"])
-}
-
-fn client_id(text: &str) -> Result<String, String> {
-    placeholders(text, &["device_id", "thing_name"])
-}
-
-fn sample(text: &str) -> Result<Sample, String> {
-    match text {
-        "all" => Ok(Sample::All),
-        number => match number.parse() {
-            Ok(0) | Err(_) => Err("say a number of devices, or all".to_owned()),
-            Ok(n) => Ok(Sample::Some(n)),
-        },
-    }
 }
 
 /// The first Ctrl-C ends the run with a report of what was done, the second ends the process.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles};
+use certforge::issuer::CaCertificate;
 use certforge::jitp::{Home, Issued, NamedHome, Policies, Prerequisite, Template, homes_in};
 use certforge::pem;
 use certforge::rehearsal::{
@@ -17,10 +17,12 @@ use rustls_pki_types::PrivateKeyDer;
 use time::{Duration, OffsetDateTime};
 
 use super::super::failure::chain_of;
+use super::super::issuer::certificate_at;
 use super::super::jitp::{open_batch, template};
 use super::super::run::DEFAULT_LEDGER;
 use super::super::{Failure, place};
 use super::read_text;
+use super::values::{account_id, duration, name_and_file, region};
 
 /// What nobody named.
 const DEFAULT_ACCOUNT: &str = "123456789012";
@@ -354,68 +356,5 @@ impl EndpointArgs {
 
 /// A CA's certificate, from its folder or its file.
 pub fn authority(path: &Path) -> Result<CaCertificate, Failure> {
-    let certificate = match path.is_dir() || !path.exists() && path.extension().is_none() {
-        true => path.join(CERTIFICATE_FILE),
-        false => path.to_owned(),
-    };
-    let files = CaFiles {
-        key: PathBuf::new(),
-        chain: None,
-        certificate,
-    };
-    let hint = "name the CA's folder, or its certificate, with --ca";
-    let (certificate, _) =
-        issuer::read_public(&files).map_err(|error| Failure::from(error).with_hint(hint))?;
-    Ok(certificate)
-}
-
-fn account_id(text: &str) -> Result<String, &'static str> {
-    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-        true => Ok(text.to_owned()),
-        false => Err("an account has 12 digits, as in 123456789012"),
-    }
-}
-
-fn region(text: &str) -> Result<String, &'static str> {
-    let parts: Vec<&str> = text.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    match parts.split_last() {
-        Some((number, words))
-            if words.len() >= 2 && words.iter().all(is_word) && number.parse::<u8>().is_ok() =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err("a Region has a name such as eu-central-1"),
-    }
-}
-
-fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-            Ok((name.to_owned(), PathBuf::from(path)))
-        }
-        _ => Err("say NAME=FILE, as in device-policy=policy.json".to_owned()),
-    }
-}
-
-/// `-2h`, `90m`, `30d`, `10s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let refusal = || "say a number with s, m, h or d, as in -2h".to_owned();
-    let unit = text.chars().last().ok_or_else(refusal)?;
-    let number: i64 = text[..text.len() - unit.len_utf8()]
-        .parse()
-        .map_err(|_| refusal())?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(refusal()),
-    };
-    number
-        .checked_mul(seconds)
-        // A century either way is as wrong as a clock gets.
-        .filter(|seconds| seconds.abs() <= 100 * 366 * 86_400)
-        .map(Duration::seconds)
-        .ok_or_else(refusal)
+    certificate_at(path, "name the CA's folder, or its certificate, with --ca")
 }

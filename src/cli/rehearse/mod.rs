@@ -6,6 +6,7 @@ mod endpoint;
 mod list;
 mod report;
 mod serve;
+mod values;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,6 @@ mod status;
 
 use std::path::{Path, PathBuf};
 
-use certforge::issuer::{self, CERTIFICATE_FILE, CaFiles};
 use certforge::station::{
     Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, open_batch,
 };
@@ -21,6 +20,7 @@ use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use time::{Duration, OffsetDateTime};
 
+use super::issuer::certificate_at;
 use super::text::count;
 use super::{Failure, Outcome, place};
 
@@ -134,19 +134,8 @@ impl BatchArgs {
         {
             return Ok(Trust::Id(id));
         }
-        let path = Path::new(&self.issuer);
-        let certificate = match path.is_dir() || !path.exists() && path.extension().is_none() {
-            true => path.join(CERTIFICATE_FILE),
-            false => path.to_owned(),
-        };
-        let files = CaFiles {
-            key: PathBuf::new(),
-            chain: None,
-            certificate,
-        };
         let hint = "name the certificate of the CA that made the batch, or its SHA-256, with --issuer or in CERTFORGE_ISSUER";
-        let (certificate, _) =
-            issuer::read_public(&files).map_err(|error| Failure::from(error).with_hint(hint))?;
+        let certificate = certificate_at(Path::new(&self.issuer), hint)?;
         Ok(Trust::Certificate(Box::new(certificate)))
     }
 

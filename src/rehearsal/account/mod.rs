@@ -7,10 +7,10 @@
 
 mod list;
 mod provision;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -22,18 +22,10 @@ use crate::jitp::ThingMade;
 
 pub use list::{Counts, Listing, NamedPolicy, NamedThing, Refusals};
 pub use provision::Made;
-
-/// Written into the database, so that nothing else is taken for one (`application_id`): "cfra".
-const APPLICATION: i32 = 0x6366_7261;
-
-/// Raised with every change of the schema.
-const VERSION: i64 = 1;
+use schema::{Found, VERSION, set_up};
 
 /// How many events are kept, about, and how many refusals besides.
 const EVENTS: i64 = 10_000;
-
-/// Another process may be writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The status of a certificate, as AWS IoT Core calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -473,35 +465,4 @@ fn status_of(text: &str) -> rusqlite::Result<Status> {
 /// What is in the state was not written by this version of certforge.
 fn damaged(error: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error)
-}
-
-/// What a file turned out to be.
-enum Found {
-    State,
-    Stranger,
-    Version(i64),
-}
-
-fn set_up(connection: &mut Connection) -> rusqlite::Result<Found> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if application == 0 && version == 0 && tables == 0 {
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-    } else if application != APPLICATION {
-        return Ok(Found::Stranger);
-    } else if version != VERSION {
-        return Ok(Found::Version(version));
-    }
-    transaction.commit()?;
-    // A power cut may take the last moments of a rehearsal; it is made again.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "OFF")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(Found::State)
 }

@@ -67,6 +67,21 @@ pub fn append(label: &str, der: &[u8], out: &mut Vec<u8>) {
     pem_rfc7468::encode(label, LineEnding::LF, der, &mut out[start..]).expect("the length is right");
 }
 
+/// Appends a certificate as a PEM block, as [`append`] does, and faster: what it says is public.
+pub fn append_certificate(der: &[u8], out: &mut Vec<u8>) {
+    /// What gives a line of 64 characters.
+    const OCTETS: usize = 48;
+    out.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
+    let characters = der.len().div_ceil(3) * 4;
+    let start = out.len();
+    out.resize(start + characters + der.len().div_ceil(OCTETS), b'\n');
+    for (line, octets) in out[start..].chunks_mut(65).zip(der.chunks(OCTETS)) {
+        let encoded = base64_simd::STANDARD.encode(octets, base64_simd::Out::from_slice(line));
+        debug_assert_eq!(encoded.len() + 1, line.len(), "a line break is left");
+    }
+    out.extend_from_slice(b"-----END CERTIFICATE-----\n");
+}
+
 /// DER as a PEM block of its own.
 #[must_use]
 pub fn encode(label: &str, der: &[u8]) -> String {
@@ -91,6 +106,15 @@ mod tests {
             let read = blocks(&String::from_utf8(text).unwrap()).unwrap();
             let read: Vec<_> = read.iter().map(|block| block.der.to_vec()).collect();
             prop_assert_eq!(read, ders);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn certificates_are_written_alike_both_ways(der in prop::collection::vec(any::<u8>(), 1..700)) {
+            let mut quick = b"before".to_vec();
+            append_certificate(&der, &mut quick);
+            prop_assert_eq!(String::from_utf8(quick[6..].to_vec()).unwrap(), encode(CERTIFICATE, &der));
         }
     }
 

@@ -121,6 +121,26 @@ impl<'a> Archive<'a> {
         }
     }
 
+    /// Begins an archive with what another was begun with: its octets, its directory, and how many members
+    /// these are.
+    pub(super) fn begin_with(
+        out: &'a mut Vec<u8>,
+        directory: &'a mut Vec<u8>,
+        octets: &[u8],
+        of_directory: &[u8],
+        members: u16,
+    ) -> Self {
+        let mut archive = Self::begin(out, directory);
+        archive.out.extend_from_slice(octets);
+        archive.directory.extend_from_slice(of_directory);
+        archive.members = members;
+        archive
+    }
+
+    pub(super) fn members(&self) -> u16 {
+        self.members
+    }
+
     /// Appends a member that is the same in every archive.
     pub fn constant(&mut self, name: &str, mode: u32, member: &Constant) {
         let header = self.local_header(name);
@@ -131,11 +151,24 @@ impl<'a> Archive<'a> {
     /// Appends a stored member that `write` appends to the buffer. Returns where its content lies in
     /// the buffer.
     pub fn stored(&mut self, name: &str, mode: u32, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+        self.stored_and_summed(name, mode, |out| {
+            let start = out.len();
+            write(out);
+            crc32fast::hash(&out[start..])
+        })
+    }
+
+    /// The same, where `write` knows a quicker way to the CRC-32 of what it appended, and returns it.
+    pub fn stored_and_summed(
+        &mut self,
+        name: &str,
+        mode: u32,
+        write: impl FnOnce(&mut Vec<u8>) -> u32,
+    ) -> Range<usize> {
         let header = self.local_header(name);
         let start = self.out.len();
-        write(self.out);
+        let crc = write(self.out);
         let range = start..self.out.len();
-        let crc = crc32fast::hash(&self.out[range.clone()]);
         self.close(header, name, mode, Method::Stored, crc, size(range.len()));
         range
     }

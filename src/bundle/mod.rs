@@ -1,10 +1,11 @@
 //! Bundles: the files one device needs, as a deterministic ZIP.
 //!
-//! [`Bundler`] is a profile's recipe compiled for a batch: what is the same in every bundle is
-//! encoded and compressed once. [`BundleWriter`] is a worker's own: it appends bundles to a buffer.
-//! Pure: no disk, clock or randomness.
+//! [`Bundler`] is a profile's recipe compiled for a batch: what is the same in every bundle comes first in
+//! it, and is encoded, compressed, summed and hashed once. [`BundleWriter`] is a worker's own: it appends
+//! bundles to a buffer. Pure: no disk, clock or randomness.
 
 mod archive;
+mod beginning;
 mod roots;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ use crate::pem;
 use crate::profile::recipe::{BundleFile, Compression, Content, Format};
 use crate::profile::{Endpoint, Profile};
 use archive::Deflater;
+use beginning::Beginning;
 
 /// What a bundle says of one device.
 #[derive(Clone, Copy)]
@@ -40,15 +42,11 @@ impl std::fmt::Debug for Credential<'_> {
 /// A recipe, ready to be filled for each device of a batch.
 #[derive(Debug)]
 pub struct Bundler {
-    members: Vec<Member>,
+    beginning: Beginning,
+    /// The files that differ from device to device.
+    files: Vec<BundleFile>,
     issuer_pem: String,
     endpoint: Endpoint,
-}
-
-#[derive(Debug)]
-enum Member {
-    Constant { name: String, content: Constant },
-    Device(BundleFile),
 }
 
 /// What `endpoint.json` holds.
@@ -75,23 +73,32 @@ fn mode(content: Content) -> u32 {
 impl Bundler {
     #[must_use]
     pub fn new(profile: &Profile, issuer: &CaCertificate) -> Self {
-        let members = profile
-            .recipe()
-            .files()
-            .iter()
-            .map(|file| match constant(file, issuer) {
-                Some(content) => Member::Constant {
-                    name: file.name.clone(),
-                    content,
-                },
-                None => Member::Device(file.clone()),
-            })
-            .collect();
+        let mut constants = Vec::new();
+        let mut files = Vec::new();
+        for file in profile.recipe().files() {
+            match constant(file, issuer) {
+                Some(content) => constants.push((file.name.as_str(), content)),
+                None => files.push(file.clone()),
+            }
+        }
         Self {
-            members,
+            beginning: Beginning::new(&constants, mode(Content::Issuer)),
+            files,
             issuer_pem: issuer.to_pem(),
             endpoint: profile.endpoint().clone(),
         }
+    }
+
+    /// The SHA-256 of a bundle of this batch.
+    #[must_use]
+    pub fn sha256(&self, bundle: &[u8]) -> [u8; 32] {
+        self.beginning.sha256(bundle)
+    }
+
+    /// The CRC-32 of a bundle of this batch.
+    #[must_use]
+    pub fn crc(&self, bundle: &[u8]) -> u32 {
+        self.beginning.crc(bundle)
     }
 
     /// A writer of this batch's bundles.
@@ -141,33 +148,19 @@ impl BundleWriter<'_> {
     /// Appends the bundle of one device.
     pub fn append(&mut self, credential: &Credential<'_>, out: &mut Vec<u8>) {
         self.certificate_pem.clear();
-        pem::append(
-            pem::CERTIFICATE,
-            credential.certificate,
-            &mut self.certificate_pem,
-        );
+        pem::append_certificate(credential.certificate, &mut self.certificate_pem);
         let certificate_pem = &self.certificate_pem;
-        let mut archive = Archive::begin(out, &mut self.directory);
-        for member in &self.bundler.members {
-            match member {
-                Member::Constant { name, content } => archive.constant(name, mode(Content::Issuer), content),
-                Member::Device(file) => {
-                    let fill = |out: &mut Vec<u8>| self.bundler.fill(file, credential, certificate_pem, out);
-                    match file.compression {
-                        Compression::Stored => {
-                            archive.stored(&file.name, mode(file.content), fill);
-                        }
-                        Compression::Deflated => {
-                            zeroize::Zeroize::zeroize(&mut self.content);
-                            fill(&mut self.content);
-                            archive.deflated(
-                                &file.name,
-                                mode(file.content),
-                                &self.content,
-                                &mut self.deflater,
-                            );
-                        }
-                    }
+        let mut archive = self.bundler.beginning.archive(out, &mut self.directory);
+        for file in &self.bundler.files {
+            let fill = |out: &mut Vec<u8>| self.bundler.fill(file, credential, certificate_pem, out);
+            match file.compression {
+                Compression::Stored => {
+                    archive.stored(&file.name, mode(file.content), fill);
+                }
+                Compression::Deflated => {
+                    zeroize::Zeroize::zeroize(&mut self.content);
+                    fill(&mut self.content);
+                    archive.deflated(&file.name, mode(file.content), &self.content, &mut self.deflater);
                 }
             }
         }

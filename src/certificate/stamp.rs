@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::der::{self, BIT_STRING, INTEGER, OCTET_STRING, PRINTABLE_STRING, SEQUENCE, SET, UTF8_STRING};
 use super::{CertificateSerial, algorithm};
 use crate::engine::SignatureAlgorithm;
-use crate::issuer::{CaCertificate, key_identifier};
+use crate::issuer::CaCertificate;
 use crate::profile::{Attribute, KeyType, Period, San};
 
 /// Everything of a TBSCertificate (RFC 5280, 4.1.2) that a batch's certificates share.
@@ -40,6 +40,8 @@ pub struct Fields<'a> {
     pub san: &'a [u8],
     /// As in [`crate::engine::DeviceKey::public_key`].
     pub public_key: &'a [u8],
+    /// The identifier of this very key, by [`crate::issuer::key_identifier`].
+    pub key_id: &'a [u8; KEY_IDENTIFIER_LEN],
 }
 
 const KEY_IDENTIFIER_LEN: usize = 20;
@@ -135,7 +137,7 @@ impl Stamp {
         }
         out.extend_from_slice(&self.usage);
         out.extend_from_slice(&SUBJECT_KEY_IDENTIFIER);
-        out.extend_from_slice(&key_identifier(fields.public_key));
+        out.extend_from_slice(fields.key_id);
         out.extend_from_slice(&self.constraints);
     }
 }
@@ -250,6 +252,7 @@ mod tests {
     use super::*;
     use crate::certificate::{Expected, LintError, lint_fields, lint_full};
     use crate::engine::{AwsLc, DeviceKey, Engine};
+    use crate::issuer::key_identifier;
     use crate::profile::no_expiry;
 
     /// An rcgen key that holds no private half: only the TBSCertificate is looked at.
@@ -385,6 +388,7 @@ mod tests {
         subject: &'a mut Vec<u8>,
         san: &'a mut Vec<u8>,
         key: &'a DeviceKey,
+        key_id: &'a [u8; KEY_IDENTIFIER_LEN],
         serial: &'a CertificateSerial,
     ) -> Fields<'a> {
         let mut scratch = Vec::new();
@@ -403,6 +407,7 @@ mod tests {
             subject,
             san,
             public_key: key.public_key(),
+            key_id,
         }
     }
 
@@ -410,6 +415,7 @@ mod tests {
     fn every_stamp_is_what_rcgen_makes_to_the_octet() {
         for key_type in KeyType::ALL {
             let key = device_key(key_type);
+            let key_id = key_identifier(key.public_key());
             for issuer_type in [KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Rsa2048] {
                 let (issuer, issuer_key) = ca(issuer_type, "Test CA Zürich");
                 let issuer_public = Public(issuer_key.public_key(), issuer_type);
@@ -417,7 +423,7 @@ mod tests {
                 let result = runner.run(&case(), |case| {
                     let serial = CertificateSerial::from(case.serial);
                     let (mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new());
-                    let fields = stamped(&case, &mut subject, &mut san, &key, &serial);
+                    let fields = stamped(&case, &mut subject, &mut san, &key, &key_id, &serial);
                     let algorithm = SignatureAlgorithm::for_key(issuer_type);
                     Stamp::new(&issuer, key_type, algorithm, case.period).tbs(&fields, &mut tbs);
                     let public = Public(key.public_key(), key_type);
@@ -443,6 +449,7 @@ mod tests {
     #[test]
     fn the_lint_finds_every_octet_that_is_wrong() {
         let key = device_key(KeyType::P256);
+        let key_id = key_identifier(key.public_key());
         let (issuer, _) = ca(KeyType::P256, "Test CA");
         let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
         let case = Case {
@@ -459,7 +466,7 @@ mod tests {
         };
         let serial = CertificateSerial::from(case.serial);
         let (mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new());
-        let fields = stamped(&case, &mut subject, &mut san, &key, &serial);
+        let fields = stamped(&case, &mut subject, &mut san, &key, &key_id, &serial);
         Stamp::new(
             &issuer,
             KeyType::P256,

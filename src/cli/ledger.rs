@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use certforge::ledger::Ledger as OpenLedger;
-use certforge::store::{INDEX_COLUMNS, IndexEntry, Layout, chunk_of, index_object, parse_index};
+use certforge::store::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout, chunk_of, index_object, parse_index};
 use certforge::verify::{VerifyError, read_record};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
@@ -132,11 +132,12 @@ impl Lines {
         chunk: u64,
         entries: &[IndexEntry],
     ) -> io::Result<()> {
+        let mut fields = IndexFields::new(layout, chunk);
         for entry in entries {
-            let fields = entry.fields(layout, chunk);
+            let fields = fields.of(entry);
             match self {
                 Self::Csv(writer) => {
-                    let row = fields.iter().map(String::as_str).chain([batch]);
+                    let row = fields.into_iter().chain([batch]);
                     writer.write_record(row)?;
                 }
                 Self::Json(writer) => {

@@ -9,7 +9,9 @@ use aws_lc_rs::signature::{
 };
 
 use super::key::Secret;
-use super::{DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey};
+use super::{
+    BARE_MESSAGE, Bare, DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey, locked,
+};
 use crate::profile::KeyType;
 
 /// The engine on aws-lc-rs.
@@ -88,6 +90,40 @@ impl Engine for AwsLc {
             algorithm: SignatureAlgorithm::for_key(key_type),
             random: SystemRandom::new(),
         }))
+    }
+
+    fn library(&self) -> String {
+        format!(
+            "aws-lc-rs {}, aws-lc-sys {}",
+            locked::version("aws-lc-rs"),
+            locked::version("aws-lc-sys")
+        )
+    }
+
+    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError> {
+        match family(key_type) {
+            Family::Ecdsa(algorithm) => {
+                let pair = EcdsaKeyPair::generate(algorithm).map_err(|_| failed("make a key"))?;
+                Ok(Bare::one_by_one(
+                    NAME,
+                    move || EcdsaKeyPair::generate(algorithm).is_ok(),
+                    move || pair.sign(&SystemRandom::new(), &BARE_MESSAGE).is_ok(),
+                ))
+            }
+            Family::Rsa(size) => {
+                let pair = RsaKeyPair::generate(size).map_err(|_| failed("make a key"))?;
+                Ok(Bare::one_by_one(
+                    NAME,
+                    move || RsaKeyPair::generate(size).is_ok(),
+                    move || {
+                        let mut signature = [0; 512];
+                        let signature = &mut signature[..pair.public_modulus_len()];
+                        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &BARE_MESSAGE, signature)
+                            .is_ok()
+                    },
+                ))
+            }
+        }
     }
 
     fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {

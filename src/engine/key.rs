@@ -42,10 +42,22 @@ impl DeviceKey {
 
     /// Takes a PKCS#8 document as ring and aws-lc write it: the public point is what it ends with.
     pub(super) fn set_ec(&mut self, key_type: KeyType, pkcs8: &[u8]) {
+        self.write_ec(key_type, pkcs8.len(), |document| document.copy_from_slice(pkcs8));
+    }
+
+    /// The same, where `write` fills the place of a document of so many octets.
+    pub(super) fn write_ec(&mut self, key_type: KeyType, len: usize, write: impl FnOnce(&mut [u8])) {
+        // A key of the same length is overwritten whole, which leaves as little of it as zeros do.
+        if self.pkcs8.len() != len {
+            self.pkcs8.zeroize();
+            self.pkcs8.resize(len, 0);
+        }
+        write(&mut self.pkcs8);
         let point = point_len(key_type).expect("an EC key type");
-        let public_key = &pkcs8[pkcs8.len() - point..];
+        let public_key = &self.pkcs8[len - point..];
         assert_eq!(public_key[0], 4, "the document ends with an uncompressed point");
-        self.set(pkcs8, public_key);
+        self.public_key.clear();
+        self.public_key.extend_from_slice(public_key);
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod aws_lc;
 mod key;
+mod locked;
 mod multi_buffer;
 mod ring;
 
@@ -101,6 +102,16 @@ pub trait Engine: Send + Sync {
     /// When the engine does not sign with this type, or the key is not sound.
     fn signer(&self, key: &SigningKey) -> Result<Box<dyn Signer>, EngineError>;
 
+    /// The library beneath, by name and version.
+    fn library(&self) -> String;
+
+    /// The library beneath, without what the engine adds to it: the limit that a measurement is held against.
+    ///
+    /// # Errors
+    ///
+    /// When the engine does not make and sign with this type.
+    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError>;
+
     /// Fills a slice from the operating system's CSPRNG, or one seeded by it.
     ///
     /// # Errors
@@ -108,6 +119,43 @@ pub trait Engine: Send + Sync {
     /// When the source fails.
     fn random(&self, octets: &mut [u8]) -> Result<(), EngineError>;
 }
+
+/// Makes so many key pairs, or so many signatures, and throws them away.
+pub type BareWork = Box<dyn Fn(usize) -> Result<(), EngineError> + Send + Sync>;
+
+/// What a library does by itself: nothing is encoded, checked or kept, and where the library allows it no
+/// randomness is drawn.
+pub struct Bare {
+    pub keys: BareWork,
+    pub signatures: BareWork,
+}
+
+impl Bare {
+    /// Of a library that makes one key and one signature at a time.
+    fn one_by_one(
+        engine: &'static str,
+        key: impl Fn() -> bool + Send + Sync + 'static,
+        sign: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let all = move |is_done: bool, operation| match is_done {
+            true => Ok(()),
+            false => Err(EngineError::Failed { engine, operation }),
+        };
+        Self {
+            keys: Box::new(move |count| all((0..count).all(|_| key()), "make a key")),
+            signatures: Box::new(move |count| all((0..count).all(|_| sign()), "sign")),
+        }
+    }
+}
+
+impl fmt::Debug for Bare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bare(elided)")
+    }
+}
+
+/// What [`Bare`] signs: as long as the TBSCertificate of a device with a P-256 key.
+const BARE_MESSAGE: [u8; 350] = [7; 350];
 
 /// Signs with one issuer's key.
 pub trait Signer: Send + Sync {

@@ -7,7 +7,9 @@ use ring::signature::{
 };
 
 use super::key::Secret;
-use super::{DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey};
+use super::{
+    BARE_MESSAGE, Bare, DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey, locked,
+};
 use crate::profile::KeyType;
 
 /// The engine on ring.
@@ -75,6 +77,28 @@ impl Engine for Ring {
             algorithm: SignatureAlgorithm::for_key(key_type),
             random,
         }))
+    }
+
+    fn library(&self) -> String {
+        format!("ring {}", locked::version("ring"))
+    }
+
+    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError> {
+        let algorithm = ecdsa(key_type).ok_or(EngineError::NoKeys {
+            engine: NAME,
+            key_type,
+        })?;
+        let random = SystemRandom::new();
+        let pair = EcdsaKeyPair::generate_pkcs8(algorithm, &random)
+            .ok()
+            .and_then(|document| EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).ok())
+            .ok_or_else(|| failed("make a key"))?;
+        Ok(Bare::one_by_one(
+            NAME,
+            // It has no way to a key that is not encoded.
+            move || EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).is_ok(),
+            move || pair.sign(&SystemRandom::new(), &BARE_MESSAGE).is_ok(),
+        ))
     }
 
     fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {

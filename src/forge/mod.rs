@@ -2,12 +2,14 @@
 
 mod agreement;
 mod check;
+mod credentials;
 mod error;
 mod pipeline;
 mod plan;
 mod sealing;
 mod shard;
 mod withdrawn;
+mod workbench;
 mod workshop;
 
 use std::collections::BTreeSet;
@@ -22,6 +24,7 @@ pub use error::ForgeError;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
 pub use withdrawn::{refuse_withdrawn, withdraw};
+pub use workbench::{Workbench, Worker};
 
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
@@ -55,6 +58,14 @@ pub struct Job<'a> {
     /// Threads that work.
     pub jobs: usize,
     pub now: OffsetDateTime,
+}
+
+impl Job<'_> {
+    /// Rows of a chunk.
+    fn chunk_rows(&self) -> usize {
+        self.chunk_rows
+            .unwrap_or_else(|| self.profile.key_type().chunk_rows())
+    }
 }
 
 /// What happens while the forge runs.
@@ -134,9 +145,7 @@ pub fn run(
     cancel: &Cancel,
 ) -> Result<Summary, ForgeError> {
     let started = Instant::now();
-    let chunk_rows = job
-        .chunk_rows
-        .unwrap_or_else(|| job.profile.key_type().chunk_rows());
+    let chunk_rows = job.chunk_rows();
     if !(1..=MAX_CHUNK_ROWS).contains(&chunk_rows) {
         return Err(ForgeError::ChunkRows { rows: chunk_rows });
     }

@@ -11,7 +11,7 @@ use crate::certificate::{
     CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
 };
 use crate::engine::{Choice, DeviceKey, Engine, Signer};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::{Manifest, Row};
 use crate::profile::{Binding, KeyType, Period, Profile};
 use crate::store::Layout;
@@ -85,6 +85,7 @@ impl<'a> Plan<'a> {
             subject: &subject,
             san: &san,
             public_key: keys[0].public_key(),
+            key_id: &key_identifier(keys[0].public_key()),
         };
         self.stamp.tbs(&fields, &mut tbs);
         let expected = Expected {

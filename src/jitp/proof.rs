@@ -11,7 +11,7 @@ use crate::certificate::{
     Expected, Fields, LintError, SerialPrefix, Stamp, assemble, encode_subject, lint_full,
 };
 use crate::engine::{Choice, DeviceKey, EngineError};
-use crate::issuer::Issuer;
+use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::Reason;
 use crate::pem;
 use crate::profile::{Attribute, KeyType, NotAfter, Validity, ValidityError};
@@ -101,6 +101,7 @@ pub fn prove(issuer: &Issuer, code: &str, now: OffsetDateTime) -> Result<Proof, 
         subject: &subject,
         san: &[],
         public_key: key.public_key(),
+        key_id: &key_identifier(key.public_key()),
     };
     stamp.tbs(&fields, &mut tbs);
     let expected = Expected {

@@ -132,10 +132,15 @@ impl ChunkDigest {
 
 /// The lines of an index behind its header.
 fn lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
-    index
-        .split(|octet| *octet == b'\n')
-        .skip(1)
-        .filter(|line| !line.is_empty())
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', index).chain(std::iter::once(index.len()));
+    ends.map(move |end| {
+        let line = &index[start..end];
+        start = end + 1;
+        line
+    })
+    .skip(1)
+    .filter(|line| !line.is_empty())
 }
 
 /// Builds a statement, chunk by chunk in order. Memory grows by 16 octets a row.

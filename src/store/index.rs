@@ -57,21 +57,64 @@ pub const COLUMNS: [&str; 8] = [
     "sha256",
 ];
 
-impl IndexEntry {
-    /// The entry as the index writes it.
+/// Writes entries of a chunk as the index has them, each over the one before.
+pub struct IndexFields {
+    layout: Layout,
+    chunk: u64,
+    certificate_id: [u8; 64],
+    certificate_serial: [u8; 32],
+    /// In seconds since 1970, and as text.
+    not_after: (i64, String),
+    object: String,
+    offset: itoa::Buffer,
+    length: itoa::Buffer,
+    sha256: [u8; 64],
+}
+
+impl std::fmt::Debug for IndexFields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IndexFields({}, chunk {})", self.layout, self.chunk)
+    }
+}
+
+impl IndexFields {
     #[must_use]
-    pub fn fields(&self, layout: Layout, chunk: u64) -> [String; 8] {
-        let not_after =
-            OffsetDateTime::from_unix_timestamp(self.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    pub fn new(layout: Layout, chunk: u64) -> Self {
+        Self {
+            layout,
+            chunk,
+            certificate_id: [0; 64],
+            certificate_serial: [0; 32],
+            not_after: (0, rfc3339(OffsetDateTime::UNIX_EPOCH)),
+            object: layout.object(chunk, ""),
+            offset: itoa::Buffer::new(),
+            length: itoa::Buffer::new(),
+            sha256: [0; 64],
+        }
+    }
+
+    /// The fields of one entry, in the order of [`COLUMNS`].
+    pub fn of<'a>(&'a mut self, entry: &'a IndexEntry) -> [&'a str; 8] {
+        if self.not_after.0 != entry.not_after {
+            let moment = OffsetDateTime::from_unix_timestamp(entry.not_after);
+            self.not_after = (
+                entry.not_after,
+                rfc3339(moment.unwrap_or(OffsetDateTime::UNIX_EPOCH)),
+            );
+        }
+        // All bundles of a pack are in one object.
+        if self.layout == Layout::Objects {
+            self.object = self.layout.object(self.chunk, &entry.device_id);
+        }
         [
-            self.device_id.clone(),
-            HEXLOWER.encode(&self.certificate_id),
-            self.certificate_serial.to_string(),
-            rfc3339(not_after),
-            layout.object(chunk, &self.device_id),
-            self.offset.to_string(),
-            self.length.to_string(),
-            HEXLOWER.encode(&self.sha256),
+            &entry.device_id,
+            HEXLOWER.encode_mut_str(&entry.certificate_id, &mut self.certificate_id),
+            HEXLOWER.encode_mut_str(entry.certificate_serial.octets(), &mut self.certificate_serial),
+            &self.not_after.1,
+            &self.object,
+            self.offset.format(entry.offset),
+            self.length.format(entry.length),
+            HEXLOWER.encode_mut_str(&entry.sha256, &mut self.sha256),
         ]
     }
 }
@@ -83,11 +126,12 @@ impl IndexEntry {
 /// Never: it is written to memory.
 #[must_use]
 pub fn write_index(layout: Layout, chunk: u64, entries: &[IndexEntry]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::with_capacity(64 + entries.len() * 300));
+    let mut writer = csv::Writer::from_writer(Vec::with_capacity(64 + entries.len() * 320));
     writer.write_record(COLUMNS).expect("memory does not fail");
+    let mut fields = IndexFields::new(layout, chunk);
     for entry in entries {
         writer
-            .write_record(entry.fields(layout, chunk))
+            .write_record(fields.of(entry))
             .expect("memory does not fail");
     }
     writer.into_inner().expect("memory does not fail")

@@ -19,7 +19,9 @@ use zeroize::Zeroizing;
 
 pub use batch::BatchRecord;
 pub use dir::DirStore;
-pub use index::{COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexRow, parse_index, write_index};
+pub use index::{
+    COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexFields, IndexRow, parse_index, write_index,
+};
 pub use layout::{
     BATCH_OBJECT, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
     certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,

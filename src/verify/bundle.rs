@@ -90,16 +90,18 @@ impl<'a> Standard<'a> {
         let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
         let files = self.profile.recipe().files();
         let expected: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
-        if names != expected {
+        let find = |file: &BundleFile| members.iter().find(|(name, _)| *name == file.name);
+        let found: Option<Vec<_>> = files.iter().map(find).collect();
+        let Some(found) = found.filter(|found| found.len() == members.len()) else {
             findings.faults.push(format!(
                 "holds {} where the profile has {}",
                 names.join(", "),
                 expected.join(", ")
             ));
             return findings;
-        }
+        };
         let mut private_key = None;
-        for (file, (name, content)) in files.iter().zip(&members) {
+        for (file, (name, content)) in files.iter().zip(found) {
             match file.content {
                 Content::PrivateKey => private_key = read_private_key(file, content),
                 Content::Certificate | Content::Chain => self.certificate(file, content, &mut findings),

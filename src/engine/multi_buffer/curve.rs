@@ -3,7 +3,7 @@
 //! Whether a secret number is below the order is decided in constant time. A number that was refused tells
 //! nothing of the one that was taken.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::profile::KeyType;
 
@@ -81,8 +81,19 @@ impl Curve {
         scalars: &mut [Number],
         mut fill: impl FnMut(&mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut octets = Zeroizing::new([0; GROUP * MAX_OCTETS]);
+        let mut octets = [0; GROUP * MAX_OCTETS];
         let octets = &mut octets[..scalars.len() * self.octets()];
+        let drawn = self.draw_with(scalars, octets, &mut fill);
+        octets.zeroize();
+        drawn
+    }
+
+    fn draw_with<E>(
+        self,
+        scalars: &mut [Number],
+        octets: &mut [u8],
+        fill: &mut impl FnMut(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         fill(octets)?;
         for (scalar, octets) in scalars.iter_mut().zip(octets.chunks_exact_mut(self.octets())) {
             loop {

@@ -3,9 +3,7 @@
 //! Keys are, to the octet, what ring and aws-lc write: the private key with its public key, without
 //! parameters of its own.
 
-use zeroize::Zeroizing;
-
-use super::curve::{Curve, MAX_OCTETS, Number};
+use super::curve::{Curve, Number};
 use crate::engine::DeviceKey;
 
 /// What comes before the scalar: PrivateKeyInfo with id-ecPublicKey and the curve, ECPrivateKey of
@@ -25,8 +23,6 @@ const P384_HEAD: [u8; 35] = [
 const P256_MIDDLE: [u8; 6] = [0xa1, 0x44, 0x03, 0x42, 0x00, 0x04];
 const P384_MIDDLE: [u8; 6] = [0xa1, 0x64, 0x03, 0x62, 0x00, 0x04];
 
-const MAX_KEY: usize = P384_HEAD.len() + P384_MIDDLE.len() + 3 * MAX_OCTETS;
-
 /// Fills a slot with a private key and its point.
 pub fn key(curve: Curve, scalar: &Number, x: &Number, y: &Number, key: &mut DeviceKey) {
     let (head, middle) = match curve {
@@ -34,17 +30,17 @@ pub fn key(curve: Curve, scalar: &Number, x: &Number, y: &Number, key: &mut Devi
         Curve::P384 => (&P384_HEAD[..], &P384_MIDDLE),
     };
     let n = curve.octets();
-    let mut document = Zeroizing::new([0; MAX_KEY]);
-    let document = &mut document[..head.len() + middle.len() + 3 * n];
-    let (start, rest) = document.split_at_mut(head.len());
-    start.copy_from_slice(head);
-    let (private, rest) = rest.split_at_mut(n);
-    scalar.write(private);
-    let (between, point) = rest.split_at_mut(middle.len());
-    between.copy_from_slice(middle);
-    x.write(&mut point[..n]);
-    y.write(&mut point[n..]);
-    key.set_ec(curve.key_type(), document);
+    let len = head.len() + middle.len() + 3 * n;
+    key.write_ec(curve.key_type(), len, |document| {
+        let (start, rest) = document.split_at_mut(head.len());
+        start.copy_from_slice(head);
+        let (private, rest) = rest.split_at_mut(n);
+        scalar.write(private);
+        let (between, point) = rest.split_at_mut(middle.len());
+        between.copy_from_slice(middle);
+        x.write(&mut point[..n]);
+        y.write(&mut point[n..]);
+    });
 }
 
 /// Replaces what is in `out` by Ecdsa-Sig-Value; r and s have the most significant octet first.

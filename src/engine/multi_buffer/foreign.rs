@@ -74,6 +74,7 @@ struct Functions {
 
 /// The library, loaded.
 pub struct CryptoMb {
+    version: String,
     p256: Functions,
     p384: Functions,
     /// What the functions are in. Never unloaded while they can be called.
@@ -107,7 +108,7 @@ impl CryptoMb {
             library: &library,
             path,
         };
-        loaded.check_version()?;
+        let version = loaded.check_version()?;
         loaded.check_processor()?;
         let functions = |public_keys, sign| -> Result<Functions, Unavailable> {
             Ok(Functions {
@@ -121,10 +122,16 @@ impl CryptoMb {
         let p384 = functions(c"mbx_nistp384_ecpublic_key_mb8", c"mbx_nistp384_ecdsa_sign_mb8")?;
         libraries.push(library);
         Ok(Self {
+            version,
             p256,
             p384,
             _libraries: libraries,
         })
+    }
+
+    /// As the library states it: `crypto_mb (k1) (ver: 2.3.0 (13.3) build: Sep  8 2026)`.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     fn functions(&self, curve: Curve) -> Functions {
@@ -254,7 +261,8 @@ impl Symbols<'_> {
             .map_err(|error| unloadable(self.path, &error))
     }
 
-    fn check_version(&self) -> Result<(), Unavailable> {
+    /// The library's version, in its own words.
+    fn check_version(&self) -> Result<String, Unavailable> {
         type GetVersion = unsafe extern "C" fn() -> *const Version;
         // SAFETY: crypto_mb/version.h declares it so, in every version.
         let version = unsafe {
@@ -267,7 +275,7 @@ impl Symbols<'_> {
             .map(|version| unsafe { CStr::from_ptr(version.text) }.to_string_lossy())
             .unwrap_or_default();
         match interface(&text) == Some(INTERFACE) {
-            true => Ok(()),
+            true => Ok(text.into_owned()),
             false => Err(Unavailable::Version {
                 path: self.path.to_owned(),
                 found: text.into_owned(),

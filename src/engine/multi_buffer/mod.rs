@@ -21,10 +21,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::curve::{Curve, GROUP, Number};
-use self::foreign::{CryptoMb, LANES};
+use self::foreign::{CryptoMb, LANES, Octets};
 use self::signer::MultiBufferSigner;
 use super::key::Secret;
-use super::{DeviceKey, Engine, EngineError, PrivateKey, Signer, SigningKey};
+use super::{Bare, DeviceKey, Engine, EngineError, PrivateKey, Signer, SigningKey};
 use crate::profile::KeyType;
 
 /// The engine on crypto_mb.
@@ -165,6 +165,40 @@ impl Engine for MultiBuffer {
                 key_type,
             }),
         }
+    }
+
+    fn library(&self) -> String {
+        library().map_or_else(
+            |_| locate::LIBRARY.to_owned(),
+            |library| library.version().to_owned(),
+        )
+    }
+
+    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError> {
+        let curve = Curve::of(key_type).ok_or(EngineError::NoKeys {
+            engine: NAME,
+            key_type,
+        })?;
+        let library = library()?;
+        // What is made of these is never seen, so they may serve again and again.
+        let mut scalars = Box::new(Zeroizing::new([Number::ONE; LANES]));
+        draw(curve, &mut scalars[..])?;
+        let nonces = scalars.clone();
+        let digests = [Octets([7; 64]); LANES];
+        Ok(Bare {
+            keys: Box::new(move |count| {
+                let (mut x, mut y) = ([Number::default(); LANES], [Number::default(); LANES]);
+                (0..count.div_ceil(LANES))
+                    .try_for_each(|_| library.public_keys(curve, &scalars, &mut x, &mut y))
+                    .map_err(|_| failed("make keys"))
+            }),
+            signatures: Box::new(move |count| {
+                let (mut r, mut s) = ([Octets([0; 64]); LANES], [Octets([0; 64]); LANES]);
+                (0..count.div_ceil(LANES))
+                    .try_for_each(|_| library.sign(curve, &digests, &nonces, &nonces[0], &mut r, &mut s))
+                    .map_err(|_| failed("sign"))
+            }),
+        })
     }
 
     fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {

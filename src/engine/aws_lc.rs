@@ -1,6 +1,6 @@
 //! aws-lc: every key type, and the fastest of the portable engines.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, Pkcs8V1Der};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
     EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _, RSA_PKCS1_SHA256,
 };
 
+use super::document::Document;
 use super::key::Secret;
 use super::{
     BARE_MESSAGE, Bare, DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey, locked,
@@ -53,11 +54,7 @@ impl Engine for AwsLc {
         let random = SystemRandom::new();
         for key in keys {
             match family(key_type) {
-                Family::Ecdsa(algorithm) => {
-                    let document =
-                        EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| failed("make a key"))?;
-                    key.set_ec(key_type, document.as_ref());
-                }
+                Family::Ecdsa(algorithm) => make_ec_key(key_type, algorithm, &random, key)?,
                 Family::Rsa(size) => {
                     let pair = RsaKeyPair::generate(size).map_err(|_| failed("make a key"))?;
                     let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| failed("encode a key"))?;
@@ -131,6 +128,32 @@ impl Engine for AwsLc {
             .fill(octets)
             .map_err(|_| failed("draw random octets"))
     }
+}
+
+/// Makes a key. aws-lc writes a document slowly, so where it is ours to write it is not asked to.
+fn make_ec_key(
+    key_type: KeyType,
+    algorithm: &'static EcdsaSigningAlgorithm,
+    random: &SystemRandom,
+    key: &mut DeviceKey,
+) -> Result<(), EngineError> {
+    let Some(document) = Document::of(key_type) else {
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, random).map_err(|_| failed("make a key"))?;
+        key.set_ec(key_type, document.as_ref());
+        return Ok(());
+    };
+    let pair = EcdsaKeyPair::generate(algorithm).map_err(|_| failed("make a key"))?;
+    // Zeroized when it is dropped.
+    let private: EcPrivateKeyBin<'_> = pair
+        .private_key()
+        .as_be_bytes()
+        .map_err(|_| failed("encode a key"))?;
+    let public = pair.public_key().as_ref();
+    key.write_ec(document, |place, coordinates| {
+        place.copy_from_slice(private.as_ref());
+        coordinates.copy_from_slice(&public[1..]);
+    });
+    Ok(())
 }
 
 enum Pair {

@@ -11,6 +11,7 @@ use pkcs8::der::asn1::ObjectIdentifier;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::EngineError;
+use super::document::Document;
 use crate::profile::KeyType;
 
 /// A device's key pair. A slot that is filled again and again keeps its memory.
@@ -42,22 +43,23 @@ impl DeviceKey {
 
     /// Takes a PKCS#8 document as ring and aws-lc write it: the public point is what it ends with.
     pub(super) fn set_ec(&mut self, key_type: KeyType, pkcs8: &[u8]) {
-        self.write_ec(key_type, pkcs8.len(), |document| document.copy_from_slice(pkcs8));
+        let point = point_len(key_type).expect("an EC key type");
+        let public_key = &pkcs8[pkcs8.len() - point..];
+        assert_eq!(public_key[0], 4, "the document ends with an uncompressed point");
+        self.set(pkcs8, public_key);
     }
 
-    /// The same, where `write` fills the place of a document of so many octets.
-    pub(super) fn write_ec(&mut self, key_type: KeyType, len: usize, write: impl FnOnce(&mut [u8])) {
+    /// Writes a document in place; `fill` is that of [`Document::write`].
+    pub(super) fn write_ec(&mut self, document: &Document, fill: impl FnOnce(&mut [u8], &mut [u8])) {
         // A key of the same length is overwritten whole, which leaves as little of it as zeros do.
-        if self.pkcs8.len() != len {
+        if self.pkcs8.len() != document.len() {
             self.pkcs8.zeroize();
-            self.pkcs8.resize(len, 0);
+            self.pkcs8.resize(document.len(), 0);
         }
-        write(&mut self.pkcs8);
-        let point = point_len(key_type).expect("an EC key type");
-        let public_key = &self.pkcs8[len - point..];
-        assert_eq!(public_key[0], 4, "the document ends with an uncompressed point");
+        document.write(&mut self.pkcs8, fill);
         self.public_key.clear();
-        self.public_key.extend_from_slice(public_key);
+        self.public_key
+            .extend_from_slice(&self.pkcs8[document.len() - document.point_len()..]);
     }
 }
 

@@ -7,6 +7,7 @@
 //! To add an engine: one file with a type that implements [`Engine`], and a line in [`ENGINES`].
 
 mod aws_lc;
+mod document;
 mod key;
 mod locked;
 mod multi_buffer;

@@ -1,45 +1,17 @@
-//! DER of private keys (RFC 5958 with RFC 5915) and of signatures (RFC 3279, 2.2.3).
-//!
-//! Keys are, to the octet, what ring and aws-lc write: the private key with its public key, without
-//! parameters of its own.
+//! Keys and signatures (RFC 3279, 2.2.3) of numbers.
 
 use super::curve::{Curve, Number};
 use crate::engine::DeviceKey;
-
-/// What comes before the scalar: PrivateKeyInfo with id-ecPublicKey and the curve, ECPrivateKey of
-/// version 1.
-const P256_HEAD: [u8; 36] = [
-    0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
-    0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01,
-    0x04, 0x20,
-];
-const P384_HEAD: [u8; 35] = [
-    0x30, 0x81, 0xb6, 0x02, 0x01, 0x00, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
-    0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x04, 0x81, 0x9e, 0x30, 0x81, 0x9b, 0x02, 0x01, 0x01, 0x04,
-    0x30,
-];
-
-/// What comes between the scalar and the coordinates: publicKey, tag 1, an uncompressed point.
-const P256_MIDDLE: [u8; 6] = [0xa1, 0x44, 0x03, 0x42, 0x00, 0x04];
-const P384_MIDDLE: [u8; 6] = [0xa1, 0x64, 0x03, 0x62, 0x00, 0x04];
+use crate::engine::document::Document;
 
 /// Fills a slot with a private key and its point.
 pub fn key(curve: Curve, scalar: &Number, x: &Number, y: &Number, key: &mut DeviceKey) {
-    let (head, middle) = match curve {
-        Curve::P256 => (&P256_HEAD[..], &P256_MIDDLE),
-        Curve::P384 => (&P384_HEAD[..], &P384_MIDDLE),
-    };
-    let n = curve.octets();
-    let len = head.len() + middle.len() + 3 * n;
-    key.write_ec(curve.key_type(), len, |document| {
-        let (start, rest) = document.split_at_mut(head.len());
-        start.copy_from_slice(head);
-        let (private, rest) = rest.split_at_mut(n);
+    let document = Document::of(curve.key_type()).expect("both curves have one");
+    key.write_ec(document, |private, point| {
         scalar.write(private);
-        let (between, point) = rest.split_at_mut(middle.len());
-        between.copy_from_slice(middle);
-        x.write(&mut point[..n]);
-        y.write(&mut point[n..]);
+        let (x_room, y_room) = point.split_at_mut(curve.octets());
+        x.write(x_room);
+        y.write(y_room);
     });
 }
 
@@ -103,7 +75,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::{AwsLc, Engine, Ring};
 
     /// r and s, as the `der` crate reads them; it refuses what is not DER.
     fn parse(signature: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
@@ -149,35 +120,5 @@ mod tests {
         assert_eq!(out, [0x30, 8, 2, 1, 0x7f, 2, 3, 0, 0x80, 0]);
         signature(&[0xff; 48], &[0xff; 48], &mut out);
         assert_eq!((out.len(), out[1]), (104, 102));
-    }
-
-    #[test]
-    fn keys_are_what_ring_and_aws_lc_write() {
-        for curve in [Curve::P256, Curve::P384] {
-            let head = match curve {
-                Curve::P256 => P256_HEAD.len(),
-                Curve::P384 => P384_HEAD.len(),
-            };
-            for engine in [&AwsLc as &dyn Engine, &Ring] {
-                let mut theirs = [DeviceKey::default()];
-                engine.make_keys(curve.key_type(), &mut theirs).unwrap();
-                let scalar = Number::from_octets(&theirs[0].pkcs8()[head..head + curve.octets()]);
-                let (x, y) = theirs[0].public_key()[1..].split_at(curve.octets());
-                let mut ours = DeviceKey::default();
-                key(
-                    curve,
-                    &scalar,
-                    &Number::from_octets(x),
-                    &Number::from_octets(y),
-                    &mut ours,
-                );
-                assert!(
-                    ours.pkcs8() == theirs[0].pkcs8(),
-                    "{} writes otherwise",
-                    engine.name()
-                );
-                assert_eq!(ours.public_key(), theirs[0].public_key());
-            }
-        }
     }
 }

@@ -149,20 +149,33 @@ impl CryptoMb {
         x: &mut [Number; LANES],
         y: &mut [Number; LANES],
     ) -> Result<(), Fault> {
+        // The library takes null for z as the wish for affine coordinates.
+        self.points(curve, scalars, x, y, None)
+    }
+
+    /// The same in Jacobian coordinates, x / z^2 and y / z^3, when there is room for z.
+    pub fn points(
+        &self,
+        curve: Curve,
+        scalars: &[Number; LANES],
+        x: &mut [Number; LANES],
+        y: &mut [Number; LANES],
+        z: Option<&mut [Number; LANES]>,
+    ) -> Result<(), Fault> {
         all_scalars(curve, scalars)?;
         let scalars = scalars.each_ref().map(|scalar| scalar.0.as_ptr());
         let mut x = x.each_mut().map(|x| x.0.as_mut_ptr());
         let mut y = y.each_mut().map(|y| y.0.as_mut_ptr());
-        // SAFETY: the three arrays have eight pointers, each to 64 octets that are ours until the call
-        // returns; the library reads or writes 32 (P-256) or 48 (P-384) of them, and keeps no pointer. x and
-        // y are borrowed mutably, so nothing overlaps. It takes null for z as the wish for affine
-        // coordinates, and ignores the scratch buffer. That this processor has what the code needs was
-        // asked of the library when it was loaded.
+        let mut z = z.map(|z| z.each_mut().map(|z| z.0.as_mut_ptr()));
+        // SAFETY: the arrays have eight pointers, each to 64 octets that are ours until the call returns; the
+        // library reads or writes 32 (P-256) or 48 (P-384) of them, and keeps no pointer. x, y and z are
+        // borrowed mutably, so nothing overlaps. It takes null for z, and ignores the scratch buffer. That
+        // this processor has what the code needs was asked of the library when it was loaded.
         let status = unsafe {
             (self.functions(curve).public_keys)(
                 x.as_mut_ptr(),
                 y.as_mut_ptr(),
-                ptr::null_mut(),
+                z.as_mut().map_or(ptr::null_mut(), |z| z.as_mut_ptr()),
                 scalars.as_ptr(),
                 ptr::null_mut(),
             )
@@ -187,7 +200,7 @@ impl CryptoMb {
         let keys = [key.0.as_ptr(); LANES];
         let mut r = r.each_mut().map(|r| r.0.as_mut_ptr());
         let mut s = s.each_mut().map(|s| s.0.as_mut_ptr());
-        // SAFETY: as for `public_keys`. The private key is read in every lane and written in none, so the
+        // SAFETY: as for `points`. The private key is read in every lane and written in none, so the
         // lanes may share it.
         let status = unsafe {
             (self.functions(curve).sign)(

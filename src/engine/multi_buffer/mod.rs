@@ -8,6 +8,7 @@
 
 mod curve;
 mod encode;
+mod field;
 mod foreign;
 mod locate;
 mod self_test;
@@ -213,17 +214,37 @@ fn make_group(library: &CryptoMb, curve: Curve, keys: &mut [DeviceKey]) -> Resul
     // In a lane that is not needed the scalar stays 1, which is nobody's secret.
     let mut scalars = Zeroizing::new([Number::ONE; GROUP]);
     draw(curve, &mut scalars[..keys.len()])?;
-    let (mut x, mut y) = ([Number::default(); LANES], [Number::default(); LANES]);
-    let (of_lanes, _) = scalars.as_chunks::<LANES>();
-    for (keys, scalars) in keys.chunks_mut(LANES).zip(of_lanes) {
-        library
-            .public_keys(curve, scalars, &mut x, &mut y)
-            .map_err(|_| failed("make keys"))?;
-        for (key, (scalar, (x, y))) in keys.iter_mut().zip(scalars.iter().zip(x.iter().zip(&y))) {
-            encode::key(curve, scalar, x, y, key);
-        }
+    let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+    points(library, curve, &scalars, keys.len(), &mut x, &mut y)?;
+    for (key, (scalar, (x, y))) in keys.iter_mut().zip(scalars.iter().zip(x.iter().zip(&y))) {
+        encode::key(curve, scalar, x, y, key);
     }
     check_one(keys)
+}
+
+/// Multiplies the base point by so many of a group's scalars.
+fn points(
+    library: &CryptoMb,
+    curve: Curve,
+    scalars: &[Number; GROUP],
+    count: usize,
+    x: &mut [Number; GROUP],
+    y: &mut [Number; GROUP],
+) -> Result<(), EngineError> {
+    let mut z = [Number::default(); GROUP];
+    let used = count.next_multiple_of(LANES);
+    let (x, y, z) = (&mut x[..used], &mut y[..used], &mut z[..used]);
+    let (of_x, of_y, of_z) = (x.as_chunks_mut().0, y.as_chunks_mut().0, z.as_chunks_mut().0);
+    let lanes = of_x.iter_mut().zip(of_y).zip(of_z);
+    for (((x, y), z), scalars) in lanes.zip(scalars.as_chunks().0) {
+        library
+            .points(curve, scalars, x, y, Some(z))
+            .map_err(|_| failed("make keys"))?;
+    }
+    match field::affine(curve, x, y, z) {
+        true => Ok(()),
+        false => Err(failed("make keys: a public key is no point of its curve")),
+    }
 }
 
 /// Holds one of a group's keys against aws-lc, which reads it and makes its public key anew.
@@ -304,11 +325,11 @@ mod tests {
             let two = Number([2, 0, 0, 0, 0, 0, 0, 0]);
             for edge in [Number::ONE, two, last, last.minus(&Number::ONE)] {
                 for lane in 0..LANES {
-                    let mut scalars = [Number::ONE; LANES];
+                    let mut scalars = [Number::ONE; GROUP];
                     draw(curve, &mut scalars).unwrap();
                     scalars[lane] = edge;
-                    let (mut x, mut y) = ([Number::default(); LANES], [Number::default(); LANES]);
-                    library.public_keys(curve, &scalars, &mut x, &mut y).unwrap();
+                    let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+                    points(library, curve, &scalars, LANES, &mut x, &mut y).unwrap();
                     for i in 0..LANES {
                         assert!(agrees(curve, &scalars[i], &x[i], &y[i]), "{curve:?}, lane {i}");
                     }

@@ -4,7 +4,7 @@ use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{self as ecdsa, EcdsaKeyPair, UnparsedPublicKey, VerificationAlgorithm};
 
-use super::curve::{Curve, MAX_OCTETS, Number};
+use super::curve::{Curve, GROUP, MAX_OCTETS, Number};
 use super::encode;
 use super::foreign::{CryptoMb, LANES, Octets};
 use crate::engine::DeviceKey;
@@ -26,17 +26,15 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
 
     // Keys: both ends of the range, and what lies between.
     let last = curve.order().minus(&Number::ONE);
-    let mut scalars = [Number::ONE; LANES];
+    let mut scalars = [Number::ONE; GROUP];
     scalars[1] = Number([2, 0, 0, 0, 0, 0, 0, 0]);
     scalars[2] = last;
     scalars[3] = last.minus(&Number::ONE);
-    draw(&mut scalars[4..])?;
-    let (mut x, mut y) = ([Number::default(); LANES], [Number::default(); LANES]);
-    library
-        .public_keys(curve, &scalars, &mut x, &mut y)
-        .map_err(|_| "it makes no keys")?;
+    draw(&mut scalars[4..LANES])?;
+    let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+    super::points(library, curve, &scalars, LANES, &mut x, &mut y).map_err(|_| "it makes no keys")?;
     let mut key = DeviceKey::default();
-    for (lane, scalar) in scalars.iter().enumerate() {
+    for (lane, scalar) in scalars[..LANES].iter().enumerate() {
         encode::key(curve, scalar, &x[lane], &y[lane], &mut key);
         if !ring_agrees(curve, scalar, key.public_key(), &random) {
             return Err("it gives a public key that ring does not");

@@ -1,0 +1,287 @@
+//! Arithmetic modulo the primes of both curves, by Montgomery's method, in constant time.
+//!
+//! The library gives points in Jacobian coordinates: x = X / Z^2, y = Y / Z^3. It would divide for every eight
+//! points; here one inversion serves a whole group (Montgomery's trick), for three multiplications a point.
+
+use zeroize::Zeroize;
+
+use super::curve::{Curve, GROUP, Number};
+
+/// Turns the coordinates of a group of points into affine ones, in place, and z into zeros. Returns whether
+/// all of them have such coordinates: a point at infinity has none.
+#[must_use]
+pub fn affine(curve: Curve, x: &mut [Number], y: &mut [Number], z: &mut [Number]) -> bool {
+    let is_finite = match curve {
+        Curve::P256 => P256.affine(x, y, z),
+        Curve::P384 => P384.affine(x, y, z),
+    };
+    z.iter_mut().zeroize();
+    is_finite
+}
+
+/// The integers modulo a prime of N limbs, least limb first. Elements are held as multiples of 2^(64 N).
+struct Field<const N: usize> {
+    prime: [u64; N],
+    /// What makes the prime's lowest limb -1, modulo 2^64.
+    factor: u64,
+    one: [u64; N],
+    /// 2^(64 N), as an element.
+    radix: [u64; N],
+}
+
+/// SP 800-186, 3.2.1.3.
+const P256: Field<4> = Field::new([
+    0xffff_ffff_ffff_ffff,
+    0x0000_0000_ffff_ffff,
+    0x0000_0000_0000_0000,
+    0xffff_ffff_0000_0001,
+]);
+
+/// SP 800-186, 3.2.1.4.
+const P384: Field<6> = Field::new([
+    0x0000_0000_ffff_ffff,
+    0xffff_ffff_0000_0000,
+    0xffff_ffff_ffff_fffe,
+    0xffff_ffff_ffff_ffff,
+    0xffff_ffff_ffff_ffff,
+    0xffff_ffff_ffff_ffff,
+]);
+
+impl<const N: usize> Field<N> {
+    const fn new(prime: [u64; N]) -> Self {
+        let mut factor = 1_u64;
+        // Each step doubles how many low bits are right.
+        let mut step = 0;
+        while step < 6 {
+            factor = factor.wrapping_mul(prime[0].wrapping_mul(factor).wrapping_add(2));
+            step += 1;
+        }
+        let mut power = [0; N];
+        power[0] = 1;
+        let mut one = power;
+        let mut bits = 0;
+        while bits < 128 * N {
+            power = double(power, &prime);
+            bits += 1;
+            if bits == 64 * N {
+                one = power;
+            }
+        }
+        Self {
+            prime,
+            factor,
+            one,
+            radix: power,
+        }
+    }
+
+    fn affine(&self, x: &mut [Number], y: &mut [Number], z: &mut [Number]) -> bool {
+        let mut products = [[0; N]; GROUP];
+        let products = &mut products[..z.len()];
+        let mut elements = [[0; N]; GROUP];
+        let elements = &mut elements[..z.len()];
+        let mut product = self.one;
+        for ((z, element), place) in z.iter().zip(&mut *elements).zip(&mut *products) {
+            *element = self.times(&limbs(z), &self.radix);
+            *place = product;
+            product = self.times(&product, element);
+        }
+        let mut inverse = self.inverse(&product);
+        let is_finite = product != [0; N];
+        product.zeroize();
+        for i in (0..elements.len()).rev() {
+            let own = self.times(&inverse, &products[i]);
+            inverse = self.times(&inverse, &elements[i]);
+            let square = self.times(&own, &own);
+            let cube = self.times(&square, &own);
+            // One factor is an element and the other a plain number, so the product is a plain number.
+            let (affine_x, affine_y) = (
+                self.times(&limbs(&x[i]), &square),
+                self.times(&limbs(&y[i]), &cube),
+            );
+            x[i].0[..N].copy_from_slice(&affine_x);
+            y[i].0[..N].copy_from_slice(&affine_y);
+        }
+        elements.iter_mut().zeroize();
+        products.iter_mut().zeroize();
+        is_finite
+    }
+
+    /// The product of two elements, divided by the radix (CIOS: Koc, Acar, Kaliski, 1996).
+    #[inline]
+    fn times(&self, a: &[u64; N], b: &[u64; N]) -> [u64; N] {
+        let mut sum = [0; N];
+        let mut top = 0;
+        // By index, and not by iterators: these loops shall be unrolled.
+        for limb in b {
+            let mut carry = 0;
+            for i in 0..N {
+                (sum[i], carry) = multiply_add(a[i], *limb, sum[i], carry);
+            }
+            let (high, over) = add(top, carry);
+            let multiple = sum[0].wrapping_mul(self.factor);
+            let (_, mut carry) = multiply_add(self.prime[0], multiple, sum[0], 0);
+            for i in 1..N {
+                (sum[i - 1], carry) = multiply_add(self.prime[i], multiple, sum[i], carry);
+            }
+            let (high, more) = add(high, carry);
+            sum[N - 1] = high;
+            top = over + more;
+        }
+        reduce(sum, top, &self.prime)
+    }
+
+    /// The inverse of an element, which is its power by the prime less two; of zero it is zero.
+    fn inverse(&self, element: &[u64; N]) -> [u64; N] {
+        let mut exponent = self.prime;
+        exponent[0] -= 2;
+        let mut power = self.one;
+        // The exponent is no secret.
+        for bit in (0..64 * N).rev() {
+            power = self.times(&power, &power);
+            if exponent[bit / 64] >> (bit % 64) & 1 == 1 {
+                power = self.times(&power, element);
+            }
+        }
+        power
+    }
+}
+
+fn limbs<const N: usize>(number: &Number) -> [u64; N] {
+    *number.0.first_chunk().expect("a number has more limbs")
+}
+
+/// a b + c + d, least limb first.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each half is taken")]
+fn multiply_add(a: u64, b: u64, c: u64, d: u64) -> (u64, u64) {
+    let sum = u128::from(a) * u128::from(b) + u128::from(c) + u128::from(d);
+    (sum as u64, (sum >> 64) as u64)
+}
+
+#[inline]
+fn add(a: u64, b: u64) -> (u64, u64) {
+    let (sum, over) = a.overflowing_add(b);
+    (sum, u64::from(over))
+}
+
+/// A number of less than twice the prime, whose highest limb is `top`, modulo the prime.
+#[inline]
+const fn reduce<const N: usize>(number: [u64; N], top: u64, prime: &[u64; N]) -> [u64; N] {
+    let mut less = [0; N];
+    let mut borrow = false;
+    let mut i = 0;
+    while i < N {
+        let (difference, first) = number[i].overflowing_sub(prime[i]);
+        let (difference, second) = difference.overflowing_sub(borrow as u64);
+        less[i] = difference;
+        borrow = first | second;
+        i += 1;
+    }
+    // It stays as it is when it is less than the prime: all ones then, or else zero.
+    let stays = 0_u64.wrapping_sub(borrow as u64 & (1 ^ top));
+    let mut reduced = [0; N];
+    let mut i = 0;
+    while i < N {
+        reduced[i] = number[i] & stays | less[i] & !stays;
+        i += 1;
+    }
+    reduced
+}
+
+/// Twice a number that is less than the prime, modulo the prime.
+const fn double<const N: usize>(number: [u64; N], prime: &[u64; N]) -> [u64; N] {
+    let mut twice = [0; N];
+    let mut carry = 0;
+    let mut i = 0;
+    while i < N {
+        twice[i] = number[i] << 1 | carry;
+        carry = number[i] >> 63;
+        i += 1;
+    }
+    reduce(twice, carry, prime)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A product as schoolbooks have it: doubled and added bit by bit.
+    fn product<const N: usize>(field: &Field<N>, a: [u64; N], b: [u64; N]) -> [u64; N] {
+        let mut sum = [0; N];
+        for bit in (0..64 * N).rev() {
+            sum = double(sum, &field.prime);
+            if b[bit / 64] >> (bit % 64) & 1 == 1 {
+                let mut carry = 0;
+                for (sum, a) in sum.iter_mut().zip(a) {
+                    (*sum, carry) = multiply_add(a, 1, *sum, carry);
+                }
+                sum = reduce(sum, carry, &field.prime);
+            }
+        }
+        sum
+    }
+
+    /// Numbers below the prime, those at the ends among them.
+    fn numbers<const N: usize>(field: &'static Field<N>) -> impl Strategy<Value = [u64; N]> {
+        let mut last = field.prime;
+        last[0] -= 1;
+        let mut one = [0; N];
+        one[0] = 1;
+        let limb = prop_oneof![Just(0), Just(u64::MAX), any::<u64>()];
+        let any = prop::collection::vec(limb, N)
+            .prop_map(|limbs| reduce(limbs.try_into().expect("there are N"), 0, &field.prime));
+        prop_oneof![1 => Just([0; N]), 1 => Just(one), 1 => Just(last), 9 => any]
+    }
+
+    fn number<const N: usize>(limbs: [u64; N]) -> Number {
+        let mut number = Number::default();
+        number.0[..N].copy_from_slice(&limbs);
+        number
+    }
+
+    fn check<const N: usize>(field: &'static Field<N>) {
+        let mut runner = proptest::test_runner::TestRunner::default();
+        let three = (numbers(field), numbers(field), numbers(field));
+        let result = runner.run(&three, |(a, b, c)| {
+            let element = field.times(&a, &field.radix);
+            prop_assert_eq!(field.times(&element, &b), product(field, a, b));
+            let unit = field.times(&element, &field.inverse(&element));
+            prop_assert_eq!(unit, if a == [0; N] { [0; N] } else { field.one });
+
+            // Points with these coordinates, for a z that is given and one that is 1.
+            let mut one = [0; N];
+            one[0] = 1;
+            let square = product(field, a, a);
+            let mut x = [number(product(field, b, square)), number(b)];
+            let mut y = [number(product(field, c, product(field, square, a))), number(c)];
+            let mut z = [number(a), number(one)];
+            prop_assert_eq!(field.affine(&mut x, &mut y, &mut z), a != [0; N]);
+            if a != [0; N] {
+                prop_assert!(x == [number(b); 2] && y == [number(c); 2]);
+            }
+            Ok(())
+        });
+        result.unwrap();
+    }
+
+    #[test]
+    fn agrees_with_arithmetic_bit_by_bit() {
+        static SHORT: Field<4> = P256;
+        static LONG: Field<6> = P384;
+        check(&SHORT);
+        check(&LONG);
+    }
+
+    #[test]
+    fn no_z_is_left() {
+        for curve in [Curve::P256, Curve::P384] {
+            let mut z = [Number::ONE; 3];
+            let (mut x, mut y) = ([Number::ONE; 3], [Number::ONE; 3]);
+            assert!(affine(curve, &mut x, &mut y, &mut z));
+            assert!(z == [Number::default(); 3] && x == [Number::ONE; 3]);
+        }
+    }
+}

@@ -20,8 +20,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 #[derive(Parser)]
 struct Options {
@@ -34,6 +34,9 @@ struct Options {
     /// Folder of the CA that signs: certificate.pem, key.pem. Default: a CA that lasts as long as the run.
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// Stores the members: to deflate them takes longer than all the rest.
+    #[arg(long)]
+    stored: bool,
     /// What cargo passes to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -51,7 +54,7 @@ fn main() {
     let scratch = tempfile::tempdir_in(base()).expect("a scratch folder");
     let folder = to.unwrap_or_else(|| scratch.path().join("bundles"));
     std::fs::create_dir(&folder).expect("the folder of the bundles is not there yet");
-    let forge = Forge::new(options.ca.as_deref());
+    let forge = Forge::new(options.ca.as_deref(), options.stored);
 
     let start = Instant::now();
     (0..rows)
@@ -73,11 +76,12 @@ struct Forge {
     issuer: rcgen::Issuer<'static, KeyPair>,
     ca_pem: String,
     roots: [String; 2],
+    compression: CompressionMethod,
     now: OffsetDateTime,
 }
 
 impl Forge {
-    fn new(ca: Option<&Path>) -> Self {
+    fn new(ca: Option<&Path>, stored: bool) -> Self {
         let (ca_pem, ca_key) = ca.map_or_else(new_ca, |folder| {
             let read = |name| std::fs::read_to_string(folder.join(name)).expect("the CA is there");
             let key = KeyPair::from_pem(&read("key.pem")).expect("the CA has a key");
@@ -88,11 +92,16 @@ impl Forge {
             let der = amazon_root(root).expect("Amazon's root is in the list");
             pem::encode(pem::CERTIFICATE, der)
         });
+        let compression = match stored {
+            true => CompressionMethod::Stored,
+            false => CompressionMethod::Deflated,
+        };
         let now = OffsetDateTime::now_utc();
         Self {
             issuer,
             ca_pem,
             roots,
+            compression,
             now,
         }
     }
@@ -115,9 +124,9 @@ impl Forge {
             ("endpoint.json", &endpoint),
         ];
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(self.compression);
         for (name, content) in files {
-            zip.start_file(name, SimpleFileOptions::default())
-                .expect("memory does not fail");
+            zip.start_file(name, options).expect("memory does not fail");
             zip.write_all(content.as_bytes()).expect("memory does not fail");
         }
         let zip = zip.finish().expect("memory does not fail").into_inner();

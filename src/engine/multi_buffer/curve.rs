@@ -67,9 +67,13 @@ impl Curve {
 
     /// A digest modulo n. It has as many bits as n has, so it is less than 2n.
     pub fn reduce(self, digest: &[u8]) -> Number {
-        let number = Number::from_octets(digest);
+        self.modulo_order(&Number::from_octets(digest))
+    }
+
+    /// A number that is less than 2n, modulo n: a digest, or a coordinate, whose field is hardly larger.
+    pub fn modulo_order(self, number: &Number) -> Number {
         match number.is_below(self.order()) {
-            true => number,
+            true => *number,
             false => number.minus(self.order()),
         }
     }
@@ -155,7 +159,7 @@ impl Number {
     }
 }
 
-const P256_ORDER: Number = Number([
+pub const P256_ORDER: Number = Number([
     0xf3b9_cac2_fc63_2551,
     0xbce6_faad_a717_9e84,
     0xffff_ffff_ffff_ffff,
@@ -166,7 +170,7 @@ const P256_ORDER: Number = Number([
     0,
 ]);
 
-const P384_ORDER: Number = Number([
+pub const P384_ORDER: Number = Number([
     0xecec_196a_ccc5_2973,
     0x581a_0db2_48b0_a77a,
     0xc763_4d81_f437_2ddf,

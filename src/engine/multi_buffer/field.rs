@@ -1,22 +1,45 @@
-//! Arithmetic modulo the primes of both curves, by Montgomery's method, in constant time.
+//! Arithmetic modulo the primes and the orders of both curves, by Montgomery's method, in constant time.
 //!
-//! The library gives points in Jacobian coordinates: x = X / Z^2, y = Y / Z^3. It would divide for every eight
-//! points; here one inversion serves a whole group (Montgomery's trick), for three multiplications a point.
+//! The library multiplies points; what comes after is done here, because one inversion serves a whole group
+//! (Montgomery's trick) for three multiplications each, where the library inverts for every eight.
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
-use super::curve::{Curve, GROUP, Number};
+use super::curve::{Curve, GROUP, Number, P256_ORDER, P384_ORDER};
 
-/// Turns the coordinates of a group of points into affine ones, in place, and z into zeros. Returns whether
-/// all of them have such coordinates: a point at infinity has none.
+/// Turns the coordinates of a group of points from Jacobian (x = X / Z^2, y = Y / Z^3) into affine ones, in
+/// place. Returns whether all of them have such coordinates: a point at infinity has none.
 #[must_use]
-pub fn affine(curve: Curve, x: &mut [Number], y: &mut [Number], z: &mut [Number]) -> bool {
-    let is_finite = match curve {
+pub fn affine(curve: Curve, x: &mut [Number], y: &mut [Number], z: &[Number]) -> bool {
+    match curve {
         Curve::P256 => P256.affine(x, y, z),
         Curve::P384 => P384.affine(x, y, z),
-    };
-    z.iter_mut().zeroize();
-    is_finite
+    }
+}
+
+/// The same for x alone: `y` is left as it is.
+#[must_use]
+pub fn affine_x(curve: Curve, x: &mut [Number], z: &[Number]) -> bool {
+    match curve {
+        Curve::P256 => P256.affine(x, &mut [], z),
+        Curve::P384 => P384.affine(x, &mut [], z),
+    }
+}
+
+/// Fills the second halves of a group of signatures: s = (e + r d) / k modulo the order (FIPS 186-5, 6.4.1), of
+/// digests e, nonces k and a private key d. All are less than the order, and no nonce is zero.
+pub fn second_halves(
+    curve: Curve,
+    digests: &[Number],
+    nonces: &[Number],
+    key: &Number,
+    r: &[Number],
+    s: &mut [Number],
+) {
+    match curve {
+        Curve::P256 => P256_SCALARS.second_halves(digests, nonces, key, r, s),
+        Curve::P384 => P384_SCALARS.second_halves(digests, nonces, key, r, s),
+    }
 }
 
 /// The integers modulo a prime of N limbs, least limb first. Elements are held as multiples of 2^(64 N).
@@ -47,6 +70,10 @@ const P384: Field<6> = Field::new([
     0xffff_ffff_ffff_ffff,
 ]);
 
+/// Modulo the orders of the base points.
+const P256_SCALARS: Field<4> = Field::new(*P256_ORDER.0.first_chunk().expect("it has four limbs"));
+const P384_SCALARS: Field<6> = Field::new(*P384_ORDER.0.first_chunk().expect("it has six limbs"));
+
 impl<const N: usize> Field<N> {
     const fn new(prime: [u64; N]) -> Self {
         let mut factor = 1_u64;
@@ -75,36 +102,73 @@ impl<const N: usize> Field<N> {
         }
     }
 
-    fn affine(&self, x: &mut [Number], y: &mut [Number], z: &mut [Number]) -> bool {
-        let mut products = [[0; N]; GROUP];
-        let products = &mut products[..z.len()];
-        let mut elements = [[0; N]; GROUP];
-        let elements = &mut elements[..z.len()];
+    fn affine(&self, x: &mut [Number], y: &mut [Number], z: &[Number]) -> bool {
+        let mut inverses = Zeroizing::new([[0; N]; GROUP]);
+        let is_finite = self.invert(z, &mut inverses[..z.len()]);
+        // One factor is an element and the other a plain number, so the products are plain numbers.
+        for (x, inverse) in x.iter_mut().zip(inverses.iter()) {
+            let square = self.times(inverse, inverse);
+            self.multiply(x, &square);
+        }
+        for (y, inverse) in y.iter_mut().zip(inverses.iter()) {
+            let cube = self.times(&self.times(inverse, inverse), inverse);
+            self.multiply(y, &cube);
+        }
+        is_finite
+    }
+
+    fn second_halves(
+        &self,
+        digests: &[Number],
+        nonces: &[Number],
+        key: &Number,
+        r: &[Number],
+        s: &mut [Number],
+    ) {
+        let mut inverses = Zeroizing::new([[0; N]; GROUP]);
+        let _ = self.invert(nonces, &mut inverses[..nonces.len()]);
+        let key = Zeroizing::new(self.times(&limbs(key), &self.radix));
+        let inputs = digests.iter().zip(r).zip(inverses.iter());
+        for (s, ((digest, r), inverse)) in s.iter_mut().zip(inputs) {
+            let sum = self.plus(&limbs(digest), &self.times(&limbs(r), &key));
+            s.0[..N].copy_from_slice(&self.times(&sum, inverse));
+        }
+    }
+
+    /// The inverses, as elements, of [`GROUP`] numbers at most. Returns whether none of them is zero; else all
+    /// inverses are zero.
+    fn invert(&self, numbers: &[Number], inverses: &mut [[u64; N]]) -> bool {
+        let mut elements = Zeroizing::new([[0; N]; GROUP]);
         let mut product = self.one;
-        for ((z, element), place) in z.iter().zip(&mut *elements).zip(&mut *products) {
-            *element = self.times(&limbs(z), &self.radix);
+        for ((number, element), place) in numbers.iter().zip(elements.iter_mut()).zip(&mut *inverses) {
+            *element = self.times(&limbs(number), &self.radix);
+            // The product of those before it, for now.
             *place = product;
             product = self.times(&product, element);
         }
+        let is_unit = product != [0; N];
         let mut inverse = self.inverse(&product);
-        let is_finite = product != [0; N];
-        product.zeroize();
-        for i in (0..elements.len()).rev() {
-            let own = self.times(&inverse, &products[i]);
-            inverse = self.times(&inverse, &elements[i]);
-            let square = self.times(&own, &own);
-            let cube = self.times(&square, &own);
-            // One factor is an element and the other a plain number, so the product is a plain number.
-            let (affine_x, affine_y) = (
-                self.times(&limbs(&x[i]), &square),
-                self.times(&limbs(&y[i]), &cube),
-            );
-            x[i].0[..N].copy_from_slice(&affine_x);
-            y[i].0[..N].copy_from_slice(&affine_y);
+        for (element, place) in elements.iter().zip(&mut *inverses).take(numbers.len()).rev() {
+            *place = self.times(&inverse, place);
+            inverse = self.times(&inverse, element);
         }
-        elements.iter_mut().zeroize();
-        products.iter_mut().zeroize();
-        is_finite
+        product.zeroize();
+        inverse.zeroize();
+        is_unit
+    }
+
+    fn multiply(&self, number: &mut Number, element: &[u64; N]) {
+        let product = self.times(&limbs(number), element);
+        number.0[..N].copy_from_slice(&product);
+    }
+
+    fn plus(&self, a: &[u64; N], b: &[u64; N]) -> [u64; N] {
+        let mut sum = [0; N];
+        let mut carry = 0;
+        for i in 0..N {
+            (sum[i], carry) = multiply_add(a[i], 1, b[i], carry);
+        }
+        reduce(sum, carry, &self.prime)
     }
 
     /// The product of two elements, divided by the radix (CIOS: Koc, Acar, Kaliski, 1996).
@@ -257,10 +321,21 @@ mod tests {
             let square = product(field, a, a);
             let mut x = [number(product(field, b, square)), number(b)];
             let mut y = [number(product(field, c, product(field, square, a))), number(c)];
-            let mut z = [number(a), number(one)];
-            prop_assert_eq!(field.affine(&mut x, &mut y, &mut z), a != [0; N]);
+            let z = [number(a), number(one)];
+            prop_assert_eq!(field.affine(&mut x, &mut y, &z), a != [0; N]);
             if a != [0; N] {
                 prop_assert!(x == [number(b); 2] && y == [number(c); 2]);
+            }
+
+            // s k = e + r d, with a for the nonce.
+            if a != [0; N] {
+                let mut s = [Number::default(); 2];
+                let (digests, nonces) = ([number(b), number(c)], [number(a), number(one)]);
+                field.second_halves(&digests, &nonces, &number(c), &[number(a), number(b)], &mut s);
+                let first = field.plus(&b, &product(field, a, c));
+                let second = field.plus(&c, &product(field, b, c));
+                prop_assert_eq!(product(field, limbs(&s[0]), a), first);
+                prop_assert_eq!(limbs(&s[1]), second);
             }
             Ok(())
         });
@@ -269,19 +344,9 @@ mod tests {
 
     #[test]
     fn agrees_with_arithmetic_bit_by_bit() {
-        static SHORT: Field<4> = P256;
-        static LONG: Field<6> = P384;
-        check(&SHORT);
-        check(&LONG);
-    }
-
-    #[test]
-    fn no_z_is_left() {
-        for curve in [Curve::P256, Curve::P384] {
-            let mut z = [Number::ONE; 3];
-            let (mut x, mut y) = ([Number::ONE; 3], [Number::ONE; 3]);
-            assert!(affine(curve, &mut x, &mut y, &mut z));
-            assert!(z == [Number::default(); 3] && x == [Number::ONE; 3]);
-        }
+        static SHORT: [Field<4>; 2] = [P256, P256_SCALARS];
+        static LONG: [Field<6>; 2] = [P384, P384_SCALARS];
+        SHORT.iter().for_each(check);
+        LONG.iter().for_each(check);
     }
 }

@@ -150,11 +150,22 @@ impl CryptoMb {
         y: &mut [Number; LANES],
     ) -> Result<(), Fault> {
         // The library takes null for z as the wish for affine coordinates.
-        self.points(curve, scalars, x, y, None)
+        self.multiply(curve, scalars, x, y, None)
     }
 
-    /// The same in Jacobian coordinates, x / z^2 and y / z^3, when there is room for z.
+    /// The same in Jacobian coordinates: x / z^2 and y / z^3.
     pub fn points(
+        &self,
+        curve: Curve,
+        scalars: &[Number; LANES],
+        x: &mut [Number; LANES],
+        y: &mut [Number; LANES],
+        z: &mut [Number; LANES],
+    ) -> Result<(), Fault> {
+        self.multiply(curve, scalars, x, y, Some(z))
+    }
+
+    fn multiply(
         &self,
         curve: Curve,
         scalars: &[Number; LANES],
@@ -200,7 +211,7 @@ impl CryptoMb {
         let keys = [key.0.as_ptr(); LANES];
         let mut r = r.each_mut().map(|r| r.0.as_mut_ptr());
         let mut s = s.each_mut().map(|s| s.0.as_mut_ptr());
-        // SAFETY: as for `points`. The private key is read in every lane and written in none, so the
+        // SAFETY: as for `multiply`. The private key is read in every lane and written in none, so the
         // lanes may share it.
         let status = unsafe {
             (self.functions(curve).sign)(

@@ -22,7 +22,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::curve::{Curve, GROUP, Number};
-use self::foreign::{CryptoMb, LANES, Octets};
+use self::foreign::{CryptoMb, Fault, LANES, Octets};
 use self::signer::MultiBufferSigner;
 use super::key::Secret;
 use super::{Bare, DeviceKey, Engine, EngineError, PrivateKey, Signer, SigningKey};
@@ -215,15 +215,15 @@ fn make_group(library: &CryptoMb, curve: Curve, keys: &mut [DeviceKey]) -> Resul
     let mut scalars = Zeroizing::new([Number::ONE; GROUP]);
     draw(curve, &mut scalars[..keys.len()])?;
     let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
-    points(library, curve, &scalars, keys.len(), &mut x, &mut y)?;
+    public_keys(library, curve, &scalars, keys.len(), &mut x, &mut y)?;
     for (key, (scalar, (x, y))) in keys.iter_mut().zip(scalars.iter().zip(x.iter().zip(&y))) {
         encode::key(curve, scalar, x, y, key);
     }
     check_one(keys)
 }
 
-/// Multiplies the base point by so many of a group's scalars.
-fn points(
+/// The public keys of so many of a group's scalars.
+fn public_keys(
     library: &CryptoMb,
     curve: Curve,
     scalars: &[Number; GROUP],
@@ -231,20 +231,30 @@ fn points(
     x: &mut [Number; GROUP],
     y: &mut [Number; GROUP],
 ) -> Result<(), EngineError> {
-    let mut z = [Number::default(); GROUP];
-    let used = count.next_multiple_of(LANES);
-    let (x, y, z) = (&mut x[..used], &mut y[..used], &mut z[..used]);
-    let (of_x, of_y, of_z) = (x.as_chunks_mut().0, y.as_chunks_mut().0, z.as_chunks_mut().0);
-    let lanes = of_x.iter_mut().zip(of_y).zip(of_z);
-    for (((x, y), z), scalars) in lanes.zip(scalars.as_chunks().0) {
-        library
-            .points(curve, scalars, x, y, Some(z))
-            .map_err(|_| failed("make keys"))?;
-    }
-    match field::affine(curve, x, y, z) {
+    let z = multiply(library, curve, scalars, count, x, y).map_err(|_| failed("make keys"))?;
+    match field::affine(curve, &mut x[..count], &mut y[..count], &z[..count]) {
         true => Ok(()),
-        false => Err(failed("make keys: a public key is no point of its curve")),
+        false => Err(failed("make keys: one is no point of the curve")),
     }
+}
+
+/// Multiplies the base point by so many of a group's scalars. Returns z, in which the points are x / z^2,
+/// y / z^3.
+fn multiply(
+    library: &CryptoMb,
+    curve: Curve,
+    scalars: &[Number; GROUP],
+    count: usize,
+    x: &mut [Number; GROUP],
+    y: &mut [Number; GROUP],
+) -> Result<Zeroizing<[Number; GROUP]>, Fault> {
+    let mut z = Zeroizing::new([Number::default(); GROUP]);
+    let lanes = x.as_chunks_mut().0.iter_mut().zip(y.as_chunks_mut().0);
+    let lanes = lanes.zip(z.as_chunks_mut().0).zip(scalars.as_chunks().0);
+    for (((x, y), z), scalars) in lanes.take(count.div_ceil(LANES)) {
+        library.points(curve, scalars, x, y, z)?;
+    }
+    Ok(z)
 }
 
 /// Holds one of a group's keys against aws-lc, which reads it and makes its public key anew.
@@ -304,7 +314,6 @@ fn for_tests() -> Option<&'static CryptoMb> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::foreign::Fault;
     use super::*;
 
     const CURVES: [Curve; 2] = [Curve::P256, Curve::P384];
@@ -329,7 +338,7 @@ mod tests {
                     draw(curve, &mut scalars).unwrap();
                     scalars[lane] = edge;
                     let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
-                    points(library, curve, &scalars, LANES, &mut x, &mut y).unwrap();
+                    public_keys(library, curve, &scalars, LANES, &mut x, &mut y).unwrap();
                     for i in 0..LANES {
                         assert!(agrees(curve, &scalars[i], &x[i], &y[i]), "{curve:?}, lane {i}");
                     }

@@ -5,8 +5,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{self as ecdsa, EcdsaKeyPair, UnparsedPublicKey, VerificationAlgorithm};
 
 use super::curve::{Curve, GROUP, MAX_OCTETS, Number};
-use super::encode;
-use super::foreign::{CryptoMb, LANES, Octets};
+use super::foreign::{CryptoMb, LANES};
+use super::signer::sign;
+use super::{encode, public_keys};
 use crate::engine::DeviceKey;
 
 /// The first thing that is wrong.
@@ -32,7 +33,7 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
     scalars[3] = last.minus(&Number::ONE);
     draw(&mut scalars[4..LANES])?;
     let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
-    super::points(library, curve, &scalars, LANES, &mut x, &mut y).map_err(|_| "it makes no keys")?;
+    public_keys(library, curve, &scalars, LANES, &mut x, &mut y).map_err(|_| "it makes no keys")?;
     let mut key = DeviceKey::default();
     for (lane, scalar) in scalars[..LANES].iter().enumerate() {
         encode::key(curve, scalar, &x[lane], &y[lane], &mut key);
@@ -43,21 +44,25 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
 
     // Signatures, with the last of these keys.
     let message = |lane: usize| [b'0' + u8::try_from(lane).expect("there are eight"); 100];
-    let mut nonces = [Number::default(); LANES];
-    draw(&mut nonces)?;
-    let mut digests = [Octets([0; 64]); LANES];
-    for (lane, room) in digests.iter_mut().enumerate() {
-        let hash = match curve {
-            Curve::P256 => &SHA256,
-            Curve::P384 => &SHA384,
-        };
-        let number = curve.reduce(digest(hash, &message(lane)).as_ref());
-        number.write(&mut room.0[..curve.octets()]);
-    }
-    let (mut r, mut s) = ([Octets([0; 64]); LANES], [Octets([0; 64]); LANES]);
-    library
-        .sign(curve, &digests, &nonces, &scalars[LANES - 1], &mut r, &mut s)
-        .map_err(|_| "it makes no signatures")?;
+    let mut nonces = [Number::ONE; GROUP];
+    draw(&mut nonces[..LANES])?;
+    let hash = match curve {
+        Curve::P256 => &SHA256,
+        Curve::P384 => &SHA384,
+    };
+    let digests: [Number; LANES] =
+        std::array::from_fn(|lane| curve.reduce(digest(hash, &message(lane)).as_ref()));
+    let (mut r, mut s) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+    sign(
+        library,
+        curve,
+        &scalars[LANES - 1],
+        &digests,
+        &nonces,
+        &mut r,
+        &mut s,
+    )
+    .map_err(|_| "it makes no signatures")?;
     let verifies: &dyn VerificationAlgorithm = match curve {
         Curve::P256 => &ecdsa::ECDSA_P256_SHA256_ASN1,
         Curve::P384 => &ecdsa::ECDSA_P384_SHA384_ASN1,
@@ -65,11 +70,12 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
     let public_key = UnparsedPublicKey::new(verifies, key.public_key());
     let mut signature = Vec::new();
     for lane in 0..LANES {
-        encode::signature(
-            &r[lane].0[..curve.octets()],
-            &s[lane].0[..curve.octets()],
-            &mut signature,
-        );
+        let octets = |number: &Number| {
+            let mut octets = vec![0; curve.octets()];
+            number.write(&mut octets);
+            octets
+        };
+        encode::signature(&octets(&r[lane]), &octets(&s[lane]), &mut signature);
         if public_key.verify(&message(lane), &signature).is_err() {
             return Err("it gives a signature that ring refuses");
         }

@@ -3,13 +3,12 @@
 use aws_lc_rs::digest::{SHA256, SHA384, digest};
 use zeroize::Zeroizing;
 
-use super::curve::{Curve, GROUP, Number};
-use super::encode;
-use super::foreign::{CryptoMb, LANES, Octets};
-use super::{Turn, draw, failed};
+use super::curve::{Curve, GROUP, MAX_OCTETS, Number};
+use super::foreign::CryptoMb;
+use super::{Turn, draw, encode, failed, field, multiply};
 use crate::engine::{EngineError, SignatureAlgorithm, Signer, verifies};
 
-/// Nonces are drawn for each group anew, and every lane has one, also those that are not needed.
+/// Nonces are drawn for each group anew.
 pub struct MultiBufferSigner {
     library: &'static CryptoMb,
     curve: Curve,
@@ -18,8 +17,6 @@ pub struct MultiBufferSigner {
     public_key: Vec<u8>,
     turn: Turn,
 }
-
-const EMPTY: Octets = Octets([0; 64]);
 
 impl MultiBufferSigner {
     pub fn new(library: &'static CryptoMb, curve: Curve, scalar: &[u8], public_key: &[u8]) -> Self {
@@ -35,50 +32,42 @@ impl MultiBufferSigner {
     }
 
     /// A message's digest, modulo the order.
-    fn digest(&self, message: &[u8]) -> Octets {
+    fn digest(&self, message: &[u8]) -> Number {
         let hash = match self.curve {
             Curve::P256 => &SHA256,
             Curve::P384 => &SHA384,
         };
-        self.reduced(digest(hash, message).as_ref())
-    }
-
-    fn reduced(&self, digest: &[u8]) -> Octets {
-        let mut reduced = EMPTY;
-        self.curve
-            .reduce(digest)
-            .write(&mut reduced.0[..self.curve.octets()]);
-        reduced
+        self.curve.reduce(digest(hash, message).as_ref())
     }
 
     /// Signs [`GROUP`] digests at most.
-    ///
-    /// A digest that is 0 modulo the order is refused by the library: nobody can make such a message.
-    fn sign_digests(&self, digests: &[Octets], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
+    fn sign_digests(&self, digests: &[Number], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
+        // In a lane that is not needed the nonce stays 1, and with it nothing is signed.
+        let mut nonces = Zeroizing::new([Number::ONE; GROUP]);
+        draw(self.curve, &mut nonces[..digests.len()])?;
+        let (mut r, mut s) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+        sign(
+            self.library,
+            self.curve,
+            &self.key,
+            digests,
+            &nonces,
+            &mut r,
+            &mut s,
+        )?;
         let n = self.curve.octets();
-        let mut nonces = Zeroizing::new([Number::default(); GROUP]);
-        // A nonce that somebody knows gives the private key away, be its signature thrown away or not.
-        draw(self.curve, &mut nonces[..digests.len().next_multiple_of(LANES)])?;
-        let (nonces, _) = nonces.as_chunks::<LANES>();
-        let (mut r, mut s) = ([EMPTY; LANES], [EMPTY; LANES]);
-        let blocks = digests.chunks(LANES).zip(signatures.chunks_mut(LANES));
-        for ((digests, signatures), nonces) in blocks.zip(nonces) {
-            // The lanes that are not needed sign the first digest once more.
-            let mut of_lanes = [digests[0]; LANES];
-            of_lanes[..digests.len()].copy_from_slice(digests);
-            self.library
-                .sign(self.curve, &of_lanes, nonces, &self.key, &mut r, &mut s)
-                .map_err(|_| failed("sign"))?;
-            for (signature, (r, s)) in signatures.iter_mut().zip(r.iter().zip(&s)) {
-                encode::signature(&r.0[..n], &s.0[..n], signature);
-            }
+        let (mut r_octets, mut s_octets) = ([0; MAX_OCTETS], [0; MAX_OCTETS]);
+        for (signature, (r, s)) in signatures.iter_mut().zip(r.iter().zip(&s)) {
+            r.write(&mut r_octets[..n]);
+            s.write(&mut s_octets[..n]);
+            encode::signature(&r_octets[..n], &s_octets[..n], signature);
         }
         Ok(())
     }
 
     /// Signs [`GROUP`] messages at most, and holds one of the signatures against aws-lc.
     fn sign_group(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
-        let mut digests = [EMPTY; GROUP];
+        let mut digests = [Number::default(); GROUP];
         let digests = &mut digests[..messages.len()];
         for (digest, message) in digests.iter_mut().zip(messages) {
             *digest = self.digest(message);
@@ -94,6 +83,35 @@ impl MultiBufferSigner {
             true => Ok(()),
             false => Err(failed("make signatures that another library accepts")),
         }
+    }
+}
+
+/// Signs [`GROUP`] digests at most (FIPS 186-5, 6.4.1): r is the x of the base point times the nonce, modulo the
+/// order.
+pub fn sign(
+    library: &CryptoMb,
+    curve: Curve,
+    key: &Number,
+    digests: &[Number],
+    nonces: &[Number; GROUP],
+    r: &mut [Number; GROUP],
+    s: &mut [Number; GROUP],
+) -> Result<(), EngineError> {
+    let count = digests.len();
+    // Together with the affine ones, projective coordinates tell something of a nonce.
+    let mut y = Zeroizing::new([Number::default(); GROUP]);
+    let z = multiply(library, curve, nonces, count, r, &mut y).map_err(|_| failed("sign"))?;
+    let (r, s) = (&mut r[..count], &mut s[..count]);
+    let is_finite = field::affine_x(curve, r, &z[..count]);
+    for r in &mut *r {
+        *r = curve.modulo_order(r);
+    }
+    field::second_halves(curve, digests, &nonces[..count], key, r, s);
+    // Either would give the key or the nonce away; nobody will ever see it.
+    let is_sound = r.iter().chain(&*s).all(|half| curve.has_scalar(half));
+    match is_finite && is_sound {
+        true => Ok(()),
+        false => Err(failed("sign")),
     }
 }
 
@@ -121,6 +139,7 @@ mod tests {
 
     use super::super::for_tests;
     use super::*;
+    use crate::engine::multi_buffer::foreign::{LANES, Octets};
     use crate::engine::{AwsLc, DeviceKey, Engine, MultiBuffer, PrivateKey, SigningKey};
 
     fn key(curve: Curve) -> SigningKey {
@@ -177,7 +196,7 @@ mod tests {
             for turn in 0..LANES {
                 for digest in &digests {
                     let mut group = vec![signer.digest(b"a neighbour"); LANES];
-                    group[turn] = signer.reduced(digest);
+                    group[turn] = curve.reduce(digest);
                     let mut signatures = vec![Vec::new(); LANES];
                     signer.sign_digests(&group, &mut signatures).unwrap();
                     assert!(accepts(&signer, digest, &signatures[turn]), "{digest:02x?}");
@@ -188,45 +207,56 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_is_zero_is_refused_in_every_lane() {
+    fn what_is_no_scalar_signs_nothing() {
         let Some(library) = for_tests() else { return };
         for curve in [Curve::P256, Curve::P384] {
-            let signer = signer(library, curve);
-            let mut order = vec![0; curve.octets()];
-            curve.order().write(&mut order);
-            for digest in [vec![0; curve.octets()], order] {
-                for lane in 0..LANES {
-                    let mut group = vec![signer.digest(b"a neighbour"); LANES];
-                    group[lane] = signer.reduced(&digest);
-                    let mut signatures = vec![Vec::new(); LANES];
-                    assert!(signer.sign_digests(&group, &mut signatures).is_err());
+            let digests = [signer(library, curve).digest(b"message"); GROUP];
+            for bad in [Number::default(), *curve.order()] {
+                for lane in 0..GROUP {
+                    let mut nonces = [Number::ONE; GROUP];
+                    nonces[lane] = bad;
+                    let (mut r, mut s) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+                    assert!(sign(library, curve, &Number::ONE, &digests, &nonces, &mut r, &mut s).is_err());
+                    assert!(s == [Number::default(); GROUP], "nothing came out");
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_no_scalar_signs_nothing() {
-        use crate::engine::multi_buffer::foreign::Fault;
+    fn a_nonce_and_a_key_give_the_signature_that_they_must() {
         let Some(library) = for_tests() else { return };
         for curve in [Curve::P256, Curve::P384] {
-            let digests = [signer(library, curve).digest(b"message"); LANES];
-            let (mut r, mut s) = ([EMPTY; LANES], [EMPTY; LANES]);
-            for bad in [Number::default(), *curve.order()] {
-                for lane in 0..LANES {
-                    let mut nonces = [Number::ONE; LANES];
-                    nonces[lane] = bad;
-                    let signed = library.sign(curve, &digests, &nonces, &Number::ONE, &mut r, &mut s);
-                    assert_eq!(signed, Err(Fault::Scalar { lane }));
+            let last = curve.order().minus(&Number::ONE);
+            let scalars = [
+                Number::ONE,
+                Number([2, 0, 0, 0, 0, 0, 0, 0]),
+                last,
+                last.minus(&Number::ONE),
+            ];
+            for key in scalars {
+                for (i, nonce) in scalars.into_iter().enumerate() {
+                    // A lane of its own for each, beside neighbours.
+                    let mut nonces = [last; GROUP];
+                    nonces[7 * i] = nonce;
+                    let digests = [curve.reduce(&[0xa5; 32]); GROUP];
+                    let (mut r, mut s) = ([Number::default(); GROUP], [Number::default(); GROUP]);
+                    sign(library, curve, &key, &digests, &nonces, &mut r, &mut s).unwrap();
+                    // The library's own signature is the same.
+                    let octets = |number: &Number| {
+                        let mut octets = Octets([0; 64]);
+                        number.write(&mut octets.0[..curve.octets()]);
+                        octets.0
+                    };
+                    let digest = [Octets(octets(&digests[0])); LANES];
+                    let (mut their_r, mut their_s) = ([Octets([0; 64]); LANES], [Octets([0; 64]); LANES]);
+                    library
+                        .sign(curve, &digest, &[nonce; LANES], &key, &mut their_r, &mut their_s)
+                        .unwrap();
+                    assert_eq!(octets(&r[7 * i]), their_r[0].0);
+                    assert_eq!(octets(&s[7 * i]), their_s[0].0);
                 }
-                let nonces = [Number::ONE; LANES];
-                let signed = library.sign(curve, &digests, &nonces, &bad, &mut r, &mut s);
-                assert_eq!(signed, Err(Fault::Scalar { lane: 0 }));
             }
-            assert!(
-                r.iter().chain(&s).all(|half| half.0 == [0; 64]),
-                "nothing came out"
-            );
         }
     }
 

@@ -160,8 +160,10 @@ pub fn run(
         job.now,
     )?;
 
+    let pool = pipeline::pool(job.jobs)?;
+
     // 2. Check every row, and lint a certificate that is never signed.
-    let report = check(job.manifest, &plan.binding, chunk_rows)?;
+    let report = pool.install(|| check(job.manifest, &plan.binding, chunk_rows))?;
     let report = report.accept(job.manifest)?;
     plan.lint_specimen(&report.specimen)?;
 
@@ -223,7 +225,7 @@ pub fn run(
         batch: &batch,
         earlier: &earlier,
     };
-    let mut outcome = pipeline::run(source, stock, ledger, job.jobs, observe, cancel)?;
+    let mut outcome = pipeline::run(source, stock, ledger, &pool, observe, cancel);
 
     // 8. Seal what is complete.
     let is_complete = skipped + outcome.made == devices;

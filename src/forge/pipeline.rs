@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use data_encoding::HEXLOWER;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::plan::Plan;
 use super::workshop::Workshop;
@@ -144,20 +145,24 @@ impl Shared<'_> {
     }
 }
 
-/// Makes, stores, commits and releases every chunk of the source, on `jobs` threads.
+/// So many threads that work.
+pub(super) fn pool(jobs: usize) -> Result<ThreadPool, ForgeError> {
+    ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .thread_name(|i| format!("forge-{i}"))
+        .build()
+        .map_err(|source| ForgeError::Threads { source })
+}
+
+/// Makes, stores, commits and releases every chunk of the source, on all threads of the pool.
 pub(super) fn run(
     source: Source<'_>,
     stock: Stock<'_>,
     ledger: &mut Ledger,
-    jobs: usize,
+    pool: &ThreadPool,
     observe: Observe<'_>,
     cancel: &Cancel,
-) -> Result<Outcome, ForgeError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(jobs)
-        .thread_name(|i| format!("forge-{i}"))
-        .build()
-        .map_err(|source| ForgeError::Threads { source })?;
+) -> Outcome {
     let shared = Shared {
         stock,
         plan: source.plan,
@@ -179,7 +184,7 @@ pub(super) fn run(
             std::panic::resume_unwind(panic);
         }
     });
-    Ok(shared.outcome.into_inner().expect("no holder panics"))
+    shared.outcome.into_inner().expect("no holder panics")
 }
 
 /// Stops the other workers when one panics; the panic itself goes on to the caller.

@@ -15,9 +15,10 @@ use crate::digest::sha256;
 use crate::engine::Choice;
 use crate::issuer::{CaCertificate, Issuer};
 use crate::ledger::{Batch, Ledger};
-use crate::seal::{Builder, ChunkDigest, Seal, Statement, sign};
+use crate::seal::{Builder, ChunkDigest, Lookups, Seal, Statement, sign};
 use crate::store::{
-    BATCH_OBJECT, BatchRecord, Existing, SEAL_OBJECT, Store, StoreError, index_object, write_index,
+    BATCH_OBJECT, BatchRecord, Existing, SEAL_OBJECT, Store, StoreError, index_object, lookup_object,
+    write_index,
 };
 
 /// Chunks whose indexes are digested at a time.
@@ -154,7 +155,7 @@ fn finish(
     now: OffsetDateTime,
     digests: Digests<'_>,
 ) -> Result<Sealed, ForgeError> {
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(record.rows);
     let chunks = record.chunks();
     let mut next = 0;
     while next < chunks {
@@ -207,11 +208,13 @@ fn existing(store: &dyn Store, issuer: &CaCertificate) -> Result<Option<Statemen
 }
 
 /// The same lookups may be there already, from one who began to seal; others may not.
-fn put_lookups(store: &dyn Store, lookups: &[(String, String)]) -> Result<(), StoreError> {
-    for some in lookups.chunks(LOOKUPS_AT_A_TIME) {
-        let objects: Vec<(String, Vec<u8>)> = some
-            .iter()
-            .map(|(name, body)| (name.clone(), body.clone().into_bytes()))
+fn put_lookups(store: &dyn Store, lookups: &Lookups) -> Result<(), StoreError> {
+    let parts = lookups.parts();
+    for first in (0..parts).step_by(LOOKUPS_AT_A_TIME) {
+        let some = first..(first + LOOKUPS_AT_A_TIME as u64).min(parts);
+        let objects: Vec<_> = some
+            .into_par_iter()
+            .map(|part| (lookup_object(part), lookups.part(part).into_bytes()))
             .collect();
         store
             .publish(&objects, Existing::Refuse)

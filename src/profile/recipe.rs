@@ -16,14 +16,15 @@ pub struct BundleFile {
     pub compression: Compression,
 }
 
-/// The files of a bundle, in order. Names are unique; there is one private key and its certificate.
+/// The files of a bundle. Names are unique; there is one private key and its certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     files: Vec<BundleFile>,
 }
 
 impl Recipe {
-    /// The files of the bundle, in order.
+    /// The files of the bundle, in the profile's order. In the bundle those that are the same for every device
+    /// come first.
     #[must_use]
     pub fn files(&self) -> &[BundleFile] {
         &self.files

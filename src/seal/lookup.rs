@@ -4,12 +4,11 @@
 //! device id, in hexadecimal. Which part knows a device follows from the same hash. Two devices may
 //! share a hash, so the index has the last word.
 
-use std::fmt::Write;
-
 use data_encoding::HEXLOWER;
+use rayon::prelude::*;
 
 use super::SealError;
-use crate::digest::sha256_start;
+use crate::digest::{sha256, sha256_start};
 use crate::store::lookup_object;
 
 const HEADER: &str = "device_id_hash,chunk";
@@ -50,31 +49,64 @@ fn part(hash: [u8; 8], parts: u64) -> u64 {
     u64::try_from((hash * u128::from(parts)) >> 64).expect("below `parts`")
 }
 
-/// The parts of the lookup for all devices of a batch, in order.
-pub(super) fn write(mut marks: Vec<Mark>) -> Result<Vec<String>, SealError> {
-    marks.sort_unstable();
-    if let Some(twins) = marks.windows(2).find(|pair| pair[0].hash == pair[1].hash) {
-        return Err(SealError::Twice {
-            chunks: [twins[0].chunk, twins[1].chunk],
-        });
+/// The lookup of a batch. Its parts are written when they are asked for, so that memory grows by no more than
+/// 16 octets a row.
+#[derive(Debug)]
+pub struct Lookups {
+    marks: Vec<Mark>,
+    parts: u64,
+}
+
+impl Lookups {
+    /// The lookup of these devices.
+    ///
+    /// # Errors
+    ///
+    /// When two of them are the same.
+    pub(super) fn new(mut marks: Vec<Mark>) -> Result<Self, SealError> {
+        marks.par_sort_unstable();
+        if let Some(twins) = marks.windows(2).find(|pair| pair[0].hash == pair[1].hash) {
+            return Err(SealError::Twice {
+                chunks: [twins[0].chunk, twins[1].chunk],
+            });
+        }
+        let parts = (marks.len() as u64).div_ceil(PART_ROWS).max(1);
+        Ok(Self { marks, parts })
     }
-    let parts = (marks.len() as u64).div_ceil(PART_ROWS).max(1);
-    let mut rest = marks.as_slice();
-    let parts = (0..parts)
-        .map(|part| {
-            let (own, others) =
-                rest.split_at(rest.partition_point(|mark| self::part(mark.short(), parts) == part));
-            rest = others;
-            let mut text = String::with_capacity(HEADER.len() + 1 + own.len() * 24);
-            text.push_str(HEADER);
+
+    /// How many parts there are, counted from 0.
+    #[must_use]
+    pub fn parts(&self) -> u64 {
+        self.parts
+    }
+
+    /// A part, as it is stored.
+    #[must_use]
+    pub fn part(&self, part: u64) -> String {
+        let first_of = |part| {
+            self.marks
+                .partition_point(|mark| self::part(mark.short(), self.parts) < part)
+        };
+        let marks = &self.marks[first_of(part)..first_of(part + 1)];
+
+        let mut text = String::with_capacity(HEADER.len() + 1 + marks.len() * 24);
+        text.push_str(HEADER);
+        text.push('\n');
+        let (mut hash, mut chunk) = ([0; 16], itoa::Buffer::new());
+        for mark in marks {
+            text.push_str(HEXLOWER.encode_mut_str(&mark.short(), &mut hash));
+            text.push(',');
+            text.push_str(chunk.format(mark.chunk));
             text.push('\n');
-            for mark in own {
-                writeln!(text, "{},{}", HEXLOWER.encode(&mark.short()), mark.chunk).expect("text grows");
-            }
-            text
-        })
-        .collect();
-    Ok(parts)
+        }
+        text
+    }
+
+    /// The SHA-256 of each part.
+    pub(super) fn digests(&self) -> Vec<[u8; 32]> {
+        let digest = |part| sha256(self.part(part).as_bytes());
+        (0..self.parts).into_par_iter().map(digest).collect()
+    }
 }
 
 /// The chunks in which a device may be: one, or none, but for a rare chance.
@@ -120,8 +152,9 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(i, id)| Mark::new(id.as_bytes(), i as u64 / 100));
-        let parts = write(marks.collect()).unwrap();
-        assert_eq!(parts.len(), 3);
+        let lookups = Lookups::new(marks.collect()).unwrap();
+        assert_eq!(lookups.parts(), 3);
+        let parts: Vec<_> = (0..3).map(|part| lookups.part(part)).collect();
         let rows: usize = parts.iter().map(|part| part.lines().count() - 1).sum();
         assert_eq!(rows, ids.len());
         for (i, id) in ids.iter().enumerate().step_by(37) {
@@ -141,7 +174,7 @@ mod tests {
         let marks = [("SN1", 0), ("SN2", 0), ("SN1", 7)];
         let marks = marks.map(|(id, chunk)| Mark::new(id.as_bytes(), chunk));
         assert!(matches!(
-            write(marks.to_vec()),
+            Lookups::new(marks.to_vec()),
             Err(SealError::Twice { chunks: [0, 7] })
         ));
     }

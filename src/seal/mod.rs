@@ -13,7 +13,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use lookup::{Candidates, part_of};
+pub use lookup::{Candidates, Lookups, part_of};
 pub use statement::{Builder, ChunkDigest, Statement};
 
 use crate::digest::sha256;

@@ -4,12 +4,12 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::lookup::{self, Mark};
+use super::lookup::{Lookups, Mark};
 use super::{FORMAT, SealError, merkle};
 use crate::digest::sha256;
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
-use crate::store::{BatchRecord, Layout, index_object, lookup_object, parse_index};
+use crate::store::{BatchRecord, Layout, index_object, parse_index};
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +144,7 @@ fn lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Builds a statement, chunk by chunk in order. Memory grows by 16 octets a row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Builder {
     indexes: Vec<String>,
     roots: Vec<[u8; 32]>,
@@ -152,6 +152,16 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Of a batch with so many rows.
+    #[must_use]
+    pub fn new(rows: u64) -> Self {
+        Self {
+            indexes: Vec::new(),
+            roots: Vec::new(),
+            marks: Vec::with_capacity(usize::try_from(rows).unwrap_or(0)),
+        }
+    }
+
     /// Adds the next chunk.
     ///
     /// # Panics
@@ -164,8 +174,7 @@ impl Builder {
         self.marks.append(&mut chunk.marks);
     }
 
-    /// The statement about a batch whose record has this digest and that is at this place, and the parts of
-    /// the lookup by the names of their objects.
+    /// The statement about a batch whose record has this digest and that is at this place, and its lookup.
     ///
     /// # Errors
     ///
@@ -176,8 +185,8 @@ impl Builder {
         batch_sha256: [u8; 32],
         location: &str,
         now: OffsetDateTime,
-    ) -> Result<(Statement, Vec<(String, String)>), SealError> {
-        let lookups = lookup::write(self.marks)?;
+    ) -> Result<(Statement, Lookups), SealError> {
+        let lookups = Lookups::new(self.marks)?;
         let roots = self.roots.iter().map(|root| merkle::leaf(root)).collect();
         let statement = Statement {
             certforge_seal: FORMAT,
@@ -194,11 +203,11 @@ impl Builder {
             merkle_root: HEXLOWER.encode(&merkle::root(roots)),
             indexes: self.indexes,
             lookups: lookups
+                .digests()
                 .iter()
-                .map(|lookup| HEXLOWER.encode(&sha256(lookup.as_bytes())))
+                .map(|digest| HEXLOWER.encode(digest))
                 .collect(),
         };
-        let names = (0..).map(lookup_object);
-        Ok((statement, names.zip(lookups).collect()))
+        Ok((statement, lookups))
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn check_statement(
     if digests.len() as u64 != record.chunks() || !faults.is_empty() {
         return;
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(record.rows);
     for digest in digests {
         builder.add(digest);
     }

@@ -44,12 +44,13 @@ INDEX_COLUMNS = [
     "sha256",
 ]
 
+# What is the same in every bundle comes first.
 MEMBERS = [
+    "AmazonRootCA1.pem",
+    "AmazonRootCA3.pem",
     "private.pem.key",
     "certificate.pem.crt",
     "chain.pem.crt",
-    "AmazonRootCA1.pem",
-    "AmazonRootCA3.pem",
     "endpoint.json",
 ]
 

@@ -40,7 +40,7 @@ pub struct Fields<'a> {
     pub san: &'a [u8],
     /// As in [`crate::engine::DeviceKey::public_key`].
     pub public_key: &'a [u8],
-    /// The identifier of this very key, by [`crate::issuer::key_identifier`].
+    /// The identifier of this very key, by `issuer::key_identifier`.
     pub key_id: &'a [u8; KEY_IDENTIFIER_LEN],
 }
 

@@ -2,25 +2,19 @@
 
 use std::error::Error;
 
-use certforge::engine::{AwsLc, DeviceKey, ENGINES, Engine, PrivateKey};
+use certforge::bench::engines::{KeyMaker, SignatureMaker, at_a_time, ready, signing_key};
+use certforge::engine::Engine;
 use certforge::profile::KeyType;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Operations of one iteration; RSA keys take too long for many.
-fn batch(key_type: KeyType) -> usize {
-    if key_type.is_rsa() { 1 } else { 64 }
-}
-
 /// The engines that work here; the others are named.
-fn engines() -> impl Iterator<Item = &'static dyn Engine> {
-    ENGINES.into_iter().filter(|engine| match engine.ready() {
-        Ok(()) => true,
-        Err(error) => {
-            let reason = error.source().map(ToString::to_string).unwrap_or_default();
-            eprintln!("left out: {error}: {reason}");
-            false
-        }
-    })
+fn engines() -> Vec<&'static dyn Engine> {
+    let (ready, left_out) = ready();
+    for (_, error) in left_out {
+        let reason = error.source().map(ToString::to_string).unwrap_or_default();
+        eprintln!("left out: {error}: {reason}");
+    }
+    ready
 }
 
 fn keys(criterion: &mut Criterion) {
@@ -31,15 +25,10 @@ fn keys(criterion: &mut Criterion) {
             .into_iter()
             .filter(|key_type| engine.makes(*key_type))
         {
-            let mut keys = vec![DeviceKey::default(); batch(key_type)];
-            engine
-                .make_keys(key_type, &mut keys)
-                .expect("the engine makes them");
-            let key = PrivateKey::from_pkcs8(keys[0].pkcs8()).expect("it is PKCS#8");
-            assert!(key.prove(keys[0].public_key()).is_some(), "the halves match");
-            group.throughput(Throughput::Elements(keys.len() as u64));
+            let mut maker = KeyMaker::new(engine, key_type).expect("the keys are sound");
+            group.throughput(Throughput::Elements(at_a_time(key_type) as u64));
             group.bench_function(BenchmarkId::new(engine.name(), key_type), |bencher| {
-                bencher.iter(|| engine.make_keys(key_type, &mut keys).is_ok());
+                bencher.iter(|| maker.make().expect("the engine makes keys"));
             });
         }
     }
@@ -49,27 +38,14 @@ fn keys(criterion: &mut Criterion) {
 fn signatures(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("signatures");
     group.sample_size(10);
-    // As long as the TBSCertificate of a P-256 device.
-    let message = [7; 350];
+    let engines = engines();
     for key_type in KeyType::ALL {
-        let mut keys = [DeviceKey::default()];
-        AwsLc
-            .make_keys(key_type, &mut keys)
-            .expect("aws-lc makes every type");
-        for engine in engines().filter(|engine| engine.signs(key_type)) {
-            let key = PrivateKey::from_pkcs8(keys[0].pkcs8()).expect("it is PKCS#8");
-            let key = key.prove(keys[0].public_key()).expect("the halves match");
-            let signer = engine.signer(&key).expect("the engine signs");
-            let messages = vec![&message[..]; batch(key_type)];
-            let mut signatures = vec![Vec::new(); messages.len()];
-            signer.sign(&messages, &mut signatures).expect("the engine signs");
-            assert!(
-                signatures.iter().all(|signature| signature.len() > 60),
-                "there are signatures"
-            );
-            group.throughput(Throughput::Elements(messages.len() as u64));
+        let key = signing_key(key_type).expect("aws-lc makes every type");
+        for engine in engines.iter().filter(|engine| engine.signs(key_type)) {
+            let mut maker = SignatureMaker::new(*engine, &key).expect("the signatures are sound");
+            group.throughput(Throughput::Elements(at_a_time(key_type) as u64));
             group.bench_function(BenchmarkId::new(engine.name(), key_type), |bencher| {
-                bencher.iter(|| signer.sign(&messages, &mut signatures).expect("the engine signs"));
+                bencher.iter(|| maker.make().expect("the engine signs"));
             });
         }
     }

@@ -5,15 +5,14 @@
 
 use std::path::PathBuf;
 
+use certforge::bench::Scratch;
+use certforge::bench::fixture::Fixture;
 use certforge::engine::Choice;
-use certforge::forge::{self, Cancel, Job};
-use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
+use certforge::forge::{self, Cancel};
 use certforge::ledger::Ledger;
-use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
-use certforge::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
+use certforge::profile::KeyType;
 use certforge::store::{DirStore, Layout, Store, StoreError};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use time::OffsetDateTime;
 
 const ROWS: u64 = 20_000;
 
@@ -22,27 +21,8 @@ fn folder() -> PathBuf {
 }
 
 fn forge(criterion: &mut Criterion) {
-    let inputs = tempfile::tempdir_in(folder()).expect("a scratch folder");
-    let path = inputs.path().join("devices.csv");
-    let rows: String = (0..ROWS).map(|row| format!("SN{row:09},line-7,DE\n")).collect();
-    std::fs::write(&path, format!("serial_number,site,country\n{rows}")).expect("the manifest is written");
-    let now = OffsetDateTime::now_utc();
-    let request = CaRequest {
-        subject: vec![(Attribute::CommonName, "Bench CA".to_owned())],
-        key_type: KeyType::P256,
-        not_after: NotAfter::Days(30),
-        path_len: Some(0),
-    };
-    let ca = inputs.path().join("ca");
-    create(&request, None, now)
-        .and_then(|new| new.write(&ca, None))
-        .expect("a CA is made");
-    let issuer = Issuer::load(&CaFiles::in_folder(&ca), now, &mut |_| {
-        unreachable!("not encrypted")
-    });
-    let issuer = issuer.expect("the CA loads");
-    let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN).expect("the manifest opens");
-    let profile = Profile::load(DEFAULT, None).expect("the profile is built in");
+    let inputs = Scratch::new(&folder()).expect("a scratch folder");
+    let fixture = Fixture::new(inputs.path(), KeyType::P256, ROWS).expect("a CA and a manifest are made");
 
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut group = criterion.benchmark_group("forge");
@@ -53,23 +33,11 @@ fn forge(criterion: &mut Criterion) {
                 BenchmarkId::new(layout.as_str(), format!("{jobs} jobs")),
                 |bencher| {
                     bencher.iter_batched(
-                        || tempfile::tempdir_in(folder()).expect("a scratch folder"),
+                        || inputs.folder().expect("a scratch folder"),
                         |place| {
                             let mut ledger = Ledger::open(&place.path().join("ledger.db"), [1; 16])
                                 .expect("a ledger is made");
-                            let job = Job {
-                                manifest: &manifest,
-                                profile: &profile,
-                                issuer: &issuer,
-                                engines: Choice::Auto,
-                                layout,
-                                batch: None,
-                                chunk_rows: None,
-                                shard: None,
-                                reissue: false,
-                                jobs,
-                                now,
-                            };
+                            let job = fixture.job(Choice::Auto, layout, jobs);
                             let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
                                 Ok(Box::new(DirStore::new(place.path().join(batch))))
                             };

@@ -13,7 +13,7 @@
 //! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
 //! `rehearsal`, and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
 //! makes of a device is said beforehand by [`jitp`]; `rehearsal` lets devices try it out, and `aws` registers the CA
-//! for it.
+//! for it. Beside the flow stands [`mod@bench`], which measures its stages one by one, and the whole.
 //!
 //! # Words
 //!
@@ -66,6 +66,8 @@ pub mod seal;
 pub mod ledger;
 
 pub mod forge;
+
+pub mod bench;
 
 pub mod verify;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 23] = [
+const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("digest", &[]),
     ("pem", &[]),
     ("shell", &[]),
@@ -35,6 +35,20 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
             "store",
             "seal",
             "ledger",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "digest",
+            "manifest",
+            "profile",
+            "engine",
+            "issuer",
+            "certificate",
+            "store",
+            "ledger",
+            "forge",
         ],
     ),
     (

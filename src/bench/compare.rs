@@ -1,0 +1,167 @@
+//! Two reports side by side: what was measured in both, and whether it is fair to compare them.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Measure, Report};
+
+/// Of an earlier report and a later one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// When the earlier one began, and its version of certforge.
+    pub date: String,
+    pub certforge: String,
+    /// What makes ratios say less, or nothing.
+    pub warnings: Vec<Warning>,
+    /// By quantity, and within it in the order of the later report.
+    pub lines: Vec<Line>,
+    /// Measures that only one of the two has.
+    pub only_before: usize,
+    pub only_now: usize,
+}
+
+/// A measure that both have.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Line {
+    /// The later one.
+    #[serde(flatten)]
+    pub measure: Measure,
+    pub before_per_second: f64,
+    pub now_per_second: f64,
+    /// Now by before.
+    pub ratio: f64,
+}
+
+/// Something that differs between two reports, and that rates depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    pub what: &'static str,
+    pub before: String,
+    pub now: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, before, now } = self;
+        write!(f, "{what}: {before} before, {now} now")
+    }
+}
+
+impl Comparison {
+    #[must_use]
+    pub fn new(before: &Report, now: &Report) -> Self {
+        let mut lines: Vec<Line> = now
+            .measures
+            .iter()
+            .filter_map(|measure| line(measure, before))
+            .collect();
+        lines.sort_by_key(|line| line.measure.quantity);
+        Self {
+            date: before.date.clone(),
+            certforge: before.certforge.clone(),
+            warnings: warnings(before, now),
+            only_before: before.measures.len() - lines.len(),
+            only_now: now.measures.len() - lines.len(),
+            lines,
+        }
+    }
+}
+
+fn line(measure: &Measure, before: &Report) -> Option<Line> {
+    let earlier = before.measures.iter().find(|other| other.is_same(measure))?;
+    let (before, now) = (earlier.rate.per_second, measure.rate.per_second);
+    Some(Line {
+        measure: measure.clone(),
+        before_per_second: before,
+        now_per_second: now,
+        ratio: now / before,
+    })
+}
+
+fn warnings(before: &Report, now: &Report) -> Vec<Warning> {
+    let facts = |report: &Report| {
+        let Report {
+            machine,
+            settings,
+            place,
+            ..
+        } = report;
+        let layouts: Vec<_> = settings.layouts.iter().map(|layout| layout.as_str()).collect();
+        [
+            ("machine", machine.processor.clone()),
+            ("threads of the machine", machine.threads.to_string()),
+            ("CPU features", machine.features.join(" ")),
+            ("system", machine.system.clone()),
+            ("optimised", yes_or_no(report.optimised)),
+            ("--jobs", settings.jobs.to_string()),
+            ("--seconds", settings.seconds.to_string()),
+            ("--rows", settings.rows.to_string()),
+            ("--rows of RSA keys", settings.rsa_rows.to_string()),
+            ("--layout", layouts.join(", ")),
+            ("--discard", yes_or_no(settings.discard)),
+            (
+                "file system",
+                place.file_system.clone().unwrap_or_else(|| "unknown".to_owned()),
+            ),
+        ]
+    };
+    let pairs = facts(before).into_iter().zip(facts(now));
+    pairs
+        .filter(|((_, before), (_, now))| before != now)
+        .map(|((what, before), (_, now))| Warning { what, before, now })
+        .collect()
+}
+
+fn yes_or_no(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Quantity;
+    use super::super::report::tests::{measure, report};
+    use super::*;
+
+    #[test]
+    fn measures_of_the_same_are_held_against_each_other() {
+        let (mut before, mut now) = (report(), report());
+        before.add(vec![
+            measure(Quantity::Keys, 1, 100.0),
+            measure(Quantity::Keys, 2, 300.0),
+            measure(Quantity::Bundles, 1, 1.0),
+        ]);
+        now.add(vec![
+            measure(Quantity::Keys, 2, 150.0),
+            measure(Quantity::Keys, 1, 200.0),
+            measure(Quantity::Signatures, 1, 7.0),
+        ]);
+        let comparison = Comparison::new(&before, &now);
+        let ratios: Vec<_> = comparison
+            .lines
+            .iter()
+            .map(|line| (line.measure.threads, line.before_per_second, line.ratio))
+            .collect();
+        assert_eq!(ratios, [(2, 300.0, 0.5), (1, 100.0, 2.0)]);
+        assert_eq!((comparison.only_before, comparison.only_now), (1, 1));
+        assert!(comparison.warnings.is_empty());
+    }
+
+    #[test]
+    fn warns_of_all_that_differs_beside_the_rates() {
+        let before = report();
+        let mut now = before.clone();
+        now.machine.processor = "another".to_owned();
+        now.machine.features.push("zzz".to_owned());
+        now.settings.rows += 1;
+        now.settings.discard = true;
+        now.place.file_system = None;
+        let warnings = Comparison::new(&before, &now).warnings;
+        let what: Vec<_> = warnings.iter().map(|warning| warning.what).collect();
+        assert_eq!(
+            what,
+            ["machine", "CPU features", "--rows", "--discard", "file system"]
+        );
+        assert_eq!(warnings[2].to_string(), "--rows: 20000 before, 20001 now");
+    }
+}

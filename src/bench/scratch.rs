@@ -1,0 +1,127 @@
+//! The folder in which everything is written that is measured.
+//!
+//! Invariant: mode 0700 from the moment it exists, for there are private keys in it, and gone when the value is dropped.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::BenchError;
+
+/// A folder of our own, with all that is in it.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes one in a folder that exists.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn new(within: &Path) -> Result<Self, BenchError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let failed = |source| BenchError::Folder {
+            folder: within.to_owned(),
+            source,
+        };
+        // A ledger tells its place by an absolute path.
+        let within = std::path::absolute(within).map_err(failed)?;
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = within.join(format!("certforge-bench-{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                // A process of this number was killed and left one behind.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Another one within it, which goes earlier.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn folder(&self) -> Result<Self, BenchError> {
+        Self::new(&self.0)
+    }
+
+    /// What kind of file system it is on, such as `tmpfs` or `ext4`; `None` where nobody tells.
+    #[must_use]
+    pub fn file_system(&self) -> Option<String> {
+        file_system(&File::open(&self.0).ok()?)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is seen by the user, and there is nothing better to do about it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn file_system(folder: &File) -> Option<String> {
+    /// statfs(2); the constants of linux/magic.h, and ZFS's own.
+    const KNOWN: [(u64, &str); 11] = [
+        (0x0102_1994, "tmpfs"),
+        (0xef53, "ext4"),
+        (0x5846_5342, "xfs"),
+        (0x9123_683e, "btrfs"),
+        (0x794c_7630, "overlay"),
+        (0x2fc1_2fc1, "zfs"),
+        (0xf2f5_2010, "f2fs"),
+        (0x6969, "nfs"),
+        (0x6573_5546, "fuse"),
+        (0x0102_1997, "9p"),
+        (0x8584_58f6, "ramfs"),
+    ];
+    // Where it is signed and has 32 bits, some of them are negative, and stay unknown.
+    let magic = u64::try_from(rustix::fs::fstatfs(folder).ok()?.f_type).ok()?;
+    let known = KNOWN.iter().find(|(number, _)| *number == magic);
+    Some(known.map_or_else(|| format!("type {magic:#x}"), |(_, name)| (*name).to_owned()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &File) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn is_for_its_owner_alone_and_goes_with_all_that_is_in_it() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(place.path()).unwrap();
+        let inner = scratch.folder().unwrap();
+        std::fs::write(inner.path().join("file"), "x").unwrap();
+        for folder in [&scratch, &inner] {
+            let mode = folder.path().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        drop(inner);
+        assert_eq!(scratch.path().read_dir().unwrap().count(), 0);
+        std::mem::forget(scratch.folder().unwrap());
+        drop(scratch);
+        assert_eq!(place.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn tells_where_no_folder_can_be_made() {
+        let place = tempfile::tempdir().unwrap();
+        let error = Scratch::new(&place.path().join("nowhere")).unwrap_err();
+        assert!(matches!(error, BenchError::Folder { folder, .. } if folder.ends_with("nowhere")));
+    }
+}

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use certforge::bench::BenchError;
 use certforge::engine::EngineError;
 use certforge::forge::ForgeError;
 use certforge::issuer::IssuerError;
@@ -225,31 +226,60 @@ fn seal_code(error: &SealError) -> u8 {
 
 impl From<ForgeError> for Failure {
     fn from(error: ForgeError) -> Self {
+        Self {
+            code: forge_code(&error),
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+fn forge_code(error: &ForgeError) -> u8 {
+    match error {
+        ForgeError::Manifest(_) => exit::MANIFEST,
+        ForgeError::Engine(error) => engine_code(error),
+        ForgeError::Validity(_) => exit::PROFILE,
+        ForgeError::Store(_)
+        | ForgeError::ForeignBatch { .. }
+        | ForgeError::ForeignChunk { .. }
+        | ForgeError::Leftovers { .. }
+        | ForgeError::OtherSeal { .. }
+        | ForgeError::OtherShards { .. }
+        | ForgeError::SealedBefore { .. }
+        | ForgeError::Unfinished { .. }
+        | ForgeError::BundlesGone { .. } => exit::STORE,
+        ForgeError::OtherIssuer { .. } => exit::ISSUER,
+        ForgeError::Seal(error) => seal_code(error),
+        ForgeError::Ledger(_)
+        | ForgeError::Issued { .. }
+        | ForgeError::SameManifest { .. }
+        | ForgeError::Withdrawn { .. } => exit::LEDGER,
+        ForgeError::Lint(_) | ForgeError::Signature => exit::SOME_FAILED,
+        ForgeError::BatchName { .. }
+        | ForgeError::ReissueNeedsName { .. }
+        | ForgeError::IsReissue { .. }
+        | ForgeError::ChunkRows { .. }
+        | ForgeError::Threads { .. } => exit::USAGE,
+    }
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
         let code = match &error {
-            ForgeError::Manifest(_) => exit::MANIFEST,
-            ForgeError::Engine(error) => engine_code(error),
-            ForgeError::Validity(_) => exit::PROFILE,
-            ForgeError::Store(_)
-            | ForgeError::ForeignBatch { .. }
-            | ForgeError::ForeignChunk { .. }
-            | ForgeError::Leftovers { .. }
-            | ForgeError::OtherSeal { .. }
-            | ForgeError::OtherShards { .. }
-            | ForgeError::SealedBefore { .. }
-            | ForgeError::Unfinished { .. }
-            | ForgeError::BundlesGone { .. } => exit::STORE,
-            ForgeError::OtherIssuer { .. } => exit::ISSUER,
-            ForgeError::Seal(error) => seal_code(error),
-            ForgeError::Ledger(_)
-            | ForgeError::Issued { .. }
-            | ForgeError::SameManifest { .. }
-            | ForgeError::Withdrawn { .. } => exit::LEDGER,
-            ForgeError::Lint(_) | ForgeError::Signature => exit::SOME_FAILED,
-            ForgeError::BatchName { .. }
-            | ForgeError::ReissueNeedsName { .. }
-            | ForgeError::IsReissue { .. }
-            | ForgeError::ChunkRows { .. }
-            | ForgeError::Threads { .. } => exit::USAGE,
+            BenchError::Engine(error) => engine_code(error),
+            BenchError::Forge(error) => forge_code(error),
+            BenchError::Ledger(_) => exit::LEDGER,
+            BenchError::Issuer(_) => exit::ISSUER,
+            BenchError::Manifest(_) => exit::MANIFEST,
+            BenchError::Profile(_) => exit::PROFILE,
+            BenchError::Folder { .. } | BenchError::Write { .. } => exit::STORE,
+            BenchError::Unsound { .. } => exit::SOME_FAILED,
+            BenchError::Interrupted => exit::INTERRUPTED,
+            BenchError::Nothing
+            | BenchError::Threads { .. }
+            | BenchError::ReadReport { .. }
+            | BenchError::NotReport { .. }
+            | BenchError::Format { .. } => exit::USAGE,
         };
         Self {
             code,

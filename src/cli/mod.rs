@@ -1,5 +1,6 @@
 //! The command line. Only here is anything printed, and only here does the process end.
 
+mod bench;
 mod bucket_policy;
 mod ca;
 mod check;
@@ -75,6 +76,11 @@ enum Command {
     Export(export::Export),
     /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
     BucketPolicy(bucket_policy::BucketPolicy),
+    /// Measure this machine: keys, signatures, certificates and bundles a second, and whole runs
+    ///
+    /// By engine, key type and number of threads, each held against what the bare library does in the same run. What
+    /// is made is thrown away. All of it takes about a minute.
+    Bench(Box<bench::Bench>),
 }
 
 /// How a command ended that did not fail.
@@ -99,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Connect(command) => (command.json, command.run()),
         Command::Export(command) => (false, command.run()),
         Command::BucketPolicy(command) => (false, command.run()),
+        Command::Bench(command) => (command.json, command.run()),
     };
     outcome.unwrap_or_else(|failure| {
         failure.report(json);

@@ -28,6 +28,14 @@ pub fn devices(n: u64) -> String {
     format!("{} {}", count(n), if n == 1 { "device" } else { "devices" })
 }
 
+/// `1 thread`, `2 threads`.
+pub fn threads(n: usize) -> String {
+    match n {
+        1 => "1 thread".to_owned(),
+        n => format!("{} threads", count(n as u64)),
+    }
+}
+
 /// Lines with a label and a value each.
 #[derive(Debug, Default)]
 pub struct Report(Vec<(&'static str, String)>);

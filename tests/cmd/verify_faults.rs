@@ -141,8 +141,10 @@ fn names_a_bundle_in_which_a_bit_is_flipped() {
     for (layout, name) in [("objects", FIRST), ("packs", "packs/000000.zip")] {
         let place = workplace(layout);
         let mut octets = fs::read(object(&place, name)).expect("an object");
-        // In the private key, which is the first member and is stored.
-        octets[150] ^= 1;
+        // In the private key, which is stored.
+        let start = b"-----BEGIN PRIVATE KEY-----\n";
+        let key = octets.windows(start.len()).position(|window| window == start);
+        octets[key.expect("a bundle has a key") + start.len() + 20] ^= 1;
         fs::write(object(&place, name), octets).expect("the object is overwritten");
         let faults = [
             format!("device SN000000, {name}: SHA-256 is not that of the index"),

@@ -79,7 +79,7 @@ fn run_on(
     place: &Path,
 ) -> Option<Result<Made, BenchError>> {
     let run = || {
-        // The check of the rows runs on the pool that it is called in, which must have no other threads either.
+        // The lookup is written on the pool that a run is called in, which must have no other threads either.
         let pool = ThreadPoolBuilder::new()
             .num_threads(step.threads)
             .build()

@@ -77,13 +77,9 @@ impl<'a> Credentials<'a> {
             key_engine, key_type, ..
         } = *self.plan;
         self.keys.resize_with(count, DeviceKey::default);
-        // An RSA key takes as long as its primes are hard to find: a thread that has nothing to do looks for
-        // those of another.
-        if key_type.is_rsa() {
-            let make = |key: &mut DeviceKey| key_engine.make_keys(key_type, std::slice::from_mut(key));
-            self.keys.par_iter_mut().try_for_each(make)?;
-        } else {
-            key_engine.make_keys(key_type, &mut self.keys)?;
+        match key_type.is_rsa() {
+            true => make_apart(&mut self.keys, |key| key_engine.make_keys(key_type, key))?,
+            false => key_engine.make_keys(key_type, &mut self.keys)?,
         }
         self.key_ids.clear();
         self.key_ids
@@ -153,5 +149,51 @@ impl<'a> Credentials<'a> {
             true => Ok(()),
             false => Err(ForgeError::Signature),
         }
+    }
+}
+
+/// Makes keys one by one, on all threads of the pool that have nothing else to do. An RSA key takes as long as
+/// chance hides its primes: nobody waits for one while there are others to be made, of this chunk or another.
+fn make_apart(
+    keys: &mut [DeviceKey],
+    make: impl Fn(&mut [DeviceKey]) -> Result<(), EngineError> + Sync + Send,
+) -> Result<(), EngineError> {
+    keys.par_chunks_mut(1).with_max_len(1).try_for_each(make)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_slow_key_keeps_nobody_from_the_others() {
+        let pool = super::super::pipeline::pool(2).unwrap();
+        let (sender, receiver) = channel();
+        let (sender, receiver) = (Mutex::new(sender), Mutex::new(receiver));
+        let mut keys = vec![DeviceKey::default(); 8];
+        let is_first = AtomicBool::new(true);
+        let made = pool.install(|| {
+            make_apart(&mut keys, |_| {
+                if !is_first.swap(false, Ordering::Relaxed) {
+                    return sender
+                        .lock()
+                        .unwrap()
+                        .send(())
+                        .map_err(|_| unreachable!("it is received"));
+                }
+                // The first key is ready when all the others are: one thread alone would wait in vain.
+                for _ in 1..8 {
+                    let other = receiver.lock().unwrap().recv_timeout(Duration::from_mins(1));
+                    other.expect("another thread makes the other keys");
+                }
+                Ok(())
+            })
+        });
+        assert!(made.is_ok());
     }
 }

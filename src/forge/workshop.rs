@@ -45,17 +45,21 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// Makes the credentials of rows, and nothing of them.
+    /// Makes the credentials of a chunk, checked as ever, and nothing of them.
     pub(super) fn issue(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<(), ForgeError> {
         let mut certificate = Vec::new();
+        let mut key_ids = Vec::with_capacity(rows.len());
         for block in rows.chunks(BLOCK) {
             self.credentials.make(block, prefix)?;
+            key_ids.extend_from_slice(&self.credentials.key_ids);
             for i in 0..block.len() {
                 certificate.clear();
                 self.credentials.append_certificate(i, &mut certificate);
                 std::hint::black_box(&certificate);
             }
         }
+        self.credentials.check_one()?;
+        distinct_keys(&key_ids)?;
         Ok(())
     }
 

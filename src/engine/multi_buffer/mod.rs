@@ -4,6 +4,9 @@
 //! never needed to build. It is used only after [`self_test`] has passed, and goes on being checked: one key
 //! and one signature in each [`GROUP`] is held against aws-lc, every time in another place.
 //!
+//! The library multiplies points, which is nearly all of the work. What its own functions would divide for every
+//! eight, [`field`] divides for a whole group.
+//!
 //! Private keys and nonces come straight from the operating system, a group at a time, and are zeroized.
 
 mod curve;

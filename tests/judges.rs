@@ -413,7 +413,9 @@ fn the_judge_refuses_batches_that_are_wrong() {
 
     let flipped = victim.copy("flipped-byte");
     let mut octets = fs::read(bundle(&flipped)).unwrap();
-    octets[100] ^= 1;
+    let start = b"-----BEGIN PRIVATE KEY-----\n";
+    let key = octets.windows(start.len()).position(|window| window == start);
+    octets[key.unwrap() + start.len() + 20] ^= 1;
     fs::write(bundle(&flipped), &octets).unwrap();
     victim.judge_refuses(&flipped, "SN000001: the SHA-256 is");
 

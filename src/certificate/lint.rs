@@ -217,11 +217,13 @@ pub fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
     ensure(rest.is_empty(), "octets follow the extensions")?;
     let (_, mut list, after) = der::split(extensions).ok_or(MALFORMED)?;
     ensure(after.is_empty(), "octets follow the extensions")?;
+    // Hashed anew: what was stamped shall not vouch for itself.
+    let key_id = key_identifier(fields.public_key);
     let (mut has_key_id, mut has_san) = (false, fields.san.is_empty());
     while !list.is_empty() {
         let (_, extension, after) = der::split(list).ok_or(MALFORMED)?;
         ensure(is_extension(extension), "an extension is malformed")?;
-        has_key_id |= extension.ends_with(fields.key_id);
+        has_key_id |= extension.ends_with(&key_id);
         has_san |= extension.ends_with(fields.san);
         list = after;
     }

@@ -93,7 +93,8 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the engine does not make this type, or its source of randomness fails.
+    /// When the engine does not make this type, or its source of randomness fails; none of the slots may then be
+    /// used.
     fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError>;
 
     /// A signer for an issuer's key, once proven to match the issuer's public key.

@@ -232,7 +232,8 @@ pub fn run(
     let mut sealed = false;
     if outcome.failure.is_none() && is_complete && job.shard.is_none() {
         let made = std::mem::take(&mut outcome.digests);
-        let result = sealing::seal_made(&*store, ledger, &batch, &record, job, made);
+        let (store, ledger) = (&*store, &mut *ledger);
+        let result = pool.install(move || sealing::seal_made(store, ledger, &batch, &record, job, made));
         match result {
             Ok(_) => sealed = true,
             Err(error) => outcome.failure = Some(error),

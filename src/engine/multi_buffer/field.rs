@@ -1,7 +1,8 @@
 //! Arithmetic modulo the primes and the orders of both curves, by Montgomery's method, in constant time.
 //!
 //! The library multiplies points; what comes after is done here, because one inversion serves a whole group
-//! (Montgomery's trick) for three multiplications each, where the library inverts for every eight.
+//! (Montgomery's trick) for three multiplications each, where the library inverts for every eight. What outlives
+//! a multiplication is zeroized.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -127,10 +128,12 @@ impl<const N: usize> Field<N> {
     ) {
         let mut inverses = Zeroizing::new([[0; N]; GROUP]);
         let _ = self.invert(nonces, &mut inverses[..nonces.len()]);
-        let key = Zeroizing::new(self.times(&limbs(key), &self.radix));
+        let key = Zeroizing::new(self.times(limbs(key), &self.radix));
+        let mut sum = Zeroizing::new([0; N]);
         let inputs = digests.iter().zip(r).zip(inverses.iter());
         for (s, ((digest, r), inverse)) in s.iter_mut().zip(inputs) {
-            let sum = self.plus(&limbs(digest), &self.times(&limbs(r), &key));
+            *sum = self.times(limbs(r), &key);
+            *sum = self.plus(limbs(digest), &sum);
             s.0[..N].copy_from_slice(&self.times(&sum, inverse));
         }
     }
@@ -141,12 +144,12 @@ impl<const N: usize> Field<N> {
         let mut elements = Zeroizing::new([[0; N]; GROUP]);
         let mut product = self.one;
         for ((number, element), place) in numbers.iter().zip(elements.iter_mut()).zip(&mut *inverses) {
-            *element = self.times(&limbs(number), &self.radix);
+            *element = self.times(limbs(number), &self.radix);
             // The product of those before it, for now.
             *place = product;
             product = self.times(&product, element);
         }
-        let is_unit = product != [0; N];
+        let is_unit = product.iter().fold(0, |all, limb| all | limb) != 0;
         let mut inverse = self.inverse(&product);
         for (element, place) in elements.iter().zip(&mut *inverses).take(numbers.len()).rev() {
             *place = self.times(&inverse, place);
@@ -158,7 +161,7 @@ impl<const N: usize> Field<N> {
     }
 
     fn multiply(&self, number: &mut Number, element: &[u64; N]) {
-        let product = self.times(&limbs(number), element);
+        let product = self.times(limbs(number), element);
         number.0[..N].copy_from_slice(&product);
     }
 
@@ -211,8 +214,9 @@ impl<const N: usize> Field<N> {
     }
 }
 
-fn limbs<const N: usize>(number: &Number) -> [u64; N] {
-    *number.0.first_chunk().expect("a number has more limbs")
+/// The limbs of a number in their place, so that a secret is in no other.
+fn limbs<const N: usize>(number: &Number) -> &[u64; N] {
+    number.0.first_chunk().expect("a number has more limbs")
 }
 
 /// a b + c + d, least limb first.
@@ -334,8 +338,8 @@ mod tests {
                 field.second_halves(&digests, &nonces, &number(c), &[number(a), number(b)], &mut s);
                 let first = field.plus(&b, &product(field, a, c));
                 let second = field.plus(&c, &product(field, b, c));
-                prop_assert_eq!(product(field, limbs(&s[0]), a), first);
-                prop_assert_eq!(limbs(&s[1]), second);
+                prop_assert_eq!(product(field, *limbs(&s[0]), a), first);
+                prop_assert_eq!(*limbs(&s[1]), second);
             }
             Ok(())
         });

@@ -13,6 +13,7 @@ mod curve;
 mod encode;
 mod field;
 mod foreign;
+mod group;
 mod locate;
 mod self_test;
 mod signer;
@@ -25,7 +26,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::curve::{Curve, GROUP, Number};
-use self::foreign::{CryptoMb, Fault, LANES, Octets};
+use self::foreign::{CryptoMb, LANES, Octets};
+use self::group::public_keys;
 use self::signer::MultiBufferSigner;
 use super::key::Secret;
 use super::{Bare, DeviceKey, Engine, EngineError, PrivateKey, Signer, SigningKey};
@@ -225,41 +227,6 @@ fn make_group(library: &CryptoMb, curve: Curve, keys: &mut [DeviceKey]) -> Resul
     check_one(keys)
 }
 
-/// The public keys of so many of a group's scalars.
-fn public_keys(
-    library: &CryptoMb,
-    curve: Curve,
-    scalars: &[Number; GROUP],
-    count: usize,
-    x: &mut [Number; GROUP],
-    y: &mut [Number; GROUP],
-) -> Result<(), EngineError> {
-    let z = multiply(library, curve, scalars, count, x, y).map_err(|_| failed("make keys"))?;
-    match field::affine(curve, &mut x[..count], &mut y[..count], &z[..count]) {
-        true => Ok(()),
-        false => Err(failed("make keys: one is no point of the curve")),
-    }
-}
-
-/// Multiplies the base point by so many of a group's scalars. Returns z, in which the points are x / z^2,
-/// y / z^3.
-fn multiply(
-    library: &CryptoMb,
-    curve: Curve,
-    scalars: &[Number; GROUP],
-    count: usize,
-    x: &mut [Number; GROUP],
-    y: &mut [Number; GROUP],
-) -> Result<Zeroizing<[Number; GROUP]>, Fault> {
-    let mut z = Zeroizing::new([Number::default(); GROUP]);
-    let lanes = x.as_chunks_mut().0.iter_mut().zip(y.as_chunks_mut().0);
-    let lanes = lanes.zip(z.as_chunks_mut().0).zip(scalars.as_chunks().0);
-    for (((x, y), z), scalars) in lanes.take(count.div_ceil(LANES)) {
-        library.points(curve, scalars, x, y, z)?;
-    }
-    Ok(z)
-}
-
 /// Holds one of a group's keys against aws-lc, which reads it and makes its public key anew.
 fn check_one(keys: &[DeviceKey]) -> Result<(), EngineError> {
     static TURN: Turn = Turn::new();
@@ -317,6 +284,7 @@ fn for_tests() -> Option<&'static CryptoMb> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::foreign::Fault;
     use super::*;
 
     const CURVES: [Curve; 2] = [Curve::P256, Curve::P384];

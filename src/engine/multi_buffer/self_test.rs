@@ -5,10 +5,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{self as ecdsa, EcdsaKeyPair, UnparsedPublicKey, VerificationAlgorithm};
 
 use super::curve::{Curve, GROUP, MAX_OCTETS, Number};
-use super::foreign::{CryptoMb, LANES};
-use super::signer::sign;
-use super::{encode, public_keys};
+use super::encode;
+use super::foreign::CryptoMb;
+use super::group::{public_keys, sign};
 use crate::engine::DeviceKey;
+
+/// Keys and signatures that are tried: more than the library makes at a time, and no multiple of that.
+const COUNT: usize = 13;
 
 /// The first thing that is wrong.
 pub fn pass(library: &CryptoMb) -> Result<(), &'static str> {
@@ -31,11 +34,11 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
     scalars[1] = Number([2, 0, 0, 0, 0, 0, 0, 0]);
     scalars[2] = last;
     scalars[3] = last.minus(&Number::ONE);
-    draw(&mut scalars[4..LANES])?;
+    draw(&mut scalars[4..COUNT])?;
     let (mut x, mut y) = ([Number::default(); GROUP], [Number::default(); GROUP]);
-    public_keys(library, curve, &scalars, LANES, &mut x, &mut y).map_err(|_| "it makes no keys")?;
+    public_keys(library, curve, &scalars, COUNT, &mut x, &mut y).map_err(|_| "it makes no keys")?;
     let mut key = DeviceKey::default();
-    for (lane, scalar) in scalars[..LANES].iter().enumerate() {
+    for (lane, scalar) in scalars[..COUNT].iter().enumerate() {
         encode::key(curve, scalar, &x[lane], &y[lane], &mut key);
         if !ring_agrees(curve, scalar, key.public_key(), &random) {
             return Err("it gives a public key that ring does not");
@@ -43,20 +46,20 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
     }
 
     // Signatures, with the last of these keys.
-    let message = |lane: usize| [b'0' + u8::try_from(lane).expect("there are eight"); 100];
+    let message = |lane: usize| [b'0' + u8::try_from(lane).expect("there are few"); 100];
     let mut nonces = [Number::ONE; GROUP];
-    draw(&mut nonces[..LANES])?;
+    draw(&mut nonces[..COUNT])?;
     let hash = match curve {
         Curve::P256 => &SHA256,
         Curve::P384 => &SHA384,
     };
-    let digests: [Number; LANES] =
+    let digests: [Number; COUNT] =
         std::array::from_fn(|lane| curve.reduce(digest(hash, &message(lane)).as_ref()));
     let (mut r, mut s) = ([Number::default(); GROUP], [Number::default(); GROUP]);
     sign(
         library,
         curve,
-        &scalars[LANES - 1],
+        &scalars[COUNT - 1],
         &digests,
         &nonces,
         &mut r,
@@ -69,7 +72,7 @@ fn of_curve(library: &CryptoMb, curve: Curve) -> Result<(), &'static str> {
     };
     let public_key = UnparsedPublicKey::new(verifies, key.public_key());
     let mut signature = Vec::new();
-    for lane in 0..LANES {
+    for lane in 0..COUNT {
         let octets = |number: &Number| {
             let mut octets = vec![0; curve.octets()];
             number.write(&mut octets);

@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 
 use super::curve::{Curve, GROUP, MAX_OCTETS, Number};
 use super::foreign::CryptoMb;
-use super::{Turn, draw, encode, failed, field, multiply};
+use super::group::sign;
+use super::{Turn, draw, encode, failed};
 use crate::engine::{EngineError, SignatureAlgorithm, Signer, verifies};
 
 /// Nonces are drawn for each group anew.
@@ -83,35 +84,6 @@ impl MultiBufferSigner {
             true => Ok(()),
             false => Err(failed("make signatures that another library accepts")),
         }
-    }
-}
-
-/// Signs [`GROUP`] digests at most (FIPS 186-5, 6.4.1): r is the x of the base point times the nonce, modulo the
-/// order.
-pub fn sign(
-    library: &CryptoMb,
-    curve: Curve,
-    key: &Number,
-    digests: &[Number],
-    nonces: &[Number; GROUP],
-    r: &mut [Number; GROUP],
-    s: &mut [Number; GROUP],
-) -> Result<(), EngineError> {
-    let count = digests.len();
-    // Together with the affine ones, projective coordinates tell something of a nonce.
-    let mut y = Zeroizing::new([Number::default(); GROUP]);
-    let z = multiply(library, curve, nonces, count, r, &mut y).map_err(|_| failed("sign"))?;
-    let (r, s) = (&mut r[..count], &mut s[..count]);
-    let is_finite = field::affine_x(curve, r, &z[..count]);
-    for r in &mut *r {
-        *r = curve.modulo_order(r);
-    }
-    field::second_halves(curve, digests, &nonces[..count], key, r, s);
-    // Either would give the key or the nonce away; nobody will ever see it.
-    let is_sound = r.iter().chain(&*s).all(|half| curve.has_scalar(half));
-    match is_finite && is_sound {
-        true => Ok(()),
-        false => Err(failed("sign")),
     }
 }
 

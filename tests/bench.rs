@@ -238,7 +238,7 @@ fn leaves_nothing_behind_when_it_is_interrupted() {
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary runs");
-    await_ledger(&measurement.place.join("scratch"), &mut child);
+    await_file("ledger.db", &measurement.place.join("scratch"), &mut child);
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs still");
     let status = child.wait().expect("it ends");
@@ -246,10 +246,43 @@ fn leaves_nothing_behind_when_it_is_interrupted() {
     measurement.nothing_is_left();
 }
 
-/// Waits until a run has begun, which is when its ledger is there.
-fn await_ledger(folder: &Path, child: &mut Child) {
+#[test]
+fn leaves_nothing_behind_when_it_is_interrupted_twice() {
+    let measurement = Measurement::new();
+    // Four keys that each take long, so that the second signal comes while they are made.
+    let arguments = Measurement::arguments(&[
+        "--only",
+        "certificates",
+        "--key-type",
+        "RSA-4096",
+        "--engine",
+        "aws-lc",
+        "--jobs",
+        "1",
+    ]);
+    let mut child = measurement
+        .place
+        .command(&arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    await_file("devices.csv", &measurement.place.join("scratch"), &mut child);
+    let pid = rustix::process::Pid::from_child(&child);
+    for _ in 0..2 {
+        // By the second one it may have ended.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.code(), Some(130));
+    measurement.nothing_is_left();
+}
+
+/// Waits until a file of this name is there: of a run, which has begun then, the ledger.
+fn await_file(name: &str, folder: &Path, child: &mut Child) {
     let deadline = Instant::now() + Duration::from_mins(2);
-    while !holds_ledger(folder) {
+    while !holds(name, folder) {
         assert!(
             child.try_wait().expect("it can be asked").is_none(),
             "it has ended"
@@ -259,12 +292,12 @@ fn await_ledger(folder: &Path, child: &mut Child) {
     }
 }
 
-fn holds_ledger(folder: &Path) -> bool {
+fn holds(name: &str, folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return false;
     };
     entries.flatten().any(|entry| {
         let path = entry.path();
-        entry.file_name() == "ledger.db" || (path.is_dir() && holds_ledger(&path))
+        entry.file_name() == name || (path.is_dir() && holds(name, &path))
     })
 }

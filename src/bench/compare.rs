@@ -61,11 +61,18 @@ impl Comparison {
             date: before.date.clone(),
             certforge: before.certforge.clone(),
             warnings: warnings(before, now),
-            only_before: before.measures.len() - lines.len(),
-            only_now: now.measures.len() - lines.len(),
+            only_before: only_in(before, now),
+            only_now: only_in(now, before),
             lines,
         }
     }
+}
+
+/// How many measures the first has that the second lacks.
+fn only_in(report: &Report, other: &Report) -> usize {
+    let is_in_other = |measure: &Measure| other.measures.iter().any(|other| other.is_same(measure));
+    let only = report.measures.iter().filter(|measure| !is_in_other(measure));
+    only.count()
 }
 
 fn line(measure: &Measure, before: &Report) -> Option<Line> {
@@ -110,7 +117,24 @@ fn warnings(before: &Report, now: &Report) -> Vec<Warning> {
     pairs
         .filter(|((_, before), (_, now))| before != now)
         .map(|((what, before), (_, now))| Warning { what, before, now })
+        .chain(libraries(before, now))
         .collect()
+}
+
+/// The libraries that changed beneath engines which both have measured.
+fn libraries(before: &Report, now: &Report) -> impl Iterator<Item = Warning> {
+    let measured = |report: &Report| {
+        let engines = report.engines.clone().into_iter();
+        engines.filter(|engine| engine.left_out.is_none())
+    };
+    measured(before).filter_map(move |before| {
+        let now = measured(now).find(|now| now.engine == before.engine)?;
+        (now.library != before.library).then_some(Warning {
+            what: "library",
+            before: before.library,
+            now: now.library,
+        })
+    })
 }
 
 fn yes_or_no(is_so: bool) -> String {
@@ -119,8 +143,8 @@ fn yes_or_no(is_so: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Quantity;
     use super::super::report::tests::{measure, report};
+    use super::super::{EngineReport, Quantity};
     use super::*;
 
     #[test]
@@ -148,20 +172,57 @@ mod tests {
     }
 
     #[test]
+    fn a_measure_that_a_report_has_twice_is_in_both() {
+        let (mut before, mut now) = (report(), report());
+        before.add(vec![measure(Quantity::Keys, 1, 100.0)]);
+        now.add(vec![
+            measure(Quantity::Keys, 1, 150.0),
+            measure(Quantity::Keys, 1, 200.0),
+        ]);
+        for (before, now) in [(&before, &now), (&now, &before)] {
+            let comparison = Comparison::new(before, now);
+            assert_eq!((comparison.only_before, comparison.only_now), (0, 0));
+        }
+    }
+
+    #[test]
     fn warns_of_all_that_differs_beside_the_rates() {
-        let before = report();
+        let mut before = report();
         let mut now = before.clone();
         now.machine.processor = "another".to_owned();
         now.machine.features.push("zzz".to_owned());
         now.settings.rows += 1;
         now.settings.discard = true;
         now.place.file_system = None;
+        // One has a new library; one is not in the other report, and one is not measured any more.
+        let engine = |engine: &str, library: &str, left_out: Option<&str>| EngineReport {
+            engine: engine.to_owned(),
+            library: library.to_owned(),
+            left_out: left_out.map(str::to_owned),
+        };
+        before.engines = vec![
+            engine("a", "one 1", None),
+            engine("b", "two 1", None),
+            engine("c", "three 1", None),
+        ];
+        now.engines = vec![
+            engine("a", "one 2", None),
+            engine("c", "three 2", Some("it is gone")),
+        ];
         let warnings = Comparison::new(&before, &now).warnings;
         let what: Vec<_> = warnings.iter().map(|warning| warning.what).collect();
         assert_eq!(
             what,
-            ["machine", "CPU features", "--rows", "--discard", "file system"]
+            [
+                "machine",
+                "CPU features",
+                "--rows",
+                "--discard",
+                "file system",
+                "library"
+            ]
         );
         assert_eq!(warnings[2].to_string(), "--rows: 20000 before, 20001 now");
+        assert_eq!(warnings[5].to_string(), "library: one 1 before, one 2 now");
     }
 }

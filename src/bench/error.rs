@@ -1,7 +1,8 @@
 //! What keeps a measurement from ending, and what the user can do about it.
 
-use std::io;
+use std::error::Error;
 use std::path::PathBuf;
+use std::{io, iter};
 
 use crate::engine::EngineError;
 use crate::forge::ForgeError;
@@ -9,7 +10,6 @@ use crate::issuer::IssuerError;
 use crate::ledger::LedgerError;
 use crate::manifest::ManifestError;
 use crate::profile::{KeyType, ProfileError};
-use crate::store::StoreError;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -61,22 +61,29 @@ impl BenchError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if self.lacks_room() {
+            return Some(
+                "take fewer --rows, another folder with --to, or --discard, which keeps no bundles"
+                    .to_owned(),
+            );
+        }
         Some(match self {
             Self::Engine(EngineError::Unavailable { reason, .. }) => reason.hint(),
             Self::Engine(EngineError::Unknown { .. }) => {
                 "without --engine all that work here are measured".to_owned()
             }
             Self::Engine(error) => return error.hint(),
-            // Nothing goes on where it stopped: it is all gone.
-            Self::Write { source, .. } | Self::Forge(ForgeError::Store(StoreError::Io { source, .. }))
-                if source.kind() == io::ErrorKind::StorageFull =>
-            {
-                "take fewer --rows, another folder with --to, or --discard, which keeps no bundles".to_owned()
+            Self::Folder { .. } => "name a folder that exists and that you may write, with --to".to_owned(),
+            // Not what these advise when a batch is made: nothing goes on where it stopped, it is all gone.
+            Self::Forge(ForgeError::Store(_) | ForgeError::Ledger(_) | ForgeError::Manifest(_))
+            | Self::Ledger(_)
+            | Self::Issuer(_)
+            | Self::Manifest(_)
+            | Self::Write { .. } => {
+                "what was measured is lost; measure again when the disk is in order, or in another folder with --to"
+                    .to_owned()
             }
             Self::Forge(error) => return error.hint(),
-            Self::Ledger(_) | Self::Issuer(_) | Self::Manifest(_) | Self::Write { .. } | Self::Folder { .. } => {
-                "name a folder that exists and that you may write, with --to".to_owned()
-            }
             Self::Nothing => {
                 "the engines that are named do nothing of it with the key types that are named; leave one of these out"
                     .to_owned()
@@ -88,5 +95,76 @@ impl BenchError {
             Self::Format { .. } => "compare with the certforge that wrote it, or write another".to_owned(),
             Self::Profile(_) | Self::Unsound { .. } | Self::Interrupted => return None,
         })
+    }
+
+    /// Whether there was no room for what had to be written, whoever wrote it.
+    fn lacks_room(&self) -> bool {
+        iter::successors(self.source(), |&cause| cause.source()).any(|cause| {
+            let of_system = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+            let of_ledger = cause.downcast_ref().and_then(rusqlite::Error::sqlite_error_code);
+            matches!(
+                of_system,
+                Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            ) || of_ledger == Some(rusqlite::ErrorCode::DiskFull)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    fn store(kind: io::ErrorKind) -> ForgeError {
+        ForgeError::Store(StoreError::Io {
+            operation: "write",
+            object: "a".to_owned(),
+            source: kind.into(),
+        })
+    }
+
+    fn ledger(code: i32) -> LedgerError {
+        LedgerError::Sqlite {
+            path: "ledger.db".into(),
+            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+        }
+    }
+
+    #[test]
+    fn no_hint_promises_that_anything_is_kept() {
+        let (full, failed) = (rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_IOERR);
+        let write = BenchError::Write {
+            path: "octets".into(),
+            source: io::ErrorKind::QuotaExceeded.into(),
+        };
+        let open = LedgerError::Open {
+            path: "ledger.db".into(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        for (error, lacks_room) in [
+            (write, true),
+            (store(io::ErrorKind::StorageFull).into(), true),
+            (store(io::ErrorKind::QuotaExceeded).into(), true),
+            (store(io::ErrorKind::Other).into(), false),
+            (ledger(full).into(), true),
+            (ledger(failed).into(), false),
+            (ForgeError::from(ledger(full)).into(), true),
+            (ForgeError::from(ledger(failed)).into(), false),
+            (open.into(), true),
+            (
+                BenchError::from(ForgeError::from(ManifestError::Changed {
+                    path: "devices.csv".into(),
+                    line: 2,
+                })),
+                false,
+            ),
+        ] {
+            let hint = error.hint().unwrap();
+            let begin = match lacks_room {
+                true => "take fewer --rows",
+                false => "what was measured is lost",
+            };
+            assert!(hint.starts_with(begin), "{error}: {hint}");
+        }
     }
 }

@@ -20,7 +20,8 @@ const LONGER_FOR_CHANCE: u32 = 4;
 /// How often something was done in a second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
-    /// The median of the rounds. Of RSA keys, which take as long as chance has it: all keys by all the time.
+    /// The median of the rounds. Of RSA keys, which take as long as chance has it: all keys by all the time, of all
+    /// threads.
     pub per_second: f64,
     /// Of the slowest round.
     pub lowest_per_second: f64,
@@ -35,7 +36,10 @@ pub struct Rate {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
     pub made: u64,
+    /// The rates of its threads together.
     pub per_second: f64,
+    /// The times of its threads together; each works until it has ended what it had begun when the time was up.
+    pub thread_seconds: f64,
 }
 
 impl Rate {
@@ -57,16 +61,22 @@ impl Rate {
         }
     }
 
-    /// The same, where all that was made counts by all the time that it took.
+    /// The same, where all that was made counts by all the time that it took, of all threads and all rounds. A mean of
+    /// their rates would be too high: a thread that is lucky has ended early.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    fn of_chance(rounds: &[Round]) -> Self {
-        let seconds: f64 = rounds
+    fn of_chance(rounds: &[Round], threads: usize) -> Self {
+        let by_time = |made: u64, thread_seconds: f64| threads as f64 * made as f64 / thread_seconds;
+        let fair: Vec<Round> = rounds
             .iter()
-            .map(|round| round.made as f64 / round.per_second)
-            .sum();
-        let rate = Self::of(rounds);
+            .map(|round| Round {
+                per_second: by_time(round.made, round.thread_seconds),
+                ..*round
+            })
+            .collect();
+        let rate = Self::of(&fair);
+        let thread_seconds = rounds.iter().map(|round| round.thread_seconds).sum();
         Self {
-            per_second: rate.made as f64 / seconds,
+            per_second: by_time(rate.made, thread_seconds),
             ..rate
         }
     }
@@ -117,13 +127,12 @@ pub(super) fn rates(
     }
     for _ in 0..ROUNDS {
         for (turns, time, rounds) in &mut works {
-            bench.go_on()?;
-            rounds.push(round(&pool, turns, *time)?);
+            rounds.push(round(bench, &pool, turns, *time)?);
         }
     }
     let rate = |(task, (_, _, rounds)): (&Task<'_>, (_, _, Vec<Round>))| {
         let rate = match task.is_chance {
-            true => Rate::of_chance(&rounds),
+            true => Rate::of_chance(&rounds, threads),
             false => Rate::of(&rounds),
         };
         (task.quantity, rate)
@@ -131,41 +140,53 @@ pub(super) fn rates(
     Ok(tasks.iter().zip(works).map(rate).collect())
 }
 
-/// Lets every thread work until the time is up, and end what it has begun.
+/// Lets every thread work until the time is up, or somebody wants no more, and end what it has begun.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn round(pool: &ThreadPool, turns: &[Mutex<Turn<'_>>], time: Duration) -> Result<Round, BenchError> {
+fn round(
+    bench: Bench<'_>,
+    pool: &ThreadPool,
+    turns: &[Mutex<Turn<'_>>],
+    time: Duration,
+) -> Result<Round, BenchError> {
     let results = pool.broadcast(|context| -> Result<(u64, f64), BenchError> {
         let mut turn = turns[context.index()].lock().expect("no holder panics");
         let mut made = 0;
         let started = Instant::now();
         loop {
+            bench.go_on()?;
             made += turn()?;
             let elapsed = started.elapsed();
             if elapsed >= time {
-                return Ok((made, made as f64 / elapsed.as_secs_f64()));
+                return Ok((made, elapsed.as_secs_f64()));
             }
         }
     });
     let mut round = Round {
         made: 0,
         per_second: 0.0,
+        thread_seconds: 0.0,
     };
     for result in results {
-        let (made, per_second) = result?;
+        let (made, seconds) = result?;
         round.made += made;
-        round.per_second += per_second;
+        round.per_second += made as f64 / seconds;
+        round.thread_seconds += seconds;
     }
     Ok(round)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Options, Scratch};
     use super::*;
+    use crate::forge::Cancel;
 
+    /// Each of one thread.
     fn rounds(rates: &[f64]) -> Vec<Round> {
         let round = |rate: &f64| Round {
             made: 10,
             per_second: *rate,
+            thread_seconds: 10.0 / *rate,
         };
         rates.iter().map(round).collect()
     }
@@ -188,7 +209,43 @@ mod tests {
     #[test]
     fn of_what_chance_decides_all_counts_by_all_the_time() {
         // Ten in 1 s and ten in 5 s.
-        let rate = Rate::of_chance(&rounds(&[10.0, 2.0]));
+        let rate = Rate::of_chance(&rounds(&[10.0, 2.0]), 1);
         assert!((rate.per_second - 20.0 / 6.0).abs() < 1e-9);
+        // Two threads made one each: one of them in 1 s, the other in 4 s.
+        let round = Round {
+            made: 2,
+            per_second: 1.25,
+            thread_seconds: 5.0,
+        };
+        let rate = Rate::of_chance(&[round], 2);
+        for per_second in [rate.per_second, rate.lowest_per_second, rate.highest_per_second] {
+            assert!((per_second - 0.8).abs() < 1e-9, "{rate:?}");
+        }
+    }
+
+    #[test]
+    fn no_thread_begins_anything_once_somebody_wants_no_more() {
+        let place = tempfile::tempdir().unwrap();
+        let options = Options {
+            time: Some(Duration::from_hours(1)),
+            ..Options::default()
+        };
+        let cancel = Cancel::new();
+        let bench = Bench {
+            options: &options,
+            scratch: &Scratch::new(place.path()).unwrap(),
+            observe: &|_| {},
+            cancel: &cancel,
+        };
+        let task = Task::new(Quantity::Sha256, || {
+            let mut is_first = true;
+            Ok(Box::new(move || {
+                assert!(std::mem::take(&mut is_first), "one turn, then no other");
+                bench.cancel.cancel();
+                Ok(1)
+            }))
+        });
+        let rates = rates(bench, 2, &[task]);
+        assert!(matches!(rates, Err(BenchError::Interrupted)), "{rates:?}");
     }
 }

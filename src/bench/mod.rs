@@ -1,9 +1,10 @@
 //! What `certforge bench` measures: each stage of the forge by itself, and the whole of it from manifest to sealed
 //! bundles, on this machine.
 //!
-//! Invariants. A result is checked before it is timed. A rate is held against what the bare library does in the same
-//! run, their rounds taking turns, so that a noisy neighbour hits both. What is made here is in no ledger that lasts,
-//! and is gone when the run ends, however it ends.
+//! Invariants. What an engine makes is checked before it is timed; the bare library's work, which keeps nothing, only
+//! has to succeed. A rate is held against what the bare library does in the same run, their rounds taking turns, so that
+//! a noisy neighbour hits both. What is made here is in no ledger that lasts, and is gone when the run ends: with a
+//! report, with an error, or because somebody wants no more. Only a process that is killed leaves its folder behind.
 
 mod compare;
 mod digests;
@@ -187,8 +188,9 @@ impl FromStr for Part {
 /// What happens while it is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// So many steps lie ahead.
-    Begun { steps: usize },
+    /// So many steps lie ahead. All that they write is in this folder, which goes with the run; a process that ends
+    /// before has to remove it.
+    Begun { steps: usize, folder: PathBuf },
     /// A step begins.
     Measuring { what: String },
     /// Of the run of this step, so many devices are made.
@@ -242,6 +244,7 @@ pub fn run(options: &Options, observe: Observe<'_>, cancel: &Cancel) -> Result<R
     // 3. Measure, step by step.
     observe(Event::Begun {
         steps: plan.steps.len(),
+        folder: scratch.path().to_owned(),
     });
     for step in &plan.steps {
         bench.go_on()?;
@@ -253,7 +256,9 @@ pub fn run(options: &Options, observe: Observe<'_>, cancel: &Cancel) -> Result<R
             Step::Sha256 { threads } => report.add(digests::measure(bench, *threads)?),
             Step::Ledger => report.add(ledger::measure(bench)?),
             Step::Run(step) => {
-                report.add(end_to_end::measure(bench, step)?);
+                let measures = end_to_end::measure(bench, step)?;
+                report.has_left_out_runs |= measures.is_empty();
+                report.add(measures);
                 report.peak_memory_octets = machine::peak_memory();
             }
         }

@@ -30,6 +30,9 @@ pub struct Report {
     pub settings: Settings,
     pub place: Place,
     pub measures: Vec<Measure>,
+    /// Whether runs of one thread were left out, because no thread can be held to one processor here.
+    #[serde(default)]
+    pub has_left_out_runs: bool,
     /// The most memory that was resident, up to the end of the last end-to-end run.
     pub peak_memory_octets: Option<u64>,
 }
@@ -105,8 +108,9 @@ pub struct Measure {
     pub threads: usize,
     #[serde(flatten)]
     pub rate: Rate,
-    /// What the bare library allows at most, with as many threads, in the same run: of certificates, bundles and
-    /// devices a key and a signature each.
+    /// The limit: what the library's own functions do with as many threads, in the same run; of certificates, bundles
+    /// and devices, which need a key and a signature each, 1/(1/keys + 1/signatures). An engine may pass it, when it
+    /// does itself, and faster, what a function of the library does around its arithmetic.
     pub limit_per_second: Option<f64>,
     /// The rate as a part of the limit.
     pub share_of_limit: Option<f64>,
@@ -182,6 +186,7 @@ impl Report {
                 file_system: scratch.file_system(),
             },
             measures: Vec::new(),
+            has_left_out_runs: false,
             peak_memory_octets: None,
         }
     }

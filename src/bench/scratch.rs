@@ -1,6 +1,7 @@
 //! The folder in which everything is written that is measured.
 //!
-//! Invariant: mode 0700 from the moment it exists, for there are private keys in it, and gone when the value is dropped.
+//! Invariant: mode 0700 from the moment it exists, for there are private keys in it, and gone when the value is dropped,
+//! unless the system does not remove it.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -63,7 +64,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is seen by the user, and there is nothing better to do about it.
+        // A drop cannot fail. Whoever got the path, by `Event::Begun`, can see whether the folder is gone.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -5,11 +5,12 @@ mod side_by_side;
 mod table;
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use certforge::bench::{self, Comparison, Options, Part, Report};
+use certforge::bench::{self, Comparison, Event, Options, Part, Report};
 use certforge::engine::Choice;
 use certforge::forge::Cancel;
 use certforge::profile::KeyType;
@@ -21,6 +22,9 @@ use super::{Outcome, exit, print, print_json};
 
 /// Ends a measurement early when somebody asks for it.
 static CANCEL: Cancel = Cancel::new();
+
+/// Where the measurement writes, once it does.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -75,10 +79,20 @@ impl Bench {
         // First, so that a file that is none costs no minute.
         let before = self.compare.as_deref().map(Report::read).transpose()?;
         handle_interrupts();
-        let report = {
+        let result = {
             let progress = progress::Progress::default();
-            bench::run(&self.options(), &|event| progress.show(event), &CANCEL)?
+            let observe = |event| {
+                if let Event::Begun { folder, .. } = &event {
+                    FOLDER.get_or_init(|| folder.clone());
+                }
+                progress.show(event);
+            };
+            bench::run(&self.options(), &observe, &CANCEL)
         };
+        if let Some(folder) = FOLDER.get() {
+            warn_if_left(folder);
+        }
+        let report = result?;
         let comparison = before.map(|before| Comparison::new(&before, &report));
         if self.json {
             print_json(&Document {
@@ -136,13 +150,38 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a number from 0.001 to 3600".to_owned())
 }
 
-/// The first Ctrl-C ends the measurement and leaves nothing behind, the second ends the process.
+/// The first Ctrl-C ends the measurement once what is begun is made, the second ends the process; neither leaves
+/// anything behind.
 fn handle_interrupts() {
     let handler = || {
         if CANCEL.is_cancelled() {
+            if let Some(folder) = FOLDER.get() {
+                remove(folder);
+                warn_if_left(folder);
+            }
             std::process::exit(exit::INTERRUPTED.into());
         }
         CANCEL.cancel();
     };
     ctrlc::set_handler(handler).expect("no other handler is set");
+}
+
+/// Removes a folder in which others may still be writing: what they add meanwhile needs another attempt.
+fn remove(folder: &Path) {
+    const ATTEMPTS: usize = 100;
+    for _ in 0..ATTEMPTS {
+        let _ = std::fs::remove_dir_all(folder);
+        if !folder.exists() {
+            return;
+        }
+    }
+}
+
+fn warn_if_left(folder: &Path) {
+    if folder.exists() {
+        eprintln!(
+            "certforge: warning: {} cannot be removed; do it yourself, there are private keys in it",
+            folder.display()
+        );
+    }
 }

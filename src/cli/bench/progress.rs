@@ -21,7 +21,7 @@ impl Progress {
     pub fn show(&self, event: Event) {
         let mut state = self.0.lock().expect("no holder panics");
         let State { bar, what } = &mut *state;
-        if let Event::Begun { steps } = event {
+        if let Event::Begun { steps, .. } = event {
             let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}")
                 .expect("the template is valid")
                 .progress_chars("=> ");

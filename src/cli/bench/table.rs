@@ -135,7 +135,9 @@ fn table(out: &mut String, title: &str, share: &str, measures: &[&Measure]) {
     let mut numbers: Vec<usize> = measures.iter().map(|measure| measure.threads).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let has = |share: fn(&Measure) -> Option<f64>| measures.iter().any(|measure| share(measure).is_some());
+    let any = |share: fn(&Measure) -> Option<f64>| measures.iter().any(|measure| share(measure).is_some());
+    let has_limit = any(|measure| measure.share_of_limit);
+    let has_plain = any(|measure| measure.share_of_plain_writes);
     let _ = write!(out, "\n{title:<34}");
     for threads in &numbers {
         let _ = write!(out, "{:>12}", text::threads(*threads));
@@ -143,10 +145,10 @@ fn table(out: &mut String, title: &str, share: &str, measures: &[&Measure]) {
     if numbers.len() > 1 {
         let _ = write!(out, "{:>7}", "ratio");
     }
-    if has(|measure| measure.share_of_limit) {
+    if has_limit {
         let _ = write!(out, "{share:>16}");
     }
-    if has(|measure| measure.share_of_plain_writes) {
+    if has_plain {
         let _ = write!(out, "{:>14}", "of the disk");
     }
     out.push('\n');
@@ -158,12 +160,12 @@ fn table(out: &mut String, title: &str, share: &str, measures: &[&Measure]) {
             .copied()
             .filter(|measure| subject(measure) == name)
             .collect();
-        out.push_str(&line(&name, &numbers, &own));
+        out.push_str(&line(&name, &numbers, (has_limit, has_plain), &own));
     }
 }
 
-/// The rates of one subject.
-fn line(name: &str, numbers: &[usize], own: &[&Measure]) -> String {
+/// The rates of one subject, and its shares in those columns that its table has: of the limit, of the disk.
+fn line(name: &str, numbers: &[usize], (has_limit, has_plain): (bool, bool), own: &[&Measure]) -> String {
     let mut out = format!("  {name}");
     for threads in numbers {
         let rate = own.iter().find(|measure| measure.threads == *threads);
@@ -178,18 +180,20 @@ fn line(name: &str, numbers: &[usize], own: &[&Measure]) -> String {
     } else if numbers.len() > 1 {
         let _ = write!(out, "{:>7}", "");
     }
-    let shares = |share: fn(&Measure) -> Option<f64>| -> Vec<String> {
-        own.iter()
+    let shares = |share: fn(&Measure) -> Option<f64>| -> String {
+        let shares: Vec<String> = own
+            .iter()
             .filter_map(|measure| share(measure))
             .map(|share| format!("{:.0}%", 100.0 * share))
-            .collect()
+            .collect();
+        shares.join(", ")
     };
-    let _ = write!(out, "{:>16}", shares(|measure| measure.share_of_limit).join(", "));
-    let _ = write!(
-        out,
-        "{:>14}",
-        shares(|measure| measure.share_of_plain_writes).join(", ")
-    );
+    if has_limit {
+        let _ = write!(out, "{:>16}", shares(|measure| measure.share_of_limit));
+    }
+    if has_plain {
+        let _ = write!(out, "{:>14}", shares(|measure| measure.share_of_plain_writes));
+    }
     format!("{}\n", out.trim_end())
 }
 
@@ -220,6 +224,17 @@ fn foot(report: &Report) -> text::Report {
     }
     if of(report, Quantity::Devices).next().is_some() {
         of_runs(report, &mut foot);
+    }
+    if of(report, Quantity::Devices).any(|measure| measure.threads == 1) {
+        foot.line(
+            "1 thread",
+            "of a run, all of its threads were held to one processor",
+        );
+    } else if report.has_left_out_runs {
+        foot.line(
+            "1 thread",
+            "of a run, left out: no thread can be held to one processor here",
+        );
     }
     foot
 }
@@ -255,12 +270,75 @@ fn of_runs(report: &Report, foot: &mut text::Report) {
             report.place.folder.display()
         ),
     );
-    let one = match of(report, Quantity::Devices).any(|measure| measure.threads == 1) {
-        true => "of a run, all of its threads were held to one processor",
-        false => "of a run, left out: no thread can be held to one processor here",
-    };
-    foot.line("1 thread", one);
     if let Some(octets) = report.peak_memory_octets {
         foot.line("memory", format!("{} MB at most", count(octets / 1_000_000)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use certforge::bench::{self, Options, Part, Rate};
+    use certforge::forge::Cancel;
+    use certforge::store::Layout;
+
+    use super::*;
+
+    fn run(key_type: KeyType, threads: usize, limit: Option<f64>) -> Measure {
+        Measure {
+            quantity: Quantity::Devices,
+            engine: Some("aws-lc".to_owned()),
+            key_type: Some(key_type),
+            layout: Some(Layout::Packs),
+            threads,
+            rate: Rate {
+                per_second: 100.0,
+                lowest_per_second: 100.0,
+                highest_per_second: 100.0,
+                rounds: 1,
+                made: 1,
+            },
+            limit_per_second: limit.map(|share| 100.0 / share),
+            share_of_limit: limit,
+            octets: Some(4000),
+            share_of_plain_writes: Some(0.2),
+        }
+    }
+
+    #[test]
+    fn shares_stand_below_the_titles_of_their_columns() {
+        for (rsa, p256) in [(None, None), (None, Some(0.5)), (Some(0.5), Some(0.5))] {
+            let runs = [run(KeyType::Rsa2048, 1, rsa), run(KeyType::P256, 1, p256)];
+            let mut out = String::new();
+            table(&mut out, "end to end", "of the limit", &runs.each_ref());
+            let mut widths = out.trim().lines().map(str::len);
+            let head = widths.next().unwrap();
+            assert!(widths.all(|width| width == head), "{out}");
+        }
+    }
+
+    #[test]
+    fn says_why_there_is_no_run_of_one_thread() {
+        let options = Options {
+            parts: vec![Part::Sha256],
+            jobs: 1,
+            time: Some(Duration::from_millis(1)),
+            ..Options::default()
+        };
+        let mut without = bench::run(&options, &|_| {}, &Cancel::new()).unwrap();
+        let line = |report: &Report| {
+            let text = super::report(report);
+            text.lines()
+                .find(|line| line.starts_with("1 thread"))
+                .map(str::to_owned)
+        };
+        assert_eq!(line(&without), None, "none was asked for");
+        without.has_left_out_runs = true;
+        assert!(line(&without).is_some_and(|line| line.contains("left out: no thread can be held")));
+        without.measures.push(run(KeyType::P256, 2, None));
+        assert!(line(&without).is_some_and(|line| line.contains("left out: no thread can be held")));
+        without.measures.push(run(KeyType::P256, 1, None));
+        assert!(line(&without).is_some_and(|line| line.ends_with("were held to one processor")));
     }
 }

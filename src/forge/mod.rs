@@ -231,7 +231,7 @@ pub fn run(
     let is_complete = skipped + outcome.made == devices;
     let mut sealed = false;
     if outcome.failure.is_none() && is_complete && job.shard.is_none() {
-        let made = std::mem::take(&mut outcome.digests);
+        let made = outcome.seal;
         let (store, ledger) = (&*store, &mut *ledger);
         let result = pool.install(move || sealing::seal_made(store, ledger, &batch, &record, job, made));
         match result {

@@ -23,7 +23,7 @@ use super::{Cancel, Event, ForgeError, Observe};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
-use crate::seal::ChunkDigest;
+use crate::seal::{Builder, ChunkDigest};
 use crate::store::{
     Attempt, Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index,
 };
@@ -87,12 +87,12 @@ struct Stored {
 }
 
 /// How a pipeline ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outcome {
     /// Devices whose bundles were released.
     pub made: u64,
     /// What a seal says of the chunks that were made; they are all released when none has failed.
-    pub digests: BTreeMap<u64, ChunkDigest>,
+    pub seal: Builder,
     /// Devices of the chunks that failed.
     pub failed: u64,
     /// The first thing that went wrong.
@@ -171,7 +171,12 @@ pub(super) fn run(
         cancel,
         stop: AtomicBool::new(false),
         failures_in_a_row: AtomicUsize::new(0),
-        outcome: Mutex::default(),
+        outcome: Mutex::new(Outcome {
+            made: 0,
+            seal: Builder::new(stock.batch.rows),
+            failed: 0,
+            failure: None,
+        }),
     };
     let (sender, receiver) = sync_channel(GROUP);
     std::thread::scope(|scope| {
@@ -269,7 +274,7 @@ fn make_and_store(
     let ids = entries.iter().map(|entry| entry.device_id.as_str());
     let digest = ChunkDigest::written(chunk, &index, ids);
     let mut outcome = shared.outcome.lock().expect("no holder panics");
-    outcome.digests.insert(chunk, digest);
+    outcome.seal.add(digest);
     Ok(Stored {
         index,
         chunk: Committed { reservation, entries },

@@ -2,9 +2,6 @@
 //!
 //! The lookups are put first and the seal last, so a batch that is sealed has all that its seal names.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use time::OffsetDateTime;
@@ -22,7 +19,7 @@ use crate::store::{
 };
 
 /// Chunks whose indexes are digested at a time.
-const CHUNKS_AT_A_TIME: u64 = 64;
+const CHUNKS_AT_A_TIME: usize = 64;
 
 /// Lookups that are put at a time.
 const LOOKUPS_AT_A_TIME: usize = 64;
@@ -34,9 +31,6 @@ pub struct Sealed {
     /// Whether it was sealed before.
     pub before: bool,
 }
-
-/// Gives the digests of a run of chunks.
-type Digests<'a> = &'a mut dyn FnMut(Range<u64>) -> Result<Vec<ChunkDigest>, ForgeError>;
 
 /// Seals a batch by its indexes in the store, whoever made them: each shard of a batch may have been made
 /// with a ledger of its own.
@@ -77,7 +71,9 @@ pub fn seal(
             of: record.rows.div_ceil(record.chunk_rows),
         });
     }
-    let mut digests = |chunks: Range<u64>| {
+    let mut builder = Builder::new(record.rows);
+    for first in (0..record.chunks()).step_by(CHUNKS_AT_A_TIME) {
+        let chunks = first..(first + CHUNKS_AT_A_TIME as u64).min(record.chunks());
         let names: Vec<String> = chunks.clone().map(index_object).collect();
         let read: Result<Vec<_>, StoreError> = store.read_all(&names).into_iter().collect();
         observe(Event::Released {
@@ -85,28 +81,23 @@ pub fn seal(
         });
         let indexes: Vec<_> = chunks.zip(read?).collect();
         let digest = |(chunk, index): &(u64, Zeroizing<Vec<u8>>)| ChunkDigest::of(*chunk, index, &record);
-        Ok(indexes.par_iter().map(digest).collect::<Result<_, _>>()?)
-    };
-    finish(
-        store,
-        &record,
-        sha256(&octets),
-        issuer,
-        engines,
-        now,
-        &mut digests,
-    )
+        let digests: Vec<_> = indexes.par_iter().map(digest).collect::<Result<_, _>>()?;
+        for digest in digests {
+            builder.add(digest);
+        }
+    }
+    finish(store, &record, sha256(&octets), issuer, engines, now, builder)
 }
 
-/// Seals a batch that its ledger knows to be complete: by the digests of the chunks that were just made,
-/// and by what the ledger has of those that were made before.
+/// Seals a batch that its ledger knows to be complete: by what was just made, and by what the ledger has of the
+/// chunks that were made before.
 pub(super) fn seal_made(
     store: &dyn Store,
     ledger: &Ledger,
     batch: &Batch,
     record: &BatchRecord,
     job: &Job<'_>,
-    mut made: BTreeMap<u64, ChunkDigest>,
+    mut made: Builder,
 ) -> Result<Sealed, ForgeError> {
     // It may have been withdrawn while it was made.
     withdrawn::refuse_withdrawn(store, &record.batch)?;
@@ -122,28 +113,15 @@ pub(super) fn seal_made(
             before: true,
         });
     }
-    let mut digests = |chunks: Range<u64>| {
-        chunks
-            .map(|chunk| {
-                if let Some(digest) = made.remove(&chunk) {
-                    return Ok(digest);
-                }
-                let entries = ledger.entries(batch, chunk)?;
-                let index = write_index(batch.layout, chunk, &entries);
-                let ids = entries.iter().map(|entry| entry.device_id.as_str());
-                Ok(ChunkDigest::written(chunk, &index, ids))
-            })
-            .collect()
-    };
-    finish(
-        store,
-        record,
-        batch_sha256,
-        issuer,
-        &job.engines,
-        job.now,
-        &mut digests,
-    )
+    for chunk in 0..record.chunks() {
+        if !made.has(chunk) {
+            let entries = ledger.entries(batch, chunk)?;
+            let index = write_index(batch.layout, chunk, &entries);
+            let ids = entries.iter().map(|entry| entry.device_id.as_str());
+            made.add(ChunkDigest::written(chunk, &index, ids));
+        }
+    }
+    finish(store, record, batch_sha256, issuer, &job.engines, job.now, made)
 }
 
 fn finish(
@@ -153,18 +131,8 @@ fn finish(
     issuer: &Issuer,
     engines: &Choice,
     now: OffsetDateTime,
-    digests: Digests<'_>,
+    builder: Builder,
 ) -> Result<Sealed, ForgeError> {
-    let mut builder = Builder::new(record.rows);
-    let chunks = record.chunks();
-    let mut next = 0;
-    while next < chunks {
-        let window = next..(next + CHUNKS_AT_A_TIME).min(chunks);
-        next = window.end;
-        for digest in digests(window)? {
-            builder.add(digest);
-        }
-    }
     let (statement, lookups) = builder.finish(record, batch_sha256, &store.location(), now)?;
     let compare = |found: Statement| match found.states_the_same(&statement) {
         true => Ok(Sealed {

@@ -1,5 +1,7 @@
 //! What a seal states, and how it is built from the indexes of a batch.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -143,11 +145,11 @@ fn lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|line| !line.is_empty())
 }
 
-/// Builds a statement, chunk by chunk in order. Memory grows by 16 octets a row.
+/// Builds a statement, chunk by chunk in any order. Memory grows by 16 octets a row.
 #[derive(Debug)]
 pub struct Builder {
-    indexes: Vec<String>,
-    roots: Vec<[u8; 32]>,
+    /// The digest of a chunk's index, and the root over its rows.
+    chunks: BTreeMap<u64, [[u8; 32]; 2]>,
     marks: Vec<Mark>,
 }
 
@@ -156,22 +158,25 @@ impl Builder {
     #[must_use]
     pub fn new(rows: u64) -> Self {
         Self {
-            indexes: Vec::new(),
-            roots: Vec::new(),
+            chunks: BTreeMap::new(),
             marks: Vec::with_capacity(usize::try_from(rows).unwrap_or(0)),
         }
     }
 
-    /// Adds the next chunk.
+    /// Adds a chunk.
     ///
     /// # Panics
     ///
-    /// When it is not the next one.
+    /// When it was added before.
     pub fn add(&mut self, mut chunk: ChunkDigest) {
-        assert_eq!(chunk.chunk, self.indexes.len() as u64, "chunks come in order");
-        self.indexes.push(HEXLOWER.encode(&chunk.index));
-        self.roots.push(chunk.root);
+        let before = self.chunks.insert(chunk.chunk, [chunk.index, chunk.root]);
+        assert!(before.is_none(), "chunk {} is added once", chunk.chunk);
         self.marks.append(&mut chunk.marks);
+    }
+
+    #[must_use]
+    pub fn has(&self, chunk: u64) -> bool {
+        self.chunks.contains_key(&chunk)
     }
 
     /// The statement about a batch whose record has this digest and that is at this place, and its lookup.
@@ -179,6 +184,10 @@ impl Builder {
     /// # Errors
     ///
     /// When two chunks have the same device.
+    ///
+    /// # Panics
+    ///
+    /// When a chunk of the batch was not added.
     pub fn finish(
         self,
         record: &BatchRecord,
@@ -186,8 +195,12 @@ impl Builder {
         location: &str,
         now: OffsetDateTime,
     ) -> Result<(Statement, Lookups), SealError> {
+        assert!(
+            self.chunks.keys().copied().eq(0..record.chunks()),
+            "every chunk is added"
+        );
         let lookups = Lookups::new(self.marks)?;
-        let roots = self.roots.iter().map(|root| merkle::leaf(root)).collect();
+        let roots = self.chunks.values().map(|[_, root]| merkle::leaf(root)).collect();
         let statement = Statement {
             certforge_seal: FORMAT,
             batch: record.batch.clone(),
@@ -201,7 +214,11 @@ impl Builder {
             profile_sha256: record.profile_sha256.clone(),
             issuer_id: record.issuer_id.clone(),
             merkle_root: HEXLOWER.encode(&merkle::root(roots)),
-            indexes: self.indexes,
+            indexes: self
+                .chunks
+                .values()
+                .map(|[index, _]| HEXLOWER.encode(index))
+                .collect(),
             lookups: lookups
                 .digests()
                 .iter()

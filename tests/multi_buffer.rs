@@ -240,8 +240,8 @@ fn what_is_missing_is_said_and_auto_does_without() {
     says(
         &run_with(&place, nowhere, &run),
         "there is no /nowhere/libcrypto_mb.so.13\n\
-         certforge: hint: `pip install ipp-crypto intel-cmplr-lib-rt` brings it; CERTFORGE_CRYPTO_MB names \
-         the file or its folder; --engine auto does without\n",
+         certforge: hint: `pip install ipp-crypto intel-cmplr-lib-rt` brings it; --crypto-mb or \
+         CERTFORGE_CRYPTO_MB names the file or its folder; --engine auto does without\n",
     );
     says(
         &run_with(&place, Path::new(""), &run),
@@ -253,6 +253,29 @@ fn what_is_missing_is_said_and_auto_does_without() {
     assert!(output.status.success(), "{output:?}");
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["key_engine"], "aws-lc");
+}
+
+#[test]
+fn the_command_line_has_the_last_word_on_where_it_is() {
+    let place = Workplace::new();
+    place.manifest(3);
+    let nowhere = Path::new("/nowhere");
+    let run = [
+        "run",
+        "devices.csv",
+        "--json",
+        "--engine",
+        "multi-buffer",
+        "--crypto-mb",
+    ];
+    let Some(library) = library().filter(|_| !is_left_out()) else {
+        return;
+    };
+    let given = library.display().to_string();
+    let output = run_with(&place, nowhere, &[&run[..], &[given.as_str()]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let output = run_with(&place, &library, &[&run[..], &["/nowhere"]].concat());
+    says(&output, "there is no /nowhere\n");
 }
 
 #[test]

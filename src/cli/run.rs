@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use certforge::engine::{Choice, Engine, Ring};
+use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
 use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::{Ledger, LedgerError, SETTINGS};
@@ -45,9 +45,12 @@ pub struct Run {
     /// Host that devices connect to, in place of the profile's, or of the one that `jitp register` noted: <id>-ats.iot.<region>.amazonaws.com
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
-    /// auto, multi-buffer, aws-lc or ring. multi-buffer is Intel's crypto_mb, of which CERTFORGE_CRYPTO_MB names the file or folder
+    /// auto, multi-buffer, aws-lc or ring. multi-buffer is Intel's crypto_mb
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
+    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else in the Python environment or the usual folders]
+    #[arg(long, value_name = "FILE|DIR")]
+    crypto_mb: Option<PathBuf>,
     /// Threads that work [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -79,6 +82,9 @@ impl Run {
     pub fn run(&self) -> Outcome {
         let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
         let now = OffsetDateTime::now_utc();
+        if let Some(path) = &self.crypto_mb {
+            MultiBuffer::give_library(path.clone());
+        }
         let engines = Choice::parse(&self.engine);
         let (profile, without_note) = self.profiles()?;
         engines.for_keys(profile.key_type())?;

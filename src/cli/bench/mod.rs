@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use certforge::bench::{self, Comparison, Event, Options, Part, Report};
-use certforge::engine::Choice;
+use certforge::engine::{Choice, MultiBuffer};
 use certforge::forge::Cancel;
 use certforge::profile::KeyType;
 use certforge::store::Layout;
@@ -34,6 +34,9 @@ pub struct Bench {
     /// auto, multi-buffer, aws-lc or ring; may be given again [default: all that work here]
     #[arg(long = "engine", value_name = "ENGINE")]
     engines: Vec<String>,
+    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else in the Python environment or the usual folders]
+    #[arg(long, value_name = "FILE|DIR")]
+    crypto_mb: Option<PathBuf>,
     /// Type of all keys; may be given again [default: P-256 for everything, P-384 for keys and signatures, RSA-2048 and RSA-3072 for keys]
     #[arg(long = "key-type", value_name = "TYPE")]
     key_types: Vec<KeyType>,
@@ -76,6 +79,9 @@ struct Document<'a> {
 
 impl Bench {
     pub fn run(&self) -> Outcome {
+        if let Some(path) = &self.crypto_mb {
+            MultiBuffer::give_library(path.clone());
+        }
         // First, so that a file that is none costs no minute.
         let before = self.compare.as_deref().map(Report::read).transpose()?;
         handle_interrupts();

@@ -1,7 +1,7 @@
 //! Where the library is.
 //!
-//! Looked for in this order: `CERTFORGE_CRYPTO_MB`, a file or its folder, and nowhere else when it is set
-//! (empty: not at all); the active Python environment; the usual folders.
+//! Looked for in this order: what the caller was given, or `CERTFORGE_CRYPTO_MB`, a file or its folder, and nowhere
+//! else when it is set (empty: not at all); the active Python environment; the usual folders.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;

@@ -39,6 +39,17 @@ pub struct MultiBuffer;
 
 const NAME: &str = "multi-buffer";
 
+/// The library, or its folder, that somebody gave.
+static GIVEN: OnceLock<PathBuf> = OnceLock::new();
+
+impl MultiBuffer {
+    /// Takes the library from this file or folder, whatever the environment says. Only what is given first, and before
+    /// anybody asks for the engine, counts.
+    pub fn give_library(path: PathBuf) {
+        let _ = GIVEN.set(path);
+    }
+}
+
 /// Why crypto_mb cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
@@ -78,8 +89,8 @@ impl Unavailable {
                 locate::LIBRARY
             ),
             Self::Missing { .. } | Self::Version { .. } => format!(
-                "`pip install ipp-crypto intel-cmplr-lib-rt` brings it; {} names the file or its folder; \
-                 --engine auto does without",
+                "`pip install ipp-crypto intel-cmplr-lib-rt` brings it; --crypto-mb or {} names the file or its \
+                 folder; --engine auto does without",
                 locate::VARIABLE
             ),
             Self::Writable { .. } => {
@@ -109,7 +120,10 @@ fn load() -> Result<CryptoMb, Unavailable> {
     if !processor_can() {
         return Err(Unavailable::Processor);
     }
-    let path = locate::find(|name| std::env::var_os(name))?;
+    let path = locate::find(|name| match GIVEN.get() {
+        Some(path) if name == locate::VARIABLE => Some(path.clone().into()),
+        _ => std::env::var_os(name),
+    })?;
     let library = CryptoMb::load(&path)?;
     match self_test::pass(&library) {
         Ok(()) => Ok(library),

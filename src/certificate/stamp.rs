@@ -467,13 +467,9 @@ mod tests {
         let serial = CertificateSerial::from(case.serial);
         let (mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new());
         let fields = stamped(&case, &mut subject, &mut san, &key, &key_id, &serial);
-        Stamp::new(
-            &issuer,
-            KeyType::P256,
-            SignatureAlgorithm::EcdsaSha256,
-            case.period,
-        )
-        .tbs(&fields, &mut tbs);
+        let algorithm = SignatureAlgorithm::EcdsaSha256;
+        let stamp = Stamp::new(&issuer, KeyType::P256, algorithm, case.period);
+        stamp.tbs(&fields, &mut tbs);
         let expected = Expected {
             issuer: &issuer,
             key_type: KeyType::P256,
@@ -488,5 +484,17 @@ mod tests {
             let found: Result<(), LintError> = lint_full(&wrong, &fields, &expected);
             assert!(found.is_err(), "octet {i} of {}", tbs.len());
         }
+
+        // A stamp that was given the identifier of another key cannot vouch for it.
+        let mixed = Fields {
+            key_id: &[7; KEY_IDENTIFIER_LEN],
+            ..fields
+        };
+        tbs.clear();
+        stamp.tbs(&mixed, &mut tbs);
+        assert_eq!(
+            lint_fields(&tbs, &mixed),
+            Err(LintError("SKI is not that of the key"))
+        );
     }
 }

@@ -1,26 +1,14 @@
 //! Key pairs and signatures a second, by engine and key type: what `--engine auto` goes by.
 
-use std::error::Error;
-
-use certforge::bench::engines::{KeyMaker, SignatureMaker, at_a_time, ready, signing_key};
-use certforge::engine::Engine;
+use certforge::bench::engines::{KeyMaker, SignatureMaker, at_a_time, introduction, ready, signing_key};
 use certforge::profile::KeyType;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// The engines that work here; the others are named.
-fn engines() -> Vec<&'static dyn Engine> {
-    let (ready, left_out) = ready();
-    for (_, error) in left_out {
-        let reason = error.source().map(ToString::to_string).unwrap_or_default();
-        eprintln!("left out: {error}: {reason}");
-    }
-    ready
-}
-
 fn keys(criterion: &mut Criterion) {
+    eprint!("{}", introduction());
     let mut group = criterion.benchmark_group("keys");
     group.sample_size(10);
-    for engine in engines() {
+    for engine in ready().0 {
         for key_type in KeyType::ALL
             .into_iter()
             .filter(|key_type| engine.makes(*key_type))
@@ -38,7 +26,7 @@ fn keys(criterion: &mut Criterion) {
 fn signatures(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("signatures");
     group.sample_size(10);
-    let engines = engines();
+    let (engines, _) = ready();
     for key_type in KeyType::ALL {
         let key = signing_key(key_type).expect("aws-lc makes every type");
         for engine in engines.iter().filter(|engine| engine.signs(key_type)) {

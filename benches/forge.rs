@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use certforge::bench::Scratch;
+use certforge::bench::engines::introduction;
 use certforge::bench::fixture::Fixture;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel};
@@ -21,6 +22,7 @@ fn folder() -> PathBuf {
 }
 
 fn forge(criterion: &mut Criterion) {
+    eprint!("{}", introduction());
     let inputs = Scratch::new(&folder()).expect("a scratch folder");
     let fixture = Fixture::new(inputs.path(), KeyType::P256, ROWS).expect("a CA and a manifest are made");
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use serde_json::Value;
 use support::Workplace;
 
@@ -25,6 +26,20 @@ impl Measurement {
     fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
         let always = ["bench", "--quick", "--seconds", "0.01", "--to", "scratch"];
         always.iter().chain(more).copied().collect()
+    }
+
+    /// Begins to measure, and waits until a file is there.
+    fn begin(&self, arguments: &[&str], file: &str) -> (Child, Pid) {
+        let mut child = self
+            .place
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        await_file(file, &self.place.join("scratch"), &mut child);
+        let pid = Pid::from_child(&child);
+        (child, pid)
     }
 
     /// Measures, sees that nothing is left, and gives what was printed.
@@ -231,15 +246,7 @@ fn leaves_nothing_behind_when_it_is_interrupted() {
     let measurement = Measurement::new();
     // Longer than anybody waits.
     let arguments = Measurement::arguments(&["--only", "run", "--rows", "2000000", "--engine", "ring"]);
-    let mut child = measurement
-        .place
-        .command(&arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary runs");
-    await_file("ledger.db", &measurement.place.join("scratch"), &mut child);
-    let pid = rustix::process::Pid::from_child(&child);
+    let (mut child, pid) = measurement.begin(&arguments, "ledger.db");
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs still");
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(130));
@@ -260,15 +267,7 @@ fn leaves_nothing_behind_when_it_is_interrupted_twice() {
         "--jobs",
         "1",
     ]);
-    let mut child = measurement
-        .place
-        .command(&arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary runs");
-    await_file("devices.csv", &measurement.place.join("scratch"), &mut child);
-    let pid = rustix::process::Pid::from_child(&child);
+    let (mut child, pid) = measurement.begin(&arguments, "devices.csv");
     for _ in 0..2 {
         // By the second one it may have ended.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);

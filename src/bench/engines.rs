@@ -1,6 +1,9 @@
 //! Engines at work: keys and signatures, each proven before any is timed.
 
-use super::BenchError;
+use std::error::Error;
+use std::fmt::Write;
+
+use super::{BenchError, Machine};
 use crate::engine::{AwsLc, DeviceKey, ENGINES, Engine, EngineError, PrivateKey, Signer, SigningKey};
 use crate::profile::KeyType;
 
@@ -29,6 +32,21 @@ pub fn ready() -> (Vec<&'static dyn Engine>, Vec<LeftOut>) {
         }
     }
     (ready, left_out)
+}
+
+/// What a bench prints first: the machine, the engines' libraries, and the engines that do not work here.
+#[must_use]
+pub fn introduction() -> String {
+    let (ready, left_out) = ready();
+    let mut text = format!("machine: {}\n", Machine::this());
+    for engine in ready {
+        let _ = writeln!(text, "engine {}: {}", engine.name(), engine.library());
+    }
+    for (_, error) in left_out {
+        let reason = error.source().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(text, "left out: {error}: {reason}");
+    }
+    text
 }
 
 /// Makes keys of one type, again and again, in the same slots.

@@ -1,5 +1,7 @@
 //! The machine: what is told of it, so that rates of two reports can be held against each other.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A machine, as far as it matters to rates. What nobody tells is empty or zero.
@@ -40,6 +42,23 @@ impl Machine {
                 .any(|feature| ["sha", "sha2"].contains(&&**feature)),
             features,
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            processor,
+            threads,
+            system,
+            architecture,
+            ..
+        } = self;
+        let features = self.features.join(" ");
+        write!(
+            f,
+            "{processor}, {threads} threads, {system}, {architecture}; {features}"
+        )
     }
 }
 

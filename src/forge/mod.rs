@@ -151,14 +151,7 @@ pub fn run(
     }
 
     // 1. Compile profile, issuer and engines.
-    let mut plan = Plan::new(
-        job.manifest,
-        job.profile,
-        job.issuer,
-        &job.engines,
-        job.layout,
-        job.now,
-    )?;
+    let mut plan = Plan::new(job)?;
 
     let pool = pipeline::pool(job.jobs)?;
 

@@ -2,18 +2,17 @@
 //!
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::ForgeError;
+use super::{ForgeError, Job};
 use crate::bundle::{Bundler, Credential};
 use crate::certificate::{
     CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
 };
-use crate::engine::{Choice, DeviceKey, Engine, Signer};
+use crate::engine::{DeviceKey, Engine, Signer};
 use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::{Manifest, Row};
-use crate::profile::{Binding, KeyType, Period, Profile};
+use crate::profile::{Binding, KeyType, Period};
 use crate::store::Layout;
 
 /// Everything that the chunks of a batch share.
@@ -38,14 +37,16 @@ pub(super) struct Plan<'a> {
 const ROOM_FOR_WHAT_DIFFERS: usize = 6 * 1024;
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(
-        manifest: &'a Manifest,
-        profile: &Profile,
-        issuer: &'a Issuer,
-        engines: &Choice,
-        layout: Layout,
-        now: OffsetDateTime,
-    ) -> Result<Self, ForgeError> {
+    pub(super) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
+        let Job {
+            manifest,
+            profile,
+            issuer,
+            layout,
+            now,
+            ref engines,
+            ..
+        } = *job;
         let key_engine = engines.for_keys(profile.key_type())?;
         let sign_engine = engines.for_signatures(issuer.key_type())?;
         let signer = sign_engine.signer(issuer.key())?;

@@ -22,14 +22,7 @@ impl<'a> Workbench<'a> {
     ///
     /// What a run would find wrong so far.
     pub fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
-        let mut plan = Plan::new(
-            job.manifest,
-            job.profile,
-            job.issuer,
-            &job.engines,
-            job.layout,
-            job.now,
-        )?;
+        let mut plan = Plan::new(job)?;
         let report = check(job.manifest, &plan.binding, job.chunk_rows())?;
         plan.lint_specimen(&report.accept(job.manifest)?.specimen)?;
         let prefix = SerialPrefix::draw(plan.key_engine)?;

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use certforge::batch::Layout;
 use certforge::bench::Scratch;
 use certforge::bench::engines::introduction;
 use certforge::bench::fixture::Fixture;
@@ -12,7 +13,7 @@ use certforge::engine::Choice;
 use certforge::forge::{self, Cancel};
 use certforge::ledger::Ledger;
 use certforge::profile::KeyType;
-use certforge::store::{DirStore, Layout, Store, StoreError};
+use certforge::store::{DirStore, Store, StoreError};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const ROWS: u64 = 20_000;

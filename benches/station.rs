@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use certforge::batch::claim::State;
 use certforge::issuer::{CaFiles, read_public};
-use certforge::station::claim::State;
 use certforge::station::{Options, Reported, Station, Trust};
 use certforge::store::{DirStore, Store};
 use support::Workplace;

@@ -59,6 +59,8 @@ pub mod certificate;
 
 pub mod bundle;
 
+pub mod batch;
+
 pub mod store;
 
 pub mod seal;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 24] = [
+const MAY_IMPORT: [(&str, &[&str]); 25] = [
     ("digest", &[]),
     ("pem", &[]),
     ("shell", &[]),
@@ -15,12 +15,13 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("certificate", &["profile", "engine", "issuer"]),
     ("bundle", &["digest", "pem", "profile", "issuer"]),
     ("sdk", &["pem"]),
-    ("store", &["digest", "pem", "profile", "certificate", "sdk"]),
+    ("batch", &["digest", "manifest", "profile", "certificate"]),
+    ("store", &["digest", "pem", "batch", "sdk"]),
     (
         "seal",
-        &["digest", "manifest", "profile", "engine", "issuer", "store"],
+        &["digest", "manifest", "profile", "engine", "issuer", "batch"],
     ),
-    ("ledger", &["digest", "profile", "issuer", "certificate", "store"]),
+    ("ledger", &["digest", "profile", "issuer", "certificate", "batch"]),
     (
         "forge",
         &[
@@ -32,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
             "issuer",
             "certificate",
             "bundle",
+            "batch",
             "store",
             "seal",
             "ledger",
@@ -46,6 +48,7 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
             "engine",
             "issuer",
             "certificate",
+            "batch",
             "store",
             "ledger",
             "forge",
@@ -54,13 +57,15 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
     (
         "verify",
         &[
-            "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "store", "seal", "ledger",
+            "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store", "seal",
+            "ledger",
         ],
     ),
     (
         "station",
         &[
-            "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "store", "seal", "verify",
+            "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store", "seal",
+            "verify",
         ],
     ),
     (
@@ -73,16 +78,20 @@ const MAY_IMPORT: [(&str, &[&str]); 24] = [
             "engine",
             "issuer",
             "certificate",
+            "batch",
             "store",
             "verify",
         ],
     ),
-    ("aws", &["pem", "shell", "issuer", "ledger", "jitp", "sdk"]),
+    (
+        "aws",
+        &["pem", "shell", "issuer", "batch", "ledger", "jitp", "sdk"],
+    ),
     ("display", &[]),
     (
         "rehearsal",
         &[
-            "digest", "pem", "profile", "issuer", "bundle", "store", "verify", "jitp", "display",
+            "digest", "pem", "profile", "issuer", "bundle", "batch", "store", "verify", "jitp", "display",
         ],
     ),
     ("cli", &[]),

@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
+use certforge::batch::parse_index;
 use certforge::digest::sha256;
 use certforge::pem;
-use certforge::store::parse_index;
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use support::{Workplace, tool};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use certforge::batch::Layout;
 use certforge::digest::sha256;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel, Job};
@@ -14,7 +15,7 @@ use certforge::jitp::{
 use certforge::ledger::Ledger;
 use certforge::manifest::{Manifest, Row};
 use certforge::profile::{Attribute, Binding, KeyType, NotAfter, Profile};
-use certforge::store::{DirStore, Layout, Store, StoreError};
+use certforge::store::{DirStore, Store, StoreError};
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;

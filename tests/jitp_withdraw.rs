@@ -49,7 +49,7 @@ fn register_ca(account: &Account) {
 fn connect(account: &Account, row: usize) {
     let row = &account.index("b")[row];
     let store = DirStore::new(account.place.join("out/b"));
-    let object = certforge::store::certificates_object(0);
+    let object = certforge::batch::certificates_object(0);
     let text = String::from_utf8(store.read(&object, None).unwrap().to_vec()).unwrap();
     let blocks = certforge::pem::blocks(&text).unwrap();
     let block = blocks

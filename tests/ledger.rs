@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use certforge::batch::{IndexEntry, Layout};
 use certforge::certificate::SerialPrefix;
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::ledger::{Batch, BatchIdentity, Committed, Ledger, LedgerError, Reservation};
 use certforge::profile::{Attribute, KeyType, NotAfter};
-use certforge::store::{IndexEntry, Layout};
 use proptest::prelude::*;
 use time::OffsetDateTime;
 

@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use certforge::station::claim::Claim;
-use certforge::store::WithdrawnRecord;
+use certforge::batch::WithdrawnRecord;
+use certforge::batch::claim::Claim;
 use support::Workplace;
 
 /// A served page, until it is dropped.

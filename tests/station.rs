@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use certforge::station::claim::State;
+use certforge::batch::claim::State;
 use line::{Line, mode, timeless};
 use serde_json::Value;
 use support::tool;

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use certforge::station::claim::State;
+use certforge::batch::claim::State;
 use line::Line;
 use serde_json::Value;
 use support::tool;

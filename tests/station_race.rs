@@ -17,8 +17,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use certforge::station::{Record, claim};
-use certforge::store::{CLAIMS, DirStore, FLASHED, S3Store, Store, device_of};
+use certforge::batch::claim;
+use certforge::batch::{CLAIMS, FLASHED, device_of};
+use certforge::station::Record;
+use certforge::store::{DirStore, S3Store, Store};
 use fault_proxy::{Fault, FaultProxy};
 use real_server::{BUCKET, Server};
 use support::Workplace;

@@ -17,8 +17,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use certforge::batch::claim::State;
 use certforge::issuer::{CaFiles, read_public};
-use certforge::station::claim::State;
 use certforge::station::{Options, Reported, Station, Trust};
 use certforge::store::{S3Options, S3Store, Store};
 use fault_proxy::{Fault, FaultProxy};

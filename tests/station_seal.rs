@@ -20,7 +20,7 @@ fn a_batch_that_was_tampered_with_cannot_be_flashed() {
         assert!(!line.0.join("dev-st1").exists(), "nothing is unpacked");
     };
     let bundle = |device: &str| {
-        let layout: certforge::store::Layout = "objects".parse().unwrap();
+        let layout: certforge::batch::Layout = "objects".parse().unwrap();
         layout.object(0, device)
     };
     let swap = |line: &Line| {

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use certforge::batch::Layout;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel, Job, OpenStore, Summary};
 use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
@@ -17,7 +18,7 @@ use certforge::ledger::Ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
 use certforge::store::{
-    Attempt, DirStore, Existing, Layout, Listed, Object, Replaced, Store, StoreError, Ticket, Version,
+    Attempt, DirStore, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version,
 };
 use certforge::verify;
 use time::OffsetDateTime;
@@ -253,7 +254,7 @@ fn released_is_in_the_ledger(place: &Path) {
     let mut released = Vec::new();
     store
         .list("index/", &mut |listed| {
-            released.extend(certforge::store::chunk_of(&listed.name));
+            released.extend(certforge::batch::chunk_of(&listed.name));
         })
         .unwrap();
     if released.is_empty() {
@@ -261,11 +262,11 @@ fn released_is_in_the_ledger(place: &Path) {
     }
     let batch = ledger.batch("batch").unwrap();
     for chunk in released {
-        let index = store.read(&certforge::store::index_object(chunk), None).unwrap();
+        let index = store.read(&certforge::batch::index_object(chunk), None).unwrap();
         let entries = ledger.entries(&batch, chunk).unwrap();
         assert_eq!(
             *index,
-            certforge::store::write_index(batch.layout, chunk, &entries)
+            certforge::batch::write_index(batch.layout, chunk, &entries)
         );
         for entry in entries {
             let object = batch.layout.object(chunk, &entry.device_id);

@@ -8,12 +8,12 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 use super::BenchError;
+use crate::batch::Layout;
 use crate::engine::Choice;
 use crate::forge::Job;
 use crate::issuer::{CaFiles, CaRequest, Issuer, create};
 use crate::manifest::{DEFAULT_ID_COLUMN, Manifest, Row};
 use crate::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
-use crate::store::Layout;
 
 /// The inputs of a batch, whose CA has a key of the same type as the devices.
 #[derive(Debug)]

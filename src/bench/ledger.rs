@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::fixture::throw_away_issuer;
 use super::meter::{ROUNDS, Rate, Round};
 use super::{Bench, BenchError, Measure, Quantity};
+use crate::batch::{IndexEntry, Layout};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
 use crate::engine::{AwsLc, EngineError};
 use crate::ledger::{BatchIdentity, Committed, Ledger, Reservation};
 use crate::profile::KeyType;
-use crate::store::{IndexEntry, Layout};
 
 /// Chunks of a transaction.
 const GROUP: u64 = 32;

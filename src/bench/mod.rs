@@ -37,10 +37,10 @@ pub use meter::Rate;
 pub use report::{EngineReport, Measure, Place, Quantity, Report, Settings};
 pub use scratch::Scratch;
 
+use crate::batch::Layout;
 use crate::engine::Choice;
 use crate::forge::Cancel;
 use crate::profile::KeyType;
-use crate::store::Layout;
 use plan::{Plan, Step};
 
 /// What shall be measured, and for how long.

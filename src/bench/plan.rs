@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::engines::{LeftOut, ready};
 use super::{BenchError, Options, Part, Quantity};
+use crate::batch::Layout;
 use crate::engine::{Choice, Engine, EngineError};
 use crate::profile::KeyType;
-use crate::store::Layout;
 
 /// What is measured, in order.
 pub(super) struct Plan {

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::plan::Plan;
 use super::{BenchError, Machine, Options, Part, Rate, Scratch};
+use crate::batch::Layout;
 use crate::profile::{KeyType, rfc3339};
-use crate::store::Layout;
 
 /// What a report says of itself, so that nothing else is taken for one.
 const FORMAT: &str = "certforge bench 1";

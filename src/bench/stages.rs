@@ -6,11 +6,11 @@ use super::fixture::Fixture;
 use super::meter::{Task, Turn, rates};
 use super::plan::StagesStep;
 use super::{Bench, BenchError, Measure, Quantity};
+use crate::batch::Layout;
 use crate::engine::{Bare, BareWork, Choice, SigningKey};
 use crate::forge::Workbench;
 use crate::manifest::Row;
 use crate::profile::KeyType;
-use crate::store::Layout;
 
 /// Rows of a chunk of RSA keys, of which a whole one would take many seconds.
 const RSA_ROWS: usize = 4;

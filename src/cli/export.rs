@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use certforge::batch::claim::State;
 use certforge::station::Ended;
-use certforge::station::claim::State;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;

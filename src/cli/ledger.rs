@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout, chunk_of, index_object, parse_index};
 use certforge::ledger::Ledger as OpenLedger;
-use certforge::store::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout, chunk_of, index_object, parse_index};
 use certforge::verify::{VerifyError, read_record};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
+use certforge::batch::Layout;
 use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
 use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
@@ -11,7 +12,7 @@ use certforge::ledger::{Ledger, LedgerError, SETTINGS};
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
 use certforge::shell::quoted;
-use certforge::store::{Layout, Place, Store, StoreError};
+use certforge::store::{Place, Store, StoreError};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde_json::json;

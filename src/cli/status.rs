@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certforge::batch::{Layout, WithdrawnRecord, chunk_of};
 use certforge::ledger::{BatchStatus, Ledger};
 use certforge::profile::rfc3339;
-use certforge::store::{Layout, WithdrawnRecord, chunk_of, read_withdrawn};
+use certforge::store::read_withdrawn;
 use certforge::verify::read_record;
 use clap::Args;
 use serde::Serialize;

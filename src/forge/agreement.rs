@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 
 use super::{ForgeError, Shard};
+use crate::batch::{
+    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, chunk_of, index_object, write_index,
+};
 use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
-use crate::store::{
-    BATCH_OBJECT, BatchRecord, Existing, IndexEntry, Layout, SEAL_OBJECT, Store, StoreError, chunk_of,
-    index_object, write_index,
-};
+use crate::store::{Existing, Store, StoreError};
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
 /// store against the chunks that the ledger has, each with whether it is released.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{MAX_CHUNK_ROWS, check};
+use crate::batch::since;
 use crate::certificate::LintError;
 use crate::engine::EngineError;
 use crate::ledger::LedgerError;
@@ -10,7 +11,6 @@ use crate::manifest::{ManifestError, Problem};
 use crate::profile::ValidityError;
 use crate::seal::SealError;
 use crate::store::StoreError;
-use crate::store::since;
 
 /// Why nothing was made, or not everything.
 #[derive(Debug, thiserror::Error)]

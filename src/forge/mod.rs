@@ -26,6 +26,7 @@ pub use shard::Shard;
 pub use withdrawn::{refuse_withdrawn, withdraw};
 pub use workbench::{Workbench, Worker};
 
+use crate::batch::{BatchRecord, Layout};
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError};
 use crate::issuer::Issuer;
@@ -33,7 +34,7 @@ use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
 use crate::manifest::Manifest;
 use crate::pem;
 use crate::profile::Profile;
-use crate::store::{BatchRecord, Layout, Store, StoreError};
+use crate::store::{Store, StoreError};
 use plan::Plan;
 
 /// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.

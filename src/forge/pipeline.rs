@@ -20,13 +20,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::plan::Plan;
 use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
+use crate::batch::{Layout, certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
 use crate::manifest::{Block, Blocks, ManifestError};
 use crate::seal::{Builder, ChunkDigest};
-use crate::store::{
-    Attempt, Existing, Layout, Object, Store, Ticket, certificates_object, index_object, write_index,
-};
+use crate::store::{Attempt, Existing, Object, Store, Ticket};
 
 /// Chunks that one transaction commits at most, and that wait for their turn at most.
 const GROUP: usize = 32;

@@ -5,6 +5,7 @@
 use zeroize::Zeroizing;
 
 use super::{ForgeError, Job};
+use crate::batch::Layout;
 use crate::bundle::{Bundler, Credential};
 use crate::certificate::{
     CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
@@ -13,7 +14,6 @@ use crate::engine::{DeviceKey, Engine, Signer};
 use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::{Manifest, Row};
 use crate::profile::{Binding, KeyType, Period};
-use crate::store::Layout;
 
 /// Everything that the chunks of a batch share.
 pub(super) struct Plan<'a> {

@@ -8,15 +8,15 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{Event, ForgeError, Job, Observe, agreement, withdrawn};
+use crate::batch::{
+    BATCH_OBJECT, BatchRecord, Lookups, SEAL_OBJECT, index_object, lookup_object, write_index,
+};
 use crate::digest::sha256;
 use crate::engine::Choice;
 use crate::issuer::{CaCertificate, Issuer};
 use crate::ledger::{Batch, Ledger};
-use crate::seal::{Builder, ChunkDigest, Lookups, Seal, Statement, sign};
-use crate::store::{
-    BATCH_OBJECT, BatchRecord, Existing, SEAL_OBJECT, Store, StoreError, index_object, lookup_object,
-    write_index,
-};
+use crate::seal::{Builder, ChunkDigest, Seal, Statement, sign};
+use crate::store::{Existing, Store, StoreError};
 
 /// Chunks whose indexes are digested at a time.
 const CHUNKS_AT_A_TIME: usize = 64;

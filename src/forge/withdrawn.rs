@@ -3,9 +3,10 @@
 use time::OffsetDateTime;
 
 use super::ForgeError;
+use crate::batch::WithdrawnRecord;
 use crate::ledger::{Batch, Ledger};
 use crate::profile::rfc3339;
-use crate::store::{Store, WithdrawnRecord, put_withdrawn, read_withdrawn};
+use crate::store::{Store, put_withdrawn, read_withdrawn};
 
 /// Refuses a batch that the ledger says is withdrawn.
 pub(super) fn refuse_in_ledger(ledger: &Ledger, name: &str) -> Result<(), ForgeError> {

@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 use super::ForgeError;
 use super::credentials::Credentials;
 use super::plan::Plan;
+use crate::batch::{IndexEntry, Layout};
 use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
 use crate::certificate::{SerialPrefix, distinct_keys};
 use crate::digest::sha256;
 use crate::manifest::Row;
-use crate::store::{IndexEntry, Layout};
 
 /// Rows whose credentials are made and bundled together: few enough that all of it stays near the processor,
 /// and whole groups for every engine.

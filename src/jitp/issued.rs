@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, certificates_object, index_object, parse_index};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::pem;
-use crate::store::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError, certificates_object, index_object, parse_index,
-};
+use crate::store::{Store, StoreError};
 use crate::verify::{VerifyError, read_record};
 
 /// A batch whose certificates cannot be read.

@@ -8,10 +8,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Ledger, LedgerError, Withdrawal, withdrawal};
+use crate::batch::Layout;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
-use crate::store::Layout;
 
 /// What a batch that was begun with other settings of its profile differs in.
 pub const SETTINGS: &str = "profile text or --endpoint";

@@ -6,9 +6,9 @@ use rusqlite::{Transaction, params};
 use time::OffsetDateTime;
 
 use super::{Batch, Ledger, LedgerError};
+use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
 use crate::profile::rfc3339;
-use crate::store::IndexEntry;
 
 /// An attempt at a chunk: the right to sign its certificates with serials of this prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

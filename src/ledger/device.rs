@@ -3,9 +3,9 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Batch, Ledger, LedgerError};
+use crate::batch::IndexEntry;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
-use crate::store::IndexEntry;
 
 impl Ledger {
     /// The entries of a committed chunk, in row order.

@@ -129,10 +129,10 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Layout;
     use crate::issuer::{CaRequest, create};
     use crate::ledger::BatchIdentity;
     use crate::profile::{Attribute, KeyType, NotAfter};
-    use crate::store::Layout;
     use time::Duration;
 
     const NOON: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);

@@ -1,7 +1,8 @@
 //! The sample: which devices of a batch are rehearsed, and their bundles.
 
+use crate::batch::{IndexEntry, Layout};
 use crate::jitp::{Issued, IssuedError};
-use crate::store::{IndexEntry, Layout, Store, StoreError};
+use crate::store::{Store, StoreError};
 use zeroize::Zeroizing;
 
 /// From so many devices of a pack on, the whole pack is read.

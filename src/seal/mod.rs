@@ -5,7 +5,6 @@
 //! only once that signature was verified against a certificate from elsewhere; from it follow the batch
 //! record, the indexes and the lookups, and from an index the bundles. Pure: no disk, clock or network.
 
-mod lookup;
 mod merkle;
 mod statement;
 
@@ -13,13 +12,14 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use lookup::{Candidates, Lookups, part_of};
 pub use statement::{Builder, ChunkDigest, Statement};
 
+use crate::batch::{
+    BATCH_OBJECT, BatchRecord, NotRead, SEAL_OBJECT, Twins, index_object, lookup_object, part_of,
+};
 use crate::digest::sha256;
 use crate::engine::{EngineError, SignatureAlgorithm, Signer};
 use crate::issuer::CaCertificate;
-use crate::store::{BATCH_OBJECT, BatchRecord, SEAL_OBJECT, index_object, lookup_object};
 
 /// Raised with every change of what a statement means.
 const FORMAT: u32 = 1;
@@ -37,12 +37,12 @@ pub enum SealError {
     Signature { issuer: String },
     #[error("{object} is not what the seal says: it was changed after the batch was sealed")]
     Changed { object: String },
-    #[error("{object} is no {what}")]
-    NotRead { object: String, what: &'static str },
+    #[error(transparent)]
+    NotRead(#[from] NotRead),
     #[error("{object} has {found} rows, the batch has {wanted} there")]
     Rows { object: String, found: u64, wanted: u64 },
-    #[error("chunks {} and {} have the same device", .chunks[0], .chunks[1])]
-    Twice { chunks: [u32; 2] },
+    #[error(transparent)]
+    Twice(#[from] Twins),
     #[error("the seal cannot be signed")]
     Engine(#[from] EngineError),
 }
@@ -56,14 +56,11 @@ impl SealError {
                 Self::OtherIssuer { .. } => {
                     "name the CA certificate that this batch was made with, or ask whoever made the batch"
                 }
-                Self::Signature { .. }
-                | Self::Changed { .. }
-                | Self::Malformed { .. }
-                | Self::NotRead { .. } => {
+                Self::Signature { .. } | Self::Changed { .. } | Self::Malformed { .. } | Self::NotRead(_) => {
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more"
                 }
                 Self::Format { .. } => "use the certforge that made it, or a newer one",
-                Self::Rows { .. } | Self::Twice { .. } => "`certforge verify` tells more",
+                Self::Rows { .. } | Self::Twice(_) => "`certforge verify` tells more",
                 Self::Engine(error) => return error.hint(),
             }
             .to_owned(),
@@ -178,9 +175,11 @@ impl Seal {
                 (record.rows, record.chunk_rows, record.layout)
                     == (statement.devices, statement.chunk_rows, statement.layout)
             })
-            .ok_or_else(|| SealError::NotRead {
-                object: BATCH_OBJECT.to_owned(),
-                what: "batch record",
+            .ok_or_else(|| {
+                SealError::NotRead(NotRead {
+                    object: BATCH_OBJECT.to_owned(),
+                    what: "batch record",
+                })
             })
     }
 

@@ -6,12 +6,11 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::lookup::{Lookups, Mark};
 use super::{FORMAT, SealError, merkle};
+use crate::batch::{BatchRecord, Layout, Lookups, Mark, NotRead, index_object, parse_index};
 use crate::digest::sha256;
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
-use crate::store::{BatchRecord, Layout, index_object, parse_index};
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,9 +85,11 @@ impl ChunkDigest {
     ///
     /// When it is not.
     pub fn of(chunk: u64, index: &[u8], record: &BatchRecord) -> Result<Self, SealError> {
-        let not_read = || SealError::NotRead {
-            object: index_object(chunk),
-            what: "index",
+        let not_read = || {
+            SealError::NotRead(NotRead {
+                object: index_object(chunk),
+                what: "index",
+            })
         };
         let rows = record.rows_of(chunk);
         let parsed = parse_index(index).map_err(|_| not_read())?;

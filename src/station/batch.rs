@@ -12,15 +12,16 @@ use zeroize::Zeroizing;
 
 use super::StationError;
 use super::cache::Cache;
+use crate::batch::{
+    BATCH_OBJECT, BatchRecord, Candidates, Device, IndexRow, Layout, NotRead, SEAL_OBJECT, index_object,
+    lookup_object, parse_index,
+};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::pem;
 use crate::profile::Profile;
-use crate::seal::{Candidates, Seal, SealError};
-use crate::store::{
-    BATCH_OBJECT, BatchRecord, IndexRow, Layout, SEAL_OBJECT, Store, StoreError, index_object, lookup_object,
-    parse_index,
-};
+use crate::seal::{Seal, SealError};
+use crate::store::{Store, StoreError};
 use crate::verify::Standard;
 
 /// A batch whose seal was verified.
@@ -47,13 +48,6 @@ pub enum Trust {
     Certificate(Box<CaCertificate>),
     /// SHA-256 of its certificate, which the batch itself may then show.
     Id([u8; 32]),
-}
-
-/// A device of a sealed batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    pub chunk: u64,
-    pub row: IndexRow,
 }
 
 /// The files of a bundle, by name.
@@ -92,9 +86,11 @@ impl SealedBatch {
             });
         }
         let (record, _) = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
-        let profile = Profile::from_config(&record.profile).map_err(|_| SealError::NotRead {
-            object: BATCH_OBJECT.to_owned(),
-            what: "profile",
+        let profile = Profile::from_config(&record.profile).map_err(|_| {
+            SealError::NotRead(NotRead {
+                object: BATCH_OBJECT.to_owned(),
+                what: "profile",
+            })
         })?;
         Ok(Self {
             trust,
@@ -161,9 +157,11 @@ impl SealedBatch {
         let name = index_object(chunk);
         let (rows, _) = recall(store, cache, &name, |octets| {
             self.seal.check_index(chunk, octets)?;
-            parse_index(octets).map_err(|_| SealError::NotRead {
-                object: name.clone(),
-                what: "index",
+            parse_index(octets).map_err(|_| {
+                SealError::NotRead(NotRead {
+                    object: name.clone(),
+                    what: "index",
+                })
             })
         })?;
         let rows = Rows::new(rows);
@@ -196,7 +194,7 @@ impl SealedBatch {
         let part = self.seal.part_of(device_id);
         let (candidates, _) = recall(store, cache, &lookup_object(part), |octets| {
             self.seal.check_lookup(part, octets)?;
-            Candidates::find(octets, part, device_id)
+            Ok(Candidates::find(octets, part, device_id)?)
         })?;
         for chunk in candidates.0 {
             if let Some(device) = find(chunk, &self.index(store, cache, chunk)?) {
@@ -253,9 +251,11 @@ impl SealedBatch {
 
 /// The issuer's certificate that a batch shows, if it is the one with this id.
 fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError> {
-    let not_read = || SealError::NotRead {
-        object: BATCH_OBJECT.to_owned(),
-        what: "batch record",
+    let not_read = || {
+        SealError::NotRead(NotRead {
+            object: BATCH_OBJECT.to_owned(),
+            what: "batch record",
+        })
     };
     let record: BatchRecord = serde_json::from_slice(record).map_err(|_| not_read())?;
     let blocks = pem::blocks(&record.issuer_certificate).map_err(|_| not_read())?;

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroize;
 
-use super::claim::Claim;
 use super::reporting::write_record;
-use super::{Cache, Device, Record, SealedBatch, StationError, record};
+use super::{Cache, Device, Record, SealedBatch, StationError};
+use crate::batch::claim::Claim;
+use crate::batch::report;
+use crate::batch::{CLAIMS, FLASHED, IndexRow, Layout, SCRAPPED, claim_object, device_of};
 use crate::bundle::remove_members;
 use crate::digest::sha256;
-use crate::store::{
-    CLAIMS, FLASHED, IndexRow, Layout, Replaced, SCRAPPED, Store, StoreError, claim_object, device_of,
-};
+use crate::store::{Replaced, Store, StoreError};
 
 /// Times that a pack is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
@@ -218,7 +218,7 @@ fn heal(
             chunk,
             row: (*row).clone(),
         };
-        if let Some(object) = record::object(claim, &device)
+        if let Some(object) = report::object(claim, &device)
             && !recorded.contains(&object)
         {
             write_record(store, &object, &Record::of(claim, &device))?;

@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use super::claim::{Claim, Refusal, State};
 use super::memory::{Held, Unpacked, Way};
 use super::{Device, Station, StationError, claim_id, unpack};
-use crate::store::{Version, claim_object};
+use crate::batch::claim::{Claim, Refusal, State};
+use crate::batch::claim_object;
+use crate::store::Version;
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::claim::State;
 use super::{Claimed, Reported, Sent, Station, StationError};
+use crate::batch::claim::State;
 
 /// Environment of the script.
 const DEVICE_ID: &str = "CERTFORGE_DEVICE_ID";

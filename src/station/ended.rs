@@ -2,11 +2,12 @@
 //! which follow from the seal.
 
 use super::burn::read_claims;
-use super::claim::{Claim, State};
 use super::{Cache, SealedBatch, StationError};
+use crate::batch::claim::{Claim, State};
+use crate::batch::{IndexEntry, IndexRow, certificates_object};
 use crate::digest::sha256;
 use crate::pem;
-use crate::store::{IndexEntry, IndexRow, Store, certificates_object};
+use crate::store::Store;
 
 /// Claims that are read at a time.
 const AT_A_TIME: usize = 256;

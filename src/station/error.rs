@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use time::OffsetDateTime;
 
-use super::claim::State;
+use crate::batch::claim::State;
+use crate::batch::since;
+use crate::batch::{BATCH_OBJECT, SEAL_OBJECT};
 use crate::engine::EngineError;
 use crate::profile::rfc3339;
 use crate::seal::SealError;
-use crate::store::since;
-use crate::store::{BATCH_OBJECT, SEAL_OBJECT, StoreError};
+use crate::store::StoreError;
 
 /// Why a station cannot do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::cache::batch_folder;
-use super::claim::{Claim, State};
 use super::{StationError, durable};
+use crate::batch::claim::{Claim, State};
 
 /// How a station came by a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A [`Station`] works on one batch. What makes a device its own is an object in the store that only one
-//! can create, and that is changed by whoever knows its version only ([`claim`]). Everything else
+//! can create, and that is changed by whoever knows its version only ([`claim`](crate::batch::claim)). Everything else
 //! follows from that object: what the station remembers on disk (`memory`) tells it after a crash
 //! which claims are its own, and the records of what was flashed, failed or scrapped are written after it.
 //! Nothing of a batch is believed that does not follow from its seal (`batch`).
@@ -15,7 +15,6 @@
 mod batch;
 mod burn;
 mod cache;
-pub mod claim;
 mod claiming;
 mod cycle;
 mod durable;
@@ -23,7 +22,6 @@ mod ended;
 mod error;
 mod memory;
 mod overview;
-mod record;
 mod reporting;
 mod unpack;
 mod walk;
@@ -34,7 +32,9 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use time::{Duration, OffsetDateTime};
 
-pub use batch::{Device, Files, SealedBatch, Trust};
+pub use crate::batch::Device;
+pub use crate::batch::report::Record;
+pub use batch::{Files, SealedBatch, Trust};
 pub use burn::Burned;
 pub use cache::Cache;
 pub use claiming::Claimed;
@@ -43,14 +43,14 @@ pub use ended::Ended;
 pub use error::StationError;
 pub use memory::{Report, Unpacked, Way};
 pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
-pub use record::Record;
 pub use reporting::{Reported, Sent};
 pub use unpack::is_in_memory;
 
+use crate::batch::claim::{Claim, Wish};
+use crate::batch::claim_object;
 use crate::engine::{Engine, Ring};
 use crate::seal::SealError;
-use crate::store::{Store, StoreError, claim_object};
-use claim::{Claim, Wish};
+use crate::store::{Store, StoreError};
 use memory::Memory;
 use walk::Walk;
 

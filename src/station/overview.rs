@@ -6,10 +6,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
-use super::claim::{Claim, State};
 use super::{SealedBatch, StationError};
+use crate::batch::claim::{Claim, State};
+use crate::batch::{CLAIMS, WithdrawnRecord, device_of};
 use crate::digest::sha256_start;
-use crate::store::{CLAIMS, Store, StoreError, WithdrawnRecord, device_of, read_withdrawn};
+use crate::store::{Store, StoreError, read_withdrawn};
 
 /// Claims that are read at a time.
 const CLAIMS_AT_A_TIME: usize = 256;

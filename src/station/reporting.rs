@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 
-use super::claim::{Claim, Hold, Refusal, State};
 use super::claiming::{is_refusal, taken_over, why_refused};
 use super::memory::{Held, Report};
-use super::{Device, Record, Station, StationError, claim_id, record};
+use super::{Device, Record, Station, StationError, claim_id};
+use crate::batch::claim::{Claim, Hold, Refusal, State};
+use crate::batch::claim_object;
+use crate::batch::report;
 use crate::manifest::DeviceId;
-use crate::store::{Store, StoreError, claim_object};
+use crate::store::{Store, StoreError};
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
@@ -187,7 +189,7 @@ impl Station {
         let device_id = &report.device_id;
         let device = self.batch.find(&*self.store, &self.cache, device_id)?;
         let claim = self.end_claim(report, &device)?;
-        if let Some(object) = record::object(&claim, &device) {
+        if let Some(object) = report::object(&claim, &device) {
             write_record(&*self.store, &object, &Record::of(&claim, &device))?;
         }
         if report.burn {

@@ -7,9 +7,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::StationError;
+use crate::batch::{CLAIMS, IndexRow, device_of};
 use crate::digest::sha256_start;
 use crate::engine::{Engine, Ring};
-use crate::store::{CLAIMS, IndexRow, Store, device_of};
+use crate::store::Store;
 
 /// Where a station is on its way through a batch.
 #[derive(Debug)]

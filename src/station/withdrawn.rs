@@ -7,8 +7,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::cache::Cache;
 use super::{Station, StationError};
+use crate::batch::{WITHDRAWN_OBJECT, WithdrawnRecord};
 use crate::profile::rfc3339;
-use crate::store::{Store, StoreError, WITHDRAWN_OBJECT, WithdrawnRecord, read_withdrawn};
+use crate::store::{Store, StoreError, read_withdrawn};
 
 /// How long a store's answer that a batch is not withdrawn holds: a withdrawal reaches every station
 /// within a minute.

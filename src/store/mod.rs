@@ -3,35 +3,22 @@
 //! A [`Store`] holds one batch: named objects under one folder. To add a store: one file with a type
 //! that implements the trait, and a way to choose it in `cli`.
 
-mod batch;
 mod dir;
-mod index;
-mod layout;
 mod place;
 #[cfg(feature = "s3")]
 mod s3;
-mod withdrawn;
+mod withdrawal;
 
 use std::io;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-pub use batch::BatchRecord;
 pub use dir::DirStore;
-pub use index::{
-    COLUMNS as INDEX_COLUMNS, IndexEntry, IndexError, IndexFields, IndexRow, parse_index, write_index,
-};
-pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
-    certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
-    lookup_object, scrapped_object,
-};
 pub use place::{Place, PlaceError};
 #[cfg(feature = "s3")]
 pub use s3::{ATTEMPT_TIMEOUT, Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
-pub(crate) use withdrawn::since;
-pub use withdrawn::{WithdrawnRecord, put_withdrawn, read_withdrawn};
+pub use withdrawal::{put_withdrawn, read_withdrawn};
 
 /// A store that failed.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use crate::batch::IndexEntry;
 use crate::bundle::{EndpointFile, constant_content};
 use crate::digest::sha256;
 use crate::engine::PrivateKey;
@@ -17,7 +18,6 @@ use crate::manifest::Row;
 use crate::pem;
 use crate::profile::recipe::{BundleFile, Content, Format};
 use crate::profile::{Attribute, Binding, Profile};
-use crate::store::IndexEntry;
 
 /// What every bundle of a batch is held against.
 pub(crate) struct Standard<'a> {

@@ -10,12 +10,12 @@ use super::retired::retired;
 use super::seal::CHANGED;
 use super::tally::Tallies;
 use super::{Fault, VerifyError};
+use crate::batch::{
+    BatchRecord, IndexEntry, IndexRow, Layout, certificates_object, index_object, parse_index,
+};
 use crate::manifest::{DeviceId, Row};
 use crate::seal::{ChunkDigest, Seal};
-use crate::store::{
-    BatchRecord, IndexEntry, IndexRow, Layout, Store, StoreError, certificates_object, index_object,
-    parse_index,
-};
+use crate::store::{Store, StoreError};
 
 /// What is to be read and held against it.
 pub(super) struct Task<'a> {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
-use crate::store::{
-    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, Listed, SCRAPPED, SEAL_OBJECT, Store,
-    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index,
+use crate::batch::{
+    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
+    chunk_of, index_object, lookup_object, parse_index,
 };
+use crate::store::{Listed, Store};
 
 /// How the fault of a batch begins that is not finished.
 pub(super) const INCOMPLETE: &str = "incomplete";

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 
 use super::{Fault, Job, VerifyError};
+use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, WithdrawnRecord};
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, Ledger};
 use crate::manifest::{Blocks, Manifest, ManifestError, Row};
 use crate::pem;
 use crate::profile::{Binding, Profile, rfc3339};
-use crate::store::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Store, StoreError, WithdrawnRecord, read_withdrawn,
-};
+use crate::store::{Store, StoreError, read_withdrawn};
 
 pub(super) struct Inputs {
     pub record: BatchRecord,

@@ -18,11 +18,12 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::batch::{BATCH_OBJECT, BatchRecord, IndexError, WithdrawnRecord};
 use crate::issuer::IssuerError;
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::ManifestError;
 use crate::profile::ProfileError;
-use crate::store::{BATCH_OBJECT, BatchRecord, IndexError, Store, StoreError, WithdrawnRecord};
+use crate::store::{Store, StoreError};
 pub(crate) use bundle::{Standard, members};
 use chunk::Task;
 use inputs::Inputs;

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use crate::store::{Store, StoreError, claim_object};
+use crate::batch::claim_object;
+use crate::store::{Store, StoreError};
 
 /// What a claim says became of its device.
 #[derive(Deserialize)]

@@ -3,9 +3,10 @@
 use time::OffsetDateTime;
 
 use super::{Fault, Report, VerifyError};
+use crate::batch::{BATCH_OBJECT, BatchRecord, SEAL_OBJECT, lookup_object};
 use crate::issuer::CaCertificate;
 use crate::seal::{Builder, ChunkDigest, Seal, SealError};
-use crate::store::{BATCH_OBJECT, BatchRecord, SEAL_OBJECT, Store, StoreError, lookup_object};
+use crate::store::{Store, StoreError};
 
 /// What is wrong with an object whose digest is another.
 pub(super) const CHANGED: &str = "is not what the seal says";

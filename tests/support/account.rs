@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
+use certforge::batch::parse_index;
 use certforge::ledger::Ledger;
 use certforge::pem;
-use certforge::store::{DirStore, Store, parse_index};
+use certforge::store::{DirStore, Store};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Holds a batch's folder against the ledger. Returns how many devices are released.
@@ -57,7 +58,7 @@ pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
 }
 
 /// The released devices of a batch, by id.
-fn released(batch: &Path) -> BTreeMap<String, certforge::store::IndexRow> {
+fn released(batch: &Path) -> BTreeMap<String, certforge::batch::IndexRow> {
     let store = DirStore::new(batch.to_owned());
     let mut names = Vec::new();
     store

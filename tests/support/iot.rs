@@ -15,9 +15,9 @@ use std::process::{Command, Output, Stdio};
 use aws_sdk_iot::Client;
 use aws_sdk_iot::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
+use certforge::batch::{IndexRow, parse_index};
 use certforge::digest::sha256;
 use certforge::pem;
-use certforge::store::{IndexRow, parse_index};
 use data_encoding::HEXLOWER;
 use tokio::runtime::Runtime;
 

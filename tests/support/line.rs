@@ -12,8 +12,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use certforge::station::claim::Claim;
-use certforge::store::{DirStore, Store, WithdrawnRecord, put_withdrawn};
+use certforge::batch::WithdrawnRecord;
+use certforge::batch::claim::Claim;
+use certforge::store::{DirStore, Store, put_withdrawn};
 
 use crate::support::Workplace;
 

@@ -10,11 +10,11 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use certforge::batch::Layout;
 use certforge::bench::{self, Comparison, Event, Options, Part, Report};
 use certforge::engine::{Choice, MultiBuffer};
 use certforge::forge::Cancel;
 use certforge::profile::KeyType;
-use certforge::store::Layout;
 use clap::Args;
 use serde::Serialize;
 

@@ -279,9 +279,9 @@ fn of_runs(report: &Report, foot: &mut text::Report) {
 mod tests {
     use std::time::Duration;
 
+    use certforge::batch::Layout;
     use certforge::bench::{self, Options, Part, Rate};
     use certforge::forge::Cancel;
-    use certforge::store::Layout;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use certforge::store::Layout;
+use certforge::batch::Layout;
 use clap::Args;
 use indicatif::ProgressBar;
 

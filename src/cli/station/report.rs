@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use certforge::batch::Layout;
+use certforge::batch::claim::State;
 use certforge::station::Reported;
-use certforge::station::claim::State;
-use certforge::store::Layout;
 use clap::Args;
 use serde_json::json;
 

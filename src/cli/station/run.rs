@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use certforge::batch::Layout;
 use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop, is_in_memory};
-use certforge::store::Layout;
 use clap::Args;
 use serde_json::json;
 

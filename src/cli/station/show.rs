@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use certforge::station::claim::Hold;
+use certforge::batch::claim::Hold;
 use clap::Args;
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::Device;
 use super::claim::{Claim, State};
-use crate::store::{failed_object, flashed_object, scrapped_object};
+use super::{failed_object, flashed_object, scrapped_object};
 
 /// What is recorded of how a device ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,8 @@ pub struct Record {
 
 impl Record {
     /// The record of a claim that has ended. It follows from the claim, so whoever writes it writes the same.
-    pub(super) fn of(claim: &Claim, device: &Device) -> Self {
+    #[must_use]
+    pub fn of(claim: &Claim, device: &Device) -> Self {
         let (hold, entry) = (&claim.hold, &device.row.entry);
         Self {
             device_id: claim.device_id.clone(),
@@ -43,7 +44,8 @@ impl Record {
         }
     }
 
-    pub(super) fn to_json(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
         json.push(b'\n');
         json
@@ -51,7 +53,8 @@ impl Record {
 }
 
 /// The object of a claim's record; `None` while the device is in hand.
-pub(super) fn object(claim: &Claim, device: &Device) -> Option<String> {
+#[must_use]
+pub fn object(claim: &Claim, device: &Device) -> Option<String> {
     let device_id = &claim.device_id;
     match claim.hold.state {
         State::Claimed => None,

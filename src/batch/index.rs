@@ -34,6 +34,13 @@ pub struct IndexRow {
     pub object: String,
 }
 
+/// A device of a batch, and the chunk that it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub chunk: u64,
+    pub row: IndexRow,
+}
+
 /// Why octets are no index.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {

@@ -7,9 +7,8 @@
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 
-use super::SealError;
+use super::{NotRead, lookup_object};
 use crate::digest::{sha256, sha256_start};
-use crate::store::lookup_object;
 
 const HEADER: &str = "device_id_hash,chunk";
 
@@ -18,14 +17,14 @@ const PART_ROWS: u64 = 4096;
 
 /// A device in the lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// More than the lookup has, so that equal hashes mean equal ids.
     hash: [u8; 12],
     chunk: u32,
 }
 
 impl Mark {
-    pub(super) fn new(device_id: &[u8], chunk: u64) -> Self {
+    pub(crate) fn new(device_id: &[u8], chunk: u64) -> Self {
         Self {
             hash: sha256_start(device_id),
             chunk: u32::try_from(chunk).expect("a batch has fewer than 2^32 chunks"),
@@ -49,6 +48,13 @@ fn part(hash: [u8; 8], parts: u64) -> u64 {
     u64::try_from((hash * u128::from(parts)) >> 64).expect("below `parts`")
 }
 
+/// The same device in two chunks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("chunks {} and {} have the same device", .chunks[0], .chunks[1])]
+pub struct Twins {
+    pub chunks: [u32; 2],
+}
+
 /// The lookup of a batch. Its parts are written when they are asked for, so that memory grows by no more than
 /// 16 octets a row.
 #[derive(Debug)]
@@ -63,10 +69,10 @@ impl Lookups {
     /// # Errors
     ///
     /// When two of them are the same.
-    pub(super) fn new(mut marks: Vec<Mark>) -> Result<Self, SealError> {
+    pub(crate) fn new(mut marks: Vec<Mark>) -> Result<Self, Twins> {
         marks.par_sort_unstable();
         if let Some(twins) = marks.windows(2).find(|pair| pair[0].hash == pair[1].hash) {
-            return Err(SealError::Twice {
+            return Err(Twins {
                 chunks: [twins[0].chunk, twins[1].chunk],
             });
         }
@@ -103,7 +109,7 @@ impl Lookups {
     }
 
     /// The SHA-256 of each part.
-    pub(super) fn digests(&self) -> Vec<[u8; 32]> {
+    pub(crate) fn digests(&self) -> Vec<[u8; 32]> {
         let digest = |part| sha256(self.part(part).as_bytes());
         (0..self.parts).into_par_iter().map(digest).collect()
     }
@@ -119,8 +125,8 @@ impl Candidates {
     /// # Errors
     ///
     /// When the octets are no part of a lookup.
-    pub fn find(octets: &[u8], part: u64, device_id: &str) -> Result<Self, SealError> {
-        let malformed = || SealError::NotRead {
+    pub fn find(octets: &[u8], part: u64, device_id: &str) -> Result<Self, NotRead> {
+        let malformed = || NotRead {
             object: lookup_object(part),
             what: "lookup",
         };
@@ -175,7 +181,7 @@ mod tests {
         let marks = marks.map(|(id, chunk)| Mark::new(id.as_bytes(), chunk));
         assert!(matches!(
             Lookups::new(marks.to_vec()),
-            Err(SealError::Twice { chunks: [0, 7] })
+            Err(Twins { chunks: [0, 7] })
         ));
     }
 

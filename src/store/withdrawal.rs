@@ -1,72 +1,7 @@
-//! `withdrawn.json`: that a batch must never come up, beside its bundles.
-//!
-//! It fails closed: whatever is there under that name, the batch is withdrawn.
+//! The withdrawal of a batch, in its store: put there once, and looked for before anything comes of the batch.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use super::{Store, StoreError, WITHDRAWN_OBJECT};
-use crate::profile::rfc3339;
-
-/// Written once; it does not change, and is not taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WithdrawnRecord {
-    pub batch: String,
-    /// As `2026-11-24T12:00:00Z`; empty when what was read does not tell.
-    pub withdrawn_at: String,
-    pub reason: String,
-}
-
-impl WithdrawnRecord {
-    #[must_use]
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
-        json.push(b'\n');
-        json
-    }
-
-    /// What octets say, or that they cannot be read. Somebody else wrote them: nothing in them reaches a
-    /// terminal as anything but text.
-    pub(crate) fn parse(octets: &[u8]) -> Self {
-        match serde_json::from_slice::<Self>(octets) {
-            Ok(record) => Self {
-                batch: plain(&record.batch),
-                withdrawn_at: OffsetDateTime::parse(&record.withdrawn_at, &Rfc3339)
-                    .map_or(String::new(), rfc3339),
-                reason: plain(&record.reason),
-            },
-            Err(error) => Self::unreadable(&error.to_string()),
-        }
-    }
-
-    fn unreadable(why: &str) -> Self {
-        Self {
-            batch: String::new(),
-            withdrawn_at: String::new(),
-            reason: format!("{WITHDRAWN_OBJECT} is there and cannot be read: {}", plain(why)),
-        }
-    }
-}
-
-/// `2026-11-24T12:00:00Z: the reason`.
-impl fmt::Display for WithdrawnRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.withdrawn_at.is_empty() {
-            write!(f, "{}: ", self.withdrawn_at)?;
-        }
-        f.write_str(&self.reason)
-    }
-}
-
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
+use super::{Store, StoreError};
+use crate::batch::{WITHDRAWN_OBJECT, WithdrawnRecord};
 
 /// Withdraws the batch in a store. One that was withdrawn before stays as it is.
 ///
@@ -100,14 +35,6 @@ pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, Stor
             }
         }
         Err(error) => Err(error),
-    }
-}
-
-/// Since when, within a sentence; nothing when nobody can tell.
-pub(crate) fn since(at: &str) -> String {
-    match at {
-        "" => String::new(),
-        at => format!(" since {at}"),
     }
 }
 

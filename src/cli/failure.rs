@@ -13,7 +13,7 @@ use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
 use certforge::seal::SealError;
 use certforge::station::StationError;
-use certforge::store::StoreError;
+use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
 use serde_json::json;
 
@@ -307,7 +307,7 @@ fn station_code(error: &StationError) -> u8 {
         | StationError::Moved { .. }
         | StationError::Certificates { .. }
         | StationError::Bundle { .. }
-        | StationError::NoClaim { .. }
+        | StationError::NotRead(_)
         | StationError::Pack { .. } => exit::STORE,
         StationError::Seal(error) => seal_code(error),
         StationError::Engine(error) => engine_code(error),
@@ -336,12 +336,18 @@ impl From<ProofError> for Failure {
 
 impl From<IssuedError> for Failure {
     fn from(error: IssuedError) -> Self {
-        let code = match &error {
-            IssuedError::Batch(error) => verify_code(error),
-            _ => exit::STORE,
-        };
         Self {
-            code,
+            code: exit::STORE,
+            hint: error.hint(),
+            error: error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self {
+            code: exit::STORE,
             hint: error.hint(),
             error: error.into(),
         }
@@ -362,12 +368,6 @@ fn verify_code(error: &VerifyError) -> u8 {
     match error {
         VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => exit::LEDGER,
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => exit::MANIFEST,
-        VerifyError::Store(_)
-        | VerifyError::NoBatch { .. }
-        | VerifyError::Index { .. }
-        | VerifyError::Record { .. }
-        | VerifyError::Numbers { .. }
-        | VerifyError::Profile { .. }
-        | VerifyError::Issuer { .. } => exit::STORE,
+        VerifyError::Store(_) | VerifyError::Read(_) => exit::STORE,
     }
 }

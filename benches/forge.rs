@@ -25,7 +25,8 @@ fn folder() -> PathBuf {
 fn forge(criterion: &mut Criterion) {
     eprint!("{}", introduction());
     let inputs = Scratch::new(&folder()).expect("a scratch folder");
-    let fixture = Fixture::new(inputs.path(), KeyType::P256, ROWS).expect("a CA and a manifest are made");
+    let fixture =
+        Fixture::new(inputs.path(), KeyType::P256, ROWS, Choice::Auto).expect("a CA and a manifest are made");
 
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut group = criterion.benchmark_group("forge");
@@ -40,7 +41,7 @@ fn forge(criterion: &mut Criterion) {
                         |place| {
                             let mut ledger = Ledger::open(&place.path().join("ledger.db"), [1; 16])
                                 .expect("a ledger is made");
-                            let job = fixture.job(Choice::Auto, layout, jobs);
+                            let job = fixture.job(layout, jobs);
                             let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
                                 Ok(Box::new(DirStore::new(place.path().join(batch))))
                             };

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
-//! certificates, bundles: no disk, clock, network or terminal) or it does input and output
-//! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
+//! certificates, bundles: no disk, clock, network or terminal; only a [`signer`] may be far away) or it does input and
+//! output (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
 //! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
 //! `rehearsal`, and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
 //! makes of a device is said beforehand by [`jitp`]; `rehearsal` lets devices try it out, and `aws` registers the CA
@@ -24,8 +24,9 @@
 //! | certificate serial | the X.509 serialNumber field, never the device id |
 //! | certificate id | SHA-256 of the certificate's DER: what AWS IoT calls certificateId |
 //! | profile | a TOML file: what a certificate and a bundle of this product look like |
-//! | issuer | a CA certificate and the key proven to match it |
-//! | engine | makes key pairs and signatures, many at a time |
+//! | issuer | a CA certificate and the signer proven to match it |
+//! | signer | makes signatures with one issuer's key, many at a time, wherever that key lives |
+//! | engine | makes device keys, and signatures with keys in memory, many at a time |
 //! | credential | one device's private key, certificate and chain |
 //! | bundle | the files one device needs, packaged |
 //! | chunk | a run of consecutive manifest rows: the unit of work, of a ledger transaction and of a pack |
@@ -52,6 +53,8 @@ pub mod manifest;
 pub mod profile;
 
 pub mod engine;
+
+pub mod signer;
 
 pub mod issuer;
 

@@ -4,22 +4,25 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 25] = [
+const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("digest", &[]),
     ("pem", &[]),
     ("shell", &[]),
     ("manifest", &["digest"]),
     ("profile", &["digest", "manifest"]),
     ("engine", &["profile"]),
-    ("issuer", &["digest", "pem", "profile", "engine"]),
-    ("certificate", &["profile", "engine", "issuer"]),
+    ("signer", &["engine"]),
+    ("issuer", &["digest", "pem", "profile", "engine", "signer"]),
+    ("certificate", &["profile", "engine", "signer", "issuer"]),
     ("bundle", &["digest", "pem", "profile", "issuer"]),
     ("sdk", &["pem"]),
     ("batch", &["digest", "manifest", "profile", "certificate"]),
     ("store", &["digest", "pem", "batch", "sdk"]),
     (
         "seal",
-        &["digest", "manifest", "profile", "engine", "issuer", "batch"],
+        &[
+            "digest", "manifest", "profile", "engine", "signer", "issuer", "batch",
+        ],
     ),
     ("ledger", &["digest", "profile", "issuer", "certificate", "batch"]),
     (
@@ -30,6 +33,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
             "manifest",
             "profile",
             "engine",
+            "signer",
             "issuer",
             "certificate",
             "bundle",
@@ -76,6 +80,7 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
             "manifest",
             "profile",
             "engine",
+            "signer",
             "issuer",
             "certificate",
             "batch",

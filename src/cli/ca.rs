@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use certforge::engine::{Choice, Random};
 use certforge::issuer::{CaCertificate, CaFiles, CaRequest, Issuer, IssuerError, create, read_public};
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
 use clap::{Args, Subcommand};
@@ -144,7 +145,9 @@ impl New {
 
     fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         let passphrase = PassphraseArgs::from_file(self.parent_passphrase_file.clone());
-        Issuer::load(&CaFiles::in_folder(folder), now, &mut |key| passphrase.ask(key))
+        Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, now, &mut |key| {
+            passphrase.ask(key)
+        })
     }
 
     fn choose_passphrase(&self) -> Result<zeroize::Zeroizing<String>, IssuerError> {
@@ -242,10 +245,6 @@ pub fn is_lab_ca(certificate: &CaCertificate) -> bool {
 
 /// AWS IoT takes at most ten CAs with one subject in an account and Region.
 fn random_digits() -> String {
-    use ring::rand::{SecureRandom, SystemRandom};
-    let mut octets = [0; 4];
-    SystemRandom::new()
-        .fill(&mut octets)
-        .expect("the system has a source of randomness");
-    HEXLOWER.encode(&octets)
+    let octets = Random.octets::<4>();
+    HEXLOWER.encode(&octets.expect("the system has a source of randomness"))
 }

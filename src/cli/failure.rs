@@ -12,6 +12,7 @@ use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
 use certforge::seal::SealError;
+use certforge::signer::SignerError;
 use certforge::station::StationError;
 use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
@@ -168,7 +169,10 @@ impl From<ProfileError> for Failure {
 impl From<IssuerError> for Failure {
     fn from(error: IssuerError) -> Self {
         Self {
-            code: exit::ISSUER,
+            code: match &error {
+                IssuerError::Signer(error) => signer_code(error),
+                _ => exit::ISSUER,
+            },
             hint: error.hint(),
             error: error.into(),
         }
@@ -212,14 +216,21 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NoSignatures { .. }
         | EngineError::Unavailable { .. } => exit::USAGE,
         EngineError::KeyRejected { .. } => exit::ISSUER,
-        EngineError::Failed { .. } => exit::SOME_FAILED,
+        EngineError::Failed { .. } | EngineError::Random => exit::SOME_FAILED,
+    }
+}
+
+fn signer_code(error: &SignerError) -> u8 {
+    match error {
+        SignerError::Engine(error) => engine_code(error),
+        SignerError::Refused { .. } | SignerError::Incomplete { .. } => exit::ISSUER,
     }
 }
 
 fn seal_code(error: &SealError) -> u8 {
     match error {
         SealError::OtherIssuer { .. } | SealError::Signature { .. } => exit::ISSUER,
-        SealError::Engine(error) => engine_code(error),
+        SealError::Signer(error) => signer_code(error),
         _ => exit::STORE,
     }
 }
@@ -238,6 +249,7 @@ fn forge_code(error: &ForgeError) -> u8 {
     match error {
         ForgeError::Manifest(_) => exit::MANIFEST,
         ForgeError::Engine(error) => engine_code(error),
+        ForgeError::Signer(error) => signer_code(error),
         ForgeError::Validity(_) => exit::PROFILE,
         ForgeError::Store(_)
         | ForgeError::ForeignBatch { .. }
@@ -324,6 +336,7 @@ impl From<ProofError> for Failure {
         let code = match &error {
             ProofError::Code { .. } => exit::USAGE,
             ProofError::Engine(error) => engine_code(error),
+            ProofError::Signer(error) => signer_code(error),
             _ => exit::ISSUER,
         };
         Self {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use certforge::batch::Layout;
-use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
+use certforge::engine::{Choice, MultiBuffer, Random};
 use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::{Ledger, LedgerError, SETTINGS};
@@ -92,7 +92,7 @@ impl Run {
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
         let mut ledger = Ledger::open(&ledger_path, new_ledger_id()?)?;
-        let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
+        let issuer = self.issuer(&manifest, &profile, &ledger, &engines, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
         let ledger_id = ledger.id().to_owned();
@@ -176,6 +176,7 @@ impl Run {
         manifest: &Manifest,
         profile: &Profile,
         ledger: &Ledger,
+        engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
         let default = Path::new(ca::DEFAULT_FOLDER);
@@ -199,7 +200,7 @@ impl Run {
                 "certforge: its key is not encrypted; it is for trying things out, not for devices that ship"
             );
         }
-        Ok(self.issuer.load(now)?)
+        Ok(self.issuer.load_for(engines, now)?)
     }
 
     fn report(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> ExitCode {
@@ -348,9 +349,7 @@ fn per_second(summary: &Summary) -> u64 {
 }
 
 pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
-    let mut id = [0; 16];
-    Ring.random(&mut id)?;
-    Ok(id)
+    Ok(Random.octets()?)
 }
 
 /// Without the ledger that its CA was used with, every device gets a second identity.

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use certforge::engine::Choice;
 use certforge::forge;
 use clap::Args;
 use indicatif::ProgressBar;
@@ -33,7 +32,7 @@ impl Seal {
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
-        let sealed = forge::seal(&*store, &issuer, &Choice::Auto, now, &|event| {
+        let sealed = forge::seal(&*store, &issuer, now, &|event| {
             run::show(&bar, &event);
         });
         if let Some(bar) = bar.into_inner().expect("no holder panics") {

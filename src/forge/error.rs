@@ -10,6 +10,7 @@ use crate::ledger::LedgerError;
 use crate::manifest::{ManifestError, Problem};
 use crate::profile::ValidityError;
 use crate::seal::SealError;
+use crate::signer::SignerError;
 use crate::store::StoreError;
 
 /// Why nothing was made, or not everything.
@@ -19,6 +20,8 @@ pub enum ForgeError {
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -115,6 +118,7 @@ impl ForgeError {
         match self {
             Self::Manifest(error) => error.hint(),
             Self::Engine(error) => error.hint(),
+            Self::Signer(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Ledger(error) => error.hint(),
             Self::Validity(ValidityError::Past { .. }) => {

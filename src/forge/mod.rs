@@ -8,8 +8,8 @@ mod pipeline;
 mod plan;
 mod sealing;
 mod shard;
+mod signing;
 mod withdrawn;
-mod workbench;
 mod workshop;
 
 use std::collections::BTreeSet;
@@ -24,18 +24,19 @@ pub use error::ForgeError;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
 pub use withdrawn::{refuse_withdrawn, withdraw};
-pub use workbench::{Workbench, Worker};
 
 use crate::batch::{BatchRecord, Layout};
 use crate::certificate::SerialPrefix;
-use crate::engine::{Choice, EngineError};
+use crate::engine::{Choice, EngineError, Random};
 use crate::issuer::Issuer;
 use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
 use crate::manifest::Manifest;
 use crate::pem;
 use crate::profile::Profile;
 use crate::store::{Store, StoreError};
-use plan::Plan;
+pub(crate) use plan::Plan;
+pub(crate) use signing::Issuance;
+pub(crate) use workshop::Workshop;
 
 /// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.
 pub const MAX_CHUNK_ROWS: usize = 8192;
@@ -46,6 +47,7 @@ pub struct Job<'a> {
     pub manifest: &'a Manifest,
     pub profile: &'a Profile,
     pub issuer: &'a Issuer,
+    /// What makes the keys; what signs is the issuer's own.
     pub engines: Choice,
     pub layout: Layout,
     /// Name of the batch. `None`: the manifest's stem and the start of its digest.
@@ -121,7 +123,7 @@ pub struct Summary {
     /// Devices of chunks that failed.
     pub failed: u64,
     pub elapsed: Duration,
-    /// Engines that made keys and signatures.
+    /// What made keys and signatures.
     pub key_engine: &'static str,
     pub sign_engine: &'static str,
     pub interrupted: bool,
@@ -151,7 +153,7 @@ pub fn run(
         return Err(ForgeError::ChunkRows { rows: chunk_rows });
     }
 
-    // 1. Compile profile, issuer and engines.
+    // 1. Compile profile, issuer and engine.
     let mut plan = Plan::new(job)?;
 
     let pool = pipeline::pool(job.jobs)?;
@@ -206,7 +208,7 @@ pub fn run(
             .sum::<u64>();
     let prefixes = remaining
         .iter()
-        .map(|chunk| Ok((*chunk, SerialPrefix::draw(plan.key_engine)?)))
+        .map(|chunk| Ok((*chunk, SerialPrefix::draw(Random)?)))
         .collect::<Result<Vec<_>, EngineError>>()?;
     let earlier = ledger.attempts(&batch)?;
     let reservations = ledger.reserve(&batch, &prefixes, job.now)?;
@@ -245,8 +247,8 @@ pub fn run(
         skipped,
         failed: outcome.failed,
         elapsed: started.elapsed(),
-        key_engine: plan.key_engine.name(),
-        sign_engine: plan.sign_engine.name(),
+        key_engine: plan.key_maker.name(),
+        sign_engine: job.issuer.engine(),
         interrupted: outcome.failure.is_none() && !is_complete,
         sealed,
         failure: outcome.failure,

@@ -1,29 +1,29 @@
-//! The plan of a batch: profile, issuer and engines compiled into what a worker needs.
+//! The plan of a batch: profile, issuer and engine compiled into what a worker needs.
 //!
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
 use zeroize::Zeroizing;
 
+use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
 use crate::bundle::{Bundler, Credential};
 use crate::certificate::{
-    CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
+    CertificateSerial, Expected, Fields, Linted, SerialPrefix, Stamp, encode_san, encode_subject,
 };
-use crate::engine::{DeviceKey, Engine, Signer};
+use crate::engine::{DeviceKey, KeyMaker, Random};
 use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::{Manifest, Row};
 use crate::profile::{Binding, KeyType, Period};
 
 /// Everything that the chunks of a batch share.
-pub(super) struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     pub manifest: &'a Manifest,
     pub binding: Binding,
     pub key_type: KeyType,
-    pub key_engine: &'static dyn Engine,
-    pub sign_engine: &'static dyn Engine,
-    pub signer: Box<dyn Signer>,
+    pub key_maker: &'static dyn KeyMaker,
     pub issuer: &'a Issuer,
+    pub(super) signing: Signing,
     pub stamp: Stamp,
     pub bundler: Bundler,
     pub layout: Layout,
@@ -37,7 +37,7 @@ pub(super) struct Plan<'a> {
 const ROOM_FOR_WHAT_DIFFERS: usize = 6 * 1024;
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
+    pub(crate) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
         let Job {
             manifest,
             profile,
@@ -47,23 +47,20 @@ impl<'a> Plan<'a> {
             ref engines,
             ..
         } = *job;
-        let key_engine = engines.for_keys(profile.key_type())?;
-        let sign_engine = engines.for_signatures(issuer.key_type())?;
-        let signer = sign_engine.signer(issuer.key())?;
+        let key_maker = engines.for_keys(profile.key_type())?;
         let period = profile.validity().period(now, issuer.certificate().period())?;
         Ok(Self {
             manifest,
             binding: Binding::new(profile, manifest.header(), manifest.path())?,
             key_type: profile.key_type(),
-            key_engine,
-            sign_engine,
+            key_maker,
             stamp: Stamp::new(
                 issuer.certificate(),
                 profile.key_type(),
-                signer.algorithm(),
+                issuer.algorithm(),
                 period,
             ),
-            signer,
+            signing: Signing::new(issuer.manner()),
             issuer,
             bundler: Bundler::new(profile, issuer.certificate()),
             layout,
@@ -74,11 +71,11 @@ impl<'a> Plan<'a> {
 
     /// Lints a certificate that is never signed, for the first row and a key that is thrown away, and
     /// measures the bundle that it would give.
-    pub(super) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
+    pub(crate) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
         let mut keys = [DeviceKey::default()];
-        self.key_engine.make_keys(self.key_type, &mut keys)?;
-        let serial: CertificateSerial = SerialPrefix::draw(self.key_engine)?.serial([0; 8]);
-        let (mut scratch, mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.key_maker.make_keys(self.key_type, &mut keys)?;
+        let serial: CertificateSerial = SerialPrefix::draw(Random)?.serial([0; 8]);
+        let (mut scratch, mut subject, mut san) = (Vec::new(), Vec::new(), Vec::new());
         encode_subject(self.binding.subject(row), &mut scratch, &mut subject);
         encode_san(self.binding.san(row), &mut scratch, &mut san);
         let fields = Fields {
@@ -88,15 +85,17 @@ impl<'a> Plan<'a> {
             public_key: keys[0].public_key(),
             key_id: &key_identifier(keys[0].public_key()),
         };
-        self.stamp.tbs(&fields, &mut tbs);
         let expected = Expected {
             issuer: self.issuer.certificate(),
             key_type: self.key_type,
-            signature: self.signer.algorithm(),
+            signature: self.issuer.algorithm(),
             period: self.period,
             has_san: self.binding.has_san(),
         };
-        lint_full(&tbs, &fields, &expected)?;
+        let mut block = Linted::default();
+        let stamped = block.stamp(&self.stamp, &fields);
+        let tbs = stamped.tbs().to_vec();
+        stamped.lint_in_full(&expected)?;
         let mut bundle = Zeroizing::new(Vec::with_capacity(64 * 1024));
         let credential = Credential {
             private_key: keys[0].pkcs8(),

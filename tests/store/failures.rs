@@ -215,7 +215,7 @@ impl Factory {
         Self {
             manifest: Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap(),
             profile: Profile::load("aws-iot-p256", None).unwrap(),
-            issuer: Issuer::load(&CaFiles::in_folder(&ca), now, &mut |_| {
+            issuer: Issuer::load(&CaFiles::in_folder(&ca), &Choice::Auto, now, &mut |_| {
                 unreachable!("not encrypted")
             })
             .unwrap(),

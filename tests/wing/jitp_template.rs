@@ -588,7 +588,7 @@ fn issuer(folder: &Path) -> Issuer {
     };
     create(&request, None, now).unwrap().write(folder, None).unwrap();
     let ask = &mut |_: &Path| unreachable!("not encrypted");
-    Issuer::load(&CaFiles::in_folder(folder), now, ask).unwrap()
+    Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, now, ask).unwrap()
 }
 
 /// The certificates of all devices, made as `run` makes them, in row order.

@@ -8,7 +8,7 @@ use ring::signature as ring;
 use zeroize::Zeroizing;
 
 use crate::engine::multi_buffer::{self, Curve, LANES, Number, Octets};
-use crate::engine::{Engine, EngineError, KeyMaker, MultiBuffer, Ring};
+use crate::engine::{AwsLc, Engine, EngineError, KeyMaker, MultiBuffer, Ring};
 use crate::profile::KeyType;
 
 /// Makes so many key pairs, or so many signatures, and throws them away.
@@ -35,29 +35,30 @@ pub(super) fn library(engine: &dyn Engine) -> String {
     match engine.name() {
         name if name == MultiBuffer.name() => MultiBuffer::library(),
         name if name == Ring.name() => format!("ring {}", locked("ring")),
-        _ => format!(
+        name if name == AwsLc.name() => format!(
             "aws-lc-rs {}, aws-lc-sys {}",
             locked("aws-lc-rs"),
             locked("aws-lc-sys")
         ),
+        name => name.to_owned(),
     }
 }
 
 impl Bare {
-    /// The library beneath an engine, with keys of one type.
+    /// The library beneath an engine, with keys of one type; `None` of an engine that stands on none.
     ///
     /// # Errors
     ///
     /// When the engine does not make and sign with this type.
-    pub(super) fn beneath(engine: &dyn Engine, key_type: KeyType) -> Result<Self, EngineError> {
+    pub(super) fn beneath(engine: &dyn Engine, key_type: KeyType) -> Result<Option<Self>, EngineError> {
         let refused = EngineError::NoKeys {
             engine: engine.name(),
             key_type,
         };
-        match engine.name() {
+        let bare = match engine.name() {
             name if name == MultiBuffer.name() => crypto_mb(name, Curve::of(key_type).ok_or(refused)?),
             name if name == Ring.name() => of_ring(name, ring_curve(key_type).ok_or(refused)?),
-            name => match key_type {
+            name if name == AwsLc.name() => match key_type {
                 KeyType::P256 => aws_lc_curve(name, &aws_lc::ECDSA_P256_SHA256_ASN1_SIGNING),
                 KeyType::P384 => aws_lc_curve(name, &aws_lc::ECDSA_P384_SHA384_ASN1_SIGNING),
                 KeyType::P521 => aws_lc_curve(name, &aws_lc::ECDSA_P521_SHA512_ASN1_SIGNING),
@@ -65,7 +66,9 @@ impl Bare {
                 KeyType::Rsa3072 => aws_lc_rsa(name, rsa::KeySize::Rsa3072),
                 KeyType::Rsa4096 => aws_lc_rsa(name, rsa::KeySize::Rsa4096),
             },
-        }
+            _ => return Ok(None),
+        };
+        bare.map(Some)
     }
 
     /// Of a library that makes one key and one signature at a time.

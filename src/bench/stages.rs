@@ -23,7 +23,7 @@ pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure
         false => step.key_type.chunk_rows(),
     };
     let bare = match has(Quantity::LibraryKeys) || has(Quantity::LibrarySignatures) {
-        true => Some(Bare::beneath(step.engine, step.key_type)?),
+        true => Bare::beneath(step.engine, step.key_type)?,
         false => None,
     };
     let key = match has(Quantity::Signatures) {

@@ -24,15 +24,10 @@ use crate::profile::KeyType;
 /// Every engine, by name.
 pub const ENGINES: [&dyn Engine; 3] = [&MultiBuffer, &AwsLc, &Ring];
 
-/// Their names.
-fn names() -> String {
-    ENGINES.map(|engine| engine.name()).join(", ")
-}
-
 /// What an engine cannot do, or failed at.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("there is no engine {name}; there are auto, {}", names())]
+    #[error("there is no engine {name}; there are auto, {}", ENGINES.map(KeyMaker::name).join(", "))]
     Unknown { name: String },
     #[error("engine {engine} makes no {key_type} keys")]
     NoKeys { engine: &'static str, key_type: KeyType },

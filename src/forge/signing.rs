@@ -265,7 +265,7 @@ mod tests {
             self.key.algorithm()
         }
 
-        fn place(&self) -> &str {
+        fn place(&self) -> &'static str {
             "elsewhere"
         }
 

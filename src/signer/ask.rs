@@ -59,7 +59,7 @@ mod tests {
             SignatureAlgorithm::EcdsaSha256
         }
 
-        fn place(&self) -> &str {
+        fn place(&self) -> &'static str {
             "token"
         }
 

@@ -238,7 +238,7 @@ fn forge_code(error: &ForgeError) -> u8 {
     match error {
         ForgeError::Manifest(_) => exit::MANIFEST,
         ForgeError::Engine(error) => engine_code(error),
-        ForgeError::Validity(_) => exit::PROFILE,
+        ForgeError::Validity(_) | ForgeError::Recipe(_) => exit::PROFILE,
         ForgeError::Store(_)
         | ForgeError::ForeignBatch { .. }
         | ForgeError::ForeignChunk { .. }

@@ -15,7 +15,7 @@ use crate::batch::{
     BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, Shape, index_object,
     lookup_object,
 };
-use crate::digest::sha256;
+use crate::bundle::{self, OpenError, Opened};
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::Profile;
@@ -205,23 +205,29 @@ impl SealedBatch {
             object: object.clone(),
             faults: faults.join("; "),
         };
-        let mut octets = match store.read(&object, range.clone()) {
-            Err(StoreError::NotFound { .. }) => return Err(refused(vec!["it is missing".to_owned()])),
-            other => other?,
+        let read = || match store.read(&object, range.clone()) {
+            Err(StoreError::NotFound { .. }) => Err(refused(vec!["it is missing".to_owned()])),
+            other => Ok(other?),
         };
-        if sha256(&octets) != entry.sha256 {
+        let recipe = self.profile.recipe();
+        let mut octets = read()?;
+        let mut opened = bundle::open(&octets, &entry.sha256, recipe);
+        if let Err(OpenError::OtherDigest) = opened {
             // It may have been replaced while it was read.
-            octets = store.read(&object, range)?;
+            octets = read()?;
+            opened = bundle::open(&octets, &entry.sha256, recipe);
         }
         if octets.iter().all(|octet| *octet == 0) {
             return Err(refused(vec!["it was removed from its pack".to_owned()]));
         }
+        let files = opened.map_err(|error| refused(vec![error.to_string()]))?;
         let issuer_der = CertificateDer::from(self.issuer.der());
         let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
             .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
-        let findings = standard.inspect(&octets, entry, None);
+        let findings = standard.judge(&files, entry, None);
+        let named = |file: Opened<'_>| (file.member.name().to_owned(), file.octets);
         match findings.faults.is_empty() {
-            true => crate::verify::members(&octets).map_err(|fault| refused(vec![fault])),
+            true => Ok(files.into_iter().map(named).collect()),
             false => Err(refused(findings.faults)),
         }
     }

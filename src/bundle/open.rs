@@ -27,6 +27,14 @@ pub struct Opened<'a> {
     pub octets: Zeroizing<Vec<u8>>,
 }
 
+impl Opened<'_> {
+    /// With its name, which is the recipe's.
+    #[must_use]
+    pub fn into_named(self) -> (String, Zeroizing<Vec<u8>>) {
+        (self.member.name().to_owned(), self.octets)
+    }
+}
+
 /// Octets that are not the bundle that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {

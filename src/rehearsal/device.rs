@@ -9,7 +9,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::bundle::{EndpointFile, OpenError, open_unknown};
+use crate::bundle::{self, EndpointFile, OpenError, Opened, Recipe, open_unknown};
 use crate::digest::sha256;
 use crate::pem;
 
@@ -73,12 +73,26 @@ impl Device {
         Self::from_files(open_unknown(octets)?)
     }
 
+    /// Opens the bundle of a batch that has this digest, and was made by this recipe.
+    ///
+    /// # Errors
+    ///
+    /// When it is another, or a device could not use it.
+    pub fn of_batch(octets: &[u8], sha256: &[u8; 32], recipe: &Recipe) -> Result<Self, DeviceError> {
+        let files = bundle::open(octets, sha256, recipe)?.into_iter();
+        Self::from_files(files.map(Opened::into_named).collect())
+    }
+
     /// Takes the files of a bundle, by name.
     ///
     /// # Errors
     ///
     /// When a device could not use them.
     pub fn from_files(files: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Self, DeviceError> {
+        let bundles = files.iter().filter(|(name, _)| name.ends_with(".zip")).count();
+        if bundles > 0 && bundles == files.len() {
+            return Err(OpenError::Pack { bundles }.into());
+        }
         let mut endpoint = None;
         let mut keys = Vec::new();
         let mut lists = Vec::new();

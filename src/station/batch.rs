@@ -225,9 +225,8 @@ impl SealedBatch {
         let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
             .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
         let findings = standard.judge(&files, entry, None);
-        let named = |file: Opened<'_>| (file.member.name().to_owned(), file.octets);
         match findings.faults.is_empty() {
-            true => Ok(files.into_iter().map(named).collect()),
+            true => Ok(files.into_iter().map(Opened::into_named).collect()),
             false => Err(refused(findings.faults)),
         }
     }

@@ -98,3 +98,47 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     file.take(MAX_USER_FILES as u64 + 1).read_to_end(&mut octets)?;
     Ok(octets)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::bundle::MAX_USER_FILES;
+    use crate::profile::Profile;
+
+    #[test]
+    fn files_are_found_beside_the_profile_and_bounded_all_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile.toml");
+        let text = "name = 'x'
+            [bundle]
+            files = [
+                { name = 'identity.pem', content = ['private-key', 'certificate'] },
+                { name = 'a', content = { file = 'a.bin' } },
+                { name = 'b', content = { file = 'b.bin' } },
+            ]";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(folder.path().join("a.bin"), vec![1; MAX_USER_FILES]).unwrap();
+        let load = |b: &[u8]| {
+            std::fs::write(folder.path().join("b.bin"), b).unwrap();
+            Profile::load(path.to_str().unwrap(), None)
+        };
+        let profile = load(b"").unwrap();
+        assert_ne!(profile.digest(), {
+            std::fs::write(folder.path().join("a.bin"), "others").unwrap();
+            load(b"").unwrap().digest()
+        });
+        let recorded = serde_json::to_string(profile.config()).unwrap();
+        let recorded = Profile::from_config(&serde_json::from_str(&recorded).unwrap()).unwrap();
+        assert_eq!(recorded.digest(), profile.digest());
+
+        std::fs::write(folder.path().join("a.bin"), vec![1; MAX_USER_FILES]).unwrap();
+        let error = std::error::Error::source(&load(b"b").unwrap_err())
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("your own files have 65537 octets together"),
+            "{error}"
+        );
+        let error = Profile::parse(text, "x", None).unwrap_err().to_string();
+        assert!(error.contains("a: nobody has read the file a.bin"), "{error}");
+    }
+}

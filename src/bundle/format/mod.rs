@@ -21,7 +21,7 @@ pub use json::EndpointFile;
 use super::{Content, Credential, Shared};
 
 /// Every format that a profile can name.
-static ALL: [&dyn Format; 4] = [&pem::Pem, &der::Der, &json::Json, &raw::Raw];
+static ALL: &[&dyn Format] = &[&pem::Pem, &der::Der, &json::Json, &raw::Raw];
 
 /// A form that contents take in a file.
 pub trait Format: Sync {
@@ -128,7 +128,8 @@ pub enum Value {
 pub enum Unread {
     /// It does not hold its contents in its format.
     Damaged,
-    /// The format has no way back; the bundle's digest alone speaks for the file.
+    /// The format has no way back; the bundle's digest alone speaks for the file. A key or a certificate that no
+    /// other file holds is then a fault to `verify`, which cannot prove it.
     NoWayBack,
 }
 

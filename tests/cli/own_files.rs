@@ -115,6 +115,7 @@ fn verify_names_the_file_that_is_not_what_the_profile_says() {
     let last = identity.rfind("-----BEGIN CERTIFICATE").expect("a certificate");
     let own = &identity[certificate..last];
     let long = "x".repeat(65_537);
+    let without_issuer = format!("{}{own}", &identity[..last]);
     let malformed = "identity.pem is not what the profile says: private-key, certificate, issuer, in pem";
     for (changed, text, whats) in [
         (
@@ -122,7 +123,7 @@ fn verify_names_the_file_that_is_not_what_the_profile_says() {
             "others\n",
             vec!["roots.pem is not the file factory-roots.pem that the profile names"],
         ),
-        (0, &long, vec!["roots.pem has more than 65536 octets"]),
+        (0, long.as_str(), vec!["roots.pem has more than 65536 octets"]),
         (
             1,
             &identity[..last],
@@ -130,7 +131,7 @@ fn verify_names_the_file_that_is_not_what_the_profile_says() {
         ),
         (
             1,
-            &format!("{}{own}", &identity[..last]),
+            without_issuer.as_str(),
             vec!["identity.pem does not hold the issuer"],
         ),
     ] {
@@ -139,7 +140,7 @@ fn verify_names_the_file_that_is_not_what_the_profile_says() {
             writer
                 .start_file(name, SimpleFileOptions::default())
                 .expect("a file");
-            let content = if i == changed { text } else { content };
+            let content = if i == changed { text } else { content.as_str() };
             writer
                 .write_all(content.as_bytes())
                 .expect("memory does not fail");

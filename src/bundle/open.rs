@@ -21,6 +21,9 @@ const UNKNOWN_OCTETS: usize = 1024 * 1024;
 const NAMES_TOLD: usize = 64;
 const CHARACTERS_TOLD: usize = 64;
 
+/// The files of a bundle, by name.
+pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
+
 /// A file of a bundle.
 pub struct Opened<'a> {
     pub member: &'a Member,
@@ -97,7 +100,7 @@ pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>,
 /// # Errors
 ///
 /// When the octets are no bundle.
-pub fn open_unknown(octets: &[u8]) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, OpenError> {
+pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
     let bundles = names.iter().filter(|name| name.ends_with(".zip")).count();

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use data_encoding::HEXLOWER;
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use super::StationError;
 use super::cache::Cache;
@@ -15,7 +14,7 @@ use crate::batch::{
     BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, Shape, index_object,
     lookup_object,
 };
-use crate::bundle::{self, OpenError, Opened};
+use crate::bundle::{self, Files, OpenError, Opened};
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::Profile;
@@ -48,9 +47,6 @@ pub enum Trust {
     /// SHA-256 of its certificate, which the batch itself may then show.
     Id([u8; 32]),
 }
-
-/// The files of a bundle, by name.
-pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
 
 impl SealedBatch {
     /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or

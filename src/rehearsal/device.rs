@@ -230,3 +230,42 @@ fn is_root(der: &[u8]) -> bool {
     X509Certificate::from_der(der)
         .is_ok_and(|(_, certificate)| certificate.subject().as_raw() == certificate.issuer().as_raw())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    #[test]
+    fn a_device_is_found_in_one_file_beside_others_that_are_the_users_own() {
+        let named = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let key = || KeyPair::generate().unwrap();
+        let (ca_key, leaf_key, root_key) = (key(), key(), key());
+        let mut ca = named("CA");
+        ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = named("root").self_signed(&root_key).unwrap();
+        let issuer = ca.self_signed(&ca_key).unwrap();
+        let leaf = named("SN1")
+            .signed_by(&leaf_key, &Issuer::new(ca, ca_key))
+            .unwrap();
+        let text = [&leaf, &leaf, &issuer, &root]
+            .map(rcgen::Certificate::pem)
+            .concat();
+        let file = |name: &str, octets: &[u8]| (name.to_owned(), Zeroizing::new(octets.to_vec()));
+        let device = Device::from_files(vec![
+            file("own.bin", &[0xff; 100]),
+            file("own.zip", b"PK"),
+            file("identity.pem", (leaf_key.serialize_pem() + &text).as_bytes()),
+        ])
+        .unwrap();
+        assert_eq!(device.certificate, leaf.der().to_vec());
+        assert_eq!(device.chain, [leaf.der().clone(), issuer.der().clone()]);
+        assert_eq!(device.roots, [root.der().to_vec()]);
+        let identity = Some("identity.pem".to_owned());
+        assert_eq!((&device.files.key, &device.files.root), (&identity, &identity));
+    }
+}

@@ -10,7 +10,7 @@
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
 //! certificates, bundles: no disk, clock, network or terminal; only a [`signer`] may be far away) or it does input and
 //! output (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
-//! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
+//! only those before it; [`bundle`] comes early, because a profile says which files a bundle has. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
 //! `rehearsal`, and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
 //! makes of a device is said beforehand by [`jitp`]; `rehearsal` lets devices try it out, and `aws` registers the CA
 //! for it. Beside the flow stands [`mod@bench`], which measures its stages one by one, and the whole.
@@ -29,6 +29,7 @@
 //! | engine | makes device keys, and signatures with keys in memory, many at a time |
 //! | credential | one device's private key, certificate and chain |
 //! | bundle | the files one device needs, packaged |
+//! | member | one file of a bundle: contents (key, certificate, chain, a file of the user's, ..) in a format (PEM, DER, ..) |
 //! | chunk | a run of consecutive manifest rows: the unit of work, of a ledger transaction and of a pack |
 //! | batch | one manifest, made with one profile by one issuer |
 //! | store | where bundles go |
@@ -49,6 +50,8 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod bundle;
+
 pub mod manifest;
 pub mod profile;
 
@@ -59,8 +62,6 @@ pub mod signer;
 pub mod issuer;
 
 pub mod certificate;
-
-pub mod bundle;
 
 pub mod batch;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
+use certforge::bundle::OpenError;
 use certforge::pem;
 use certforge::rehearsal::{
     Attempt, ConnectError, DEFAULT_TOPIC, Device, DeviceError, Done, Greeting, Sends, Step, Target, connect,
@@ -133,7 +134,7 @@ impl Connect {
             Failure::usage(
                 &format!("bundle {}: {error}", self.bundle.display()),
                 match error {
-                    DeviceError::Pack { .. } => {
+                    DeviceError::Zip(OpenError::Pack { .. }) => {
                         "`certforge station claim --out DIR` takes a device out of it, and `connect DIR` connects as it"
                     }
                     _ => "give the ZIP of one device, as certforge made it",

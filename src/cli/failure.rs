@@ -250,7 +250,7 @@ fn forge_code(error: &ForgeError) -> u8 {
         ForgeError::Manifest(_) => exit::MANIFEST,
         ForgeError::Engine(error) => engine_code(error),
         ForgeError::Signer(error) => signer_code(error),
-        ForgeError::Validity(_) => exit::PROFILE,
+        ForgeError::Validity(_) | ForgeError::Recipe(_) => exit::PROFILE,
         ForgeError::Store(_)
         | ForgeError::ForeignBatch { .. }
         | ForgeError::ForeignChunk { .. }

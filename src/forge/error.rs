@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{MAX_CHUNK_ROWS, check};
 use crate::batch::since;
+use crate::bundle::RecipeError;
 use crate::certificate::LintError;
 use crate::engine::EngineError;
 use crate::ledger::LedgerError;
@@ -28,6 +29,8 @@ pub enum ForgeError {
     Ledger(#[from] LedgerError),
     #[error("the profile's validity does not fit the issuer")]
     Validity(#[from] ValidityError),
+    #[error("the profile's bundles cannot be made")]
+    Recipe(#[from] RecipeError),
     #[error("a certificate was not signed")]
     Lint(#[from] LintError),
     #[error("manifest {path}, {first}{}", more(*.lines))]
@@ -127,6 +130,7 @@ impl ForgeError {
             Self::Validity(ValidityError::OutlivesIssuer { .. }) => Some(
                 "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
             ),
+            Self::Recipe(_) => Some("load the profile from its file, beside the files that it names".to_owned()),
             Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
             Self::Issued { .. } => Some(
                 "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"

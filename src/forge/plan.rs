@@ -2,12 +2,10 @@
 //!
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
-use zeroize::Zeroizing;
-
 use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
-use crate::bundle::{Bundler, Credential};
+use crate::bundle::Bundler;
 use crate::certificate::{
     CertificateSerial, Expected, Fields, Linted, SerialPrefix, Stamp, encode_san, encode_subject,
 };
@@ -32,9 +30,11 @@ pub(crate) struct Plan<'a> {
     pub bundle_room: usize,
 }
 
-/// Two or three copies, in base64, of a signature of up to 512 octets and of names as long as X.520
-/// allows; and a pack's own headers.
-const ROOM_FOR_WHAT_DIFFERS: usize = 6 * 1024;
+/// A signature of up to 512 octets, names as long as X.520 allows, and the headers of a certificate.
+const ROOM_FOR_WHAT_DIFFERS: usize = 2 * 1024;
+
+/// The headers that a pack has for a bundle, with a device id of up to 128 characters in each.
+const ROOM_IN_A_PACK: usize = 30 + 46 + 2 * 132;
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
@@ -62,7 +62,7 @@ impl<'a> Plan<'a> {
             ),
             signing: Signing::new(issuer.manner()),
             issuer,
-            bundler: Bundler::new(profile, issuer.certificate()),
+            bundler: Bundler::new(profile.recipe(), profile.shared(issuer.certificate().der()))?,
             layout,
             period,
             bundle_room: 0,
@@ -70,7 +70,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Lints a certificate that is never signed, for the first row and a key that is thrown away, and
-    /// measures the bundle that it would give.
+    /// measures the bundles that there will be.
     pub(crate) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
         let mut keys = [DeviceKey::default()];
         self.key_maker.make_keys(self.key_type, &mut keys)?;
@@ -94,17 +94,12 @@ impl<'a> Plan<'a> {
         };
         let mut block = Linted::default();
         let stamped = block.stamp(&self.stamp, &fields);
-        let tbs = stamped.tbs().to_vec();
+        let tbs_len = stamped.tbs().len();
         stamped.lint_in_full(&expected)?;
-        let mut bundle = Zeroizing::new(Vec::with_capacity(64 * 1024));
-        let credential = Credential {
-            private_key: keys[0].pkcs8(),
-            certificate: &tbs,
-            thing_name: &self.binding.thing_name(row),
-            client_id: &self.binding.client_id(row),
-        };
-        self.bundler.writer().append(&credential, &mut bundle);
-        self.bundle_room = bundle.len() + ROOM_FOR_WHAT_DIFFERS;
+        // RSA keys of one size differ by a few octets.
+        let private_key = keys[0].pkcs8().len() + 32;
+        let certificate = tbs_len + ROOM_FOR_WHAT_DIFFERS;
+        self.bundle_room = self.bundler.room(private_key, certificate) + ROOM_IN_A_PACK;
         Ok(())
     }
 }

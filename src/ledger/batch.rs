@@ -14,7 +14,7 @@ use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
 
 /// What a batch that was begun with other settings of its profile differs in.
-pub const SETTINGS: &str = "profile text or --endpoint";
+pub const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
 
 /// What makes a batch that batch and no other.
 #[derive(Debug, Clone)]

@@ -12,11 +12,11 @@ use tokio_rustls::rustls::RootCertStore;
 
 use super::account::{AccountError, Status};
 use super::client::{Attempt, ConnectError, Greeting, Step, Target, attempt};
-use super::device::{Device, Sends};
+use super::device::{Device, DeviceError, Sends};
 use super::endpoint::Endpoint;
 use super::packet::Version;
 use super::sample::Chosen;
-use crate::digest::sha256;
+use crate::bundle::{OpenError, Recipe};
 
 /// The first pause before a device comes again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -27,6 +27,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How devices behave.
 #[derive(Debug, Clone)]
 pub struct Manner {
+    /// By which their bundles were made.
+    pub recipe: Recipe,
     /// At once.
     pub connections: usize,
     /// Of each device, the first one included.
@@ -154,7 +156,7 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         attempts: Vec::new(),
         stage: Stage::Refused,
     };
-    let device = match open(&chosen) {
+    let device = match open(&chosen, &manner.recipe) {
         Ok(device) => device,
         Err(text) => {
             report.reason = Some(text);
@@ -222,17 +224,17 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
     report
 }
 
-fn open(chosen: &Chosen) -> Result<Device, String> {
+fn open(chosen: &Chosen, recipe: &Recipe) -> Result<Device, String> {
     let octets = match &chosen.bundle {
         Ok(octets) => octets,
         Err(error) => return Err(super::causes(error)),
     };
-    if sha256(octets) != chosen.entry.sha256 {
-        return Err(
-            "the bundle is not the one that the index names; `certforge verify` says more".to_owned(),
-        );
-    }
-    Device::open(octets).map_err(|error| error.to_string())
+    Device::of_batch(octets, &chosen.entry.sha256, recipe).map_err(|error| match error {
+        DeviceError::Zip(OpenError::OtherDigest) => {
+            "the bundle is not the one that the index names; `certforge verify` says more".to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 /// Why a device that was not refused is not up.

@@ -34,7 +34,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use crate::batch::Device;
 pub use crate::batch::report::Record;
-pub use batch::{Files, SealedBatch, Trust};
+pub use batch::{SealedBatch, Trust};
 pub use burn::Burned;
 pub use cache::Cache;
 pub use claiming::Claimed;

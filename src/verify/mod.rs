@@ -22,7 +22,7 @@ use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
 use crate::store::{ReadError, Store, StoreError};
-pub(crate) use bundle::{Standard, members};
+pub(crate) use bundle::Standard;
 use chunk::Task;
 use inputs::Inputs;
 use tally::Tallies;

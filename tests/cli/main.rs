@@ -7,5 +7,6 @@ mod bench;
 mod goldens;
 mod issuer_errors;
 mod ledger_errors;
+mod own_files;
 mod resume;
 mod verify_faults;

@@ -122,6 +122,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         })?,
     };
     let manner = Manner {
+        recipe: profile.recipe().clone(),
         connections,
         attempts: args.attempts,
         version: args.mqtt.version(),

@@ -21,7 +21,10 @@ const MAY_IMPORT: [(&str, &[&str]); 25] = [
         "seal",
         &["digest", "manifest", "profile", "engine", "issuer", "batch"],
     ),
-    ("ledger", &["digest", "profile", "issuer", "certificate", "batch"]),
+    (
+        "ledger",
+        &["digest", "manifest", "profile", "issuer", "certificate", "batch"],
+    ),
     (
         "forge",
         &[

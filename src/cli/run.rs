@@ -8,7 +8,7 @@ use certforge::batch::Layout;
 use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
 use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
-use certforge::ledger::{self, Ledger, LedgerError, SETTINGS};
+use certforge::ledger::{Ledger, LedgerError, SETTINGS};
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
 use certforge::shell::quoted;
@@ -91,7 +91,7 @@ impl Run {
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
-        let mut ledger = ledger::open(&ledger_path, new_ledger_id()?)?;
+        let mut ledger = certforge::ledger::open(&ledger_path, new_ledger_id()?)?;
         let issuer = self.issuer(&manifest, &profile, &*ledger, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());

@@ -63,7 +63,7 @@ pub(super) fn set_revoked(
 mod tests {
     use super::*;
     use crate::batch::Layout;
-    use crate::issuer::{CaRequest, create};
+    use crate::issuer::{CaCertificate, CaRequest, create};
     use crate::ledger::{BatchIdentity, Ledger, SqliteLedger};
     use crate::profile::{Attribute, KeyType, NotAfter};
     use time::Duration;

@@ -4,20 +4,20 @@
 mod batch;
 mod chunk;
 mod device;
+mod file;
 mod read;
 mod schema;
 mod withdrawal;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use time::OffsetDateTime;
 
+use self::file::{cannot_open, create, location, lock};
 use super::error::Malformed;
 use super::{Batch, BatchIdentity, BatchStatus, Committed, Ledger, LedgerError, Reservation, Withdrawal};
 use crate::batch::IndexEntry;
@@ -84,10 +84,7 @@ impl SqliteLedger {
         let foreign = || LedgerError::Foreign {
             location: location.clone(),
         };
-        // A reader of a WAL database writes to its shared-memory file, so it opens read-write as well.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+        let mut connection = file::connect(path).map_err(failed)?;
         let (version, tables) =
             schema::found(&connection).map_err(|error| match error.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase) => foreign(),
@@ -108,7 +105,7 @@ impl SqliteLedger {
                 });
             }
         }
-        settle(&connection, lock.is_some()).map_err(failed)?;
+        file::settle(&connection, lock.is_some()).map_err(failed)?;
         let id = connection
             .query_row("SELECT ledger_id FROM meta", [], |row| row.get(0))
             .optional()
@@ -142,16 +139,6 @@ impl SqliteLedger {
             Failure::Sqlite(error) => failed(&self.location, error),
         })
     }
-}
-
-/// How a writer, or a reader, uses the file.
-fn settle(connection: &Connection, writes: bool) -> rusqlite::Result<()> {
-    if writes {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "cache_size", -65_536)?;
-    }
-    connection.pragma_update(None, "foreign_keys", true)
 }
 
 impl Ledger for SqliteLedger {
@@ -317,42 +304,6 @@ fn failed(location: &str, error: rusqlite::Error) -> LedgerError {
             location,
             source: error.into(),
         },
-    }
-}
-
-fn location(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn cannot_open(path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
-    let location = location(path);
-    move |source| LedgerError::Open { location, source }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-}
-
-/// Takes the lock file beside the ledger. SQLite's own locks are released between transactions.
-fn lock(path: &Path) -> Result<File, LedgerError> {
-    // One file, one lock, however its path is spelt.
-    let mut name = path
-        .canonicalize()
-        .unwrap_or_else(|_| path.to_owned())
-        .into_os_string();
-    name.push("-lock");
-    let file = create(Path::new(&name)).map_err(cannot_open(path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked {
-            location: location(path),
-        }),
-        Err(TryLockError::Error(source)) => Err(cannot_open(path)(source)),
     }
 }
 

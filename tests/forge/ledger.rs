@@ -1,15 +1,12 @@
 //! The ledger: its contract, in each home that it has, and what a killed process leaves of it.
 
-#[path = "support/ledger_contract.rs"]
-mod ledger_contract;
-
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::ledger_contract::{CHUNKS, Home, NOW, committed, identity, issuer, keeps_any_history, prefix};
 use certforge::issuer::CaCertificate;
 use certforge::ledger::{self, Batch, BatchIdentity, Ledger, LedgerError};
-use ledger_contract::{CHUNKS, Home, NOW, committed, identity, issuer, keeps_any_history, prefix};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -126,10 +123,14 @@ fn knows(ledger: &dyn Ledger, batch: &Batch, told: &[String]) {
             _ => {}
         }
     }
-    for chunk in 0..batch.chunks() {
+    for chunk in 0..batch.shape().chunks() {
         let entries = ledger.entries(batch, chunk).unwrap();
         let is_committed = chunks.iter().any(|(committed, _)| *committed == chunk);
-        let rows = if is_committed { batch.rows_of(chunk) } else { 0 };
+        let rows = if is_committed {
+            batch.shape().rows_of(chunk)
+        } else {
+            0
+        };
         assert_eq!(entries.len() as u64, rows, "chunk {chunk}");
     }
     let all: Vec<_> = attempts.values().flatten().collect();

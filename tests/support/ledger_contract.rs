@@ -206,7 +206,7 @@ impl Model {
     fn issued(&self, issuer: usize, device_id: &str) -> BTreeSet<&'static str> {
         let has = |known: &Known| {
             let mut entries = known.committed.values().flat_map(|(entries, _)| entries);
-            entries.any(|entry| entry.device_id == device_id)
+            entries.any(|entry| entry.device_id.as_str() == device_id)
         };
         let of_issuer = self
             .begun
@@ -251,9 +251,11 @@ impl Model {
                 return Err(Refusal::Superseded(number));
             }
             for entry in &chunk.entries {
-                let is_issued = !self.issued(PLANS[plan].issuer, &entry.device_id).is_empty();
+                let is_issued = !self
+                    .issued(PLANS[plan].issuer, entry.device_id.as_str())
+                    .is_empty();
                 if is_issued && !PLANS[plan].reissue {
-                    return Err(Refusal::Issued(entry.device_id.clone()));
+                    return Err(Refusal::Issued(entry.device_id.to_string()));
                 }
             }
             self.known(plan)
@@ -305,7 +307,7 @@ pub fn identity<'a>(name: &'a str, issuer: &'a CaCertificate) -> BatchIdentity<'
 pub fn committed(batch: &Batch, reservation: Reservation, first: u64) -> Committed {
     let start = reservation.chunk * batch.chunk_rows;
     let entry = |row: u64| IndexEntry {
-        device_id: format!("SN{:04}", first + row),
+        device_id: format!("SN{:04}", first + row).parse().unwrap(),
         certificate_id: [u8::try_from(row % 251).unwrap(); 32],
         certificate_serial: reservation.prefix.serial(row.to_be_bytes()),
         not_after: 4_000_000_000,
@@ -315,7 +317,7 @@ pub fn committed(batch: &Batch, reservation: Reservation, first: u64) -> Committ
     };
     Committed {
         reservation,
-        entries: (start..start + batch.rows_of(reservation.chunk))
+        entries: (start..start + batch.shape().rows_of(reservation.chunk))
             .map(entry)
             .collect(),
     }
@@ -612,7 +614,7 @@ fn agree_on_batch(ledger: &dyn Ledger, batch: &Batch, known: &Known) {
     let status = ledger.status(Some(&batch.name)).unwrap().remove(0);
     let rows = |released| -> u64 {
         let chunks = known.committed.iter().filter(|(_, (_, is))| *is == released);
-        chunks.map(|(chunk, _)| batch.rows_of(*chunk)).sum()
+        chunks.map(|(chunk, _)| batch.shape().rows_of(*chunk)).sum()
     };
     let attempts: usize = known.attempts.values().map(Vec::len).sum();
     assert_eq!(

@@ -31,7 +31,7 @@ pub(super) fn insert(
             batch.key,
             row,
             batch.issuer,
-            entry.device_id,
+            entry.device_id.as_str(),
             entry.certificate_id,
             entry.certificate_serial.octets(),
             entry.not_after,
@@ -49,10 +49,10 @@ pub(super) fn insert(
 /// Why a device could not be inserted.
 fn refused(connection: &Connection, batch: &Batch, entry: &IndexEntry, error: rusqlite::Error) -> Failure {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-        && let Ok(Some(other)) = find(connection, batch.issuer, &entry.device_id, &batch.name)
+        && let Ok(Some(other)) = find(connection, batch.issuer, entry.device_id.as_str(), &batch.name)
     {
         return Failure::Refused(LedgerError::AlreadyIssued {
-            device_id: entry.device_id.clone(),
+            device_id: entry.device_id.to_string(),
             batch: other,
         });
     }

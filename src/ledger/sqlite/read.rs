@@ -39,12 +39,9 @@ pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDat
 }
 
 /// A device id becomes part of an object's name, so it is held to its alphabet.
-pub(super) fn device_id(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn device_id(row: &Row<'_>, column: usize) -> rusqlite::Result<DeviceId> {
     let text: String = row.get(column)?;
-    match DeviceId::parse(&text) {
-        Ok(_) => Ok(text),
-        Err(_) => Err(malformed(column, "device id", text)),
-    }
+    DeviceId::parse(&text).map_err(|_| malformed(column, "device id", text))
 }
 
 #[cfg(test)]
@@ -89,7 +86,7 @@ mod tests {
         let prefix = SerialPrefix::from_octets([1; 8]).unwrap();
         let reservation = ledger.reserve(&batch, &[(0, prefix)], NOW).unwrap()[0];
         let entry = IndexEntry {
-            device_id: "SN1".to_owned(),
+            device_id: "SN1".parse().unwrap(),
             certificate_id: [3; 32],
             certificate_serial: prefix.serial([4; 8]),
             not_after: 4_000_000_000,

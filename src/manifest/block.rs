@@ -371,7 +371,6 @@ mod tests {
             "serial_number\nA1\nA2\nA3\nA5\n",
             "serial_number\nA1\nA2\nA3\n",
             "serial_number\nA1\n",
-            "serial_number\nA1\nA2\n\nA3\nA4\n",
             "serial_nummer\nA1\nA2\nA3\nA4\n",
         ] {
             std::fs::write(&path, changed).unwrap();

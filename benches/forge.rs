@@ -11,7 +11,7 @@ use certforge::bench::engines::introduction;
 use certforge::bench::fixture::Fixture;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel};
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::profile::KeyType;
 use certforge::store::{DirStore, Store, StoreError};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -39,13 +39,13 @@ fn forge(criterion: &mut Criterion) {
                     bencher.iter_batched(
                         || inputs.folder().expect("a scratch folder"),
                         |place| {
-                            let mut ledger = Ledger::open(&place.path().join("ledger.db"), [1; 16])
+                            let mut ledger = ledger::open(&place.path().join("ledger.db"), [1; 16])
                                 .expect("a ledger is made");
                             let job = fixture.job(layout, jobs);
                             let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
                                 Ok(Box::new(DirStore::new(place.path().join(batch))))
                             };
-                            let summary = forge::run(&job, &mut ledger, &open, &|_| {}, &Cancel::new());
+                            let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new());
                             let summary = summary.expect("nothing is refused");
                             assert_eq!((summary.made, summary.failed), (ROWS, 0));
                             place

@@ -34,7 +34,7 @@
 //! | batch | one manifest, made with one profile by one issuer |
 //! | store | where bundles go |
 //! | pack | one stored ZIP that holds a chunk's bundles |
-//! | ledger | the SQLite database of what was reserved, issued and stored |
+//! | ledger | the database of what was reserved, issued and stored: an SQLite file |
 //! | seal | the signed statement that a batch is complete, with the digest of everything in it |
 //! | station | a flashing station: it claims a bundle, flashes a device with it, and reports |
 //! | template | what AWS IoT creates for a device that connects for the first time (JITP) |

@@ -24,7 +24,10 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
             "digest", "manifest", "profile", "engine", "signer", "issuer", "batch",
         ],
     ),
-    ("ledger", &["digest", "profile", "issuer", "certificate", "batch"]),
+    (
+        "ledger",
+        &["digest", "manifest", "profile", "issuer", "certificate", "batch"],
+    ),
     (
         "forge",
         &[

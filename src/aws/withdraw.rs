@@ -62,7 +62,7 @@ impl Withdrawing<'_> {
     /// When ledger or store cannot be read. What AWS refuses is in the tally.
     pub fn revoke(
         &self,
-        ledger: &mut Ledger,
+        ledger: &mut dyn Ledger,
         stop: &AtomicBool,
         observe: &(dyn Fn(u64) + Sync),
     ) -> Result<Tally, WithdrawError> {
@@ -125,7 +125,7 @@ impl Withdrawing<'_> {
     /// another shard's ledger accounts for the chunk. `None`: the chunk was never released.
     fn certificates(
         &self,
-        ledger: &Ledger,
+        ledger: &dyn Ledger,
         chunk: u64,
     ) -> Result<Option<Vec<(DeviceId, Condemned)>>, WithdrawError> {
         let mut entries = ledger.entries(self.batch, chunk)?;

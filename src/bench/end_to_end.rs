@@ -16,7 +16,7 @@ use super::plan::RunStep;
 use super::{Bench, BenchError, Event, Measure, Quantity};
 use crate::engine::Choice;
 use crate::forge::{self, ForgeError};
-use crate::ledger::Ledger;
+use crate::ledger;
 use crate::store::{DirStore, Store, StoreError};
 
 /// Runs are as long as they are: after this many times the time of a measure there is no further round.
@@ -110,8 +110,8 @@ fn run(bench: Bench<'_>, step: &RunStep, fixture: &Fixture, place: &Path) -> Res
             (bench.observe)(Event::Made { devices, of });
         }
     };
-    let mut ledger = Ledger::open(&place.join("ledger.db"), [0; 16])?;
-    let summary = forge::run(&job, &mut ledger, &open, &observe, bench.cancel)?;
+    let mut ledger = ledger::open(&place.join("ledger.db"), [0; 16])?;
+    let summary = forge::run(&job, &mut *ledger, &open, &observe, bench.cancel)?;
     if let Some(failure) = summary.failure {
         return Err(failure.into());
     }

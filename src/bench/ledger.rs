@@ -11,7 +11,7 @@ use crate::batch::{IndexEntry, Layout};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
 use crate::engine::{Choice, EngineError, Random};
-use crate::ledger::{BatchIdentity, Committed, Ledger, Reservation};
+use crate::ledger::{self, BatchIdentity, Committed, Reservation};
 use crate::manifest::DeviceId;
 use crate::profile::KeyType;
 
@@ -26,7 +26,7 @@ pub(super) fn measure(bench: Bench<'_>) -> Result<Vec<Measure>, BenchError> {
     let now = time::OffsetDateTime::now_utc();
     let issuer = throw_away_issuer(&scratch.path().join("ca"), KeyType::P256, &Choice::Auto, now)?;
     let chunk_rows = KeyType::P256.chunk_rows() as u64;
-    let mut ledger = Ledger::open(&scratch.path().join("ledger.db"), [0; 16])?;
+    let mut ledger = ledger::open(&scratch.path().join("ledger.db"), [0; 16])?;
     let identity = BatchIdentity {
         name: "bench",
         location: "nowhere",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
-use certforge::ledger::Ledger as OpenLedger;
+use certforge::ledger;
 use certforge::store::{read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
@@ -55,7 +55,7 @@ impl Export {
     }
 
     fn write_ledger(&self) -> Result<(), Failure> {
-        let ledger = OpenLedger::open_read_only(&self.ledger)?;
+        let ledger = ledger::open_read_only(&self.ledger)?;
         let names: Vec<String> = ledger
             .status(self.batch.as_deref())?
             .into_iter()

@@ -91,8 +91,8 @@ impl Run {
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
-        let mut ledger = Ledger::open(&ledger_path, new_ledger_id()?)?;
-        let issuer = self.issuer(&manifest, &profile, &ledger, &engines, now)?;
+        let mut ledger = certforge::ledger::open(&ledger_path, new_ledger_id()?)?;
+        let issuer = self.issuer(&manifest, &profile, &*ledger, &engines, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
         let ledger_id = ledger.id().to_owned();
@@ -122,7 +122,7 @@ impl Run {
                 }
                 show(&bar, &event);
             };
-            forge::run(&job, &mut ledger, &open_store, &observe, &CANCEL)
+            forge::run(&job, &mut *ledger, &open_store, &observe, &CANCEL)
         };
         let mut used = &profile;
         let mut result = make(used);
@@ -175,7 +175,7 @@ impl Run {
         &self,
         manifest: &Manifest,
         profile: &Profile,
-        ledger: &Ledger,
+        ledger: &dyn Ledger,
         engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {

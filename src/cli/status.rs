@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use certforge::batch::{Layout, WithdrawnRecord};
-use certforge::ledger::{BatchStatus, Ledger};
+use certforge::ledger::{self, BatchStatus};
 use certforge::profile::rfc3339;
 use certforge::store::read_withdrawn;
 use certforge::store::{read_record, released_chunks};
@@ -47,7 +47,7 @@ impl Status {
         if let Some(text) = self.batch.as_deref().filter(|text| place::is_place(text)) {
             return self.of_place(text);
         }
-        let ledger = Ledger::open_read_only(&self.ledger)?;
+        let ledger = ledger::open_read_only(&self.ledger)?;
         let batches = ledger.status(self.batch.as_deref())?;
         if self.json {
             print_json(&batches);

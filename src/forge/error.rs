@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{MAX_CHUNK_ROWS, check};
+use super::MAX_CHUNK_ROWS;
 use crate::batch::since;
 use crate::bundle::RecipeError;
 use crate::certificate::LintError;
@@ -175,15 +175,6 @@ impl ForgeError {
             }
             Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
             Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
-        }
-    }
-}
-
-impl From<check::IssuedBeforeError> for ForgeError {
-    fn from(error: check::IssuedBeforeError) -> Self {
-        match error {
-            check::IssuedBeforeError::Manifest(error) => Self::Manifest(error),
-            check::IssuedBeforeError::Ledger(error) => Self::Ledger(error),
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
-pub use check::{Accepted, Report, check};
+pub use check::{Accepted, Findings, check};
 pub use error::ForgeError;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
@@ -30,9 +30,9 @@ use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError, Random};
 use crate::issuer::Issuer;
 use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
-use crate::manifest::Manifest;
+use crate::manifest::{Bookmark, Manifest};
 use crate::pem;
-use crate::profile::Profile;
+use crate::profile::{Binding, Profile};
 use crate::store::{Store, StoreError};
 pub(crate) use plan::Plan;
 pub(crate) use signing::Issuance;
@@ -142,7 +142,7 @@ pub struct Summary {
 /// [`Summary::failure`], beside what was made.
 pub fn run(
     job: &Job<'_>,
-    ledger: &mut Ledger,
+    ledger: &mut dyn Ledger,
     open_store: OpenStore<'_>,
     observe: Observe<'_>,
     cancel: &Cancel,
@@ -159,14 +159,14 @@ pub fn run(
     let pool = pipeline::pool(job.jobs)?;
 
     // 2. Check every row, and lint a certificate that is never signed.
-    let report = pool.install(|| check(job.manifest, &plan.binding, chunk_rows))?;
-    let report = report.accept(job.manifest)?;
-    plan.lint_specimen(&report.specimen)?;
+    let (findings, issued) = pool.install(|| check_rows(job, &plan.binding, chunk_rows, ledger))?;
+    let accepted = findings.accept(job.manifest)?;
+    plan.lint_specimen(&accepted.specimen)?;
 
     // 3. Refuse a batch that is withdrawn, and devices that have an identity already.
-    let name = batch_name(job, &report.sha256)?;
+    let name = batch_name(job, &accepted.sha256)?;
     withdrawn::refuse_in_ledger(ledger, &name)?;
-    refuse_issued(job, ledger, &name, &report.sha256, chunk_rows)?;
+    refuse_issued(job, ledger, &name, &accepted, issued)?;
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
@@ -180,11 +180,11 @@ pub fn run(
         location: &location,
         issuer: job.issuer.certificate(),
         manifest: &manifest_path.display().to_string(),
-        manifest_sha256: report.sha256,
+        manifest_sha256: accepted.sha256,
         profile: job.profile.name(),
         profile_sha256: job.profile.digest(),
         layout: job.layout,
-        rows: report.rows,
+        rows: accepted.rows,
         chunk_rows: chunk_rows as u64,
         reissue: job.reissue,
     };
@@ -219,7 +219,7 @@ pub fn run(
     });
 
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
-    let source = pipeline::Source::new(&plan, &batch, reservations, &report.fingerprints)?;
+    let source = pipeline::Source::new(&plan, reservations, &accepted.bookmarks)?;
     let stock = pipeline::Stock {
         store: &*store,
         batch: &batch,
@@ -256,7 +256,11 @@ pub fn run(
 }
 
 /// The chunks that are still to be made, and how many devices there are in all; of one shard, or of the batch.
-fn remaining(ledger: &Ledger, batch: &Batch, shard: Option<Shard>) -> Result<(Vec<u64>, u64), LedgerError> {
+fn remaining(
+    ledger: &dyn Ledger,
+    batch: &Batch,
+    shard: Option<Shard>,
+) -> Result<(Vec<u64>, u64), LedgerError> {
     let is_own = |chunk: &u64| shard.is_none_or(|shard| shard.has(*chunk));
     let mut remaining = ledger.remaining(batch)?;
     remaining.retain(is_own);
@@ -264,14 +268,33 @@ fn remaining(ledger: &Ledger, batch: &Batch, shard: Option<Shard>) -> Result<(Ve
     Ok((remaining, own.map(|chunk| batch.shape().rows_of(chunk)).sum()))
 }
 
-/// Refuses devices that this issuer has issued, in another batch and not on purpose.
+/// Checks the manifest, and finds the chunks that have a device which this issuer has issued. In a reissue every
+/// device may have been issued, so nobody asks.
+fn check_rows(
+    job: &Job<'_>,
+    binding: &Binding,
+    chunk_rows: usize,
+    ledger: &mut dyn Ledger,
+) -> Result<(Findings, Vec<Bookmark>), ForgeError> {
+    match job.reissue {
+        true => Ok((check(job.manifest, binding, chunk_rows)?, Vec::new())),
+        false => {
+            let of = (&*ledger, job.issuer.certificate());
+            check::check_and_ask(job.manifest, binding, chunk_rows, of)
+        }
+    }
+}
+
+/// Refuses devices that this issuer has issued, in another batch and not on purpose. `issued`: the chunks that
+/// have one, in whichever batch.
 fn refuse_issued(
     job: &Job<'_>,
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     name: &str,
-    manifest_sha256: &[u8; 32],
-    chunk_rows: usize,
+    accepted: &Accepted,
+    mut issued: Vec<Bookmark>,
 ) -> Result<(), ForgeError> {
+    let issuer = job.issuer.certificate();
     if job.reissue {
         if ledger.find_batch(name)?.is_some_and(|batch| !batch.reissue) {
             return Err(ForgeError::ReissueNeedsName {
@@ -284,17 +307,17 @@ fn refuse_issued(
                 batch: name.to_owned(),
             });
         }
-        if let Some(batch) = ledger.batch_of_manifest(manifest_sha256, job.issuer.certificate(), name)? {
+        if let Some(batch) = ledger.batch_of_manifest(&accepted.sha256, issuer, name)? {
             return Err(ForgeError::SameManifest {
                 path: job.manifest.path().to_owned(),
                 batch,
             });
         }
-        let earlier = ledger.earlier_issues(job.issuer.certificate(), name)?;
-        let done = made_before(ledger, name, manifest_sha256, chunk_rows as u64)?;
-        let issued = check::issued_before(job.manifest, &earlier, chunk_rows, &done)?;
-        let lines = issued.len();
-        if let Some(first) = issued.into_iter().next() {
+        let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
+        issued.retain(|bookmark| !done.contains(&bookmark.number()));
+        let problems = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
+        let lines = problems.len();
+        if let Some(first) = problems.into_iter().next() {
             return Err(ForgeError::Issued {
                 path: job.manifest.path().to_owned(),
                 first,
@@ -307,7 +330,7 @@ fn refuse_issued(
 
 /// The chunks that this very batch has made: their devices have an identity by right.
 fn made_before(
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     name: &str,
     manifest_sha256: &[u8; 32],
     chunk_rows: u64,

@@ -93,7 +93,7 @@ pub fn seal(
 /// chunks that were made before.
 pub(super) fn seal_made(
     store: &dyn Store,
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     batch: &Batch,
     record: &BatchRecord,
     job: &Job<'_>,

@@ -9,7 +9,7 @@ use crate::profile::rfc3339;
 use crate::store::{Store, put_withdrawn, read_withdrawn};
 
 /// Refuses a batch that the ledger says is withdrawn.
-pub(super) fn refuse_in_ledger(ledger: &Ledger, name: &str) -> Result<(), ForgeError> {
+pub(super) fn refuse_in_ledger(ledger: &dyn Ledger, name: &str) -> Result<(), ForgeError> {
     let Some(batch) = ledger.find_batch(name)? else {
         return Ok(());
     };
@@ -47,7 +47,7 @@ pub fn refuse_withdrawn(store: &dyn Store, name: &str) -> Result<(), ForgeError>
 /// When ledger or store cannot be written.
 pub fn withdraw(
     store: &dyn Store,
-    ledger: &mut Ledger,
+    ledger: &mut dyn Ledger,
     batch: &Batch,
     reason: &str,
     now: OffsetDateTime,

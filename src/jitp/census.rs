@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::parameter::Facts;
 use super::provision::Refusal;
 use super::template::Template;
-use crate::digest::{hash, repeated, sha256};
-use crate::manifest::{Block, Manifest, ManifestError, Row};
+use crate::digest::{Repeated, Seen, sha256};
+use crate::manifest::{Block, Bookmark, Manifest, ManifestError, Row};
 use crate::profile::Binding;
 
 /// Rows that are evaluated as one piece of work, and pieces at a time.
@@ -53,7 +53,7 @@ pub struct Renamed {
 #[derive(Default)]
 struct Counted {
     faults: Vec<Fault>,
-    hashes: Vec<u128>,
+    seen: Seen,
     renamed: u64,
     first_renamed: Option<Renamed>,
 }
@@ -65,28 +65,29 @@ struct Counted {
 /// When the manifest cannot be read.
 pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Result<Census, ManifestError> {
     let mut census = Census::default();
-    let mut hashes: Vec<u128> = Vec::new();
+    let mut seen = Seen::default();
+    let mut bookmarks = Vec::new();
     let mut blocks = manifest.blocks(BLOCK_ROWS)?;
     loop {
         let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
         if window.is_empty() {
             break;
         }
-        let counted: Vec<Counted> = window
+        let counted: Vec<(Bookmark, Counted)> = window
             .par_iter()
-            .map(|block| count(template, manifest, binding, block))
+            .map(|block| (block.bookmark(), count(template, manifest, binding, block)))
             .collect();
-        for (block, counted) in window.iter().zip(counted) {
+        for (block, (bookmark, counted)) in window.iter().zip(counted) {
+            bookmarks.push(bookmark);
             census.rows += block.rows() as u64;
             census.faults.extend(counted.faults);
             census.renamed += counted.renamed;
             census.first_renamed = census.first_renamed.or(counted.first_renamed);
-            hashes.extend(counted.hashes);
+            seen.extend(counted.seen);
         }
     }
-    census
-        .faults
-        .extend(collisions(template, manifest, binding, hashes)?);
+    let collisions = collisions(template, manifest, binding, &bookmarks, &seen.repeated())?;
+    census.faults.extend(collisions);
     census.faults.sort_by_key(|fault| fault.line);
     Ok(census)
 }
@@ -107,7 +108,7 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
                 continue;
             }
         };
-        counted.hashes.push(hash(&thing));
+        counted.seen.add(block.number, &thing);
         let client_id = binding.client_id(&row);
         if template.needs_thing_name_as_client_id() && client_id != thing {
             counted.faults.push(Fault {
@@ -140,30 +141,30 @@ fn thing_name(template: &Template, binding: &Binding, row: &Row) -> Result<Optio
     Ok(made.thing.map(|thing| thing.thing_name))
 }
 
-/// Every row whose thing has the name of another row's. The manifest is read again only when two agree.
+/// Every row whose thing has the name of another row's, looked up in the blocks that have such.
 fn collisions(
     template: &Template,
     manifest: &Manifest,
     binding: &Binding,
-    hashes: Vec<u128>,
+    bookmarks: &[Bookmark],
+    repeated: &Repeated,
 ) -> Result<Vec<Fault>, ManifestError> {
-    let twice = repeated(hashes);
     let mut faults = Vec::new();
-    if twice.is_empty() {
+    if repeated.blocks.is_empty() {
         return Ok(faults);
     }
-    let mut first: HashMap<u128, u64> = HashMap::new();
-    let mut blocks = manifest.blocks(BLOCK_ROWS)?;
-    while let Some(block) = blocks.next_block()? {
+    let mut first: HashMap<String, u64> = HashMap::new();
+    let mut file = manifest.reread()?;
+    for block in &repeated.blocks {
+        let block = file.block(&bookmarks[*block as usize])?;
         for row in manifest.parse(&block).0 {
             let Ok(Some(thing)) = thing_name(template, binding, &row) else {
                 continue;
             };
-            let hash = hash(&thing);
-            if !twice.contains(&hash) {
+            if !repeated.has(&thing) {
                 continue;
             }
-            let first_line = *first.entry(hash).or_insert(row.line);
+            let first_line = *first.entry(thing.clone()).or_insert(row.line);
             if first_line != row.line {
                 faults.push(Fault {
                     line: row.line,

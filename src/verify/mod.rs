@@ -127,8 +127,8 @@ pub enum VerifyError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("ledger {path} is not the one that batch {batch} was made with")]
-    OtherLedger { path: PathBuf, batch: String },
+    #[error("ledger {ledger} is not the one that batch {batch} was made with")]
+    OtherLedger { ledger: String, batch: String },
     #[error("batch {batch} was made in {shards} shards, each with a ledger of its own")]
     Shards { batch: String, shards: u32 },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
@@ -164,7 +164,7 @@ impl VerifyError {
 /// What to verify, against what.
 pub struct Job<'a> {
     pub store: &'a dyn Store,
-    pub ledger: Option<&'a Ledger>,
+    pub ledger: Option<&'a dyn Ledger>,
     /// `None`: the one that the ledger names, if it is still there and unchanged.
     pub manifest: Option<&'a Path>,
     pub now: OffsetDateTime,

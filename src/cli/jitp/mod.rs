@@ -18,7 +18,7 @@ mod reach;
 use std::path::{Path, PathBuf};
 
 use certforge::forge;
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::store::Store;
 use clap::{Args, Subcommand};
 
@@ -106,7 +106,7 @@ impl BatchArgs {
 pub fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dyn Store>, Failure> {
     let place = match place::is_place(batch) {
         true => batch.to_owned(),
-        false => Ledger::open_read_only(ledger)?.batch(batch)?.location,
+        false => ledger::open_read_only(ledger)?.batch(batch)?.location,
     };
     let store = reach.open(&place::parse(&place, reach, None)?)?;
     forge::refuse_withdrawn(&*store, batch)?;

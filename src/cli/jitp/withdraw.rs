@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use certforge::aws::{Cloud, Tally, WithdrawError, Withdrawing};
 use certforge::forge;
 use certforge::jitp::Issued;
-use certforge::ledger::{Batch, Ledger, LedgerError};
+use certforge::ledger::{self, Batch, Ledger, LedgerError};
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store};
 use clap::Args;
@@ -68,7 +68,7 @@ impl Withdraw {
             ));
         }
         let now = OffsetDateTime::now_utc();
-        let mut ledger = Ledger::open(&self.ledger()?, run::new_ledger_id()?)?;
+        let mut ledger = ledger::open(&self.ledger()?, run::new_ledger_id()?)?;
         let name = self.batch_name();
         let batch = ledger.batch(&name)?;
         let store = self.open_store(if place::is_place(&self.batch) {
@@ -94,7 +94,7 @@ impl Withdraw {
             ));
         }
         if self.stations_only {
-            return self.stop_stations(&mut ledger, &batch, &*store, now);
+            return self.stop_stations(&mut *ledger, &batch, &*store, now);
         }
         let cloud = self.reach.open().map_err(|error| {
             let hint = error.hint().unwrap_or_default();
@@ -128,7 +128,7 @@ impl Withdraw {
         }
 
         // 1. No station gives out a device of it any more.
-        forge::withdraw(&*store, &mut ledger, &batch, &self.reason, now)?;
+        forge::withdraw(&*store, &mut *ledger, &batch, &self.reason, now)?;
         // 2. AWS IoT takes no new device of the CA.
         if !self.keep_auto_registration {
             cloud.stop_registration(&issued.issuer().id())?;
@@ -142,7 +142,7 @@ impl Withdraw {
             issued: &issued,
             rate: self.rate,
         };
-        let tally = withdrawing.revoke(&mut ledger, &INTERRUPTED, &|rows| bar.inc(rows));
+        let tally = withdrawing.revoke(&mut *ledger, &INTERRUPTED, &|rows| bar.inc(rows));
         bar.finish_and_clear();
         let tally = tally?;
         let interrupted = INTERRUPTED.load(Ordering::Relaxed);
@@ -156,7 +156,7 @@ impl Withdraw {
 
     fn stop_stations(
         &self,
-        ledger: &mut Ledger,
+        ledger: &mut dyn Ledger,
         batch: &Batch,
         store: &dyn Store,
         now: OffsetDateTime,
@@ -195,7 +195,7 @@ impl Withdraw {
 
     /// A ledger that is not there is not made.
     fn ledger(&self) -> Result<PathBuf, Failure> {
-        match Ledger::open_read_only(&self.ledger) {
+        match ledger::open_read_only(&self.ledger) {
             Ok(_) => Ok(self.ledger.clone()),
             Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
                 .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),

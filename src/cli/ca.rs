@@ -1,7 +1,7 @@
 //! `certforge ca`: new and show.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use certforge::issuer::{CaCertificate, CaFiles, CaRequest, Issuer, IssuerError, create, read_public};
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
@@ -11,8 +11,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::passphrase::PassphraseArgs;
-use super::text::Report;
-use super::{Outcome, print, print_json};
+use super::report::{Ended, Outcome};
+use super::text::Lines;
 
 /// Begins the common name of every lab CA.
 const LAB_NAME: &str = "certforge lab CA";
@@ -29,13 +29,6 @@ pub enum Ca {
 }
 
 impl Ca {
-    pub fn json(&self) -> bool {
-        match self {
-            Self::New(command) => command.json,
-            Self::Show(command) => command.json,
-        }
-    }
-
     pub fn run(&self) -> Outcome {
         match self {
             Self::New(command) => command.run(),
@@ -109,11 +102,11 @@ impl New {
             &self.to,
             passphrase.as_ref().map(|passphrase| passphrase.as_str()),
         )?;
-        show(new.certificate(), &self.to, self.json);
-        if self.no_passphrase {
-            eprintln!("certforge: warning: the key is not encrypted; whoever reads it can make devices");
-        }
-        Ok(ExitCode::SUCCESS)
+        let ended = Ended::with(Shown::new(new.certificate(), &self.to));
+        Ok(match self.no_passphrase {
+            true => ended.warning("the key is not encrypted; whoever reads it can make devices"),
+            false => ended,
+        })
     }
 
     fn request(&self) -> CaRequest {
@@ -175,15 +168,15 @@ pub struct Show {
 impl Show {
     fn run(&self) -> Outcome {
         let (certificate, _) = read_public(&CaFiles::in_folder(&self.folder))?;
-        show(&certificate, &self.folder, self.json);
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::with(Shown::new(&certificate, &self.folder)))
     }
 }
 
+/// A CA, as far as all may know it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Shown {
     folder: String,
-    subject: &'a str,
+    subject: String,
     self_signed: bool,
     key_type: KeyType,
     not_before: String,
@@ -193,35 +186,38 @@ struct Shown<'a> {
     ca_certificate_id: String,
 }
 
-fn show(certificate: &CaCertificate, folder: &Path, json: bool) {
-    let shown = Shown {
-        folder: folder.display().to_string(),
-        subject: certificate.subject_text(),
-        self_signed: certificate.is_self_issued(),
-        key_type: certificate.key_type(),
-        not_before: rfc3339(certificate.period().not_before),
-        not_after: rfc3339(certificate.period().not_after),
-        path_len: certificate.path_len(),
-        subject_key_identifier: HEXLOWER.encode(certificate.key_identifier()),
-        ca_certificate_id: HEXLOWER.encode(&certificate.id()),
-    };
-    if json {
-        return print_json(&shown);
+impl Shown {
+    fn new(certificate: &CaCertificate, folder: &Path) -> Self {
+        Self {
+            folder: folder.display().to_string(),
+            subject: certificate.subject_text().to_owned(),
+            self_signed: certificate.is_self_issued(),
+            key_type: certificate.key_type(),
+            not_before: rfc3339(certificate.period().not_before),
+            not_after: rfc3339(certificate.period().not_after),
+            path_len: certificate.path_len(),
+            subject_key_identifier: HEXLOWER.encode(certificate.key_identifier()),
+            ca_certificate_id: HEXLOWER.encode(&certificate.id()),
+        }
     }
-    let mut report = Report::default();
-    report
-        .line("folder", &shown.folder)
-        .line("subject", shown.subject)
-        .line("kind", if shown.self_signed { "root" } else { "intermediate" })
-        .line("key", shown.key_type.as_str())
-        .line("valid", format!("{} to {}", shown.not_before, shown.not_after))
-        .line(
-            "path length",
-            shown.path_len.map_or("any".to_owned(), |n| n.to_string()),
-        )
-        .line("key identifier", &shown.subject_key_identifier)
-        .line("caCertificateId", &shown.ca_certificate_id);
-    print(&report.to_string());
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.self_signed { "root" } else { "intermediate" };
+        let path_len = self.path_len.map_or("any".to_owned(), |n| n.to_string());
+        let mut lines = Lines::default();
+        lines
+            .line("folder", &self.folder)
+            .line("subject", &self.subject)
+            .line("kind", kind)
+            .line("key", self.key_type.as_str())
+            .line("valid", format!("{} to {}", self.not_before, self.not_after))
+            .line("path length", path_len)
+            .line("key identifier", &self.subject_key_identifier)
+            .line("caCertificateId", &self.ca_certificate_id);
+        lines.fmt(f)
+    }
 }
 
 /// Makes the CA of a first try: unencrypted, and named so that nobody takes it for a real one.

@@ -11,8 +11,10 @@ use certforge::verify::{VerifyError, read_record};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::run::DEFAULT_LEDGER;
 use super::{Failure, Outcome, check_output, place};
+
+/// The ledger of a command that names none.
+pub const DEFAULT_FILE: &str = "certforge.db";
 
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
@@ -25,7 +27,7 @@ pub struct Export {
     /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
     batch: Option<String>,
     /// Ledger to read; a run may be writing to it
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
     /// Write a JSON document a line in place of CSV
     #[arg(long)]

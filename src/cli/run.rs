@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use certforge::batch::Layout;
 use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
-use certforge::forge::{self, Cancel, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
+use certforge::forge::{self, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::{Ledger, LedgerError, SETTINGS};
 use certforge::manifest::Manifest;
@@ -20,13 +20,10 @@ use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
 use super::text::{Report, count, devices, whole};
-use super::{Failure, Outcome, ca, exit, place, print, print_json, progress};
+use super::{Failure, Outcome, ca, exit, interrupt, ledger, place, print, print_json, progress};
 
-/// The ledger of a run that names none.
-pub const DEFAULT_LEDGER: &str = "certforge.db";
-
-/// Ends a run early when somebody asks for it.
-static CANCEL: Cancel = Cancel::new();
+/// What commands call it that print their report themselves.
+pub use super::ledger::DEFAULT_FILE as DEFAULT_LEDGER;
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -59,7 +56,7 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
     /// Ledger: what was issued, so that nothing is issued twice
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = ledger::DEFAULT_FILE)]
     ledger: PathBuf,
     /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
@@ -97,7 +94,8 @@ impl Run {
         let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
         let ledger_id = ledger.id().to_owned();
         let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
-        handle_interrupts();
+        let cancel =
+            interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
         let mut make = |profile: &Profile| {
             let job = Job {
                 manifest: &manifest,
@@ -122,7 +120,7 @@ impl Run {
                 }
                 show(&bar, &event);
             };
-            forge::run(&job, &mut ledger, &open_store, &observe, &CANCEL)
+            forge::run(&job, &mut ledger, &open_store, &observe, cancel)
         };
         let mut used = &profile;
         let mut result = make(used);
@@ -156,7 +154,7 @@ impl Run {
     /// Shards that share a folder do not share a ledger.
     fn ledger(&self) -> PathBuf {
         match self.shard {
-            Some(shard) if self.ledger == Path::new(DEFAULT_LEDGER) => {
+            Some(shard) if self.ledger == Path::new(ledger::DEFAULT_FILE) => {
                 let shard = shard.to_string().replace('/', "-of-");
                 PathBuf::from(format!("certforge-{shard}.db"))
             }
@@ -230,15 +228,15 @@ impl Run {
                 "key_engine": summary.key_engine,
                 "signature_engine": summary.sign_engine,
                 "endpoint": profile.endpoint().host,
-                "error": failure.as_ref().map(Failure::to_json),
+                "error": failure.as_ref(),
             }));
         } else {
             print(&summary_text);
         }
         match failure {
             Some(failure) => {
-                failure.report_to_people();
-                failure.exit_code()
+                failure.tell();
+                failure.exit_code().into()
             }
             None if summary.interrupted => exit::INTERRUPTED.into(),
             None => ExitCode::SUCCESS,
@@ -333,7 +331,7 @@ impl Run {
             let reach = self.reach.to_arguments();
             return format!("when every shard is made: certforge seal {place}{reach} --ca CA");
         }
-        let ledger = match self.ledger.as_path() == Path::new(DEFAULT_LEDGER) {
+        let ledger = match self.ledger.as_path() == Path::new(ledger::DEFAULT_FILE) {
             true => String::new(),
             false => format!(" --ledger {}", quoted(&self.ledger.display().to_string())),
         };
@@ -388,17 +386,4 @@ fn warn_of_endpoint(noted: &Profile) {
         "certforge: warning: this batch was begun without an endpoint and goes on without; {}, which is noted with the CA since, is for new batches",
         noted.endpoint().host.as_deref().unwrap_or_default()
     );
-}
-
-/// The first Ctrl-C ends the run in good order, the second ends the process.
-fn handle_interrupts() {
-    let handler = || {
-        if CANCEL.is_cancelled() {
-            // Whatever is half made stays unreleased, and the next run makes it anew.
-            std::process::exit(exit::INTERRUPTED.into());
-        }
-        CANCEL.cancel();
-        eprintln!("certforge: finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
-    };
-    ctrlc::set_handler(handler).expect("no other handler is set");
 }

@@ -1,18 +1,19 @@
 //! `certforge seal`.
 
-use std::process::ExitCode;
+use std::fmt;
 use std::sync::Mutex;
 
 use certforge::engine::Choice;
 use certforge::forge;
 use clap::Args;
 use indicatif::ProgressBar;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
-use super::text::{Report, devices};
-use super::{Outcome, place, print, print_json, run};
+use super::report::{Ended, Outcome};
+use super::text::{Lines, devices};
+use super::{place, run};
 
 #[derive(Debug, Args)]
 pub struct Seal {
@@ -22,9 +23,21 @@ pub struct Seal {
     issuer: IssuerArgs,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
+}
+
+/// A batch that is sealed.
+#[derive(Serialize)]
+struct Sealed {
+    batch: String,
+    devices: u64,
+    sealed_at: String,
+    sealed_before: bool,
+    issuer: String,
+    issuer_id: String,
+    merkle_root: String,
 }
 
 impl Seal {
@@ -39,29 +52,29 @@ impl Seal {
         if let Some(bar) = bar.into_inner().expect("no holder panics") {
             bar.finish_and_clear();
         }
-        let sealed = sealed?;
-        let statement = &sealed.statement;
-        if self.json {
-            print_json(&json!({
-                "batch": statement.batch,
-                "devices": statement.devices,
-                "sealed_at": statement.sealed_at,
-                "sealed_before": sealed.before,
-                "issuer": issuer.certificate().subject_text(),
-                "issuer_id": statement.issuer_id,
-                "merkle_root": statement.merkle_root,
-            }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let before = if sealed.before { "before, " } else { "" };
-        let mut report = Report::default();
-        report
-            .line("batch", &statement.batch)
-            .line("sealed", format!("{before}at {}", statement.sealed_at))
-            .line("devices", devices(statement.devices))
-            .line("issuer", issuer.certificate().subject_text())
-            .line("root", &statement.merkle_root);
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
+        let forge::Sealed { statement, before } = sealed?;
+        Ok(Ended::with(Sealed {
+            batch: statement.batch,
+            devices: statement.devices,
+            sealed_at: statement.sealed_at,
+            sealed_before: before,
+            issuer: issuer.certificate().subject_text().to_owned(),
+            issuer_id: statement.issuer_id,
+            merkle_root: statement.merkle_root,
+        }))
+    }
+}
+
+impl fmt::Display for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let before = if self.sealed_before { "before, " } else { "" };
+        let mut lines = Lines::default();
+        lines
+            .line("batch", &self.batch)
+            .line("sealed", format!("{before}at {}", self.sealed_at))
+            .line("devices", devices(self.devices))
+            .line("issuer", &self.issuer)
+            .line("root", &self.merkle_root);
+        lines.fmt(f)
     }
 }

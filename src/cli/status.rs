@@ -11,7 +11,7 @@ use certforge::verify::read_record;
 use clap::Args;
 use serde::Serialize;
 
-use super::run::DEFAULT_LEDGER;
+use super::ledger::DEFAULT_FILE;
 use super::text::{Report, count, devices};
 use super::{Outcome, place, print, print_json};
 
@@ -20,7 +20,7 @@ pub struct Status {
     /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
     batch: Option<String>,
     /// Ledger to read; a run may be writing to it
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
     /// Print a JSON document
     #[arg(long)]

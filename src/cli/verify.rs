@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use time::OffsetDateTime;
 
-use super::run::DEFAULT_LEDGER;
+use super::ledger::DEFAULT_FILE;
 use super::text::{count, devices};
 use super::{Failure, Outcome, exit, place, print, print_json, progress};
 
@@ -19,7 +19,7 @@ pub struct Verify {
     /// Batch, such as out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01
     batch: String,
     /// Ledger that accounts for the batch
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
     /// Verify without a ledger, as on a machine that has only the bundles
     #[arg(long, conflicts_with = "ledger")]
@@ -47,7 +47,7 @@ impl Verify {
         }
         let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
         // The ledger that is looked for by default is that of a batch made as a whole.
-        let is_default = self.ledger.as_path() == Path::new(DEFAULT_LEDGER);
+        let is_default = self.ledger.as_path() == Path::new(DEFAULT_FILE);
         let is_in_shards =
             || verify::read_record(&*store).is_ok_and(|record| is_default && record.shards.is_some());
         let ledger = match self.no_ledger || is_in_shards() {

@@ -39,19 +39,24 @@ pub struct Accepted {
 }
 
 impl Report {
+    /// Lines with a fault or more.
+    #[must_use]
+    pub fn bad_lines(&self) -> usize {
+        self.problems.chunk_by(|one, next| one.line == next.line).count()
+    }
+
     /// The manifest, if nothing is wrong with it.
     ///
     /// # Errors
     ///
     /// [`ManifestError::BadLines`] otherwise.
     pub fn accept(self, manifest: &Manifest) -> Result<Accepted, ManifestError> {
-        let mut lines: Vec<u64> = self.problems.iter().map(|problem| problem.line).collect();
-        lines.dedup();
+        let bad_lines = self.bad_lines();
         match (self.problems.into_iter().next(), self.specimen) {
             (Some(first), _) => Err(ManifestError::BadLines {
                 path: manifest.path().to_owned(),
                 first,
-                bad_lines: lines.len(),
+                bad_lines,
             }),
             (None, None) => Err(ManifestError::NoRows {
                 path: manifest.path().to_owned(),

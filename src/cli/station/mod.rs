@@ -210,12 +210,12 @@ fn warn(sent: &Sent) {
             count(sent.pending as u64)
         );
         for why in &sent.why {
-            Failure::from_reference(why).report_to_people();
+            Failure::of(why).tell();
         }
     }
 }
 
 fn warn_of_refused(error: &StationError) {
     eprintln!("certforge: warning: an earlier report is given up");
-    Failure::from_reference(error).report_to_people();
+    Failure::of(error).tell();
 }

@@ -121,7 +121,7 @@ fn send(station: &StationArgs, report: Reported<'_>, json: bool) -> Outcome {
             "state": state,
             "station": station.name(),
             "pending_reports": sent.pending,
-            "error": sent.why.first().map(|why| Failure::from_reference(why).to_json()),
+            "error": sent.why.first().map(Failure::of),
         }));
         return Ok(ExitCode::SUCCESS);
     }

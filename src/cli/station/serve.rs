@@ -48,7 +48,7 @@ impl Serve {
                         let now = OffsetDateTime::now_utc();
                         shown.show(&watch.overview(&batch, store.location(), now));
                     }
-                    Err(error) => shown.fail(&Failure::from_reference(&error).to_json()),
+                    Err(error) => shown.fail(&Failure::of(&error)),
                 }
                 // Listing a large batch takes long, and costs something: then it is done less often.
                 std::thread::sleep(PAUSE.max(begun.elapsed() * 4));

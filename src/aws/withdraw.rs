@@ -10,6 +10,7 @@ use super::cloud::Cloud;
 use super::revoke::{Condemned, Revocation, Revoked};
 use crate::jitp::{Issued, IssuedError};
 use crate::ledger::{Batch, Ledger, LedgerError};
+use crate::manifest::DeviceId;
 use crate::pem;
 
 /// Certificates after which the ledger notes how far it is.
@@ -77,11 +78,11 @@ impl Withdrawing<'_> {
             mark: row,
             ..Tally::default()
         };
-        for chunk in row / record.chunk_rows..record.chunks() {
-            let end = chunk * record.chunk_rows + record.rows_of(chunk);
+        for chunk in row / record.chunk_rows..record.shape().chunks() {
+            let end = chunk * record.chunk_rows + record.shape().rows_of(chunk);
             let Some(certificates) = self.certificates(ledger, chunk)? else {
                 // What was never released is in no station's hands, and no run begins with it any more.
-                tally.unreleased += record.rows_of(chunk);
+                tally.unreleased += record.shape().rows_of(chunk);
                 observe(end - row);
                 row = end;
                 continue;
@@ -90,7 +91,7 @@ impl Withdrawing<'_> {
             let mut rest = certificates.into_iter().skip(skipped).peekable();
             while rest.peek().is_some() {
                 let some = rest.by_ref().take(AT_A_TIME);
-                let (ids, some): (Vec<String>, Vec<Condemned>) = some.unzip();
+                let (ids, some): (Vec<DeviceId>, Vec<Condemned>) = some.unzip();
                 let outcomes = revocation.revoke(some, stop, &|| observe(1));
                 // Fewer when somebody stopped it.
                 row += outcomes.len() as u64;
@@ -126,7 +127,7 @@ impl Withdrawing<'_> {
         &self,
         ledger: &Ledger,
         chunk: u64,
-    ) -> Result<Option<Vec<(String, Condemned)>>, WithdrawError> {
+    ) -> Result<Option<Vec<(DeviceId, Condemned)>>, WithdrawError> {
         let mut entries = ledger.entries(self.batch, chunk)?;
         if entries.is_empty() {
             entries = match self.issued.entries(chunk) {

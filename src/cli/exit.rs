@@ -12,7 +12,7 @@ use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
 use certforge::seal::SealError;
 use certforge::station::StationError;
-use certforge::store::StoreError;
+use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
 
 pub const SOME_FAILED: u8 = 1;
@@ -69,6 +69,7 @@ table! {
     };
     IssuerError: |_| ISSUER;
     StoreError: |_| STORE;
+    ReadError: |_| STORE;
     LedgerError: |_| LEDGER;
     SealError: |error| match error {
         SealError::OtherIssuer { .. } | SealError::Signature { .. } => ISSUER,
@@ -106,13 +107,7 @@ table! {
     VerifyError: |error| match error {
         VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => LEDGER,
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
-        VerifyError::Store(_)
-        | VerifyError::NoBatch { .. }
-        | VerifyError::Index { .. }
-        | VerifyError::Record { .. }
-        | VerifyError::Numbers { .. }
-        | VerifyError::Profile { .. }
-        | VerifyError::Issuer { .. } => STORE,
+        VerifyError::Store(_) | VerifyError::Read(_) => STORE,
     };
     StationError: |error| match error {
         StationError::Store(_)
@@ -121,7 +116,7 @@ table! {
         | StationError::Moved { .. }
         | StationError::Certificates { .. }
         | StationError::Bundle { .. }
-        | StationError::NoClaim { .. }
+        | StationError::NotRead(_)
         | StationError::Pack { .. } => STORE,
         StationError::Seal(error) => error.code(),
         StationError::Engine(error) => error.code(),
@@ -131,10 +126,7 @@ table! {
         | StationError::Script { .. } => USAGE,
         _ => STATION,
     };
-    IssuedError: |error| match error {
-        IssuedError::Batch(error) => error.code(),
-        _ => STORE,
-    };
+    IssuedError: |_| STORE;
     ProofError: |error| match error {
         ProofError::Code { .. } => USAGE,
         ProofError::Engine(error) => error.code(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::ledger::Ledger as OpenLedger;
-use certforge::verify;
+use certforge::store::{read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -80,9 +80,13 @@ impl Export {
     /// What the indexes of a batch say.
     fn write_place(&self, text: &str, out: &mut Lines) -> Result<(), Failure> {
         let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-        verify::released(&*store, &mut |record, chunk, entries| {
-            out.write(&record.batch, record.layout, chunk, entries)
-        })?;
+        let record = read_record(&*store)?.record;
+        for chunk in released_chunks(&*store)? {
+            let entries = read_index(&*store, &record, chunk)?;
+            if !out.write(&record.batch, record.layout, chunk, &entries) {
+                break;
+            }
+        }
         Ok(())
     }
 }

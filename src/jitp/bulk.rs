@@ -13,6 +13,7 @@ use super::parameter::{Facts, NotCertificate, Parameter};
 use super::provision::Refusal;
 use super::template::{Declared, Template};
 use crate::issuer::CaCertificate;
+use crate::manifest::DeviceId;
 
 /// The parameter that holds a device's certificate, PEM.
 const CERTIFICATE: &str = "CertificatePem";
@@ -23,7 +24,7 @@ const CERTIFICATE_ID: &str = "CertificateId";
 #[derive(Debug, thiserror::Error)]
 #[error("device {device_id} cannot be registered")]
 pub struct BulkError {
-    pub device_id: String,
+    pub device_id: DeviceId,
     pub source: BulkFault,
 }
 

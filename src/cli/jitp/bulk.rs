@@ -41,7 +41,7 @@ impl Bulk {
         let unfinished = self.to.join("parameters.json.new");
         let mut file = BufWriter::new(File::create(&unfinished).map_err(failed)?);
         let mut written = 0;
-        for chunk in 0..issued.record().chunks() {
+        for chunk in 0..issued.record().shape().chunks() {
             for certificate in issued.certificates(chunk)? {
                 let line = bulk.line(&certificate)?;
                 writeln!(file, "{line}").map_err(failed)?;

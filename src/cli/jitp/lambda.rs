@@ -102,9 +102,9 @@ impl JitrLambda {
                 "say --no-things, and make the things elsewhere",
             ));
         }
-        for chunk in 0..record.chunks() {
+        for chunk in 0..record.shape().chunks() {
             for entry in issued.entries(chunk)? {
-                list.add(entry.certificate_id, &entry.device_id);
+                list.add(entry.certificate_id, entry.device_id.as_str());
             }
         }
         Ok(())

@@ -92,7 +92,7 @@ impl Activate {
         let store = open_batch(batch, &self.ledger, &self.reach)?;
         let issued = Issued::open(&*store)?;
         let mut ids = HashSet::new();
-        for chunk in 0..issued.record().chunks() {
+        for chunk in 0..issued.record().shape().chunks() {
             let entries = issued.entries(chunk)?.into_iter();
             ids.extend(entries.map(|entry| HEXLOWER.encode(&entry.certificate_id)));
         }

@@ -242,7 +242,7 @@ impl EndpointArgs {
         for batch in batches {
             let store = self.open_batch(batch)?;
             let issued = Issued::open(&*store)?;
-            for chunk in 0..issued.record().chunks() {
+            for chunk in 0..issued.record().shape().chunks() {
                 let entries = issued.entries(chunk)?;
                 allowed.extend(entries.into_iter().map(|entry| entry.certificate_id));
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use certforge::manifest::DeviceId;
 use certforge::profile::rfc3339;
 use certforge::shell::quoted;
 use clap::Args;
@@ -17,7 +18,7 @@ use crate::cli::text::Lines;
 pub struct Claim {
     /// Id of the device in hand, as on its label
     #[arg(long, value_name = "ID", required_unless_present = "next", value_parser = super::device_id)]
-    device: Option<String>,
+    device: Option<DeviceId>,
     /// Claim any device that nobody has claimed; the one that this station has not reported on comes first
     #[arg(long, conflicts_with = "device")]
     next: bool,
@@ -40,7 +41,7 @@ pub struct Claim {
 /// A device that is this station's, with its bundle unpacked.
 #[derive(Serialize)]
 struct InHand {
-    device_id: String,
+    device_id: DeviceId,
     station: String,
     attempt: u32,
     resumed: bool,
@@ -60,14 +61,14 @@ impl Claim {
         if station.pending()? > 0 {
             warn(&station.send()?);
         }
-        station.prepare(&self.out, self.device.as_deref())?;
+        station.prepare(&self.out, self.device.as_ref())?;
         let mut claimed = match &self.device {
             Some(device_id) => station.claim(device_id, self.take_over)?,
             None => station.claim_next()?,
         };
         warn_of_disk(&self.out, "the private key after it is");
         let unpacked = station.fetch(&mut claimed, &self.out)?;
-        let (claim, entry) = (claimed.claim, &claimed.device.row.entry);
+        let (claim, entry) = (claimed.claim, &claimed.device.entry);
         Ok(Ended::with(InHand {
             device_id: claim.device_id,
             station: claim.hold.station,
@@ -92,7 +93,7 @@ impl fmt::Display for InHand {
             (false, attempt) => format!(", attempt {attempt}"),
         };
         let (out, files) = (self.out.display(), self.files.len());
-        let id = quoted(&self.device_id);
+        let id = quoted(self.device_id.as_str());
         let mut lines = Lines::default();
         lines
             .line("device", format!("{}{again}", self.device_id))

@@ -4,6 +4,7 @@ use std::fmt;
 
 use certforge::batch::Layout;
 use certforge::batch::claim::State;
+use certforge::manifest::DeviceId;
 use certforge::station::Reported;
 use clap::Args;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::cli::report::{Ended, Outcome};
 pub struct Done {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// Remove the bundle from the store, every version of it, so that the key is in the device alone
     #[arg(long)]
     burn: bool,
@@ -31,7 +32,7 @@ pub struct Done {
 pub struct Failed {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// What failed, such as "flash verify"
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -46,7 +47,7 @@ pub struct Failed {
 pub struct Scrap {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// Why, such as "board broken"
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -99,7 +100,7 @@ impl Scrap {
 /// What a device was reported as.
 #[derive(Serialize)]
 struct Taken {
-    device_id: String,
+    device_id: DeviceId,
     state: State,
     station: String,
     pending_reports: usize,
@@ -125,7 +126,7 @@ fn send(station: &StationArgs, report: Reported<'_>) -> Outcome {
         );
     }
     Ok(Ended::with(Taken {
-        device_id: report.device_id.to_owned(),
+        device_id: report.device_id.clone(),
         state: report.state,
         station: station.name().to_owned(),
         pending_reports: sent.pending,

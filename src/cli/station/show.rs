@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::batch::claim::{Claim, Hold, State};
+use certforge::manifest::DeviceId;
 use certforge::profile::rfc3339;
 use clap::Args;
 use data_encoding::HEXLOWER;
@@ -18,7 +19,7 @@ use crate::cli::text::Lines;
 pub struct Show {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -29,7 +30,7 @@ pub struct Show {
 /// What is known of a device.
 #[derive(Serialize)]
 struct Known {
-    device_id: String,
+    device_id: DeviceId,
     chunk: u64,
     certificate_id: String,
     certificate_serial: String,
@@ -42,7 +43,7 @@ impl Show {
     pub fn run(&self) -> Outcome {
         let mut station = self.station.open(DEFAULT_LEASE_MINUTES)?;
         let known = station.show(&self.device)?;
-        let entry = &known.device.row.entry;
+        let entry = &known.device.entry;
         Ok(Ended::with(Known {
             device_id: self.device.clone(),
             chunk: known.device.chunk,
@@ -59,7 +60,7 @@ impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Lines::default();
         lines
-            .line("device", &self.device_id)
+            .line("device", self.device_id.as_str())
             .line("certificate", &self.certificate_id)
             .line("serial", &self.certificate_serial);
         match &self.claim {

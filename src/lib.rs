@@ -90,6 +90,7 @@ pub mod rehearsal;
 #[cfg(feature = "aws")]
 pub mod aws;
 
+pub mod causes;
 pub mod digest;
 pub mod pem;
 #[cfg(feature = "sdk")]

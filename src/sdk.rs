@@ -141,15 +141,14 @@ pub(crate) fn endpoint(config: &SdkConfig, service: &'static str) -> Option<Stri
 }
 
 /// An error's causes, innermost ones last; the outer layers only say that something failed.
-pub(crate) fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
-    let mut next = error.source().or(Some(error));
-    while let Some(cause) = next {
+    let outermost = usize::from(error.source().is_some());
+    for cause in crate::causes::causes(error).skip(outermost) {
         let text = cause.to_string();
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);
         }
-        next = cause.source();
     }
     let inner = texts.len().saturating_sub(2);
     texts.split_off(inner).join(": ")

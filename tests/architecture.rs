@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 26] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
+    ("causes", &[]),
     ("digest", &[]),
     ("pem", &[]),
     ("shell", &[]),
@@ -15,7 +16,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("signer", &["engine"]),
     ("issuer", &["digest", "pem", "profile", "engine", "signer"]),
     ("certificate", &["profile", "engine", "signer", "issuer"]),
-    ("sdk", &["pem"]),
+    ("sdk", &["causes", "pem"]),
     ("batch", &["digest", "manifest", "profile", "certificate"]),
     ("store", &["digest", "pem", "batch", "sdk"]),
     (
@@ -99,7 +100,8 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     (
         "rehearsal",
         &[
-            "digest", "pem", "profile", "issuer", "bundle", "batch", "store", "verify", "jitp", "display",
+            "causes", "digest", "pem", "profile", "issuer", "bundle", "batch", "store", "verify", "jitp",
+            "display",
         ],
     ),
     ("cli", &[]),

@@ -1,9 +1,9 @@
 //! `certforge ca`: new and show.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use certforge::engine::{Choice, Random};
+use certforge::engine::Choice;
 use certforge::issuer::{CaCertificate, CaFiles, CaRequest, Issuer, IssuerError, create, read_public};
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
 use clap::{Args, Subcommand};
@@ -12,11 +12,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::passphrase::PassphraseArgs;
-use super::text::Report;
-use super::{Outcome, print, print_json};
-
-/// Begins the common name of every lab CA.
-const LAB_NAME: &str = "certforge lab CA";
+use super::report::{Ended, Outcome};
+use super::text::Lines;
 
 /// Where a CA is looked for when none is named.
 pub const DEFAULT_FOLDER: &str = "ca";
@@ -30,13 +27,6 @@ pub enum Ca {
 }
 
 impl Ca {
-    pub fn json(&self) -> bool {
-        match self {
-            Self::New(command) => command.json,
-            Self::Show(command) => command.json,
-        }
-    }
-
     pub fn run(&self) -> Outcome {
         match self {
             Self::New(command) => command.run(),
@@ -105,42 +95,41 @@ impl New {
             true => None,
             false => Some(self.choose_passphrase()?),
         };
-        let new = create(&self.request(), parent.as_ref(), now)?;
+        let new = create(&self.request()?, parent.as_ref(), now)?;
         new.write(
             &self.to,
             passphrase.as_ref().map(|passphrase| passphrase.as_str()),
         )?;
-        show(new.certificate(), &self.to, self.json);
-        if self.no_passphrase {
-            eprintln!("certforge: warning: the key is not encrypted; whoever reads it can make devices");
-        }
-        Ok(ExitCode::SUCCESS)
+        let ended = Ended::with(Shown::new(new.certificate(), &self.to));
+        Ok(match self.no_passphrase {
+            true => ended.warning("the key is not encrypted; whoever reads it can make devices"),
+            false => ended,
+        })
     }
 
-    fn request(&self) -> CaRequest {
-        let common_name = self
-            .common_name
-            .clone()
-            .unwrap_or_else(|| format!("certforge device CA {}", random_digits()));
-        let subject = [
-            (Attribute::Country, self.country.clone()),
-            (Attribute::Organization, self.organization.clone()),
-            (Attribute::OrganizationalUnit, self.organizational_unit.clone()),
-            (Attribute::CommonName, Some(common_name)),
+    fn request(&self) -> Result<CaRequest, IssuerError> {
+        let usual = match self.parent {
+            Some(_) => CaRequest::intermediate()?,
+            None => CaRequest::root()?,
+        };
+        let given = [
+            (Attribute::Country, &self.country),
+            (Attribute::Organization, &self.organization),
+            (Attribute::OrganizationalUnit, &self.organizational_unit),
         ];
-        CaRequest {
-            subject: subject
-                .into_iter()
-                .filter_map(|(attribute, value)| Some((attribute, value?)))
-                .collect(),
+        let given = given
+            .into_iter()
+            .filter_map(|(attribute, value)| Some((attribute, value.clone()?)));
+        let name = match &self.common_name {
+            Some(name) => vec![(Attribute::CommonName, name.clone())],
+            None => usual.subject,
+        };
+        Ok(CaRequest {
+            subject: given.chain(name).collect(),
             key_type: self.key,
-            not_after: match (self.days, &self.parent) {
-                (Some(days), _) => NotAfter::Days(days),
-                (None, Some(_)) => NotAfter::Issuer,
-                (None, None) => NotAfter::Days(9125),
-            },
-            path_len: self.path_len.or(self.parent.is_some().then_some(0)),
-        }
+            not_after: self.days.map_or(usual.not_after, NotAfter::Days),
+            path_len: self.path_len.or(usual.path_len),
+        })
     }
 
     fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
@@ -178,15 +167,15 @@ pub struct Show {
 impl Show {
     fn run(&self) -> Outcome {
         let (certificate, _) = read_public(&CaFiles::in_folder(&self.folder))?;
-        show(&certificate, &self.folder, self.json);
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::with(Shown::new(&certificate, &self.folder)))
     }
 }
 
+/// A CA, as far as all may know it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Shown {
     folder: String,
-    subject: &'a str,
+    subject: String,
     self_signed: bool,
     key_type: KeyType,
     not_before: String,
@@ -196,55 +185,41 @@ struct Shown<'a> {
     ca_certificate_id: String,
 }
 
-fn show(certificate: &CaCertificate, folder: &Path, json: bool) {
-    let shown = Shown {
-        folder: folder.display().to_string(),
-        subject: certificate.subject_text(),
-        self_signed: certificate.is_self_issued(),
-        key_type: certificate.key_type(),
-        not_before: rfc3339(certificate.period().not_before),
-        not_after: rfc3339(certificate.period().not_after),
-        path_len: certificate.path_len(),
-        subject_key_identifier: HEXLOWER.encode(certificate.key_identifier()),
-        ca_certificate_id: HEXLOWER.encode(&certificate.id()),
-    };
-    if json {
-        return print_json(&shown);
+impl Shown {
+    fn new(certificate: &CaCertificate, folder: &Path) -> Self {
+        Self {
+            folder: folder.display().to_string(),
+            subject: certificate.subject_text().to_owned(),
+            self_signed: certificate.is_self_issued(),
+            key_type: certificate.key_type(),
+            not_before: rfc3339(certificate.period().not_before),
+            not_after: rfc3339(certificate.period().not_after),
+            path_len: certificate.path_len(),
+            subject_key_identifier: HEXLOWER.encode(certificate.key_identifier()),
+            ca_certificate_id: HEXLOWER.encode(&certificate.id()),
+        }
     }
-    let mut report = Report::default();
-    report
-        .line("folder", &shown.folder)
-        .line("subject", shown.subject)
-        .line("kind", if shown.self_signed { "root" } else { "intermediate" })
-        .line("key", shown.key_type.as_str())
-        .line("valid", format!("{} to {}", shown.not_before, shown.not_after))
-        .line(
-            "path length",
-            shown.path_len.map_or("any".to_owned(), |n| n.to_string()),
-        )
-        .line("key identifier", &shown.subject_key_identifier)
-        .line("caCertificateId", &shown.ca_certificate_id);
-    print(&report.to_string());
 }
 
-/// Makes the CA of a first try: unencrypted, and named so that nobody takes it for a real one.
-pub fn make_lab_ca(folder: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
-    let request = CaRequest {
-        subject: vec![(Attribute::CommonName, format!("{LAB_NAME} {}", random_digits()))],
-        key_type: KeyType::P256,
-        not_after: NotAfter::Days(9125),
-        path_len: Some(0),
-    };
-    create(&request, None, now)?.write(folder, None)
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.self_signed { "root" } else { "intermediate" };
+        let path_len = self.path_len.map_or("any".to_owned(), |n| n.to_string());
+        let mut lines = Lines::default();
+        lines
+            .line("folder", &self.folder)
+            .line("subject", &self.subject)
+            .line("kind", kind)
+            .line("key", self.key_type.as_str())
+            .line("valid", format!("{} to {}", self.not_before, self.not_after))
+            .line("path length", path_len)
+            .line("key identifier", &self.subject_key_identifier)
+            .line("caCertificateId", &self.ca_certificate_id);
+        lines.fmt(f)
+    }
 }
 
-/// Whether a CA was made by [`make_lab_ca`].
+/// Whether a CA is that of a first try.
 pub fn is_lab_ca(certificate: &CaCertificate) -> bool {
-    certificate.subject_text().contains(LAB_NAME)
-}
-
-/// AWS IoT takes at most ten CAs with one subject in an account and Region.
-fn random_digits() -> String {
-    let octets = Random.octets::<4>();
-    HEXLOWER.encode(&octets.expect("the system has a source of randomness"))
+    certificate.is_lab()
 }

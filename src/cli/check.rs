@@ -1,7 +1,7 @@
 //! `certforge check`.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use certforge::forge;
 use certforge::manifest::{Manifest, Problem};
@@ -10,8 +10,9 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
+use super::exit;
+use super::report::{Ended, Outcome};
 use super::text::{count, devices};
-use super::{Outcome, exit, print, print_json};
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -22,17 +23,18 @@ pub struct Check {
     profile: String,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
+/// What a manifest holds, and every bad line of it.
 #[derive(Serialize)]
-struct Checked<'a> {
+struct Checked {
     manifest: String,
-    profile: &'a str,
+    profile: String,
     sha256: String,
     rows: u64,
     bad_lines: u64,
-    problems: &'a [Problem],
+    problems: Vec<Problem>,
 }
 
 impl Check {
@@ -41,46 +43,6 @@ impl Check {
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let binding = Binding::new(&profile, manifest.header(), manifest.path())?;
         let report = forge::check(&manifest, &binding, 1024)?;
-        let mut lines: Vec<u64> = report.problems.iter().map(|problem| problem.line).collect();
-        lines.dedup();
-        let bad_lines = lines.len() as u64;
-        if self.json {
-            print_json(&Checked {
-                manifest: self.manifest.display().to_string(),
-                profile: profile.name(),
-                sha256: HEXLOWER.encode(&report.sha256),
-                rows: report.rows,
-                bad_lines,
-                problems: &report.problems,
-            });
-        } else {
-            self.print(&report, profile.name(), bad_lines);
-        }
-        Ok(if bad_lines == 0 {
-            ExitCode::SUCCESS
-        } else {
-            exit::MANIFEST.into()
-        })
-    }
-
-    fn print(&self, report: &forge::Report, profile: &str, bad_lines: u64) {
-        let manifest = self.manifest.display();
-        if bad_lines == 0 {
-            return print(&format!(
-                "{manifest}: {}, all fit profile {profile}\n",
-                devices(report.rows)
-            ));
-        }
-        let mut lines: Vec<String> = report
-            .problems
-            .iter()
-            .map(|problem| format!("{manifest}, {problem}"))
-            .collect();
-        lines.push(format!(
-            "{manifest}: bad rows: {} of {}\n",
-            count(bad_lines),
-            count(report.rows)
-        ));
         let mut hints: Vec<_> = report
             .problems
             .iter()
@@ -88,9 +50,32 @@ impl Check {
             .collect();
         hints.sort_unstable();
         hints.dedup();
-        print(&lines.join("\n"));
-        for hint in hints {
-            eprintln!("certforge: hint: {hint}");
+        let checked = Checked {
+            manifest: self.manifest.display().to_string(),
+            profile: profile.name().to_owned(),
+            sha256: HEXLOWER.encode(&report.sha256),
+            rows: report.rows,
+            bad_lines: report.bad_lines() as u64,
+            problems: report.problems,
+        };
+        let code = if checked.bad_lines == 0 { 0 } else { exit::MANIFEST };
+        let ended = Ended::with(checked).code(code);
+        Ok(hints.into_iter().fold(ended, Ended::text_hint))
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            manifest, profile, ..
+        } = self;
+        if self.bad_lines == 0 {
+            return writeln!(f, "{manifest}: {}, all fit profile {profile}", devices(self.rows));
         }
+        for problem in &self.problems {
+            writeln!(f, "{manifest}, {problem}")?;
+        }
+        let (bad, all) = (count(self.bad_lines), count(self.rows));
+        writeln!(f, "{manifest}: bad rows: {bad} of {all}")
     }
 }

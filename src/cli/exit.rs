@@ -1,4 +1,20 @@
-//! Exit codes: part of the interface, the same since the first release.
+//! Exit codes, part of the interface and the same since the first release; and the table that gives one to every error.
+
+use std::error::Error;
+
+use certforge::bench::BenchError;
+use certforge::engine::EngineError;
+use certforge::forge::ForgeError;
+use certforge::issuer::IssuerError;
+use certforge::jitp::{IssuedError, ProofError};
+use certforge::ledger::LedgerError;
+use certforge::manifest::ManifestError;
+use certforge::profile::ProfileError;
+use certforge::seal::SealError;
+use certforge::signer::SignerError;
+use certforge::station::StationError;
+use certforge::store::{ReadError, StoreError};
+use certforge::verify::VerifyError;
 
 pub const SOME_FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -12,3 +28,134 @@ pub const AWS: u8 = 8;
 /// A station cannot have the device, or cannot report on it.
 pub const STATION: u8 = 9;
 pub const INTERRUPTED: u8 = 130;
+
+/// An error that ends a command: it stands in the table below, and becomes a failure by `?`.
+pub trait Coded: Error + Sized + 'static {
+    /// The exit code.
+    fn code(&self) -> u8;
+
+    /// What the user can do about it.
+    fn hint(&self) -> Option<String>;
+}
+
+/// A line for each error: its exit code, by the kind of error. The hint is the error's own.
+macro_rules! table {
+    ($($error:ident: |$it:pat_param| $code:expr;)*) => {
+        $(impl Coded for $error {
+            fn code(&self) -> u8 {
+                let $it = self;
+                $code
+            }
+
+            fn hint(&self) -> Option<String> {
+                $error::hint(self)
+            }
+        })*
+    };
+}
+
+table! {
+    ManifestError: |_| MANIFEST;
+    ProfileError: |error| match error {
+        ProfileError::Host { .. } => USAGE,
+        _ => PROFILE,
+    };
+    EngineError: |error| match error {
+        EngineError::Unknown { .. }
+        | EngineError::NoKeys { .. }
+        | EngineError::NoSignatures { .. }
+        | EngineError::Unavailable { .. } => USAGE,
+        EngineError::KeyRejected { .. } => ISSUER,
+        EngineError::Failed { .. } | EngineError::Random => SOME_FAILED,
+    };
+    SignerError: |error| match error {
+        SignerError::Engine(error) => error.code(),
+        SignerError::Refused { .. } | SignerError::Incomplete { .. } => ISSUER,
+    };
+    IssuerError: |error| match error {
+        IssuerError::Signer(error) => error.code(),
+        _ => ISSUER,
+    };
+    StoreError: |_| STORE;
+    ReadError: |_| STORE;
+    LedgerError: |_| LEDGER;
+    SealError: |error| match error {
+        SealError::OtherIssuer { .. } | SealError::Signature { .. } => ISSUER,
+        SealError::Signer(error) => error.code(),
+        _ => STORE,
+    };
+    ForgeError: |error| match error {
+        ForgeError::Manifest(error) => error.code(),
+        ForgeError::Engine(error) => error.code(),
+        ForgeError::Signer(error) => error.code(),
+        ForgeError::Seal(error) => error.code(),
+        ForgeError::Issuer(error) => error.code(),
+        ForgeError::Validity(_) | ForgeError::Recipe(_) => PROFILE,
+        ForgeError::Store(_)
+        | ForgeError::ForeignBatch { .. }
+        | ForgeError::ForeignChunk { .. }
+        | ForgeError::Leftovers { .. }
+        | ForgeError::OtherSeal { .. }
+        | ForgeError::OtherShards { .. }
+        | ForgeError::SealedBefore { .. }
+        | ForgeError::Unfinished { .. }
+        | ForgeError::BundlesGone { .. } => STORE,
+        ForgeError::OtherIssuer { .. } => ISSUER,
+        ForgeError::Ledger(_)
+        | ForgeError::Issued { .. }
+        | ForgeError::SameManifest { .. }
+        | ForgeError::Withdrawn { .. } => LEDGER,
+        ForgeError::Lint(_) | ForgeError::Signature => SOME_FAILED,
+        ForgeError::BatchName { .. }
+        | ForgeError::ReissueNeedsName { .. }
+        | ForgeError::IsReissue { .. }
+        | ForgeError::ChunkRows { .. }
+        | ForgeError::ShardWithoutCa
+        | ForgeError::Threads { .. } => USAGE,
+    };
+    VerifyError: |error| match error {
+        VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => LEDGER,
+        VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
+        VerifyError::Store(_) | VerifyError::Read(_) => STORE,
+    };
+    StationError: |error| match error {
+        StationError::Store(_)
+        | StationError::NoBatch { .. }
+        | StationError::NotSealed { .. }
+        | StationError::Moved { .. }
+        | StationError::Certificates { .. }
+        | StationError::Bundle { .. }
+        | StationError::NotRead(_)
+        | StationError::Pack { .. } => STORE,
+        StationError::Seal(error) => error.code(),
+        StationError::Engine(error) => error.code(),
+        StationError::Name { .. }
+        | StationError::NotEmpty { .. }
+        | StationError::NotPrivate { .. }
+        | StationError::Script { .. } => USAGE,
+        _ => STATION,
+    };
+    IssuedError: |_| STORE;
+    ProofError: |error| match error {
+        ProofError::Code { .. } => USAGE,
+        ProofError::Engine(error) => error.code(),
+        ProofError::Signer(error) => error.code(),
+        _ => ISSUER,
+    };
+    BenchError: |error| match error {
+        BenchError::Engine(error) => error.code(),
+        BenchError::Forge(error) => error.code(),
+        BenchError::Ledger(error) => error.code(),
+        BenchError::Issuer(error) => error.code(),
+        BenchError::Manifest(error) => error.code(),
+        BenchError::Profile(_) => PROFILE,
+        BenchError::Folder { .. } | BenchError::Write { .. } => STORE,
+        BenchError::Unsound { .. } => SOME_FAILED,
+        BenchError::Interrupted => INTERRUPTED,
+        BenchError::Nothing
+        | BenchError::Threads { .. }
+        | BenchError::ReadReport { .. }
+        | BenchError::NotReport { .. }
+        | BenchError::Format { .. } => USAGE,
+    };
+}

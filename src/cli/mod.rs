@@ -9,6 +9,7 @@ mod connect;
 mod exit;
 mod export;
 mod failure;
+mod interrupt;
 mod issuer;
 mod jitp;
 mod ledger;
@@ -17,6 +18,7 @@ mod place;
 mod progress;
 #[cfg(feature = "rehearsal")]
 mod rehearse;
+mod report;
 mod run;
 mod seal;
 mod station;
@@ -26,9 +28,10 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
+use report::{Printer, print};
 
 /// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
 ///
@@ -83,34 +86,33 @@ enum Command {
     Bench(Box<bench::Bench>),
 }
 
-/// How a command ended that did not fail.
+/// How a command ends that prints its report itself.
 type Outcome = Result<ExitCode, Failure>;
 
 pub fn main() -> ExitCode {
     forbid_core_dumps();
-    let cli = Cli::parse();
-    let (json, outcome) = match &cli.command {
-        Command::Ca(command) => (command.json(), command.run()),
-        Command::Check(command) => (command.json, command.run()),
-        Command::Run(command) => (command.json, command.run()),
-        Command::Seal(command) => (command.json, command.run()),
-        Command::Verify(command) => (command.json, command.run()),
-        Command::Status(command) => (command.json, command.run()),
-        Command::Ledger(command) => (command.json(), command.run()),
-        Command::Station(command) => (command.json(), command.run()),
-        Command::Jitp(command) => (command.json(), command.run()),
+    let matches = Cli::command().get_matches();
+    let printer = Printer::of(&matches);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let prints_itself = match &cli.command {
+        Command::Ca(command) => return printer.end(command.run()),
+        Command::Check(command) => return printer.end(command.run()),
+        Command::Run(command) => return printer.end(command.run()),
+        Command::Seal(command) => return printer.end(command.run()),
+        Command::Verify(command) => return printer.end(command.run()),
+        Command::Status(command) => return printer.end(command.run()),
+        Command::Ledger(command) => return printer.end(command.run(printer)),
+        Command::Station(command) => return printer.end(command.run(printer)),
+        Command::Jitp(command) => command.run(),
         #[cfg(feature = "rehearsal")]
-        Command::Rehearse(command) => (command.json(), command.run()),
+        Command::Rehearse(command) => command.run(),
         #[cfg(feature = "rehearsal")]
-        Command::Connect(command) => (command.json, command.run()),
-        Command::Export(command) => (false, command.run()),
-        Command::BucketPolicy(command) => (false, command.run()),
-        Command::Bench(command) => (command.json, command.run()),
+        Command::Connect(command) => command.run(),
+        Command::Export(command) => return printer.end(command.run()),
+        Command::BucketPolicy(command) => return printer.end(command.run()),
+        Command::Bench(command) => command.run(),
     };
-    outcome.unwrap_or_else(|failure| {
-        failure.report(json);
-        failure.exit_code()
-    })
+    prints_itself.unwrap_or_else(|failure| printer.end(Err(failure)))
 }
 
 /// Private keys are in memory; a core dump would put them on disk.
@@ -124,26 +126,6 @@ fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, none);
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
-
-/// Prints to standard output. A reader that went away wants no more; anything else must not pass for
-/// success.
-fn print(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    check_output(written);
-}
-
-/// Ends the command when its output could not be written, unless nobody reads it.
-fn check_output(written: std::io::Result<()>) {
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("certforge: error: standard output cannot be written: {error}");
-            std::process::exit(exit::STORE.into());
-        }
-        _ => {}
-    }
 }
 
 /// Prints a document for machines.

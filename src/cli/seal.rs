@@ -1,17 +1,17 @@
 //! `certforge seal`.
 
-use std::process::ExitCode;
-use std::sync::Mutex;
+use std::fmt;
 
 use certforge::forge;
 use clap::Args;
-use indicatif::ProgressBar;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
-use super::text::{Report, devices};
-use super::{Outcome, place, print, print_json, run};
+use super::place;
+use super::progress::Bar;
+use super::report::{Ended, Outcome};
+use super::text::{Lines, devices};
 
 #[derive(Debug, Args)]
 pub struct Seal {
@@ -21,9 +21,21 @@ pub struct Seal {
     issuer: IssuerArgs,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
+}
+
+/// A batch that is sealed.
+#[derive(Serialize)]
+struct Sealed {
+    batch: String,
+    devices: u64,
+    sealed_at: String,
+    sealed_before: bool,
+    issuer: String,
+    issuer_id: String,
+    merkle_root: String,
 }
 
 impl Seal {
@@ -31,36 +43,32 @@ impl Seal {
         let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
-        let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
-        let sealed = forge::seal(&*store, &issuer, now, &|event| {
-            run::show(&bar, &event);
-        });
-        if let Some(bar) = bar.into_inner().expect("no holder panics") {
-            bar.finish_and_clear();
-        }
-        let sealed = sealed?;
-        let statement = &sealed.statement;
-        if self.json {
-            print_json(&json!({
-                "batch": statement.batch,
-                "devices": statement.devices,
-                "sealed_at": statement.sealed_at,
-                "sealed_before": sealed.before,
-                "issuer": issuer.certificate().subject_text(),
-                "issuer_id": statement.issuer_id,
-                "merkle_root": statement.merkle_root,
-            }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let before = if sealed.before { "before, " } else { "" };
-        let mut report = Report::default();
-        report
-            .line("batch", &statement.batch)
-            .line("sealed", format!("{before}at {}", statement.sealed_at))
-            .line("devices", devices(statement.devices))
-            .line("issuer", issuer.certificate().subject_text())
-            .line("root", &statement.merkle_root);
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
+        let bar = Bar::default();
+        let sealed = forge::seal(&*store, &issuer, now, &|event| bar.show(&event));
+        drop(bar);
+        let forge::Sealed { statement, before } = sealed?;
+        Ok(Ended::with(Sealed {
+            batch: statement.batch,
+            devices: statement.devices,
+            sealed_at: statement.sealed_at,
+            sealed_before: before,
+            issuer: issuer.certificate().subject_text().to_owned(),
+            issuer_id: statement.issuer_id,
+            merkle_root: statement.merkle_root,
+        }))
+    }
+}
+
+impl fmt::Display for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let before = if self.sealed_before { "before, " } else { "" };
+        let mut lines = Lines::default();
+        lines
+            .line("batch", &self.batch)
+            .line("sealed", format!("{before}at {}", self.sealed_at))
+            .line("devices", devices(self.devices))
+            .line("issuer", &self.issuer)
+            .line("root", &self.merkle_root);
+        lines.fmt(f)
     }
 }

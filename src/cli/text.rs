@@ -1,4 +1,4 @@
-//! Text for people: numbers with thousands, and reports in two columns.
+//! Text for people: numbers with thousands, and lines in two columns.
 
 /// 1234567 as `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -38,16 +38,19 @@ pub fn threads(n: usize) -> String {
 
 /// Lines with a label and a value each.
 #[derive(Debug, Default)]
-pub struct Report(Vec<(&'static str, String)>);
+pub struct Lines(Vec<(&'static str, String)>);
 
-impl Report {
+/// What commands call it that do not yet return a report of their own.
+pub type Report = Lines;
+
+impl Lines {
     pub fn line(&mut self, label: &'static str, value: impl Into<String>) -> &mut Self {
         self.0.push((label, value.into()));
         self
     }
 }
 
-impl std::fmt::Display for Report {
+impl std::fmt::Display for Lines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let width = self.0.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
         for (label, value) in &self.0 {

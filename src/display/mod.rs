@@ -48,7 +48,7 @@ impl Display {
     }
 
     /// Shows that there is nothing to show, and why.
-    pub fn fail(&self, error: &serde_json::Value) {
+    pub fn fail(&self, error: &impl Serialize) {
         let json = json!({ "error": error }).to_string();
         *self.0.write().expect("no holder panics") = Shown::Failure(json);
     }

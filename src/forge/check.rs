@@ -55,13 +55,12 @@ impl Findings {
     ///
     /// [`ManifestError::BadLines`] otherwise.
     pub fn accept(self, manifest: &Manifest) -> Result<Accepted, ManifestError> {
-        let mut lines: Vec<u64> = self.problems.iter().map(|problem| problem.line).collect();
-        lines.dedup();
+        let bad_lines = self.bad_lines();
         match (self.problems.into_iter().next(), self.specimen) {
             (Some(first), _) => Err(ManifestError::BadLines {
                 path: manifest.path().to_owned(),
                 first,
-                bad_lines: lines.len(),
+                bad_lines,
             }),
             (None, None) => Err(ManifestError::NoRows {
                 path: manifest.path().to_owned(),

@@ -49,17 +49,7 @@ pub use run::{Batch, Listening, Rehearsed, RunError, Trust, connect, rehearse, s
 pub use sample::Sample;
 pub use server::{ServerIdentity, ServerIdentityError};
 
+use crate::causes::in_one_line as causes;
+
 /// Where devices publish when nobody says where, and their policies allow it.
 pub const DEFAULT_TOPIC: &str = "JITP/test";
-
-/// An error with what caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

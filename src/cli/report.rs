@@ -1,0 +1,187 @@
+//! What a command hands back, and the one place that prints it.
+//!
+//! A command is made in three moves: it parses its clap struct, calls one function of the library, and returns an
+//! [`Outcome`]: how it [`Ended`], or a [`Failure`]. What it has to say is a [`Report`]: `Display` for people, whole lines of it,
+//! and `Serialize` for machines, a type for each document (`docs/json.md` describes them, and a test holds it to them).
+//!
+//! Nobody but [`Printer::of`] asks whether `--json` was given: a field `json` in a clap struct declares it, and no more. A
+//! command that speaks while it works takes the [`Printer`], and says whether it speaks to all or to people alone.
+
+use std::fmt::Display;
+use std::io::{ErrorKind, Result as IoResult, Write};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use serde::Serialize;
+
+use super::exit;
+use super::failure::Failure;
+
+/// How a command came to its end.
+pub type Outcome = Result<Ended, Failure>;
+
+/// What a command has to say.
+pub trait Report: Display {
+    /// The document for machines.
+    fn document(&self) -> String;
+}
+
+impl<T: Display + Serialize> Report for T {
+    fn document(&self) -> String {
+        let text = serde_json::to_string_pretty(self).expect("documents have only text keys");
+        text + "\n"
+    }
+}
+
+/// How a command ended that did what it was asked to, or has more to say than its failure.
+#[derive(Default)]
+pub struct Ended {
+    report: Option<Box<dyn Report>>,
+    notes: Vec<String>,
+    /// Notes that the text needs and the document does not.
+    text_notes: Vec<String>,
+    failure: Option<Failure>,
+    code: u8,
+}
+
+impl Ended {
+    /// It is done, and this is what became of it.
+    pub fn with(report: impl Report + 'static) -> Self {
+        Self {
+            report: Some(Box::new(report)),
+            ..Self::default()
+        }
+    }
+
+    /// It is done, and everything is said.
+    pub fn silent() -> Self {
+        Self::default()
+    }
+
+    /// Its exit code, in place of 0.
+    pub fn code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
+    /// What people can do about it, told after the report.
+    pub fn hint(mut self, hint: impl Display) -> Self {
+        self.notes.push(format!("certforge: hint: {hint}"));
+        self
+    }
+
+    /// The same, told only when the report went out as text.
+    pub fn text_hint(mut self, hint: impl Display) -> Self {
+        self.text_notes.push(format!("certforge: hint: {hint}"));
+        self
+    }
+
+    /// What people should know, told after the report.
+    pub fn warning(mut self, warning: impl Display) -> Self {
+        self.notes.push(format!("certforge: warning: {warning}"));
+        self
+    }
+
+    /// It failed, after all that is in the report; the report's document names the failure itself.
+    pub fn failed(self, failure: Option<Failure>) -> Self {
+        Self { failure, ..self }
+    }
+}
+
+/// Prints: text for people, or documents for machines when `--json` asks for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    /// Asks the command that was chosen, however deep it lies, for `--json`; some have no such option.
+    pub fn of(matches: &ArgMatches) -> Self {
+        let mut command = matches;
+        while let Some((_, chosen)) = command.subcommand() {
+            command = chosen;
+        }
+        let json = command.try_get_one::<bool>("json");
+        Self {
+            json: json.ok().flatten() == Some(&true),
+        }
+    }
+
+    /// Prints a report at once: the command goes on, or has printed part of it before.
+    pub fn show(self, report: &dyn Report) {
+        print(&match self.json {
+            true => report.document(),
+            false => report.to_string(),
+        });
+    }
+
+    /// Tells people alone, on standard output.
+    pub fn tell(self, text: impl Display) {
+        if !self.json {
+            print(&text.to_string());
+        }
+    }
+
+    /// Says a line to whoever watches; standard output is for the document when there is one.
+    pub fn say(self, line: impl Display) {
+        match self.json {
+            true => eprintln!("{line}"),
+            false => print(&format!("{line}\n")),
+        }
+    }
+
+    /// Whether standard output is for documents alone: for rows that are too many for one report, and programs that are started.
+    pub fn wants_documents(self) -> bool {
+        self.json
+    }
+
+    /// Prints what is left to be said, and gives the exit code.
+    pub fn end(self, outcome: Outcome) -> ExitCode {
+        let ended = match outcome {
+            Ok(ended) => ended,
+            Err(failure) => {
+                if self.json {
+                    self.show(&failure.document());
+                }
+                Ended::silent().failed(Some(failure))
+            }
+        };
+        if let Some(report) = &ended.report {
+            self.show(&**report);
+        }
+        let text_notes = ended.text_notes.iter().filter(|_| !self.json);
+        for note in ended.notes.iter().chain(text_notes) {
+            eprintln!("{note}");
+        }
+        match &ended.failure {
+            Some(failure) => {
+                failure.tell();
+                failure.exit_code().into()
+            }
+            None => ended.code.into(),
+        }
+    }
+}
+
+/// Warns people while the command works.
+pub fn warn(warning: impl Display) {
+    eprintln!("certforge: warning: {warning}");
+}
+
+/// Prints to standard output. A reader that went away wants no more; anything else must not pass for
+/// success.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    check_output(written);
+}
+
+/// Ends the command when its output could not be written, unless nobody reads it.
+pub fn check_output(written: IoResult<()>) {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("certforge: error: standard output cannot be written: {error}");
+            std::process::exit(exit::STORE.into());
+        }
+        _ => {}
+    }
+}

@@ -21,7 +21,7 @@ use crate::pem;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Settings that cannot be.
+/// AwsSettings that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("{message}")]
@@ -58,19 +58,19 @@ pub struct Reach {
     pub connections: usize,
 }
 
-/// Settings that were found.
+/// AwsSettings that were found.
 #[cfg_attr(
     not(feature = "s3"),
     expect(dead_code, reason = "only the store signs requests by itself")
 )]
-pub(crate) struct Found {
+pub(crate) struct AwsSettings {
     pub config: SdkConfig,
     pub credentials: SharedCredentialsProvider,
     pub trust: TlsContext,
 }
 
 /// Finds the settings, and sees that there are credentials.
-pub(crate) async fn load(reach: &Reach) -> Result<Found, SettingsError> {
+pub(crate) async fn load(reach: &Reach) -> Result<AwsSettings, SettingsError> {
     let trust = trust_store()?;
     let (connections, context) = (reach.connections, trust.clone());
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, _| {
@@ -104,7 +104,7 @@ pub(crate) async fn load(reach: &Reach) -> Result<Found, SettingsError> {
             "there are no AWS credentials{profile}: {causes}"
         )));
     }
-    Ok(Found {
+    Ok(AwsSettings {
         config,
         credentials,
         trust,

@@ -58,8 +58,7 @@ impl Cloud {
             .update_ca_certificate()
             .certificate_id(HEXLOWER.encode(ca))
             .new_auto_registration_status(AutoRegistrationStatus::Disable);
-        let answer = self.runtime.block_on(request.send()).map(|_| ());
-        answer.map_err(refusal(&self.server, "iot:UpdateCACertificate"))
+        self.ask("iot:UpdateCACertificate", request.send()).map(drop)
     }
 }
 

@@ -23,7 +23,7 @@ pub use check::{Accepted, Report, check};
 pub use error::ForgeError;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
-pub use withdrawn::{refuse_withdrawn, withdraw};
+pub use withdrawn::refuse_withdrawn;
 pub use workbench::{Workbench, Worker};
 
 use crate::batch::{BatchRecord, Layout};

@@ -127,6 +127,15 @@ impl Device {
         })
     }
 
+    /// The client id that it connects with: what endpoint.json says, or else the certificate's CN.
+    #[must_use]
+    pub fn client_id(&self) -> Option<String> {
+        let endpoint = self.endpoint.as_ref();
+        endpoint
+            .map(|endpoint| endpoint.client_id.to_string())
+            .or_else(|| self.common_name.clone())
+    }
+
     /// What TLS needs to be this device.
     pub(super) fn certified_key(&self, sends: Sends) -> CertifiedKey {
         let count = match sends {

@@ -266,18 +266,15 @@ fn look(destination: &Destination, report: &mut DeviceReport) -> Result<(), Acco
 }
 
 fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
-    let endpoint = device.endpoint.as_ref();
     match &manner.client_id {
         Some(template) => {
+            let endpoint = device.endpoint.as_ref();
             let thing = endpoint.map_or(device_id, |endpoint| &endpoint.thing_name);
             template
                 .replace("{device_id}", device_id)
                 .replace("{thing_name}", thing)
         }
-        None => endpoint
-            .map(|endpoint| endpoint.client_id.to_string())
-            .or_else(|| device.common_name.clone())
-            .unwrap_or_else(|| device_id.to_owned()),
+        None => device.client_id().unwrap_or_else(|| device_id.to_owned()),
     }
 }
 

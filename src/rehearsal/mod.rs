@@ -21,7 +21,9 @@ mod endpoint;
 mod event;
 mod fleet;
 mod leaf;
+mod limit;
 mod link;
+mod listen;
 mod packet;
 mod page;
 mod provisioner;
@@ -40,12 +42,14 @@ pub use account::{
 pub use client::{Attempt, ConnectError, Done, Greeting, Step, Target, attempt, roots};
 pub use clock::Clock;
 pub use device::{Device, DeviceError, Sends};
-pub use endpoint::{Endpoint, Listener, Options, Port};
-pub use event::{Event, Kind};
+pub use endpoint::{Endpoint, Listener, EndpointOptions};
+pub use event::{Event, EventKind};
 pub use fleet::{AttemptReport, DeviceReport, Manner, Stage, Topic};
+pub use limit::{Allowance, allow_connections};
+pub use listen::Port;
 pub use packet::Version;
-pub use provisioner::{Activation, Mode, Outcome, activate};
-pub use run::{Batch, Listening, Rehearsed, RunError, Trust, connect, rehearse, serve};
+pub use provisioner::{Activation, Provisioning, Settled, decide};
+pub use run::{Listening, Rehearsed, RunError, SampledBatch, Told, Trust, connect, rehearse, serve};
 pub use sample::Sample;
 pub use server::{ServerIdentity, ServerIdentityError};
 

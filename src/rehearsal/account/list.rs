@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::super::event::{Event, Kind};
+use super::super::event::{Event, EventKind};
 use super::{Account, AccountError, Registered, Status, damaged, registered};
 use crate::jitp::ThingMade;
 
@@ -127,6 +127,19 @@ impl Account {
         })
     }
 
+    /// The certificates that a text may mean: their name, or the beginning of their id.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn matching(&self, text: &str) -> Result<Vec<Registered>, AccountError> {
+        let mut all = self.certificates(None, u32::MAX)?;
+        all.retain(|certificate| {
+            certificate.name == text || (text.len() >= 4 && certificate.certificate_id.starts_with(text))
+        });
+        Ok(all)
+    }
+
     fn things(&self, limit: u32) -> Result<Vec<NamedThing>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
@@ -222,7 +235,7 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
     let kind: String = row.get(1)?;
     Ok(Event {
         at: row.get(0)?,
-        kind: Kind::parse(&kind).ok_or_else(|| damaged(format!("no event is {kind:?}").into()))?,
+        kind: EventKind::parse(&kind).ok_or_else(|| damaged(format!("no event is {kind:?}").into()))?,
         peer: row.get(2)?,
         client_id: row.get(3)?,
         certificate_id: row.get(4)?,

@@ -22,7 +22,7 @@ use crate::jitp::ThingMade;
 
 pub use list::{Counts, Listing, NamedPolicy, NamedThing, Refusals};
 pub use provision::Made;
-use schema::{Found, VERSION, set_up};
+use schema::{Recognized, VERSION, set_up};
 
 /// How many events are kept, about, and how many refusals besides.
 const EVENTS: i64 = 10_000;
@@ -175,12 +175,12 @@ impl Account {
 
     fn prepare(path: String, mut connection: Connection) -> Result<Self, AccountError> {
         match set_up(&mut connection) {
-            Ok(Found::State) => Ok(Self {
+            Ok(Recognized::State) => Ok(Self {
                 path,
                 connection: Mutex::new(connection),
             }),
-            Ok(Found::Stranger) => Err(AccountError::NotState { path }),
-            Ok(Found::Version(found)) => Err(AccountError::Version { path, found }),
+            Ok(Recognized::Stranger) => Err(AccountError::NotState { path }),
+            Ok(Recognized::Version(found)) => Err(AccountError::Version { path, found }),
             Err(rusqlite::Error::SqliteFailure(error, _))
                 if error.code == rusqlite::ErrorCode::NotADatabase =>
             {

@@ -104,7 +104,12 @@ pub(super) fn blocked(missing: &Prerequisite) -> Asset {
     }
 }
 
-pub(super) fn template(name: &str, body: &str, role_arn: &str, found: Option<&ProvisioningTemplate>) -> Asset {
+pub(super) fn template(
+    name: &str,
+    body: &str,
+    role_arn: &str,
+    found: Option<&ProvisioningTemplate>,
+) -> Asset {
     let state = match found {
         None => AssetState::Missing {
             actions: vec![Action::CreateTemplate {

@@ -10,6 +10,7 @@ use super::action::{Action, ActionError, SQL_VERSION, endpoint_note};
 use super::call::AwsError;
 use super::cloud::Cloud;
 use super::inventory::RegistrationConfig;
+use super::registration::Registration;
 use crate::issuer::CaCertificate;
 use crate::jitp::ProofError;
 
@@ -20,13 +21,34 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Makes the proof of possession for a registration code: the verification certificate, PEM.
 pub type Prove<'a> = &'a dyn Fn(&str, OffsetDateTime) -> Result<String, ProofError>;
 
-impl Cloud {
-    /// Carries out one action of a plan.
+impl Registration {
+    /// Carries out what is to be done, in order, and returns how many changes that were. `tell` hears of each.
     ///
     /// # Errors
     ///
     /// When AWS refuses, or the proof cannot be made.
     pub fn carry_out(
+        &self,
+        cloud: &Cloud,
+        ca: &CaCertificate,
+        update: bool,
+        now: OffsetDateTime,
+        prove: Prove<'_>,
+        tell: &mut dyn FnMut(&Action),
+    ) -> Result<usize, ActionError> {
+        let mut changes = 0;
+        for action in self.actions(update) {
+            cloud.carry_out(action, ca, now, prove)?;
+            tell(action);
+            changes += 1;
+        }
+        Ok(changes)
+    }
+}
+
+impl Cloud {
+    /// Carries out one action of a plan.
+    fn carry_out(
         &self,
         action: &Action,
         ca: &CaCertificate,
@@ -99,7 +121,8 @@ impl Cloud {
                     .enabled(true)
                     .provisioning_role_arn(role_arn)
                     .template_body(body);
-                self.ask("iot:CreateProvisioningTemplate", request.send()).map(drop)
+                self.ask("iot:CreateProvisioningTemplate", request.send())
+                    .map(drop)
             }
             Action::AddTemplateVersion { name, body } => {
                 let request = iot
@@ -107,7 +130,8 @@ impl Cloud {
                     .template_name(name)
                     .template_body(body)
                     .set_as_default(true);
-                self.ask("iot:CreateProvisioningTemplateVersion", request.send()).map(drop)
+                self.ask("iot:CreateProvisioningTemplateVersion", request.send())
+                    .map(drop)
             }
             Action::UpdateTemplate { name, role_arn } => {
                 let request = iot
@@ -115,7 +139,8 @@ impl Cloud {
                     .template_name(name)
                     .enabled(true)
                     .provisioning_role_arn(role_arn);
-                self.ask("iot:UpdateProvisioningTemplate", request.send()).map(drop)
+                self.ask("iot:UpdateProvisioningTemplate", request.send())
+                    .map(drop)
             }
             Action::PutRule {
                 name,

@@ -117,7 +117,11 @@ fn put_rule(region: &str, name: &str, sql: &str, function: &str, replace: bool) 
     ])
 }
 
-fn register_ca(words: CommandWords<'_>, mode: CertificateMode, config: Option<&RegistrationConfig>) -> String {
+fn register_ca(
+    words: CommandWords<'_>,
+    mode: CertificateMode,
+    config: Option<&RegistrationConfig>,
+) -> String {
     let region = words.region;
     let certificate = quoted(&format!("file://{}", words.ca_certificate));
     let (proof, verification) = match mode {

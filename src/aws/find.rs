@@ -69,10 +69,7 @@ impl Cloud {
         let trust = percent_decode_str(trust).decode_utf8_lossy();
         let request = self.iam.list_attached_role_policies().role_name(name);
         let all = request.into_paginator().items().send();
-        let attached = self.ask(
-            "iam:ListAttachedRolePolicies",
-            all.collect::<Result<Vec<_>, _>>(),
-        )?;
+        let attached = self.ask("iam:ListAttachedRolePolicies", all.collect::<Result<Vec<_>, _>>())?;
         Ok(Some(IamRole {
             arn: role.arn().to_owned(),
             trust: serde_json::from_str(&trust).unwrap_or(Value::Null),

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! Wanted ────┐
-//!            ├─► Registration::new ─► Registration ─► Cloud::carry_out
+//!            ├─► Registration::new ─► Registration ─► carry_out ─► AWS
 //! Inventory ◄┘
 //!   ▲
 //! Cloud::find
 //! ```
 //!
 //! A registration is pure: what would be done is known, and can be printed, before anything is changed. Nothing is
-//! changed but by [`Cloud::carry_out`], [`Cloud::stop_registration`] and [`Withdrawing::carry_out`].
+//! changed but by [`Registration::carry_out`], [`Cloud::stop_registration`] and [`Withdrawing::carry_out`].
 
 mod action;
 mod asset;

@@ -259,7 +259,9 @@ mod tests {
         });
         let plan = Registration::new(&wanted(jitp()), &found);
         assert!(
-            plan.assets.iter().all(|asset| matches!(asset.state, AssetState::Exists)),
+            plan.assets
+                .iter()
+                .all(|asset| matches!(asset.state, AssetState::Exists)),
             "{plan:?}"
         );
 

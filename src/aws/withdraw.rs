@@ -5,9 +5,6 @@
 //! What is revoked is what the ledger has: a store that was tampered with revokes nobody else. The ledger notes
 //! how far it is, and nothing behind the mark is left out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::call::AwsError;
@@ -45,7 +42,7 @@ pub struct Terms<'a> {
 }
 
 /// What a withdrawal has before it in an account.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Outlook {
     /// Certificates that are revoked there already, from the first on.
     pub revoked_before: u64,
@@ -206,7 +203,7 @@ impl<'a> Withdrawing<'a> {
         &mut self,
         cloud: &Cloud,
         terms: Terms<'_>,
-        stop: &AtomicBool,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
         observe: &(dyn Fn(u64) + Sync),
     ) -> Result<RevocationSummary, WithdrawError> {
         // 1. No station gives out a device of it any more.
@@ -216,7 +213,7 @@ impl<'a> Withdrawing<'a> {
             cloud.stop_registration(&self.issued.issuer().id())?;
         }
         // 3. Those that it has, and those that may come, are revoked.
-        self.revoke(cloud, terms.rate, stop, observe)
+        self.revoke(cloud, terms.rate, is_cancelled, observe)
     }
 
     /// Revokes what is not yet revoked there.
@@ -227,7 +224,7 @@ impl<'a> Withdrawing<'a> {
         &mut self,
         cloud: &Cloud,
         rate: u32,
-        stop: &AtomicBool,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
         observe: &(dyn Fn(u64) + Sync),
     ) -> Result<RevocationSummary, WithdrawError> {
         let place = cloud.caller().place();
@@ -256,8 +253,8 @@ impl<'a> Withdrawing<'a> {
             while rest.peek().is_some() {
                 let some = rest.by_ref().take(AT_A_TIME);
                 let (ids, some): (Vec<String>, Vec<Condemned>) = some.unzip();
-                let outcomes = revocation.revoke(some, stop, &|| observe(1));
-                // Fewer when somebody stopped it.
+                let outcomes = revocation.revoke(some, is_cancelled, &|| observe(1));
+                // Fewer when somebody cancelled it.
                 row += outcomes.len() as u64;
                 let mut is_hopeless = false;
                 for (id, outcome) in ids.into_iter().zip(outcomes) {
@@ -277,7 +274,7 @@ impl<'a> Withdrawing<'a> {
                     self.ledger.set_revoked(self.batch, &place, row)?;
                     summary.mark = row;
                 }
-                if is_hopeless || stop.load(Ordering::Relaxed) {
+                if is_hopeless || is_cancelled() {
                     return Ok(summary);
                 }
             }

@@ -1,5 +1,6 @@
 //! Failures: what went wrong, what to do about it, and the exit code. As a document, it is what `"error"` holds.
 
+#[cfg(feature = "aws")]
 use std::error::Error;
 
 use certforge::causes::in_one_line;
@@ -56,22 +57,14 @@ impl Failure {
         Self::new(exit::USAGE, message, hint)
     }
 
-    /// An error with its causes, under a code.
-    #[cfg(any(feature = "aws", feature = "rehearsal"))]
-    pub fn with_code(code: u8, error: impl Error + 'static, hint: Option<String>) -> Self {
-        Self {
-            message: in_one_line(&error),
-            hint,
-            exit_code: code,
-        }
-    }
-
     /// AWS refuses, or would.
+    #[cfg(feature = "aws")]
     pub fn aws(message: impl Into<String>, hint: &str) -> Self {
         Self::new(exit::AWS, message, hint)
     }
 
     /// The same, with an error and its causes.
+    #[cfg(feature = "aws")]
     pub fn aws_error(error: impl Error + 'static, hint: &str) -> Self {
         Self::new(exit::AWS, in_one_line(&error), hint)
     }
@@ -89,6 +82,12 @@ impl Failure {
         }
     }
 
+    /// The same under another exit code.
+    #[cfg(feature = "aws")]
+    pub fn under(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
+
     pub fn exit_code(&self) -> u8 {
         self.exit_code
     }
@@ -104,16 +103,4 @@ impl Failure {
             eprintln!("certforge: hint: {hint}");
         }
     }
-
-    /// [`Failure::tell`], for commands that print their report themselves.
-    #[cfg(feature = "aws")]
-    pub fn report_to_people(&self) {
-        self.tell();
-    }
-}
-
-/// An error and its causes, for commands that print their report themselves.
-#[cfg(feature = "rehearsal")]
-pub fn chain_of(error: &(impl Error + 'static)) -> String {
-    in_one_line(error)
 }

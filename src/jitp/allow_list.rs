@@ -34,7 +34,9 @@ pub struct AllowList {
 pub enum AllowListError {
     #[error("it is of another CA")]
     OtherCa,
-    #[error("profile {profile} names things otherwise than by the device id, and the index has no other name")]
+    #[error(
+        "profile {profile} names things otherwise than by the device id, and the index has no other name"
+    )]
     OtherNames { profile: String },
     #[error(transparent)]
     Profile(#[from] ProfileError),

@@ -39,6 +39,14 @@ pub struct NameTaken {
     pub name: String,
 }
 
+impl NameTaken {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some("give the template's own parameter another name".to_owned())
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum BulkFault {
     #[error(transparent)]

@@ -32,8 +32,8 @@ pub mod thingpress;
 
 pub use allow_list::{AllowList, AllowListError, HANDLER, certificate_ids};
 pub use authorize::{
-    Absent, Actual, Ask, Cause, CertificateNames, Clause, ConditionError, Connection, Decision, Home, ManyHomes,
-    Miss,    NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why, homes_in,
+    Absent, Actual, Ask, Cause, CertificateNames, Clause, ConditionError, Connection, Decision, Home,
+    ManyHomes, Miss, NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why, homes_in,
 };
 pub use bulk::{Bulk, BulkError, BulkFault, NameTaken};
 pub use census::{Census, DeviceFault, Renamed, census};

@@ -389,7 +389,9 @@ impl ResourceReader<'_, '_> {
                     .error(&self.path, "PolicyName or PolicyDocument is missing");
                 None
             }
-            (Some(_), None) => self.property("PolicyName", ValueKind::PolicyName).map(Policy::Named),
+            (Some(_), None) => self
+                .property("PolicyName", ValueKind::PolicyName)
+                .map(Policy::Named),
             (None, Some(document)) => self.policy_document(document),
         }
     }

@@ -4,7 +4,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::account::AccountError;
-use super::causes;
 use super::endpoint::Endpoint;
 use super::event::{EventKind, Who};
 use super::leaf::Leaf;
@@ -13,6 +12,7 @@ use super::packet::{Connect, Packet, Publish, QoS, reason};
 use super::provisioner::{Settled, Standing};
 use super::rights::{Origin, Rights};
 use super::topic::topic_refusal;
+use crate::causes::in_one_line;
 use crate::jitp::Ask;
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
@@ -39,7 +39,7 @@ pub(super) fn admit(
     connect: &Connect,
     client_id: &str,
 ) -> Result<Option<Rights>, String> {
-    let state = |error: AccountError| format!("the state failed: {}", causes(&error));
+    let state = |error: AccountError| format!("the state failed: {}", in_one_line(&error));
     if client_id.len() > LONGEST_CLIENT_ID {
         return Err(format!(
             "the client id has {} octets, AWS IoT allows {LONGEST_CLIENT_ID}",

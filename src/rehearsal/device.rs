@@ -51,6 +51,16 @@ pub enum Sends {
     LeafOnly,
 }
 
+impl Sends {
+    #[must_use]
+    pub fn new(leaf_only: bool) -> Self {
+        match leaf_only {
+            true => Self::LeafOnly,
+            false => Self::Chain,
+        }
+    }
+}
+
 /// A bundle that no device can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {

@@ -14,16 +14,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::account::{Account, AccountError};
 use super::broker::{Broker, Message};
-use super::causes;
 use super::client::ConnectError;
 use super::clock::Clock;
 use super::event::{Event, EventKind, Who};
 use super::leaf::Leaf;
 use super::packet::QoS;
-use super::provisioner::{Provisioning, Provisioner, Standing};
+use super::provisioner::{Provisioner, Provisioning, Standing};
 use super::rights::{Origin, Rights};
 use super::server::ServerIdentity;
 use super::tls::Tls;
+use crate::causes::in_one_line;
 use crate::jitp::Home;
 
 /// How much later than its device the endpoint may tell of a handshake that failed.
@@ -63,7 +63,11 @@ impl Endpoint {
     /// # Errors
     ///
     /// When the CAs cannot be read from the state.
-    pub fn new(account: Arc<Account>, options: EndpointOptions, listener: Listener) -> Result<Self, AccountError> {
+    pub fn new(
+        account: Arc<Account>,
+        options: EndpointOptions,
+        listener: Listener,
+    ) -> Result<Self, AccountError> {
         let authorities = account.authorities()?;
         Ok(Self {
             tls: Tls::new(&options.identity, authorities, options.clock),
@@ -166,7 +170,7 @@ impl Endpoint {
         };
         if let Err(error) = self.account.record(&event) {
             // Whoever listens hears it still, and why nobody will read it later.
-            event.text = format!("{} ({})", event.text, causes(&error));
+            event.text = format!("{} ({})", event.text, in_one_line(&error));
         }
         (self.listener)(&event);
         if kind == EventKind::Refused {

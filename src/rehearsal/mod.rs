@@ -36,13 +36,13 @@ mod tls;
 mod topic;
 
 pub use account::{
-    Account, AccountError, Authority, Counts, Listing, Made, NamedPolicy, NamedThing, Refusals, Registered,
-    Status,
+    Account, AccountError, Authority, CertificateStatus, Counts, Listing, Made, NamedPolicy, NamedThing,
+    Refusals, Registered,
 };
 pub use client::{Attempt, ConnectError, Done, Greeting, Step, Target, attempt, roots};
 pub use clock::Clock;
 pub use device::{Device, DeviceError, Sends};
-pub use endpoint::{Endpoint, Listener, EndpointOptions};
+pub use endpoint::{Endpoint, EndpointOptions, Listener};
 pub use event::{Event, EventKind};
 pub use fleet::{AttemptReport, DeviceReport, Manner, Stage, Topic};
 pub use limit::{Allowance, allow_connections};
@@ -55,15 +55,3 @@ pub use server::{ServerIdentity, ServerIdentityError};
 
 /// Where devices publish when nobody says where, and their policies allow it.
 pub const DEFAULT_TOPIC: &str = "JITP/test";
-
-/// An error with what caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
-use super::account::{Account, AccountError, Made, Registered, Status};
+use super::account::{Account, AccountError, CertificateStatus, Made, Registered};
 use super::leaf::Leaf;
 use crate::digest::sha256;
 use crate::jitp::{CertificateMade, Facts, PolicyMade, Provisioned, Template, ThingMade};
@@ -117,14 +117,14 @@ impl Provisioner {
     /// When the state cannot be read or written.
     pub fn admit(&self, leaf: &Leaf, now: i64) -> Result<Standing, AccountError> {
         let new = match self.account.certificate(&leaf.id)?.map(|found| found.status) {
-            Some(Status::Active) => return Ok(Standing::Active),
-            Some(status @ (Status::Inactive | Status::Revoked)) => {
+            Some(CertificateStatus::Active) => return Ok(Standing::Active),
+            Some(status @ (CertificateStatus::Inactive | CertificateStatus::Revoked)) => {
                 return Ok(Standing::Refused(format!(
                     "the certificate is {}",
                     status.as_str()
                 )));
             }
-            Some(Status::PendingActivation) => false,
+            Some(CertificateStatus::PendingActivation) => false,
             None => self
                 .account
                 .register(&leaf.id, &leaf.authority, &leaf.der, &leaf.name, now)?,
@@ -139,7 +139,7 @@ impl Provisioner {
                 if allowed.contains(&sha256(&leaf.der)) {
                     activate(&self.account, &leaf.id, &leaf.der, &leaf.name, activation)?
                 } else {
-                    self.account.set_status(&leaf.id, Status::Inactive)?;
+                    self.account.set_status(&leaf.id, CertificateStatus::Inactive)?;
                     Settled::NotAllowed
                 }
             }
@@ -163,10 +163,10 @@ pub fn decide(
     let id = &certificate.certificate_id;
     Ok(match certificate.status {
         _ if !is_allowed => {
-            account.set_status(id, Status::Inactive)?;
+            account.set_status(id, CertificateStatus::Inactive)?;
             Ok("INACTIVE: it is not in the allow list".to_owned())
         }
-        Status::PendingActivation => {
+        CertificateStatus::PendingActivation => {
             let der = account.certificate_der(id)?.unwrap_or_default();
             match activate(account, id, &der, &certificate.name, activation)? {
                 Settled::Made(made) => Ok(made.status.as_str().to_owned()),
@@ -174,9 +174,9 @@ pub fn decide(
                 Settled::Waits | Settled::NotAllowed => unreachable!("nobody else is asked"),
             }
         }
-        Status::Revoked => Err("it is REVOKED and stays so".to_owned()),
-        Status::Active | Status::Inactive => {
-            account.set_status(id, Status::Active)?;
+        CertificateStatus::Revoked => Err("it is REVOKED and stays so".to_owned()),
+        CertificateStatus::Active | CertificateStatus::Inactive => {
+            account.set_status(id, CertificateStatus::Active)?;
             Ok("ACTIVE".to_owned())
         }
     })
@@ -202,7 +202,7 @@ fn activate(
             }),
             certificate: CertificateMade {
                 certificate_id: HEXLOWER.encode(&sha256(der)),
-                status: Status::Active.as_str().to_owned(),
+                status: CertificateStatus::Active.as_str().to_owned(),
             },
             policies: policies.iter().cloned().map(PolicyMade::PolicyName).collect(),
         }),

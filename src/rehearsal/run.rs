@@ -49,6 +49,22 @@ pub enum RunError {
     Account(#[from] AccountError),
 }
 
+impl RunError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Batch(error) => return error.hint(),
+            Self::Account(error) => return error.hint(),
+            Self::Listen { .. } => {
+                "choose another address and port with --address, --alpn-address or --http; port 0 takes a free one"
+            }
+            Self::Runtime(_) => "see how many processes and files this user may have",
+        };
+        Some(text.to_owned())
+    }
+}
+
 /// A batch that is to be rehearsed.
 pub struct SampledBatch<'a> {
     pub store: &'a dyn Store,

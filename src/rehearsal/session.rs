@@ -8,10 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::account::{AccountError, Status};
+use super::account::{AccountError, CertificateStatus};
 use super::admission::{admit, first, refusal_of};
 use super::broker::{Message, Seat};
-use super::causes;
 use super::endpoint::Endpoint;
 use super::event::{EventKind, Who};
 use super::leaf::Leaf;
@@ -19,6 +18,7 @@ use super::link::{Link, LinkError, PATIENCE};
 use super::packet::{ConnAck, Packet, Publish, QoS, Version, reason};
 use super::rights::Rights;
 use super::topic::filter_refusal;
+use crate::causes::in_one_line;
 use crate::jitp::Ask;
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
@@ -256,7 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 Ok(()) => {
                     let qos = (*qos).min(QoS::AtLeastOnce);
                     self.endpoint.broker.subscribe(&self.seat, filter, qos);
-                    self.endpoint.tell(&self.who, EventKind::Subscribed, filter.clone());
+                    self.endpoint
+                        .tell(&self.who, EventKind::Subscribed, filter.clone());
                     qos.value()
                 }
                 Err((code, text)) => {
@@ -316,10 +317,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     fn check_status(&self) -> Result<(), End> {
         let id = self.who.certificate_id.as_deref().unwrap_or_default();
         match self.endpoint.account.certificate(id)?.map(|found| found.status) {
-            Some(Status::Active) => Ok(()),
+            Some(CertificateStatus::Active) => Ok(()),
             status => Err(refused(
                 reason::NOT_AUTHORIZED,
-                format!("the certificate is {}", status.map_or("gone", Status::as_str)),
+                format!(
+                    "the certificate is {}",
+                    status.map_or("gone", CertificateStatus::as_str)
+                ),
             )),
         }
     }
@@ -345,10 +349,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 let text = "another connection took the client id".to_owned();
                 (EventKind::Dropped, text, Some(reason::SESSION_TAKEN_OVER))
             }
-            End::Broken(error) => (EventKind::Disconnected, format!("the connection broke: {error}"), None),
+            End::Broken(error) => (
+                EventKind::Disconnected,
+                format!("the connection broke: {error}"),
+                None,
+            ),
             End::State(error) => (
                 EventKind::Refused,
-                format!("the state failed: {}", causes(&error)),
+                format!("the state failed: {}", in_one_line(&error)),
                 None,
             ),
         };

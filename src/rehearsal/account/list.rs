@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use super::super::event::{Event, EventKind};
-use super::{Account, AccountError, Registered, Status, damaged, registered};
+use super::{Account, AccountError, CertificateStatus, Registered, damaged, registered};
 use crate::jitp::ThingMade;
 
 /// How many there are of each.
@@ -65,11 +65,11 @@ impl Account {
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let status: String = row.get(0)?;
-                let place = match Status::parse(&status) {
-                    Some(Status::Active) => &mut counts.active,
-                    Some(Status::Inactive) => &mut counts.inactive,
-                    Some(Status::PendingActivation) => &mut counts.pending_activation,
-                    Some(Status::Revoked) | None => &mut counts.revoked,
+                let place = match CertificateStatus::parse(&status) {
+                    Some(CertificateStatus::Active) => &mut counts.active,
+                    Some(CertificateStatus::Inactive) => &mut counts.inactive,
+                    Some(CertificateStatus::PendingActivation) => &mut counts.pending_activation,
+                    Some(CertificateStatus::Revoked) | None => &mut counts.revoked,
                 };
                 *place = row.get(1)?;
             }
@@ -116,13 +116,17 @@ impl Account {
     /// # Errors
     ///
     /// When the state cannot be read.
-    pub fn certificates(&self, status: Option<Status>, limit: u32) -> Result<Vec<Registered>, AccountError> {
+    pub fn certificates(
+        &self,
+        status: Option<CertificateStatus>,
+        limit: u32,
+    ) -> Result<Vec<Registered>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT id, authority, name, status, reason, registered_at FROM certificate
                  WHERE ?1 IS NULL OR status = ?1 ORDER BY rowid DESC LIMIT ?2",
             )?;
-            let rows = select.query_map(params![status.map(Status::as_str), limit], registered)?;
+            let rows = select.query_map(params![status.map(CertificateStatus::as_str), limit], registered)?;
             rows.collect()
         })
     }

@@ -30,14 +30,14 @@ const EVENTS: i64 = 10_000;
 /// The status of a certificate, as AWS IoT Core calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
+pub enum CertificateStatus {
     Active,
     Inactive,
     PendingActivation,
     Revoked,
 }
 
-impl Status {
+impl CertificateStatus {
     pub const ALL: [Self; 4] = [
         Self::Active,
         Self::Inactive,
@@ -69,7 +69,7 @@ pub struct Registered {
     pub ca_certificate_id: String,
     /// Its subject's CN, or what else names it.
     pub name: String,
-    pub status: Status,
+    pub status: CertificateStatus,
     /// Why it is still pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -213,9 +213,9 @@ impl Account {
         is_active: bool,
     ) -> Result<(), AccountError> {
         let status = if is_active {
-            Status::Active
+            CertificateStatus::Active
         } else {
-            Status::Inactive
+            CertificateStatus::Inactive
         };
         self.with(|connection| {
             connection.execute(
@@ -248,7 +248,7 @@ impl Account {
                 Ok(Authority {
                     id,
                     certificate,
-                    is_active: status == Status::Active.as_str(),
+                    is_active: status == CertificateStatus::Active.as_str(),
                 })
             })
             .collect()
@@ -307,7 +307,7 @@ impl Account {
     /// # Errors
     ///
     /// When the state cannot be written.
-    pub fn set_status(&self, id: &str, status: Status) -> Result<bool, AccountError> {
+    pub fn set_status(&self, id: &str, status: CertificateStatus) -> Result<bool, AccountError> {
         let changed = self.with(|connection| {
             let mut update = connection
                 .prepare_cached("UPDATE certificate SET status = ?2, reason = NULL WHERE id = ?1")?;
@@ -458,8 +458,9 @@ fn registered(row: &rusqlite::Row<'_>) -> rusqlite::Result<Registered> {
     })
 }
 
-fn status_of(text: &str) -> rusqlite::Result<Status> {
-    Status::parse(text).ok_or_else(|| damaged(format!("no certificate has status {text:?}").into()))
+fn status_of(text: &str) -> rusqlite::Result<CertificateStatus> {
+    CertificateStatus::parse(text)
+        .ok_or_else(|| damaged(format!("no certificate has status {text:?}").into()))
 }
 
 /// What is in the state was not written by this version of certforge.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
-use super::{Account, AccountError, Status, status_of};
+use super::{Account, AccountError, CertificateStatus, status_of};
 use crate::digest::sha256;
 use crate::jitp::{PolicyMade, Provisioned};
 
@@ -13,7 +13,7 @@ use crate::jitp::{PolicyMade, Provisioned};
 pub struct Made {
     pub thing: Option<String>,
     pub policies: usize,
-    pub status: Status,
+    pub status: CertificateStatus,
     /// Other certificates that are attached to the same thing.
     pub also_attached: Vec<String>,
 }
@@ -41,7 +41,8 @@ impl Account {
             }));
         }
         // ACTIVE and INACTIVE are all that a template may say.
-        let status = Status::parse(&made.certificate.status).unwrap_or(Status::Inactive);
+        let status =
+            CertificateStatus::parse(&made.certificate.status).unwrap_or(CertificateStatus::Inactive);
         self.with(|connection| {
             // What it reads, nobody changes before it writes.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

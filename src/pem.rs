@@ -90,6 +90,15 @@ pub fn encode(label: &str, der: &[u8]) -> String {
     String::from_utf8(out).expect("PEM is ASCII")
 }
 
+/// The certificates of a PEM file, as DER; none when it is damaged.
+#[must_use]
+pub fn certificates(octets: &[u8]) -> Vec<Vec<u8>> {
+    let text = std::str::from_utf8(octets).unwrap_or_default();
+    let blocks = blocks(text).unwrap_or_default();
+    let certificates = blocks.iter().filter(|block| block.label == CERTIFICATE);
+    certificates.map(|block| block.der.to_vec()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,11 +52,7 @@ impl Cloud {
     }
 
     /// A role of IAM with what is attached to it.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn role(&self, name: &str) -> Result<Option<IamRole>, AwsError> {
+    pub(super) fn role(&self, name: &str) -> Result<Option<IamRole>, AwsError> {
         let request = self.iam.get_role().role_name(name);
         let Some(answer) = if_found(self.ask("iam:GetRole", request.send()))? else {
             return Ok(None);
@@ -81,11 +77,7 @@ impl Cloud {
     }
 
     /// A provisioning template by its name, in its default version.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn template(&self, name: &str) -> Result<Option<ProvisioningTemplate>, AwsError> {
+    pub(super) fn template(&self, name: &str) -> Result<Option<ProvisioningTemplate>, AwsError> {
         let request = self.iot.describe_provisioning_template().template_name(name);
         let answer = if_found(self.ask("iot:DescribeProvisioningTemplate", request.send()))?;
         Ok(answer.map(|answer| ProvisioningTemplate {
@@ -98,11 +90,7 @@ impl Cloud {
     }
 
     /// A CA that is registered.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn ca(&self, id: &[u8; 32]) -> Result<Option<RegisteredCa>, AwsError> {
+    pub(super) fn ca(&self, id: &[u8; 32]) -> Result<Option<RegisteredCa>, AwsError> {
         let request = self
             .iot
             .describe_ca_certificate()
@@ -139,11 +127,7 @@ impl Cloud {
     }
 
     /// A rule of AWS IoT.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn rule(&self, name: &str) -> Result<Option<TopicRule>, AwsError> {
+    pub(super) fn rule(&self, name: &str) -> Result<Option<TopicRule>, AwsError> {
         let request = self.iot.get_topic_rule().rule_name(name);
         let answer = match self.ask("iot:GetTopicRule", request.send()) {
             // AWS IoT says "unauthorized" of a rule that is not there, lest names be guessed.
@@ -163,11 +147,7 @@ impl Cloud {
     }
 
     /// The host that devices connect to.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn endpoint(&self) -> Result<String, AwsError> {
+    pub(super) fn endpoint(&self) -> Result<String, AwsError> {
         let request = self.iot.describe_endpoint().endpoint_type("iot:Data-ATS");
         let answer = self.ask("iot:DescribeEndpoint", request.send())?;
         let address = answer.endpoint_address().ok_or(AwsError::Incomplete {
@@ -179,11 +159,7 @@ impl Cloud {
     }
 
     /// Whether something that a template takes for granted is there.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
+    pub(super) fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
         let iot = &self.iot;
         let found = match prerequisite {
             Prerequisite::ThingType(name) => {

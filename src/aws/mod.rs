@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A registration is pure: what would be done is known, and can be printed, before anything is changed. Nothing is
-//! changed but by [`Registration::carry_out`], [`Cloud::stop_registration`] and [`Withdrawing::carry_out`].
+//! changed but by [`Registration::carry_out`] and [`Withdrawing::carry_out`].
 
 mod action;
 mod asset;

@@ -47,11 +47,7 @@ pub(super) struct Revocation<'a> {
 
 impl Cloud {
     /// Stops AWS IoT from registering devices of a CA by themselves.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn stop_registration(&self, ca: &[u8; 32]) -> Result<(), AwsError> {
+    pub(super) fn stop_registration(&self, ca: &[u8; 32]) -> Result<(), AwsError> {
         let request = self
             .iot
             .update_ca_certificate()

@@ -14,6 +14,7 @@ use crate::batch::WithdrawnRecord;
 use crate::issuer::CaCertificate;
 use crate::jitp::{Issued, IssuedError};
 use crate::ledger::{Batch, Ledger, LedgerError};
+use crate::manifest::DeviceId;
 use crate::pem;
 use crate::profile::rfc3339;
 use crate::store::{Store, StoreError, put_withdrawn};
@@ -239,11 +240,11 @@ impl<'a> Withdrawing<'a> {
             mark: row,
             ..RevocationSummary::default()
         };
-        for chunk in row / record.chunk_rows..record.chunks() {
-            let end = chunk * record.chunk_rows + record.rows_of(chunk);
+        for chunk in row / record.chunk_rows..record.shape().chunks() {
+            let end = chunk * record.chunk_rows + record.shape().rows_of(chunk);
             let Some(certificates) = self.certificates(chunk)? else {
                 // What was never released is in no station's hands, and no run begins with it any more.
-                summary.unreleased += record.rows_of(chunk);
+                summary.unreleased += record.shape().rows_of(chunk);
                 observe(end - row);
                 row = end;
                 continue;
@@ -252,7 +253,7 @@ impl<'a> Withdrawing<'a> {
             let mut rest = certificates.into_iter().skip(skipped).peekable();
             while rest.peek().is_some() {
                 let some = rest.by_ref().take(AT_A_TIME);
-                let (ids, some): (Vec<String>, Vec<Condemned>) = some.unzip();
+                let (ids, some): (Vec<DeviceId>, Vec<Condemned>) = some.unzip();
                 let outcomes = revocation.revoke(some, is_cancelled, &|| observe(1));
                 // Fewer when somebody cancelled it.
                 row += outcomes.len() as u64;
@@ -284,7 +285,7 @@ impl<'a> Withdrawing<'a> {
 
     /// The certificates of a chunk, each with its device, as the ledger has them; as the index has them when
     /// another shard's ledger accounts for the chunk. `None`: the chunk was never released.
-    fn certificates(&self, chunk: u64) -> Result<Option<Vec<(String, Condemned)>>, WithdrawError> {
+    fn certificates(&self, chunk: u64) -> Result<Option<Vec<(DeviceId, Condemned)>>, WithdrawError> {
         let mut entries = self.ledger.entries(self.batch, chunk)?;
         if entries.is_empty() {
             entries = match self.issued.entries(chunk) {

@@ -12,6 +12,8 @@
 //!
 //! Pure: what may follow what, and nothing of how it is stored.
 
+use super::NotRead;
+use crate::manifest::DeviceId;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
@@ -90,7 +92,7 @@ pub struct Hold {
 /// The claim of a device, with all that was before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    pub device_id: String,
+    pub device_id: DeviceId,
     #[serde(flatten)]
     pub hold: Hold,
     /// Holds before this one, the first one first.
@@ -132,9 +134,9 @@ impl Hold {
 impl Claim {
     /// The first claim of a device.
     #[must_use]
-    pub fn first(device_id: &str, claim: String, wish: Wish<'_>) -> Self {
+    pub fn first(device_id: &DeviceId, claim: String, wish: Wish<'_>) -> Self {
         Self {
-            device_id: device_id.to_owned(),
+            device_id: device_id.clone(),
             hold: hold(claim, 1, wish),
             earlier: Vec::new(),
         }
@@ -190,9 +192,22 @@ impl Claim {
     /// As the store has it.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a claim has only text keys");
-        json.push(b'\n');
-        json
+        super::to_json(self)
+    }
+
+    /// Reads the claim of a device. Any station can write it, so it is not believed that it is of this device.
+    ///
+    /// # Errors
+    ///
+    /// When the octets are no claim, or another device's.
+    pub fn read(octets: &[u8], object: &str, asked: &DeviceId) -> Result<Self, NotRead> {
+        let claim: Option<Self> = serde_json::from_slice(octets).ok();
+        claim
+            .filter(|claim| claim.device_id == *asked)
+            .ok_or_else(|| NotRead {
+                object: object.to_owned(),
+                what: "claim",
+            })
     }
 }
 
@@ -231,7 +246,11 @@ mod tests {
     }
 
     fn first() -> Claim {
-        Claim::first("SN1", "a".to_owned(), wish("st1", 0, false))
+        Claim::first(
+            &DeviceId::parse("SN1").unwrap(),
+            "a".to_owned(),
+            wish("st1", 0, false),
+        )
     }
 
     #[test]

@@ -6,14 +6,15 @@ use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Layout;
+use super::{Layout, Shape, pack_object};
 use crate::certificate::CertificateSerial;
+use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
 
 /// What is recorded of one device's certificate and bundle: public facts only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
-    pub device_id: String,
+    pub device_id: DeviceId,
     /// SHA-256 of the certificate's DER: what AWS IoT calls certificateId.
     pub certificate_id: [u8; 32],
     pub certificate_serial: CertificateSerial,
@@ -38,7 +39,7 @@ pub struct IndexRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     pub chunk: u64,
-    pub row: IndexRow,
+    pub entry: IndexEntry,
 }
 
 /// Why octets are no index.
@@ -50,6 +51,12 @@ pub enum IndexError {
     Csv(#[from] csv::Error),
     #[error("row {row}: {field} is malformed")]
     Field { row: usize, field: &'static str },
+    #[error("row {row}: the object is not that of the device")]
+    Object { row: usize },
+    #[error("it has {found} rows, the batch has {wanted} there")]
+    Rows { found: u64, wanted: u64 },
+    #[error("its lines are not its rows, one by one")]
+    Lines,
 }
 
 /// The columns of an index, and of a ledger export before `batch`.
@@ -93,7 +100,7 @@ impl IndexFields {
             certificate_id: [0; 64],
             certificate_serial: [0; 32],
             not_after: (0, rfc3339(OffsetDateTime::UNIX_EPOCH)),
-            object: layout.object(chunk, ""),
+            object: pack_object(chunk),
             offset: itoa::Buffer::new(),
             length: itoa::Buffer::new(),
             sha256: [0; 64],
@@ -114,7 +121,7 @@ impl IndexFields {
             self.object = self.layout.object(self.chunk, &entry.device_id);
         }
         [
-            &entry.device_id,
+            entry.device_id.as_str(),
             HEXLOWER.encode_mut_str(&entry.certificate_id, &mut self.certificate_id),
             HEXLOWER.encode_mut_str(entry.certificate_serial.octets(), &mut self.certificate_serial),
             &self.not_after.1,
@@ -144,7 +151,47 @@ pub fn write_index(layout: Layout, chunk: u64, entries: &[IndexEntry]) -> Vec<u8
     writer.into_inner().expect("memory does not fail")
 }
 
-/// Reads an index.
+/// Reads the index of a chunk of a batch, as a forge writes it: with so many rows, a line each, each of a
+/// device and of the object that this device has.
+///
+/// # Errors
+///
+/// When it is not.
+pub fn read_index(
+    octets: &[u8],
+    chunk: u64,
+    shape: Shape,
+    layout: Layout,
+) -> Result<Vec<IndexEntry>, IndexError> {
+    let rows = parse_index(octets)?;
+    let is_sound = |row: &IndexRow| row.object == layout.object(chunk, &row.entry.device_id);
+    if let Some(unsound) = rows.iter().position(|row| !is_sound(row)) {
+        return Err(IndexError::Object { row: unsound + 1 });
+    }
+    let (found, wanted) = (rows.len() as u64, shape.rows_of(chunk));
+    if found != index_lines(octets).count() as u64 {
+        return Err(IndexError::Lines);
+    }
+    match found == wanted {
+        true => Ok(rows.into_iter().map(|row| row.entry).collect()),
+        false => Err(IndexError::Rows { found, wanted }),
+    }
+}
+
+/// The lines of an index behind its header.
+pub(crate) fn index_lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', index).chain(std::iter::once(index.len()));
+    ends.map(move |end| {
+        let line = &index[start..end];
+        start = end + 1;
+        line
+    })
+    .skip(1)
+    .filter(|line| !line.is_empty())
+}
+
+/// Reads an index of which nothing is known, for whoever names all that is wrong with it.
 ///
 /// # Errors
 ///
@@ -167,7 +214,7 @@ pub fn parse_index(octets: &[u8]) -> Result<Vec<IndexRow>, IndexError> {
 fn parse_row(record: &csv::StringRecord) -> Result<IndexRow, &'static str> {
     let field = |i: usize| (COLUMNS[i], record.get(i).unwrap_or_default());
     let entry = IndexEntry {
-        device_id: field(0).1.to_owned(),
+        device_id: DeviceId::parse(field(0).1).map_err(|_| COLUMNS[0])?,
         certificate_id: hex(field(1))?,
         certificate_serial: hex::<16>(field(2))?.into(),
         not_after: OffsetDateTime::parse(field(3).1, &Rfc3339)
@@ -203,7 +250,7 @@ mod tests {
         );
         (ids, rest).prop_map(
             |((device_id, certificate_id, serial), (not_after, offset, length, sha256))| IndexEntry {
-                device_id,
+                device_id: DeviceId::parse(&device_id).unwrap(),
                 certificate_id,
                 certificate_serial: serial.into(),
                 not_after,

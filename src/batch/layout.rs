@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
+use crate::manifest::DeviceId;
 
 /// What the batch is: written first, before any bundle.
 pub const BATCH_OBJECT: &str = "batch.json";
@@ -15,6 +16,9 @@ pub const SEAL_OBJECT: &str = "seal.json";
 
 /// That the batch is withdrawn, so that nothing of it may come up.
 pub const WITHDRAWN_OBJECT: &str = "withdrawn.json";
+
+/// Folder of the indexes.
+pub const INDEXES: &str = "index/";
 
 /// Folders of what stations write.
 pub const CLAIMS: &str = "claims/";
@@ -44,13 +48,13 @@ impl Layout {
 
     /// The object that holds a device's bundle.
     #[must_use]
-    pub fn object(self, chunk: u64, device_id: &str) -> String {
+    pub fn object(self, chunk: u64, device_id: &DeviceId) -> String {
         match self {
             Self::Objects => {
-                let hash = sha256(device_id.as_bytes())[0];
+                let hash = sha256(device_id.as_str().as_bytes())[0];
                 format!("bundles/{hash:02x}/{device_id}.zip")
             }
-            Self::Packs => format!("packs/{chunk:06}.zip"),
+            Self::Packs => pack_object(chunk),
         }
     }
 }
@@ -73,10 +77,16 @@ impl FromStr for Layout {
     }
 }
 
+/// The pack of a chunk, in layout packs.
+#[must_use]
+pub fn pack_object(chunk: u64) -> String {
+    format!("packs/{chunk:06}.zip")
+}
+
 /// The index of a chunk; when it is in place, the chunk's bundles are released.
 #[must_use]
 pub fn index_object(chunk: u64) -> String {
-    format!("index/{chunk:06}.csv")
+    format!("{INDEXES}{chunk:06}.csv")
 }
 
 /// The certificates of a chunk, PEM, in row order: public, for a later registration or revocation.
@@ -94,43 +104,44 @@ pub fn lookup_object(part: u64) -> String {
 /// The claim of a device: what became of it, and at which station. A chunk's claims are in one folder, so
 /// that one listing finds what is left of it.
 #[must_use]
-pub fn claim_object(chunk: u64, device_id: &str) -> String {
+pub fn claim_object(chunk: u64, device_id: &DeviceId) -> String {
     format!("{CLAIMS}{chunk:06}/{device_id}.json")
 }
 
 /// The record that a device was flashed.
 #[must_use]
-pub fn flashed_object(chunk: u64, device_id: &str) -> String {
+pub fn flashed_object(chunk: u64, device_id: &DeviceId) -> String {
     format!("{FLASHED}{chunk:06}/{device_id}.json")
 }
 
 /// The record that an attempt at flashing a device failed.
 #[must_use]
-pub fn failed_object(chunk: u64, device_id: &str, attempt: u32) -> String {
+pub fn failed_object(chunk: u64, device_id: &DeviceId, attempt: u32) -> String {
     format!("{FAILED}{chunk:06}/{device_id}/{attempt}.json")
 }
 
 /// The record that a device was scrapped.
 #[must_use]
-pub fn scrapped_object(chunk: u64, device_id: &str) -> String {
+pub fn scrapped_object(chunk: u64, device_id: &DeviceId) -> String {
     format!("{SCRAPPED}{chunk:06}/{device_id}.json")
 }
 
 /// The chunk and the device of a record that is named like `<folder><chunk>/<device id>.json`.
 #[must_use]
-pub fn device_of<'a>(object: &'a str, folder: &str) -> Option<(u64, &'a str)> {
+pub fn device_of(object: &str, folder: &str) -> Option<(u64, DeviceId)> {
     let (chunk, device_id) = object
         .strip_prefix(folder)?
         .strip_suffix(".json")?
         .split_once('/')?;
     let number = chunk.parse().ok()?;
-    (chunk == format!("{number:06}") && !device_id.contains('/')).then_some((number, device_id))
+    let device_id = DeviceId::parse(device_id).ok()?;
+    (chunk == format!("{number:06}")).then_some((number, device_id))
 }
 
 /// The chunk whose index has this name.
 #[must_use]
 pub fn chunk_of(index_object: &str) -> Option<u64> {
-    let number = index_object.strip_prefix("index/")?.strip_suffix(".csv")?;
+    let number = index_object.strip_prefix(INDEXES)?.strip_suffix(".csv")?;
     let chunk = number.parse().ok()?;
     (self::index_object(chunk) == index_object).then_some(chunk)
 }
@@ -141,19 +152,22 @@ mod tests {
 
     #[test]
     fn record_names_give_their_chunk_and_device_back() {
-        assert_eq!(device_of(&claim_object(7, "SN1"), CLAIMS), Some((7, "SN1")));
-        assert_eq!(
-            device_of(&flashed_object(1_000_000, "a:b"), FLASHED),
-            Some((1_000_000, "a:b"))
-        );
+        let [sn1, ab] = ["SN1", "a:b"].map(|id| DeviceId::parse(id).unwrap());
+        let found = device_of(&claim_object(7, &sn1), CLAIMS);
+        assert_eq!(found, Some((7, sn1.clone())));
+        let found = device_of(&flashed_object(1_000_000, &ab), FLASHED);
+        assert_eq!(found, Some((1_000_000, ab)));
         for name in [
             "claims/7/SN1.json",
             "claims/000007/SN1",
+            "claims/000007/..json",
+            "claims/000007/a b.json",
+            "claims/000007/a/b.json",
             "flashed/000007/SN1.json",
         ] {
             assert_eq!(device_of(name, CLAIMS), None, "{name}");
         }
-        assert_eq!(device_of(&failed_object(7, "SN1", 2), FAILED), None);
+        assert_eq!(device_of(&failed_object(7, &sn1, 2), FAILED), None);
     }
 
     #[test]

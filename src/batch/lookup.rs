@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::{NotRead, lookup_object};
 use crate::digest::{sha256, sha256_start};
+use crate::manifest::DeviceId;
 
 const HEADER: &str = "device_id_hash,chunk";
 
@@ -24,9 +25,9 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    pub(crate) fn new(device_id: &[u8], chunk: u64) -> Self {
+    pub(crate) fn new(device_id: &DeviceId, chunk: u64) -> Self {
         Self {
-            hash: sha256_start(device_id),
+            hash: sha256_start(device_id.as_str().as_bytes()),
             chunk: u32::try_from(chunk).expect("a batch has fewer than 2^32 chunks"),
         }
     }
@@ -39,8 +40,8 @@ impl Mark {
 
 /// The part, of so many, that knows a device.
 #[must_use]
-pub fn part_of(device_id: &str, parts: u64) -> u64 {
-    part(sha256_start(device_id.as_bytes()), parts)
+pub fn part_of(device_id: &DeviceId, parts: u64) -> u64 {
+    part(sha256_start(device_id.as_str().as_bytes()), parts)
 }
 
 fn part(hash: [u8; 8], parts: u64) -> u64 {
@@ -125,7 +126,7 @@ impl Candidates {
     /// # Errors
     ///
     /// When the octets are no part of a lookup.
-    pub fn find(octets: &[u8], part: u64, device_id: &str) -> Result<Self, NotRead> {
+    pub fn find(octets: &[u8], part: u64, device_id: &DeviceId) -> Result<Self, NotRead> {
         let malformed = || NotRead {
             object: lookup_object(part),
             what: "lookup",
@@ -135,7 +136,7 @@ impl Candidates {
         if lines.next() != Some(HEADER) {
             return Err(malformed());
         }
-        let hash = HEXLOWER.encode(&sha256_start::<8>(device_id.as_bytes()));
+        let hash = HEXLOWER.encode(&sha256_start::<8>(device_id.as_str().as_bytes()));
         let mut chunks = Vec::new();
         for line in lines {
             let (found, chunk) = line.split_once(',').ok_or_else(malformed)?;
@@ -153,11 +154,12 @@ mod tests {
 
     #[test]
     fn finds_every_device_in_the_part_that_knows_it() {
-        let ids: Vec<String> = (0..10_000).map(|i| format!("SN{i:08}")).collect();
+        let id = |i: u32| DeviceId::parse(&format!("SN{i:08}")).unwrap();
+        let ids: Vec<DeviceId> = (0..10_000).map(id).collect();
         let marks = ids
             .iter()
             .enumerate()
-            .map(|(i, id)| Mark::new(id.as_bytes(), i as u64 / 100));
+            .map(|(i, id)| Mark::new(id, i as u64 / 100));
         let lookups = Lookups::new(marks.collect()).unwrap();
         assert_eq!(lookups.parts(), 3);
         let parts: Vec<_> = (0..3).map(|part| lookups.part(part)).collect();
@@ -169,16 +171,16 @@ mod tests {
             let found = Candidates::find(text.as_bytes(), part, id).unwrap();
             assert_eq!(found, Candidates(vec![i as u64 / 100]));
         }
-        let part = part_of("SN99999999", 3);
+        let part = part_of(&id(99_999_999), 3);
         let text = &parts[usize::try_from(part).unwrap()];
-        let found = Candidates::find(text.as_bytes(), part, "SN99999999").unwrap();
+        let found = Candidates::find(text.as_bytes(), part, &id(99_999_999)).unwrap();
         assert_eq!(found, Candidates(Vec::new()));
     }
 
     #[test]
     fn refuses_a_device_that_is_there_twice() {
         let marks = [("SN1", 0), ("SN2", 0), ("SN1", 7)];
-        let marks = marks.map(|(id, chunk)| Mark::new(id.as_bytes(), chunk));
+        let marks = marks.map(|(id, chunk)| Mark::new(&DeviceId::parse(id).unwrap(), chunk));
         assert!(matches!(
             Lookups::new(marks.to_vec()),
             Err(Twins { chunks: [0, 7] })
@@ -187,8 +189,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_lookup() {
+        let id = DeviceId::parse("SN1").unwrap();
         for text in ["", "x\n", "device_id_hash,chunk\nno comma\n"] {
-            assert!(Candidates::find(text.as_bytes(), 0, "SN1").is_err(), "{text:?}");
+            assert!(Candidates::find(text.as_bytes(), 0, &id).is_err(), "{text:?}");
         }
     }
 }

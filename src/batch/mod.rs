@@ -12,27 +12,35 @@
 //!   withdrawn.json                         that nothing of it may come up
 //! ```
 //!
-//! Pure: octets in, octets out, and nothing of how they are stored.
+//! Pure: octets in, octets out, and nothing of how they are stored. Others can write to a store, so a reader is told
+//! what was asked for, refuses what differs, and returns a [`DeviceId`](crate::manifest::DeviceId) rather than a text
+//! where a device is named: nothing that was read becomes a path by itself.
 
+mod certificates;
 pub mod claim;
 mod index;
 mod layout;
 mod lookup;
 mod record;
 pub mod report;
+mod shape;
 mod withdrawal;
 
+pub use certificates::ChunkCertificates;
+pub(crate) use index::index_lines;
 pub use index::{
-    COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, parse_index, write_index,
+    COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, parse_index, read_index,
+    write_index,
 };
 pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
+    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
     certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
-    lookup_object, scrapped_object,
+    lookup_object, pack_object, scrapped_object,
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};
-pub use record::BatchRecord;
+pub use record::{BatchRecord, ReadRecord, RecordError};
+pub use shape::Shape;
 pub use withdrawal::WithdrawnRecord;
 pub(crate) use withdrawal::since;
 
@@ -42,4 +50,11 @@ pub(crate) use withdrawal::since;
 pub struct NotRead {
     pub object: String,
     pub what: &'static str,
+}
+
+/// As a store has it: for people too.
+fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut json = serde_json::to_vec_pretty(value).expect("a record has only text keys");
+    json.push(b'\n');
+    json
 }

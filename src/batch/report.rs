@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::Device;
 use super::claim::{Claim, State};
+use super::{Device, NotRead};
 use super::{failed_object, flashed_object, scrapped_object};
+use crate::manifest::DeviceId;
 
 /// What is recorded of how a device ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    pub device_id: String,
+    pub device_id: DeviceId,
     /// SHA-256 of the certificate's DER, in hexadecimal.
     pub certificate_id: String,
     /// In hexadecimal.
@@ -30,7 +31,7 @@ impl Record {
     /// The record of a claim that has ended. It follows from the claim, so whoever writes it writes the same.
     #[must_use]
     pub fn of(claim: &Claim, device: &Device) -> Self {
-        let (hold, entry) = (&claim.hold, &device.row.entry);
+        let (hold, entry) = (&claim.hold, &device.entry);
         Self {
             device_id: claim.device_id.clone(),
             certificate_id: data_encoding::HEXLOWER.encode(&entry.certificate_id),
@@ -46,9 +47,22 @@ impl Record {
 
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
-        json.push(b'\n');
-        json
+        super::to_json(self)
+    }
+
+    /// Reads the record of a device.
+    ///
+    /// # Errors
+    ///
+    /// When the octets are none, or another device's.
+    pub fn read(octets: &[u8], object: &str, asked: &DeviceId) -> Result<Self, NotRead> {
+        let record: Option<Self> = serde_json::from_slice(octets).ok();
+        record
+            .filter(|record| record.device_id == *asked)
+            .ok_or_else(|| NotRead {
+                object: object.to_owned(),
+                what: "record",
+            })
     }
 }
 

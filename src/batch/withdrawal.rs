@@ -24,14 +24,12 @@ pub struct WithdrawnRecord {
 impl WithdrawnRecord {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("a record has only text keys");
-        json.push(b'\n');
-        json
+        super::to_json(self)
     }
 
     /// What octets say, or that they cannot be read. Somebody else wrote them: nothing in them reaches a
     /// terminal as anything but text.
-    pub(crate) fn parse(octets: &[u8]) -> Self {
+    pub fn read(octets: &[u8]) -> Self {
         match serde_json::from_slice::<Self>(octets) {
             Ok(record) => Self {
                 batch: plain(&record.batch),

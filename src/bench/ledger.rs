@@ -12,6 +12,7 @@ use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
 use crate::engine::{AwsLc, EngineError};
 use crate::ledger::{BatchIdentity, Committed, Ledger, Reservation};
+use crate::manifest::DeviceId;
 use crate::profile::KeyType;
 
 /// Chunks of a transaction.
@@ -83,6 +84,7 @@ fn committed(reservation: Reservation, rows: u64) -> Committed {
     let entry = |row: u64| {
         let device_id = format!("SN{:09}", reservation.chunk * rows + row);
         let digest = sha256(device_id.as_bytes());
+        let device_id = DeviceId::parse(&device_id).expect("digits and letters");
         IndexEntry {
             certificate_id: digest,
             certificate_serial: reservation.prefix.serial(row.to_be_bytes()),

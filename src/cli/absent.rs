@@ -25,13 +25,13 @@ pub struct Anything {
 
 impl Absent {
     pub fn failure(&self) -> Failure {
-        let (name, Anything { rest: _ }) = match self {
-            Self::Jitp(rest) => ("jitp", rest),
-            Self::Rehearse(rest) => ("rehearse", rest),
-            Self::Connect(rest) => ("connect", rest),
+        let name = match self {
+            Self::Jitp(_) => "jitp",
+            Self::Rehearse(_) => "rehearse",
+            Self::Connect(_) => "connect",
         };
         Failure::usage(
-            &format!("there is no {name} here: this certforge was built without the feature aws"),
+            &format!("there is no `certforge {name}` here: this certforge was built without the feature aws"),
             "build it with that feature, as `cargo build --release` does",
         )
     }

@@ -11,7 +11,7 @@ use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
 use certforge::seal::SealError;
 use certforge::station::StationError;
-use certforge::store::StoreError;
+use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
 
 pub const SOME_FAILED: u8 = 1;
@@ -22,6 +22,7 @@ pub const ISSUER: u8 = 5;
 pub const STORE: u8 = 6;
 pub const LEDGER: u8 = 7;
 /// AWS refused, or would refuse, or holds something else than what was asked for.
+#[cfg(feature = "aws")]
 pub const AWS: u8 = 8;
 /// A station cannot have the device, or cannot report on it.
 pub const STATION: u8 = 9;
@@ -68,6 +69,7 @@ table! {
     };
     IssuerError: |_| ISSUER;
     StoreError: |_| STORE;
+    ReadError: |_| STORE;
     LedgerError: |_| LEDGER;
     SealError: |error| match error {
         SealError::OtherIssuer { .. } | SealError::Signature { .. } => ISSUER,
@@ -103,13 +105,7 @@ table! {
     VerifyError: |error| match error {
         VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => LEDGER,
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
-        VerifyError::Store(_)
-        | VerifyError::NoBatch { .. }
-        | VerifyError::Index { .. }
-        | VerifyError::Record { .. }
-        | VerifyError::Numbers { .. }
-        | VerifyError::Profile { .. }
-        | VerifyError::Issuer { .. } => STORE,
+        VerifyError::Store(_) | VerifyError::Read(_) => STORE,
     };
     StationError: |error| match error {
         StationError::Store(_)
@@ -118,7 +114,7 @@ table! {
         | StationError::Moved { .. }
         | StationError::Certificates { .. }
         | StationError::Bundle { .. }
-        | StationError::NoClaim { .. }
+        | StationError::NotRead(_)
         | StationError::Pack { .. } => STORE,
         StationError::Seal(error) => error.code(),
         StationError::Engine(error) => error.code(),
@@ -156,10 +152,7 @@ mod wing {
     use super::{AWS, Coded, ISSUER, STORE, USAGE};
 
     table! {
-        IssuedError: |error| match error {
-            IssuedError::Batch(error) => error.code(),
-            _ => STORE,
-        };
+        IssuedError: |_| STORE;
         ProofError: |error| match error {
             ProofError::Code { .. } => USAGE,
             ProofError::Engine(error) => error.code(),

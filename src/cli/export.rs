@@ -71,7 +71,7 @@ fn fields(ended: &Ended) -> [String; 7] {
     let not_after =
         OffsetDateTime::from_unix_timestamp(entry.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     [
-        entry.device_id.clone(),
+        entry.device_id.to_string(),
         HEXLOWER.encode(&entry.certificate_id),
         entry.certificate_serial.to_string(),
         certforge::profile::rfc3339(not_after),

@@ -1,8 +1,5 @@
 //! Failures: what went wrong, what to do about it, and the exit code. As a document, it is what `"error"` holds.
 
-#[cfg(feature = "aws")]
-use std::error::Error;
-
 use certforge::causes::in_one_line;
 use serde::Serialize;
 
@@ -57,35 +54,12 @@ impl Failure {
         Self::new(exit::USAGE, message, hint)
     }
 
-    /// AWS refuses, or would.
-    #[cfg(feature = "aws")]
-    pub fn aws(message: impl Into<String>, hint: &str) -> Self {
-        Self::new(exit::AWS, message, hint)
-    }
-
-    /// The same, with an error and its causes.
-    #[cfg(feature = "aws")]
-    pub fn aws_error(error: impl Error + 'static, hint: &str) -> Self {
-        Self::new(exit::AWS, in_one_line(&error), hint)
-    }
-
-    /// A device that would not come up.
-    pub fn refused(message: impl Into<String>, hint: &str) -> Self {
-        Self::new(exit::SOME_FAILED, message, hint)
-    }
-
     /// The same with another hint.
     pub fn with_hint(self, hint: &str) -> Self {
         Self {
             hint: Some(hint.to_owned()),
             ..self
         }
-    }
-
-    /// The same under another exit code.
-    #[cfg(feature = "aws")]
-    pub fn under(self, exit_code: u8) -> Self {
-        Self { exit_code, ..self }
     }
 
     pub fn exit_code(&self) -> u8 {
@@ -102,5 +76,29 @@ impl Failure {
         if let Some(hint) = &self.hint {
             eprintln!("certforge: hint: {hint}");
         }
+    }
+}
+
+/// What only the AWS wing fails by.
+#[cfg(feature = "aws")]
+impl Failure {
+    /// AWS refuses, or would.
+    pub fn aws(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(exit::AWS, message, hint)
+    }
+
+    /// The same, with an error and its causes.
+    pub fn aws_error(error: impl std::error::Error + 'static, hint: &str) -> Self {
+        Self::new(exit::AWS, in_one_line(&error), hint)
+    }
+
+    /// A device that would not come up.
+    pub fn refused(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(exit::SOME_FAILED, message, hint)
+    }
+
+    /// The same under another exit code.
+    pub fn under(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
     }
 }

@@ -1,13 +1,12 @@
 //! `certforge ledger`.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout, chunk_of, index_object, parse_index};
+use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::ledger::Ledger as OpenLedger;
-use certforge::verify::{VerifyError, read_record};
+use certforge::store::{read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
@@ -80,17 +79,10 @@ impl Export {
     /// What the indexes of a batch say.
     fn write_place(&self, text: &str) -> Result<(), Failure> {
         let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-        let record = read_record(&*store)?;
-        let mut chunks = BTreeSet::new();
-        store.list("index/", &mut |listed| chunks.extend(chunk_of(&listed.name)))?;
+        let record = read_record(&*store)?.record;
         let mut out = Lines::new(self.json);
-        for chunk in chunks {
-            let index = index_object(chunk);
-            let rows = parse_index(&store.read(&index, None)?).map_err(|source| {
-                let object = format!("{}/{index}", store.location());
-                VerifyError::Index { object, source }
-            })?;
-            let entries: Vec<IndexEntry> = rows.into_iter().map(|row| row.entry).collect();
+        for chunk in released_chunks(&*store)? {
+            let entries = read_index(&*store, &record, chunk)?;
             if !out.write(&record.batch, record.layout, chunk, &entries) {
                 return Ok(());
             }

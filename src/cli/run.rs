@@ -23,7 +23,6 @@ use super::text::{Report, count, devices, whole};
 use super::{Failure, Outcome, ca, exit, interrupt, ledger, place, print, print_json, progress};
 
 /// What commands call it that print their report themselves.
-pub use super::ledger::DEFAULT_FILE as DEFAULT_LEDGER;
 
 #[derive(Debug, Args)]
 pub struct Run {

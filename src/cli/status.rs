@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use certforge::batch::{Layout, WithdrawnRecord, chunk_of};
+use certforge::batch::{Layout, WithdrawnRecord};
 use certforge::ledger::{BatchStatus, Ledger};
 use certforge::profile::rfc3339;
 use certforge::store::read_withdrawn;
-use certforge::verify::read_record;
+use certforge::store::{read_record, released_chunks};
 use clap::Args;
 use serde::Serialize;
 
@@ -62,11 +62,12 @@ impl Status {
 
     fn of_place(&self, text: &str) -> Outcome {
         let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-        let record = read_record(&*store)?;
-        let mut released = 0;
-        store.list("index/", &mut |listed| {
-            released += chunk_of(&listed.name).map_or(0, |chunk| record.rows_of(chunk));
-        })?;
+        let record = read_record(&*store)?.record;
+        let released = released_chunks(&*store)?;
+        let released = released
+            .into_iter()
+            .map(|chunk| record.shape().rows_of(chunk))
+            .sum();
         let status = PlaceStatus {
             batch: record.batch,
             location: store.location(),

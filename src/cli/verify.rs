@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use certforge::ledger::Ledger;
+use certforge::store::read_record;
 use certforge::verify::{self, Job, Report};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -49,7 +50,7 @@ impl Verify {
         // The ledger that is looked for by default is that of a batch made as a whole.
         let is_default = self.ledger.as_path() == Path::new(DEFAULT_FILE);
         let is_in_shards =
-            || verify::read_record(&*store).is_ok_and(|record| is_default && record.shards.is_some());
+            || read_record(&*store).is_ok_and(|read| is_default && read.record.shards.is_some());
         let ledger = match self.no_ledger || is_in_shards() {
             true => None,
             false => Some(Ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),

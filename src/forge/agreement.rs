@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use super::{ForgeError, Shard};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, chunk_of, index_object, write_index,
+    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, index_object, pack_object, write_index,
 };
 use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
-use crate::store::{Existing, Store, StoreError};
+use crate::store::{self, Existing, ReadError, Store, StoreError, released_chunks};
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
 /// store against the chunks that the ledger has, each with whether it is released.
@@ -37,8 +37,7 @@ pub(super) fn establish(
             None => return Err(gone(committed.len(), committed.len())),
         }
     }
-    let mut indexed = BTreeSet::new();
-    store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
+    let indexed = released_chunks(store)?;
     let known: BTreeSet<u64> = committed.iter().map(|(chunk, _)| *chunk).collect();
     let is_own = |chunk: &&u64| shard.is_none_or(|shard| shard.has(**chunk));
     if let Some(&chunk) = indexed.difference(&known).find(is_own) {
@@ -48,7 +47,7 @@ pub(super) fn establish(
         .iter()
         .filter_map(|(chunk, released)| released.then_some(*chunk))
         .collect();
-    let chunks: Vec<u64> = (0..record.chunks()).collect();
+    let chunks: Vec<u64> = (0..record.shape().chunks()).collect();
     let own = chunks.iter().filter(is_own);
     let unknown = own.filter(|chunk| !known.contains(chunk)).count() as u64;
     if unknown > 0 && store.exists(SEAL_OBJECT)? {
@@ -93,23 +92,15 @@ fn publish(store: &dyn Store, object: (String, Vec<u8>), existing: Existing) -> 
 }
 
 /// The record in the store; one that does not read is another's.
-fn read_record(store: &dyn Store) -> Result<Option<BatchRecord>, ForgeError> {
-    match store.read(BATCH_OBJECT, None) {
-        Ok(octets) => match parse_record(&octets) {
-            Some(record) => Ok(Some(record)),
-            None => Err(ForgeError::ForeignBatch {
-                location: store.location(),
-            }),
-        },
-        Err(StoreError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+pub(super) fn read_record(store: &dyn Store) -> Result<Option<BatchRecord>, ForgeError> {
+    match store::read_record(store) {
+        Ok(read) => Ok(Some(read.record)),
+        Err(ReadError::NoBatch { .. }) => Ok(None),
+        Err(ReadError::Record(_) | ReadError::Index { .. }) => Err(ForgeError::ForeignBatch {
+            location: store.location(),
+        }),
+        Err(ReadError::Store(error)) => Err(error.into()),
     }
-}
-
-/// The record of a batch, if the octets are one.
-pub(super) fn parse_record(octets: &[u8]) -> Option<BatchRecord> {
-    let record: BatchRecord = serde_json::from_slice(octets).ok()?;
-    record.is_sound().then_some(record)
 }
 
 /// The first chunk whose index is not in place, and how many there are.
@@ -117,9 +108,8 @@ pub(super) fn missing_chunks(
     store: &dyn Store,
     record: &BatchRecord,
 ) -> Result<Option<(u64, u64)>, StoreError> {
-    let mut indexed = BTreeSet::new();
-    store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
-    let mut missing = (0..record.chunks()).filter(|chunk| !indexed.contains(chunk));
+    let indexed = released_chunks(store)?;
+    let mut missing = (0..record.shape().chunks()).filter(|chunk| !indexed.contains(chunk));
     let first = missing.next();
     Ok(first.map(|first| (first, 1 + missing.count() as u64)))
 }
@@ -153,7 +143,7 @@ pub(super) fn release_committed(
 /// Whether every bundle of a chunk is there as the ledger has it.
 fn holds(store: &dyn Store, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> Result<bool, ForgeError> {
     let names: Vec<String> = match batch.layout {
-        Layout::Packs => vec![batch.layout.object(chunk, "")],
+        Layout::Packs => vec![pack_object(chunk)],
         Layout::Objects => {
             let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
             entries.iter().map(object).collect()

@@ -199,7 +199,11 @@ pub fn run(
 
     // 6. Reserve every chunk that remains, each with the prefix of its serials.
     let (remaining, devices) = remaining(ledger, &batch, job.shard)?;
-    let skipped = devices - remaining.iter().map(|chunk| batch.rows_of(*chunk)).sum::<u64>();
+    let skipped = devices
+        - remaining
+            .iter()
+            .map(|chunk| batch.shape().rows_of(*chunk))
+            .sum::<u64>();
     let prefixes = remaining
         .iter()
         .map(|chunk| Ok((*chunk, SerialPrefix::draw(plan.key_engine)?)))
@@ -254,8 +258,8 @@ fn remaining(ledger: &Ledger, batch: &Batch, shard: Option<Shard>) -> Result<(Ve
     let is_own = |chunk: &u64| shard.is_none_or(|shard| shard.has(*chunk));
     let mut remaining = ledger.remaining(batch)?;
     remaining.retain(is_own);
-    let own = (0..batch.chunks()).filter(is_own);
-    Ok((remaining, own.map(|chunk| batch.rows_of(chunk)).sum()))
+    let own = (0..batch.shape().chunks()).filter(is_own);
+    Ok((remaining, own.map(|chunk| batch.shape().rows_of(chunk)).sum()))
 }
 
 /// Refuses devices that this issuer has issued, in another batch and not on purpose.

@@ -20,6 +20,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::plan::Plan;
 use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
+use crate::batch::pack_object;
 use crate::batch::{Layout, certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
@@ -219,7 +220,7 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
                     return;
                 }
             }
-            Err(error) => return shared.fail(shared.stock.batch.rows_of(reservation.chunk), error),
+            Err(error) => return shared.fail(shared.stock.batch.shape().rows_of(reservation.chunk), error),
         }
     }
 }
@@ -243,7 +244,7 @@ fn make_and_store(
     let mut objects = Vec::with_capacity(entries.len() + 1);
     match plan.layout {
         Layout::Packs => objects.push(Object {
-            name: plan.layout.object(chunk, ""),
+            name: pack_object(chunk),
             body: &workshop.bundles,
             sha256: None,
         }),
@@ -270,8 +271,7 @@ fn make_and_store(
     };
     let ticket = shared.stock.store.put(&objects, attempt)?;
     let index = write_index(plan.layout, chunk, &entries);
-    let ids = entries.iter().map(|entry| entry.device_id.as_str());
-    let digest = ChunkDigest::written(chunk, &index, ids);
+    let digest = ChunkDigest::written(chunk, &index, &entries);
     let mut outcome = shared.outcome.lock().expect("no holder panics");
     outcome.seal.add(digest);
     Ok(Stored {

@@ -47,9 +47,11 @@ pub fn seal(
 ) -> Result<Sealed, ForgeError> {
     let location = store.location();
     let octets = store.read(BATCH_OBJECT, None)?;
-    let record = agreement::parse_record(&octets).ok_or_else(|| ForgeError::ForeignBatch {
-        location: location.clone(),
-    })?;
+    let record = match BatchRecord::read(&octets, &location) {
+        Ok(read) => read.record,
+        Err(_) => return Err(ForgeError::ForeignBatch { location }),
+    };
+    let shape = record.shape();
     if record.issuer_id != HEXLOWER.encode(&issuer.certificate().id()) {
         return Err(ForgeError::OtherIssuer {
             location,
@@ -68,16 +70,16 @@ pub fn seal(
             batch: record.batch,
             first,
             missing: chunks,
-            of: record.rows.div_ceil(record.chunk_rows),
+            of: shape.chunks(),
         });
     }
     let mut builder = Builder::new(record.rows);
-    for first in (0..record.chunks()).step_by(CHUNKS_AT_A_TIME) {
-        let chunks = first..(first + CHUNKS_AT_A_TIME as u64).min(record.chunks());
+    for first in (0..shape.chunks()).step_by(CHUNKS_AT_A_TIME) {
+        let chunks = first..(first + CHUNKS_AT_A_TIME as u64).min(shape.chunks());
         let names: Vec<String> = chunks.clone().map(index_object).collect();
         let read: Result<Vec<_>, StoreError> = store.read_all(&names).into_iter().collect();
         observe(Event::Released {
-            devices: chunks.clone().map(|chunk| record.rows_of(chunk)).sum(),
+            devices: chunks.clone().map(|chunk| shape.rows_of(chunk)).sum(),
         });
         let indexes: Vec<_> = chunks.zip(read?).collect();
         let digest = |(chunk, index): &(u64, Zeroizing<Vec<u8>>)| ChunkDigest::of(*chunk, index, &record);
@@ -113,12 +115,11 @@ pub(super) fn seal_made(
             before: true,
         });
     }
-    for chunk in 0..record.chunks() {
+    for chunk in 0..record.shape().chunks() {
         if !made.has(chunk) {
             let entries = ledger.entries(batch, chunk)?;
             let index = write_index(batch.layout, chunk, &entries);
-            let ids = entries.iter().map(|entry| entry.device_id.as_str());
-            made.add(ChunkDigest::written(chunk, &index, ids));
+            made.add(ChunkDigest::written(chunk, &index, &entries));
         }
     }
     finish(store, record, batch_sha256, issuer, &job.engines, job.now, made)

@@ -120,7 +120,7 @@ impl<'a> Workshop<'a> {
             });
             self.certificates.extend_from_slice(self.writer.certificate_pem());
             entries.push(IndexEntry {
-                device_id: row.device_id.to_string(),
+                device_id: row.device_id.clone(),
                 certificate_id: sha256(&certificate),
                 certificate_serial: self.credentials.serials[i],
                 not_after,

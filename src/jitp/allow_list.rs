@@ -71,10 +71,10 @@ impl AllowList {
                 profile: record.profile.name.clone(),
             });
         }
-        for chunk in 0..record.chunks() {
+        for chunk in 0..record.shape().chunks() {
             let entries = issued.entries(chunk)?.into_iter();
             self.certificates
-                .extend(entries.map(|entry| (entry.certificate_id, entry.device_id)));
+                .extend(entries.map(|entry| (entry.certificate_id, entry.device_id.to_string())));
         }
         self.batches.push(record.batch.clone());
         Ok(())
@@ -149,7 +149,7 @@ fn names_things_by_id(profile: &Profile) -> bool {
 /// When it cannot be read.
 pub fn certificate_ids(issued: &Issued<'_>) -> Result<HashSet<[u8; 32]>, IssuedError> {
     let mut ids = HashSet::new();
-    for chunk in 0..issued.record().chunks() {
+    for chunk in 0..issued.record().shape().chunks() {
         let entries = issued.entries(chunk)?.into_iter();
         ids.extend(entries.map(|entry| entry.certificate_id));
     }

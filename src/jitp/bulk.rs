@@ -15,6 +15,7 @@ use super::parameter::{Facts, NotCertificate, Parameter};
 use super::provision::Refusal;
 use super::template::Template;
 use crate::issuer::CaCertificate;
+use crate::manifest::DeviceId;
 
 /// The parameter that holds a device's certificate, PEM.
 const CERTIFICATE: &str = "CertificatePem";
@@ -25,7 +26,7 @@ const CERTIFICATE_ID: &str = "CertificateId";
 #[derive(Debug, thiserror::Error)]
 pub enum BulkError {
     #[error("device {device_id} cannot be registered")]
-    Device { device_id: String, source: BulkFault },
+    Device { device_id: DeviceId, source: BulkFault },
     #[error(transparent)]
     Issued(#[from] IssuedError),
     #[error(transparent)]
@@ -118,7 +119,7 @@ impl<'a> Bulk<'a> {
     /// When the batch cannot be read, a certificate of it would not be provisioned, or nothing can be written.
     pub fn write(&self, issued: &Issued<'_>, out: &mut impl Write) -> Result<u64, BulkError> {
         let mut written = 0;
-        for chunk in 0..issued.record().chunks() {
+        for chunk in 0..issued.record().shape().chunks() {
             for certificate in issued.certificates(chunk)? {
                 writeln!(out, "{}", self.line(&certificate)?)?;
                 written += 1;

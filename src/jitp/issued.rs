@@ -1,20 +1,19 @@
 //! The certificates of a batch, read back from its store, each held against the index.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, certificates_object, index_object, parse_index};
+use crate::batch::{BatchRecord, ChunkCertificates, IndexEntry, certificates_object};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
+use crate::manifest::DeviceId;
 use crate::pem;
-use crate::store::{Store, StoreError};
-use crate::verify::{VerifyError, read_record};
+use crate::store::{ReadError, Store, StoreError, read_index, read_record};
 
 /// A batch whose certificates cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuedError {
     #[error(transparent)]
-    Batch(#[from] VerifyError),
+    Batch(#[from] ReadError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("batch {location} is not complete: chunk {chunk} of {chunks} is not released")]
@@ -24,7 +23,7 @@ pub enum IssuedError {
         chunks: u64,
     },
     #[error("{object}: the certificate of device {device_id} is not the one that the index names")]
-    Certificate { object: String, device_id: String },
+    Certificate { object: String, device_id: DeviceId },
 }
 
 impl IssuedError {
@@ -68,18 +67,11 @@ impl<'a> Issued<'a> {
     ///
     /// When there is no batch.
     pub fn open(store: &'a dyn Store) -> Result<Self, IssuedError> {
-        let record = read_record(store)?;
-        let blocks = pem::blocks(&record.issuer_certificate).unwrap_or_default();
-        let der = blocks.first().map(|block| block.der.to_vec()).unwrap_or_default();
-        let issuer =
-            CaCertificate::from_der(&der, Path::new(BATCH_OBJECT)).map_err(|source| VerifyError::Issuer {
-                location: store.location(),
-                source,
-            })?;
+        let read = read_record(store)?;
         Ok(Self {
             store,
-            record,
-            issuer,
+            record: read.record,
+            issuer: read.issuer,
         })
     }
 
@@ -99,32 +91,29 @@ impl<'a> Issued<'a> {
     ///
     /// When they cannot be read, or the chunk is not released.
     pub fn entries(&self, chunk: u64) -> Result<Vec<IndexEntry>, IssuedError> {
-        let name = index_object(chunk);
-        let octets = match self.store.read(&name, None) {
-            Err(StoreError::NotFound { .. }) => {
-                return Err(IssuedError::Incomplete {
-                    location: self.store.location(),
-                    chunk,
-                    chunks: self.record.chunks(),
-                });
-            }
-            other => other?,
-        };
-        let rows = parse_index(&octets).map_err(|source| VerifyError::Index {
-            object: format!("{}/{name}", self.store.location()),
-            source,
-        })?;
-        Ok(rows.into_iter().map(|row| row.entry).collect())
+        match read_index(self.store, &self.record, chunk) {
+            Err(ReadError::Store(StoreError::NotFound { .. })) => Err(IssuedError::Incomplete {
+                location: self.store.location(),
+                chunk,
+                chunks: self.record.shape().chunks(),
+            }),
+            other => Ok(other?),
+        }
     }
 
     /// The certificates of a chunk that can be read, by their ids.
     #[must_use]
     pub fn found(&self, chunk: u64) -> HashMap<[u8; 32], Vec<u8>> {
         let octets = self.store.read(&certificates_object(chunk), None);
-        let text = octets.map(|octets| String::from_utf8_lossy(&octets).into_owned());
-        let blocks = text.ok().and_then(|text| pem::blocks(&text).ok());
-        let ders = blocks.into_iter().flatten().map(|block| block.der.to_vec());
-        ders.map(|der| (sha256(&der), der)).collect()
+        let found = octets.map_or_else(
+            |_| ChunkCertificates::default(),
+            |octets| ChunkCertificates::read(&octets),
+        );
+        found
+            .found()
+            .iter()
+            .map(|der| (sha256(der), der.clone()))
+            .collect()
     }
 
     /// The certificates of a chunk, in row order.
@@ -136,17 +125,16 @@ impl<'a> Issued<'a> {
         let entries = self.entries(chunk)?;
         let object = certificates_object(chunk);
         let octets = self.store.read(&object, None)?;
-        let mut blocks = pem::blocks(&String::from_utf8_lossy(&octets))
-            .unwrap_or_default()
-            .into_iter();
+        let certificates = ChunkCertificates::read(&octets);
         entries
             .into_iter()
-            .map(|entry| match blocks.next() {
-                Some(block) if sha256(&block.der) == entry.certificate_id => Ok(IssuedCertificate {
-                    der: block.der.to_vec(),
+            .enumerate()
+            .map(|(row, entry)| match certificates.of(row, &entry) {
+                Some(der) => Ok(IssuedCertificate {
+                    der: der.to_vec(),
                     entry,
                 }),
-                _ => Err(IssuedError::Certificate {
+                None => Err(IssuedError::Certificate {
                     object: format!("{}/{object}", self.store.location()),
                     device_id: entry.device_id,
                 }),

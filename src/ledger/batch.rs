@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{Ledger, LedgerError, Withdrawal, withdrawal};
-use crate::batch::Layout;
+use crate::batch::{Layout, Shape};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
@@ -54,18 +54,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Chunks of the batch.
     #[must_use]
-    pub fn chunks(&self) -> u64 {
-        self.rows.div_ceil(self.chunk_rows)
-    }
-
-    /// Rows of a chunk.
-    #[must_use]
-    pub fn rows_of(&self, chunk: u64) -> u64 {
-        self.rows
-            .saturating_sub(chunk * self.chunk_rows)
-            .min(self.chunk_rows)
+    pub fn shape(&self) -> Shape {
+        Shape {
+            rows: self.rows,
+            chunk_rows: self.chunk_rows,
+        }
     }
 }
 

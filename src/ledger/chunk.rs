@@ -54,7 +54,7 @@ impl Ledger {
             .into_iter()
             .map(|(chunk, _)| chunk)
             .collect();
-        Ok((0..batch.chunks())
+        Ok((0..batch.shape().chunks())
             .filter(|chunk| !committed.contains(chunk))
             .collect())
     }
@@ -169,9 +169,9 @@ impl Ledger {
     fn conflict(&self, batch: &Batch, chunks: &[Committed], error: rusqlite::Error) -> LedgerError {
         let entries = chunks.iter().flat_map(|chunk| &chunk.entries);
         for entry in entries {
-            if let Ok(Some(other)) = self.issued_in(batch, &entry.device_id) {
+            if let Ok(Some(other)) = self.issued_in(batch, entry.device_id.as_str()) {
                 return LedgerError::AlreadyIssued {
-                    device_id: entry.device_id.clone(),
+                    device_id: entry.device_id.to_string(),
                     batch: other,
                 };
             }
@@ -252,7 +252,7 @@ fn commit(transaction: &Transaction<'_>, batch: &Batch, chunk: &Committed) -> ru
             batch.key,
             row,
             batch.issuer,
-            entry.device_id,
+            entry.device_id.as_str(),
             entry.certificate_id,
             entry.certificate_serial.octets(),
             entry.not_after,

@@ -6,6 +6,8 @@ use super::{Batch, Ledger, LedgerError};
 use crate::batch::IndexEntry;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
+use crate::manifest::DeviceId;
+use rusqlite::types::Type;
 
 impl Ledger {
     /// The entries of a committed chunk, in row order.
@@ -111,8 +113,10 @@ impl EarlierIssues<'_> {
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<IndexEntry> {
     let serial: [u8; 16] = row.get(2)?;
+    let device_id: String = row.get(0)?;
+    let damaged = |_| rusqlite::Error::InvalidColumnType(0, "device_id".to_owned(), Type::Text);
     Ok(IndexEntry {
-        device_id: row.get(0)?,
+        device_id: DeviceId::parse(&device_id).map_err(damaged)?,
         certificate_id: row.get(1)?,
         certificate_serial: serial.into(),
         not_after: row.get(3)?,

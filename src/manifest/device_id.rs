@@ -3,12 +3,17 @@
 //! An id is at once a file name, an S3 key and an AWS IoT thing name, so it is held to the narrowest
 //! of the three: `[A-Za-z0-9:_-]{1,128}` (AWS IoT API, `ThingName`).
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::Reason;
 
-/// A checked device id.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A checked device id: the only thing that names an object, a file or a record of a device.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct DeviceId(Box<str>);
 
 impl DeviceId {
@@ -42,6 +47,35 @@ impl DeviceId {
 
 fn is_id_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '-')
+}
+
+impl FromStr for DeviceId {
+    type Err = Reason;
+
+    fn from_str(text: &str) -> Result<Self, Reason> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for DeviceId {
+    type Error = Reason;
+
+    fn try_from(text: String) -> Result<Self, Reason> {
+        Self::parse(&text)
+    }
+}
+
+/// Its order and hash are those of its text.
+impl Borrow<str> for DeviceId {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq<str> for DeviceId {
+    fn eq(&self, text: &str) -> bool {
+        self.as_str() == text
+    }
 }
 
 impl fmt::Display for DeviceId {

@@ -31,7 +31,7 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// What an endpoint is.
 pub struct EndpointOptions {
-    pub mode: Provisioning,
+    pub provisioning: Provisioning,
     pub home: Home,
     pub identity: ServerIdentity,
     /// Refuse devices that send no server name (SNI), as AWS IoT does where the CA is registered as SNI_ONLY.
@@ -71,7 +71,7 @@ impl Endpoint {
         let authorities = account.authorities()?;
         Ok(Self {
             tls: Tls::new(&options.identity, authorities, options.clock),
-            provisioner: Provisioner::new(account.clone(), options.mode),
+            provisioner: Provisioner::new(account.clone(), options.provisioning),
             account,
             broker: Broker::default(),
             home: options.home,

@@ -141,7 +141,7 @@ pub async fn connect_all(
 /// What one device does.
 async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) -> DeviceReport {
     let mut report = DeviceReport {
-        device_id: chosen.entry.device_id.clone(),
+        device_id: chosen.entry.device_id.to_string(),
         would_come_up: false,
         reason: None,
         device_saw: None,

@@ -62,7 +62,7 @@ pub(super) fn read(
     let (rows, chunk_rows) = (record.rows, record.chunk_rows);
     let size = sample.size(rows);
     let mut next = 0;
-    for chunk in 0..record.chunks() {
+    for chunk in 0..record.shape().chunks() {
         let first = chunk * chunk_rows;
         let mut places = Vec::new();
         while next < size && sample.row(next, rows) < first + chunk_rows {

@@ -15,11 +15,13 @@ use serde_json::value::RawValue;
 pub use statement::{Builder, ChunkDigest, Statement};
 
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, NotRead, SEAL_OBJECT, Twins, index_object, lookup_object, part_of,
+    self, BATCH_OBJECT, BatchRecord, Candidates, IndexEntry, IndexError, Layout, NotRead, ReadRecord,
+    SEAL_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
 };
 use crate::digest::sha256;
 use crate::engine::{EngineError, SignatureAlgorithm, Signer};
 use crate::issuer::CaCertificate;
+use crate::manifest::DeviceId;
 
 /// Raised with every change of what a statement means.
 const FORMAT: u32 = 1;
@@ -166,21 +168,42 @@ impl Seal {
     /// # Errors
     ///
     /// When it is another.
-    pub fn record(&self, octets: &[u8]) -> Result<BatchRecord, SealError> {
+    pub fn record(&self, octets: &[u8]) -> Result<ReadRecord, SealError> {
         check(octets, &self.0.batch_sha256, || BATCH_OBJECT.to_owned())?;
-        let record: Option<BatchRecord> = serde_json::from_slice(octets).ok();
-        let statement = &self.0;
-        record
-            .filter(|record| {
-                (record.rows, record.chunk_rows, record.layout)
-                    == (statement.devices, statement.chunk_rows, statement.layout)
+        let is_same =
+            |read: &ReadRecord| (read.record.shape(), read.record.layout) == (self.0.shape(), self.0.layout);
+        let read = BatchRecord::read(octets, "").ok().filter(is_same);
+        read.ok_or_else(|| {
+            SealError::NotRead(NotRead {
+                object: BATCH_OBJECT.to_owned(),
+                what: "batch record",
             })
-            .ok_or_else(|| {
-                SealError::NotRead(NotRead {
-                    object: BATCH_OBJECT.to_owned(),
-                    what: "batch record",
-                })
-            })
+        })
+    }
+
+    /// The entries of a chunk, once its index is seen to be the one that was sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it is another.
+    pub fn index(&self, chunk: u64, octets: &[u8]) -> Result<Vec<IndexEntry>, SealError> {
+        self.check_index(chunk, octets)?;
+        read_index(chunk, octets, self.0.shape(), self.0.layout)
+    }
+
+    /// The chunks in which a device may be, once the part of the lookup is seen to be the one that was sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it is another.
+    pub fn candidates(
+        &self,
+        part: u64,
+        octets: &[u8],
+        device_id: &DeviceId,
+    ) -> Result<Candidates, SealError> {
+        self.check_lookup(part, octets)?;
+        Ok(Candidates::find(octets, part, device_id)?)
     }
 
     /// Sees whether an index is the one that was sealed.
@@ -203,9 +226,27 @@ impl Seal {
 
     /// The part of the lookup that knows a device.
     #[must_use]
-    pub fn part_of(&self, device_id: &str) -> u64 {
+    pub fn part_of(&self, device_id: &DeviceId) -> u64 {
         part_of(device_id, self.0.lookups.len() as u64)
     }
+}
+
+/// The entries of a chunk, if its index is as a forge writes it.
+fn read_index(chunk: u64, octets: &[u8], shape: Shape, layout: Layout) -> Result<Vec<IndexEntry>, SealError> {
+    batch::read_index(octets, chunk, shape, layout).map_err(|error| {
+        let object = index_object(chunk);
+        match error {
+            IndexError::Rows { found, wanted } => SealError::Rows {
+                object,
+                found,
+                wanted,
+            },
+            _ => SealError::NotRead(NotRead {
+                object,
+                what: "index",
+            }),
+        }
+    })
 }
 
 fn at(digests: &[String], i: u64) -> &str {

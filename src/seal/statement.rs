@@ -6,10 +6,9 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{FORMAT, SealError, merkle};
-use crate::batch::{BatchRecord, Layout, Lookups, Mark, NotRead, index_object, parse_index};
+use super::{FORMAT, SealError, merkle, read_index};
+use crate::batch::{BatchRecord, IndexEntry, Layout, Lookups, Mark, Shape, index_lines};
 use crate::digest::sha256;
-use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
@@ -44,16 +43,17 @@ pub struct Statement {
 impl Statement {
     /// Whether the numbers are such as a forge writes.
     pub(super) fn is_sound(&self) -> bool {
-        (1..=1 << 20).contains(&self.chunk_rows)
-            && self.devices.div_ceil(self.chunk_rows) == self.indexes.len() as u64
+        self.shape().is_sound()
+            && self.shape().chunks() == self.indexes.len() as u64
             && !self.lookups.is_empty()
     }
 
-    /// Rows of a chunk.
     #[must_use]
-    pub fn rows_of(&self, chunk: u64) -> u64 {
-        let first = chunk.saturating_mul(self.chunk_rows);
-        self.devices.saturating_sub(first).min(self.chunk_rows)
+    pub fn shape(&self) -> Shape {
+        Shape {
+            rows: self.devices,
+            chunk_rows: self.chunk_rows,
+        }
     }
 
     /// Whether two seals state the same of a batch, whenever and wherever they were made.
@@ -78,72 +78,29 @@ pub struct ChunkDigest {
 }
 
 impl ChunkDigest {
-    /// Digests the index of a chunk of a batch, as a forge writes it: with so many rows, each of a device and
-    /// of the object that this device has.
+    /// Digests the index of a chunk of a batch, as a forge writes it.
     ///
     /// # Errors
     ///
-    /// When it is not.
+    /// When it is not one.
     pub fn of(chunk: u64, index: &[u8], record: &BatchRecord) -> Result<Self, SealError> {
-        let not_read = || {
-            SealError::NotRead(NotRead {
-                object: index_object(chunk),
-                what: "index",
-            })
-        };
-        let rows = record.rows_of(chunk);
-        let parsed = parse_index(index).map_err(|_| not_read())?;
-        for row in &parsed {
-            let device_id = &row.entry.device_id;
-            let is_sound =
-                DeviceId::parse(device_id).is_ok() && row.object == record.layout.object(chunk, device_id);
-            if !is_sound {
-                return Err(not_read());
-            }
-        }
-        let found = parsed.len() as u64;
-        // As many lines: then they are the rows, one by one.
-        if found != lines(index).count() as u64 {
-            return Err(not_read());
-        }
-        if found != rows {
-            return Err(SealError::Rows {
-                object: index_object(chunk),
-                found,
-                wanted: rows,
-            });
-        }
-        Ok(Self::written(
-            chunk,
-            index,
-            parsed.iter().map(|row| row.entry.device_id.as_str()),
-        ))
+        let entries = read_index(chunk, index, record.shape(), record.layout)?;
+        Ok(Self::written(chunk, index, &entries))
     }
 
-    /// Digests an index that was just written, of these devices.
-    pub fn written<'a>(chunk: u64, index: &[u8], device_ids: impl Iterator<Item = &'a str>) -> Self {
+    /// Digests an index that was just written of these entries.
+    #[must_use]
+    pub fn written(chunk: u64, index: &[u8], entries: &[IndexEntry]) -> Self {
         Self {
             chunk,
             index: sha256(index),
-            root: merkle::root(lines(index).map(merkle::leaf).collect()),
-            marks: device_ids
-                .map(|device_id| Mark::new(device_id.as_bytes(), chunk))
+            root: merkle::root(index_lines(index).map(merkle::leaf).collect()),
+            marks: entries
+                .iter()
+                .map(|entry| Mark::new(&entry.device_id, chunk))
                 .collect(),
         }
     }
-}
-
-/// The lines of an index behind its header.
-fn lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    let ends = memchr::memchr_iter(b'\n', index).chain(std::iter::once(index.len()));
-    ends.map(move |end| {
-        let line = &index[start..end];
-        start = end + 1;
-        line
-    })
-    .skip(1)
-    .filter(|line| !line.is_empty())
 }
 
 /// Builds a statement, chunk by chunk in any order. Memory grows by 16 octets a row.
@@ -197,7 +154,7 @@ impl Builder {
         now: OffsetDateTime,
     ) -> Result<(Statement, Lookups), SealError> {
         assert!(
-            self.chunks.keys().copied().eq(0..record.chunks()),
+            self.chunks.keys().copied().eq(0..record.shape().chunks()),
             "every chunk is added"
         );
         let lookups = Lookups::new(self.marks)?;

@@ -2,7 +2,6 @@
 //!
 //! What was read once is kept on disk, and held against the seal each time it is used.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use data_encoding::HEXLOWER;
@@ -13,12 +12,12 @@ use zeroize::Zeroizing;
 use super::StationError;
 use super::cache::Cache;
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, Candidates, Device, IndexRow, Layout, NotRead, SEAL_OBJECT, index_object,
-    lookup_object, parse_index,
+    BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, Shape, index_object,
+    lookup_object,
 };
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
-use crate::pem;
+use crate::manifest::DeviceId;
 use crate::profile::Profile;
 use crate::seal::{Seal, SealError};
 use crate::store::{Store, StoreError};
@@ -40,7 +39,7 @@ pub struct SealedBatch {
 }
 
 /// The rows of an index.
-pub(super) type Rows = Arc<Vec<IndexRow>>;
+pub(super) type Rows = Arc<Vec<IndexEntry>>;
 
 /// The issuer whose batches are trusted, known from elsewhere than the batch.
 #[derive(Debug, Clone)]
@@ -85,20 +84,14 @@ impl SealedBatch {
                 sealed: seal.statement().location.clone(),
             });
         }
-        let (record, _) = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
-        let profile = Profile::from_config(&record.profile).map_err(|_| {
-            SealError::NotRead(NotRead {
-                object: BATCH_OBJECT.to_owned(),
-                what: "profile",
-            })
-        })?;
+        let (read, _) = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
         Ok(Self {
             trust,
             moved,
             is_remembered,
             seal,
-            record,
-            profile,
+            record: read.record,
+            profile: read.profile,
             issuer,
             last: Mutex::default(),
         })
@@ -139,14 +132,8 @@ impl SealedBatch {
     }
 
     #[must_use]
-    pub fn chunks(&self) -> u64 {
-        self.seal.statement().indexes.len() as u64
-    }
-
-    /// Rows of a chunk.
-    #[must_use]
-    pub fn rows_of(&self, chunk: u64) -> u64 {
-        self.seal.statement().rows_of(chunk)
+    pub fn shape(&self) -> Shape {
+        self.record.shape()
     }
 
     /// The devices of a chunk, in row order.
@@ -155,15 +142,7 @@ impl SealedBatch {
             return Ok(rows.1);
         }
         let name = index_object(chunk);
-        let (rows, _) = recall(store, cache, &name, |octets| {
-            self.seal.check_index(chunk, octets)?;
-            parse_index(octets).map_err(|_| {
-                SealError::NotRead(NotRead {
-                    object: name.clone(),
-                    what: "index",
-                })
-            })
-        })?;
+        let (rows, _) = recall(store, cache, &name, |octets| self.seal.index(chunk, octets))?;
         let rows = Rows::new(rows);
         *self.last.lock().expect("no holder panics") = Some((chunk, rows.clone()));
         Ok(rows)
@@ -180,12 +159,12 @@ impl SealedBatch {
         &self,
         store: &dyn Store,
         cache: &Cache,
-        device_id: &str,
+        device_id: &DeviceId,
     ) -> Result<Device, StationError> {
         let find = |chunk, rows: &Rows| {
-            let row = rows.iter().find(|row| row.entry.device_id == device_id)?;
-            let row = row.clone();
-            Some(Device { chunk, row })
+            let entry = rows.iter().find(|entry| entry.device_id == *device_id)?;
+            let entry = entry.clone();
+            Some(Device { chunk, entry })
         };
         let last = self.last(|_| true);
         if let Some(device) = last.and_then(|(chunk, rows)| find(chunk, &rows)) {
@@ -193,8 +172,7 @@ impl SealedBatch {
         }
         let part = self.seal.part_of(device_id);
         let (candidates, _) = recall(store, cache, &lookup_object(part), |octets| {
-            self.seal.check_lookup(part, octets)?;
-            Ok(Candidates::find(octets, part, device_id)?)
+            self.seal.candidates(part, octets, device_id)
         })?;
         for chunk in candidates.0 {
             if let Some(device) = find(chunk, &self.index(store, cache, chunk)?) {
@@ -202,7 +180,7 @@ impl SealedBatch {
             }
         }
         Err(StationError::UnknownDevice {
-            device_id: device_id.to_owned(),
+            device_id: device_id.clone(),
             batch: self.record.batch.clone(),
         })
     }
@@ -215,7 +193,7 @@ impl SealedBatch {
         device: &Device,
         now: OffsetDateTime,
     ) -> Result<Files, StationError> {
-        let entry = &device.row.entry;
+        let entry = &device.entry;
         // A name comes from the device id, never from what an index says.
         let object = self.record.layout.object(device.chunk, &entry.device_id);
         let range = match self.record.layout {
@@ -251,16 +229,11 @@ impl SealedBatch {
 
 /// The issuer's certificate that a batch shows, if it is the one with this id.
 fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError> {
-    let not_read = || {
-        SealError::NotRead(NotRead {
-            object: BATCH_OBJECT.to_owned(),
-            what: "batch record",
-        })
-    };
-    let record: BatchRecord = serde_json::from_slice(record).map_err(|_| not_read())?;
-    let blocks = pem::blocks(&record.issuer_certificate).map_err(|_| not_read())?;
-    let der = blocks.first().map(|block| block.der.to_vec()).unwrap_or_default();
-    let certificate = CaCertificate::from_der(&der, Path::new(BATCH_OBJECT)).map_err(|_| not_read())?;
+    let read = BatchRecord::read(record, "").map_err(|_| NotRead {
+        object: BATCH_OBJECT.to_owned(),
+        what: "batch record",
+    })?;
+    let certificate = read.issuer;
     match certificate.id() == id {
         true => Ok(certificate),
         false => Err(SealError::OtherIssuer {

@@ -13,9 +13,10 @@ use super::reporting::write_record;
 use super::{Cache, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
 use crate::batch::report;
-use crate::batch::{CLAIMS, FLASHED, IndexRow, Layout, SCRAPPED, claim_object, device_of};
+use crate::batch::{CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, pack_object};
 use crate::bundle::remove_members;
 use crate::digest::sha256;
+use crate::manifest::DeviceId;
 use crate::store::{Replaced, Store, StoreError};
 
 /// Times that a pack is looked at again because it changed meanwhile.
@@ -35,12 +36,12 @@ pub struct Burned {
 }
 
 /// A device of a chunk with its claim.
-type Claimed<'a> = (&'a IndexRow, Claim);
+type Claimed<'a> = (&'a IndexEntry, Claim);
 
 impl SealedBatch {
     /// Removes the bundle of one device, in layout objects.
     pub(super) fn burn_one(&self, store: &dyn Store, device: &Device) -> Result<(), StationError> {
-        let device_id = &device.row.entry.device_id;
+        let device_id = &device.entry.device_id;
         if self.layout() == Layout::Objects {
             store.remove(&self.layout().object(device.chunk, device_id))?;
         }
@@ -74,13 +75,13 @@ impl SealedBatch {
         }
         for (chunk, claimed) in self.claimed(store)? {
             let rows = self.index(store, cache, chunk)?;
-            let object = |row: &IndexRow| self.layout().object(chunk, &row.entry.device_id);
+            let object = |row: &IndexEntry| self.layout().object(chunk, &row.device_id);
             match self.layout() {
                 Layout::Packs => self.burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done)?,
                 Layout::Objects => {
                     let rows = rows
                         .iter()
-                        .filter(|row| claimed.contains(&row.entry.device_id) && there.contains(&object(row)));
+                        .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
                     let retired = retired(store, chunk, &rows.collect::<Vec<_>>())?;
                     heal(store, chunk, &retired, &recorded)?;
                     let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
@@ -97,13 +98,16 @@ impl SealedBatch {
     }
 
     /// The devices that have a claim, by chunk.
-    pub(super) fn claimed(&self, store: &dyn Store) -> Result<BTreeMap<u64, BTreeSet<String>>, StationError> {
-        let mut claimed: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    pub(super) fn claimed(
+        &self,
+        store: &dyn Store,
+    ) -> Result<BTreeMap<u64, BTreeSet<DeviceId>>, StationError> {
+        let mut claimed: BTreeMap<u64, BTreeSet<DeviceId>> = BTreeMap::new();
         store.list(CLAIMS, &mut |listed| {
             if let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS)
-                && chunk < self.chunks()
+                && chunk < self.shape().chunks()
             {
-                claimed.entry(chunk).or_default().insert(device_id.to_owned());
+                claimed.entry(chunk).or_default().insert(device_id);
             }
         })?;
         Ok(claimed)
@@ -113,12 +117,12 @@ impl SealedBatch {
         &self,
         store: &dyn Store,
         chunk: u64,
-        rows: &[IndexRow],
-        claimed: &BTreeSet<String>,
+        rows: &[IndexEntry],
+        claimed: &BTreeSet<DeviceId>,
         recorded: &BTreeSet<String>,
         done: &mut Burned,
     ) -> Result<(), StationError> {
-        let object = self.layout().object(chunk, "");
+        let object = pack_object(chunk);
         let damaged = |reason| StationError::Pack {
             object: object.clone(),
             reason,
@@ -131,8 +135,8 @@ impl SealedBatch {
                 other => other?,
             };
             let left = rows.iter().filter(|row| !is_zero(&pack, row));
-            let left: Vec<&IndexRow> = left.collect();
-            let claimed = left.iter().filter(|row| claimed.contains(&row.entry.device_id));
+            let left: Vec<&IndexEntry> = left.collect();
+            let claimed = left.iter().filter(|row| claimed.contains(&row.device_id));
             let retired = retired(store, chunk, &claimed.copied().collect::<Vec<_>>())?;
             if retired.is_empty() {
                 return Ok(());
@@ -146,7 +150,7 @@ impl SealedBatch {
             }
             let names: BTreeSet<String> = retired
                 .iter()
-                .map(|(row, _)| format!("{}.zip", row.entry.device_id))
+                .map(|(row, _)| format!("{}.zip", row.device_id))
                 .collect();
             // The index is sealed, the pack's own directory is not.
             for (row, _) in &retired {
@@ -157,9 +161,9 @@ impl SealedBatch {
             }
             remove_members(&mut pack, |name| names.contains(name))
                 .ok_or_else(|| damaged("it is no pack of certforge's"))?;
-            let stays = |row: &&&IndexRow| !names.contains(&format!("{}.zip", row.entry.device_id));
+            let stays = |row: &&&IndexEntry| !names.contains(&format!("{}.zip", row.device_id));
             for row in left.iter().filter(stays) {
-                let is_whole = range(&mut pack, row).is_some_and(|octets| sha256(octets) == row.entry.sha256);
+                let is_whole = range(&mut pack, row).is_some_and(|octets| sha256(octets) == row.sha256);
                 if !is_whole {
                     return Err(damaged("another bundle in it is not what the index says"));
                 }
@@ -178,7 +182,7 @@ impl SealedBatch {
 fn retired<'a>(
     store: &dyn Store,
     chunk: u64,
-    rows: &[&'a IndexRow],
+    rows: &[&'a IndexEntry],
 ) -> Result<Vec<Claimed<'a>>, StationError> {
     let mut retired = Vec::new();
     for some in rows.chunks(AT_A_TIME) {
@@ -195,15 +199,14 @@ fn retired<'a>(
 pub(super) fn read_claims(
     store: &dyn Store,
     chunk: u64,
-    rows: &[&IndexRow],
+    rows: &[&IndexEntry],
 ) -> Result<Vec<Claim>, StationError> {
-    let name = |row: &&IndexRow| claim_object(chunk, &row.entry.device_id);
+    let name = |row: &&IndexEntry| claim_object(chunk, &row.device_id);
     let names: Vec<String> = rows.iter().map(name).collect();
     let read = store.read_all(&names).into_iter().zip(names);
-    read.map(|(octets, object)| {
-        serde_json::from_slice(&octets?).map_err(|_| StationError::NoClaim { object })
-    })
-    .collect()
+    read.zip(rows)
+        .map(|((octets, object), row)| Ok(Claim::read(&octets?, &object, &row.device_id)?))
+        .collect()
 }
 
 /// Writes the records that are missing.
@@ -216,7 +219,7 @@ fn heal(
     for (row, claim) in retired {
         let device = Device {
             chunk,
-            row: (*row).clone(),
+            entry: (*row).clone(),
         };
         if let Some(object) = report::object(claim, &device)
             && !recorded.contains(&object)
@@ -228,15 +231,15 @@ fn heal(
 }
 
 /// Where the index says that a device's bundle is; `None` when the pack ends before.
-fn range<'a>(pack: &'a mut [u8], row: &IndexRow) -> Option<&'a mut [u8]> {
-    let start = usize::try_from(row.entry.offset).ok()?;
-    let end = usize::try_from(row.entry.offset.checked_add(row.entry.length)?).ok()?;
+fn range<'a>(pack: &'a mut [u8], row: &IndexEntry) -> Option<&'a mut [u8]> {
+    let start = usize::try_from(row.offset).ok()?;
+    let end = usize::try_from(row.offset.checked_add(row.length)?).ok()?;
     pack.get_mut(start..end)
 }
 
-fn is_zero(pack: &[u8], row: &IndexRow) -> bool {
-    let start = usize::try_from(row.entry.offset).unwrap_or(usize::MAX);
-    let end = usize::try_from(row.entry.offset.saturating_add(row.entry.length)).unwrap_or(usize::MAX);
+fn is_zero(pack: &[u8], row: &IndexEntry) -> bool {
+    let start = usize::try_from(row.offset).unwrap_or(usize::MAX);
+    let end = usize::try_from(row.offset.saturating_add(row.length)).unwrap_or(usize::MAX);
     pack.get(start..end)
         .is_some_and(|octets| octets.iter().all(|octet| *octet == 0))
 }

@@ -9,6 +9,7 @@ use super::memory::{Held, Unpacked, Way};
 use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
 use crate::batch::claim_object;
+use crate::manifest::DeviceId;
 use crate::store::Version;
 
 /// Times that a claim is looked at again because it changed meanwhile.
@@ -30,7 +31,7 @@ impl Station {
     /// # Errors
     ///
     /// When the batch is withdrawn, another station has it, or it was flashed or scrapped.
-    pub fn claim(&mut self, device_id: &str, take_over: bool) -> Result<Claimed, StationError> {
+    pub fn claim(&mut self, device_id: &DeviceId, take_over: bool) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
         let device = self.find(device_id)?;
         if self.memory.has_report(device_id) {
@@ -39,7 +40,7 @@ impl Station {
             if self.memory.has_report(device_id) {
                 let away = sent.why.into_iter().find(StationError::is_passing);
                 return Err(away.unwrap_or_else(|| StationError::Unsent {
-                    device_id: device_id.to_owned(),
+                    device_id: device_id.clone(),
                 }));
             }
         }
@@ -79,8 +80,8 @@ impl Station {
                 continue;
             };
             let row = row.clone();
-            let device_id = row.entry.device_id.clone();
-            match self.acquire(Device { chunk, row }, Way::Next, false) {
+            let device_id = row.device_id.clone();
+            match self.acquire(Device { chunk, entry: row }, Way::Next, false) {
                 Ok(claimed) => {
                     self.walk.claimed(&device_id);
                     return Ok(claimed);
@@ -109,7 +110,7 @@ impl Station {
     /// # Errors
     ///
     /// When something else is there, or others may enter it.
-    pub fn prepare(&self, folder: &Path, device_id: Option<&str>) -> Result<(), StationError> {
+    pub fn prepare(&self, folder: &Path, device_id: Option<&DeviceId>) -> Result<(), StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let held = match device_id {
             Some(device_id) => self.memory.held(device_id)?,
@@ -165,7 +166,7 @@ impl Station {
     }
 
     fn acquire(&self, device: Device, way: Way, take_over: bool) -> Result<Claimed, StationError> {
-        let device_id = &device.row.entry.device_id;
+        let device_id = &device.entry.device_id;
         let object = claim_object(device.chunk, device_id);
         let remembered = self.memory.held(device_id)?;
         let is_remembered = remembered.is_some();
@@ -200,9 +201,7 @@ impl Station {
         }
         for _ in 0..ROUNDS {
             let (octets, version) = self.store.read_version(&object)?;
-            let found: Claim = serde_json::from_slice(&octets).map_err(|_| StationError::NoClaim {
-                object: object.clone(),
-            })?;
+            let found = Claim::read(&octets, &object, device_id)?;
             let is_own = found.hold.claim == held.claim.hold.claim;
             let is_followed = held.follows.as_ref() == Some(&found.hold.claim);
             let next = match is_own && found.hold.state == State::Claimed {
@@ -250,7 +249,7 @@ impl Station {
     }
 
     /// Wipes what was unpacked of a device.
-    pub(super) fn wipe(&self, device_id: &str) -> Result<(), StationError> {
+    pub(super) fn wipe(&self, device_id: &DeviceId) -> Result<(), StationError> {
         if let Some(held) = self.memory.held(device_id)?
             && let Some(unpacked) = &held.unpacked
         {

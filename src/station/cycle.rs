@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{Claimed, Reported, Sent, Station, StationError};
 use crate::batch::claim::State;
+use crate::manifest::DeviceId;
 
 /// Environment of the script.
 const DEVICE_ID: &str = "CERTFORGE_DEVICE_ID";
@@ -130,7 +131,7 @@ impl Station {
                 Err(error) => return Err(error),
             };
             pause = FIRST_PAUSE;
-            let device_id = claimed.claim.device_id.as_str();
+            let device_id = &claimed.claim.device_id;
             observe(CycleEvent::Begun(&claimed));
             let begun = Instant::now();
             let end = match self.flash(cycle, device_id) {
@@ -166,10 +167,13 @@ impl Station {
             };
             match &reason {
                 None => observe(CycleEvent::Flashed {
-                    device_id,
+                    device_id: device_id.as_str(),
                     took: begun.elapsed(),
                 }),
-                Some(reason) => observe(CycleEvent::Failed { device_id, reason }),
+                Some(reason) => observe(CycleEvent::Failed {
+                    device_id: device_id.as_str(),
+                    reason,
+                }),
             }
             tell(&sent, observe);
         }
@@ -196,7 +200,7 @@ impl Station {
         Ok(claimed)
     }
 
-    fn flash(&self, cycle: Cycle<'_>, device_id: &str) -> Result<End, StationError> {
+    fn flash(&self, cycle: Cycle<'_>, device_id: &DeviceId) -> Result<End, StationError> {
         let folder = std::path::absolute(cycle.folder).unwrap_or_else(|_| cycle.folder.to_owned());
         let mut command = Command::new(cycle.script);
         if cycle.output_to_stderr {
@@ -212,7 +216,7 @@ impl Station {
         }
         let mut script = command
             .args(cycle.arguments)
-            .env(DEVICE_ID, device_id)
+            .env(DEVICE_ID, device_id.as_str())
             .env(STATION, &self.name)
             .env(BUNDLE_DIR, folder)
             .spawn()

@@ -4,8 +4,7 @@
 use super::burn::read_claims;
 use super::{Cache, SealedBatch, StationError};
 use crate::batch::claim::{Claim, State};
-use crate::batch::{IndexEntry, IndexRow, certificates_object};
-use crate::digest::sha256;
+use crate::batch::{ChunkCertificates, IndexEntry, certificates_object};
 use crate::pem;
 use crate::store::Store;
 
@@ -38,28 +37,33 @@ impl SealedBatch {
         for (chunk, claimed) in self.claimed(store)? {
             let rows = self.index(store, cache, chunk)?;
             let mut certificates = None;
-            let rows: Vec<(usize, &IndexRow)> = rows
+            let rows: Vec<(usize, &IndexEntry)> = rows
                 .iter()
                 .enumerate()
-                .filter(|(_, row)| claimed.contains(&row.entry.device_id))
+                .filter(|(_, row)| claimed.contains(&row.device_id))
                 .collect();
             for some in rows.chunks(AT_A_TIME) {
-                let of_some: Vec<&IndexRow> = some.iter().map(|(_, row)| *row).collect();
+                let of_some: Vec<&IndexEntry> = some.iter().map(|(_, row)| *row).collect();
                 for ((i, row), claim) in some.iter().zip(read_claims(store, chunk, &of_some)?) {
                     if claim.hold.state != state {
                         continue;
                     }
                     let certificate = if with_certificates {
+                        let object = certificates_object(chunk);
                         if certificates.is_none() {
-                            certificates = Some(store.read(&certificates_object(chunk), None)?);
+                            certificates = Some(ChunkCertificates::read(&store.read(&object, None)?));
                         }
-                        let text = certificates.as_ref().map_or(&[][..], |text| text.as_slice());
-                        Some(certificate(chunk, text, *i, &row.entry)?)
+                        let found = certificates.as_ref().and_then(|found| found.of(*i, row));
+                        let found = found.ok_or_else(|| StationError::Certificates {
+                            object,
+                            device_id: row.device_id.clone(),
+                        })?;
+                        Some(pem::encode(pem::CERTIFICATE, found))
                     } else {
                         None
                     };
                     visit(Ended {
-                        entry: row.entry.clone(),
+                        entry: (*row).clone(),
                         claim,
                         certificate,
                     });
@@ -68,17 +72,4 @@ impl SealedBatch {
         }
         Ok(())
     }
-}
-
-/// The certificate of a row, once it is seen to be the one that the index names.
-fn certificate(chunk: u64, text: &[u8], i: usize, entry: &IndexEntry) -> Result<String, StationError> {
-    let blocks = pem::blocks(&String::from_utf8_lossy(text)).unwrap_or_default();
-    blocks
-        .get(i)
-        .filter(|block| sha256(&block.der) == entry.certificate_id)
-        .map(|block| pem::encode(pem::CERTIFICATE, &block.der))
-        .ok_or_else(|| StationError::Certificates {
-            object: certificates_object(chunk),
-            device_id: entry.device_id.clone(),
-        })
 }

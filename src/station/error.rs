@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 
 use crate::batch::claim::State;
-use crate::batch::since;
-use crate::batch::{BATCH_OBJECT, SEAL_OBJECT};
+use crate::batch::{BATCH_OBJECT, NotRead, SEAL_OBJECT, since};
 use crate::engine::EngineError;
+use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
 use crate::seal::SealError;
 use crate::store::StoreError;
@@ -44,10 +44,10 @@ pub enum StationError {
     #[error("what the station remembers cannot be read or written: {path}")]
     Memory { path: PathBuf, source: io::Error },
     #[error("batch {batch} has no device {device_id}")]
-    UnknownDevice { device_id: String, batch: String },
+    UnknownDevice { device_id: DeviceId, batch: String },
     #[error("device {device_id} is claimed by {station} since {}, until {}", rfc3339(*.since), rfc3339(*.lease_until))]
     Taken {
-        device_id: String,
+        device_id: DeviceId,
         station: String,
         since: OffsetDateTime,
         lease_until: OffsetDateTime,
@@ -56,56 +56,56 @@ pub enum StationError {
     },
     #[error("device {device_id} is claimed by {station} since {}, and its lease ended at {}", rfc3339(*.since), rfc3339(*.lease_until))]
     Stale {
-        device_id: String,
+        device_id: DeviceId,
         station: String,
         since: OffsetDateTime,
         lease_until: OffsetDateTime,
     },
     #[error("device {device_id} was flashed by {station} at {}", rfc3339(*.at))]
     Flashed {
-        device_id: String,
+        device_id: DeviceId,
         station: String,
         at: OffsetDateTime,
     },
     #[error("device {device_id} was scrapped by {station} at {}", rfc3339(*.at))]
     Scrapped {
-        device_id: String,
+        device_id: DeviceId,
         station: String,
         at: OffsetDateTime,
     },
     #[error("device {device_id} failed at {station} at {}{}", rfc3339(*.at), colon(.reason.as_deref()))]
     FailedElsewhere {
-        device_id: String,
+        device_id: DeviceId,
         station: String,
         at: OffsetDateTime,
         reason: Option<String>,
     },
     #[error("device {device_id} was taken over by {station} at {}", rfc3339(*.since))]
     TakenOver {
-        device_id: String,
+        device_id: DeviceId,
         station: String,
         since: OffsetDateTime,
     },
     #[error("device {device_id} is not claimed by anybody")]
-    NotClaimed { device_id: String },
+    NotClaimed { device_id: DeviceId },
     #[error("device {device_id} is {state}, and cannot be reported {wanted} any more")]
     CannotFollow {
-        device_id: String,
+        device_id: DeviceId,
         state: State,
         wanted: State,
     },
     #[error("device {device_id} was reported on, and the report is not sent yet")]
-    Unsent { device_id: String },
+    Unsent { device_id: DeviceId },
     #[error("batch {batch}: nothing is left to claim")]
     NothingLeft { batch: String },
     #[error("device {device_id}: {object} is refused: {faults}")]
     Bundle {
-        device_id: String,
+        device_id: DeviceId,
         object: String,
         faults: String,
     },
-    #[error("{object} is no claim")]
-    NoClaim { object: String },
+    #[error(transparent)]
+    NotRead(#[from] NotRead),
     #[error("{object} changes faster than it can be claimed")]
     Contended { object: String },
     #[error("bundles cannot be unpacked in {path}")]
@@ -119,7 +119,7 @@ pub enum StationError {
     #[error("the script {path} cannot be run")]
     Script { path: PathBuf, source: io::Error },
     #[error("{object} does not have the certificate of device {device_id}")]
-    Certificates { object: String, device_id: String },
+    Certificates { object: String, device_id: DeviceId },
     #[error("{object} has been damaged: {reason}")]
     Pack { object: String, reason: &'static str },
 }
@@ -201,7 +201,7 @@ impl StationError {
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more; `station scrap {device_id}` lets a station go on"
                 ),
             },
-            Self::NoClaim { .. } => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),
+            Self::NotRead(_) => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),
             Self::Contended { .. } => "try again".to_owned(),
             Self::Wipe { path, .. } => format!("remove {} by hand", path.display()),
             Self::Unpack { .. } => "choose another folder with --out, best under /dev/shm".to_owned(),

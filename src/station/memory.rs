@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use super::cache::batch_folder;
 use super::{StationError, durable};
 use crate::batch::claim::{Claim, State};
+use crate::manifest::DeviceId;
 
 /// How a station came by a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ pub struct Unpacked {
 /// How a device ended at this station; sent when the store can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    pub device_id: String,
+    pub device_id: DeviceId,
     /// The hold that it ends; `None` when the station does not remember it.
     pub claim: Option<String>,
     pub state: State,
@@ -106,7 +107,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn held(&self, device_id: &str) -> Result<Option<Held>, StationError> {
+    pub(super) fn held(&self, device_id: &DeviceId) -> Result<Option<Held>, StationError> {
         read(&self.held_path(device_id))
     }
 
@@ -125,7 +126,7 @@ impl Memory {
         write(&self.held_path(&held.claim.device_id), held)
     }
 
-    pub(super) fn let_go(&self, device_id: &str) -> Result<(), StationError> {
+    pub(super) fn let_go(&self, device_id: &DeviceId) -> Result<(), StationError> {
         remove(&self.held_path(device_id))
     }
 
@@ -136,11 +137,11 @@ impl Memory {
         Ok(reports)
     }
 
-    pub(super) fn report(&self, device_id: &str) -> Result<Option<Report>, StationError> {
+    pub(super) fn report(&self, device_id: &DeviceId) -> Result<Option<Report>, StationError> {
         read(&self.report_path(device_id))
     }
 
-    pub(super) fn has_report(&self, device_id: &str) -> bool {
+    pub(super) fn has_report(&self, device_id: &DeviceId) -> bool {
         self.report_path(device_id).exists()
     }
 
@@ -173,11 +174,11 @@ impl Memory {
         self.folder.join(format!("full-{batch}"))
     }
 
-    fn held_path(&self, device_id: &str) -> PathBuf {
+    fn held_path(&self, device_id: &DeviceId) -> PathBuf {
         self.folder.join("held").join(format!("{device_id}.json"))
     }
 
-    fn report_path(&self, device_id: &str) -> PathBuf {
+    fn report_path(&self, device_id: &DeviceId) -> PathBuf {
         self.folder.join("reports").join(format!("{device_id}.json"))
     }
 

@@ -49,6 +49,7 @@ pub use unpack::is_in_memory;
 use crate::batch::claim::{Claim, Wish};
 use crate::batch::claim_object;
 use crate::engine::{Engine, Ring};
+use crate::manifest::DeviceId;
 use crate::seal::SealError;
 use crate::store::{Store, StoreError};
 use memory::Memory;
@@ -115,7 +116,11 @@ impl Station {
         let memory = Memory::open(&options.memory, &location, &options.name)?;
         let cache = Cache::new(&options.memory, &location);
         let batch = SealedBatch::open(&*store, &cache, options.issuer, options.moved)?;
-        let walk = Walk::new(&options.name, batch.chunks(), &memory.full_chunks(batch.digest()));
+        let walk = Walk::new(
+            &options.name,
+            batch.shape().chunks(),
+            &memory.full_chunks(batch.digest()),
+        );
         Ok(Self {
             store,
             batch,
@@ -143,13 +148,13 @@ impl Station {
         let is_another = self.batch.reopen(&*self.store, &self.cache)?;
         if is_another {
             let full = self.memory.full_chunks(self.batch.digest());
-            self.walk = Walk::new(&self.name, self.batch.chunks(), &full);
+            self.walk = Walk::new(&self.name, self.batch.shape().chunks(), &full);
         }
         Ok(is_another)
     }
 
     /// A device by its id.
-    fn find(&mut self, device_id: &str) -> Result<Device, StationError> {
+    fn find(&mut self, device_id: &DeviceId) -> Result<Device, StationError> {
         match self.batch.find(&*self.store, &self.cache, device_id) {
             Err(error) if self.is_outdated(&error)? => self.batch.find(&*self.store, &self.cache, device_id),
             other => other,
@@ -172,15 +177,12 @@ impl Station {
     /// # Errors
     ///
     /// When the batch has no such device, or its claim cannot be read.
-    pub fn show(&mut self, device_id: &str) -> Result<Known, StationError> {
+    pub fn show(&mut self, device_id: &DeviceId) -> Result<Known, StationError> {
         let device = self.find(device_id)?;
         let object = claim_object(device.chunk, device_id);
         let claim = match self.store.read(&object, None) {
             Err(StoreError::NotFound { .. }) => None,
-            other => {
-                let claim = serde_json::from_slice(&other?);
-                Some(claim.map_err(|_| StationError::NoClaim { object })?)
-            }
+            other => Some(Claim::read(&other?, &object, device_id)?),
         };
         Ok(Known {
             device,

@@ -10,6 +10,7 @@ use super::{SealedBatch, StationError};
 use crate::batch::claim::{Claim, State};
 use crate::batch::{CLAIMS, WithdrawnRecord, device_of};
 use crate::digest::sha256_start;
+use crate::manifest::DeviceId;
 use crate::store::{Store, StoreError, read_withdrawn};
 
 /// Claims that are read at a time.
@@ -72,7 +73,7 @@ pub struct StationOverview {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct StaleClaim {
-    pub device_id: String,
+    pub device_id: DeviceId,
     pub station: String,
     #[serde(with = "time::serde::rfc3339")]
     pub claimed_at: OffsetDateTime,
@@ -83,7 +84,7 @@ pub struct StaleClaim {
 /// A device that failed and was not flashed since, or was scrapped.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
-    pub device_id: String,
+    pub device_id: DeviceId,
     pub station: String,
     pub state: State,
     pub attempt: u32,
@@ -103,7 +104,7 @@ struct Known {
     /// When it ended, or its lease ends.
     at: i64,
     /// Of a device that is not flashed.
-    details: Option<Box<(String, u32, Option<String>)>>,
+    details: Option<Box<(DeviceId, u32, Option<String>)>>,
 }
 
 /// Follows the claims of a batch, and reads only those that changed.
@@ -128,19 +129,20 @@ impl Watch {
         store.list(CLAIMS, &mut |listed| {
             let stamp: [u8; 8] = sha256_start(listed.stamp.as_bytes());
             let known = self.claims.get(&sha256_start(listed.name.as_bytes()));
-            if device_of(&listed.name, CLAIMS).is_some() && known.is_none_or(|known| known.stamp != stamp) {
-                changed.push((listed.name, stamp));
+            if let Some((_, device_id)) = device_of(&listed.name, CLAIMS)
+                && known.is_none_or(|known| known.stamp != stamp)
+            {
+                changed.push((listed.name, stamp, device_id));
             }
         })?;
         for some in changed.chunks(CLAIMS_AT_A_TIME) {
-            let names: Vec<String> = some.iter().map(|(name, _)| name.clone()).collect();
-            for ((name, stamp), read) in some.iter().zip(store.read_all(&names)) {
+            let names: Vec<String> = some.iter().map(|(name, ..)| name.clone()).collect();
+            for ((name, stamp, device_id), read) in some.iter().zip(store.read_all(&names)) {
                 let octets = match read {
                     Err(StoreError::NotFound { .. }) => continue,
                     other => other?,
                 };
-                let claim: Claim = serde_json::from_slice(&octets)
-                    .map_err(|_| StationError::NoClaim { object: name.clone() })?;
+                let claim = Claim::read(&octets, name, device_id)?;
                 let known = self.known(claim, *stamp);
                 self.claims.insert(sha256_start(name.as_bytes()), known);
             }

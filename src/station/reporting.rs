@@ -18,7 +18,7 @@ const ROUNDS: u32 = 8;
 /// How a device ended, as an operator or a script says it.
 #[derive(Debug, Clone, Copy)]
 pub struct Reported<'a> {
-    pub device_id: &'a str,
+    pub device_id: &'a DeviceId,
     pub state: State,
     pub reason: Option<&'a str>,
     /// Whether its bundle is to be removed from the store too.
@@ -29,7 +29,7 @@ pub struct Reported<'a> {
 
 impl<'a> Reported<'a> {
     #[must_use]
-    pub fn new(device_id: &'a str, state: State) -> Self {
+    pub fn new(device_id: &'a DeviceId, state: State) -> Self {
         Self {
             device_id,
             state,
@@ -62,11 +62,6 @@ impl Station {
     /// When the device is not this station's to report on, or cannot be wiped.
     pub fn report(&self, reported: Reported<'_>) -> Result<Sent, StationError> {
         let Reported { device_id, state, .. } = reported;
-        let unknown = |_| StationError::UnknownDevice {
-            device_id: device_id.to_owned(),
-            batch: self.batch.name().to_owned(),
-        };
-        DeviceId::parse(device_id).map_err(unknown)?;
         let waiting = self.memory.report(device_id)?;
         let report = match waiting {
             // It was said before, and waits.
@@ -83,7 +78,7 @@ impl Station {
                 ..
             }) if !reported.although_flashed => {
                 return Err(StationError::Flashed {
-                    device_id: device_id.to_owned(),
+                    device_id: device_id.clone(),
                     station: self.name.clone(),
                     at,
                 });
@@ -101,7 +96,7 @@ impl Station {
         let gone = folder.filter(|folder| !folder.exists());
         let wiped = self.wipe(device_id);
         let mut own_refusal = None;
-        let mut sent = self.send_each(&mut |report, error| match report.device_id == device_id {
+        let mut sent = self.send_each(&mut |report, error| match report.device_id == *device_id {
             true => {
                 own_refusal = Some(error);
                 None
@@ -122,7 +117,7 @@ impl Station {
         let held = self.memory.held(device_id)?.map(|held| held.claim.hold.claim);
         let own = waiting.and_then(|report| report.claim).or(held);
         Ok(Report {
-            device_id: device_id.to_owned(),
+            device_id: device_id.clone(),
             claim: match state {
                 // Anybody may scrap what nobody has in hand: then it is a hold of its own.
                 State::Scrapped if own.is_none() => Some(claim_id()?),
@@ -226,9 +221,7 @@ impl Station {
                 }
                 other => other?,
             };
-            let found: Claim = serde_json::from_slice(&octets).map_err(|_| StationError::NoClaim {
-                object: object.clone(),
-            })?;
+            let found = Claim::read(&octets, &object, &report.device_id)?;
             let is_own = report.claim.as_ref() == Some(&found.hold.claim);
             // It was said before; whoever does not remember may still be told so.
             let is_said = found.hold.state == report.state
@@ -298,7 +291,7 @@ pub(super) fn write_record(store: &dyn Store, object: &str, record: &Record) -> 
         return Ok(());
     }
     let found = store.read(object, None)?;
-    match serde_json::from_slice::<Record>(&found) {
+    match Record::read(&found, object, &record.device_id) {
         Ok(found) if found.claim == record.claim => Ok(()),
         _ => Err(StoreError::Conflict {
             object: format!("{}/{object}", store.location()),
@@ -334,9 +327,9 @@ fn not_ours(found: &Claim, report: &Report, own_name: &str) -> StationError {
     why_refused(found, &refusal, own_name)
 }
 
-fn cannot_follow(device_id: &str, state: State, wanted: State) -> StationError {
+fn cannot_follow(device_id: &DeviceId, state: State, wanted: State) -> StationError {
     StationError::CannotFollow {
-        device_id: device_id.to_owned(),
+        device_id: device_id.clone(),
         state,
         wanted,
     }

@@ -7,9 +7,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::StationError;
-use crate::batch::{CLAIMS, IndexRow, device_of};
+use crate::batch::{CLAIMS, IndexEntry, device_of};
 use crate::digest::sha256_start;
 use crate::engine::{Engine, Ring};
+use crate::manifest::DeviceId;
 use crate::store::Store;
 
 /// Where a station is on its way through a batch.
@@ -25,7 +26,7 @@ pub(super) struct Walk {
 struct Here {
     chunk: u64,
     /// Ids of devices that are claimed.
-    taken: HashSet<String>,
+    taken: HashSet<DeviceId>,
     /// Whether other stations claim here too.
     is_shared: bool,
 }
@@ -54,8 +55,8 @@ impl Walk {
         &mut self,
         store: &dyn Store,
         chunk: u64,
-        rows: &'a [IndexRow],
-    ) -> Result<Option<&'a IndexRow>, StationError> {
+        rows: &'a [IndexEntry],
+    ) -> Result<Option<&'a IndexEntry>, StationError> {
         if self
             .here
             .as_ref()
@@ -69,9 +70,9 @@ impl Walk {
             });
         }
         let known = self.here.as_ref().map(|here| &here.taken);
-        let free: Vec<&IndexRow> = rows
+        let free: Vec<&IndexEntry> = rows
             .iter()
-            .filter(|row| known.is_none_or(|taken| !taken.contains(&row.entry.device_id)))
+            .filter(|row| known.is_none_or(|taken| !taken.contains(&row.device_id)))
             .collect();
         if free.is_empty() {
             self.chunks.pop();
@@ -82,27 +83,27 @@ impl Walk {
     }
 
     /// A device of this chunk is the station's own now.
-    pub(super) fn claimed(&mut self, device_id: &str) {
+    pub(super) fn claimed(&mut self, device_id: &DeviceId) {
         if let Some(here) = &mut self.here {
-            here.taken.insert(device_id.to_owned());
+            here.taken.insert(device_id.clone());
         }
     }
 
     /// A device turned out to be another's.
-    pub(super) fn collided(&mut self, device_id: &str) {
+    pub(super) fn collided(&mut self, device_id: &DeviceId) {
         if let Some(here) = &mut self.here {
-            here.taken.insert(device_id.to_owned());
+            here.taken.insert(device_id.clone());
             here.is_shared = true;
         }
     }
 }
 
 /// The devices of a chunk that somebody has claimed.
-fn taken(store: &dyn Store, chunk: u64) -> Result<HashSet<String>, StationError> {
+fn taken(store: &dyn Store, chunk: u64) -> Result<HashSet<DeviceId>, StationError> {
     let mut taken = HashSet::new();
     store.list(&format!("{CLAIMS}{chunk:06}/"), &mut |listed| {
         if let Some((_, device_id)) = device_of(&listed.name, CLAIMS) {
-            taken.insert(device_id.to_owned());
+            taken.insert(device_id.clone());
         }
     })?;
     Ok(taken)

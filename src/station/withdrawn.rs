@@ -39,7 +39,7 @@ fn find(
     now: OffsetDateTime,
 ) -> Result<Option<WithdrawnRecord>, StoreError> {
     if let Some(octets) = cache.recall(WITHDRAWN_OBJECT) {
-        return Ok(Some(WithdrawnRecord::parse(&octets)));
+        return Ok(Some(WithdrawnRecord::read(&octets)));
     }
     if asked_at(cache).is_some_and(|asked_at| holds(asked_at, now)) {
         return Ok(None);

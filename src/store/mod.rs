@@ -5,6 +5,7 @@
 
 mod dir;
 mod place;
+mod reading;
 #[cfg(feature = "s3")]
 mod s3;
 mod withdrawal;
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 
 pub use dir::DirStore;
 pub use place::{Place, PlaceError};
+pub use reading::{ReadError, read_index, read_record, released_chunks};
 #[cfg(feature = "s3")]
 pub use s3::{ATTEMPT_TIMEOUT, Credentials, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
 pub use withdrawal::{put_withdrawn, read_withdrawn};

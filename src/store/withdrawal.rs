@@ -19,7 +19,7 @@ pub fn put_withdrawn(store: &dyn Store, record: &WithdrawnRecord) -> Result<(), 
 /// When nobody can tell.
 pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, StoreError> {
     match store.read(WITHDRAWN_OBJECT, None) {
-        Ok(octets) => Ok(Some(WithdrawnRecord::parse(&octets))),
+        Ok(octets) => Ok(Some(WithdrawnRecord::read(&octets))),
         Err(StoreError::NotFound { .. }) => Ok(None),
         // To one who may list some folders only, S3 says so even of an object that is not there.
         // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html

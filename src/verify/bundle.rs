@@ -126,7 +126,7 @@ impl<'a> Standard<'a> {
     fn certificate(&self, file: &BundleFile, content: &[u8], findings: &mut Findings) {
         let mut certificates = match file.format {
             Format::Der => vec![content.to_vec()],
-            Format::Pem => certificates(content),
+            Format::Pem => pem::certificates(content),
         };
         if file.content == Content::Chain {
             let issuer = if certificates.len() > 1 {
@@ -280,17 +280,4 @@ fn read_private_key(file: &BundleFile, content: &[u8]) -> Option<PrivateKey> {
             (block.label == pem::PRIVATE_KEY).then(|| PrivateKey::from_pkcs8(&block.der).ok())?
         }
     }
-}
-
-/// The certificates of a PEM file; none when it is damaged.
-pub(super) fn certificates(content: &[u8]) -> Vec<Vec<u8>> {
-    let blocks = std::str::from_utf8(content)
-        .ok()
-        .and_then(|text| pem::blocks(text).ok());
-    blocks
-        .unwrap_or_default()
-        .iter()
-        .filter(|block| block.label == pem::CERTIFICATE)
-        .map(|block| block.der.to_vec())
-        .collect()
 }

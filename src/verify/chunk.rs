@@ -5,13 +5,14 @@ use std::io::Cursor;
 
 use zeroize::Zeroizing;
 
-use super::bundle::{Findings, Standard, certificates};
+use super::bundle::{Findings, Standard};
 use super::retired::retired;
 use super::seal::CHANGED;
 use super::tally::Tallies;
 use super::{Fault, VerifyError};
 use crate::batch::{
-    BatchRecord, IndexEntry, IndexRow, Layout, certificates_object, index_object, parse_index,
+    BatchRecord, ChunkCertificates, IndexEntry, IndexRow, Layout, certificates_object, index_object,
+    pack_object, parse_index,
 };
 use crate::manifest::{DeviceId, Row};
 use crate::seal::{ChunkDigest, Seal};
@@ -76,11 +77,11 @@ pub(super) fn verify(
         Some(pack) => Some(slice(pack, &rows[i].entry)),
         None => bundles[i].as_ref().map(|own| own.as_slice()),
     };
-    let gone: Vec<&str> = rows
+    let gone: Vec<&DeviceId> = rows
         .iter()
         .enumerate()
-        .filter(|(i, row)| is_gone(bundle(*i)) && DeviceId::parse(&row.entry.device_id).is_ok())
-        .map(|(_, row)| row.entry.device_id.as_str())
+        .filter(|(i, _)| is_gone(bundle(*i)))
+        .map(|(_, row)| &row.entry.device_id)
         .collect();
     let retired = match gone.is_empty() {
         true => HashSet::new(),
@@ -98,7 +99,7 @@ pub(super) fn verify(
             continue;
         }
         let line = task.manifest.as_ref().and_then(|rows| rows.get(i));
-        let line = line.filter(|line| line.device_id.as_str() == row.entry.device_id);
+        let line = line.filter(|line| line.device_id == row.entry.device_id);
         let mut findings = match octets {
             Some(octets) => standard.inspect(octets, &row.entry, line),
             // A missing pack is one fault, not one a device.
@@ -109,6 +110,7 @@ pub(super) fn verify(
             },
         };
         let is_listed = chunk_certificates
+            .found()
             .get(i)
             .is_none_or(|listed| *listed == findings.certificate);
         if !findings.certificate.is_empty() && !is_listed {
@@ -143,25 +145,28 @@ fn read_certificates(
     rows: usize,
     store: &dyn Store,
     faults: &mut Vec<Fault>,
-) -> Result<Vec<Vec<u8>>, VerifyError> {
+) -> Result<ChunkCertificates, VerifyError> {
     let object = certificates_object(chunk);
-    let found = match store.read(&object, None) {
-        Ok(octets) => certificates(&octets),
+    let certificates = match store.read(&object, None) {
+        Ok(octets) => ChunkCertificates::read(&octets),
         Err(StoreError::NotFound { .. }) => {
             faults.push(Fault::of(&object, "the certificates are missing".to_owned()));
-            return Ok(Vec::new());
+            return Ok(ChunkCertificates::default());
         }
         Err(error) => return Err(error.into()),
     };
-    if found.len() != rows {
-        let what = format!("certificates in it: {}, rows in the index: {rows}", found.len());
+    let found = certificates.found().len();
+    if found != rows {
+        let what = format!("certificates in it: {found}, rows in the index: {rows}");
         faults.push(Fault::of(&object, what));
     }
-    Ok(found)
+    Ok(certificates)
 }
 
 fn tally(tallies: &mut Tallies, row: &IndexRow, findings: &Findings, number: u64) {
-    tallies.devices.add(row.entry.device_id.as_bytes(), number);
+    tallies
+        .devices
+        .add(row.entry.device_id.as_str().as_bytes(), number);
     tallies.certificates.add(&row.entry.certificate_id, number);
     tallies.serials.add(row.entry.certificate_serial.octets(), number);
     if let Some(key) = &findings.key {
@@ -172,7 +177,7 @@ fn tally(tallies: &mut Tallies, row: &IndexRow, findings: &Findings, number: u64
 /// Holds the index's rows against the batch, the manifest and the ledger. Returns those in dispute.
 fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Vec<Fault>) -> BTreeSet<usize> {
     let mut disputed = BTreeSet::new();
-    let expected = task.record.rows_of(task.chunk);
+    let expected = task.record.shape().rows_of(task.chunk);
     if rows.len() as u64 != expected {
         let what = format!("rows in it: {}, in the manifest: {expected}", rows.len());
         faults.push(Fault::of(index, what));
@@ -188,7 +193,7 @@ fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Ve
         }
         if let Some(manifest) = &task.manifest {
             match manifest.get(i) {
-                Some(line) if line.device_id.as_str() == device => {}
+                Some(line) if line.device_id == *device => {}
                 Some(line) => fault(format!(
                     "the manifest has {} here, on line {}",
                     line.device_id, line.line
@@ -217,16 +222,14 @@ fn read_bundles(
     store: &dyn Store,
 ) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, VerifyError> {
     // A name comes from the device id, never from what the index says: that may lead anywhere.
-    let is_sound = |row: &IndexRow| DeviceId::parse(&row.entry.device_id).is_ok();
     let name = |row: &IndexRow| task.record.layout.object(task.chunk, &row.entry.device_id);
-    let names: Vec<String> = rows.iter().filter(|row| is_sound(row)).map(name).collect();
-    let mut found = store.read_all(&names).into_iter();
-    let bundle = |row: &IndexRow| match is_sound(row).then(|| found.next()).flatten() {
-        Some(Ok(octets)) => Ok(Some(octets)),
-        Some(Err(StoreError::NotFound { .. })) | None => Ok(None),
-        Some(Err(error)) => Err(error.into()),
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let bundle = |octets| match octets {
+        Ok(octets) => Ok(Some(octets)),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     };
-    rows.iter().map(bundle).collect()
+    store.read_all(&names).into_iter().map(bundle).collect()
 }
 
 /// The pack of a chunk, when the batch is in packs; empty when it is missing.
@@ -234,7 +237,7 @@ fn read_pack(task: &Task<'_>, store: &dyn Store) -> Result<Option<Zeroizing<Vec<
     if task.record.layout == Layout::Objects {
         return Ok(None);
     }
-    match store.read(&task.record.layout.object(task.chunk, ""), None) {
+    match store.read(&pack_object(task.chunk), None) {
         Ok(pack) => Ok(Some(pack)),
         Err(StoreError::NotFound { .. }) => Ok(Some(Zeroizing::default())),
         Err(error) => Err(error.into()),
@@ -246,10 +249,10 @@ fn compare_members(
     task: &Task<'_>,
     rows: &[IndexRow],
     pack: &[u8],
-    retired: &HashSet<String>,
+    retired: &HashSet<DeviceId>,
     faults: &mut Vec<Fault>,
 ) {
-    let object = task.record.layout.object(task.chunk, "");
+    let object = pack_object(task.chunk);
     if pack.is_empty() {
         if retired.len() < rows.len() {
             faults.push(Fault::of(&object, "the pack is missing".to_owned()));

@@ -8,7 +8,8 @@ use crate::batch::{
     BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
     chunk_of, index_object, lookup_object, parse_index,
 };
-use crate::store::{Listed, Store};
+use crate::manifest::DeviceId;
+use crate::store::{Listed, Store, released_chunks};
 
 /// How the fault of a batch begins that is not finished.
 pub(super) const INCOMPLETE: &str = "incomplete";
@@ -20,22 +21,21 @@ pub(super) fn released(
     committed: &[(u64, bool)],
     faults: &mut Vec<Fault>,
 ) -> Result<BTreeSet<u64>, VerifyError> {
-    let mut indexed = BTreeSet::new();
-    store.list("index/", &mut |listed| indexed.extend(chunk_of(&listed.name)))?;
-    for &chunk in indexed.range(record.chunks()..) {
+    let indexed = released_chunks(store)?;
+    for &chunk in indexed.range(record.shape().chunks()..) {
         faults.push(Fault::of(
             &index_object(chunk),
             "the batch has no such chunk".to_owned(),
         ));
     }
     let mut rows_left = 0;
-    for chunk in (0..record.chunks()).filter(|chunk| !indexed.contains(chunk)) {
+    for chunk in (0..record.shape().chunks()).filter(|chunk| !indexed.contains(chunk)) {
         if committed.contains(&(chunk, true)) {
             let what =
                 "the index is missing, and the ledger says that it was released: put it back".to_owned();
             faults.push(Fault::of(&index_object(chunk), what));
         } else {
-            rows_left += record.rows_of(chunk);
+            rows_left += record.shape().rows_of(chunk);
         }
     }
     if rows_left > 0 {
@@ -65,7 +65,7 @@ pub(super) fn twins(
         let within = usize::try_from(row % record.chunk_rows).unwrap_or(usize::MAX);
         Ok(rows
             .get(within)
-            .map(|row| row.entry.device_id.clone())
+            .map(|row| row.entry.device_id.to_string())
             .unwrap_or_default())
     };
     let mut faults = Vec::new();
@@ -88,7 +88,7 @@ pub(super) fn extras(
     released: &BTreeSet<u64>,
     devices: &Tally,
 ) -> Result<Vec<Fault>, VerifyError> {
-    let is_complete = (0..record.chunks()).all(|chunk| released.contains(&chunk));
+    let is_complete = (0..record.shape().chunks()).all(|chunk| released.contains(&chunk));
     let mut faults = Vec::new();
     store.list("", &mut |Listed { name, .. }| {
         let is_known = name == BATCH_OBJECT
@@ -99,10 +99,10 @@ pub(super) fn extras(
                 .iter()
                 .any(|folder| name.starts_with(folder))
             || chunk_of(&name).is_some()
-            || chunk_in(&name, "certificates/", ".pem").is_some_and(|chunk| chunk < record.chunks())
+            || chunk_in(&name, "certificates/", ".pem").is_some_and(|chunk| chunk < record.shape().chunks())
             || match record.layout {
                 Layout::Packs => {
-                    chunk_in(&name, "packs/", ".zip").is_some_and(|chunk| chunk < record.chunks())
+                    chunk_in(&name, "packs/", ".zip").is_some_and(|chunk| chunk < record.shape().chunks())
                 }
                 Layout::Objects => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
             };
@@ -119,8 +119,7 @@ fn chunk_in(name: &str, folder: &str, extension: &str) -> Option<u64> {
 }
 
 fn is_bundle(name: &str, layout: Layout, is_device: impl Fn(&[u8]) -> bool) -> bool {
-    let id = name
-        .rsplit_once('/')
-        .and_then(|(_, file)| file.strip_suffix(".zip"));
-    id.is_some_and(|id| layout.object(0, id) == name && is_device(id.as_bytes()))
+    let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
+    let id = file.strip_suffix(".zip").and_then(|id| DeviceId::parse(id).ok());
+    id.is_some_and(|id| layout.object(0, &id) == name && is_device(id.as_str().as_bytes()))
 }

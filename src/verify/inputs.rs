@@ -2,18 +2,17 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 
 use super::{Fault, Job, VerifyError};
-use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, WithdrawnRecord};
+use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, ReadRecord, WithdrawnRecord};
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, Ledger};
 use crate::manifest::{Blocks, Manifest, ManifestError, Row};
-use crate::pem;
 use crate::profile::{Binding, Profile, rfc3339};
-use crate::store::{Store, StoreError, read_withdrawn};
+use crate::store::{read_record, read_withdrawn};
 
 pub(super) struct Inputs {
     pub record: BatchRecord,
@@ -30,12 +29,11 @@ pub(super) struct Inputs {
 
 impl Inputs {
     pub(super) fn open(job: &Job<'_>) -> Result<Self, VerifyError> {
-        let location = job.store.location();
-        let record = read_record(job.store)?;
-        let profile = Profile::from_config(&record.profile).map_err(|source| VerifyError::Profile {
-            location: location.clone(),
-            source,
-        })?;
+        let ReadRecord {
+            record,
+            profile,
+            issuer,
+        } = read_record(job.store)?;
         if let (Some(_), Some(shards)) = (job.ledger, record.shards) {
             return Err(VerifyError::Shards {
                 batch: record.batch,
@@ -59,7 +57,7 @@ impl Inputs {
             Found::Nothing => (None, false),
         };
         Ok(Self {
-            issuer: issuer(&record, &location)?,
+            issuer,
             manifest,
             manifest_changed,
             record,
@@ -128,40 +126,6 @@ impl Inputs {
     }
 }
 
-/// What a batch says that it is.
-///
-/// # Errors
-///
-/// When there is no batch, or its record is not what a forge writes.
-pub fn read_record(store: &dyn Store) -> Result<BatchRecord, VerifyError> {
-    let location = &store.location();
-    let octets = store.read(BATCH_OBJECT, None).map_err(|error| match error {
-        StoreError::NotFound { .. } => VerifyError::NoBatch {
-            location: location.to_owned(),
-        },
-        error => error.into(),
-    })?;
-    let record: BatchRecord = serde_json::from_slice(&octets).map_err(|source| VerifyError::Record {
-        location: location.to_owned(),
-        source,
-    })?;
-    match record.is_sound() {
-        true => Ok(record),
-        false => Err(VerifyError::Numbers {
-            location: location.to_owned(),
-        }),
-    }
-}
-
-fn issuer(record: &BatchRecord, location: &str) -> Result<CaCertificate, VerifyError> {
-    let blocks = pem::blocks(&record.issuer_certificate).unwrap_or_default();
-    let der = blocks.first().map(|block| block.der.to_vec()).unwrap_or_default();
-    CaCertificate::from_der(&der, Path::new(BATCH_OBJECT)).map_err(|source| VerifyError::Issuer {
-        location: location.to_owned(),
-        source,
-    })
-}
-
 /// Holds `batch.json` against the ledger.
 fn compare_batch(batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) -> Vec<Fault> {
     let facts = [
@@ -178,10 +142,7 @@ fn compare_batch(batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) ->
             record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256),
         ),
         ("layout", record.layout == batch.layout),
-        (
-            "number of rows",
-            (record.rows, record.chunk_rows) == (batch.rows, batch.chunk_rows),
-        ),
+        ("number of rows", record.shape() == batch.shape()),
     ];
     facts
         .into_iter()

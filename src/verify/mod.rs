@@ -18,16 +18,13 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::batch::{BATCH_OBJECT, BatchRecord, IndexError, WithdrawnRecord};
-use crate::issuer::IssuerError;
+use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
 use crate::ledger::{Ledger, LedgerError};
-use crate::manifest::ManifestError;
-use crate::profile::ProfileError;
-use crate::store::{Store, StoreError};
+use crate::manifest::{DeviceId, ManifestError};
+use crate::store::{ReadError, Store, StoreError};
 pub(crate) use bundle::{Standard, members};
 use chunk::Task;
 use inputs::Inputs;
-pub use inputs::read_record;
 use tally::Tallies;
 
 /// Chunks that are read at a time.
@@ -37,7 +34,7 @@ const CHUNKS_AT_A_TIME: u64 = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The device, when it is one device's.
-    pub device_id: Option<String>,
+    pub device_id: Option<DeviceId>,
     /// The object, relative to the batch.
     pub object: Option<String>,
     pub what: String,
@@ -52,9 +49,9 @@ impl Fault {
         }
     }
 
-    fn of_device(device_id: &str, object: &str, what: String) -> Self {
+    fn of_device(device_id: &DeviceId, object: &str, what: String) -> Self {
         Self {
-            device_id: Some(device_id.to_owned()),
+            device_id: Some(device_id.clone()),
             object: Some(object.to_owned()),
             what,
         }
@@ -125,24 +122,11 @@ pub enum VerifyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("{location} is no batch: it has no {BATCH_OBJECT}")]
-    NoBatch { location: String },
-    #[error("{location}/{BATCH_OBJECT} cannot be read")]
-    Record {
-        location: String,
-        source: serde_json::Error,
-    },
-    #[error("{location}/{BATCH_OBJECT} has impossible numbers of rows")]
-    Numbers { location: String },
-    #[error("{location}/{BATCH_OBJECT} has no valid profile")]
-    Profile { location: String, source: ProfileError },
-    #[error("{location}/{BATCH_OBJECT} has no usable issuer certificate")]
-    Issuer { location: String, source: IssuerError },
-    #[error("{object} is no index")]
-    Index { object: String, source: IndexError },
     #[error("ledger {path} is not the one that batch {batch} was made with")]
     OtherLedger { path: PathBuf, batch: String },
     #[error("batch {batch} was made in {shards} shards, each with a ledger of its own")]
@@ -157,6 +141,7 @@ impl VerifyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
+            Self::Read(error) => error.hint(),
             Self::Ledger(error @ (LedgerError::Missing { .. } | LedgerError::NoBatch { .. })) => {
                 Some(format!(
                     "{}; --no-ledger verifies without one",
@@ -165,10 +150,6 @@ impl VerifyError {
             }
             Self::Ledger(error) => error.hint(),
             Self::Manifest(error) => error.hint(),
-            Self::NoBatch { .. } => Some(
-                "name a batch, such as ./out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01"
-                    .to_owned(),
-            ),
             Self::OtherLedger { .. } => Some(
                 "name the one it was made with, with --ledger; --no-ledger verifies without one".to_owned(),
             ),
@@ -176,10 +157,6 @@ impl VerifyError {
                 Some("leave --ledger out; --manifest names what to verify it against".to_owned())
             }
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
-            Self::Index { .. } => Some("it was changed or damaged; `certforge verify` tells more".to_owned()),
-            Self::Record { .. } | Self::Numbers { .. } | Self::Profile { .. } | Self::Issuer { .. } => Some(
-                format!("{BATCH_OBJECT} was changed or damaged; put it back as it was written"),
-            ),
         }
     }
 }
@@ -245,8 +222,8 @@ pub fn verify(
     let mut digests = Vec::new();
     let mut rows = inputs.rows()?;
     let mut next = 0;
-    while next < record.chunks() {
-        let window = next..(next + CHUNKS_AT_A_TIME).min(record.chunks());
+    while next < record.shape().chunks() {
+        let window = next..(next + CHUNKS_AT_A_TIME).min(record.shape().chunks());
         next = window.end;
         let mut tasks = Vec::new();
         for chunk in window {
@@ -265,7 +242,7 @@ pub fn verify(
             .par_iter()
             .map(|task| {
                 let result = chunk::verify(task, job.store, &standard);
-                verified(record.rows_of(task.chunk));
+                verified(record.shape().rows_of(task.chunk));
                 result
             })
             .collect();

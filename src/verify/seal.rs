@@ -41,7 +41,7 @@ pub(super) fn check_statement(
     digests: Vec<ChunkDigest>,
     faults: &mut Vec<Fault>,
 ) {
-    if digests.len() as u64 != record.chunks() || !faults.is_empty() {
+    if digests.len() as u64 != record.shape().chunks() || !faults.is_empty() {
         return;
     }
     let mut builder = Builder::new(record.rows);

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
@@ -22,6 +23,9 @@ use crate::support::Workplace;
 
 pub const BUCKET: &str = "factory";
 
+/// `SeaweedFS` takes some ports that are always the same, so one runs at a time.
+static SEAWEEDFS: Mutex<()> = Mutex::new(());
+
 /// A server that ends with the test.
 pub struct Server {
     process: Child,
@@ -29,11 +33,14 @@ pub struct Server {
     /// Where `MiniStack` takes devices, with TLS.
     pub mqtt_port: u16,
     folder: tempfile::TempDir,
+    /// Let go when the server has ended.
+    turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl Server {
-    /// `SeaweedFS`, which checks signatures. It takes some ports that are always the same, so one runs at a time.
+    /// `SeaweedFS`, which checks signatures. Waits until no other test has one.
     pub fn seaweedfs() -> Self {
+        let turn = SEAWEEDFS.lock().unwrap_or_else(PoisonError::into_inner);
         let port = free_port();
         let s3_port = format!("-s3.port={port}");
         let arguments = [
@@ -51,7 +58,9 @@ impl Server {
             ("AWS_ACCESS_KEY_ID", "AKIATEST"),
             ("AWS_SECRET_ACCESS_KEY", "secret of the test"),
         ];
-        Self::start("weed", port, &arguments, &account)
+        let mut server = Self::start("weed", port, &arguments, &account);
+        server.turn = Some(turn);
+        server
     }
 
     /// `MiniStack`, which keeps encryption and tags, and is AWS IoT, IAM and Lambda too.
@@ -100,6 +109,7 @@ impl Server {
             url: format!("http://127.0.0.1:{port}"),
             mqtt_port: 0,
             folder,
+            turn: None,
         };
         server.make_bucket(port);
         server

@@ -57,7 +57,7 @@ impl Proof {
         let issuer = self.issuer.load(now)?;
         let proof = jitp::prove(&issuer, code, now)?;
         make_folder(&self.to)?;
-        let write = |name, content: &[u8], secret| {
+        let write = |name: &str, content: &[u8], secret: bool| {
             let path = self.to.join(name);
             create(&path, content, secret).map(|()| path.display().to_string())
         };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::aws::{
-    Asset, AssetState, CertificateMode, CommandWords, Flow, Registration, Role, Wanted, permission,
+    Action, Asset, AssetState, CertificateMode, CommandWords, Flow, Registration, Role, Wanted, permission,
 };
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
@@ -128,7 +128,7 @@ impl Register {
             self.yes,
             &format!("Do this in account {}, {}?", caller.account, caller.region),
         )?;
-        let needs_key = plan.actions(self.update).any(|action| action.needs_proof());
+        let needs_key = plan.actions(self.update).any(Action::needs_proof);
         let issuer: Option<Issuer> = needs_key.then(|| self.issuer.load(now)).transpose()?;
         let prove = |code: &str, now| -> Result<String, ProofError> {
             let issuer = issuer.as_ref().expect("it was loaded for this");

@@ -46,7 +46,7 @@ impl Thingpress {
         make_folder(&self.to)?;
         let (mut written, mut files) = (0, 0);
         let mut file: Option<(PathBuf, BufWriter<File>)> = None;
-        for chunk in 0..issued.record().chunks() {
+        for chunk in 0..issued.record().shape().chunks() {
             for certificate in issued.certificates(chunk)? {
                 if written % self.per_file == 0 {
                     close(file.take())?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use certforge::manifest::DeviceId;
 use certforge::profile::rfc3339;
 use certforge::shell::quoted;
 use certforge::station::is_in_memory;
@@ -18,7 +19,7 @@ use crate::cli::{print, print_json};
 pub struct Claim {
     /// Id of the device in hand, as on its label
     #[arg(long, value_name = "ID", required_unless_present = "next", value_parser = super::device_id)]
-    device: Option<String>,
+    device: Option<DeviceId>,
     /// Claim any device that nobody has claimed; the one that this station has not reported on comes first
     #[arg(long, conflicts_with = "device")]
     next: bool,
@@ -44,7 +45,7 @@ impl Claim {
         if station.pending()? > 0 {
             warn(&station.send()?);
         }
-        station.prepare(&self.out, self.device.as_deref())?;
+        station.prepare(&self.out, self.device.as_ref())?;
         let mut claimed = match &self.device {
             Some(device_id) => station.claim(device_id, self.take_over)?,
             None => station.claim_next()?,
@@ -56,7 +57,7 @@ impl Claim {
             );
         }
         let unpacked = station.fetch(&mut claimed, &self.out)?;
-        let (claim, entry) = (&claimed.claim, &claimed.device.row.entry);
+        let (claim, entry) = (&claimed.claim, &claimed.device.entry);
         if self.json {
             print_json(&json!({
                 "device_id": claim.device_id,
@@ -97,7 +98,7 @@ impl Claim {
                 "next",
                 format!(
                     "certforge station done {0}, or failed {0} --reason TEXT",
-                    quoted(&claim.device_id)
+                    quoted(claim.device_id.as_str())
                 ),
             );
         print(&report.to_string());

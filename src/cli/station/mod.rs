@@ -12,6 +12,7 @@ mod status;
 
 use std::path::{Path, PathBuf};
 
+use certforge::manifest::DeviceId;
 use certforge::station::{
     Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, open_batch,
 };
@@ -169,10 +170,10 @@ struct StationArgs {
 }
 
 /// A device id as a label reader gives it, perhaps with blanks around it.
-fn device_id(text: &str) -> Result<String, &'static str> {
+fn device_id(text: &str) -> Result<DeviceId, String> {
     match text.trim() {
-        "" => Err("a device has an id"),
-        text => Ok(text.to_owned()),
+        "" => Err("a device has an id".to_owned()),
+        text => DeviceId::parse(text).map_err(|reason| format!("no device has this id: it {reason}")),
     }
 }
 

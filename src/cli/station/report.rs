@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use certforge::batch::Layout;
 use certforge::batch::claim::State;
+use certforge::manifest::DeviceId;
 use certforge::station::Reported;
 use clap::Args;
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::cli::{Failure, print, print_json};
 pub struct Done {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// Remove the bundle from the store, every version of it, so that the key is in the device alone
     #[arg(long)]
     burn: bool,
@@ -30,7 +31,7 @@ pub struct Done {
 pub struct Failed {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// What failed, such as "flash verify"
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -45,7 +46,7 @@ pub struct Failed {
 pub struct Scrap {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// Why, such as "board broken"
     #[arg(long, value_name = "TEXT")]
     reason: String,

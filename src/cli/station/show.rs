@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use certforge::batch::claim::Hold;
+use certforge::manifest::DeviceId;
 use clap::Args;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ use certforge::profile::rfc3339;
 pub struct Show {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: String,
+    device: DeviceId,
     /// Print a JSON document
     #[arg(long)]
     pub json: bool,
@@ -28,7 +29,7 @@ impl Show {
     pub fn run(&self) -> Outcome {
         let mut station = self.station.open(DEFAULT_LEASE_MINUTES)?;
         let shown = station.show(&self.device)?;
-        let entry = &shown.device.row.entry;
+        let entry = &shown.device.entry;
         let certificate_id = data_encoding::HEXLOWER.encode(&entry.certificate_id);
         let waiting = shown.report.as_ref().map(|report| report.state);
         let folder = shown.unpacked.as_ref().map(|unpacked| &unpacked.folder);
@@ -46,7 +47,7 @@ impl Show {
         }
         let mut report = Report::default();
         report
-            .line("device", &self.device)
+            .line("device", self.device.as_str())
             .line("certificate", certificate_id)
             .line("serial", entry.certificate_serial.to_string());
         match &shown.claim {

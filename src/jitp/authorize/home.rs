@@ -31,7 +31,7 @@ impl Home {
             }
             let values: BTreeSet<&String> = named.iter().filter_map(of).collect();
             match values.len() {
-                0 | 1 => Ok(values.first().map_or(default, |value| value).to_owned()),
+                0 | 1 => Ok(values.first().map_or(default, |value| value.as_str()).to_owned()),
                 _ => Err(values.into_iter().cloned().collect()),
             }
         };

@@ -81,11 +81,7 @@ impl Account {
     }
 
     /// Things that more than one active certificate is attached to, with how many.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn shared_things(&self) -> Result<HashMap<String, u64>, AccountError> {
+    pub(in crate::rehearsal) fn shared_things(&self) -> Result<HashMap<String, u64>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT thing, count(*) FROM thing_principal JOIN certificate ON certificate = id
@@ -183,11 +179,7 @@ impl Account {
     }
 
     /// The newest events, the newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn events(&self, limit: u32) -> Result<Vec<Event>, AccountError> {
+    fn events(&self, limit: u32) -> Result<Vec<Event>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT at, kind, peer, client_id, certificate, name, text FROM event ORDER BY id DESC LIMIT ?1",
@@ -197,11 +189,7 @@ impl Account {
     }
 
     /// The newest refusals, the newest first, and how many events and how many refusals are kept.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn refusals(&self, limit: u32) -> Result<Refusals, AccountError> {
+    pub(in crate::rehearsal) fn refusals(&self, limit: u32) -> Result<Refusals, AccountError> {
         self.with(|connection| {
             let count = |connection: &Connection, condition: &str| {
                 let statement = format!("SELECT count(*) FROM event {condition}");

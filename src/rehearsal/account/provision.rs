@@ -29,11 +29,11 @@ pub enum NotMade {
 
 impl Account {
     /// Makes what a template gives for a certificate that is registered.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written. What AWS IoT would refuse is the inner error.
-    pub fn provision(&self, id: &str, made: &Provisioned) -> Result<Result<Made, NotMade>, AccountError> {
+    pub(in crate::rehearsal) fn provision(
+        &self,
+        id: &str,
+        made: &Provisioned,
+    ) -> Result<Result<Made, NotMade>, AccountError> {
         if made.certificate.certificate_id != id {
             return Ok(Err(NotMade::OtherCertificate {
                 named: made.certificate.certificate_id.clone(),
@@ -101,20 +101,6 @@ impl Account {
                 also_attached,
             }))
         })
-    }
-
-    /// Attaches a policy that exists to a certificate.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written.
-    pub fn attach_policy(&self, certificate: &str, policy: &str) -> Result<(), AccountError> {
-        self.with(|connection| {
-            connection
-                .prepare_cached("INSERT INTO principal_policy VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                .execute([certificate, policy])
-        })?;
-        Ok(())
     }
 }
 

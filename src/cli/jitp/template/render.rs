@@ -67,13 +67,13 @@ impl Render {
     fn find(&self, device: &str, batch: &str) -> Result<Vec<u8>, Failure> {
         let store = self.reach.open(&place::parse(batch, &self.reach, None)?)?;
         let issued = Issued::open(&*store)?;
-        for chunk in 0..issued.record().chunks() {
+        for chunk in 0..issued.record().shape().chunks() {
             let entries = issued.entries(chunk)?;
-            if entries.iter().any(|entry| entry.device_id == device) {
+            if entries.iter().any(|entry| entry.device_id == *device) {
                 let certificates = issued.certificates(chunk)?;
                 let found = certificates
                     .into_iter()
-                    .find(|certificate| certificate.entry.device_id == device);
+                    .find(|certificate| certificate.entry.device_id == *device);
                 return Ok(found.expect("it is in the index").der);
             }
         }

@@ -1,0 +1,30 @@
+//! The certificates of a chunk, beside its bundles: PEM, in row order, and public.
+
+use super::IndexEntry;
+use crate::digest::sha256;
+use crate::pem;
+
+/// The certificates of a chunk as DER, as they were found.
+#[derive(Debug, Clone, Default)]
+pub struct ChunkCertificates(Vec<Vec<u8>>);
+
+impl ChunkCertificates {
+    /// What is found in octets; what is damaged holds none.
+    #[must_use]
+    pub fn read(octets: &[u8]) -> Self {
+        Self(pem::certificates(octets))
+    }
+
+    /// The certificate of a row, if it is the one that the index names.
+    #[must_use]
+    pub fn of(&self, row: usize, entry: &IndexEntry) -> Option<&[u8]> {
+        let der = self.0.get(row)?;
+        (sha256(der) == entry.certificate_id).then_some(der.as_slice())
+    }
+
+    /// All of them, whatever they are.
+    #[must_use]
+    pub fn found(&self) -> &[Vec<u8>] {
+        &self.0
+    }
+}

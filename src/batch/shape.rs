@@ -1,0 +1,45 @@
+//! The shape of a batch: how many rows it has, and in which chunks they are.
+
+/// Rows, and rows of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    pub rows: u64,
+    pub chunk_rows: u64,
+}
+
+impl Shape {
+    /// Whether the numbers are such as a forge writes.
+    #[must_use]
+    pub fn is_sound(self) -> bool {
+        (1..=u64::from(u32::MAX)).contains(&self.rows) && (1..=1 << 20).contains(&self.chunk_rows)
+    }
+
+    /// Chunks, counted from 0; the last one may be shorter.
+    #[must_use]
+    pub fn chunks(self) -> u64 {
+        self.rows.div_ceil(self.chunk_rows.max(1))
+    }
+
+    /// Rows of a chunk; none of one that is not there.
+    #[must_use]
+    pub fn rows_of(self, chunk: u64) -> u64 {
+        let first = chunk.saturating_mul(self.chunk_rows);
+        self.rows.saturating_sub(first).min(self.chunk_rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_in_one_chunk() {
+        for (rows, chunk_rows, chunks, last) in [(1, 4096, 1, 1), (8192, 4096, 2, 4096), (8193, 4096, 3, 1)] {
+            let shape = Shape { rows, chunk_rows };
+            assert_eq!(shape.chunks(), chunks);
+            assert_eq!(shape.rows_of(chunks - 1), last);
+            assert_eq!(shape.rows_of(chunks), 0);
+            assert_eq!((0..chunks).map(|chunk| shape.rows_of(chunk)).sum::<u64>(), rows);
+        }
+    }
+}

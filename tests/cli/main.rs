@@ -1,0 +1,11 @@
+//! The command line, as a user meets it: goldens, files that are not as they should be, and `bench`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+mod goldens;
+mod issuer_errors;
+mod ledger_errors;
+mod resume;
+mod verify_faults;

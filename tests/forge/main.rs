@@ -1,0 +1,23 @@
+//! Batches, from the CA to the seal: made, broken off, made in shards, and judged by other people's programs.
+
+#[path = "../support/account.rs"]
+mod account;
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/devices.rs"]
+mod devices;
+mod judge;
+#[cfg(feature = "s3")]
+#[path = "../support/s3_server.rs"]
+mod s3_server;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod handshake;
+mod interrupt;
+mod issuer;
+mod judges;
+mod ledger;
+mod multi_buffer;
+mod shards;

@@ -1,0 +1,171 @@
+//! Bundles that are burned, and certificates that are to be revoked.
+
+use std::fs;
+
+use crate::line::Line;
+use crate::support::tool;
+use certforge::batch::claim::State;
+use serde_json::Value;
+
+#[test]
+fn burned_bundles_are_gone_and_all_others_are_as_they_were() {
+    for layout in ["objects", "packs"] {
+        let line = Line::new(layout, 9);
+        let before = fs::read(line.path("packs/000000.zip")).unwrap_or_default();
+        for device in ["SN000001", "SN000002", "SN000008"] {
+            line.claim("st1", device);
+            line.succeed("st1", &["done", device]);
+        }
+        line.succeed("st1", &["scrap", "SN000003", "--reason", "broken board"]);
+        let burned = line.succeed("st1", &["burn"]);
+        assert!(
+            burned.starts_with("bundles of flashed and scrapped devices removed: 4"),
+            "{burned}"
+        );
+        let again = line.succeed("st1", &["burn"]);
+        assert!(
+            again.starts_with("bundles of flashed and scrapped devices removed: 0"),
+            "{again}"
+        );
+        let verified = line.0.succeed(&["verify", "out/b"]);
+        assert!(
+            verified.contains(
+                "9 devices verified, 4 of them removed after they were flashed or scrapped, sealed"
+            ),
+            "{verified}"
+        );
+        if layout == "packs" {
+            assert!(burned.contains("packs rewritten: 1, removed: 1"), "{burned}");
+            assert!(!line.path("packs/000002.zip").exists(), "nothing was left of it");
+            let after = fs::read(line.path("packs/000000.zip")).unwrap();
+            let keys = |pack: &[u8]| {
+                pack.windows(27)
+                    .filter(|window| *window == b"-----BEGIN PRIVATE KEY-----")
+                    .count()
+            };
+            assert_eq!((keys(&before), keys(&after)), (4, 1));
+            let listed = tool("unzip", &["-t", "out/b/packs/000000.zip"], line.0.path());
+            let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+            assert!(listed.status.success(), "{text}");
+            assert!(
+                text.contains("SN000000.zip") && !text.contains("SN000001.zip"),
+                "{text}"
+            );
+        }
+        // What is left is flashed as ever.
+        line.claim("st1", "SN000000");
+        line.succeed("st1", &["done", "SN000000"]);
+        // A device that is not flashed, and whose bundle is gone, is a fault.
+        let pack = line.path("packs/000001.zip");
+        if pack.exists() {
+            fs::remove_file(pack).unwrap();
+        } else {
+            fs::remove_file(line.path("bundles/82/SN000004.zip")).unwrap();
+        }
+        assert_eq!(line.0.run(&["verify", "out/b"]).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn done_burns_the_bundle_of_its_device() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    assert_eq!(
+        line.succeed("st1", &["done", "SN000000", "--burn"]),
+        "SN000000 flashed, and its bundle is removed\n"
+    );
+    assert!(!line.path("bundles/de/SN000000.zip").exists());
+    assert!(line.path("bundles/d1/SN000001.zip").exists());
+    line.0.succeed(&["verify", "out/b"]);
+
+    let line = Line::new("packs", 4);
+    line.claim("st1", "SN000000");
+    // That a bundle in a pack is not removed alone is no reason to keep a key or to lose a report.
+    let output = line.output("st1", &["done", "SN000000", "--burn"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "SN000000 flashed\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "certforge: warning: this batch is in packs, of which no bundle is removed alone; `certforge station burn` removes those of all flashed devices\n"
+    );
+    assert!(!line.0.join("dev-st1").exists());
+    assert_eq!(line.claim_of("SN000000").hold.state, State::Flashed);
+    line.script("exit 0");
+    assert_eq!(
+        line.fail("st1", &["run", "--exec", "./flash.sh", "--burn"], 2),
+        "certforge: error: --burn is for batches in layout objects, and this one is in packs\n\
+         certforge: hint: leave it out; `certforge station burn` removes the bundles of flashed devices from packs"
+    );
+}
+
+#[test]
+fn nothing_is_burned_but_what_its_claim_calls_flashed_or_scrapped() {
+    for layout in ["objects", "packs"] {
+        let line = Line::new(layout, 8);
+        line.claim("st1", "SN000000");
+        line.claim("st2", "SN000001");
+        line.succeed("st1", &["done", "SN000000"]);
+        // A record that somebody wrote, of a device that was not flashed, and of one that is in another chunk.
+        for name in ["flashed/000000/SN000001.json", "flashed/000099/SN000006.json"] {
+            let path = line.path(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "junk").unwrap();
+        }
+        // A station was stopped before it wrote this one.
+        fs::remove_file(line.path("flashed/000000/SN000000.json")).unwrap();
+        let burned: Value = serde_json::from_str(&line.succeed("st1", &["burn", "--json"])).unwrap();
+        assert_eq!(burned["bundles"], 1, "{layout}");
+        assert!(
+            line.path("flashed/000000/SN000000.json").exists(),
+            "written after all"
+        );
+        line.0.succeed(&["verify", "out/b"]);
+        line.succeed("st2", &["done", "SN000001"]);
+        line.claim("st1", "SN000006");
+    }
+}
+
+#[test]
+fn a_pack_whose_own_directory_was_changed_is_not_burned_wrongly() {
+    let line = Line::new("packs", 4);
+    line.claim("st1", "SN000001");
+    line.succeed("st1", &["done", "SN000001"]);
+    let path = line.path("packs/000000.zip");
+    let before = fs::read(&path).unwrap();
+    // In the directory, the flashed member reaches over the next ones.
+    let mut changed = before.clone();
+    let name = changed
+        .windows(12)
+        .rposition(|window| window == b"SN000001.zip")
+        .unwrap();
+    let size = name - 46 + 20;
+    let larger = u32::from_le_bytes(changed[size..size + 4].try_into().unwrap()) + 3000;
+    changed[size..size + 4].copy_from_slice(&larger.to_le_bytes());
+    fs::write(&path, &changed).unwrap();
+    assert_eq!(
+        line.fail("st1", &["burn"], 6),
+        "certforge: error: packs/000000.zip has been damaged: another bundle in it is not what the index says\n\
+         certforge: hint: `certforge verify` tells more; nothing was changed"
+    );
+    assert_eq!(fs::read(&path).unwrap(), changed);
+}
+
+#[test]
+fn exports_no_certificate_but_the_one_that_was_sealed() {
+    let line = Line::new("packs", 4);
+    line.succeed("st1", &["scrap", "SN000000", "--reason", "lost"]);
+    let export = ["export", "--scrapped", "--pem", "--batch", "out/b"];
+    let pem = line.0.succeed(&export);
+    fs::write(line.0.join("scrapped.pem"), pem).unwrap();
+    let subject = ["x509", "-in", "scrapped.pem", "-noout", "-subject"];
+    let subject = tool("openssl", &subject, line.0.path());
+    assert!(String::from_utf8_lossy(&subject.stdout).contains("SN000000"));
+    let path = line.path("certificates/000000.pem");
+    let text = fs::read_to_string(&path).unwrap();
+    let second = 1 + text[1..].find("-----BEGIN").unwrap();
+    fs::write(&path, &text[second..]).unwrap();
+    assert_eq!(
+        line.0.fail(&export, 6),
+        "certforge: error: certificates/000000.pem does not have the certificate of device SN000000\n\
+         certforge: hint: it was changed; `certforge verify` tells more\n"
+    );
+}

@@ -1,0 +1,27 @@
+//! Flashing stations: at a batch in a folder, at one in a bucket, and many at once.
+
+#[cfg(feature = "s3")]
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "../support/line.rs"]
+mod line;
+#[cfg(feature = "s3")]
+#[path = "../support/real_server.rs"]
+mod real_server;
+#[cfg(feature = "s3")]
+#[path = "../support/s3_server.rs"]
+mod s3_server;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod burn;
+mod claims;
+#[cfg(feature = "display")]
+mod page;
+#[cfg(feature = "s3")]
+mod race;
+mod run;
+#[cfg(feature = "s3")]
+mod s3;
+mod seal;
+mod withdrawn;

@@ -1,0 +1,168 @@
+//! The line display, looked at by a real browser: `tests/page/look.py` drives Chromium.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::Workplace;
+use certforge::batch::WithdrawnRecord;
+use certforge::batch::claim::Claim;
+
+/// A served page, until it is dropped.
+struct Page {
+    process: Child,
+    url: String,
+}
+
+impl Page {
+    fn serve(place: &Workplace) -> Self {
+        let arguments = ["station", "serve", "--batch", "out/b", "--http", "127.0.0.1:0"];
+        let mut process = place.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut url)
+            .unwrap();
+        Self {
+            process,
+            url: url.trim().to_owned(),
+        }
+    }
+
+    /// Has the browser look at the page.
+    fn look(&self, place: &Workplace, arguments: &[&str]) -> Command {
+        let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page/look.py");
+        let mut command = Command::new(python);
+        let screenshot = place.join("page.png");
+        command
+            .arg(script)
+            .arg(&self.url)
+            .arg(&screenshot)
+            .args(arguments);
+        command
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[track_caller]
+fn passes(mut look: Command) {
+    let output = look.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A batch of twelve devices in which everything has happened.
+fn line() -> Workplace {
+    let place = Workplace::new();
+    place.manifest(12);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&["run", "devices.csv", "--ca", "ca", "--batch", "b"]);
+    let station = |station: &str, arguments: &[&str]| {
+        let common = ["--batch", "out/b", "--station", station];
+        place.succeed(&[&["station"], arguments, &common[..]].concat());
+    };
+    for (i, (name, end)) in [
+        ("line7-st1", "done"),
+        ("line7-st1", "done"),
+        ("line7-st2", "done"),
+        ("line7-st2", "failed"),
+        ("line7-st2", "scrap"),
+        ("line7-st3", "claimed"),
+        ("line7-st3", "stale"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let device = format!("SN{i:06}");
+        let out = format!("dev-{i}");
+        station(name, &["claim", "--device", &device, "--out", &out]);
+        match end {
+            "done" => station(name, &["done", &device]),
+            "failed" | "scrap" => {
+                station(name, &[end, &device, "--reason", "<b>flash</b> & verify"]);
+            }
+            "stale" => {
+                let path = place.join(&format!("out/b/claims/000000/{device}.json"));
+                let mut claim: Claim = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+                claim.hold.lease_until = claim.hold.claimed_at - time::Duration::HOUR;
+                fs::write(path, claim.to_json()).unwrap();
+            }
+            _ => {}
+        }
+    }
+    place
+}
+
+#[test]
+fn the_page_shows_what_becomes_of_the_batch_live_and_by_keyboard() {
+    let place = line();
+    let page = Page::serve(&place);
+    passes(page.look(&place, &[]));
+    assert!(place.join("page.png").exists());
+}
+
+#[test]
+fn the_page_says_loudly_that_a_batch_is_complete_and_that_its_data_is_old() {
+    let place = line();
+    for i in [3, 5, 6, 7, 8, 9, 10, 11] {
+        let device = format!("SN{i:06}");
+        let name = if i < 5 { "line7-st2" } else { "line7-st3" };
+        let common = ["--batch", "out/b", "--station", name];
+        let claim = ["station", "claim", "--device", &device, "--out", "dev"];
+        place.succeed(&[&claim[..], &common].concat());
+        place.succeed(&[&["station", "done", &device][..], &common].concat());
+    }
+    let mut page = Page::serve(&place);
+    passes(page.look(&place, &["--complete"]));
+
+    let mut look = page.look(&place, &["--down"]);
+    let mut looking = look.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(looking.stdout.take().unwrap());
+    let mut loaded = String::new();
+    lines.read_line(&mut loaded).unwrap();
+    assert!(loaded.starts_with("loaded "), "{loaded}");
+    page.process.kill().unwrap();
+    let mut rest = String::new();
+    lines.read_line(&mut rest).unwrap();
+    assert!(looking.wait().unwrap().success(), "{rest}");
+}
+
+#[test]
+fn the_page_says_loudly_that_a_batch_is_withdrawn() {
+    let place = line();
+    let record = WithdrawnRecord {
+        batch: "b".to_owned(),
+        withdrawn_at: "2026-11-24T12:00:00Z".to_owned(),
+        reason: "<b>stolen</b> & sold".to_owned(),
+    };
+    fs::write(place.join("out/b/withdrawn.json"), record.to_json()).unwrap();
+    let page = Page::serve(&place);
+    passes(page.look(&place, &["--withdrawn"]));
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_said_plainly() {
+    let place = line();
+    let page = Page::serve(&place);
+    let address = page.url.trim_start_matches("http://");
+    let told = place.fail(&["station", "serve", "--batch", "out/b", "--http", address], 2);
+    assert_eq!(
+        told,
+        format!(
+            "certforge: error: nobody can listen on {address}: Address already in use (os error 98)\n\
+             certforge: hint: choose another address or port with --http\n"
+        )
+    );
+}

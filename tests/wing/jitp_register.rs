@@ -1,0 +1,529 @@
+//! The cloud side of JITP on MiniStack, which speaks as AWS IoT and IAM do, and holds the verification
+//! certificate against the CA and the registration code.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::fs;
+use std::process::{Output, Stdio};
+
+use crate::real_server::Server;
+use crate::support::{Workplace, tool};
+use aws_sdk_iot::Client;
+use aws_sdk_iot::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_iot::operation::describe_ca_certificate::DescribeCaCertificateOutput;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+const ACCOUNT: &str = "123456789012";
+const SECRET: &str = "secret of the test";
+
+/// A CA and a template, and an account that knows neither.
+struct Desk {
+    workplace: Workplace,
+    server: Server,
+    runtime: Runtime,
+    iot: Client,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let workplace = Workplace::new();
+        workplace.succeed(&["ca", "new", "--no-passphrase"]);
+        let template = workplace.succeed(&["jitp", "template", "new"]);
+        fs::write(workplace.join("template.json"), template).unwrap();
+        let server = Server::ministack();
+        let config = aws_sdk_iot::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .credentials_provider(Credentials::new(ACCOUNT, SECRET, None, None, "test"))
+            .endpoint_url(&server.url)
+            .region(Region::from_static("eu-central-1"))
+            .build();
+        Self {
+            workplace,
+            server,
+            runtime: Runtime::new().unwrap(),
+            iot: Client::from_conf(config),
+        }
+    }
+
+    fn jitp(&self, arguments: &[&str]) -> Output {
+        let mut command = self.workplace.command(&["jitp"]);
+        command
+            .args(arguments)
+            .args(["--endpoint-url", &self.server.url])
+            .env("AWS_ACCESS_KEY_ID", ACCOUNT)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET)
+            .env("AWS_REGION", "eu-central-1")
+            .stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    /// Runs a command of `jitp` that must end with this code; its standard output.
+    fn ends(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.jitp(arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}\n{text}\n{errors}"
+        );
+        text
+    }
+
+    fn errors(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.jitp(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{errors}");
+        errors
+    }
+
+    /// The SHA-256 of the CA's certificate.
+    fn ca_id(&self, folder: &str) -> String {
+        let text = self.workplace.succeed(&["ca", "show", folder, "--json"]);
+        let shown: Value = serde_json::from_str(&text).unwrap();
+        shown["ca_certificate_id"].as_str().unwrap().to_owned()
+    }
+
+    fn described(&self, folder: &str) -> Option<DescribeCaCertificateOutput> {
+        let request = self
+            .iot
+            .describe_ca_certificate()
+            .certificate_id(self.ca_id(folder));
+        self.runtime.block_on(request.send()).ok()
+    }
+
+    fn write_template(&self, change: impl Fn(&mut Value)) {
+        let path = self.workplace.join("template.json");
+        let mut template: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut template);
+        fs::write(&path, template.to_string()).unwrap();
+    }
+}
+
+const REGISTER: [&str; 4] = ["register", "--template", "template.json", "--yes"];
+
+#[test]
+fn a_ca_is_registered_once_and_its_devices_know_where_to_connect() {
+    let desk = Desk::new();
+    let plan = desk.ends(0, &["register", "--template", "template.json", "--dry-run"]);
+    assert!(plan.contains("to do   create role certforge-jitp"), "{plan}");
+    assert!(desk.described("ca").is_none(), "a plan changes nothing");
+    assert!(!desk.workplace.join("ca/endpoint.json").exists());
+    let missing = desk.ends(1, &["status"]);
+    assert!(missing.contains("the CA is not registered"), "{missing}");
+
+    let text = desk.ends(0, &REGISTER);
+    assert!(text.ends_with("done: devices of this CA may connect\n"), "{text}");
+    let described = desk.described("ca").unwrap();
+    let ca = described.certificate_description().unwrap();
+    assert_eq!(ca.status().unwrap().as_str(), "ACTIVE");
+    assert_eq!(ca.auto_registration_status().unwrap().as_str(), "ENABLE");
+    assert_eq!(ca.certificate_mode().unwrap().as_str(), "DEFAULT");
+    let config = described.registration_config().unwrap();
+    assert_eq!(
+        config.role_arn(),
+        Some("arn:aws:iam::123456789012:role/certforge-jitp")
+    );
+    let sent: Value = serde_json::from_str(config.template_body().unwrap()).unwrap();
+    let written = fs::read(desk.workplace.join("template.json")).unwrap();
+    assert_eq!(sent, serde_json::from_slice::<Value>(&written).unwrap());
+
+    let again = desk.ends(0, &REGISTER);
+    assert!(again.contains("nothing to do: everything is there"), "{again}");
+    assert!(!again.contains("to do "), "{again}");
+    let ready = desk.ends(0, &["status"]);
+    assert!(ready.contains("ready"), "{ready}");
+
+    // The next run takes the endpoint from where it was noted.
+    let noted: Value =
+        serde_json::from_slice(&fs::read(desk.workplace.join("ca/endpoint.json")).unwrap()).unwrap();
+    let host = noted["host"].as_str().unwrap();
+    assert!(host.contains("-ats.iot.eu-central-1."), "{host}");
+    desk.workplace.manifest(2);
+    let made = desk.workplace.succeed(&["run", "devices.csv"]);
+    assert!(made.contains(&format!("endpoint  {host}")), "{made}");
+    let other = desk.workplace.succeed(&[
+        "run",
+        "devices.csv",
+        "--batch",
+        "b",
+        "--reissue",
+        "--endpoint",
+        "a.example",
+    ]);
+    assert!(other.contains("endpoint  a.example"), "{other}");
+}
+
+#[test]
+fn a_batch_that_was_begun_before_the_endpoint_was_noted_goes_on_as_it_began() {
+    let workplace = Workplace::new();
+    workplace.manifest(3);
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    workplace.succeed(&["run", "devices.csv"]);
+    fs::write(workplace.join("ca/endpoint.json"), r#"{"host": "a.example"}"#).unwrap();
+    let output = workplace.run(&["run", "devices.csv"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    assert!(text.contains("nothing: 3 devices made before"), "{text}");
+    assert!(errors.contains("begun without an endpoint"), "{errors}");
+    // What is otherwise different is still refused.
+    workplace.fail(&["run", "devices.csv", "--endpoint", "b.example"], 7);
+    workplace.fail(&["run", "devices.csv", "--profile", "aws-iot-p384"], 7);
+    fs::write(workplace.join("ca/endpoint.json"), "{}").unwrap();
+    let errors = workplace.fail(&["run", "devices.csv"], 5);
+    assert!(errors.contains("endpoint.json names no endpoint"), "{errors}");
+}
+
+#[test]
+fn what_differs_is_shown_and_changed_on_demand_only() {
+    let desk = Desk::new();
+    desk.ends(0, &REGISTER);
+    desk.write_template(|template| {
+        template["Resources"]["thing"]["Properties"]["ThingTypeName"] = "pump".into();
+    });
+    // The thing type must exist: that is said before anything else.
+    let blocked = desk.ends(8, &REGISTER);
+    assert!(
+        blocked.contains(
+            "thing type pump, which must exist first: aws iot create-thing-type --thing-type-name pump"
+        ),
+        "{blocked}"
+    );
+    let made = desk.iot.create_thing_type().thing_type_name("pump").send();
+    desk.runtime.block_on(made).unwrap();
+
+    let before = desk.described("ca").unwrap();
+    let shown = desk.ends(8, &REGISTER);
+    assert!(
+        shown.contains("template $.Resources.thing.Properties.ThingTypeName"),
+        "{shown}"
+    );
+    assert!(shown.contains("is      none"), "{shown}");
+    assert!(shown.contains("wanted  \"pump\""), "{shown}");
+    assert!(desk.errors(8, &REGISTER).contains("--update changes it"));
+    assert_eq!(
+        desk.described("ca").unwrap().registration_config(),
+        before.registration_config()
+    );
+
+    let mut update = REGISTER.to_vec();
+    update.push("--update");
+    desk.ends(0, &update);
+    let body = desk.described("ca").unwrap();
+    let body = body.registration_config().unwrap().template_body().unwrap();
+    assert!(body.contains("pump"), "{body}");
+    assert!(desk.ends(0, &REGISTER).contains("nothing to do"));
+
+    // What AWS cannot change is said so.
+    let mut other_mode = update.clone();
+    other_mode.extend(["--mode", "sni-only"]);
+    let errors = desk.errors(8, &other_mode);
+    assert!(errors.contains("a CA keeps its mode"), "{errors}");
+
+    // An auto-registration that somebody stopped is a difference too.
+    let stop = desk
+        .iot
+        .update_ca_certificate()
+        .certificate_id(desk.ca_id("ca"))
+        .new_auto_registration_status(aws_sdk_iot::types::AutoRegistrationStatus::Disable);
+    desk.runtime.block_on(stop.send()).unwrap();
+    assert!(desk.ends(1, &["status"]).contains("auto-registration is off"));
+    assert!(desk.ends(8, &REGISTER).contains("auto-registration"));
+    desk.ends(0, &update);
+    desk.ends(0, &["status"]);
+}
+
+#[test]
+fn a_named_template_is_made_kept_and_gets_versions() {
+    let desk = Desk::new();
+    let mut register = REGISTER.to_vec();
+    register.extend(["--template-name", "pumps"]);
+    desk.ends(0, &register);
+    let describe = || {
+        let request = desk.iot.describe_provisioning_template().template_name("pumps");
+        desk.runtime.block_on(request.send()).unwrap()
+    };
+    let first = describe();
+    assert_eq!(first.r#type().unwrap().as_str(), "JITP");
+    assert_eq!(first.enabled(), Some(true));
+    let described = desk.described("ca").unwrap();
+    assert_eq!(
+        described.registration_config().unwrap().template_name(),
+        Some("pumps")
+    );
+    assert!(desk.ends(0, &register).contains("nothing to do"));
+    let status = desk.ends(0, &["status"]);
+    assert!(status.contains("template           pumps"), "{status}");
+
+    desk.write_template(|template| {
+        template["Resources"]["certificate"]["Properties"]["Status"] = "INACTIVE".into();
+    });
+    desk.ends(8, &register);
+    assert_eq!(describe().default_version_id(), first.default_version_id());
+    register.push("--update");
+    desk.ends(0, &register);
+    let second = describe();
+    assert_ne!(second.default_version_id(), first.default_version_id());
+    assert!(second.template_body().unwrap().contains("INACTIVE"));
+
+    // A second CA of the same product takes the same template.
+    desk.workplace
+        .succeed(&["ca", "new", "--no-passphrase", "--to", "ca2"]);
+    register.extend(["--ca", "ca2"]);
+    let text = desk.ends(0, &register);
+    assert!(text.contains("exists  provisioning template pumps"), "{text}");
+}
+
+#[test]
+fn a_ca_that_accounts_share_is_registered_without_its_key() {
+    let desk = Desk::new();
+    fs::remove_file(desk.workplace.join("ca/key.pem")).unwrap();
+    let errors = desk.errors(5, &REGISTER);
+    assert!(errors.contains("key.pem cannot be read"), "{errors}");
+    assert!(desk.described("ca").is_none());
+    let mut register = REGISTER.to_vec();
+    register.extend(["--mode", "sni-only"]);
+    desk.ends(0, &register);
+    let described = desk.described("ca").unwrap();
+    let mode = described.certificate_description().unwrap().certificate_mode();
+    assert_eq!(mode.unwrap().as_str(), "SNI_ONLY");
+}
+
+#[test]
+fn nothing_is_changed_without_a_yes() {
+    let desk = Desk::new();
+    let errors = desk.errors(2, &["register", "--template", "template.json"]);
+    assert!(errors.contains("nothing was changed"), "{errors}");
+    assert!(errors.contains("--yes"), "{errors}");
+    let roles = desk.ends(
+        0,
+        &["register", "--template", "template.json", "--dry-run", "--json"],
+    );
+    let plan: Value = serde_json::from_str(&roles).unwrap();
+    assert_eq!(plan["plan"]["steps"][0]["state"], "missing");
+    assert_eq!(plan["done"], false);
+}
+
+#[test]
+fn a_role_is_completed_or_taken_as_it_is() {
+    let desk = Desk::new();
+    let mut register = REGISTER.to_vec();
+    register.extend(["--role-arn", "arn:aws:iam::123456789012:role/theirs"]);
+    let text = desk.ends(0, &register);
+    assert!(!text.contains("create role"), "{text}");
+    let config = desk.described("ca").unwrap();
+    let config = config.registration_config().unwrap();
+    assert_eq!(config.role_arn(), Some("arn:aws:iam::123456789012:role/theirs"));
+    // The role is not there, which `status` finds.
+    assert!(desk.ends(1, &["status"]).contains("role theirs is not there"));
+
+    // With the role of certforge in its place the CA differs.
+    let differs = desk.ends(8, &REGISTER);
+    assert!(
+        differs.contains("wanted  arn:aws:iam::123456789012:role/certforge-jitp"),
+        "{differs}"
+    );
+}
+
+#[test]
+fn the_same_as_commands_of_the_aws_cli() {
+    let desk = Desk::new();
+    let text = desk.ends(0, &["register", "--template", "template.json", "--print-cli"]);
+    for (command, times) in [
+        ("aws iam create-role --role-name certforge-jitp ", 1),
+        ("aws iam attach-role-policy ", 3),
+        ("aws iot get-registration-code --region eu-central-1 ", 1),
+        ("aws iot register-ca-certificate --region eu-central-1 ", 1),
+        ("--registration-config '{\"templateBody\":", 1),
+        ("> ca/endpoint.json", 1),
+    ] {
+        assert_eq!(text.matches(command).count(), times, "{command}\n{text}");
+    }
+    assert!(desk.described("ca").is_none(), "printing changes nothing");
+    // A shell reads it.
+    let script = desk.workplace.join("register.sh");
+    fs::write(&script, &text).unwrap();
+    let read = tool("sh", &["-n", "register.sh"], desk.workplace.path());
+    assert!(read.status.success(), "{text}");
+
+    let function = "arn:aws:lambda:eu-central-1:123456789012:function:activate";
+    let text = desk.ends(
+        0,
+        &[
+            "register",
+            "--flow",
+            "jitr",
+            "--lambda-arn",
+            function,
+            "--print-cli",
+        ],
+    );
+    for command in ["aws iot create-topic-rule ", "aws lambda add-permission "] {
+        assert_eq!(text.matches(command).count(), 1, "{command}\n{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_said_before_anything_is_changed() {
+    let desk = Desk::new();
+    for (arguments, code, message) in [
+        (
+            &["--template", "absent.json"][..],
+            2,
+            "template absent.json cannot be read",
+        ),
+        (
+            &["--template", "template.json", "--template-name", "a b"],
+            2,
+            "no name of a template",
+        ),
+        (
+            &["--template", "template.json", "--role-arn", "x"],
+            2,
+            "no ARN of iam",
+        ),
+        (
+            &["--template", "template.json", "--ca", "nowhere"],
+            5,
+            "nowhere/certificate.pem cannot be read",
+        ),
+        (&["--flow", "jitr"], 2, "--lambda-arn"),
+        (&[], 2, "--template"),
+    ] {
+        let mut all = vec!["register", "--yes"];
+        all.extend(arguments);
+        let errors = desk.errors(code, &all);
+        assert!(errors.contains(message), "{arguments:?}\n{errors}");
+    }
+    desk.write_template(|template| {
+        let properties = &mut template["Resources"]["certificate"]["Properties"];
+        properties.as_object_mut().unwrap().remove("CertificateId");
+    });
+    let errors = desk.errors(8, &REGISTER);
+    assert!(errors.contains("CertificateId is missing"), "{errors}");
+    assert!(desk.described("ca").is_none());
+}
+
+#[test]
+fn an_account_that_cannot_be_asked_is_said_plainly() {
+    let workplace = Workplace::new();
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    let command = |variables: &[(&str, &str)]| {
+        let mut command = workplace.command(&["jitp", "status", "--endpoint-url", "http://127.0.0.1:1"]);
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_PROFILE",
+            "AWS_REGION",
+        ] {
+            command.env_remove(name);
+        }
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(8));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let account = [("AWS_ACCESS_KEY_ID", ACCOUNT), ("AWS_SECRET_ACCESS_KEY", SECRET)];
+    let errors = command(&[("AWS_REGION", "eu-central-1")]);
+    assert!(errors.contains("no AWS credentials"), "{errors}");
+    let errors = command(&account);
+    assert!(errors.contains("no AWS Region is set"), "{errors}");
+    let errors = command(&[account[0], account[1], ("AWS_REGION", "eu-central-1")]);
+    assert!(
+        errors.contains("http://127.0.0.1:1 cannot be reached for sts:GetCallerIdentity"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn openssl_accepts_the_proof_of_every_type_of_ca() {
+    let workplace = Workplace::new();
+    let code = "0123456789abcdef".repeat(4);
+    workplace.succeed(&["ca", "new", "--no-passphrase", "--to", "root"]);
+    for (folder, key, parent) in [
+        ("p256", "P-256", None),
+        ("p384", "P-384", None),
+        ("rsa", "RSA-2048", None),
+        ("below", "P-256", Some("root")),
+    ] {
+        let mut new = vec!["ca", "new", "--no-passphrase", "--to", folder, "--key", key];
+        new.extend(parent.iter().flat_map(|parent| ["--parent", parent]));
+        workplace.succeed(&new);
+        let proof = format!("proof-{folder}");
+        workplace.succeed(&[
+            "jitp",
+            "proof",
+            "--ca",
+            folder,
+            "--registration-code",
+            &code,
+            "--to",
+            &proof,
+        ]);
+        let certificate = format!("{proof}/verification.pem");
+        let verified = tool(
+            "openssl",
+            &[
+                "verify",
+                "-x509_strict",
+                "-partial_chain",
+                "-trusted",
+                &format!("{folder}/certificate.pem"),
+                &certificate,
+            ],
+            workplace.path(),
+        );
+        assert!(verified.status.success(), "{folder}: {verified:?}");
+        let request = tool(
+            "openssl",
+            &[
+                "req",
+                "-verify",
+                "-noout",
+                "-subject",
+                "-in",
+                &format!("{proof}/verification.csr"),
+            ],
+            workplace.path(),
+        );
+        let subject = String::from_utf8_lossy(&request.stdout).into_owned();
+        assert!(request.status.success() && subject.contains(&code), "{request:?}");
+        let public = |arguments: &[&str]| tool("openssl", arguments, workplace.path()).stdout;
+        let key = format!("{proof}/verification.key");
+        assert_eq!(
+            public(&["x509", "-in", &certificate, "-noout", "-pubkey"]),
+            public(&["pkey", "-in", &key, "-pubout"]),
+            "the certificate is for the key"
+        );
+        let again = workplace.fail(
+            &[
+                "jitp",
+                "proof",
+                "--ca",
+                folder,
+                "--registration-code",
+                &code,
+                "--to",
+                &proof,
+            ],
+            2,
+        );
+        assert!(again.contains("nothing is written over"), "{again}");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(workplace.join("proof-p256/verification.key"))
+            .unwrap()
+            .permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let errors = workplace.fail(&["jitp", "proof", "--ca", "p256", "--registration-code", ""], 2);
+    assert!(errors.contains("64 hexadecimal digits"), "{errors}");
+    let long = "x".repeat(65);
+    workplace.fail(
+        &["jitp", "proof", "--ca", "p256", "--registration-code", &long],
+        2,
+    );
+}

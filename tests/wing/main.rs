@@ -1,0 +1,26 @@
+//! The AWS wing: templates and policies, AWS IoT by way of MiniStack, and first connections.
+
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/devices.rs"]
+mod devices;
+#[path = "../support/endpoint.rs"]
+mod endpoint;
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
+#[path = "../support/iot.rs"]
+mod iot;
+#[path = "../support/real_server.rs"]
+mod real_server;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connect;
+mod jitp_bulk;
+mod jitp_register;
+mod jitp_template;
+mod jitp_withdraw;
+mod jitr;
+mod rehearse;
+mod rehearse_clients;
+mod rehearse_page;

@@ -7,6 +7,7 @@ use certforge::batch::{IndexEntry, Layout};
 use certforge::certificate::SerialPrefix;
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::ledger::{Batch, BatchIdentity, Committed, Ledger, LedgerError, Reservation};
+use certforge::manifest::DeviceId;
 use certforge::profile::{Attribute, KeyType, NotAfter};
 use proptest::prelude::*;
 use time::OffsetDateTime;
@@ -77,9 +78,9 @@ fn open(path: &Path) -> Ledger {
 
 fn entries(batch: &Batch, reservation: Reservation) -> Vec<IndexEntry> {
     let first = reservation.chunk * CHUNK_ROWS;
-    (first..first + batch.rows_of(reservation.chunk))
+    (first..first + batch.shape().rows_of(reservation.chunk))
         .map(|row| IndexEntry {
-            device_id: format!("SN{row:04}"),
+            device_id: DeviceId::parse(&format!("SN{row:04}")).unwrap(),
             certificate_id: [u8::try_from(row).unwrap(); 32],
             certificate_serial: reservation.prefix.serial(row.to_be_bytes()),
             not_after: 4_000_000_000,
@@ -179,7 +180,7 @@ fn agree(ledger: &Ledger, batch: &Batch, model: &Model) {
     let status = ledger.status(Some("batch")).unwrap().remove(0);
     let rows = |released| -> u64 {
         let chunks = model.committed.iter().filter(|(_, (_, is))| *is == released);
-        chunks.map(|(chunk, _)| batch.rows_of(*chunk)).sum()
+        chunks.map(|(chunk, _)| batch.shape().rows_of(*chunk)).sum()
     };
     assert_eq!((status.released, status.committed), (rows(true), rows(false)));
 }

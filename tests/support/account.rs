@@ -6,6 +6,7 @@ use std::path::Path;
 
 use certforge::batch::parse_index;
 use certforge::ledger::Ledger;
+use certforge::manifest::DeviceId;
 use certforge::pem;
 use certforge::store::{DirStore, Store};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -58,7 +59,7 @@ pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
 }
 
 /// The released devices of a batch, by id.
-fn released(batch: &Path) -> BTreeMap<String, certforge::batch::IndexRow> {
+fn released(batch: &Path) -> BTreeMap<DeviceId, certforge::batch::IndexRow> {
     let store = DirStore::new(batch.to_owned());
     let mut names = Vec::new();
     store

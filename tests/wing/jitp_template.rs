@@ -614,7 +614,7 @@ fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) 
     assert!(summary.failure.is_none());
     let store = DirStore::new(folder.join("batch"));
     let issued = Issued::open(&store).unwrap();
-    let chunks = 0..issued.record().chunks();
+    let chunks = 0..issued.record().shape().chunks();
     let certificates = chunks.flat_map(|chunk| issued.certificates(chunk).unwrap());
     certificates.map(|certificate| certificate.der).collect()
 }

@@ -21,7 +21,7 @@ use crate::pem;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// AwsSettings that cannot be.
+/// Settings that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("{message}")]
@@ -58,7 +58,7 @@ pub struct Reach {
     pub connections: usize,
 }
 
-/// AwsSettings that were found.
+/// Settings that were found.
 #[cfg_attr(
     not(feature = "s3"),
     expect(dead_code, reason = "only the store signs requests by itself")
@@ -141,15 +141,14 @@ pub(crate) fn endpoint(config: &SdkConfig, service: &'static str) -> Option<Stri
 }
 
 /// An error's causes, innermost ones last; the outer layers only say that something failed.
-pub(crate) fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
-    let mut next = error.source().or(Some(error));
-    while let Some(cause) = next {
+    let outermost = usize::from(error.source().is_some());
+    for cause in crate::causes::causes(error).skip(outermost) {
         let text = cause.to_string();
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);
         }
-        next = cause.source();
     }
     let inner = texts.len().saturating_sub(2);
     texts.split_off(inner).join(": ")

@@ -15,7 +15,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("issuer", &["digest", "pem", "profile", "engine"]),
     ("certificate", &["profile", "engine", "issuer"]),
     ("bundle", &["digest", "pem", "profile", "issuer"]),
-    ("sdk", &["pem"]),
+    ("sdk", &["causes", "pem"]),
     ("batch", &["digest", "manifest", "profile", "certificate"]),
     ("store", &["digest", "pem", "batch", "sdk"]),
     (

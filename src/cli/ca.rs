@@ -14,9 +14,6 @@ use super::passphrase::PassphraseArgs;
 use super::report::{Ended, Outcome};
 use super::text::Lines;
 
-/// Begins the common name of every lab CA.
-const LAB_NAME: &str = "certforge lab CA";
-
 /// Where a CA is looked for when none is named.
 pub const DEFAULT_FOLDER: &str = "ca";
 
@@ -97,7 +94,7 @@ impl New {
             true => None,
             false => Some(self.choose_passphrase()?),
         };
-        let new = create(&self.request(), parent.as_ref(), now)?;
+        let new = create(&self.request()?, parent.as_ref(), now)?;
         new.write(
             &self.to,
             passphrase.as_ref().map(|passphrase| passphrase.as_str()),
@@ -109,30 +106,29 @@ impl New {
         })
     }
 
-    fn request(&self) -> CaRequest {
-        let common_name = self
-            .common_name
-            .clone()
-            .unwrap_or_else(|| format!("certforge device CA {}", random_digits()));
-        let subject = [
-            (Attribute::Country, self.country.clone()),
-            (Attribute::Organization, self.organization.clone()),
-            (Attribute::OrganizationalUnit, self.organizational_unit.clone()),
-            (Attribute::CommonName, Some(common_name)),
+    fn request(&self) -> Result<CaRequest, IssuerError> {
+        let usual = match self.parent {
+            Some(_) => CaRequest::intermediate()?,
+            None => CaRequest::root()?,
+        };
+        let given = [
+            (Attribute::Country, &self.country),
+            (Attribute::Organization, &self.organization),
+            (Attribute::OrganizationalUnit, &self.organizational_unit),
         ];
-        CaRequest {
-            subject: subject
-                .into_iter()
-                .filter_map(|(attribute, value)| Some((attribute, value?)))
-                .collect(),
+        let given = given
+            .into_iter()
+            .filter_map(|(attribute, value)| Some((attribute, value.clone()?)));
+        let name = match &self.common_name {
+            Some(name) => vec![(Attribute::CommonName, name.clone())],
+            None => usual.subject,
+        };
+        Ok(CaRequest {
+            subject: given.chain(name).collect(),
             key_type: self.key,
-            not_after: match (self.days, &self.parent) {
-                (Some(days), _) => NotAfter::Days(days),
-                (None, Some(_)) => NotAfter::Issuer,
-                (None, None) => NotAfter::Days(9125),
-            },
-            path_len: self.path_len.or(self.parent.is_some().then_some(0)),
-        }
+            not_after: self.days.map_or(usual.not_after, NotAfter::Days),
+            path_len: self.path_len.or(usual.path_len),
+        })
     }
 
     fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
@@ -220,28 +216,7 @@ impl fmt::Display for Shown {
     }
 }
 
-/// Makes the CA of a first try: unencrypted, and named so that nobody takes it for a real one.
-pub fn make_lab_ca(folder: &Path, now: OffsetDateTime) -> Result<(), IssuerError> {
-    let request = CaRequest {
-        subject: vec![(Attribute::CommonName, format!("{LAB_NAME} {}", random_digits()))],
-        key_type: KeyType::P256,
-        not_after: NotAfter::Days(9125),
-        path_len: Some(0),
-    };
-    create(&request, None, now)?.write(folder, None)
-}
-
-/// Whether a CA was made by [`make_lab_ca`].
+/// Whether a CA is that of a first try.
 pub fn is_lab_ca(certificate: &CaCertificate) -> bool {
-    certificate.subject_text().contains(LAB_NAME)
-}
-
-/// AWS IoT takes at most ten CAs with one subject in an account and Region.
-fn random_digits() -> String {
-    use ring::rand::{SecureRandom, SystemRandom};
-    let mut octets = [0; 4];
-    SystemRandom::new()
-        .fill(&mut octets)
-        .expect("the system has a source of randomness");
-    HEXLOWER.encode(&octets)
+    certificate.is_lab()
 }

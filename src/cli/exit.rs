@@ -80,6 +80,7 @@ table! {
         ForgeError::Manifest(error) => error.code(),
         ForgeError::Engine(error) => error.code(),
         ForgeError::Seal(error) => error.code(),
+        ForgeError::Issuer(error) => error.code(),
         ForgeError::Validity(_) => PROFILE,
         ForgeError::Store(_)
         | ForgeError::ForeignBatch { .. }
@@ -100,6 +101,7 @@ table! {
         | ForgeError::ReissueNeedsName { .. }
         | ForgeError::IsReissue { .. }
         | ForgeError::ChunkRows { .. }
+        | ForgeError::ShardWithoutCa
         | ForgeError::Threads { .. } => USAGE,
     };
     VerifyError: |error| match error {

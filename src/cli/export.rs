@@ -1,15 +1,13 @@
 //! `certforge export`.
 
-use std::process::ExitCode;
-
 use certforge::batch::claim::State;
-use certforge::station::Ended;
+use certforge::station::Ended as Flashed;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
+use super::report::{Ended, Outcome, print};
 use super::station::BatchArgs;
-use super::{Outcome, print};
 
 const COLUMNS: [&str; 7] = [
     "device_id",
@@ -54,7 +52,7 @@ impl Export {
                 None => line(&fields(&ended)),
             });
         })?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::silent())
     }
 }
 
@@ -66,7 +64,7 @@ fn line(fields: &[String; 7]) -> String {
     String::from_utf8(line).expect("fields are text")
 }
 
-fn fields(ended: &Ended) -> [String; 7] {
+fn fields(ended: &Flashed) -> [String; 7] {
     let (entry, hold) = (&ended.entry, &ended.claim.hold);
     let not_after =
         OffsetDateTime::from_unix_timestamp(entry.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::exit::{self, Coded};
 
 /// A command that failed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Failure {
     message: String,
     hint: Option<String>,

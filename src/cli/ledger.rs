@@ -2,15 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::ledger::Ledger as OpenLedger;
 use certforge::store::{read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde::Serialize;
 
-use super::{Failure, Outcome, check_output, place};
+use super::report::{Ended, Outcome, Printer, check_output};
+use super::{Failure, place};
 
 /// The ledger of a command that names none.
 pub const DEFAULT_FILE: &str = "certforge.db";
@@ -35,36 +35,38 @@ pub struct Export {
     reach: place::Reach,
 }
 
-impl Ledger {
-    pub fn json(&self) -> bool {
-        let Self::Export(export) = self;
-        export.json
-    }
+/// A device of the export.
+#[derive(Serialize)]
+struct Row<'a> {
+    device_id: &'a str,
+    certificate_id: &'a str,
+    certificate_serial: &'a str,
+    not_after: &'a str,
+    object: &'a str,
+    offset: u64,
+    length: u64,
+    sha256: &'a str,
+    batch: &'a str,
+}
 
-    pub fn run(&self) -> Outcome {
+impl Ledger {
+    pub fn run(&self, printer: Printer) -> Outcome {
         let Self::Export(export) = self;
-        export.run()
+        let mut out = Lines::new(printer);
+        match export.batch.as_deref().filter(|text| place::is_place(text)) {
+            Some(text) => export.write_place(text, &mut out)?,
+            None => export.write_ledger(&mut out)?,
+        }
+        out.flush();
+        Ok(Ended::silent())
     }
 }
 
 impl Export {
-    fn run(&self) -> Outcome {
-        match self.batch.as_deref().filter(|text| place::is_place(text)) {
-            Some(text) => self.write_place(text)?,
-            None => self.write_ledger()?,
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn write_ledger(&self) -> Result<(), Failure> {
+    fn write_ledger(&self, out: &mut Lines) -> Result<(), Failure> {
         let ledger = OpenLedger::open_read_only(&self.ledger)?;
-        let names: Vec<String> = ledger
-            .status(self.batch.as_deref())?
-            .into_iter()
-            .map(|status| status.batch)
-            .collect();
-        let mut out = Lines::new(self.json);
-        for name in names {
+        let batches = ledger.status(self.batch.as_deref())?;
+        for name in batches.into_iter().map(|status| status.batch) {
             let batch = ledger.batch(&name)?;
             for (chunk, released) in ledger.committed(&batch)? {
                 if released && !out.write(&name, batch.layout, chunk, &ledger.entries(&batch, chunk)?) {
@@ -72,47 +74,56 @@ impl Export {
                 }
             }
         }
-        out.flush();
         Ok(())
     }
 
     /// What the indexes of a batch say.
-    fn write_place(&self, text: &str) -> Result<(), Failure> {
+    fn write_place(&self, text: &str, out: &mut Lines) -> Result<(), Failure> {
         let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
         let record = read_record(&*store)?.record;
-        let mut out = Lines::new(self.json);
         for chunk in released_chunks(&*store)? {
             let entries = read_index(&*store, &record, chunk)?;
             if !out.write(&record.batch, record.layout, chunk, &entries) {
-                return Ok(());
+                break;
             }
         }
-        out.flush();
         Ok(())
     }
 }
 
-/// Rows of an export, as CSV or as JSON.
+/// Rows of an export, as CSV or as JSON. Nothing is written before the first of them, or the end.
 enum Lines {
-    Csv(Box<csv::Writer<io::StdoutLock<'static>>>),
+    Csv {
+        writer: Box<csv::Writer<io::StdoutLock<'static>>>,
+        has_header: bool,
+    },
     Json(io::BufWriter<io::StdoutLock<'static>>),
 }
 
 impl Lines {
-    fn new(json: bool) -> Self {
+    fn new(printer: Printer) -> Self {
         let out = io::stdout().lock();
-        if json {
-            return Self::Json(io::BufWriter::new(out));
+        match printer.wants_documents() {
+            true => Self::Json(io::BufWriter::new(out)),
+            false => Self::Csv {
+                writer: Box::new(csv::Writer::from_writer(out)),
+                has_header: false,
+            },
         }
-        let mut writer = csv::Writer::from_writer(out);
-        let header = INDEX_COLUMNS.into_iter().chain(["batch"]);
-        // A reader that is gone is noticed at the first row.
-        let _ = writer.write_record(header);
-        Self::Csv(Box::new(writer))
+    }
+
+    fn write_header(&mut self) {
+        if let Self::Csv { writer, has_header } = self
+            && !std::mem::replace(has_header, true)
+        {
+            // A reader that is gone is noticed at the first row.
+            let _ = writer.write_record(INDEX_COLUMNS.into_iter().chain(["batch"]));
+        }
     }
 
     /// Writes entries of a chunk. Returns whether anybody still reads them.
     fn write(&mut self, batch: &str, layout: Layout, chunk: u64, entries: &[IndexEntry]) -> bool {
+        self.write_header();
         let written = self.try_write(batch, layout, chunk, entries);
         let is_read = written.is_ok();
         check_output(written);
@@ -130,20 +141,34 @@ impl Lines {
         for entry in entries {
             let fields = fields.of(entry);
             match self {
-                Self::Csv(writer) => {
+                Self::Csv { writer, .. } => {
                     let row = fields.into_iter().chain([batch]);
                     writer.write_record(row)?;
                 }
                 Self::Json(writer) => {
-                    let mut object: Map<String, Value> = INDEX_COLUMNS
-                        .iter()
-                        .zip(fields)
-                        .map(|(column, field)| ((*column).to_owned(), field.into()))
-                        .collect();
-                    object.insert("offset".to_owned(), entry.offset.into());
-                    object.insert("length".to_owned(), entry.length.into());
-                    object.insert("batch".to_owned(), batch.into());
-                    writeln!(writer, "{}", Value::Object(object))?;
+                    let [
+                        device_id,
+                        certificate_id,
+                        certificate_serial,
+                        not_after,
+                        object,
+                        _,
+                        _,
+                        sha256,
+                    ] = fields;
+                    let row = Row {
+                        device_id,
+                        certificate_id,
+                        certificate_serial,
+                        not_after,
+                        object,
+                        offset: entry.offset,
+                        length: entry.length,
+                        sha256,
+                        batch,
+                    };
+                    serde_json::to_writer(&mut *writer, &row)?;
+                    writeln!(writer)?;
                 }
             }
         }
@@ -151,8 +176,9 @@ impl Lines {
     }
 
     fn flush(&mut self) {
+        self.write_header();
         check_output(match self {
-            Self::Csv(writer) => writer.flush(),
+            Self::Csv { writer, .. } => writer.flush(),
             Self::Json(writer) => writer.flush(),
         });
     }

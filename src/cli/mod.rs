@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
-use report::{Printer, check_output, print};
+use report::{Printer, print};
 
 /// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
 ///
@@ -104,12 +104,12 @@ pub fn main() -> ExitCode {
     let prints_itself = match &cli.command {
         Command::Ca(command) => return printer.end(command.run()),
         Command::Check(command) => return printer.end(command.run()),
-        Command::Run(command) => command.run(),
+        Command::Run(command) => return printer.end(command.run()),
         Command::Seal(command) => return printer.end(command.run()),
-        Command::Verify(command) => command.run(),
-        Command::Status(command) => command.run(),
-        Command::Ledger(command) => command.run(),
-        Command::Station(command) => command.run(),
+        Command::Verify(command) => return printer.end(command.run()),
+        Command::Status(command) => return printer.end(command.run()),
+        Command::Ledger(command) => return printer.end(command.run(printer)),
+        Command::Station(command) => return printer.end(command.run(printer)),
         #[cfg(feature = "aws")]
         Command::Jitp(command) => return printer.end(command.run(printer)),
         #[cfg(feature = "aws")]
@@ -118,8 +118,8 @@ pub fn main() -> ExitCode {
         Command::Connect(command) => return printer.end(command.run(printer)),
         #[cfg(not(feature = "aws"))]
         Command::Absent(command) => return printer.end(Err(command.failure())),
-        Command::Export(command) => command.run(),
-        Command::BucketPolicy(command) => command.run(),
+        Command::Export(command) => return printer.end(command.run()),
+        Command::BucketPolicy(command) => return printer.end(command.run()),
         Command::Bench(command) => command.run(),
     };
     prints_itself.unwrap_or_else(|failure| printer.end(Err(failure)))

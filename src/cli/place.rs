@@ -1,6 +1,6 @@
 //! Places on the command line: a folder, or a bucket with how to reach it and how to store there.
 
-use certforge::store::{DirStore, Place, Store, StoreError};
+use certforge::store::{DirStore, EXPIRY_TAG, Place, Store, StoreError};
 use clap::Args;
 
 use super::Failure;
@@ -167,7 +167,7 @@ impl Upload {
             tags.push(("certforge-profile".to_owned(), profile.to_owned()));
         }
         if let Some(days) = self.expire_after {
-            tags.push((super::bucket_policy::EXPIRY_TAG.to_owned(), days.to_string()));
+            tags.push((EXPIRY_TAG.to_owned(), days.to_string()));
         }
         open(place, reach, Some(self), Some(ledger), &tags, Patience::Long)
     }

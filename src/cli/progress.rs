@@ -1,10 +1,47 @@
 //! The progress bar: on standard error, and only when that is a terminal.
 
 use std::fmt::Write;
+use std::sync::Mutex;
 
+use certforge::forge::Event;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::text::{count, whole};
+
+/// A bar that appears when work begins, from any thread, and goes when it is dropped.
+#[derive(Default)]
+pub struct Bar(Mutex<Option<ProgressBar>>);
+
+impl Bar {
+    /// So many devices are to be done, and some are.
+    pub fn begin(&self, devices: u64, done: u64) {
+        *self.0.lock().expect("no holder panics") = Some(bar(devices, done));
+    }
+
+    /// So many more are done.
+    pub fn advance(&self, devices: u64) {
+        if let Some(bar) = &*self.0.lock().expect("no holder panics") {
+            bar.inc(devices);
+        }
+    }
+
+    /// Shows how far the forge is.
+    pub fn show(&self, event: &Event) {
+        match event {
+            Event::Begun { devices, skipped, .. } => self.begin(*devices, *skipped),
+            Event::Released { devices } => self.advance(*devices),
+            Event::KeptWithoutHost { .. } => {}
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Ok(Some(bar)) = self.0.get_mut() {
+            bar.finish_and_clear();
+        }
+    }
+}
 
 /// A bar for so many devices, of which some are done.
 pub fn bar(devices: u64, done: u64) -> ProgressBar {

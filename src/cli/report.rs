@@ -129,8 +129,8 @@ impl Printer {
         }
     }
 
-    /// Whether rows go out as documents, a line each: for what is too long for one report.
-    pub fn in_documents(self) -> bool {
+    /// Whether standard output is for documents alone: for rows that are too many for one report, and programs that are started.
+    pub fn wants_documents(self) -> bool {
         self.json
     }
 

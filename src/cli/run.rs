@@ -1,26 +1,26 @@
 //! `certforge run`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Mutex;
 
 use certforge::batch::Layout;
 use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
-use certforge::forge::{self, Event, ForgeError, Job, MAX_CHUNK_ROWS, Shard, Summary};
+use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
 use certforge::issuer::Issuer;
-use certforge::ledger::{Ledger, LedgerError, SETTINGS};
+use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
-use certforge::profile::{self, Binding, Profile};
+use certforge::profile::{self, KeyType, Profile};
 use certforge::shell::quoted;
 use certforge::store::{Place, Store, StoreError};
 use clap::Args;
-use indicatif::ProgressBar;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
-use super::text::{Report, count, devices, whole};
-use super::{Failure, Outcome, ca, exit, interrupt, ledger, place, print, print_json, progress};
+use super::progress::Bar;
+use super::report::{Ended, Outcome, warn};
+use super::text::{Lines, count, devices, whole};
+use super::{Failure, ca, exit, interrupt, ledger, place};
 
 /// What commands call it that print their report themselves.
 
@@ -68,11 +68,43 @@ pub struct Run {
     chunk_rows: Option<usize>,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
     #[command(flatten)]
     upload: place::Upload,
+}
+
+/// What a run has made.
+#[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the document")]
+struct Made {
+    batch: String,
+    devices: u64,
+    made: u64,
+    skipped: u64,
+    failed: u64,
+    interrupted: bool,
+    sealed: bool,
+    seconds: f64,
+    devices_per_second: u64,
+    location: String,
+    layout: Layout,
+    reissue: bool,
+    ledger: String,
+    shard: Option<String>,
+    profile: String,
+    issuer: String,
+    lab_ca: bool,
+    key_type: KeyType,
+    key_engine: &'static str,
+    signature_engine: &'static str,
+    endpoint: Option<String>,
+    error: Option<Failure>,
+    #[serde(skip)]
+    issuer_key: KeyType,
+    #[serde(skip)]
+    next: String,
 }
 
 impl Run {
@@ -83,70 +115,57 @@ impl Run {
             MultiBuffer::give_library(path.clone());
         }
         let engines = Choice::parse(&self.engine);
-        let (profile, without_note) = self.profiles()?;
+        let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
         let mut ledger = Ledger::open(&ledger_path, new_ledger_id()?)?;
         let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
-        let is_news = ledger.is_new()? && !ca::is_lab_ca(issuer.certificate());
+        let is_news = ledger.is_new()? && !issuer.certificate().is_lab();
         let ledger_id = ledger.id().to_owned();
-        let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
         let cancel =
             interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
-        let mut make = |profile: &Profile| {
-            let job = Job {
-                manifest: &manifest,
-                profile,
-                issuer: &issuer,
-                engines: engines.clone(),
-                layout: self.layout,
-                batch: self.batch.as_deref(),
-                chunk_rows: self.chunk_rows,
-                shard: self.shard,
-                reissue: self.reissue,
-                jobs: self.jobs(),
-                now,
-            };
-            let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-                self.upload
-                    .open(&to.batch(batch), &self.reach, batch, profile.name(), &ledger_id)
-            };
-            let observe = |event| {
-                if is_news && matches!(event, Event::Begun { .. }) {
-                    warn_of_new_ledger(&ledger_path);
-                }
-                show(&bar, &event);
-            };
-            forge::run(&job, &mut ledger, &open_store, &observe, cancel)
+        let job = Job {
+            manifest: &manifest,
+            profile: &profile,
+            issuer: &issuer,
+            engines,
+            layout: self.layout,
+            batch: self.batch.as_deref(),
+            chunk_rows: self.chunk_rows,
+            shard: self.shard,
+            reissue: self.reissue,
+            jobs: self.jobs(),
+            now,
         };
-        let mut used = &profile;
-        let mut result = make(used);
-        // A batch that was begun before the endpoint was noted goes on as it began.
-        if let Some(before) = without_note.as_ref().filter(|_| has_other_settings(&result)) {
-            let again = make(before);
-            if !has_other_settings(&again) {
-                warn_of_endpoint(&profile);
-                (used, result) = (before, again);
+        let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+            self.upload
+                .open(&to.batch(batch), &self.reach, batch, profile.name(), &ledger_id)
+        };
+        let bar = Bar::default();
+        let observe = |event| {
+            match &event {
+                Event::Begun { .. } if is_news => warn_of_new_ledger(&ledger_path),
+                Event::KeptWithoutHost { noted } => warn_of_host(noted),
+                _ => {}
             }
-        }
-        if let Some(bar) = bar.into_inner().expect("no holder panics") {
-            bar.finish_and_clear();
-        }
-        Ok(self.report(result?, &to, used, &issuer))
+            bar.show(&event);
+        };
+        let summary = forge::run(&job, &mut ledger, &open_store, &observe, cancel);
+        drop(bar);
+        Ok(self.ended(summary?, &to, &profile, &issuer))
     }
 
-    /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA; in
-    /// the last case also as it is without the note.
-    fn profiles(&self) -> Result<(Profile, Option<Profile>), Failure> {
+    /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.
+    fn profile(&self) -> Result<Profile, Failure> {
         let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
         if profile.endpoint().host.is_some() {
-            return Ok((profile, None));
+            return Ok(profile);
         }
         Ok(match self.issuer.endpoint()? {
-            Some(host) => (Profile::load(&self.profile, Some(&host))?, Some(profile)),
-            None => (profile, None),
+            Some(host) => profile.with_noted_host(&host)?,
+            None => profile,
         })
     }
 
@@ -176,18 +195,9 @@ impl Run {
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
         let default = Path::new(ca::DEFAULT_FOLDER);
-        if !self.issuer.is_named() && self.shard.is_some() {
-            return Err(Failure::usage(
-                "shards need a CA that all of them have",
-                "make one with `certforge ca new`, and name it with --ca",
-            ));
-        }
-        // A ledger that has batches had a CA: somebody forgot to name it.
-        if !self.issuer.is_named() && default.symlink_metadata().is_err() && ledger.is_new()? {
-            // A bad manifest costs no certificate, not even a lab CA's.
-            let binding = Binding::new(profile, manifest.header(), manifest.path())?;
-            forge::check(manifest, &binding, MAX_CHUNK_ROWS)?.accept(manifest)?;
-            ca::make_lab_ca(default, now)?;
+        if !self.issuer.is_named()
+            && forge::make_lab_ca(default, (manifest, profile), self.shard, ledger, now)?
+        {
             eprintln!(
                 "certforge: there was no CA: made a LAB CA in ./{}",
                 ca::DEFAULT_FOLDER
@@ -199,149 +209,113 @@ impl Run {
         Ok(self.issuer.load(now)?)
     }
 
-    fn report(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> ExitCode {
-        let place = to.batch(&summary.batch);
-        let per_second = per_second(&summary);
-        let summary_text = self.summary(&summary, &place, per_second, profile, issuer);
+    fn ended(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> Ended {
+        let place = to.batch(&summary.batch).to_string();
+        let next = self.next_command(&summary, &place);
         let failure = summary.failure.map(Failure::from);
-        if self.json {
-            print_json(&json!({
-                "batch": summary.batch,
-                "devices": summary.devices,
-                "made": summary.made,
-                "skipped": summary.skipped,
-                "failed": summary.failed,
-                "interrupted": summary.interrupted,
-                "sealed": summary.sealed,
-                "seconds": summary.elapsed.as_secs_f64(),
-                "devices_per_second": per_second,
-                "location": place.to_string(),
-                "layout": self.layout,
-                "reissue": self.reissue,
-                "ledger": self.ledger().display().to_string(),
-                "shard": self.shard.map(|shard| shard.to_string()),
-                "profile": profile.name(),
-                "issuer": issuer.certificate().subject_text(),
-                "lab_ca": ca::is_lab_ca(issuer.certificate()),
-                "key_type": profile.key_type(),
-                "key_engine": summary.key_engine,
-                "signature_engine": summary.sign_engine,
-                "endpoint": profile.endpoint().host,
-                "error": failure.as_ref(),
-            }));
-        } else {
-            print(&summary_text);
-        }
-        match failure {
-            Some(failure) => {
-                failure.tell();
-                failure.exit_code().into()
-            }
-            None if summary.interrupted => exit::INTERRUPTED.into(),
-            None => ExitCode::SUCCESS,
-        }
-    }
-
-    fn summary(
-        &self,
-        summary: &Summary,
-        place: &Place,
-        per_second: u64,
-        profile: &Profile,
-        issuer: &Issuer,
-    ) -> String {
-        let mut report = Report::default();
+        let code = if summary.interrupted { exit::INTERRUPTED } else { 0 };
         let seconds = summary.elapsed.as_secs_f64();
-        let is_complete = summary.made + summary.skipped == summary.devices;
-        report.line("batch", &summary.batch);
-        if let Some(shard) = self.shard {
-            report.line("shard", shard.to_string());
-        }
-        if summary.made == 0 && is_complete {
-            report.line(
-                "made",
-                format!("nothing: {} made before", devices(summary.devices)),
-            );
-        } else {
-            let rate = format!(
-                "{} in {seconds:.2} s, {}/s",
-                devices(summary.made),
-                count(per_second)
-            );
-            report.line("made", rate);
-            report.line("skipped", format!("{} made before", count(summary.skipped)));
-        }
-        report.line("failed", count(summary.failed));
-        if !is_complete {
-            let done = summary.made + summary.skipped + summary.failed;
-            report.line("left", count(summary.devices.saturating_sub(done)));
-        }
-        if self.reissue {
-            report.line(
-                "reissue",
-                "yes: devices that were issued before have another identity now",
-            );
-        }
-        report.line("bundles", format!("{place} ({})", self.layout));
-        if summary.sealed {
-            report.line("seal", "seal.json: complete, signed by the issuer");
-        }
-        report.line("ledger", self.ledger().display().to_string());
-        report.line(
-            "keys",
-            format!("{} by engine {}", profile.key_type(), summary.key_engine),
-        );
-        let lab = if ca::is_lab_ca(issuer.certificate()) {
-            ", a LAB CA, not for production"
-        } else {
-            ""
+        let made = Made {
+            batch: summary.batch,
+            devices: summary.devices,
+            made: summary.made,
+            skipped: summary.skipped,
+            failed: summary.failed,
+            interrupted: summary.interrupted,
+            sealed: summary.sealed,
+            seconds,
+            devices_per_second: per_second(summary.made, seconds),
+            location: place,
+            layout: self.layout,
+            reissue: self.reissue,
+            ledger: self.ledger().display().to_string(),
+            shard: self.shard.map(|shard| shard.to_string()),
+            profile: profile.name().to_owned(),
+            issuer: issuer.certificate().subject_text().to_owned(),
+            lab_ca: issuer.certificate().is_lab(),
+            key_type: profile.key_type(),
+            key_engine: summary.key_engine,
+            signature_engine: summary.sign_engine,
+            endpoint: summary.host,
+            error: failure.clone(),
+            issuer_key: issuer.key_type(),
+            next,
         };
-        report.line(
-            "issuer",
-            format!(
-                "{} ({} by engine {}){lab}",
-                issuer.certificate().subject_text(),
-                issuer.key_type(),
-                summary.sign_engine
-            ),
-        );
-        report.line(
-            "endpoint",
-            match &profile.endpoint().host {
-                Some(host) => host.clone(),
-                None => "none: these bundles name no endpoint; give --endpoint HOST or the profile's [endpoint] host"
-                    .to_owned(),
-            },
-        );
-        report.line("next", self.next_command(summary, place, is_complete));
-        report.to_string()
+        Ended::with(made).code(code).failed(failure)
     }
 
-    fn next_command(&self, summary: &Summary, place: &Place, is_complete: bool) -> String {
+    fn next_command(&self, summary: &Summary, place: &str) -> String {
         if let Some(ForgeError::Store(StoreError::Conflict { .. })) = &summary.failure {
             return "find out first what the error says".to_owned();
         }
-        if !is_complete {
+        if summary.made + summary.skipped < summary.devices {
             let how = if summary.interrupted { "interrupted: " } else { "" };
             return format!("{how}run the same command again; it goes on where it stopped");
         }
+        let (place, reach) = (quoted(place), self.reach.to_arguments());
         if self.shard.is_some() {
-            let place = quoted(&place.to_string());
-            let reach = self.reach.to_arguments();
             return format!("when every shard is made: certforge seal {place}{reach} --ca CA");
         }
         let ledger = match self.ledger.as_path() == Path::new(ledger::DEFAULT_FILE) {
             true => String::new(),
             false => format!(" --ledger {}", quoted(&self.ledger.display().to_string())),
         };
-        let place = quoted(&place.to_string());
-        format!("certforge verify {place}{}{ledger}", self.reach.to_arguments())
+        format!("certforge verify {place}{reach}{ledger}")
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines.line("batch", &self.batch);
+        if let Some(shard) = &self.shard {
+            lines.line("shard", shard);
+        }
+        let done = self.made + self.skipped;
+        if self.made == 0 && done == self.devices {
+            lines.line("made", format!("nothing: {} made before", devices(self.devices)));
+        } else {
+            let (made, rate) = (devices(self.made), count(self.devices_per_second));
+            lines
+                .line("made", format!("{made} in {:.2} s, {rate}/s", self.seconds))
+                .line("skipped", format!("{} made before", count(self.skipped)));
+        }
+        lines.line("failed", count(self.failed));
+        if done != self.devices {
+            lines.line("left", count(self.devices.saturating_sub(done + self.failed)));
+        }
+        if self.reissue {
+            lines.line(
+                "reissue",
+                "yes: devices that were issued before have another identity now",
+            );
+        }
+        lines.line("bundles", format!("{} ({})", self.location, self.layout));
+        if self.sealed {
+            lines.line("seal", "seal.json: complete, signed by the issuer");
+        }
+        let lab = if self.lab_ca {
+            ", a LAB CA, not for production"
+        } else {
+            ""
+        };
+        let (issuer, key, engine) = (&self.issuer, self.issuer_key, self.signature_engine);
+        let endpoint = self.endpoint.as_deref().unwrap_or(
+            "none: these bundles name no endpoint; give --endpoint HOST or the profile's [endpoint] host",
+        );
+        lines
+            .line("ledger", &self.ledger)
+            .line("keys", format!("{} by engine {}", self.key_type, self.key_engine))
+            .line("issuer", format!("{issuer} ({key} by engine {engine}){lab}"))
+            .line("endpoint", endpoint)
+            .line("next", &self.next);
+        lines.fmt(f)
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn per_second(summary: &Summary) -> u64 {
-    whole(summary.made as f64 / summary.elapsed.as_secs_f64().max(1e-9))
+fn per_second(made: u64, seconds: f64) -> u64 {
+    whole(made as f64 / seconds.max(1e-9))
 }
 
 pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
@@ -352,37 +326,15 @@ pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
 
 /// Without the ledger that its CA was used with, every device gets a second identity.
 fn warn_of_new_ledger(ledger: &Path) {
-    eprintln!(
-        "certforge: warning: ledger {} is new and knows of no device; if this CA has issued devices before, \
+    warn(format_args!(
+        "ledger {} is new and knows of no device; if this CA has issued devices before, \
          their ledger must be named with --ledger, or they get a second identity",
         ledger.display()
-    );
+    ));
 }
 
-/// Shows how far the work is.
-pub fn show(bar: &Mutex<Option<ProgressBar>>, event: &Event) {
-    let mut bar = bar.lock().expect("no holder panics");
-    match event {
-        Event::Begun { devices, skipped, .. } => *bar = Some(progress::bar(*devices, *skipped)),
-        Event::Released { devices } => {
-            if let Some(bar) = &*bar {
-                bar.inc(*devices);
-            }
-        }
-    }
-}
-
-/// Whether a batch of this name was begun with another profile or endpoint.
-fn has_other_settings(result: &Result<Summary, ForgeError>) -> bool {
-    matches!(
-        result,
-        Err(ForgeError::Ledger(LedgerError::BatchDiffers { what, .. })) if *what == SETTINGS
-    )
-}
-
-fn warn_of_endpoint(noted: &Profile) {
-    eprintln!(
-        "certforge: warning: this batch was begun without an endpoint and goes on without; {}, which is noted with the CA since, is for new batches",
-        noted.endpoint().host.as_deref().unwrap_or_default()
-    );
+fn warn_of_host(noted: &str) {
+    warn(format_args!(
+        "this batch was begun without an endpoint and goes on without; {noted}, which is noted with the CA since, is for new batches"
+    ));
 }

@@ -1,19 +1,18 @@
 //! `certforge seal`.
 
 use std::fmt;
-use std::sync::Mutex;
 
 use certforge::engine::Choice;
 use certforge::forge;
 use clap::Args;
-use indicatif::ProgressBar;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
+use super::place;
+use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::text::{Lines, devices};
-use super::{place, run};
 
 #[derive(Debug, Args)]
 pub struct Seal {
@@ -45,13 +44,9 @@ impl Seal {
         let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
-        let bar: Mutex<Option<ProgressBar>> = Mutex::new(None);
-        let sealed = forge::seal(&*store, &issuer, &Choice::Auto, now, &|event| {
-            run::show(&bar, &event);
-        });
-        if let Some(bar) = bar.into_inner().expect("no holder panics") {
-            bar.finish_and_clear();
-        }
+        let bar = Bar::default();
+        let sealed = forge::seal(&*store, &issuer, &Choice::Auto, now, &|event| bar.show(&event));
+        drop(bar);
         let forge::Sealed { statement, before } = sealed?;
         Ok(Ended::with(Sealed {
             batch: statement.batch,

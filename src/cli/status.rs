@@ -1,19 +1,18 @@
 //! `certforge status`.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use certforge::batch::{Layout, WithdrawnRecord};
 use certforge::ledger::{BatchStatus, Ledger};
 use certforge::profile::rfc3339;
-use certforge::store::read_withdrawn;
-use certforge::store::{read_record, released_chunks};
+use certforge::verify;
 use clap::Args;
 use serde::Serialize;
 
 use super::ledger::DEFAULT_FILE;
-use super::text::{Report, count, devices};
-use super::{Outcome, place, print, print_json};
+use super::place;
+use super::report::{Ended, Outcome};
+use super::text::{Lines, count, devices};
 
 #[derive(Debug, Args)]
 pub struct Status {
@@ -24,75 +23,64 @@ pub struct Status {
     ledger: PathBuf,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
 }
 
-/// How far a batch is, as its place shows it.
-#[derive(Debug, Serialize)]
-struct PlaceStatus {
-    batch: String,
-    location: String,
-    layout: Layout,
-    /// SHA-256 of the issuer's certificate.
-    issuer_id: String,
-    devices: u64,
-    released: u64,
-    withdrawn: Option<WithdrawnRecord>,
+/// How far each batch of a ledger is.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct OfLedger {
+    batches: Vec<BatchStatus>,
+    #[serde(skip)]
+    ledger: PathBuf,
 }
+
+/// How far a batch is, as its place shows it.
+#[derive(Serialize)]
+struct OfPlace(verify::Progress);
 
 impl Status {
     pub fn run(&self) -> Outcome {
         if let Some(text) = self.batch.as_deref().filter(|text| place::is_place(text)) {
-            return self.of_place(text);
+            let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
+            return Ok(Ended::with(OfPlace(verify::progress(&*store)?)));
         }
         let ledger = Ledger::open_read_only(&self.ledger)?;
-        let batches = ledger.status(self.batch.as_deref())?;
-        if self.json {
-            print_json(&batches);
-        } else if batches.is_empty() {
-            print(&format!("ledger {} has no batches\n", self.ledger.display()));
-        } else {
-            let texts: Vec<String> = batches.iter().map(text).collect();
-            print(&texts.join("\n"));
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::with(OfLedger {
+            batches: ledger.status(self.batch.as_deref())?,
+            ledger: self.ledger.clone(),
+        }))
     }
+}
 
-    fn of_place(&self, text: &str) -> Outcome {
-        let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-        let record = read_record(&*store)?.record;
-        let released = released_chunks(&*store)?;
-        let released = released
-            .into_iter()
-            .map(|chunk| record.shape().rows_of(chunk))
-            .sum();
-        let status = PlaceStatus {
-            batch: record.batch,
-            location: store.location(),
-            layout: record.layout,
-            issuer_id: record.issuer_id,
-            devices: record.rows,
-            released,
-            withdrawn: read_withdrawn(&*store)?,
-        };
-        if self.json {
-            print_json(&status);
-        } else {
-            let progress = progress(status.devices, status.released, 0);
-            let mut report = Report::default();
-            report.line("batch", &status.batch);
-            if let Some(record) = &status.withdrawn {
-                report.line("withdrawn", record.to_string());
-            }
-            report
-                .line("progress", progress)
-                .line("bundles", format!("{} ({})", status.location, status.layout))
-                .line("issuer", format!("certificate {}", status.issuer_id));
-            print(&report.to_string());
+impl fmt::Display for OfPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status) = self;
+        let mut lines = Lines::default();
+        lines.line("batch", &status.batch);
+        if let Some(record) = &status.withdrawn {
+            lines.line("withdrawn", record.to_string());
         }
-        Ok(ExitCode::SUCCESS)
+        lines
+            .line("progress", progress(status.devices, status.released, 0))
+            .line("bundles", format!("{} ({})", status.location, status.layout))
+            .line("issuer", format!("certificate {}", status.issuer_id));
+        lines.fmt(f)
+    }
+}
+
+impl fmt::Display for OfLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.batches.is_empty() {
+            return writeln!(f, "ledger {} has no batches", self.ledger.display());
+        }
+        for (i, status) in self.batches.iter().enumerate() {
+            let gap = if i > 0 { "\n" } else { "" };
+            write!(f, "{gap}{}", lines(status))?;
+        }
+        Ok(())
     }
 }
 
@@ -117,12 +105,12 @@ fn progress(all: u64, released: u64, committed: u64) -> String {
     }
 }
 
-fn text(status: &BatchStatus) -> String {
+fn lines(status: &BatchStatus) -> Lines {
     let progress = progress(status.devices, status.released, status.committed);
-    let mut report = Report::default();
-    report.line("batch", &status.batch);
+    let mut lines = Lines::default();
+    lines.line("batch", &status.batch);
     if let Some(withdrawal) = &status.withdrawn {
-        report
+        lines
             .line(
                 "withdrawn",
                 format!("{}: {}", rfc3339(withdrawal.at), withdrawal.reason),
@@ -137,7 +125,7 @@ fn text(status: &BatchStatus) -> String {
                 ),
             );
     }
-    report
+    lines
         .line("progress", progress)
         .line("bundles", format!("{} ({})", status.location, status.layout))
         .line("manifest", &status.manifest)
@@ -145,10 +133,10 @@ fn text(status: &BatchStatus) -> String {
         .line("issuer", &status.issuer)
         .line("begun", &status.created_at);
     if status.reissue {
-        report.line(
+        lines.line(
             "reissue",
             "yes: its devices may have other identities in earlier batches",
         );
     }
-    report.to_string()
+    lines
 }

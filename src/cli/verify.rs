@@ -1,19 +1,20 @@
 //! `certforge verify`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::OnceLock;
 
 use certforge::ledger::Ledger;
 use certforge::store::read_record;
 use certforge::verify::{self, Job, Report};
 use clap::Args;
-use indicatif::ProgressBar;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::ledger::DEFAULT_FILE;
+use super::progress::Bar;
+use super::report::{Ended, Outcome};
 use super::text::{count, devices};
-use super::{Failure, Outcome, exit, place, print, print_json, progress};
+use super::{Failure, exit, place};
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -33,10 +34,14 @@ pub struct Verify {
     jobs: Option<u16>,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
 }
+
+/// What a batch was found to be.
+#[derive(Serialize)]
+struct Verified(Report);
 
 impl Verify {
     pub fn run(&self) -> Outcome {
@@ -61,82 +66,66 @@ impl Verify {
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),
         };
-        let bar: OnceLock<ProgressBar> = OnceLock::new();
-        let report = verify::verify(
-            &job,
-            &|record| {
-                let _ = bar.set(progress::bar(record.rows, 0));
-            },
-            &|devices| {
-                if let Some(bar) = bar.get() {
-                    bar.inc(devices);
-                }
-            },
-        );
-        if let Some(bar) = bar.get() {
-            bar.finish_and_clear();
-        }
+        let bar = Bar::default();
+        let report = verify::verify(&job, &|record| bar.begin(record.rows, 0), &|n| bar.advance(n));
+        drop(bar);
         let report = report?;
-        if self.json {
-            print_json(&report);
-        } else {
-            print(&text(&report));
-        }
-        if !report.is_good() && report.is_only_unfinished() {
-            eprintln!("certforge: hint: run the command that began it again; it goes on where it stopped");
-        } else if !report.is_good() {
-            eprintln!(
-                "certforge: hint: put back what is missing or changed; private keys exist nowhere else. \
-                 To give devices new identities: run with --reissue and a new --batch"
-            );
-        }
-        Ok(if report.is_good() {
-            ExitCode::SUCCESS
-        } else {
-            exit::SOME_FAILED.into()
-        })
+        let (hint, code) = (
+            report.hint(),
+            if report.is_good() { 0 } else { exit::SOME_FAILED },
+        );
+        let ended = Ended::with(Verified(report)).code(code);
+        Ok(hint.into_iter().fold(ended, Ended::hint))
     }
 }
 
-fn text(report: &Report) -> String {
-    let mut lines: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
-    let against = match (&report.manifest, report.ledger) {
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(report) = self;
+        for fault in &report.faults {
+            writeln!(f, "{fault}")?;
+        }
+        let batch = &report.batch;
+        if let Some(record) = &report.withdrawn {
+            writeln!(f, "batch {batch}: WITHDRAWN {record}")?;
+        }
+        let all = devices(report.devices);
+        if report.is_good() {
+            write!(f, "batch {batch}: {all} verified")?;
+            if report.burned > 0 {
+                let burned = count(report.burned);
+                write!(
+                    f,
+                    ", {burned} of them removed after they were flashed or scrapped"
+                )?;
+            }
+            f.write_str(if report.sealed { ", sealed" } else { ", not sealed" })?;
+        } else {
+            let faults = count(report.faults.len() as u64);
+            let noun = if report.faults.len() == 1 {
+                "fault"
+            } else {
+                "faults"
+            };
+            write!(
+                f,
+                "batch {batch}: {faults} {noun}; {} of {all} are good",
+                count(report.good)
+            )?;
+        }
+        writeln!(f, ", against {}", against(report))
+    }
+}
+
+/// What the batch was held against.
+fn against(report: &Report) -> String {
+    match (&report.manifest, report.ledger) {
         (Some(manifest), true) => format!("manifest {} and the ledger", path(manifest)),
         (Some(manifest), false) => format!("manifest {}", path(manifest)),
         (None, true) if report.manifest_changed => "the ledger; the manifest has changed since".to_owned(),
         (None, true) => "the ledger; the manifest is not at hand, --manifest names it".to_owned(),
         (None, false) => "the index alone; --ledger and --manifest prove more".to_owned(),
-    };
-    let verdict = if report.is_good() {
-        let burned = match report.burned {
-            0 => String::new(),
-            burned => format!(
-                ", {} of them removed after they were flashed or scrapped",
-                count(burned)
-            ),
-        };
-        let seal = if report.sealed { ", sealed" } else { ", not sealed" };
-        format!(
-            "batch {}: {} verified{burned}{seal}",
-            report.batch,
-            devices(report.devices)
-        )
-    } else {
-        let faults = report.faults.len() as u64;
-        format!(
-            "batch {}: {} {}; {} of {} are good",
-            report.batch,
-            count(faults),
-            if faults == 1 { "fault" } else { "faults" },
-            count(report.good),
-            devices(report.devices)
-        )
-    };
-    if let Some(record) = &report.withdrawn {
-        lines.push(format!("batch {}: WITHDRAWN {record}", report.batch));
     }
-    lines.push(format!("{verdict}, against {against}\n"));
-    lines.join("\n")
 }
 
 /// A path as short as it can be said from here.

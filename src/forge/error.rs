@@ -6,6 +6,7 @@ use super::{MAX_CHUNK_ROWS, check};
 use crate::batch::since;
 use crate::certificate::LintError;
 use crate::engine::EngineError;
+use crate::issuer::IssuerError;
 use crate::ledger::LedgerError;
 use crate::manifest::{ManifestError, Problem};
 use crate::profile::ValidityError;
@@ -23,6 +24,10 @@ pub enum ForgeError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    #[error("shards need a CA that all of them have")]
+    ShardWithoutCa,
     #[error("the profile's validity does not fit the issuer")]
     Validity(#[from] ValidityError),
     #[error("a certificate was not signed")]
@@ -117,6 +122,10 @@ impl ForgeError {
             Self::Engine(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Ledger(error) => error.hint(),
+            Self::Issuer(error) => error.hint(),
+            Self::ShardWithoutCa => {
+                Some("make one with `certforge ca new`, and name it with --ca".to_owned())
+            }
             Self::Validity(ValidityError::Past { .. }) => {
                 Some("set the profile's [validity] to a moment that is still to come".to_owned())
             }

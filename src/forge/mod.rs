@@ -1,9 +1,11 @@
 //! The forge: from a manifest to released bundles. [`run`] is the only place that knows all stages.
 
 mod agreement;
+mod begun;
 mod check;
 mod credentials;
 mod error;
+mod lab;
 mod pipeline;
 mod plan;
 mod sealing;
@@ -21,6 +23,7 @@ use time::OffsetDateTime;
 
 pub use check::{Accepted, Report, check};
 pub use error::ForgeError;
+pub use lab::make_lab_ca;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
 pub use withdrawn::refuse_withdrawn;
@@ -78,6 +81,8 @@ pub enum Event {
         devices: u64,
         skipped: u64,
     },
+    /// The batch was begun before the host of its endpoint was noted with the issuer, and goes on without it.
+    KeptWithoutHost { noted: String },
     /// So many more devices are released.
     Released { devices: u64 },
 }
@@ -124,6 +129,8 @@ pub struct Summary {
     /// Engines that made keys and signatures.
     pub key_engine: &'static str,
     pub sign_engine: &'static str,
+    /// The host that the bundles name.
+    pub host: Option<String>,
     pub interrupted: bool,
     /// Whether the batch is complete and sealed.
     pub sealed: bool,
@@ -165,6 +172,14 @@ pub fn run(
     let name = batch_name(job, &report.sha256)?;
     withdrawn::refuse_in_ledger(ledger, &name)?;
     refuse_issued(job, ledger, &name, &report.sha256, chunk_rows)?;
+    let begun = begun::before_note(job, ledger, &name, &report.sha256)?;
+    if let Some(begun) = &begun {
+        let noted = job.profile.endpoint().host.clone().unwrap_or_default();
+        observe(Event::KeptWithoutHost { noted });
+        plan = Plan::new(begun)?;
+        plan.lint_specimen(&report.specimen)?;
+    }
+    let job = begun.as_ref().unwrap_or(job);
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
@@ -247,6 +262,7 @@ pub fn run(
         elapsed: started.elapsed(),
         key_engine: plan.key_engine.name(),
         sign_engine: plan.sign_engine.name(),
+        host: job.profile.endpoint().host.clone(),
         interrupted: outcome.failure.is_none() && !is_complete,
         sealed,
         failure: outcome.failure,

@@ -8,6 +8,7 @@
 mod ca_certificate;
 mod create;
 mod key_file;
+mod request;
 
 use std::io;
 use std::path::{Path, PathBuf};

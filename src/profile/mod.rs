@@ -106,6 +106,7 @@ pub struct Profile {
     endpoint: Endpoint,
     digest: [u8; 32],
     config: ProfileConfig,
+    before_note: Option<Box<Profile>>,
 }
 
 impl Profile {
@@ -152,15 +153,11 @@ impl Profile {
                 .map(|span| 1 + text[..span.start].matches('\n').count()),
             message: error.message().trim().replace('\n', " "),
         })?;
-        if let Some(host) = endpoint_host {
-            config.endpoint.host = Some(host.to_owned());
-        }
-        Self::from_config(&config).map_err(|error| match (error, endpoint_host) {
-            (ProfileError::Field { field, reason }, Some(_)) if field == endpoint::HOST_FIELD => {
-                ProfileError::Host { reason }
-            }
-            (error, _) => error,
-        })
+        let Some(host) = endpoint_host else {
+            return Self::from_config(&config);
+        };
+        config.endpoint.host = Some(host.to_owned());
+        Self::from_config(&config).map_err(given_host)
     }
 
     /// # Errors
@@ -207,7 +204,29 @@ impl Profile {
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
             digest: sha256(settings.as_bytes()),
             config,
+            before_note: None,
         })
+    }
+
+    /// The same with the host that is noted with its issuer, when it names none itself.
+    ///
+    /// # Errors
+    ///
+    /// When that is no host.
+    pub fn with_noted_host(self, host: &str) -> Result<Self, ProfileError> {
+        let mut config = self.config.clone();
+        config.endpoint.host = Some(host.to_owned());
+        let noted = Self::from_config(&config).map_err(given_host)?;
+        Ok(Self {
+            before_note: Some(Box::new(self)),
+            ..noted
+        })
+    }
+
+    /// What the profile was before its host was noted: batches that were begun then go on with that.
+    #[must_use]
+    pub fn before_note(&self) -> Option<&Self> {
+        self.before_note.as_deref()
     }
 
     /// What the profile says, without its description.
@@ -256,6 +275,16 @@ impl Profile {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+}
+
+/// What is wrong with a host is not the profile's own when it was given.
+fn given_host(error: ProfileError) -> ProfileError {
+    match error {
+        ProfileError::Field { field, reason } if field == endpoint::HOST_FIELD => {
+            ProfileError::Host { reason }
+        }
+        error => error,
     }
 }
 

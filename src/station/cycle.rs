@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
 
 use super::{Claimed, Reported, Sent, Station, StationError};
 use crate::batch::claim::State;
@@ -64,8 +65,10 @@ pub enum CycleEvent<'a> {
 }
 
 /// Why a cycle ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stop {
+    #[serde(rename = "nothing left")]
     NothingLeft,
     Limit,
     /// Too many failures one after the other.

@@ -3,6 +3,7 @@
 //! A [`Store`] holds one batch: named objects under one folder. To add a store: one file with a type
 //! that implements the trait, and a way to choose it in `cli`.
 
+mod bucket_policy;
 mod dir;
 mod place;
 mod reading;
@@ -15,6 +16,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, Policy, role_partition};
 pub use dir::DirStore;
 pub use place::{Place, PlaceError};
 pub use reading::{ReadError, read_index, read_record, released_chunks};

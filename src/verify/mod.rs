@@ -7,6 +7,7 @@ mod bundle;
 mod chunk;
 mod completeness;
 mod inputs;
+mod progress;
 mod retired;
 mod seal;
 mod tally;
@@ -25,6 +26,7 @@ use crate::store::{ReadError, Store, StoreError};
 pub(crate) use bundle::{Standard, members};
 use chunk::Task;
 use inputs::Inputs;
+pub use progress::{Progress, progress};
 use tally::Tallies;
 
 /// Chunks that are read at a time.
@@ -102,9 +104,21 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is wrong but that some devices are not made yet.
+    /// What can be done about the faults, if there are any.
     #[must_use]
-    pub fn is_only_unfinished(&self) -> bool {
+    pub fn hint(&self) -> Option<&'static str> {
+        match (self.is_good(), self.is_only_unfinished()) {
+            (true, _) => None,
+            (false, true) => Some("run the command that began it again; it goes on where it stopped"),
+            (false, false) => Some(
+                "put back what is missing or changed; private keys exist nowhere else. \
+                 To give devices new identities: run with --reissue and a new --batch",
+            ),
+        }
+    }
+
+    /// Whether nothing is wrong but that some devices are not made yet.
+    fn is_only_unfinished(&self) -> bool {
         self.faults
             .iter()
             .all(|fault| fault.object.is_none() && fault.what.starts_with(completeness::INCOMPLETE))

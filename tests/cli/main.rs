@@ -4,6 +4,7 @@
 mod support;
 
 mod bench;
+mod documents;
 mod goldens;
 mod issuer_errors;
 mod ledger_errors;

@@ -1,22 +1,33 @@
 //! `certforge station burn`.
 
-use std::process::ExitCode;
+use std::fmt;
 
 use certforge::batch::Layout;
+use certforge::station::Burned;
 use clap::Args;
 use indicatif::ProgressBar;
+use serde::Serialize;
 
-use super::{BatchArgs, Outcome};
+use super::BatchArgs;
+use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::count;
-use crate::cli::{print, print_json};
 
 #[derive(Debug, Args)]
 pub struct Burn {
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     batch: BatchArgs,
+}
+
+/// What was removed from the store.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Removed {
+    burned: Burned,
+    #[serde(skip)]
+    layout: Layout,
 }
 
 impl Burn {
@@ -28,23 +39,22 @@ impl Burn {
             bar.tick();
         });
         bar.finish_and_clear();
-        let burned = burned?;
-        if self.json {
-            print_json(&burned);
-            return Ok(ExitCode::SUCCESS);
+        Ok(Ended::with(Removed {
+            burned: burned?,
+            layout: batch.layout(),
+        }))
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bundles = count(self.burned.bundles);
+        write!(f, "bundles of flashed and scrapped devices removed: {bundles}")?;
+        if self.layout == Layout::Packs {
+            let rewritten = count(self.burned.packs_rewritten);
+            let removed = count(self.burned.packs_removed);
+            write!(f, "; packs rewritten: {rewritten}, removed: {removed}")?;
         }
-        let packs = match batch.layout() {
-            Layout::Objects => String::new(),
-            Layout::Packs => format!(
-                "; packs rewritten: {}, removed: {}",
-                count(burned.packs_rewritten),
-                count(burned.packs_removed)
-            ),
-        };
-        print(&format!(
-            "bundles of flashed and scrapped devices removed: {}{packs}\n",
-            count(burned.bundles)
-        ));
-        Ok(ExitCode::SUCCESS)
+        writeln!(f)
     }
 }

@@ -1,19 +1,18 @@
 //! `certforge station claim`.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use certforge::manifest::DeviceId;
 use certforge::profile::rfc3339;
 use certforge::shell::quoted;
-use certforge::station::is_in_memory;
 use clap::Args;
 use data_encoding::HEXLOWER;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs, warn};
-use crate::cli::text::Report;
-use crate::cli::{print, print_json};
+use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn, warn_of_disk};
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::Lines;
 
 #[derive(Debug, Args)]
 pub struct Claim {
@@ -34,9 +33,26 @@ pub struct Claim {
     lease: u32,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
+}
+
+/// A device that is this station's, with its bundle unpacked.
+#[derive(Serialize)]
+struct InHand {
+    device_id: DeviceId,
+    station: String,
+    attempt: u32,
+    resumed: bool,
+    claimed_at: String,
+    lease_until: String,
+    certificate_id: String,
+    certificate_serial: String,
+    folder: PathBuf,
+    files: Vec<String>,
+    #[serde(skip)]
+    out: PathBuf,
 }
 
 impl Claim {
@@ -50,58 +66,47 @@ impl Claim {
             Some(device_id) => station.claim(device_id, self.take_over)?,
             None => station.claim_next()?,
         };
-        if !is_in_memory(&self.out) {
-            eprintln!(
-                "certforge: warning: {} is on a disk, which may keep the private key after it is wiped; use a folder in memory, such as /dev/shm",
-                self.out.display()
-            );
-        }
+        warn_of_disk(&self.out, "the private key after it is");
         let unpacked = station.fetch(&mut claimed, &self.out)?;
-        let (claim, entry) = (&claimed.claim, &claimed.device.entry);
-        if self.json {
-            print_json(&json!({
-                "device_id": claim.device_id,
-                "station": claim.hold.station,
-                "attempt": claim.hold.attempt,
-                "resumed": claimed.resumed,
-                "claimed_at": rfc3339(claim.hold.claimed_at),
-                "lease_until": rfc3339(claim.hold.lease_until),
-                "certificate_id": HEXLOWER.encode(&entry.certificate_id),
-                "certificate_serial": entry.certificate_serial.to_string(),
-                "folder": unpacked.folder,
-                "files": unpacked.files,
-            }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let again = match (claimed.resumed, claim.hold.attempt) {
+        let (claim, entry) = (claimed.claim, &claimed.device.entry);
+        Ok(Ended::with(InHand {
+            device_id: claim.device_id,
+            station: claim.hold.station,
+            attempt: claim.hold.attempt,
+            resumed: claimed.resumed,
+            claimed_at: rfc3339(claim.hold.claimed_at),
+            lease_until: rfc3339(claim.hold.lease_until),
+            certificate_id: HEXLOWER.encode(&entry.certificate_id),
+            certificate_serial: entry.certificate_serial.to_string(),
+            folder: unpacked.folder,
+            files: unpacked.files,
+            out: self.out.clone(),
+        }))
+    }
+}
+
+impl fmt::Display for InHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let again = match (self.resumed, self.attempt) {
             (true, _) => ", as before".to_owned(),
             (false, 1) => String::new(),
             (false, attempt) => format!(", attempt {attempt}"),
         };
-        let mut report = Report::default();
-        report
-            .line("device", format!("{}{again}", claim.device_id))
+        let (out, files) = (self.out.display(), self.files.len());
+        let id = quoted(self.device_id.as_str());
+        let mut lines = Lines::default();
+        lines
+            .line("device", format!("{}{again}", self.device_id))
             .line(
                 "claimed",
-                format!(
-                    "by {} until {}",
-                    claim.hold.station,
-                    rfc3339(claim.hold.lease_until)
-                ),
+                format!("by {} until {}", self.station, self.lease_until),
             )
-            .line(
-                "bundle",
-                format!("{} ({} files)", self.out.display(), unpacked.files.len()),
-            )
-            .line("certificate", HEXLOWER.encode(&entry.certificate_id))
+            .line("bundle", format!("{out} ({files} files)"))
+            .line("certificate", &self.certificate_id)
             .line(
                 "next",
-                format!(
-                    "certforge station done {0}, or failed {0} --reason TEXT",
-                    quoted(claim.device_id.as_str())
-                ),
+                format!("certforge station done {id}, or failed {id} --reason TEXT"),
             );
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
+        lines.fmt(f)
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use certforge::manifest::DeviceId;
 use certforge::station::{
-    Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, open_batch,
+    Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, is_in_memory, open_batch,
 };
 use certforge::store::Store;
 use clap::{Args, Subcommand};
@@ -22,8 +22,9 @@ use data_encoding::HEXLOWER;
 use time::{Duration, OffsetDateTime};
 
 use super::issuer::certificate_at;
+use super::report::{Outcome, Printer, warn as warn_people};
 use super::text::count;
-use super::{Failure, Outcome, place};
+use super::{Failure, place};
 
 #[derive(Debug, Subcommand)]
 pub enum Station {
@@ -51,35 +52,19 @@ pub enum Station {
 }
 
 impl Station {
-    pub fn json(&self) -> bool {
-        match self {
-            Self::Claim(command) => command.json,
-            Self::Done(command) => command.json,
-            Self::Failed(command) => command.json,
-            Self::Scrap(command) => command.json,
-            Self::Run(command) => command.json,
-            Self::Show(command) => command.json,
-            Self::Send(command) => command.json,
-            Self::Status(command) => command.json,
-            Self::Burn(command) => command.json,
-            #[cfg(feature = "display")]
-            Self::Serve(_) => false,
-        }
-    }
-
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         match self {
             Self::Claim(command) => command.run(),
             Self::Done(command) => command.run(),
             Self::Failed(command) => command.run(),
             Self::Scrap(command) => command.run(),
-            Self::Run(command) => command.run(),
+            Self::Run(command) => command.run(printer),
             Self::Show(command) => command.run(),
             Self::Send(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Burn(command) => command.run(),
             #[cfg(feature = "display")]
-            Self::Serve(command) => command.run(),
+            Self::Serve(command) => command.run(printer),
         }
     }
 }
@@ -197,19 +182,19 @@ impl StationArgs {
 /// Says loudly what waits, and what is given up.
 fn warn(sent: &Sent) {
     if let Some(folder) = &sent.gone {
-        eprintln!(
-            "certforge: warning: {} is gone, into which the bundle was unpacked: if it was moved or copied, the private key is still there",
+        warn_people(format_args!(
+            "{} is gone, into which the bundle was unpacked: if it was moved or copied, the private key is still there",
             folder.display()
-        );
+        ));
     }
     for error in &sent.refused {
         warn_of_refused(error);
     }
     if sent.pending > 0 {
-        eprintln!(
-            "certforge: warning: REPORTS THAT ARE NOT SENT YET: {}; they are sent with the next command, or by `certforge station send`",
+        warn_people(format_args!(
+            "REPORTS THAT ARE NOT SENT YET: {}; they are sent with the next command, or by `certforge station send`",
             count(sent.pending as u64)
-        );
+        ));
         for why in &sent.why {
             Failure::of(why).tell();
         }
@@ -217,6 +202,16 @@ fn warn(sent: &Sent) {
 }
 
 fn warn_of_refused(error: &StationError) {
-    eprintln!("certforge: warning: an earlier report is given up");
+    warn_people("an earlier report is given up");
     Failure::of(error).tell();
+}
+
+/// Private keys are to be nowhere but in the device.
+fn warn_of_disk(folder: &Path, keys: &str) {
+    if !is_in_memory(folder) {
+        warn_people(format_args!(
+            "{} is on a disk, which may keep {keys} wiped; use a folder in memory, such as /dev/shm",
+            folder.display()
+        ));
+    }
 }

@@ -1,16 +1,17 @@
 //! `certforge station done`, `failed` and `scrap`.
 
-use std::process::ExitCode;
+use std::fmt;
 
 use certforge::batch::Layout;
 use certforge::batch::claim::State;
 use certforge::manifest::DeviceId;
 use certforge::station::Reported;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs, warn};
-use crate::cli::{Failure, print, print_json};
+use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn};
+use crate::cli::Failure;
+use crate::cli::report::{Ended, Outcome};
 
 #[derive(Debug, Args)]
 pub struct Done {
@@ -22,7 +23,7 @@ pub struct Done {
     burn: bool,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
 }
@@ -37,7 +38,7 @@ pub struct Failed {
     reason: Option<String>,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
 }
@@ -58,7 +59,7 @@ pub struct Scrap {
     burn: bool,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
 }
@@ -69,7 +70,7 @@ impl Done {
             burn: self.burn,
             ..Reported::new(&self.device, State::Flashed)
         };
-        send(&self.station, report, self.json)
+        send(&self.station, report)
     }
 }
 
@@ -79,7 +80,7 @@ impl Failed {
             reason: self.reason.as_deref(),
             ..Reported::new(&self.device, State::Failed)
         };
-        send(&self.station, report, self.json)
+        send(&self.station, report)
     }
 }
 
@@ -92,17 +93,25 @@ impl Scrap {
             burn: self.burn,
             although_flashed: self.although_flashed,
         };
-        send(&self.station, report, self.json)
+        send(&self.station, report)
     }
 }
 
-fn send(station: &StationArgs, report: Reported<'_>, json: bool) -> Outcome {
-    let Reported {
-        device_id,
-        state,
-        burn,
-        ..
-    } = report;
+/// What a device was reported as.
+#[derive(Serialize)]
+struct Taken {
+    device_id: DeviceId,
+    state: State,
+    station: String,
+    pending_reports: usize,
+    /// Why reports wait.
+    error: Option<Failure>,
+    #[serde(skip)]
+    burned: bool,
+}
+
+fn send(station: &StationArgs, report: Reported<'_>) -> Outcome {
+    let burn = report.burn;
     let station = station.open(DEFAULT_LEASE_MINUTES)?;
     let is_alone = station.batch().layout() == Layout::Objects;
     // That a bundle cannot be removed alone is no reason not to take the report.
@@ -112,25 +121,27 @@ fn send(station: &StationArgs, report: Reported<'_>, json: bool) -> Outcome {
     })?;
     warn(&sent);
     if burn && !is_alone {
-        eprintln!(
-            "certforge: warning: this batch is in packs, of which no bundle is removed alone; `certforge station burn` removes those of all flashed devices"
+        crate::cli::report::warn(
+            "this batch is in packs, of which no bundle is removed alone; `certforge station burn` removes those of all flashed devices",
         );
     }
-    if json {
-        print_json(&json!({
-            "device_id": device_id,
-            "state": state,
-            "station": station.name(),
-            "pending_reports": sent.pending,
-            "error": sent.why.first().map(Failure::of),
-        }));
-        return Ok(ExitCode::SUCCESS);
+    Ok(Ended::with(Taken {
+        device_id: report.device_id.clone(),
+        state: report.state,
+        station: station.name().to_owned(),
+        pending_reports: sent.pending,
+        error: sent.why.first().map(Failure::of),
+        burned: burn && is_alone && sent.pending == 0,
+    }))
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let burned = if self.burned {
+            ", and its bundle is removed"
+        } else {
+            ""
+        };
+        writeln!(f, "{} {}{burned}", self.device_id, self.state)
     }
-    let burned = if burn && is_alone && sent.pending == 0 {
-        ", and its bundle is removed"
-    } else {
-        ""
-    };
-    print(&format!("{device_id} {state}{burned}\n"));
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,23 +1,21 @@
 //! `certforge station run`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use certforge::batch::Layout;
-use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop, is_in_memory};
+use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop};
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs, warn, warn_of_refused};
+use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn, warn_of_disk, warn_of_refused};
+use crate::cli::report::{self, Ended, Outcome, Printer};
 use crate::cli::text::{count, devices};
-use crate::cli::{Failure, exit, print, print_json};
+use crate::cli::{Failure, exit, interrupt};
 
 /// That the store does not answer is told so often.
 const TELL_AGAIN: Duration = Duration::from_mins(1);
-
-static IS_CANCELLED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -49,13 +47,25 @@ pub struct Run {
     lease: u32,
     /// Print a JSON document at the end
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
 }
 
+/// How the cycle went.
+#[derive(Serialize)]
+struct Ran {
+    station: String,
+    flashed: u64,
+    failed: u64,
+    pending_reports: usize,
+    ended: Stop,
+    #[serde(skip)]
+    why: String,
+}
+
 impl Run {
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         self.check_script()?;
         let mut station = self.station.open(self.lease)?;
         if self.burn && station.batch().layout() == Layout::Packs {
@@ -68,42 +78,33 @@ impl Run {
         let name = format!("certforge-{}-{}", station.name(), std::process::id());
         let default = || Path::new("/dev/shm").join(name);
         let folder = self.out.clone().unwrap_or_else(default);
-        if !is_in_memory(&folder) {
-            eprintln!(
-                "certforge: warning: {} is on a disk, which may keep private keys after they are wiped; use a folder in memory, such as /dev/shm",
-                folder.display()
-            );
-        }
-        handle_interrupts();
+        warn_of_disk(&folder, "private keys after they are");
+        let cancel = interrupt::cancel("ending with the device in hand; Ctrl-C again ends at once");
         let cycle = Cycle {
             script: &self.exec,
             arguments: &self.arguments,
             folder: &folder,
             burn: self.burn,
-            output_to_stderr: self.json,
+            output_to_stderr: printer.wants_documents(),
             timeout: self.timeout.map(|seconds| Duration::from_secs(seconds.into())),
             limit: self.limit,
             failures_in_a_row: self.stop_after,
         };
-        let is_cancelled = || IS_CANCELLED.load(Ordering::Relaxed);
         let mut waiting_since = None;
         let summary = station.run(
             cycle,
-            &mut |event| self.show(&event, &mut waiting_since),
-            &is_cancelled,
+            &mut |event| show(&event, &mut waiting_since, printer),
+            &|| cancel.is_cancelled(),
         )?;
-        if self.json {
-            print_json(&json!({
-                "station": station.name(),
-                "flashed": summary.flashed,
-                "failed": summary.failed,
-                "pending_reports": summary.pending,
-                "ended": word(summary.stop),
-            }));
-        } else {
-            print(&self.text(&summary));
-        }
-        Ok(exit_code(&summary))
+        let ran = Ran {
+            station: station.name().to_owned(),
+            flashed: summary.flashed,
+            failed: summary.failed,
+            pending_reports: summary.pending,
+            ended: summary.stop,
+            why: self.why(summary.stop),
+        };
+        Ok(Ended::with(ran).code(exit_code(&summary)))
     }
 
     /// A script that cannot be run costs no claim.
@@ -134,40 +135,8 @@ impl Run {
         }
     }
 
-    /// `told`: when it was last told that the store does not answer.
-    fn show(&self, event: &CycleEvent<'_>, told: &mut Option<Instant>) {
-        let line = match event {
-            CycleEvent::Begun(claimed) if claimed.resumed => {
-                *told = None;
-                let device_id = &claimed.claim.device_id;
-                format!("{device_id}: begun again; the device in the fixture must be the same one")
-            }
-            CycleEvent::Begun(_) => {
-                *told = None;
-                return;
-            }
-            CycleEvent::Flashed { device_id, took } => {
-                format!("{device_id}: flashed in {:.1} s", took.as_secs_f64())
-            }
-            CycleEvent::Failed { device_id, reason } => format!("{device_id}: FAILED: {reason}"),
-            CycleEvent::Pending(sent) => return warn(sent),
-            CycleEvent::Refused(error) => return warn_of_refused(error),
-            CycleEvent::Waiting(error) => {
-                if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
-                    *told = Some(Instant::now());
-                    eprintln!("certforge: warning: {error}; trying again until it answers");
-                }
-                return;
-            }
-        };
-        match self.json {
-            true => eprintln!("{line}"),
-            false => print(&format!("{line}\n")),
-        }
-    }
-
-    fn text(&self, summary: &CycleSummary) -> String {
-        let why = match summary.stop {
+    fn why(&self, stop: Stop) -> String {
+        match stop {
             Stop::NothingLeft => "nothing is left to claim".to_owned(),
             Stop::Limit => "that was the limit".to_owned(),
             Stop::Failures => format!(
@@ -175,44 +144,57 @@ impl Run {
                 self.stop_after
             ),
             Stop::Interrupted => "interrupted; the same command goes on".to_owned(),
-        };
-        format!(
-            "{} flashed, {} failed; {why}\n",
-            devices(summary.flashed),
-            count(summary.failed)
-        )
+        }
     }
 }
 
-fn word(stop: Stop) -> &'static str {
-    match stop {
-        Stop::NothingLeft => "nothing left",
-        Stop::Limit => "limit",
-        Stop::Failures => "failures",
-        Stop::Interrupted => "interrupted",
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (flashed, failed) = (devices(self.flashed), count(self.failed));
+        writeln!(f, "{flashed} flashed, {failed} failed; {}", self.why)
     }
 }
 
-fn exit_code(summary: &CycleSummary) -> ExitCode {
+/// `told`: when it was last told that the store does not answer.
+fn show(event: &CycleEvent<'_>, told: &mut Option<Instant>, printer: Printer) {
+    match event {
+        CycleEvent::Begun(claimed) => {
+            *told = None;
+            if claimed.resumed {
+                printer.say(format_args!(
+                    "{}: begun again; the device in the fixture must be the same one",
+                    claimed.claim.device_id
+                ));
+            }
+        }
+        CycleEvent::Flashed { device_id, took } => {
+            printer.say(format_args!(
+                "{device_id}: flashed in {:.1} s",
+                took.as_secs_f64()
+            ));
+        }
+        CycleEvent::Failed { device_id, reason } => {
+            printer.say(format_args!("{device_id}: FAILED: {reason}"));
+        }
+        CycleEvent::Pending(sent) => warn(sent),
+        CycleEvent::Refused(error) => warn_of_refused(error),
+        CycleEvent::Waiting(error) => {
+            if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+                *told = Some(Instant::now());
+                report::warn(format_args!("{error}; trying again until it answers"));
+            }
+        }
+    }
+}
+
+fn exit_code(summary: &CycleSummary) -> u8 {
     match summary {
         CycleSummary {
             stop: Stop::Interrupted,
             ..
-        } => exit::INTERRUPTED.into(),
-        CycleSummary { pending: 1.., .. } => exit::STORE.into(),
-        CycleSummary { failed: 1.., .. } => exit::SOME_FAILED.into(),
-        _ => ExitCode::SUCCESS,
+        } => exit::INTERRUPTED,
+        CycleSummary { pending: 1.., .. } => exit::STORE,
+        CycleSummary { failed: 1.., .. } => exit::SOME_FAILED,
+        _ => 0,
     }
-}
-
-/// The first Ctrl-C ends the cycle after the device in hand, the second ends the process.
-fn handle_interrupts() {
-    let handler = || {
-        if IS_CANCELLED.swap(true, Ordering::Relaxed) {
-            // The device stays claimed, and comes first the next time.
-            std::process::exit(exit::INTERRUPTED.into());
-        }
-        eprintln!("certforge: ending with the device in hand; Ctrl-C again ends at once");
-    };
-    ctrlc::set_handler(handler).expect("no other handler is set");
 }

@@ -1,21 +1,30 @@
 //! `certforge station send`.
 
-use std::process::ExitCode;
+use std::fmt;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs, warn};
+use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn};
+use crate::cli::exit;
+use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::count;
-use crate::cli::{exit, print, print_json};
 
 #[derive(Debug, Args)]
 pub struct Send {
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
+}
+
+/// What became of the reports that waited.
+#[derive(Serialize)]
+struct Tally {
+    sent: usize,
+    pending_reports: usize,
+    refused: usize,
 }
 
 impl Send {
@@ -24,17 +33,23 @@ impl Send {
         let before = station.pending()?;
         let sent = station.send()?;
         warn(&sent);
-        let taken = before.saturating_sub(sent.pending + sent.refused.len());
-        if self.json {
-            let (pending, refused) = (sent.pending, sent.refused.len());
-            print_json(&json!({ "sent": taken, "pending_reports": pending, "refused": refused }));
-        } else {
-            print(&format!("reports sent: {}\n", count(taken as u64)));
-        }
-        Ok(match (sent.pending, sent.refused.is_empty()) {
-            (1.., _) => exit::STORE.into(),
-            (0, false) => exit::STATION.into(),
-            (0, true) => ExitCode::SUCCESS,
-        })
+        let (pending, refused) = (sent.pending, sent.refused.len());
+        let code = match (pending, refused) {
+            (1.., _) => exit::STORE,
+            (0, 1..) => exit::STATION,
+            (0, 0) => 0,
+        };
+        let tally = Tally {
+            sent: before.saturating_sub(pending + refused),
+            pending_reports: pending,
+            refused,
+        };
+        Ok(Ended::with(tally).code(code))
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "reports sent: {}", count(self.sent as u64))
     }
 }

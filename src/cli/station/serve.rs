@@ -1,7 +1,6 @@
 //! `certforge station serve`.
 
 use std::net::{SocketAddr, TcpListener};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +9,9 @@ use certforge::station::Watch;
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::{BatchArgs, Outcome};
-use crate::cli::{Failure, print};
+use super::BatchArgs;
+use crate::cli::Failure;
+use crate::cli::report::{Ended, Outcome, Printer};
 
 /// Between two looks at the claims, at least.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         let (store, batch, _) = self.batch.open()?;
         let busy = |error: std::io::Error| {
             Failure::usage(
@@ -54,8 +54,8 @@ impl Serve {
                 std::thread::sleep(PAUSE.max(begun.elapsed() * 4));
             }
         });
-        print(&format!("http://{address}\n"));
+        printer.tell(format_args!("http://{address}\n"));
         serve(listener, display).map_err(busy)?;
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::silent())
     }
 }

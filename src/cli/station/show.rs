@@ -1,17 +1,19 @@
 //! `certforge station show`.
 
-use std::process::ExitCode;
+use std::fmt;
+use std::path::PathBuf;
 
-use certforge::batch::claim::Hold;
+use certforge::batch::claim::{Claim, Hold, State};
 use certforge::manifest::DeviceId;
+use certforge::profile::rfc3339;
 use clap::Args;
-use serde_json::json;
+use data_encoding::HEXLOWER;
+use serde::Serialize;
 
 use super::status::plain;
-use super::{DEFAULT_LEASE_MINUTES, Outcome, StationArgs};
-use crate::cli::text::Report;
-use crate::cli::{print, print_json};
-use certforge::profile::rfc3339;
+use super::{DEFAULT_LEASE_MINUTES, StationArgs};
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::Lines;
 
 #[derive(Debug, Args)]
 pub struct Show {
@@ -20,54 +22,64 @@ pub struct Show {
     device: DeviceId,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     station: StationArgs,
+}
+
+/// What is known of a device.
+#[derive(Serialize)]
+struct Known {
+    device_id: DeviceId,
+    chunk: u64,
+    certificate_id: String,
+    certificate_serial: String,
+    claim: Option<Claim>,
+    report_that_waits: Option<State>,
+    unpacked: Option<PathBuf>,
 }
 
 impl Show {
     pub fn run(&self) -> Outcome {
         let mut station = self.station.open(DEFAULT_LEASE_MINUTES)?;
-        let shown = station.show(&self.device)?;
-        let entry = &shown.device.entry;
-        let certificate_id = data_encoding::HEXLOWER.encode(&entry.certificate_id);
-        let waiting = shown.report.as_ref().map(|report| report.state);
-        let folder = shown.unpacked.as_ref().map(|unpacked| &unpacked.folder);
-        if self.json {
-            print_json(&json!({
-                "device_id": self.device,
-                "chunk": shown.device.chunk,
-                "certificate_id": certificate_id,
-                "certificate_serial": entry.certificate_serial.to_string(),
-                "claim": shown.claim,
-                "report_that_waits": waiting,
-                "unpacked": folder,
-            }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut report = Report::default();
-        report
-            .line("device", self.device.as_str())
-            .line("certificate", certificate_id)
-            .line("serial", entry.certificate_serial.to_string());
-        match &shown.claim {
+        let known = station.show(&self.device)?;
+        let entry = &known.device.entry;
+        Ok(Ended::with(Known {
+            device_id: self.device.clone(),
+            chunk: known.device.chunk,
+            certificate_id: HEXLOWER.encode(&entry.certificate_id),
+            certificate_serial: entry.certificate_serial.to_string(),
+            claim: known.claim,
+            report_that_waits: known.report.map(|report| report.state),
+            unpacked: known.unpacked.map(|unpacked| unpacked.folder),
+        }))
+    }
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines
+            .line("device", self.device_id.as_str())
+            .line("certificate", &self.certificate_id)
+            .line("serial", &self.certificate_serial);
+        match &self.claim {
             None => {
-                report.line("claim", "nobody has claimed it");
+                lines.line("claim", "nobody has claimed it");
             }
             Some(claim) => {
                 for hold in claim.earlier.iter().chain([&claim.hold]) {
-                    report.line("claim", line(hold));
+                    lines.line("claim", line(hold));
                 }
             }
         }
-        if let Some(state) = waiting {
-            report.line("report", format!("{state}: NOT SENT YET"));
+        if let Some(state) = self.report_that_waits {
+            lines.line("report", format!("{state}: NOT SENT YET"));
         }
-        if let Some(folder) = folder {
-            report.line("unpacked", folder.display().to_string());
+        if let Some(folder) = &self.unpacked {
+            lines.line("unpacked", folder.display().to_string());
         }
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
+        lines.fmt(f)
     }
 }
 

@@ -1,16 +1,16 @@
 //! `certforge station status`.
 
-use std::fmt::Write;
-use std::process::ExitCode;
+use std::fmt::{self, Formatter};
 
 use certforge::profile::rfc3339;
 use certforge::station::{Overview, StationOverview, Watch};
 use clap::Args;
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::{BatchArgs, Outcome};
-use crate::cli::text::{Report, count, devices, whole};
-use crate::cli::{print, print_json};
+use super::BatchArgs;
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::{Lines, count, devices, whole};
 
 /// Stale claims and failures that are shown to people.
 const SHOWN: usize = 10;
@@ -19,10 +19,14 @@ const SHOWN: usize = 10;
 pub struct Status {
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     batch: BatchArgs,
 }
+
+/// What became of a batch.
+#[derive(Serialize)]
+struct Seen(Overview);
 
 impl Status {
     pub fn run(&self) -> Outcome {
@@ -30,78 +34,67 @@ impl Status {
         let mut watch = Watch::default();
         watch.refresh(&*store)?;
         let overview = watch.overview(&batch, store.location(), OffsetDateTime::now_utc());
-        if self.json {
-            print_json(&overview);
-        } else {
-            print(&text(&overview));
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::with(Seen(overview)))
     }
 }
 
-fn text(overview: &Overview) -> String {
-    let mut report = Report::default();
-    report.line("batch", format!("{} in {}", overview.batch, overview.location));
-    if let Some(record) = &overview.withdrawn {
-        report.line("withdrawn", record.to_string());
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(overview) = self;
+        totals(overview).fmt(f)?;
+        if !overview.stations.is_empty() {
+            writeln!(f)?;
+            table(&overview.stations, f)?;
+        }
+        if !overview.stale_claims.is_empty() {
+            writeln!(f, "\nclaims whose lease is over")?;
+            for stale in overview.stale_claims.iter().take(SHOWN) {
+                let (id, station) = (&stale.device_id, &stale.station);
+                let (since, until) = (rfc3339(stale.claimed_at), rfc3339(stale.lease_until));
+                writeln!(f, "  {id} at {station} since {since}, until {until}")?;
+            }
+            more(overview.stale, f)?;
+        }
+        if !overview.failures.is_empty() {
+            writeln!(f, "\nfailed or scrapped, the last ones first")?;
+            for failure in overview.failures.iter().take(SHOWN) {
+                let (id, state, station) = (&failure.device_id, failure.state, &failure.station);
+                let (at, attempt) = (rfc3339(failure.at), failure.attempt);
+                write!(f, "  {id} {state} at {station} at {at}, attempt {attempt}")?;
+                if let Some(reason) = &failure.reason {
+                    write!(f, ": {}", plain(reason))?;
+                }
+                writeln!(f)?;
+            }
+            more(overview.failed + overview.scrapped, f)?;
+        }
+        Ok(())
     }
-    report
-        .line(
-            "flashed",
-            format!("{} of {}", count(overview.flashed), devices(overview.devices)),
-        )
+}
+
+fn totals(overview: &Overview) -> Lines {
+    let mut lines = Lines::default();
+    lines.line("batch", format!("{} in {}", overview.batch, overview.location));
+    if let Some(record) = &overview.withdrawn {
+        lines.line("withdrawn", record.to_string());
+    }
+    let flashed = format!("{} of {}", count(overview.flashed), devices(overview.devices));
+    let rate = format!("{} devices/hour", count(whole(overview.devices_per_hour)));
+    lines
+        .line("flashed", flashed)
         .line("left", count(overview.left))
         .line("claimed", count(overview.claimed))
         .line("stale", count(overview.stale))
         .line("failed", count(overview.failed))
-        .line("scrapped", count(overview.scrapped));
-    let rate = format!("{} devices/hour", count(whole(overview.devices_per_hour)));
-    report.line(
-        "rate",
-        match overview.complete_at {
-            Some(at) => format!("{rate}; all flashed at about {}", rfc3339(at)),
-            None => rate,
-        },
-    );
-    let mut text = report.to_string();
-    if !overview.stations.is_empty() {
-        text.push('\n');
-        table(&overview.stations, &mut text);
-    }
-    if !overview.stale_claims.is_empty() {
-        let _ = writeln!(text, "\nclaims whose lease is over");
-        for stale in overview.stale_claims.iter().take(SHOWN) {
-            let _ = writeln!(
-                text,
-                "  {} at {} since {}, until {}",
-                stale.device_id,
-                stale.station,
-                rfc3339(stale.claimed_at),
-                rfc3339(stale.lease_until)
-            );
-        }
-        more(overview.stale, &mut text);
-    }
-    if !overview.failures.is_empty() {
-        let _ = writeln!(text, "\nfailed or scrapped, the last ones first");
-        for failure in overview.failures.iter().take(SHOWN) {
-            let reason = failure
-                .reason
-                .as_ref()
-                .map_or(String::new(), |reason| format!(": {}", plain(reason)));
-            let _ = writeln!(
-                text,
-                "  {} {} at {} at {}, attempt {}{reason}",
-                failure.device_id,
-                failure.state,
-                failure.station,
-                rfc3339(failure.at),
-                failure.attempt
-            );
-        }
-        more(overview.failed + overview.scrapped, &mut text);
-    }
-    text
+        .line("scrapped", count(overview.scrapped))
+        .line(
+            "rate",
+            match overview.complete_at {
+                Some(at) => format!("{rate}; all flashed at about {}", rfc3339(at)),
+                None => rate,
+            },
+        );
+    lines
 }
 
 /// Somebody else wrote it: nothing in it reaches the terminal as anything but text.
@@ -111,13 +104,14 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
-fn more(all: u64, text: &mut String) {
-    if all > SHOWN as u64 {
-        let _ = writeln!(text, "  and {} more", count(all - SHOWN as u64));
+fn more(all: u64, f: &mut Formatter<'_>) -> fmt::Result {
+    match all.saturating_sub(SHOWN as u64) {
+        0 => Ok(()),
+        more => writeln!(f, "  and {} more", count(more)),
     }
 }
 
-fn table(stations: &[StationOverview], text: &mut String) {
+fn table(stations: &[StationOverview], f: &mut Formatter<'_>) -> fmt::Result {
     let header = [
         "station",
         "claimed",
@@ -146,12 +140,13 @@ fn table(stations: &[StationOverview], text: &mut String) {
     let widths: [usize; 8] = std::array::from_fn(width);
     for row in &rows {
         for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let _ = match i {
-                0 => write!(text, "{cell:width$}"),
-                7 => write!(text, "  {cell}"),
-                _ => write!(text, "  {cell:>width$}"),
-            };
+            match i {
+                0 => write!(f, "{cell:width$}"),
+                7 => write!(f, "  {cell}"),
+                _ => write!(f, "  {cell:>width$}"),
+            }?;
         }
-        text.push('\n');
+        writeln!(f)?;
     }
+    Ok(())
 }

@@ -1,0 +1,70 @@
+//! What a new CA is when little is said of it: a root, an intermediate, or the lab CA of a first try.
+
+use data_encoding::HEXLOWER;
+
+use super::{CaCertificate, CaRequest, IssuerError};
+use crate::engine::{Engine, Ring};
+use crate::profile::{Attribute, KeyType, NotAfter};
+
+/// 25 years.
+const ROOT_DAYS: u32 = 9125;
+
+/// Begins the common name of every lab CA.
+const LAB_NAME: &str = "certforge lab CA";
+
+impl CaRequest {
+    /// A root with a name of its own, which any CAs may stand below.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness for its name.
+    pub fn root() -> Result<Self, IssuerError> {
+        Ok(Self {
+            subject: vec![(Attribute::CommonName, unique("certforge device CA")?)],
+            key_type: KeyType::P256,
+            not_after: NotAfter::Days(ROOT_DAYS),
+            path_len: None,
+        })
+    }
+
+    /// A CA under another, valid as long as that, which no CA may stand below.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness for its name.
+    pub fn intermediate() -> Result<Self, IssuerError> {
+        Ok(Self {
+            not_after: NotAfter::Issuer,
+            path_len: Some(0),
+            ..Self::root()?
+        })
+    }
+
+    /// The CA of a first try, named so that nobody takes it for a real one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness for its name.
+    pub fn lab() -> Result<Self, IssuerError> {
+        Ok(Self {
+            subject: vec![(Attribute::CommonName, unique(LAB_NAME)?)],
+            path_len: Some(0),
+            ..Self::root()?
+        })
+    }
+}
+
+impl CaCertificate {
+    /// Whether it is that of a lab CA.
+    #[must_use]
+    pub fn is_lab(&self) -> bool {
+        self.subject_text().contains(LAB_NAME)
+    }
+}
+
+/// AWS IoT takes at most ten CAs with one subject in an account and Region.
+fn unique(name: &str) -> Result<String, IssuerError> {
+    let mut octets = [0; 4];
+    Ring.random(&mut octets)?;
+    Ok(format!("{name} {}", HEXLOWER.encode(&octets)))
+}

@@ -1,0 +1,97 @@
+//! What `--json` prints is what `docs/json.md` says, field by field.
+
+#[path = "../support/documents.rs"]
+mod page;
+
+use serde_json::Value;
+
+use crate::support::Workplace;
+
+/// Runs a command, whatever its exit code, and holds each document that it prints against a section of the page.
+fn hold(place: &Workplace, title: &str, arguments: &[&str]) -> Vec<Value> {
+    let output = place.run(&[arguments, &["--json"]].concat());
+    let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    let documents: Vec<Value> = documents.map(|document| document.expect("it is JSON")).collect();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !documents.is_empty(),
+        "certforge {arguments:?} prints no document\n{said}"
+    );
+    for document in &documents {
+        page::of(title).hold(document);
+    }
+    documents
+}
+
+#[test]
+fn every_example_has_every_field() {
+    for documented in page::all() {
+        documented.hold_example();
+    }
+}
+
+#[test]
+fn the_forge_prints_what_the_page_says() {
+    let place = Workplace::new();
+    let hold = |title: &str, arguments: &[&str]| hold(&place, title, arguments);
+    hold("A command that fails", &["check", "devices.csv"]);
+    place.manifest(3);
+    let rows = "serial_number\nA1\nA/2\nA1,Lyon\n";
+    std::fs::write(place.join("bad.csv"), rows).expect("the manifest is written");
+    hold("`check`", &["check", "bad.csv"]);
+    hold("`check`", &["check", "devices.csv"]);
+    hold("`ca new` and `ca show`", &["ca", "new", "--no-passphrase"]);
+    hold("`ca new` and `ca show`", &["ca", "show"]);
+    hold("`run`", &["run", "devices.csv", "--batch", "b"]);
+    hold(
+        "`run`",
+        &["run", "devices.csv", "--batch", "b", "--endpoint", "a.example"],
+    );
+    hold("`seal`", &["seal", "out/b"]);
+    hold("`status`", &["status"]);
+    hold("`status` of a place", &["status", "out/b"]);
+    assert_eq!(hold("`ledger export`", &["ledger", "export"]).len(), 3);
+    hold("`verify`", &["verify", "out/b"]);
+    let withdrawn = r#"{"batch": "b", "withdrawn_at": "2026-11-24T12:00:00Z", "reason": "a key was copied"}"#;
+    std::fs::write(place.join("out/b/withdrawn.json"), withdrawn).expect("it is written");
+    std::fs::remove_file(place.join("out/b/index/000000.csv")).expect("an index");
+    hold("`verify`", &["verify", "out/b"]);
+    hold("`status` of a place", &["status", "out/b"]);
+}
+
+#[test]
+fn stations_print_what_the_page_says() {
+    let place = Workplace::new();
+    place.manifest(4);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    let station = |title: &str, command: &[&str]| {
+        let which = ["--batch", "out/b", "--issuer", "ca", "--station", "line7-st3"];
+        let which = match command[0] {
+            "status" | "burn" => &which[..4],
+            _ => &which[..],
+        };
+        hold(&place, title, &[&["station"], command, which].concat());
+    };
+    let claim = ["claim", "--device", "SN000000", "--out", "dev"];
+    station("`station claim`", &claim);
+    station("`station show`", &["show", "SN000000"]);
+    let failed = ["failed", "SN000000", "--reason", "flash verify"];
+    station("`station done`, `failed` and `scrap`", &failed);
+    station("`station claim`", &claim);
+    station("`station show`", &["show", "SN000000"]);
+    station("`station done`, `failed` and `scrap`", &["done", "SN000000"]);
+    let scrap = ["scrap", "SN000001", "--reason", "broken"];
+    station("`station done`, `failed` and `scrap`", &scrap);
+    station("`station show`", &["show", "SN000003"]);
+    station("`station send`", &["send"]);
+    station("`station claim`", &["claim", "--next", "--out", "dev"]);
+    station("`station status`", &["status"]);
+    station("`station run`", &["run", "--exec", "true", "--out", "work"]);
+    station("`station status`", &["status"]);
+    station("`station burn`", &["burn"]);
+    station(
+        "A command that fails",
+        &["claim", "--device", "SN9", "--out", "dev"],
+    );
+}

@@ -1,0 +1,133 @@
+//! What `docs/json.md` says of the documents that `--json` prints, and whether one is so.
+
+use serde_json::{Map, Value};
+
+const PAGE: &str = include_str!("../../docs/json.md");
+
+/// A field, as the page's tables have it.
+struct Field {
+    path: String,
+    /// Such as `text or null`.
+    types: String,
+}
+
+/// A section of the page: an example, and a line for each field.
+pub struct Documented {
+    title: &'static str,
+    example: Value,
+    fields: Vec<Field>,
+}
+
+/// Every section that describes a document.
+pub fn all() -> Vec<Documented> {
+    let sections = PAGE.split("\n## ").skip(1);
+    sections.map(Documented::parse).collect()
+}
+
+/// The section with this title.
+pub fn of(title: &str) -> Documented {
+    let found = all().into_iter().find(|section| section.title == title);
+    found.unwrap_or_else(|| panic!("docs/json.md has no section {title}"))
+}
+
+impl Documented {
+    fn parse(section: &'static str) -> Self {
+        let (title, rest) = section.split_once('\n').expect("a title");
+        let (_, rest) = rest.split_once("```json\n").expect("an example");
+        let (example, rest) = rest.split_once("```").expect("its end");
+        let lines = rest.lines().filter(|line| line.starts_with("| `"));
+        let fields = lines.map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            Field {
+                path: cells[1].trim_matches('`').to_owned(),
+                types: cells[2].to_owned(),
+            }
+        });
+        Self {
+            title,
+            example: serde_json::from_str(example).unwrap_or_else(|error| panic!("{title}: {error}")),
+            fields: fields.collect(),
+        }
+    }
+
+    /// Holds the example against the table: each field that the table has is in the example.
+    pub fn hold_example(&self) {
+        self.hold(&self.example);
+        for field in &self.fields {
+            let pointer = field.path.replace("[]", ".0").replace('.', "/");
+            let pointer = format!("/{}", pointer.trim_start_matches('/'));
+            assert!(
+                self.example.pointer(&pointer).is_some(),
+                "{}: the example has no {}",
+                self.title,
+                field.path
+            );
+        }
+    }
+
+    /// Holds a document against the table: all fields, no others, in this order and of these types.
+    pub fn hold(&self, document: &Value) {
+        self.walk(document, "");
+    }
+
+    fn walk(&self, value: &Value, path: &str) {
+        match value {
+            Value::Array(items) => items
+                .iter()
+                .for_each(|item| self.walk(item, &format!("{path}[]"))),
+            Value::Object(object) => self.hold_object(object, path),
+            _ => {}
+        }
+    }
+
+    fn hold_object(&self, object: &Map<String, Value>, path: &str) {
+        let below = |field: &&Field| parent(&field.path) == path;
+        let fields: Vec<&Field> = self.fields.iter().filter(below).collect();
+        // What an error is, is said once for all documents.
+        if fields.is_empty() && path == "error" {
+            return of("A command that fails").hold_object(object, path);
+        }
+        let is_there =
+            |field: &&&Field| object.contains_key(name(&field.path)) || !field.types.contains("absent");
+        let expected: Vec<&str> = fields
+            .iter()
+            .filter(is_there)
+            .map(|field| name(&field.path))
+            .collect();
+        let found: Vec<&String> = object.keys().collect();
+        assert_eq!(found, expected, "{}: fields of {path:?}", self.title);
+        for field in fields {
+            let Some(value) = object.get(name(&field.path)) else {
+                continue;
+            };
+            let is = kind(value);
+            assert!(
+                field.types.split(" or ").any(|kind| kind == is),
+                "{}: {} is {is}, not {}",
+                self.title,
+                field.path,
+                field.types
+            );
+            self.walk(value, &field.path);
+        }
+    }
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(parent, _)| parent)
+}
+
+fn name(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(_, name)| name)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "text",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    }
+}

@@ -10,10 +10,12 @@
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
 //! certificates, bundles: no disk, clock, network or terminal; only a [`signer`] may be far away) or it does input and
 //! output (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
-//! only those before it; [`bundle`] comes early, because a profile says which files a bundle has. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
-//! `rehearsal`, and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
-//! makes of a device is said beforehand by [`jitp`]; `rehearsal` lets devices try it out, and `aws` registers the CA
-//! for it. Beside the flow stands [`mod@bench`], which measures its stages one by one, and the whole.
+//! only those before it; [`bundle`] comes early, because a profile says which files a bundle has. Nothing is asynchronous but what speaks to a network: S3, within [`store`], the AWS wing, and
+//! the page of `display`. What the forge has sealed, a [`station`] claims, bundle by bundle. Beside the flow stands
+//! [`mod@bench`], which measures its stages one by one, and the whole.
+//!
+//! The AWS wing is `jitp`, which says beforehand what AWS IoT makes of a device, `aws`, which registers the CA for it, and
+//! `rehearsal`, which lets devices try it out. It is one cargo feature, `aws`, and nothing else knows of it.
 //!
 //! # Words
 //!
@@ -79,16 +81,17 @@ pub mod verify;
 
 pub mod station;
 
-pub mod jitp;
-
 #[cfg(feature = "display")]
 pub mod display;
 
-#[cfg(feature = "rehearsal")]
-pub mod rehearsal;
+#[cfg(feature = "aws")]
+pub mod jitp;
 
 #[cfg(feature = "aws")]
 pub mod aws;
+
+#[cfg(feature = "aws")]
+pub mod rehearsal;
 
 pub mod causes;
 pub mod digest;

@@ -6,7 +6,6 @@ use certforge::bench::BenchError;
 use certforge::engine::EngineError;
 use certforge::forge::ForgeError;
 use certforge::issuer::IssuerError;
-use certforge::jitp::{IssuedError, ProofError};
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
@@ -24,6 +23,7 @@ pub const ISSUER: u8 = 5;
 pub const STORE: u8 = 6;
 pub const LEDGER: u8 = 7;
 /// AWS refused, or would refuse, or holds something else than what was asked for.
+#[cfg(feature = "aws")]
 pub const AWS: u8 = 8;
 /// A station cannot have the device, or cannot report on it.
 pub const STATION: u8 = 9;
@@ -135,13 +135,6 @@ table! {
         | StationError::Script { .. } => USAGE,
         _ => STATION,
     };
-    IssuedError: |_| STORE;
-    ProofError: |error| match error {
-        ProofError::Code { .. } => USAGE,
-        ProofError::Engine(error) => error.code(),
-        ProofError::Signer(error) => error.code(),
-        _ => ISSUER,
-    };
     BenchError: |error| match error {
         BenchError::Engine(error) => error.code(),
         BenchError::Forge(error) => error.code(),
@@ -158,4 +151,48 @@ table! {
         | BenchError::NotReport { .. }
         | BenchError::Format { .. } => USAGE,
     };
+}
+
+/// The errors of the AWS wing.
+#[cfg(feature = "aws")]
+mod wing {
+    use certforge::aws::{ActionError, AwsError, WithdrawError};
+    use certforge::jitp::{IssuedError, NameTaken, ProofError};
+    use certforge::rehearsal::{AccountError, RunError, ServerIdentityError};
+
+    use super::{AWS, Coded, ISSUER, STORE, USAGE};
+
+    table! {
+        IssuedError: |_| STORE;
+        ProofError: |error| match error {
+            ProofError::Code { .. } => USAGE,
+            ProofError::Engine(error) => error.code(),
+            ProofError::Signer(error) => error.code(),
+            _ => ISSUER,
+        };
+        NameTaken: |_| AWS;
+        AwsError: |_| AWS;
+        ActionError: |error| match error {
+            ActionError::Aws(_) => AWS,
+            ActionError::Proof(_) => ISSUER,
+            ActionError::Note { .. } => USAGE,
+        };
+        WithdrawError: |error| match error {
+            WithdrawError::Ledger(error) => error.code(),
+            WithdrawError::Store(error) => error.code(),
+            WithdrawError::Issued(error) => error.code(),
+            WithdrawError::Aws(_) | WithdrawError::NotRegistered { .. } => AWS,
+            WithdrawError::OtherBatch { .. } | WithdrawError::MayBeCopy { .. } => USAGE,
+        };
+        AccountError: |error| match error {
+            AccountError::Missing { .. } | AccountError::NotState { .. } | AccountError::Version { .. } => USAGE,
+            AccountError::Sqlite { .. } | AccountError::Authority(_) => STORE,
+        };
+        RunError: |error| match error {
+            RunError::Batch(error) => error.code(),
+            RunError::Account(error) => error.code(),
+            RunError::Listen { .. } | RunError::Runtime(_) => USAGE,
+        };
+        ServerIdentityError: |_| USAGE;
+    }
 }

@@ -23,7 +23,6 @@ use super::text::{Lines, count, devices, whole};
 use super::{Failure, ca, exit, interrupt, ledger, place};
 
 /// What commands call it that print their report themselves.
-pub use super::ledger::DEFAULT_FILE as DEFAULT_LEDGER;
 
 #[derive(Debug, Args)]
 pub struct Run {

@@ -26,7 +26,7 @@ pub use error::ForgeError;
 pub use lab::make_lab_ca;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
-pub use withdrawn::{refuse_withdrawn, withdraw};
+pub use withdrawn::refuse_withdrawn;
 
 use crate::batch::{BatchRecord, Layout};
 use crate::certificate::SerialPrefix;

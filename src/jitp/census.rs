@@ -24,7 +24,7 @@ const BLOCKS_AT_A_TIME: usize = 16;
 pub struct Census {
     pub rows: u64,
     /// Devices that would not come up, or not as themselves, in line order.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<DeviceFault>,
     /// Devices whose endpoint.json names another thing than the template, and the first of them.
     pub renamed: u64,
     pub first_renamed: Option<Renamed>,
@@ -32,7 +32,7 @@ pub struct Census {
 
 /// A device that would not come up as it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct DeviceFault {
     pub line: u64,
     pub device_id: String,
     pub reason: String,
@@ -52,7 +52,7 @@ pub struct Renamed {
 /// What one block of rows gave.
 #[derive(Default)]
 struct Counted {
-    faults: Vec<Fault>,
+    faults: Vec<DeviceFault>,
     seen: Seen,
     renamed: u64,
     first_renamed: Option<Renamed>,
@@ -100,7 +100,7 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
             Ok(Some(thing)) => thing,
             Ok(None) => continue,
             Err(refusal) => {
-                counted.faults.push(Fault {
+                counted.faults.push(DeviceFault {
                     line: row.line,
                     device_id,
                     reason: refusal.to_string(),
@@ -111,7 +111,7 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
         counted.seen.add(block.number, &thing);
         let client_id = binding.client_id(&row);
         if template.needs_thing_name_as_client_id() && client_id != thing {
-            counted.faults.push(Fault {
+            counted.faults.push(DeviceFault {
                 line: row.line,
                 device_id: device_id.clone(),
                 reason: format!(
@@ -148,7 +148,7 @@ fn collisions(
     binding: &Binding,
     bookmarks: &[Bookmark],
     repeated: &Repeated,
-) -> Result<Vec<Fault>, ManifestError> {
+) -> Result<Vec<DeviceFault>, ManifestError> {
     let mut faults = Vec::new();
     if repeated.blocks.is_empty() {
         return Ok(faults);
@@ -166,7 +166,7 @@ fn collisions(
             }
             let first_line = *first.entry(thing.clone()).or_insert(row.line);
             if first_line != row.line {
-                faults.push(Fault {
+                faults.push(DeviceFault {
                     line: row.line,
                     device_id: row.device_id.to_string(),
                     reason: format!("the device of line {first_line} becomes thing {thing} already"),

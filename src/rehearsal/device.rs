@@ -50,6 +50,16 @@ pub enum Sends {
     LeafOnly,
 }
 
+impl Sends {
+    #[must_use]
+    pub fn new(leaf_only: bool) -> Self {
+        match leaf_only {
+            true => Self::LeafOnly,
+            false => Self::Chain,
+        }
+    }
+}
+
 /// A bundle that no device can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
@@ -141,6 +151,15 @@ impl Device {
             key,
             chain: chain.into_iter().map(CertificateDer::from).collect(),
         })
+    }
+
+    /// The client id that it connects with: what endpoint.json says, or else the certificate's CN.
+    #[must_use]
+    pub fn client_id(&self) -> Option<String> {
+        let endpoint = self.endpoint.as_ref();
+        endpoint
+            .map(|endpoint| endpoint.client_id.to_string())
+            .or_else(|| self.common_name.clone())
     }
 
     /// What TLS needs to be this device.

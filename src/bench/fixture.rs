@@ -1,7 +1,7 @@
 //! What is worked on: a throw-away CA, a generated manifest, a profile.
 
 use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -10,27 +10,32 @@ use time::OffsetDateTime;
 use super::BenchError;
 use crate::batch::Layout;
 use crate::engine::Choice;
-use crate::forge::Job;
+use crate::forge::{self, Cancel, Job, Summary};
 use crate::issuer::{CaFiles, CaRequest, Issuer, create};
+use crate::ledger::Ledger;
 use crate::manifest::{DEFAULT_ID_COLUMN, Manifest, Row};
 use crate::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
+use crate::store::Store;
 
-/// The inputs of a batch, whose CA has a key of the same type as the devices.
+/// The inputs of a batch, whose CA has a key of the same type as the devices. Default profile, or one with keys of
+/// another type.
 #[derive(Debug)]
 pub struct Fixture {
     pub issuer: Issuer,
     pub manifest: Manifest,
     pub profile: Profile,
-    pub now: OffsetDateTime,
+    engines: Choice,
+    now: OffsetDateTime,
 }
 
 impl Fixture {
-    /// Makes them in a folder that exists and has none yet.
+    /// Makes them in a folder that exists and has none yet: `devices.csv`, and a CA in `ca` whose key is not encrypted.
+    /// Engines of the choice make the keys and sign.
     ///
     /// # Errors
     ///
     /// When they cannot be made or written.
-    pub fn new(folder: &Path, key_type: KeyType, rows: u64) -> Result<Self, BenchError> {
+    pub fn new(folder: &Path, key_type: KeyType, rows: u64, engines: Choice) -> Result<Self, BenchError> {
         let now = OffsetDateTime::now_utc();
         let path = folder.join("devices.csv");
         write_manifest(&path, rows).map_err(|source| BenchError::Write {
@@ -41,18 +46,19 @@ impl Fixture {
             issuer: throw_away_issuer(&folder.join("ca"), key_type, now)?,
             manifest: Manifest::open(&path, DEFAULT_ID_COLUMN)?,
             profile: profile(key_type)?,
+            engines,
             now,
         })
     }
 
     /// The job that makes them all.
     #[must_use]
-    pub fn job(&self, engines: Choice, layout: Layout, jobs: usize) -> Job<'_> {
+    pub fn job(&self, layout: Layout, jobs: usize) -> Job<'_> {
         Job {
             manifest: &self.manifest,
             profile: &self.profile,
             issuer: &self.issuer,
-            engines,
+            engines: self.engines.clone(),
             layout,
             batch: None,
             chunk_rows: None,
@@ -64,22 +70,37 @@ impl Fixture {
     }
 
     /// The first so many rows, or all.
-    ///
-    /// # Errors
-    ///
-    /// When the manifest cannot be read.
-    pub fn first_rows(&self, rows: usize) -> Result<Vec<Row>, BenchError> {
+    pub(super) fn first_rows(&self, rows: usize) -> Result<Vec<Row>, BenchError> {
         let block = self.manifest.blocks(rows)?.next_block()?;
         Ok(block.map_or_else(Vec::new, |block| self.manifest.parse(&block).0))
     }
 }
 
+/// Makes the whole batch of a job, with a ledger of its own, and seals it, unless somebody wants no more.
+pub(super) fn make(
+    job: &Job<'_>,
+    ledger: &Path,
+    store: &dyn Fn() -> Box<dyn Store>,
+    observe: forge::Observe<'_>,
+    cancel: &Cancel,
+) -> Result<Summary, BenchError> {
+    let mut ledger = Ledger::open(ledger, [0; 16])?;
+    let mut summary = forge::run(job, &mut ledger, &|_| Ok(store()), observe, cancel)?;
+    match summary.failure.take() {
+        Some(failure) => Err(failure.into()),
+        None if cancel.is_cancelled() => Err(BenchError::Interrupted),
+        None => {
+            assert!(
+                summary.sealed && summary.made == summary.devices,
+                "a run that nothing stopped is whole"
+            );
+            Ok(summary)
+        }
+    }
+}
+
 /// Makes a CA in a folder, which must not be there yet, with a key that is not encrypted.
-///
-/// # Errors
-///
-/// When it cannot be made or written.
-pub fn throw_away_issuer(
+pub(super) fn throw_away_issuer(
     folder: &Path,
     key_type: KeyType,
     now: OffsetDateTime,
@@ -95,12 +116,7 @@ pub fn throw_away_issuer(
     Ok(Issuer::load(&CaFiles::in_folder(folder), now, &mut ask)?)
 }
 
-/// The default profile, or one with keys of another type.
-///
-/// # Errors
-///
-/// Never: a test loads each.
-pub fn profile(key_type: KeyType) -> Result<Profile, BenchError> {
+fn profile(key_type: KeyType) -> Result<Profile, BenchError> {
     if key_type == KeyType::P256 {
         return Ok(Profile::load(DEFAULT, None)?);
     }
@@ -108,17 +124,10 @@ pub fn profile(key_type: KeyType) -> Result<Profile, BenchError> {
     Ok(Profile::parse(&text, "bench", None)?)
 }
 
-/// Writes a manifest with so many rows, its owner's alone: ids `SN000000000` and on, and two more columns.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub fn write_manifest(path: &Path, rows: u64) -> std::io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+/// Writes a manifest, its owner's alone: ids `SN000000000` and on, and two more columns.
+fn write_manifest(path: &Path, rows: u64) -> io::Result<()> {
+    let mut new = OpenOptions::new();
+    let file = new.write(true).create_new(true).mode(0o600).open(path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     writeln!(out, "{DEFAULT_ID_COLUMN},site,country")?;
     for row in 0..rows {
@@ -141,7 +150,7 @@ mod tests {
     #[test]
     fn a_manifest_has_as_many_rows_as_were_asked_for() {
         let place = tempfile::tempdir().unwrap();
-        let fixture = Fixture::new(place.path(), KeyType::P256, 3).unwrap();
+        let fixture = Fixture::new(place.path(), KeyType::P256, 3, Choice::Auto).unwrap();
         assert_eq!(fixture.first_rows(2).unwrap().len(), 2);
         let rows = fixture.first_rows(100).unwrap();
         assert_eq!(rows.len(), 3);

@@ -1,137 +1,213 @@
-//! The pure stages, each by itself: keys, signatures, certificates, bundles; and the bare library that they are held
-//! against. The stages are [`Workbench`]'s, the very code that a run goes through.
+//! The pure stages, each by itself: keys, signatures, certificates, bundles; the bare library that they are held
+//! against; and SHA-256, half of what a bundle costs once its key and its certificate are there. What an engine makes
+//! is proven before any is timed. Certificates and bundles are [`Workbench`]'s, the very code that a run goes through.
 
-use super::engines::{KeyMaker, SignatureMaker, at_a_time, signing_key};
-use super::fixture::Fixture;
-use super::meter::{Task, Turn, rates};
-use super::plan::StagesStep;
-use super::{Bench, BenchError, Measure, Quantity};
+use std::sync::Arc;
+
+use super::meter::{Lap, Pace, Task, Turn};
+use super::step::{MadeBy, Step};
+use super::{Bench, BenchError, Fixture, Quantity, Timer};
 use crate::batch::Layout;
-use crate::engine::{Bare, BareWork, Choice, SigningKey};
+use crate::digest::sha256;
+use crate::engine::{AwsLc, BareWork, Choice, DeviceKey, Engine as _, PrivateKey, SigningKey};
 use crate::forge::Workbench;
-use crate::manifest::Row;
 use crate::profile::KeyType;
 
 /// Rows of a chunk of RSA keys, of which a whole one would take many seconds.
 const RSA_ROWS: usize = 4;
 
-pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure>, BenchError> {
-    let has = |quantity| step.quantities.contains(&quantity);
+/// As long as the TBSCertificate of a device with a P-256 key.
+static MESSAGE: [u8; 350] = [7; 350];
+
+/// Octets of a digest's input: about a bundle.
+const SHA256_INPUT: usize = 4096;
+
+/// Digests of one turn.
+const SHA256_AT_A_TIME: usize = 64;
+
+/// Prepares the tasks of a step.
+pub(super) fn each(
+    bench: Bench<'_>,
+    step: &Step,
+    made_by: MadeBy,
+    quantities: &[Quantity],
+    timer: Timer<'_>,
+) -> Result<(), BenchError> {
+    let MadeBy { engine, key_type } = made_by;
     let scratch = bench.scratch.folder()?;
-    let rows = match step.key_type.is_rsa() {
+    let has_rows = quantities.contains(&Quantity::Certificates) || quantities.contains(&Quantity::Bundles);
+    let rows = match key_type.is_rsa() {
         true => RSA_ROWS,
-        false => step.key_type.chunk_rows(),
+        false => key_type.chunk_rows(),
     };
-    let bare = match has(Quantity::LibraryKeys) || has(Quantity::LibrarySignatures) {
-        true => Some(step.engine.bare(step.key_type)?),
-        false => None,
-    };
-    let key = match has(Quantity::Signatures) {
-        true => Some(signing_key(step.key_type)?),
-        false => None,
-    };
-    let fixture = match has(Quantity::Certificates) || has(Quantity::Bundles) {
-        true => Some(Fixture::new(scratch.path(), step.key_type, rows as u64)?),
+    let fixture = match has_rows {
+        true => Some(Fixture::new(
+            scratch.path(),
+            key_type,
+            rows as u64,
+            made_by.choice(),
+        )?),
         false => None,
     };
     let workbench = match &fixture {
         Some(fixture) => {
-            let engines = Choice::Named(step.engine.name().to_owned());
-            let job = fixture.job(engines, Layout::Packs, step.threads);
+            let job = fixture.job(Layout::Packs, step.threads);
             Some((Workbench::new(&job)?, fixture.first_rows(rows)?))
         }
         None => None,
     };
-    let supplies = Supplies {
-        step,
-        bare: bare.as_ref(),
-        key: key.as_ref(),
-        workbench: workbench
-            .as_ref()
-            .map(|(workbench, rows)| (workbench, rows.as_slice())),
-    };
-    let tasks: Vec<Task<'_>> = step
-        .quantities
-        .iter()
-        .filter_map(|quantity| supplies.task(*quantity))
-        .collect();
-    let rates = rates(bench, step.threads, &tasks)?;
-    let measure = |(quantity, rate)| Measure {
-        engine: Some(step.engine.name().to_owned()),
-        key_type: Some(step.key_type),
-        ..Measure::new(quantity, step.threads, rate)
-    };
-    Ok(rates.into_iter().map(measure).collect())
-}
-
-/// What the tasks of a step work with.
-#[derive(Clone, Copy)]
-struct Supplies<'a> {
-    step: &'a StagesStep,
-    bare: Option<&'a Bare>,
-    key: Option<&'a SigningKey>,
-    workbench: Option<(&'a Workbench<'a>, &'a [Row])>,
-}
-
-impl<'a> Supplies<'a> {
-    /// The task that measures this; `None` when there is nothing to do it with.
-    fn task(self, quantity: Quantity) -> Option<Task<'a>> {
-        let StagesStep { engine, key_type, .. } = *self.step;
-        let mut task = match quantity {
-            Quantity::LibraryKeys => library(quantity, &self.bare?.keys, key_type),
-            Quantity::LibrarySignatures => library(quantity, &self.bare?.signatures, key_type),
-            Quantity::Keys => Task::new(quantity, move || {
-                let mut maker = KeyMaker::new(engine, key_type)?;
-                Ok(Box::new(move || Ok(maker.make()?)))
-            }),
-            Quantity::Signatures => {
-                let key = self.key?;
-                Task::new(quantity, move || {
-                    let mut maker = SignatureMaker::new(engine, key)?;
-                    Ok(Box::new(move || Ok(maker.make()?)))
-                })
-            }
-            Quantity::Certificates => {
-                let (workbench, rows) = self.workbench?;
-                Task::new(quantity, move || certificates(workbench, rows))
-            }
-            Quantity::Bundles => {
-                let (workbench, rows) = self.workbench?;
-                Task::new(quantity, move || bundles(workbench, rows))
-            }
-            _ => return None,
+    let mut tasks = Vec::with_capacity(quantities.len());
+    for &quantity in quantities {
+        let pace = match key_type.is_rsa() && quantity != Quantity::Signatures {
+            true => Pace::Chance,
+            false => Pace::Steady,
         };
-        task.is_chance = key_type.is_rsa() && quantity != Quantity::Signatures;
-        Some(task)
+        tasks.push(match (quantity, &workbench) {
+            (Quantity::LibraryKeys, _) => library(quantity, engine.bare(key_type)?.keys, key_type),
+            (Quantity::LibrarySignatures, _) => {
+                library(quantity, engine.bare(key_type)?.signatures, key_type)
+            }
+            (Quantity::Keys, _) => Task::new(quantity, pace, move || keys(made_by)),
+            (Quantity::Signatures, _) => {
+                let key = signing_key(key_type)?;
+                Task::new(quantity, pace, move || signatures(made_by, &key))
+            }
+            (_, Some((workbench, rows))) => Task::new(quantity, pace, move || {
+                let mut worker = workbench.worker();
+                // This proves one of them by another library.
+                worker.make(rows)?;
+                Ok(Box::new(move || {
+                    Lap::of(|| {
+                        match quantity {
+                            Quantity::Certificates => worker.issue(rows)?,
+                            _ => _ = worker.make(rows)?,
+                        }
+                        Ok(rows.len() as u64)
+                    })
+                }))
+            }),
+            (_, None) => unreachable!("rows are made for all others"),
+        });
+    }
+    timer(step, &tasks)
+}
+
+/// Keys or signatures of one turn: a whole number of groups for every engine, as the forge has it; RSA keys take too
+/// long for more than one.
+fn at_a_time(key_type: KeyType) -> usize {
+    match key_type {
+        KeyType::P256 => 128,
+        KeyType::P384 | KeyType::P521 => 64,
+        _ => 1,
     }
 }
 
-fn library(quantity: Quantity, work: &BareWork, key_type: KeyType) -> Task<'_> {
-    let count = at_a_time(key_type);
-    Task::new(quantity, move || {
+fn library<'a>(quantity: Quantity, work: BareWork, key_type: KeyType) -> Task<'a> {
+    let (work, count) = (Arc::new(work), at_a_time(key_type));
+    Task::new(quantity, Pace::Steady, move || {
+        let work = Arc::clone(&work);
         Ok(Box::new(move || {
-            work(count)?;
-            Ok(count as u64)
+            Lap::of(|| {
+                work(count)?;
+                Ok(count as u64)
+            })
         }))
     })
 }
 
-/// Keys and certificates of all the rows. To make them into bundles first proves one of them by another library.
-fn certificates<'a>(workbench: &'a Workbench<'a>, rows: &'a [Row]) -> Result<Turn<'a>, BenchError> {
-    let mut worker = workbench.worker();
-    worker.make(rows)?;
+/// Makes keys, again and again, in the same slots.
+fn keys<'a>(made_by: MadeBy) -> Result<Turn<'a>, BenchError> {
+    let MadeBy { engine, key_type } = made_by;
+    let mut keys = vec![DeviceKey::default(); at_a_time(key_type)];
+    engine.make_keys(key_type, &mut keys)?;
+    made_by.sound("keys", keys.iter().try_for_each(|key| prove(key).map(drop)))?;
     Ok(Box::new(move || {
-        worker.issue(rows)?;
-        Ok(rows.len() as u64)
+        Lap::of(|| {
+            engine.make_keys(key_type, &mut keys)?;
+            Ok(keys.len() as u64)
+        })
     }))
 }
 
-/// The bundles of a chunk.
-fn bundles<'a>(workbench: &'a Workbench<'a>, rows: &'a [Row]) -> Result<Turn<'a>, BenchError> {
-    let mut worker = workbench.worker();
-    worker.make(rows)?;
+/// Signs with one key, again and again, into the same slots.
+fn signatures<'a>(made_by: MadeBy, key: &SigningKey) -> Result<Turn<'a>, BenchError> {
+    let signer = made_by.engine.signer(key)?;
+    let mut signatures = vec![Vec::new(); at_a_time(made_by.key_type)];
+    let messages = vec![&MESSAGE[..]; signatures.len()];
+    signer.sign(&messages, &mut signatures)?;
+    let is_sound = signatures
+        .iter()
+        .all(|signature| key.verifies(&MESSAGE, signature));
+    made_by.sound("signatures", is_sound.then_some(()))?;
     Ok(Box::new(move || {
-        worker.make(rows)?;
-        Ok(rows.len() as u64)
+        Lap::of(|| {
+            signer.sign(&messages, &mut signatures)?;
+            Ok(signatures.len() as u64)
+        })
     }))
+}
+
+/// A new key to sign with, of any type.
+fn signing_key(key_type: KeyType) -> Result<SigningKey, BenchError> {
+    let mut keys = [DeviceKey::default()];
+    AwsLc.make_keys(key_type, &mut keys)?;
+    let made_by = MadeBy {
+        engine: &AwsLc,
+        key_type,
+    };
+    made_by.sound("keys", prove(&keys[0]))
+}
+
+fn prove(key: &DeviceKey) -> Option<SigningKey> {
+    PrivateKey::from_pkcs8(key.pkcs8()).ok()?.prove(key.public_key())
+}
+
+impl MadeBy {
+    pub(super) fn choice(self) -> Choice {
+        Choice::Named(self.engine.name().to_owned())
+    }
+
+    /// What was made, when another library accepts it.
+    fn sound<T>(self, what: &'static str, made: Option<T>) -> Result<T, BenchError> {
+        made.ok_or(BenchError::Unsound {
+            engine: self.engine.name(),
+            key_type: self.key_type,
+            what,
+        })
+    }
+}
+
+pub(super) fn sha256_task<'a>() -> Task<'a> {
+    Task::new(Quantity::Sha256, Pace::Steady, || {
+        let mut input = vec![7; SHA256_INPUT];
+        Ok(Box::new(move || {
+            Lap::of(|| {
+                for _ in 0..SHA256_AT_A_TIME {
+                    // Each goes on from the one before, so none can be left out.
+                    let digest = sha256(&input);
+                    input[..digest.len()].copy_from_slice(&digest);
+                }
+                Ok((SHA256_INPUT * SHA256_AT_A_TIME) as u64)
+            })
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ENGINES;
+
+    #[test]
+    fn engines_that_work_here_make_what_they_say() {
+        for engine in ENGINES.into_iter().filter(|engine| engine.ready().is_ok()) {
+            for key_type in [KeyType::P256, KeyType::P384] {
+                let made_by = MadeBy { engine, key_type };
+                let key = signing_key(key_type).unwrap();
+                for mut turn in [keys(made_by).unwrap(), signatures(made_by, &key).unwrap()] {
+                    assert_eq!(turn().unwrap().made, at_a_time(key_type) as u64);
+                }
+            }
+        }
+    }
 }

@@ -1,63 +1,57 @@
-//! Devices a second from manifest to released bundles, by layout and threads.
+//! The stages and the whole runs of `certforge bench`, under criterion: keys and signatures by engine and key type, which
+//! is what `--engine auto` goes by; devices a second from manifest to sealed bundles, by engine, layout and threads.
 //!
-//! Bundles go to a directory under `CERTFORGE_BENCH_DIR`, or the system's temporary folder: on tmpfs
-//! it is the forge that is measured, on a disk the disk as well.
+//! What is written goes to a folder under `CERTFORGE_BENCH_DIR`, or the system's temporary folder: on tmpfs it is the
+//! forge that is measured, on a disk the disk as well.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use certforge::batch::Layout;
-use certforge::bench::Scratch;
-use certforge::bench::engines::introduction;
-use certforge::bench::fixture::Fixture;
+use certforge::bench::{BenchError, Measurements, Options, Part, Settings, each_step};
 use certforge::engine::Choice;
-use certforge::forge::{self, Cancel};
-use certforge::ledger;
+use certforge::forge::Cancel;
 use certforge::profile::KeyType;
-use certforge::store::{DirStore, Store, StoreError};
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput};
 
-const ROWS: u64 = 20_000;
-
-fn folder() -> PathBuf {
-    std::env::var_os("CERTFORGE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from)
-}
-
-fn forge(criterion: &mut Criterion) {
-    eprint!("{}", introduction());
-    let inputs = Scratch::new(&folder()).expect("a scratch folder");
-    let fixture =
-        Fixture::new(inputs.path(), KeyType::P256, ROWS, Choice::Auto).expect("a CA and a manifest are made");
-
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut group = criterion.benchmark_group("forge");
-    group.sample_size(10).throughput(Throughput::Elements(ROWS));
-    for layout in [Layout::Packs, Layout::Objects] {
-        for jobs in [1, cores] {
-            group.bench_function(
-                BenchmarkId::new(layout.as_str(), format!("{jobs} jobs")),
-                |bencher| {
-                    bencher.iter_batched(
-                        || inputs.folder().expect("a scratch folder"),
-                        |place| {
-                            let mut ledger = ledger::open(&place.path().join("ledger.db"), [1; 16])
-                                .expect("a ledger is made");
-                            let job = fixture.job(layout, jobs);
-                            let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-                                Ok(Box::new(DirStore::new(place.path().join(batch))))
-                            };
-                            let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new());
-                            let summary = summary.expect("nothing is refused");
-                            assert_eq!((summary.made, summary.failed), (ROWS, 0));
-                            place
-                        },
-                        BatchSize::PerIteration,
-                    );
-                },
-            );
-        }
+fn main() -> Result<(), BenchError> {
+    let mut stages = with(&[Part::Keys, Part::Signatures]);
+    stages.key_types = KeyType::ALL.to_vec();
+    stages.settings.jobs = 1;
+    let mut runs = with(&[Part::Run]);
+    runs.engines = vec![Choice::Auto];
+    runs.key_types = vec![KeyType::P256];
+    // The machine, and the libraries of the engines.
+    let none_yet = serde_json::to_string(&Measurements::new(&stages)?);
+    eprintln!("{}", none_yet.expect("documents have only text keys"));
+    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    for options in [stages, runs] {
+        each_step(&options, &|_| {}, &Cancel::new(), &mut |step, tasks| {
+            for task in tasks.iter().filter(|task| !task.quantity.is_of_library()) {
+                let mut turn = task.begin()?;
+                let made = turn()?.made;
+                let mut group = criterion.benchmark_group(format!("{:?}", task.quantity));
+                group.throughput(Throughput::Elements(made));
+                group.bench_function(BenchmarkId::from_parameter(step), |bencher| {
+                    bencher.iter_custom(|turns| {
+                        let laps = (0..turns).map(|_| turn().expect("it went well before"));
+                        laps.map(|lap| lap.time).sum::<Duration>()
+                    });
+                });
+            }
+            Ok(())
+        })?;
     }
-    group.finish();
+    criterion.final_summary();
+    Ok(())
 }
 
-criterion_group!(benches, forge);
-criterion_main!(benches);
+fn with(parts: &[Part]) -> Options {
+    Options {
+        to: std::env::var_os("CERTFORGE_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from),
+        settings: Settings {
+            parts: parts.to_vec(),
+            ..Settings::new(false, false)
+        },
+        ..Options::default()
+    }
+}

@@ -2,17 +2,18 @@
 //!
 //! Each template does more than the one before: a name alone; attributes and groups; functions and a policy.
 
-use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use certforge::bench::{Fixture, Lap, Rate};
+use certforge::engine::Choice;
 use certforge::jitp::{Template, census};
 use certforge::manifest::Manifest;
-use certforge::profile::{Binding, Profile};
+use certforge::profile::{Binding, KeyType, Profile};
 
 /// Every attribute of the subject but the country comes from a column.
 const PROFILE: &str = r#"
 name = "bench"
-subject = ["C=DE", "ST={site}", "OU={order}", "CN={serial_number}"]
+subject = ["C=DE", "ST={country}", "OU={site}", "CN={serial_number}"]
 "#;
 
 const NAME: &str = r#"{
@@ -95,15 +96,15 @@ const FUNCTIONS: &str = r#"{
   }
 }"#;
 
-/// The census of all rows, which finds nothing, and how long it took.
-fn measure(text: &str, manifest: &Manifest, binding: &Binding, rows: u64) -> Duration {
+/// The census of all rows, which finds nothing.
+fn measure(text: &str, manifest: &Manifest, binding: &Binding, rows: u64) -> Lap {
     let template = Template::read(text).template.expect("nothing is wrong with it");
     let started = Instant::now();
     let census = census(&template, manifest, binding).expect("the manifest is read");
-    let elapsed = started.elapsed();
+    let time = started.elapsed();
     assert_eq!((census.rows, census.renamed), (rows, 0));
     assert_eq!(census.faults, []);
-    elapsed
+    Lap { made: rows, time }
 }
 
 fn main() {
@@ -111,14 +112,9 @@ fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let (rows, rounds) = if is_test { (5_000, 1) } else { (1_000_000, 5) };
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let path = folder.path().join("devices.csv");
-    let mut text = String::from("serial_number,site,order\n");
-    for row in 0..rows {
-        writeln!(text, "SN{row:09},Lyon,PO-{}", row / 100).expect("text grows");
-    }
-    std::fs::write(&path, text).expect("the manifest is written");
+    let Fixture { manifest, .. } =
+        Fixture::new(folder.path(), KeyType::P256, rows, Choice::Auto).expect("a CA and a manifest are made");
     let profile = Profile::parse(PROFILE, "bench", None).expect("it is a profile");
-    let manifest = Manifest::open(&path, profile.id_column()).expect("the manifest opens");
     let binding = Binding::new(&profile, manifest.header(), manifest.path()).expect("it has the columns");
     println!("| template | rows | rows/s, median of {rounds} | slowest | fastest |");
     println!("| --- | ---: | ---: | ---: | ---: |");
@@ -127,17 +123,10 @@ fn main() {
         ("attributes", ATTRIBUTES),
         ("functions", FUNCTIONS),
     ] {
-        let mut times: Vec<Duration> = (0..rounds)
-            .map(|_| measure(template, &manifest, &binding, rows))
-            .collect();
-        times.sort_unstable();
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = |time: Duration| rows as f64 / time.as_secs_f64();
-        println!(
-            "| {name} | {rows} | {:.0} | {:.0} | {:.0} |",
-            rate(times[times.len() / 2]),
-            rate(times[times.len() - 1]),
-            rate(times[0])
-        );
+        let round = |_| vec![measure(template, &manifest, &binding, rows)];
+        let rounds: Vec<Vec<Lap>> = (0..rounds).map(round).collect();
+        let rate = Rate::of(&rounds);
+        let [median, slowest, fastest] = [rate.per_second, rate.lowest_per_second, rate.highest_per_second];
+        println!("| {name} | {rows} | {median:.0} | {slowest:.0} | {fastest:.0} |");
     }
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use certforge::batch::claim::State;
+use certforge::bench::{Lap, Rate};
 use certforge::issuer::{CaFiles, read_public};
 use certforge::station::{Options, Reported, Station, Trust};
 use certforge::store::{DirStore, Store};
@@ -28,20 +29,6 @@ struct Size {
     devices: usize,
     /// Flashed in each round, for each station up to 20 of them.
     each: usize,
-}
-
-/// How a round went.
-struct Round {
-    elapsed: Duration,
-    /// Of each claim with its bundle, sorted.
-    waits: Vec<Duration>,
-}
-
-impl Round {
-    fn quantile(&self, of_hundred: usize) -> f64 {
-        let i = (self.waits.len() * of_hundred / 100).min(self.waits.len() - 1);
-        self.waits[i].as_secs_f64() * 1e3
-    }
 }
 
 type Open<'a> = &'a (dyn Fn() -> Box<dyn Store> + Sync);
@@ -60,8 +47,8 @@ fn station(place: &Workplace, open: Open<'_>, name: &str) -> Station {
     Station::open(open(), options).expect("the batch is sealed")
 }
 
-/// Lets stations flash so many devices in all.
-fn round(place: &Workplace, open: Open<'_>, stations: usize, devices: usize) -> Round {
+/// Lets stations flash so many devices in all. Tells how long each claim with its bundle took, sorted.
+fn round(place: &Workplace, open: Open<'_>, stations: usize, devices: usize) -> (Lap, Vec<Duration>) {
     let begun = AtomicUsize::new(0);
     let all: Vec<Station> = (0..stations)
         .map(|i| station(place, open, &format!("of{stations}-st{i}")))
@@ -94,22 +81,26 @@ fn round(place: &Workplace, open: Open<'_>, stations: usize, devices: usize) -> 
             .flat_map(|thread| thread.join().expect("it ends well"));
         ended.collect()
     });
-    let elapsed = started.elapsed();
+    let time = started.elapsed();
     assert_eq!(waits.len(), devices, "each device once");
     waits.sort_unstable();
-    Round { elapsed, waits }
+    let made = devices as u64;
+    (Lap { made, time }, waits)
 }
 
 fn measure(name: &str, place: &Workplace, open: Open<'_>, size: &Size) {
     for stations in STATIONS {
         let devices = size.each * stations.min(20);
-        let round = round(place, open, stations, devices);
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = devices as f64 / round.elapsed.as_secs_f64();
+        let (lap, waits) = round(place, open, stations, devices);
+        let rate = Rate::of(&[vec![lap]]).per_second;
+        let milliseconds = |of_hundred| {
+            let i = (waits.len() * of_hundred / 100).min(waits.len() - 1);
+            waits[i].as_secs_f64() * 1e3
+        };
         println!(
             "| {name} | {stations} | {rate:.0} | {:.1} | {:.1} |",
-            round.quantile(50),
-            round.quantile(95)
+            milliseconds(50),
+            milliseconds(95)
         );
     }
 }

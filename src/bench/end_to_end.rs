@@ -1,140 +1,135 @@
-//! End to end: `forge::run` of a generated manifest, from the check of its rows to the seal.
+//! End to end: `forge::run` of a generated manifest, from the check of its rows to the seal; and beside each run the
+//! same octets written one after the other and synced, as `dd conv=fsync` does, if the bundles are kept.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use rayon::ThreadPoolBuilder;
 
 use super::discard::DiscardStore;
-use super::disk::write_plainly;
-use super::fixture::Fixture;
-use super::ledger::round_of;
-use super::meter::{ROUNDS, Rate};
-use super::pin::on_one_processor;
-use super::plan::RunStep;
-use super::{Bench, BenchError, Event, Measure, Quantity};
-use crate::engine::Choice;
-use crate::forge::{self, ForgeError};
-use crate::ledger;
-use crate::store::{DirStore, Store, StoreError};
+use super::fixture::make;
+use super::meter::{Lap, Pace, Task};
+use super::step::{MadeBy, Step};
+use super::{Bench, BenchError, Event, Fixture, Quantity, Timer, pin};
+use crate::batch::Layout;
+use crate::forge::{self, ForgeError, Job};
+use crate::store::{DirStore, Store};
 
-/// Runs are as long as they are: after this many times the time of a measure there is no further round.
-const TIMES: u32 = 4;
-
-/// A run that has ended.
-struct Made {
-    elapsed: Duration,
-    /// Octets of the batch.
-    octets: u64,
-}
-
-/// Measures runs, and beside each the same octets written plainly, if the bundles are kept. Nothing where a run cannot
-/// be held to one processor and should be.
-pub(super) fn measure(bench: Bench<'_>, step: &RunStep) -> Result<Vec<Measure>, BenchError> {
-    let scratch = bench.scratch.folder()?;
-    let rows = bench.options.rows(step.key_type);
-    let engines = Choice::Named(step.engine.name().to_owned());
-    let fixture = Fixture::new(scratch.path(), step.key_type, rows, engines)?;
-    let (mut runs, mut plain, mut octets) = (Vec::new(), Vec::new(), 0);
-    let mut spent = Duration::ZERO;
-    while runs.len() < ROUNDS && spent < TIMES * bench.options.time() {
-        bench.go_on()?;
-        let place = scratch.folder()?;
-        let Some(made) = run_on(bench, step, &fixture, place.path()) else {
-            return Ok(Vec::new());
-        };
-        let made = made?;
-        spent += made.elapsed;
-        octets = made.octets;
-        runs.push(round_of(rows, made.elapsed));
-        drop(place);
-        if !bench.options.discard {
+/// Prepares the tasks of a step; none where a run cannot be held to one processor and should be.
+pub(super) fn each(
+    bench: Bench<'_>,
+    step: &Step,
+    made_by: MadeBy,
+    layout: Layout,
+    timer: Timer<'_>,
+) -> Result<(), BenchError> {
+    // One thread that works has others beside it that commit, and all of these share its processor.
+    if step.threads == 1 && !pin::is_possible() {
+        return timer(step, &[]);
+    }
+    let scratch = &bench.scratch.folder()?;
+    let fixture = Fixture::new(
+        scratch.path(),
+        made_by.key_type,
+        bench.settings.rows_of(made_by.key_type),
+        made_by.choice(),
+    )?;
+    let job = &fixture.job(layout, step.threads);
+    let octets = &AtomicU64::new(0);
+    let mut run = Task::new(Quantity::Devices, Pace::Whole, || {
+        Ok(Box::new(|| run(bench, job, scratch.folder()?.path(), octets)))
+    });
+    run.octets = Some(octets);
+    let mut plain = Task::new(Quantity::PlainOctets, Pace::Whole, || {
+        Ok(Box::new(|| {
             let place = scratch.folder()?;
             let path = place.path().join("octets");
-            let elapsed =
-                write_plainly(&path, octets).map_err(|source| BenchError::Write { path, source })?;
-            plain.push(round_of(octets, elapsed));
-        }
-    }
-    let measure = |quantity, rounds: &[_]| Measure {
-        engine: Some(step.engine.name().to_owned()),
-        key_type: Some(step.key_type),
-        layout: Some(step.layout),
-        octets: Some(octets),
-        ..Measure::new(quantity, step.threads, Rate::of(rounds))
-    };
-    let mut measures = vec![measure(Quantity::Devices, &runs)];
-    if !plain.is_empty() {
-        measures.push(measure(Quantity::PlainOctets, &plain));
-    }
-    Ok(measures)
-}
-
-/// One run, on as many processors as it has threads; one thread that works has others beside it that commit, and all
-/// of these share its processor.
-fn run_on(
-    bench: Bench<'_>,
-    step: &RunStep,
-    fixture: &Fixture,
-    place: &Path,
-) -> Option<Result<Made, BenchError>> {
-    let run = || {
-        // The lookup is written on the pool that a run is called in, which must have no other threads either.
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(step.threads)
-            .build()
-            .map_err(|source| BenchError::Threads { source })?;
-        pool.install(|| run(bench, step, fixture, place))
-    };
-    match step.threads {
-        1 => on_one_processor(run),
-        _ => Some(run()),
+            write_plainly(&path, octets.load(Ordering::Relaxed))
+                .map_err(|source| BenchError::Write { path, source })
+        }))
+    });
+    plain.octets = Some(octets);
+    match bench.settings.discard {
+        true => timer(step, &[run]),
+        false => timer(step, &[run, plain]),
     }
 }
 
-fn run(bench: Bench<'_>, step: &RunStep, fixture: &Fixture, place: &Path) -> Result<Made, BenchError> {
-    let job = fixture.job(step.layout, step.threads);
-    let discard = DiscardStore::default();
-    let batch = place.join("batch");
-    let open = |_: &str| -> Result<Box<dyn Store>, StoreError> {
-        Ok(match bench.options.discard {
-            true => Box::new(discard.clone()),
-            false => Box::new(DirStore::new(batch.clone())),
-        })
-    };
-    let (done, of) = (AtomicU64::new(0), bench.options.rows(step.key_type));
+/// One run, in a folder that it may fill, and the octets of its batch.
+fn run(bench: Bench<'_>, job: &Job<'_>, place: &Path, octets: &AtomicU64) -> Result<Lap, BenchError> {
+    let of = bench.settings.rows_of(job.profile.key_type());
+    let done = AtomicU64::new(0);
     let observe = |event| {
         if let forge::Event::Released { devices } = event {
             let devices = done.fetch_add(devices, Ordering::Relaxed) + devices;
             (bench.observe)(Event::Made { devices, of });
         }
     };
-    let mut ledger = ledger::open(&place.join("ledger.db"), [0; 16])?;
-    let summary = forge::run(&job, &mut *ledger, &open, &observe, bench.cancel)?;
-    if let Some(failure) = summary.failure {
-        return Err(failure.into());
-    }
-    bench.go_on()?;
-    assert!(
-        summary.sealed && summary.made == of,
-        "a run that nothing stopped is whole"
-    );
-    let octets = match bench.options.discard {
-        true => discard.octets(),
-        false => octets_in(&batch)?,
+    let discard = DiscardStore::default();
+    let batch = place.join("batch");
+    let open = || -> Box<dyn Store> {
+        match bench.settings.discard {
+            true => Box::new(discard.clone()),
+            false => Box::new(DirStore::new(batch.clone())),
+        }
     };
-    Ok(Made {
-        elapsed: summary.elapsed,
-        octets,
+    let summary = make(job, &place.join("ledger.db"), &open, &observe, bench.cancel)?;
+    let mut all = discard.octets();
+    if !bench.settings.discard {
+        open()
+            .list("", &mut |listed| all += listed.size)
+            .map_err(ForgeError::from)?;
+    }
+    octets.store(all, Ordering::Relaxed);
+    Ok(Lap {
+        made: summary.made,
+        time: summary.elapsed,
     })
 }
 
-/// Octets of all objects of a batch.
-fn octets_in(batch: &Path) -> Result<u64, BenchError> {
-    let mut octets = 0;
-    DirStore::new(batch.to_owned())
-        .list("", &mut |listed| octets += listed.size)
-        .map_err(ForgeError::from)?;
-    Ok(octets)
+/// Writes so many octets to a new file and makes them durable.
+fn write_plainly(path: &Path, octets: u64) -> io::Result<Lap> {
+    /// Octets of a write.
+    const PIECE: usize = 1 << 20;
+    // No two lines alike, so that a file system that compresses finds as little as in bundles.
+    let mut state = 1_u64;
+    let mut piece = vec![0; PIECE];
+    for octets in piece.as_chunks_mut::<8>().0 {
+        // Xorshift, by Marsaglia.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        *octets = state.to_le_bytes();
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    Lap::of(|| {
+        let mut left = octets;
+        while left > 0 {
+            let some = left.min(PIECE as u64);
+            file.write_all(&piece[..usize::try_from(some).expect("a piece at most")])?;
+            left -= some;
+        }
+        file.sync_all()?;
+        Ok(octets)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_as_many_octets_as_were_asked_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("octets");
+        let octets = (2 << 20) + 3;
+        assert_eq!(write_plainly(&path, octets).unwrap().made, octets);
+        assert_eq!(path.metadata().unwrap().len(), octets);
+        assert!(write_plainly(&path, 1).is_err(), "it is a new file");
+    }
 }

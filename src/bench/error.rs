@@ -61,19 +61,14 @@ impl BenchError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        if self.lacks_room() {
-            return Some(
+        let hint = match self {
+            _ if self.lacks_room() => {
                 "take fewer --rows, another folder with --to, or --discard, which keeps no bundles"
-                    .to_owned(),
-            );
-        }
-        Some(match self {
-            Self::Engine(EngineError::Unavailable { reason, .. }) => reason.hint(),
-            Self::Engine(EngineError::Unknown { .. }) => {
-                "without --engine all that work here are measured".to_owned()
             }
+            Self::Engine(EngineError::Unavailable { reason, .. }) => return Some(reason.hint()),
+            Self::Engine(EngineError::Unknown { .. }) => "without --engine all that work here are measured",
             Self::Engine(error) => return error.hint(),
-            Self::Folder { .. } => "name a folder that exists and that you may write, with --to".to_owned(),
+            Self::Folder { .. } => "name a folder that exists and that you may write, with --to",
             // Not what these advise when a batch is made: nothing goes on where it stopped, it is all gone.
             Self::Forge(ForgeError::Store(_) | ForgeError::Ledger(_) | ForgeError::Manifest(_))
             | Self::Ledger(_)
@@ -81,20 +76,19 @@ impl BenchError {
             | Self::Manifest(_)
             | Self::Write { .. } => {
                 "what was measured is lost; measure again when the disk is in order, or in another folder with --to"
-                    .to_owned()
             }
             Self::Forge(error) => return error.hint(),
             Self::Nothing => {
                 "the engines that are named do nothing of it with the key types that are named; leave one of these out"
-                    .to_owned()
             }
-            Self::Threads { .. } => "take fewer --jobs".to_owned(),
+            Self::Threads { .. } => "take fewer --jobs",
             Self::ReadReport { .. } | Self::NotReport { .. } => {
-                "`certforge bench --json > bench.json` writes one".to_owned()
+                "`certforge bench --json > bench.json` writes one"
             }
-            Self::Format { .. } => "compare with the certforge that wrote it, or write another".to_owned(),
+            Self::Format { .. } => "compare with the certforge that wrote it, or write another",
             Self::Profile(_) | Self::Unsound { .. } | Self::Interrupted => return None,
-        })
+        };
+        Some(hint.to_owned())
     }
 
     /// Whether there was no room for what had to be written, whoever wrote it.
@@ -132,7 +126,7 @@ mod tests {
 
     #[test]
     fn no_hint_promises_that_anything_is_kept() {
-        let (full, failed) = (rusqlite::ffi::SQLITE_FULL, rusqlite::ffi::SQLITE_IOERR);
+        use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR};
         let write = BenchError::Write {
             path: "octets".into(),
             source: io::ErrorKind::QuotaExceeded.into(),
@@ -141,30 +135,33 @@ mod tests {
             location: "ledger.db".to_owned(),
             source: io::ErrorKind::StorageFull.into(),
         };
-        for (error, lacks_room) in [
-            (write, true),
-            (store(io::ErrorKind::StorageFull).into(), true),
-            (store(io::ErrorKind::QuotaExceeded).into(), true),
-            (store(io::ErrorKind::Other).into(), false),
-            (ledger(full).into(), true),
-            (ledger(failed).into(), false),
-            (ForgeError::from(ledger(full)).into(), true),
-            (ForgeError::from(ledger(failed)).into(), false),
-            (open.into(), true),
-            (
-                BenchError::from(ForgeError::from(ManifestError::Changed {
-                    path: "devices.csv".into(),
-                    line: 2,
-                })),
-                false,
-            ),
-        ] {
+        let changed = ForgeError::from(ManifestError::Changed {
+            path: "devices.csv".into(),
+            line: 2,
+        });
+        let no_room: [BenchError; 6] = [
+            write,
+            store(io::ErrorKind::StorageFull).into(),
+            store(io::ErrorKind::QuotaExceeded).into(),
+            ledger(SQLITE_FULL).into(),
+            ForgeError::from(ledger(SQLITE_FULL)).into(),
+            open.into(),
+        ];
+        let other: [BenchError; 4] = [
+            store(io::ErrorKind::Other).into(),
+            ledger(SQLITE_IOERR).into(),
+            ForgeError::from(ledger(SQLITE_IOERR)).into(),
+            changed.into(),
+        ];
+        let begins = |error: &BenchError, begin| {
             let hint = error.hint().unwrap();
-            let begin = match lacks_room {
-                true => "take fewer --rows",
-                false => "what was measured is lost",
-            };
             assert!(hint.starts_with(begin), "{error}: {hint}");
-        }
+        };
+        no_room
+            .iter()
+            .for_each(|error| begins(error, "take fewer --rows"));
+        other
+            .iter()
+            .for_each(|error| begins(error, "what was measured is lost"));
     }
 }

@@ -1,7 +1,7 @@
 //! What is worked on: a throw-away CA, a generated manifest, a profile.
 
 use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -10,23 +10,27 @@ use time::OffsetDateTime;
 use super::BenchError;
 use crate::batch::Layout;
 use crate::engine::Choice;
-use crate::forge::Job;
+use crate::forge::{self, Cancel, Job, Summary};
 use crate::issuer::{CaFiles, CaRequest, Issuer, create};
+use crate::ledger;
 use crate::manifest::{DEFAULT_ID_COLUMN, Manifest, Row};
 use crate::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
+use crate::store::Store;
 
-/// The inputs of a batch, whose CA has a key of the same type as the devices.
+/// The inputs of a batch, whose CA has a key of the same type as the devices. Default profile, or one with keys of
+/// another type.
 #[derive(Debug)]
 pub struct Fixture {
-    engines: Choice,
     pub issuer: Issuer,
     pub manifest: Manifest,
     pub profile: Profile,
-    pub now: OffsetDateTime,
+    engines: Choice,
+    now: OffsetDateTime,
 }
 
 impl Fixture {
-    /// Makes them in a folder that exists and has none yet; engines of the choice make the keys and sign.
+    /// Makes them in a folder that exists and has none yet: `devices.csv`, and a CA in `ca` whose key is not encrypted.
+    /// Engines of the choice make the keys and sign.
     ///
     /// # Errors
     ///
@@ -40,9 +44,9 @@ impl Fixture {
         })?;
         Ok(Self {
             issuer: throw_away_issuer(&folder.join("ca"), key_type, &engines, now)?,
-            engines,
             manifest: Manifest::open(&path, DEFAULT_ID_COLUMN)?,
             profile: profile(key_type)?,
+            engines,
             now,
         })
     }
@@ -66,22 +70,37 @@ impl Fixture {
     }
 
     /// The first so many rows, or all.
-    ///
-    /// # Errors
-    ///
-    /// When the manifest cannot be read.
-    pub fn first_rows(&self, rows: usize) -> Result<Vec<Row>, BenchError> {
+    pub(super) fn first_rows(&self, rows: usize) -> Result<Vec<Row>, BenchError> {
         let block = self.manifest.blocks(rows)?.next_block()?;
         Ok(block.map_or_else(Vec::new, |block| self.manifest.parse(&block).0))
     }
 }
 
+/// Makes the whole batch of a job, with a ledger of its own, and seals it, unless somebody wants no more.
+pub(super) fn make(
+    job: &Job<'_>,
+    path: &Path,
+    store: &dyn Fn() -> Box<dyn Store>,
+    observe: forge::Observe<'_>,
+    cancel: &Cancel,
+) -> Result<Summary, BenchError> {
+    let mut ledger = ledger::open(path, [0; 16])?;
+    let mut summary = forge::run(job, &mut *ledger, &|_| Ok(store()), observe, cancel)?;
+    match summary.failure.take() {
+        Some(failure) => Err(failure.into()),
+        None if cancel.is_cancelled() => Err(BenchError::Interrupted),
+        None => {
+            assert!(
+                summary.sealed && summary.made == summary.devices,
+                "a run that nothing stopped is whole"
+            );
+            Ok(summary)
+        }
+    }
+}
+
 /// Makes a CA in a folder, which must not be there yet, with a key that is not encrypted.
-///
-/// # Errors
-///
-/// When it cannot be made or written.
-pub fn throw_away_issuer(
+pub(super) fn throw_away_issuer(
     folder: &Path,
     key_type: KeyType,
     engines: &Choice,
@@ -98,12 +117,7 @@ pub fn throw_away_issuer(
     Ok(Issuer::load(&CaFiles::in_folder(folder), engines, now, &mut ask)?)
 }
 
-/// The default profile, or one with keys of another type.
-///
-/// # Errors
-///
-/// Never: a test loads each.
-pub fn profile(key_type: KeyType) -> Result<Profile, BenchError> {
+fn profile(key_type: KeyType) -> Result<Profile, BenchError> {
     if key_type == KeyType::P256 {
         return Ok(Profile::load(DEFAULT, None)?);
     }
@@ -111,17 +125,10 @@ pub fn profile(key_type: KeyType) -> Result<Profile, BenchError> {
     Ok(Profile::parse(&text, "bench", None)?)
 }
 
-/// Writes a manifest with so many rows, its owner's alone: ids `SN000000000` and on, and two more columns.
-///
-/// # Errors
-///
-/// When it cannot be written.
-pub fn write_manifest(path: &Path, rows: u64) -> std::io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+/// Writes a manifest, its owner's alone: ids `SN000000000` and on, and two more columns.
+fn write_manifest(path: &Path, rows: u64) -> io::Result<()> {
+    let mut new = OpenOptions::new();
+    let file = new.write(true).create_new(true).mode(0o600).open(path)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     writeln!(out, "{DEFAULT_ID_COLUMN},site,country")?;
     for row in 0..rows {

@@ -2,11 +2,9 @@
 //!
 //! There is one writer, so there is no figure for more threads. Reserving chunks is not timed: a forge does it once.
 
-use std::time::{Duration, Instant};
-
 use super::fixture::throw_away_issuer;
-use super::meter::{ROUNDS, Rate, Round};
-use super::{Bench, BenchError, Measure, Quantity};
+use super::meter::{Lap, Pace, Task};
+use super::{Bench, BenchError, Quantity};
 use crate::batch::{IndexEntry, Layout};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
@@ -18,65 +16,50 @@ use crate::profile::KeyType;
 /// Chunks of a transaction.
 const GROUP: u64 = 32;
 
-/// More rounds than are needed. The batch is said to have the chunks of all of them.
-const MOST_ROUNDS: u64 = 4096;
-
-pub(super) fn measure(bench: Bench<'_>) -> Result<Vec<Measure>, BenchError> {
-    let scratch = bench.scratch.folder()?;
-    let now = time::OffsetDateTime::now_utc();
-    let issuer = throw_away_issuer(&scratch.path().join("ca"), KeyType::P256, &Choice::Auto, now)?;
-    let chunk_rows = KeyType::P256.chunk_rows() as u64;
-    let mut ledger = ledger::open(&scratch.path().join("ledger.db"), [0; 16])?;
-    let identity = BatchIdentity {
-        name: "bench",
-        location: "nowhere",
-        issuer: issuer.certificate(),
-        manifest: "none",
-        manifest_sha256: [0; 32],
-        profile: "bench",
-        profile_sha256: [0; 32],
-        layout: Layout::Packs,
-        rows: MOST_ROUNDS * GROUP * chunk_rows,
-        chunk_rows,
-        reissue: false,
-    };
-    let batch = ledger.begin_batch(&identity, now)?;
-    let mut rounds = Vec::new();
-    // A forge has released the chunks of one transaction before the next, which records that as well.
-    let mut released: Vec<u64> = Vec::new();
-    let mut spent = Duration::ZERO;
-    for round in 0..MOST_ROUNDS {
-        bench.go_on()?;
-        let chunks: Result<Vec<_>, EngineError> = (round * GROUP..(round + 1) * GROUP)
-            .map(|chunk| Ok((chunk, SerialPrefix::draw(Random)?)))
-            .collect();
-        let reservations = ledger.reserve(&batch, &chunks?, now)?;
-        let chunks: Vec<Committed> = reservations
-            .into_iter()
-            .map(|reservation| committed(reservation, chunk_rows))
-            .collect();
-        let started = Instant::now();
-        ledger.commit(&batch, &chunks, &released)?;
-        let elapsed = started.elapsed();
-        released = chunks.iter().map(|chunk| chunk.reservation.chunk).collect();
-        spent += elapsed;
-        rounds.push(round_of(GROUP * chunk_rows, elapsed));
-        if rounds.len() >= ROUNDS && spent >= bench.options.time() {
-            break;
-        }
-    }
-    Ok(vec![Measure::new(Quantity::LedgerRows, 1, Rate::of(&rounds))])
-}
-
-/// A round that one thread timed.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub(super) fn round_of(made: u64, elapsed: Duration) -> Round {
-    let thread_seconds = elapsed.as_secs_f64().max(1e-9);
-    Round {
-        made,
-        per_second: made as f64 / thread_seconds,
-        thread_seconds,
-    }
+pub(super) fn task(bench: Bench<'_>) -> Task<'_> {
+    Task::new(Quantity::LedgerRows, Pace::Steady, move || {
+        let scratch = bench.scratch.folder()?;
+        let now = time::OffsetDateTime::now_utc();
+        let issuer = throw_away_issuer(&scratch.path().join("ca"), KeyType::P256, &Choice::Auto, now)?;
+        let chunk_rows = KeyType::P256.chunk_rows() as u64;
+        let mut ledger = ledger::open(&scratch.path().join("ledger.db"), [0; 16])?;
+        let identity = BatchIdentity {
+            name: "bench",
+            location: "nowhere",
+            issuer: issuer.certificate(),
+            manifest: "none",
+            manifest_sha256: [0; 32],
+            profile: "bench",
+            profile_sha256: [0; 32],
+            layout: Layout::Packs,
+            // More than are ever committed.
+            rows: 1 << 40,
+            chunk_rows,
+            reissue: false,
+        };
+        let batch = ledger.begin_batch(&identity, now)?;
+        let mut next = 0;
+        // A forge has released the chunks of one transaction before the next, which records that as well.
+        let mut released: Vec<u64> = Vec::new();
+        Ok(Box::new(move || {
+            // The ledger lies in it.
+            let _ = &scratch;
+            let chunks: Result<Vec<_>, EngineError> = (next..next + GROUP)
+                .map(|chunk| Ok((chunk, SerialPrefix::draw(Random)?)))
+                .collect();
+            next += GROUP;
+            let reservations = ledger.reserve(&batch, &chunks?, now)?.into_iter();
+            let chunks: Vec<Committed> = reservations
+                .map(|reservation| committed(reservation, chunk_rows))
+                .collect();
+            let lap = Lap::of(|| {
+                ledger.commit(&batch, &chunks, &released)?;
+                Ok::<_, BenchError>(GROUP * chunk_rows)
+            });
+            released = chunks.iter().map(|chunk| chunk.reservation.chunk).collect();
+            lap
+        }))
+    })
 }
 
 /// A chunk with what a forge would record of it.

@@ -1,7 +1,5 @@
 //! The machine: what is told of it, so that rates of two reports can be held against each other.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// A machine, as far as it matters to rates. What nobody tells is empty or zero.
@@ -45,25 +43,7 @@ impl Machine {
     }
 }
 
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            processor,
-            threads,
-            system,
-            architecture,
-            ..
-        } = self;
-        let features = self.features.join(" ");
-        write!(
-            f,
-            "{processor}, {threads} threads, {system}, {architecture}; {features}"
-        )
-    }
-}
-
 /// The most memory that this process had resident so far, in octets; `None` where nobody tells.
-#[must_use]
 pub(super) fn peak_memory() -> Option<u64> {
     octets(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
@@ -87,37 +67,30 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
+/// Of these features, those that the processor has.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! detected {
+    ($is_there:ident: $($name:tt)+) => {
+        [$(($name, std::arch::$is_there!($name))),+]
+            .into_iter()
+            .filter_map(|(name, is_there)| is_there.then(|| name.to_owned()))
+            .collect()
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
 fn features() -> Vec<String> {
-    let mut features = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    for (name, is_there) in [
-        ("adx", std::arch::is_x86_feature_detected!("adx")),
-        ("aes", std::arch::is_x86_feature_detected!("aes")),
-        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
-        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-        ("avx512ifma", std::arch::is_x86_feature_detected!("avx512ifma")),
-        ("bmi2", std::arch::is_x86_feature_detected!("bmi2")),
-        ("sha", std::arch::is_x86_feature_detected!("sha")),
-        ("ssse3", std::arch::is_x86_feature_detected!("ssse3")),
-        ("vaes", std::arch::is_x86_feature_detected!("vaes")),
-        ("vpclmulqdq", std::arch::is_x86_feature_detected!("vpclmulqdq")),
-    ] {
-        if is_there {
-            features.push(name.to_owned());
-        }
-    }
-    #[cfg(target_arch = "aarch64")]
-    for (name, is_there) in [
-        ("aes", std::arch::is_aarch64_feature_detected!("aes")),
-        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
-        ("sha2", std::arch::is_aarch64_feature_detected!("sha2")),
-        ("sve", std::arch::is_aarch64_feature_detected!("sve")),
-    ] {
-        if is_there {
-            features.push(name.to_owned());
-        }
-    }
-    features
+    detected!(is_x86_feature_detected: "adx" "aes" "avx2" "avx512f" "avx512ifma" "bmi2" "sha" "ssse3" "vaes" "vpclmulqdq")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<String> {
+    detected!(is_aarch64_feature_detected: "aes" "neon" "sha2" "sve")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn features() -> Vec<String> {
+    Vec::new()
 }
 
 #[cfg(test)]

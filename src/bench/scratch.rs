@@ -3,7 +3,7 @@
 //! Invariant: mode 0700 from the moment it exists, for there are private keys in it, and gone when the value is dropped,
 //! unless the system does not remove it.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -54,12 +54,6 @@ impl Scratch {
     pub fn folder(&self) -> Result<Self, BenchError> {
         Self::new(&self.0)
     }
-
-    /// What kind of file system it is on, such as `tmpfs` or `ext4`; `None` where nobody tells.
-    #[must_use]
-    pub fn file_system(&self) -> Option<String> {
-        file_system(&File::open(&self.0).ok()?)
-    }
 }
 
 impl Drop for Scratch {
@@ -69,31 +63,18 @@ impl Drop for Scratch {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn file_system(folder: &File) -> Option<String> {
-    /// statfs(2); the constants of linux/magic.h, and ZFS's own.
-    const KNOWN: [(u64, &str); 11] = [
-        (0x0102_1994, "tmpfs"),
-        (0xef53, "ext4"),
-        (0x5846_5342, "xfs"),
-        (0x9123_683e, "btrfs"),
-        (0x794c_7630, "overlay"),
-        (0x2fc1_2fc1, "zfs"),
-        (0xf2f5_2010, "f2fs"),
-        (0x6969, "nfs"),
-        (0x6573_5546, "fuse"),
-        (0x0102_1997, "9p"),
-        (0x8584_58f6, "ramfs"),
-    ];
-    // Where it is signed and has 32 bits, some of them are negative, and stay unknown.
-    let magic = u64::try_from(rustix::fs::fstatfs(folder).ok()?.f_type).ok()?;
-    let known = KNOWN.iter().find(|(number, _)| *number == magic);
-    Some(known.map_or_else(|| format!("type {magic:#x}"), |(_, name)| (*name).to_owned()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn file_system(_: &File) -> Option<String> {
-    None
+/// What kind of file system a folder is on, such as `tmpfs` or `ext4`; `None` where nobody tells.
+pub(super) fn file_system(folder: &Path) -> Option<String> {
+    let folder = folder.canonicalize().ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    // Device, place, type and more (proc(5)). Of several at one place the last is seen.
+    let mounted = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((words.next()?, words.next()?))
+    });
+    let seen = mounted.filter(|(place, _)| folder.starts_with(place));
+    let (_, name) = seen.max_by_key(|(place, _)| place.len())?;
+    Some(name.to_owned())
 }
 
 #[cfg(test)]

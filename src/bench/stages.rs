@@ -1,40 +1,53 @@
-//! The pure stages, each by itself: keys, signatures, certificates, bundles; and the bare library that they are held
-//! against. The stages are [`Workbench`]'s, the very code that a run goes through.
+//! The pure stages, each by itself: keys, signatures, certificates, bundles; the bare library that they are held
+//! against; and SHA-256, half of what a bundle costs once its key and its certificate are there. What an engine makes
+//! is proven before any is timed. Certificates and bundles are [`Workbench`]'s, the very code that a run goes through.
+
+use std::sync::Arc;
 
 use super::bare::{Bare, BareWork};
-use super::engines::{KeyMaker, SignatureMaker, at_a_time, signing_key};
-use super::fixture::Fixture;
-use super::meter::{Task, Turn, rates};
-use super::plan::StagesStep;
+use super::meter::{Lap, Pace, Task, Turn};
+use super::step::{MadeBy, Step};
 use super::workbench::Workbench;
-use super::{Bench, BenchError, Measure, Quantity};
+use super::{Bench, BenchError, Fixture, Quantity, Timer};
 use crate::batch::Layout;
-use crate::engine::{Choice, SigningKey};
+use crate::digest::sha256;
+use crate::engine::{AwsLc, Choice, DeviceKey, KeyMaker as _, PrivateKey, SigningKey};
 use crate::profile::KeyType;
 
 /// Rows of a chunk of RSA keys, of which a whole one would take many seconds.
 const RSA_ROWS: usize = 4;
 
-pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure>, BenchError> {
-    let has = |quantity| step.quantities.contains(&quantity);
+/// As long as the TBSCertificate of a device with a P-256 key.
+static MESSAGE: [u8; 350] = [7; 350];
+
+/// Octets of a digest's input: about a bundle.
+const SHA256_INPUT: usize = 4096;
+
+/// Digests of one turn.
+const SHA256_AT_A_TIME: usize = 64;
+
+/// Prepares the tasks of a step.
+pub(super) fn each(
+    bench: Bench<'_>,
+    step: &Step,
+    made_by: MadeBy,
+    quantities: &[Quantity],
+    timer: Timer<'_>,
+) -> Result<(), BenchError> {
+    let MadeBy { engine, key_type } = made_by;
     let scratch = bench.scratch.folder()?;
-    let rows = match step.key_type.is_rsa() {
+    let has_rows = quantities.contains(&Quantity::Certificates) || quantities.contains(&Quantity::Bundles);
+    let rows = match key_type.is_rsa() {
         true => RSA_ROWS,
-        false => step.key_type.chunk_rows(),
+        false => key_type.chunk_rows(),
     };
-    let bare = match has(Quantity::LibraryKeys) || has(Quantity::LibrarySignatures) {
-        true => Bare::beneath(step.engine, step.key_type)?,
-        false => None,
-    };
-    let key = match has(Quantity::Signatures) {
-        true => Some(signing_key(step.key_type)?),
-        false => None,
-    };
-    let fixture = match has(Quantity::Certificates) || has(Quantity::Bundles) {
-        true => {
-            let engines = Choice::Named(step.engine.name().to_owned());
-            Some(Fixture::new(scratch.path(), step.key_type, rows as u64, engines)?)
-        }
+    let fixture = match has_rows {
+        true => Some(Fixture::new(
+            scratch.path(),
+            key_type,
+            rows as u64,
+            made_by.choice(),
+        )?),
         false => None,
     };
     let workbench = match &fixture {
@@ -44,88 +57,159 @@ pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure
         }
         None => None,
     };
-    let supplies = Supplies {
-        step,
-        bare: bare.as_ref(),
-        key: key.as_ref(),
-        workbench: workbench.as_ref(),
-    };
-    let tasks: Vec<Task<'_>> = step
-        .quantities
-        .iter()
-        .filter_map(|quantity| supplies.task(*quantity))
-        .collect();
-    let rates = rates(bench, step.threads, &tasks)?;
-    let measure = |(quantity, rate)| Measure {
-        engine: Some(step.engine.name().to_owned()),
-        key_type: Some(step.key_type),
-        ..Measure::new(quantity, step.threads, rate)
-    };
-    Ok(rates.into_iter().map(measure).collect())
-}
-
-/// What the tasks of a step work with.
-#[derive(Clone, Copy)]
-struct Supplies<'a> {
-    step: &'a StagesStep,
-    bare: Option<&'a Bare>,
-    key: Option<&'a SigningKey>,
-    workbench: Option<&'a Workbench<'a>>,
-}
-
-impl<'a> Supplies<'a> {
-    /// The task that measures this; `None` when there is nothing to do it with.
-    fn task(self, quantity: Quantity) -> Option<Task<'a>> {
-        let StagesStep { engine, key_type, .. } = *self.step;
-        let mut task = match quantity {
-            Quantity::LibraryKeys => library(quantity, &self.bare?.keys, key_type),
-            Quantity::LibrarySignatures => library(quantity, &self.bare?.signatures, key_type),
-            Quantity::Keys => Task::new(quantity, move || {
-                let mut maker = KeyMaker::new(engine, key_type)?;
-                Ok(Box::new(move || Ok(maker.make()?)))
-            }),
-            Quantity::Signatures => {
-                let key = self.key?;
-                Task::new(quantity, move || {
-                    let mut maker = SignatureMaker::new(engine, key)?;
-                    Ok(Box::new(move || Ok(maker.make()?)))
-                })
-            }
-            Quantity::Certificates => {
-                let workbench = self.workbench?;
-                Task::new(quantity, move || certificates(workbench))
-            }
-            Quantity::Bundles => {
-                let workbench = self.workbench?;
-                Task::new(quantity, move || bundles(workbench))
-            }
-            _ => return None,
+    let mut tasks = Vec::with_capacity(quantities.len());
+    for &quantity in quantities {
+        let pace = match key_type.is_rsa() && quantity != Quantity::Signatures {
+            true => Pace::Chance,
+            false => Pace::Steady,
         };
-        task.is_chance = key_type.is_rsa() && quantity != Quantity::Signatures;
-        Some(task)
+        let bare = match quantity.is_of_library() {
+            true => Bare::beneath(engine, key_type)?,
+            false => None,
+        };
+        tasks.push(match (quantity, bare, &workbench) {
+            (Quantity::LibraryKeys, Some(bare), _) => library(quantity, bare.keys, key_type),
+            (Quantity::LibrarySignatures, Some(bare), _) => library(quantity, bare.signatures, key_type),
+            // Nobody can tell what lies beneath it.
+            (Quantity::LibraryKeys | Quantity::LibrarySignatures, None, _) => continue,
+            (Quantity::Keys, ..) => Task::new(quantity, pace, move || keys(made_by)),
+            (Quantity::Signatures, ..) => {
+                let key = signing_key(key_type)?;
+                Task::new(quantity, pace, move || signatures(made_by, &key))
+            }
+            (Quantity::Certificates, _, Some(workbench)) => Task::new(quantity, pace, move || {
+                // This proves one of them by another library.
+                workbench.bundles()()?;
+                let mut make = workbench.certificates();
+                Ok(Box::new(move || Ok(Lap::of(&mut make)?)))
+            }),
+            (_, _, Some(workbench)) => Task::new(quantity, pace, move || {
+                let mut make = workbench.bundles();
+                make()?;
+                Ok(Box::new(move || Ok(Lap::of(&mut make)?)))
+            }),
+            (_, _, None) => unreachable!("rows are made for all others"),
+        });
+    }
+    timer(step, &tasks)
+}
+
+/// Keys or signatures of one turn: a whole number of groups for every engine, as the forge has it; RSA keys take too
+/// long for more than one.
+fn at_a_time(key_type: KeyType) -> usize {
+    match key_type {
+        KeyType::P256 => 128,
+        KeyType::P384 | KeyType::P521 => 64,
+        _ => 1,
     }
 }
 
-fn library(quantity: Quantity, work: &BareWork, key_type: KeyType) -> Task<'_> {
-    let count = at_a_time(key_type);
-    Task::new(quantity, move || {
+fn library<'a>(quantity: Quantity, work: BareWork, key_type: KeyType) -> Task<'a> {
+    let (work, count) = (Arc::new(work), at_a_time(key_type));
+    Task::new(quantity, Pace::Steady, move || {
+        let work = Arc::clone(&work);
         Ok(Box::new(move || {
-            work(count)?;
-            Ok(count as u64)
+            Lap::of(|| {
+                work(count)?;
+                Ok(count as u64)
+            })
         }))
     })
 }
 
-/// Keys and certificates of all the rows. To make them into bundles first proves one of them by another library.
-fn certificates<'a>(workbench: &'a Workbench<'a>) -> Result<Turn<'a>, BenchError> {
-    workbench.bundles()()?;
-    let mut make = workbench.certificates();
-    Ok(Box::new(move || Ok(make()?)))
+/// Makes keys, again and again, in the same slots.
+fn keys<'a>(made_by: MadeBy) -> Result<Turn<'a>, BenchError> {
+    let MadeBy { engine, key_type } = made_by;
+    let mut keys = vec![DeviceKey::default(); at_a_time(key_type)];
+    engine.make_keys(key_type, &mut keys)?;
+    made_by.sound("keys", keys.iter().try_for_each(|key| prove(key).map(drop)))?;
+    Ok(Box::new(move || {
+        Lap::of(|| {
+            engine.make_keys(key_type, &mut keys)?;
+            Ok(keys.len() as u64)
+        })
+    }))
 }
 
-/// The bundles of a chunk.
-fn bundles<'a>(workbench: &'a Workbench<'a>) -> Result<Turn<'a>, BenchError> {
-    let mut make = workbench.bundles();
-    make()?;
-    Ok(Box::new(move || Ok(make()?)))
+/// Signs with one key, again and again, into the same slots.
+fn signatures<'a>(made_by: MadeBy, key: &SigningKey) -> Result<Turn<'a>, BenchError> {
+    let signer = made_by.engine.signer(key)?;
+    let mut signatures = vec![Vec::new(); at_a_time(made_by.key_type)];
+    let messages = vec![&MESSAGE[..]; signatures.len()];
+    signer.sign(&messages, &mut signatures)?;
+    let is_sound = signatures
+        .iter()
+        .all(|signature| key.verifies(&MESSAGE, signature));
+    made_by.sound("signatures", is_sound.then_some(()))?;
+    Ok(Box::new(move || {
+        Lap::of(|| {
+            signer.sign(&messages, &mut signatures)?;
+            Ok(signatures.len() as u64)
+        })
+    }))
+}
+
+/// A new key to sign with, of any type.
+fn signing_key(key_type: KeyType) -> Result<SigningKey, BenchError> {
+    let mut keys = [DeviceKey::default()];
+    AwsLc.make_keys(key_type, &mut keys)?;
+    let made_by = MadeBy {
+        engine: &AwsLc,
+        key_type,
+    };
+    made_by.sound("keys", prove(&keys[0]))
+}
+
+fn prove(key: &DeviceKey) -> Option<SigningKey> {
+    PrivateKey::from_pkcs8(key.pkcs8()).ok()?.prove(key.public_key())
+}
+
+impl MadeBy {
+    pub(super) fn choice(self) -> Choice {
+        Choice::Named(self.engine.name().to_owned())
+    }
+
+    /// What was made, when another library accepts it.
+    fn sound<T>(self, what: &'static str, made: Option<T>) -> Result<T, BenchError> {
+        made.ok_or(BenchError::Unsound {
+            engine: self.engine.name(),
+            key_type: self.key_type,
+            what,
+        })
+    }
+}
+
+pub(super) fn sha256_task<'a>() -> Task<'a> {
+    Task::new(Quantity::Sha256, Pace::Steady, || {
+        let mut input = vec![7; SHA256_INPUT];
+        Ok(Box::new(move || {
+            Lap::of(|| {
+                for _ in 0..SHA256_AT_A_TIME {
+                    // Each goes on from the one before, so none can be left out.
+                    let digest = sha256(&input);
+                    input[..digest.len()].copy_from_slice(&digest);
+                }
+                Ok((SHA256_INPUT * SHA256_AT_A_TIME) as u64)
+            })
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ENGINES;
+
+    #[test]
+    fn engines_that_work_here_make_what_they_say() {
+        for engine in ENGINES.into_iter().filter(|engine| engine.ready().is_ok()) {
+            for key_type in [KeyType::P256, KeyType::P384] {
+                let made_by = MadeBy { engine, key_type };
+                let key = signing_key(key_type).unwrap();
+                for mut turn in [keys(made_by).unwrap(), signatures(made_by, &key).unwrap()] {
+                    assert_eq!(turn().unwrap().made, at_a_time(key_type) as u64);
+                }
+            }
+        }
+    }
 }

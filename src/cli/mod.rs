@@ -120,7 +120,7 @@ pub fn main() -> ExitCode {
         Command::Absent(command) => return printer.end(Err(command.failure())),
         Command::Export(command) => return printer.end(command.run()),
         Command::BucketPolicy(command) => return printer.end(command.run()),
-        Command::Bench(command) => command.run(),
+        Command::Bench(command) => return printer.end(command.run()),
     };
     prints_itself.unwrap_or_else(|failure| printer.end(Err(failure)))
 }

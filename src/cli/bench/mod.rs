@@ -1,27 +1,22 @@
 //! `certforge bench`.
 
 mod progress;
-mod side_by_side;
 mod table;
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use certforge::batch::Layout;
-use certforge::bench::{self, Comparison, Event, Options, Part, Report};
+use certforge::bench::{self, Comparison, Event, Measurements, Options, Part, Settings};
 use certforge::engine::{Choice, MultiBuffer};
-use certforge::forge::Cancel;
 use certforge::profile::KeyType;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Outcome, exit, print, print_json};
-
-/// Ends a measurement early when somebody asks for it.
-static CANCEL: Cancel = Cancel::new();
+use super::interrupt;
+use super::report::{Ended, Outcome, warn};
 
 /// Where the measurement writes, once it does.
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -45,7 +40,7 @@ pub struct Bench {
     jobs: Option<u16>,
     /// Seconds for each measure [default: 0.3; 0.05 with --quick]
     #[arg(long, value_name = "S", value_parser = seconds)]
-    seconds: Option<Duration>,
+    seconds: Option<f64>,
     /// Rows of the manifest of a run [default: 20000; 8000 with --quick; 64 and 8 of RSA keys]
     #[arg(long, value_name = "N", value_parser = rows)]
     rows: Option<NonZeroU64>,
@@ -66,15 +61,27 @@ pub struct Bench {
     compare: Option<PathBuf>,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Measured {
     #[serde(flatten)]
-    report: &'a Report,
+    all: Measurements,
     #[serde(skip_serializing_if = "Option::is_none")]
-    comparison: Option<&'a Comparison>,
+    comparison: Option<Comparison>,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&table::measurements(&self.all))?;
+        f.write_str(
+            &self
+                .comparison
+                .as_ref()
+                .map_or_else(String::new, table::comparison),
+        )
+    }
 }
 
 impl Bench {
@@ -83,61 +90,57 @@ impl Bench {
             MultiBuffer::give_library(path.clone());
         }
         // First, so that a file that is none costs no minute.
-        let before = self.compare.as_deref().map(Report::read).transpose()?;
-        handle_interrupts();
-        let result = {
-            let progress = progress::Progress::default();
-            let observe = |event| {
-                if let Event::Begun { folder, .. } = &event {
-                    FOLDER.get_or_init(|| folder.clone());
-                }
-                progress.show(event);
-            };
-            bench::run(&self.options(), &observe, &CANCEL)
+        let before = self.compare.as_deref().map(Measurements::read).transpose()?;
+        // Neither the first Ctrl-C nor the second leaves anything behind.
+        let cancel = interrupt::cancel_or("", || {
+            if let Some(folder) = FOLDER.get() {
+                remove(folder);
+                warn_if_left(folder);
+            }
+        });
+        let steps = progress::Steps::default();
+        let observe = |event| {
+            if let Event::Begun { folder, .. } = &event {
+                FOLDER.get_or_init(|| folder.clone());
+            }
+            steps.show(event);
         };
+        let result = bench::run(&self.options(), &observe, cancel);
+        drop(steps);
         if let Some(folder) = FOLDER.get() {
             warn_if_left(folder);
         }
-        let report = result?;
-        let comparison = before.map(|before| Comparison::new(&before, &report));
-        if self.json {
-            print_json(&Document {
-                report: &report,
-                comparison: comparison.as_ref(),
-            });
-        } else {
-            print(&table::report(&report));
-            if let Some(comparison) = &comparison {
-                print(&side_by_side::comparison(comparison));
-            }
+        let all = result?;
+        let comparison = before.map(|before| Comparison::new(&before, &all));
+        let mut warnings: Vec<String> = comparison
+            .iter()
+            .flat_map(|comparison| &comparison.warnings)
+            .map(|difference| format!("the reports differ in more than rates; {difference}"))
+            .collect();
+        if !all.optimised {
+            warnings.push("this certforge was built without optimisation; its own rates are low".to_owned());
         }
-        for warning in comparison.iter().flat_map(|comparison| &comparison.warnings) {
-            eprintln!("certforge: warning: the reports differ in more than rates; {warning}");
-        }
-        if !report.optimised {
-            eprintln!(
-                "certforge: warning: this certforge was built without optimisation; its own rates are low"
-            );
-        }
-        Ok(ExitCode::SUCCESS)
+        let ended = Ended::with(Measured { all, comparison });
+        Ok(warnings.into_iter().fold(ended, Ended::warning))
     }
 
     fn options(&self) -> Options {
-        let default = Options::default();
+        let mut settings = Settings::new(self.quick, self.discard);
+        if !self.only.is_empty() {
+            settings.parts.clone_from(&self.only);
+        }
+        settings.jobs = self.jobs.map_or(settings.jobs, usize::from);
+        settings.seconds = self.seconds.unwrap_or(settings.seconds);
+        settings.rows = self.rows.map_or(settings.rows, NonZeroU64::get);
+        settings.rsa_rows = self.rows.map_or(settings.rsa_rows, NonZeroU64::get);
+        if let Some(layout) = self.layout {
+            settings.layouts = vec![layout];
+        }
         Options {
             engines: self.engines.iter().map(|name| Choice::parse(name)).collect(),
             key_types: self.key_types.clone(),
-            parts: match self.only.is_empty() {
-                true => default.parts,
-                false => self.only.clone(),
-            },
-            jobs: self.jobs.map_or(default.jobs, usize::from),
-            quick: self.quick,
-            time: self.seconds,
-            rows: self.rows,
-            layouts: self.layout.into_iter().collect(),
-            to: self.to.clone().unwrap_or(default.to),
-            discard: self.discard,
+            to: self.to.clone().unwrap_or_else(std::env::temp_dir),
+            settings,
         }
     }
 }
@@ -148,28 +151,10 @@ fn rows(text: &str) -> Result<NonZeroU64, &'static str> {
 }
 
 /// More than nothing, and at most an hour.
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .filter(|seconds| (0.001..=3600.0).contains(seconds))
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "give a number from 0.001 to 3600".to_owned())
-}
-
-/// The first Ctrl-C ends the measurement once what is begun is made, the second ends the process; neither leaves
-/// anything behind.
-fn handle_interrupts() {
-    let handler = || {
-        if CANCEL.is_cancelled() {
-            if let Some(folder) = FOLDER.get() {
-                remove(folder);
-                warn_if_left(folder);
-            }
-            std::process::exit(exit::INTERRUPTED.into());
-        }
-        CANCEL.cancel();
-    };
-    ctrlc::set_handler(handler).expect("no other handler is set");
+fn seconds(text: &str) -> Result<f64, &'static str> {
+    let seconds = text.parse().ok();
+    let possible = seconds.filter(|seconds| (0.001..=3600.0).contains(seconds));
+    possible.ok_or("give a number from 0.001 to 3600")
 }
 
 /// Removes a folder in which others may still be writing: what they add meanwhile needs another attempt.
@@ -185,9 +170,9 @@ fn remove(folder: &Path) {
 
 fn warn_if_left(folder: &Path) {
     if folder.exists() {
-        eprintln!(
-            "certforge: warning: {} cannot be removed; do it yourself, there are private keys in it",
-            folder.display()
-        );
+        let folder = folder.display();
+        warn(format_args!(
+            "{folder} cannot be removed; do it yourself, there are private keys in it"
+        ));
     }
 }

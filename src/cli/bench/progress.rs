@@ -7,44 +7,36 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::text::count;
 
-/// A bar with a place for each step; it goes when the value is dropped.
+/// A bar with a place for each step, and what that measures; it goes when the value is dropped.
 #[derive(Default)]
-pub struct Progress(Mutex<State>);
+pub struct Steps(Mutex<Option<(ProgressBar, String)>>);
 
-#[derive(Default)]
-struct State {
-    bar: Option<ProgressBar>,
-    what: String,
-}
-
-impl Progress {
+impl Steps {
     pub fn show(&self, event: Event) {
         let mut state = self.0.lock().expect("no holder panics");
-        let State { bar, what } = &mut *state;
-        if let Event::Begun { steps, .. } = event {
-            let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}")
-                .expect("the template is valid")
-                .progress_chars("=> ");
-            *bar = Some(ProgressBar::new(steps as u64).with_style(style));
-        }
-        let Some(bar) = bar else { return };
-        match event {
-            Event::Begun { .. } => {}
-            Event::Measuring { what: step } => {
+        match (event, &mut *state) {
+            (Event::Begun { steps, .. }, state) => {
+                let style = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}")
+                    .expect("the template is valid")
+                    .progress_chars("=> ");
+                *state = Some((ProgressBar::new(steps as u64).with_style(style), String::new()));
+            }
+            (Event::Measuring { what: step }, Some((bar, what))) => {
                 bar.set_message(step.clone());
                 *what = step;
             }
-            Event::Made { devices, of } => {
+            (Event::Made { devices, of }, Some((bar, what))) => {
                 bar.set_message(format!("{what}: {} of {} devices", count(devices), count(of)));
             }
-            Event::Measured => bar.inc(1),
+            (Event::Measured, Some((bar, _))) => bar.inc(1),
+            (_, None) => {}
         }
     }
 }
 
-impl Drop for Progress {
+impl Drop for Steps {
     fn drop(&mut self) {
-        if let Ok(State { bar: Some(bar), .. }) = self.0.get_mut() {
+        if let Ok(Some((bar, _))) = self.0.get_mut() {
             bar.finish_and_clear();
         }
     }

@@ -1,11 +1,12 @@
-//! A report as tables for people: at most 100 columns.
+//! What was measured, and how it compares with an earlier report, as tables for people: at most 100 columns.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use certforge::bench::{Measure, Quantity, Report};
+use certforge::bench::{Comparison, Measure, Measurements, Quantity};
 use certforge::profile::KeyType;
 
-use crate::cli::text::{self, count, whole};
+use crate::cli::text::{self, Lines, count, whole};
 
 /// The tables in their order: what is in each, its title, and what a share in it is of.
 const TABLES: [(Quantity, &str, &str); 10] = [
@@ -29,37 +30,71 @@ const TABLES: [(Quantity, &str, &str); 10] = [
 const MEGA: f64 = 1e6;
 
 /// All that was measured.
-pub fn report(report: &Report) -> String {
-    let mut out = head(report).to_string();
+pub fn measurements(all: &Measurements) -> String {
+    let mut out = head(all).to_string();
     for (quantity, title, share) in TABLES {
-        let measures: Vec<&Measure> = of(report, quantity).collect();
+        let measures: Vec<&Measure> = of(all, quantity).collect();
         if !measures.is_empty() {
             table(&mut out, title, share, &measures);
         }
     }
-    let foot = foot(report).to_string();
+    let foot = foot(all).to_string();
     if !foot.is_empty() {
         let _ = write!(out, "\n{foot}");
     }
     out
 }
 
-/// The title of a quantity's table.
-pub fn title(quantity: Quantity) -> &'static str {
-    let table = TABLES.iter().find(|(other, ..)| *other == quantity);
-    table.map_or("", |(_, title, _)| title)
+/// What both have, side by side: before, now, ratio.
+pub fn comparison(comparison: &Comparison) -> String {
+    let Comparison { date, certforge, .. } = comparison;
+    let mut out = "\n".to_owned();
+    let row = |what: &str, before: &str, now: &str, ratio: &str| {
+        format!("{what:<67}{before:>12}{now:>12}{ratio:>7}\n")
+    };
+    out += &row(
+        &format!("before: certforge {certforge}, {date}"),
+        "before",
+        "now",
+        "ratio",
+    );
+    let mut last = None;
+    for line in &comparison.lines {
+        let quantity = line.measure.quantity;
+        // A title stands at the first of its lines.
+        if last.replace(quantity) != Some(quantity) {
+            let titles = TABLES.iter().filter(|(other, ..)| *other == quantity);
+            titles.for_each(|(_, title, _)| out.extend([*title, "\n"]));
+        }
+        let threads = text::threads(line.measure.threads);
+        out += &row(
+            &format!("  {}  {threads}", subject(&line.measure)),
+            &number(quantity, line.before_per_second),
+            &number(quantity, line.now_per_second),
+            &format!("{:.2}", line.ratio),
+        );
+    }
+    for (measures, place) in [
+        (comparison.only_before, "in the file"),
+        (comparison.only_now, "in this run"),
+    ] {
+        if measures > 0 {
+            let _ = writeln!(out, "measures that are only {place}: {measures}");
+        }
+    }
+    out
 }
 
 /// What a rate is of, beside its quantity and the threads.
-pub fn subject(measure: &Measure) -> String {
+fn subject(measure: &Measure) -> String {
     let engine = measure.engine.as_deref().unwrap_or_default();
-    let key_type = measure.key_type.map_or("", |key_type| key_type.as_str());
+    let key_type = measure.key_type.map_or("", KeyType::as_str);
     let layout = measure.layout.map_or("", |layout| layout.as_str());
     format!("{engine:<14}{key_type:<10}{layout:<8}")
 }
 
 /// A rate for people: whole, but for small ones.
-pub fn number(quantity: Quantity, per_second: f64) -> String {
+fn number(quantity: Quantity, per_second: f64) -> String {
     let rate = match quantity {
         Quantity::Sha256 | Quantity::PlainOctets => per_second / MEGA,
         _ => per_second,
@@ -70,16 +105,14 @@ pub fn number(quantity: Quantity, per_second: f64) -> String {
     }
 }
 
-fn of(report: &Report, quantity: Quantity) -> impl Iterator<Item = &Measure> {
-    report
-        .measures
-        .iter()
-        .filter(move |measure| measure.quantity == quantity)
+fn of(all: &Measurements, quantity: Quantity) -> impl Iterator<Item = &Measure> {
+    let measures = all.measures.iter();
+    measures.filter(move |measure| measure.quantity == quantity)
 }
 
-fn head(report: &Report) -> text::Report {
-    let machine = &report.machine;
-    let mut head = text::Report::default();
+fn head(all: &Measurements) -> Lines {
+    let machine = &all.machine;
+    let mut head = Lines::default();
     let processor = match machine.processor.as_str() {
         "" => &machine.architecture,
         name => name,
@@ -91,7 +124,7 @@ fn head(report: &Report) -> text::Report {
     );
     head.line("system", format!("{}, {}", machine.system, machine.architecture));
     head.line("features", machine.features.join(" "));
-    for engine in &report.engines {
+    for engine in &all.engines {
         let what = match &engine.left_out {
             None => engine.library.clone(),
             Some(reason) => format!("left out: {reason}"),
@@ -100,14 +133,11 @@ fn head(report: &Report) -> text::Report {
             head.line("engine", line);
         }
     }
-    let build = if report.optimised { "" } else { ", not optimised" };
-    head.line(
-        "certforge",
-        format!("{}{build}, {}", report.certforge, report.date),
-    );
+    let build = if all.optimised { "" } else { ", not optimised" };
+    head.line("certforge", format!("{}{build}, {}", all.certforge, all.date));
     head.line(
         "rates",
-        format!("medians of rounds; {} s a measure", report.settings.seconds),
+        format!("medians of rounds; {} s a measure", all.settings.seconds),
     );
     head
 }
@@ -130,84 +160,66 @@ fn wrapped(text: &str) -> Vec<String> {
     lines
 }
 
-/// One line for each engine, key type and layout: one thread, all threads, and how these compare.
+/// A rate as a part of what it is held against.
+type Share = fn(&Measure) -> Option<f64>;
+
+/// One line for each engine, key type and layout: one thread, all threads, how these compare, and shares.
 fn table(out: &mut String, title: &str, share: &str, measures: &[&Measure]) {
-    let mut numbers: Vec<usize> = measures.iter().map(|measure| measure.threads).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let any = |share: fn(&Measure) -> Option<f64>| measures.iter().any(|measure| share(measure).is_some());
-    let has_limit = any(|measure| measure.share_of_limit);
-    let has_plain = any(|measure| measure.share_of_plain_writes);
+    let numbers: BTreeSet<usize> = measures.iter().map(|measure| measure.threads).collect();
+    let mut shares: Vec<(&str, usize, Share)> = vec![
+        (share, 16, |measure| measure.share_of_limit),
+        ("of the disk", 14, |measure| measure.share_of_plain_writes),
+    ];
+    shares.retain(|(.., share)| measures.iter().any(|measure| share(measure).is_some()));
     let _ = write!(out, "\n{title:<34}");
     for threads in &numbers {
         let _ = write!(out, "{:>12}", text::threads(*threads));
     }
     if numbers.len() > 1 {
-        let _ = write!(out, "{:>7}", "ratio");
+        out.push_str("  ratio");
     }
-    if has_limit {
-        let _ = write!(out, "{share:>16}");
+    for (head, width, _) in &shares {
+        let _ = write!(out, "{head:>width$}");
     }
-    if has_plain {
-        let _ = write!(out, "{:>14}", "of the disk");
-    }
-    out.push('\n');
     let mut subjects: Vec<String> = measures.iter().map(|measure| subject(measure)).collect();
     subjects.dedup();
     for name in subjects {
-        let own: Vec<&Measure> = measures
-            .iter()
-            .copied()
-            .filter(|measure| subject(measure) == name)
-            .collect();
-        out.push_str(&line(&name, &numbers, (has_limit, has_plain), &own));
+        let own = measures.iter().filter(|measure| subject(measure) == name);
+        let own: Vec<&Measure> = own.copied().collect();
+        let mut line = format!("  {name}");
+        for threads in &numbers {
+            let measure = own.iter().find(|measure| measure.threads == *threads);
+            let rate = measure.map(|measure| number(measure.quantity, measure.rate.per_second));
+            let _ = write!(line, "{:>12}", rate.as_deref().unwrap_or("-"));
+        }
+        match own[..] {
+            [first, .., last] => {
+                let _ = write!(line, "{:>7.2}", last.rate.per_second / first.rate.per_second);
+            }
+            _ if numbers.len() > 1 => line.push_str("       "),
+            _ => {}
+        }
+        for (_, width, share) in &shares {
+            let own = own.iter().filter_map(|measure| share(measure));
+            let percent: Vec<String> = own.map(|share| format!("{:.0}%", 100.0 * share)).collect();
+            let _ = write!(line, "{:>width$}", percent.join(", "));
+        }
+        let _ = write!(out, "\n{}", line.trim_end());
     }
-}
-
-/// The rates of one subject, and its shares in those columns that its table has: of the limit, of the disk.
-fn line(name: &str, numbers: &[usize], (has_limit, has_plain): (bool, bool), own: &[&Measure]) -> String {
-    let mut out = format!("  {name}");
-    for threads in numbers {
-        let rate = own.iter().find(|measure| measure.threads == *threads);
-        let rate = rate.map_or_else(
-            || "-".to_owned(),
-            |measure| number(measure.quantity, measure.rate.per_second),
-        );
-        let _ = write!(out, "{rate:>12}");
-    }
-    if let [first, .., last] = own {
-        let _ = write!(out, "{:>7.2}", last.rate.per_second / first.rate.per_second);
-    } else if numbers.len() > 1 {
-        let _ = write!(out, "{:>7}", "");
-    }
-    let shares = |share: fn(&Measure) -> Option<f64>| -> String {
-        let shares: Vec<String> = own
-            .iter()
-            .filter_map(|measure| share(measure))
-            .map(|share| format!("{:.0}%", 100.0 * share))
-            .collect();
-        shares.join(", ")
-    };
-    if has_limit {
-        let _ = write!(out, "{:>16}", shares(|measure| measure.share_of_limit));
-    }
-    if has_plain {
-        let _ = write!(out, "{:>14}", shares(|measure| measure.share_of_plain_writes));
-    }
-    format!("{}\n", out.trim_end())
+    out.push('\n');
 }
 
 /// What the tables do not say.
-fn foot(report: &Report) -> text::Report {
-    let mut foot = text::Report::default();
-    let rsa = of(report, Quantity::Keys).filter(|measure| measure.key_type.is_some_and(KeyType::is_rsa));
-    for measure in rsa {
-        let rate = &measure.rate;
+fn foot(all: &Measurements) -> Lines {
+    let mut foot = Lines::default();
+    for measure in of(all, Quantity::Keys) {
+        let (rate, Some(key_type)) = (&measure.rate, measure.key_type.filter(|it| it.is_rsa())) else {
+            continue;
+        };
         foot.line(
             "RSA",
             format!(
-                "{}, {}: {} keys made, in rounds of {:.1} to {:.1}/s",
-                measure.key_type.map_or("", |key_type| key_type.as_str()),
+                "{key_type}, {}: {} keys made, in rounds of {:.1} to {:.1}/s",
                 text::threads(measure.threads),
                 count(rate.made),
                 rate.lowest_per_second,
@@ -215,95 +227,65 @@ fn foot(report: &Report) -> text::Report {
             ),
         );
     }
-    if of(report, Quantity::Sha256).next().is_some() {
-        let has = match report.machine.has_sha_instructions {
+    if of(all, Quantity::Sha256).next().is_some() {
+        let has = match all.machine.has_sha_instructions {
             true => "has",
             false => "lacks",
         };
         foot.line("SHA-256", format!("the processor {has} instructions for it"));
     }
-    if of(report, Quantity::Devices).next().is_some() {
-        of_runs(report, &mut foot);
+    if of(all, Quantity::Devices).next().is_some() {
+        of_runs(all, &mut foot);
     }
-    if of(report, Quantity::Devices).any(|measure| measure.threads == 1) {
-        foot.line(
-            "1 thread",
-            "of a run, all of its threads were held to one processor",
-        );
-    } else if report.has_left_out_runs {
-        foot.line(
-            "1 thread",
-            "of a run, left out: no thread can be held to one processor here",
-        );
-    }
+    let has_one_thread = of(all, Quantity::Devices).any(|measure| measure.threads == 1);
+    let one_thread = match (has_one_thread, all.has_left_out_runs) {
+        (true, _) => "of a run, all of its threads were held to one processor",
+        (false, true) => "of a run, left out: no thread can be held to one processor here",
+        (false, false) => return foot,
+    };
+    foot.line("1 thread", one_thread);
     foot
 }
 
-fn of_runs(report: &Report, foot: &mut text::Report) {
-    let settings = &report.settings;
-    let mut sizes: Vec<String> = of(report, Quantity::Devices)
-        .map(|run| {
-            let devices = run.rate.made / run.rate.rounds.max(1) as u64;
-            let megabytes = run.octets.unwrap_or(0) / 1_000_000;
-            format!(
-                "{} in {}, {} MB",
-                text::devices(devices),
-                run.layout.unwrap_or_default(),
-                count(megabytes)
-            )
-        })
-        .collect();
-    sizes.sort_unstable();
-    sizes.dedup();
+fn of_runs(all: &Measurements, foot: &mut Lines) {
+    let size = |run: &Measure| {
+        format!(
+            "{} in {}, {} MB",
+            text::devices(run.rate.made / run.rate.rounds.max(1) as u64),
+            run.layout.unwrap_or_default(),
+            count(run.octets.unwrap_or(0) / 1_000_000)
+        )
+    };
+    let sizes: BTreeSet<String> = of(all, Quantity::Devices).map(size).collect();
     for size in sizes {
         foot.line("run", size);
     }
-    let file_system = report.place.file_system.as_deref().unwrap_or("unknown");
-    let bundles = match settings.discard {
+    let file_system = all.place.file_system.as_deref().unwrap_or("unknown");
+    let bundles = match all.settings.discard {
         true => "; bundles were discarded",
         false => "",
     };
-    foot.line(
-        "folder",
-        format!(
-            "{}, file system {file_system}{bundles}",
-            report.place.folder.display()
-        ),
-    );
-    if let Some(octets) = report.peak_memory_octets {
+    let folder = all.place.folder.display();
+    foot.line("folder", format!("{folder}, file system {file_system}{bundles}"));
+    if let Some(octets) = all.peak_memory_octets {
         foot.line("memory", format!("{} MB at most", count(octets / 1_000_000)));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use certforge::batch::Layout;
-    use certforge::bench::{self, Options, Part, Rate};
+    use certforge::bench::{self, Options, Part};
     use certforge::forge::Cancel;
 
     use super::*;
 
     fn run(key_type: KeyType, threads: usize, limit: Option<f64>) -> Measure {
-        Measure {
-            quantity: Quantity::Devices,
-            engine: Some("aws-lc".to_owned()),
-            key_type: Some(key_type),
-            layout: Some(Layout::Packs),
-            threads,
-            rate: Rate {
-                per_second: 100.0,
-                lowest_per_second: 100.0,
-                highest_per_second: 100.0,
-                rounds: 1,
-                made: 1,
-            },
-            limit_per_second: limit.map(|share| 100.0 / share),
-            share_of_limit: limit,
-            octets: Some(4000),
-            share_of_plain_writes: Some(0.2),
-        }
+        serde_json::from_value(serde_json::json!({
+            "quantity": "devices", "engine": "aws-lc", "key_type": key_type, "layout": "packs", "threads": threads,
+            "per_second": 100.0, "lowest_per_second": 100.0, "highest_per_second": 100.0, "rounds": 1, "made": 1,
+            "share_of_limit": limit, "octets": 4000, "share_of_plain_writes": 0.2,
+        }))
+        .unwrap()
     }
 
     #[test]
@@ -320,15 +302,13 @@ mod tests {
 
     #[test]
     fn says_why_there_is_no_run_of_one_thread() {
-        let options = Options {
-            parts: vec![Part::Sha256],
-            jobs: 1,
-            time: Some(Duration::from_millis(1)),
-            ..Options::default()
-        };
+        let mut options = Options::default();
+        options.settings.parts = vec![Part::Sha256];
+        options.settings.jobs = 1;
+        options.settings.seconds = 0.001;
         let mut without = bench::run(&options, &|_| {}, &Cancel::new()).unwrap();
-        let line = |report: &Report| {
-            let text = super::report(report);
+        let line = |all: &Measurements| {
+            let text = measurements(all);
             text.lines()
                 .find(|line| line.starts_with("1 thread"))
                 .map(str::to_owned)

@@ -1,14 +1,18 @@
-//! The report: what was measured, where, and with what.
+//! The measurements of one run: what was measured, where, and with what. As JSON they are a report, which is read again
+//! to compare with.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::plan::Plan;
-use super::{BenchError, Machine, Options, Part, Rate, Scratch, bare};
+use super::scratch::file_system;
+use super::step::{Work, engines};
+use super::{BenchError, Machine, Options, Rate, Settings, Step, Task, bare, machine};
 use crate::batch::Layout;
+use crate::engine::Engine;
 use crate::profile::{KeyType, rfc3339};
 
 /// What a report says of itself, so that nothing else is taken for one.
@@ -16,7 +20,7 @@ const FORMAT: &str = "certforge bench 1";
 
 /// All that was measured in one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Measurements {
     /// Always `certforge bench 1`.
     pub format: String,
     /// Version of certforge.
@@ -26,9 +30,9 @@ pub struct Report {
     /// When it began, RFC 3339.
     pub date: String,
     pub machine: Machine,
-    pub engines: Vec<EngineReport>,
+    pub engines: Vec<EngineHere>,
     pub settings: Settings,
-    pub place: Place,
+    pub place: Folder,
     pub measures: Vec<Measure>,
     /// Whether runs of one thread were left out, because no thread can be held to one processor here.
     #[serde(default)]
@@ -39,7 +43,7 @@ pub struct Report {
 
 /// An engine on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineReport {
+pub struct EngineHere {
     pub engine: String,
     /// The library beneath, by name and version.
     pub library: String,
@@ -47,25 +51,9 @@ pub struct EngineReport {
     pub left_out: Option<String>,
 }
 
-/// What rates depend on beside the machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    pub parts: Vec<Part>,
-    /// Threads of the second figure of each measure.
-    pub jobs: usize,
-    /// Of each measure.
-    pub seconds: f64,
-    /// Of an end-to-end run with EC keys.
-    pub rows: u64,
-    /// Of one with RSA keys.
-    pub rsa_rows: u64,
-    pub layouts: Vec<Layout>,
-    pub discard: bool,
-}
-
 /// Where manifests, ledgers and bundles were written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Folder {
     pub folder: PathBuf,
     /// Such as `tmpfs`; `None` where nobody tells.
     pub file_system: Option<String>,
@@ -97,6 +85,14 @@ pub enum Quantity {
     PlainOctets,
 }
 
+impl Quantity {
+    /// Whether the bare library does it, which others are held against.
+    #[must_use]
+    pub fn is_of_library(self) -> bool {
+        matches!(self, Self::LibraryKeys | Self::LibrarySignatures)
+    }
+}
+
 /// A rate, and what it is held against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
@@ -121,22 +117,6 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// A rate that is held against nothing yet.
-    pub(super) fn new(quantity: Quantity, threads: usize, rate: Rate) -> Self {
-        Self {
-            quantity,
-            engine: None,
-            key_type: None,
-            layout: None,
-            threads,
-            rate,
-            limit_per_second: None,
-            share_of_limit: None,
-            octets: None,
-            share_of_plain_writes: None,
-        }
-    }
-
     /// Whether both are rates of the same, on whatever machine.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -149,56 +129,71 @@ impl Measure {
     }
 }
 
-impl Report {
-    pub(super) fn new(options: &Options, plan: &Plan, scratch: &Scratch) -> Self {
-        let measured = plan.engines.iter().map(|engine| EngineReport {
+impl Measurements {
+    /// None yet, of what shall be measured.
+    ///
+    /// # Errors
+    ///
+    /// When an engine that is named does not work here.
+    pub fn new(options: &Options) -> Result<Self, BenchError> {
+        let (measured, left_out) = engines(options)?;
+        let here = |engine: &dyn Engine, left_out| EngineHere {
             engine: engine.name().to_owned(),
-            library: bare::library(*engine),
-            left_out: None,
+            library: bare::library(engine),
+            left_out,
+        };
+        let measured = measured.into_iter().map(|engine| here(engine, None));
+        let left_out = left_out.into_iter().map(|(engine, error)| {
+            let reason = error.source().map(ToString::to_string);
+            here(engine, reason.or_else(|| Some(error.to_string())))
         });
-        let left_out = plan.left_out.iter().map(|(engine, error)| EngineReport {
-            engine: engine.name().to_owned(),
-            library: bare::library(*engine),
-            left_out: Some(
-                error
-                    .source()
-                    .map_or_else(|| error.to_string(), ToString::to_string),
-            ),
-        });
-        Self {
+        Ok(Self {
             format: FORMAT.to_owned(),
             certforge: env!("CARGO_PKG_VERSION").to_owned(),
             optimised: !cfg!(debug_assertions),
             date: rfc3339(OffsetDateTime::now_utc()),
             machine: Machine::this(),
             engines: measured.chain(left_out).collect(),
-            settings: Settings {
-                parts: options.parts.clone(),
-                jobs: options.jobs,
-                seconds: options.time().as_secs_f64(),
-                rows: options.rows(KeyType::P256),
-                rsa_rows: options.rows(KeyType::Rsa2048),
-                layouts: options.layouts(),
-                discard: options.discard,
-            },
-            place: Place {
+            settings: options.settings.clone(),
+            place: Folder {
                 folder: options.to.clone(),
-                file_system: scratch.file_system(),
+                file_system: file_system(&options.to),
             },
             measures: Vec::new(),
             has_left_out_runs: false,
             peak_memory_octets: None,
+        })
+    }
+
+    /// Takes the rates of a step's tasks; without any, its runs were left out.
+    pub(super) fn take(&mut self, step: &Step, tasks: &[Task<'_>], rates: Vec<Rate>) {
+        let (made_by, layout) = step.subject();
+        let measure = |(task, rate): (&Task<'_>, Rate)| Measure {
+            quantity: task.quantity,
+            engine: made_by.map(|made_by| made_by.engine.name().to_owned()),
+            key_type: made_by.map(|made_by| made_by.key_type),
+            layout,
+            threads: step.threads,
+            rate,
+            limit_per_second: None,
+            share_of_limit: None,
+            octets: task.octets.map(|octets| octets.load(Ordering::Relaxed)),
+            share_of_plain_writes: None,
+        };
+        self.add(tasks.iter().zip(rates).map(measure));
+        if let Work::Run(..) = step.work {
+            self.has_left_out_runs |= tasks.is_empty();
+            self.peak_memory_octets = machine::peak_memory();
         }
     }
 
-    /// Takes the measures of a step, and holds each against what was measured with it or before.
-    pub(super) fn add(&mut self, measures: Vec<Measure>) {
+    /// Takes measures, and holds each against what was measured with it or before.
+    pub(super) fn add(&mut self, measures: impl IntoIterator<Item = Measure>) {
         let first = self.measures.len();
         self.measures.extend(measures);
         for i in first..self.measures.len() {
-            let measure = &self.measures[i];
-            let limit = self.limit(measure);
-            let plain = self.plain_seconds(measure);
+            let limit = self.limit(&self.measures[i]);
+            let plain = self.plain_seconds(&self.measures[i]);
             let measure = &mut self.measures[i];
             measure.limit_per_second = limit;
             measure.share_of_limit = limit.map(|limit| measure.rate.per_second / limit);
@@ -206,17 +201,18 @@ impl Report {
         }
     }
 
-    fn beside(&self, measure: &Measure, quantity: Quantity) -> Option<f64> {
-        let is_it = |other: &&Measure| other.quantity == quantity && other.is_beside(measure);
-        self.measures
-            .iter()
-            .find(is_it)
-            .map(|other| other.rate.per_second)
+    /// The rate of another quantity that this measure is held against.
+    fn beside(&self, measure: &Measure, quantity: Quantity) -> Option<&Measure> {
+        self.measures.iter().find(|other| {
+            let is_its_layout = other.layout.is_none() || other.layout == measure.layout;
+            other.quantity == quantity && is_its_layout && other.is_beside(measure)
+        })
     }
 
     fn limit(&self, measure: &Measure) -> Option<f64> {
-        let keys = || self.beside(measure, Quantity::LibraryKeys);
-        let signatures = || self.beside(measure, Quantity::LibrarySignatures);
+        let rate = |quantity| Some(self.beside(measure, quantity)?.rate.per_second);
+        let keys = || rate(Quantity::LibraryKeys);
+        let signatures = || rate(Quantity::LibrarySignatures);
         match measure.quantity {
             Quantity::Keys => keys(),
             Quantity::Signatures => signatures(),
@@ -230,13 +226,10 @@ impl Report {
     /// The seconds that a run's octets take when they are written plainly, as a part of the run's own.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn plain_seconds(&self, run: &Measure) -> Option<f64> {
-        let is_its = |other: &&Measure| {
-            other.quantity == Quantity::PlainOctets && other.layout == run.layout && other.is_beside(run)
-        };
-        let plain = self.measures.iter().find(is_its)?;
         if run.quantity != Quantity::Devices {
             return None;
         }
+        let plain = self.beside(run, Quantity::PlainOctets)?;
         let devices = run.rate.made as f64 / run.rate.rounds as f64;
         let run_seconds = devices / run.rate.per_second;
         Some(plain.octets? as f64 / plain.rate.per_second / run_seconds)
@@ -278,51 +271,39 @@ struct Stated {
 pub(super) mod tests {
     use super::*;
 
-    pub fn rate(per_second: f64) -> Rate {
-        Rate {
-            per_second,
-            lowest_per_second: per_second,
-            highest_per_second: per_second,
-            rounds: 1,
-            made: 1000,
-        }
-    }
-
     pub fn measure(quantity: Quantity, threads: usize, per_second: f64) -> Measure {
-        Measure {
-            engine: Some("ring".to_owned()),
-            key_type: Some(KeyType::P256),
-            ..Measure::new(quantity, threads, rate(per_second))
-        }
+        serde_json::from_value(serde_json::json!({
+            "quantity": quantity, "engine": "ring", "key_type": "P-256", "threads": threads,
+            "per_second": per_second, "lowest_per_second": per_second, "highest_per_second": per_second,
+            "rounds": 1, "made": 1000,
+        }))
+        .unwrap()
     }
 
-    pub fn report() -> Report {
-        let place = tempfile::tempdir().unwrap();
-        let options = Options::default();
-        let plan = Plan::new(&options).unwrap();
-        Report::new(&options, &plan, &Scratch::new(place.path()).unwrap())
+    pub fn none_yet() -> Measurements {
+        Measurements::new(&Options::default()).unwrap()
     }
 
     #[test]
     fn certificates_are_held_against_a_key_and_a_signature() {
-        let mut report = report();
-        report.add(vec![
+        let mut all = none_yet();
+        all.add([
             measure(Quantity::LibraryKeys, 1, 300.0),
             measure(Quantity::LibrarySignatures, 1, 600.0),
             measure(Quantity::Keys, 1, 150.0),
             measure(Quantity::Certificates, 1, 100.0),
             measure(Quantity::Certificates, 2, 100.0),
         ]);
-        let share = |i: usize| report.measures[i].share_of_limit;
+        let share = |i: usize| all.measures[i].share_of_limit;
         let is = |share: Option<f64>| share.is_some_and(|share| (share - 0.5).abs() < 1e-9);
-        assert!(is(share(2)) && is(share(3)), "{:?}", report.measures);
+        assert!(is(share(2)) && is(share(3)), "{:?}", all.measures);
         assert_eq!(share(4), None, "nothing was measured with two threads");
         assert_eq!(share(0), None);
     }
 
     #[test]
     fn a_run_is_held_against_its_octets_written_plainly() {
-        let mut report = report();
+        let mut all = none_yet();
         // 1000 devices of 4 octets: 10 s, and 2 s for their octets alone.
         let run = Measure {
             octets: Some(4000),
@@ -332,21 +313,24 @@ pub(super) mod tests {
             octets: Some(4000),
             ..measure(Quantity::PlainOctets, 2, 2000.0)
         };
-        report.add(vec![run, plain]);
-        let share = report.measures[0].share_of_plain_writes.unwrap();
+        all.add([run, plain]);
+        let share = all.measures[0].share_of_plain_writes.unwrap();
         assert!((share - 0.2).abs() < 1e-9);
-        assert_eq!(report.measures[1].share_of_plain_writes, None);
+        assert_eq!(all.measures[1].share_of_plain_writes, None);
     }
 
     #[test]
     fn reads_what_it_wrote_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("bench.json");
-        assert!(matches!(Report::read(&path), Err(BenchError::ReadReport { .. })));
-        let mut report = report();
-        report.add(vec![measure(Quantity::Keys, 1, 0.5)]);
-        std::fs::write(&path, serde_json::to_vec(&report).unwrap()).unwrap();
-        assert_eq!(Report::read(&path).unwrap(), report);
+        assert!(matches!(
+            Measurements::read(&path),
+            Err(BenchError::ReadReport { .. })
+        ));
+        let mut all = none_yet();
+        all.add([measure(Quantity::Keys, 1, 0.5)]);
+        std::fs::write(&path, serde_json::to_vec(&all).unwrap()).unwrap();
+        assert_eq!(Measurements::read(&path).unwrap(), all);
         for (text, is_format) in [
             ("{}", false),
             ("rate,1", false),
@@ -354,7 +338,7 @@ pub(super) mod tests {
             (r#"{"format": "certforge bench 1"}"#, false),
         ] {
             std::fs::write(&path, text).unwrap();
-            let error = Report::read(&path).unwrap_err();
+            let error = Measurements::read(&path).unwrap_err();
             assert_eq!(matches!(error, BenchError::Format { .. }), is_format, "{text}");
             assert_eq!(
                 matches!(error, BenchError::NotReport { .. }),

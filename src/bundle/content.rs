@@ -66,8 +66,8 @@ static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 });
 
 /// A file of the user's own. Its octets are known where its profile was read from a file; a batch's record has
-/// their digest alone.
-#[derive(Clone, PartialEq, Eq)]
+/// their digest alone, by which two are the same.
+#[derive(Clone)]
 pub struct UserFile {
     /// As the profile has it, relative to the profile's own folder.
     path: String,
@@ -115,6 +115,14 @@ impl UserFile {
         Ok(())
     }
 }
+
+impl PartialEq for UserFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, self.sha256) == (&other.path, other.sha256)
+    }
+}
+
+impl Eq for UserFile {}
 
 impl fmt::Debug for UserFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,6 +216,11 @@ mod tests {
             panic!("it is a file")
         };
         assert_eq!(recorded.octets(), None);
+        assert_eq!(
+            Content::File(recorded.clone()),
+            content,
+            "a batch goes on with it"
+        );
         assert!(recorded.fill(b"abd").unwrap_err().to_string().ends_with(digest));
         recorded.fill(b"abc").unwrap();
         assert_eq!(Content::File(recorded), content);

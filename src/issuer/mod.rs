@@ -402,3 +402,41 @@ fn check_chain(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Attribute, NotAfter};
+
+    fn new_ca(folder: &Path) -> (CaFiles, Memory) {
+        let request = CaRequest {
+            subject: vec![(Attribute::CommonName, "Test CA".to_owned())],
+            key_type: KeyType::P256,
+            not_after: NotAfter::Days(30),
+            path_len: Some(0),
+        };
+        let new = create(&request, None, OffsetDateTime::now_utc()).unwrap();
+        new.write(folder, None).unwrap();
+        let files = CaFiles::in_folder(folder);
+        let key = key_file::read(&files.key, &mut |_| unreachable!("it is not encrypted")).unwrap();
+        let key = key.prove(new.certificate().public_key()).unwrap();
+        let signer = Memory::new(&key, "token".to_owned(), &Choice::Auto).unwrap();
+        (files, signer)
+    }
+
+    #[test]
+    fn a_signer_with_another_key_makes_no_issuer() {
+        let place = tempfile::tempdir().unwrap();
+        let (files, own) = new_ca(&place.path().join("one"));
+        let (_, others) = new_ca(&place.path().join("other"));
+        let now = OffsetDateTime::now_utc();
+        assert!(Issuer::with_signer(&files, Box::new(own), now).is_ok());
+        let refused = Issuer::with_signer(&files, Box::new(others), now).unwrap_err();
+        assert!(matches!(refused, IssuerError::KeyMismatch { .. }));
+        let certificate = files.certificate.display();
+        assert_eq!(
+            refused.to_string(),
+            format!("token is not the key of {certificate}")
+        );
+    }
+}

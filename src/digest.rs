@@ -94,7 +94,9 @@ mod tests {
         let mut seen = Seen::default();
         for (block, texts) in [(0, ["a", "b"]), (1, ["c", "d"]), (2, ["b", "e"]), (3, ["f", "f"])] {
             let mut more = Seen::default();
-            texts.iter().for_each(|text| more.add(block, text));
+            for text in texts {
+                more.add(block, text);
+            }
             seen.extend(more);
         }
         let repeated = seen.repeated();

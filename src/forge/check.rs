@@ -106,12 +106,15 @@ fn texts(ids: &[DeviceId]) -> Vec<&str> {
     ids.iter().map(DeviceId::as_str).collect()
 }
 
-/// Reads and checks, and shows `visit` the devices of each block in turn.
+/// Is shown the devices of each block in turn.
+type Visit<'a, E> = &'a mut dyn FnMut(Bookmark, &[DeviceId]) -> Result<(), E>;
+
+/// Reads and checks, and shows `visit` what it has read.
 fn read<E: From<ManifestError>>(
     manifest: &Manifest,
     binding: &Binding,
     chunk_rows: usize,
-    visit: &mut dyn FnMut(Bookmark, &[DeviceId]) -> Result<(), E>,
+    visit: Visit<'_, E>,
 ) -> Result<Findings, E> {
     let mut blocks = manifest.blocks(chunk_rows)?;
     let mut findings = Findings {
@@ -167,7 +170,9 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     let specimen = rows.first().cloned();
     let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
     let mut seen = Seen::default();
-    ids.iter().for_each(|id| seen.add(block.number, id.as_str()));
+    for id in &ids {
+        seen.add(block.number, id.as_str());
+    }
     Inspected {
         bookmark: block.bookmark(),
         problems,

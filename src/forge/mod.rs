@@ -292,13 +292,11 @@ fn check_rows(
     chunk_rows: usize,
     ledger: &mut dyn Ledger,
 ) -> Result<(Findings, Vec<Bookmark>), ForgeError> {
-    match job.reissue {
-        true => Ok((check(job.manifest, binding, chunk_rows)?, Vec::new())),
-        false => {
-            let of = (&*ledger, job.issuer.certificate());
-            check::check_and_ask(job.manifest, binding, chunk_rows, of)
-        }
+    if job.reissue {
+        return Ok((check(job.manifest, binding, chunk_rows)?, Vec::new()));
     }
+    let of = (&*ledger, job.issuer.certificate());
+    check::check_and_ask(job.manifest, binding, chunk_rows, of)
 }
 
 /// Refuses devices that this issuer has issued, in another batch and not on purpose. `issued`: the chunks that

@@ -68,3 +68,18 @@ fn unique(name: &str) -> Result<String, IssuerError> {
     Ring.random(&mut octets)?;
     Ok(format!("{name} {}", HEXLOWER.encode(&octets)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::issuer::create;
+    use time::OffsetDateTime;
+
+    #[test]
+    fn only_a_lab_ca_is_one() {
+        let now = OffsetDateTime::now_utc();
+        let is_lab = |request: CaRequest| create(&request, None, now).unwrap().certificate().is_lab();
+        assert!(is_lab(CaRequest::lab().unwrap()));
+        assert!(!is_lab(CaRequest::root().unwrap()));
+    }
+}

@@ -11,7 +11,7 @@ use certforge::bench::engines::introduction;
 use certforge::bench::fixture::Fixture;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel};
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::profile::KeyType;
 use certforge::store::{DirStore, Store, StoreError};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -25,7 +25,8 @@ fn folder() -> PathBuf {
 fn forge(criterion: &mut Criterion) {
     eprint!("{}", introduction());
     let inputs = Scratch::new(&folder()).expect("a scratch folder");
-    let fixture = Fixture::new(inputs.path(), KeyType::P256, ROWS).expect("a CA and a manifest are made");
+    let fixture =
+        Fixture::new(inputs.path(), KeyType::P256, ROWS, Choice::Auto).expect("a CA and a manifest are made");
 
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut group = criterion.benchmark_group("forge");
@@ -38,13 +39,13 @@ fn forge(criterion: &mut Criterion) {
                     bencher.iter_batched(
                         || inputs.folder().expect("a scratch folder"),
                         |place| {
-                            let mut ledger = Ledger::open(&place.path().join("ledger.db"), [1; 16])
+                            let mut ledger = ledger::open(&place.path().join("ledger.db"), [1; 16])
                                 .expect("a ledger is made");
-                            let job = fixture.job(Choice::Auto, layout, jobs);
+                            let job = fixture.job(layout, jobs);
                             let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
                                 Ok(Box::new(DirStore::new(place.path().join(batch))))
                             };
-                            let summary = forge::run(&job, &mut ledger, &open, &|_| {}, &Cancel::new());
+                            let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new());
                             let summary = summary.expect("nothing is refused");
                             assert_eq!((summary.made, summary.failed), (ROWS, 0));
                             place

@@ -1,6 +1,6 @@
 //! SHA-256, as octets, and what is found by it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rayon::prelude::*;
 use ring::digest::{SHA256, digest};
@@ -27,18 +27,53 @@ pub(crate) fn sha256_start<const N: usize>(octets: &[u8]) -> [u8; N] {
     start
 }
 
-/// A hash by which texts that are the same are found, in 16 octets each.
-#[must_use]
-pub(crate) fn hash(text: &str) -> u128 {
-    u128::from_le_bytes(sha256_start(text.as_bytes()))
+/// Texts that were seen, and in which block each was, in 16 octets a text: 12 of its hash, and 4 of the block's
+/// number. Two texts may agree in the hash by chance, so who asks compares those that are said to be repeated.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Vec<u128>);
+
+/// What [`Seen`] has more than once.
+#[derive(Debug, Default)]
+pub(crate) struct Repeated {
+    hashes: HashSet<u128>,
+    /// The blocks that have one of them.
+    pub blocks: BTreeSet<u32>,
 }
 
-/// The hashes that occur more than once.
-#[must_use]
-pub(crate) fn repeated(mut hashes: Vec<u128>) -> HashSet<u128> {
-    hashes.par_sort_unstable();
-    let pairs = hashes.windows(2).filter(|pair| pair[0] == pair[1]);
-    pairs.map(|pair| pair[0]).collect()
+impl Seen {
+    /// `block` is a number below 2^32.
+    pub(crate) fn add(&mut self, block: u64, text: &str) {
+        let block = u128::from(block) & u128::from(u32::MAX);
+        self.0.push(hash(text) << 32 | block);
+    }
+
+    pub(crate) fn extend(&mut self, seen: Self) {
+        self.0.extend(seen.0);
+    }
+
+    #[must_use]
+    pub(crate) fn repeated(mut self) -> Repeated {
+        self.0.par_sort_unstable();
+        let mut repeated = Repeated::default();
+        let pairs = self.0.windows(2).filter(|pair| pair[0] >> 32 == pair[1] >> 32);
+        for &one in pairs.flatten() {
+            repeated.hashes.insert(one >> 32);
+            repeated.blocks.extend(u32::try_from(one & u128::from(u32::MAX)));
+        }
+        repeated
+    }
+}
+
+impl Repeated {
+    #[must_use]
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.hashes.contains(&hash(text))
+    }
+}
+
+/// 12 octets of the SHA-256 of a text.
+fn hash(text: &str) -> u128 {
+    u128::from_le_bytes(sha256_start(text.as_bytes())) >> 32
 }
 
 #[cfg(test)]
@@ -52,5 +87,19 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(HEXLOWER.encode(&sha256(b"abc")), expected);
         assert_eq!(HEXLOWER.encode(&sha256_start::<4>(b"abc")), expected[..8]);
+    }
+
+    #[test]
+    fn what_is_repeated_is_found_with_its_blocks() {
+        let mut seen = Seen::default();
+        for (block, texts) in [(0, ["a", "b"]), (1, ["c", "d"]), (2, ["b", "e"]), (3, ["f", "f"])] {
+            let mut more = Seen::default();
+            texts.iter().for_each(|text| more.add(block, text));
+            seen.extend(more);
+        }
+        let repeated = seen.repeated();
+        assert_eq!(repeated.blocks, BTreeSet::from([0, 2, 3]));
+        let found = ["a", "b", "c", "d", "e", "f"].map(|text| repeated.has(text));
+        assert_eq!(found, [false, true, false, false, false, true]);
     }
 }

@@ -8,12 +8,14 @@
 //! ```
 //!
 //! [`forge::run`] is the only place that knows all stages. A stage is either pure (keys,
-//! certificates, bundles: no disk, clock, network or terminal) or it does input and output
-//! (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
-//! only those before it. Nothing is asynchronous but what speaks to a network: S3, within [`store`], `aws`,
-//! `rehearsal`, and the page of [`display`]. What the forge has sealed, a [`station`] claims, bundle by bundle. What AWS IoT
-//! makes of a device is said beforehand by [`jitp`]; `rehearsal` lets devices try it out, and `aws` registers the CA
-//! for it. Beside the flow stands [`mod@bench`], which measures its stages one by one, and the whole.
+//! certificates, bundles: no disk, clock, network or terminal; only a [`signer`] may be far away) or it does input and
+//! output (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
+//! only those before it; [`bundle`] comes early, because a profile says which files a bundle has. Nothing is asynchronous but what speaks to a network: S3, within [`store`], the AWS wing, and
+//! the page of `display`. What the forge has sealed, a [`station`] claims, bundle by bundle. Beside the flow stands
+//! [`mod@bench`], which measures its stages one by one, and the whole.
+//!
+//! The AWS wing is `jitp`, which says beforehand what AWS IoT makes of a device, `aws`, which registers the CA for it, and
+//! `rehearsal`, which lets devices try it out. It is one cargo feature, `aws`, and nothing else knows of it.
 //!
 //! # Words
 //!
@@ -24,15 +26,17 @@
 //! | certificate serial | the X.509 serialNumber field, never the device id |
 //! | certificate id | SHA-256 of the certificate's DER: what AWS IoT calls certificateId |
 //! | profile | a TOML file: what a certificate and a bundle of this product look like |
-//! | issuer | a CA certificate and the key proven to match it |
-//! | engine | makes key pairs and signatures, many at a time |
+//! | issuer | a CA certificate and the signer proven to match it |
+//! | signer | makes signatures with one issuer's key, many at a time, wherever that key lives |
+//! | engine | makes device keys, and signatures with keys in memory, many at a time |
 //! | credential | one device's private key, certificate and chain |
 //! | bundle | the files one device needs, packaged |
+//! | member | one file of a bundle: contents (key, certificate, chain, a file of the user's, ..) in a format (PEM, DER, ..) |
 //! | chunk | a run of consecutive manifest rows: the unit of work, of a ledger transaction and of a pack |
 //! | batch | one manifest, made with one profile by one issuer |
 //! | store | where bundles go |
 //! | pack | one stored ZIP that holds a chunk's bundles |
-//! | ledger | the SQLite database of what was reserved, issued and stored |
+//! | ledger | the database of what was reserved, issued and stored: an SQLite file |
 //! | seal | the signed statement that a batch is complete, with the digest of everything in it |
 //! | station | a flashing station: it claims a bundle, flashes a device with it, and reports |
 //! | template | what AWS IoT creates for a device that connects for the first time (JITP) |
@@ -48,16 +52,18 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod bundle;
+
 pub mod manifest;
 pub mod profile;
 
 pub mod engine;
 
+pub mod signer;
+
 pub mod issuer;
 
 pub mod certificate;
-
-pub mod bundle;
 
 pub mod batch;
 
@@ -75,16 +81,17 @@ pub mod verify;
 
 pub mod station;
 
-pub mod jitp;
-
 #[cfg(feature = "display")]
 pub mod display;
 
-#[cfg(feature = "rehearsal")]
-pub mod rehearsal;
+#[cfg(feature = "aws")]
+pub mod jitp;
 
 #[cfg(feature = "aws")]
 pub mod aws;
+
+#[cfg(feature = "aws")]
+pub mod rehearsal;
 
 pub mod causes;
 pub mod digest;

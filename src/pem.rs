@@ -67,6 +67,13 @@ pub fn append(label: &str, der: &[u8], out: &mut Vec<u8>) {
     pem_rfc7468::encode(label, LineEnding::LF, der, &mut out[start..]).expect("the length is right");
 }
 
+/// Octets of a PEM block with so many octets in it.
+#[must_use]
+pub fn len(label: &str, octets: usize) -> usize {
+    let boundaries = "-----BEGIN -----\n-----END -----\n".len() + 2 * label.len();
+    boundaries + octets.div_ceil(3) * 4 + octets.div_ceil(48)
+}
+
 /// Appends a certificate as a PEM block, as [`append`] does, and faster: what it says is public.
 pub fn append_certificate(der: &[u8], out: &mut Vec<u8>) {
     /// What gives a line of 64 characters.
@@ -123,6 +130,7 @@ mod tests {
         fn certificates_are_written_alike_both_ways(der in prop::collection::vec(any::<u8>(), 1..700)) {
             let mut quick = b"before".to_vec();
             append_certificate(&der, &mut quick);
+            prop_assert_eq!(quick.len() - 6, len(CERTIFICATE, der.len()));
             prop_assert_eq!(String::from_utf8(quick[6..].to_vec()).unwrap(), encode(CERTIFICATE, &der));
         }
     }

@@ -63,14 +63,14 @@ pub struct Reach {
     not(feature = "s3"),
     expect(dead_code, reason = "only the store signs requests by itself")
 )]
-pub(crate) struct Found {
+pub(crate) struct AwsSettings {
     pub config: SdkConfig,
     pub credentials: SharedCredentialsProvider,
     pub trust: TlsContext,
 }
 
 /// Finds the settings, and sees that there are credentials.
-pub(crate) async fn load(reach: &Reach) -> Result<Found, SettingsError> {
+pub(crate) async fn load(reach: &Reach) -> Result<AwsSettings, SettingsError> {
     let trust = trust_store()?;
     let (connections, context) = (reach.connections, trust.clone());
     let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(move |settings, _| {
@@ -104,7 +104,7 @@ pub(crate) async fn load(reach: &Reach) -> Result<Found, SettingsError> {
             "there are no AWS credentials{profile}: {causes}"
         )));
     }
-    Ok(Found {
+    Ok(AwsSettings {
         config,
         credentials,
         trust,

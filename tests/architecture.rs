@@ -1,28 +1,34 @@
 //! Arrows between modules point one way: what flows first knows nothing of what flows later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 26] = [
+const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ("causes", &[]),
     ("digest", &[]),
     ("pem", &[]),
     ("shell", &[]),
     ("manifest", &["digest"]),
-    ("profile", &["digest", "manifest"]),
+    ("bundle", &["digest", "pem"]),
+    ("profile", &["digest", "manifest", "bundle"]),
     ("engine", &["profile"]),
-    ("issuer", &["digest", "pem", "profile", "engine"]),
-    ("certificate", &["profile", "engine", "issuer"]),
-    ("bundle", &["digest", "pem", "profile", "issuer"]),
+    ("signer", &["engine"]),
+    ("issuer", &["digest", "pem", "profile", "engine", "signer"]),
+    ("certificate", &["profile", "engine", "signer", "issuer"]),
     ("sdk", &["causes", "pem"]),
     ("batch", &["digest", "manifest", "profile", "certificate"]),
     ("store", &["digest", "pem", "batch", "sdk"]),
     (
         "seal",
-        &["digest", "manifest", "profile", "engine", "issuer", "batch"],
+        &[
+            "digest", "manifest", "profile", "engine", "signer", "issuer", "batch",
+        ],
     ),
-    ("ledger", &["digest", "profile", "issuer", "certificate", "batch"]),
+    (
+        "ledger",
+        &["digest", "manifest", "profile", "issuer", "certificate", "batch"],
+    ),
     (
         "forge",
         &[
@@ -31,6 +37,7 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
             "manifest",
             "profile",
             "engine",
+            "signer",
             "issuer",
             "certificate",
             "bundle",
@@ -77,16 +84,18 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
             "manifest",
             "profile",
             "engine",
+            "signer",
             "issuer",
             "certificate",
             "batch",
             "store",
-            "verify",
         ],
     ),
     (
         "aws",
-        &["pem", "shell", "issuer", "batch", "ledger", "jitp", "sdk"],
+        &[
+            "pem", "shell", "manifest", "profile", "issuer", "batch", "store", "ledger", "jitp", "sdk",
+        ],
     ),
     ("display", &[]),
     (
@@ -100,6 +109,15 @@ const MAY_IMPORT: [(&str, &[&str]); 26] = [
     ("lib", &[]),
     ("main", &[]),
 ];
+
+/// The AWS wing: it can be left out, so nobody but its own commands knows it.
+const WING: [&str; 3] = ["jitp", "aws", "rehearsal"];
+
+/// Where the wing's commands and their exit codes are.
+const WING_OF_CLI: [&str; 4] = ["/cli/jitp/", "/cli/rehearse/", "/cli/connect.rs", "/cli/exit.rs"];
+
+/// Folders in which two files still import each other.
+const TIED: [&str; 2] = ["profile", "store/s3"];
 
 #[test]
 fn arrows_point_one_way() {
@@ -123,6 +141,98 @@ fn arrows_point_one_way() {
     }
     let known: BTreeSet<_> = MAY_IMPORT.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(modules, known, "every module of the order exists");
+}
+
+#[test]
+fn nothing_but_its_own_commands_knows_the_aws_wing() {
+    for (module, may_import) in MAY_IMPORT {
+        let is_core = !WING.contains(&module);
+        let wing = may_import.iter().find(|other| WING.contains(other));
+        assert!(!is_core || wing.is_none(), "{module} may import {wing:?}");
+        let beside = may_import
+            .iter()
+            .find(|other| ["forge", "station", "bench"].contains(other));
+        assert!(is_core || beside.is_none(), "{module} may import {beside:?}");
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, text) in files(&source.join("cli")) {
+        if WING_OF_CLI.iter().any(|part| file.contains(part)) {
+            continue;
+        }
+        for room in WING {
+            assert!(
+                !text.contains(&format!("certforge::{room}")),
+                "{file} knows {room}"
+            );
+        }
+    }
+}
+
+/// Among the files and folders of one folder, nobody imports whom it is imported by, however long the way round.
+/// A `mod.rs` stands for its folder.
+#[test]
+fn files_form_no_circles() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut modules = BTreeMap::new();
+    for (file, text) in files(&source) {
+        let relative = Path::new(&file).strip_prefix(&source).unwrap().with_extension("");
+        let mut path: Vec<String> = relative
+            .iter()
+            .map(|part| part.to_str().unwrap().to_owned())
+            .collect();
+        path.pop_if(|last| last == "mod");
+        modules.insert(path, text);
+    }
+    // Who imports whom, by the folder in which both are.
+    let mut imports: BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (path, text) in &modules {
+        for target in references(path, text, &modules) {
+            let common = path.iter().zip(&target).take_while(|(a, b)| a == b).count();
+            if common > 0
+                && let (Some(from), Some(to)) = (path.get(common), target.get(common))
+            {
+                let folder = imports.entry(path[..common].to_vec()).or_default();
+                folder.entry(from.clone()).or_default().insert(to.clone());
+            }
+        }
+    }
+    for (folder, imports) in imports {
+        let folder = folder.join("/");
+        for from in imports.keys().filter(|_| !TIED.contains(&folder.as_str())) {
+            let mut reached = BTreeSet::new();
+            let mut next: Vec<&String> = imports[from].iter().collect();
+            while let Some(file) = next.pop() {
+                if reached.insert(file) {
+                    next.extend(imports.get(file).into_iter().flatten());
+                }
+            }
+            assert!(
+                !reached.contains(from),
+                "{folder}: {from} imports itself, by way of {reached:?}"
+            );
+        }
+    }
+}
+
+/// The modules that a file names by `super::` or `crate::`, outside of tests.
+fn references(path: &[String], text: &str, modules: &BTreeMap<Vec<String>, String>) -> Vec<Vec<String>> {
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    let mut found = Vec::new();
+    for word in code.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
+        let mut parts: Vec<&str> = word.split("::").collect();
+        let supers = parts.iter().take_while(|part| **part == "super").count();
+        let mut target = match parts[0] {
+            "crate" => Vec::new(),
+            "super" => path[..path.len().saturating_sub(supers)].to_vec(),
+            _ => continue,
+        };
+        target.extend(parts.drain(supers.max(1)..).map(str::to_owned));
+        while !target.is_empty() && !modules.contains_key(&target) {
+            target.pop();
+        }
+        found.push(target);
+    }
+    found
 }
 
 #[test]

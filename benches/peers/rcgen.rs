@@ -11,9 +11,8 @@ use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use certforge::bundle::amazon_root;
+use certforge::bundle::Root;
 use certforge::pem;
-use certforge::profile::recipe::Content;
 use clap::Parser;
 use rayon::prelude::*;
 use rcgen::{
@@ -88,8 +87,8 @@ impl Forge {
             (read("certificate.pem"), key)
         });
         let issuer = rcgen::Issuer::from_ca_cert_pem(&ca_pem, ca_key).expect("the CA has a certificate");
-        let roots = [Content::AmazonRootCa1, Content::AmazonRootCa3].map(|root| {
-            let der = amazon_root(root).expect("Amazon's root is in the list");
+        let roots = ["amazon-root-ca-1", "amazon-root-ca-3"].map(|name| {
+            let der = Root::named(name).expect("Amazon's root is in the list").der();
             pem::encode(pem::CERTIFICATE, der)
         });
         let compression = match stored {

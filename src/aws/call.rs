@@ -97,7 +97,7 @@ impl AwsError {
 
     /// Whether every other request would be refused alike.
     #[must_use]
-    pub fn is_general(&self) -> bool {
+    pub(super) fn is_general(&self) -> bool {
         matches!(
             self,
             Self::Refused { code, .. } if matches!(

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::action::{Action, SQL_VERSION, endpoint_note};
-use super::find::RegistrationConfig;
+use super::inventory::RegistrationConfig;
+use super::wanted::CertificateMode;
 use crate::shell::quoted;
 
-/// Where an action is carried out, as a command says it.
+/// What commands say besides an action: where it is carried out, and on which CA.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct CommandWords<'a> {
     pub region: &'a str,
     /// File of the CA's certificate.
     pub ca_certificate: &'a str,
@@ -19,28 +20,28 @@ pub struct Place<'a> {
 impl Action {
     /// The same as commands of the AWS CLI.
     #[must_use]
-    pub fn command(&self, place: Place<'_>) -> String {
-        let region = place.region;
+    pub fn command(&self, words: CommandWords<'_>) -> String {
+        let region = words.region;
         match self {
-            Self::CreateRole { name, trust } => command(&[
+            Self::CreateRole { name, trust } => joined(&[
                 "aws iam create-role --role-name",
                 &quoted(name),
                 "--assume-role-policy-document",
                 &quoted(&trust.to_string()),
             ]),
-            Self::SetTrust { name, trust } => command(&[
+            Self::SetTrust { name, trust } => joined(&[
                 "aws iam update-assume-role-policy --role-name",
                 &quoted(name),
                 "--policy-document",
                 &quoted(&trust.to_string()),
             ]),
-            Self::AttachPolicy { role, policy_arn } => command(&[
+            Self::AttachPolicy { role, policy_arn } => joined(&[
                 "aws iam attach-role-policy --role-name",
                 &quoted(role),
                 "--policy-arn",
                 &quoted(policy_arn),
             ]),
-            Self::CreateTemplate { name, body, role_arn } => command(&[
+            Self::CreateTemplate { name, body, role_arn } => joined(&[
                 "aws iot create-provisioning-template --region",
                 region,
                 "--type JITP --enabled --template-name",
@@ -50,7 +51,7 @@ impl Action {
                 "--template-body",
                 &quoted(body),
             ]),
-            Self::AddTemplateVersion { name, body } => command(&[
+            Self::AddTemplateVersion { name, body } => joined(&[
                 "aws iot create-provisioning-template-version --region",
                 region,
                 "--set-as-default --template-name",
@@ -58,7 +59,7 @@ impl Action {
                 "--template-body",
                 &quoted(body),
             ]),
-            Self::UpdateTemplate { name, role_arn } => command(&[
+            Self::UpdateTemplate { name, role_arn } => joined(&[
                 "aws iot update-provisioning-template --region",
                 region,
                 "--enabled --template-name",
@@ -72,24 +73,24 @@ impl Action {
                 function,
                 replace,
             } => put_rule(region, name, sql, function, *replace),
-            Self::RegisterCa { mode, config } => register_ca(place, mode, config.as_ref()),
+            Self::RegisterCa { mode, config } => register_ca(words, *mode, config.as_ref()),
             Self::UpdateCa {
                 id,
                 activate,
                 enable_registration,
                 config,
             } => {
-                let mut words =
+                let mut command =
                     format!("aws iot update-ca-certificate --region {region} --certificate-id {id}");
                 if *activate {
-                    words.push_str(" --new-status ACTIVE");
+                    command.push_str(" --new-status ACTIVE");
                 }
                 if *enable_registration {
-                    words.push_str(" --new-auto-registration-status ENABLE");
+                    command.push_str(" --new-auto-registration-status ENABLE");
                 }
-                words + &config_option(config.as_ref())
+                command + &config_option(config.as_ref())
             }
-            Self::NoteEndpoint { path, host } => command(&[
+            Self::NoteEndpoint { path, host } => joined(&[
                 "printf '%s\\n'",
                 &quoted(&endpoint_note(host)),
                 ">",
@@ -106,7 +107,7 @@ fn put_rule(region: &str, name: &str, sql: &str, function: &str, replace: bool) 
         "awsIotSqlVersion": SQL_VERSION,
         "actions": [{ "lambda": { "functionArn": function } }],
     });
-    command(&[
+    joined(&[
         &format!("aws iot {verb}-topic-rule --region"),
         region,
         "--rule-name",
@@ -116,19 +117,23 @@ fn put_rule(region: &str, name: &str, sql: &str, function: &str, replace: bool) 
     ])
 }
 
-fn register_ca(place: Place<'_>, mode: &str, config: Option<&RegistrationConfig>) -> String {
-    let region = place.region;
-    let certificate = quoted(&format!("file://{}", place.ca_certificate));
+fn register_ca(
+    words: CommandWords<'_>,
+    mode: CertificateMode,
+    config: Option<&RegistrationConfig>,
+) -> String {
+    let region = words.region;
+    let certificate = quoted(&format!("file://{}", words.ca_certificate));
     let (proof, verification) = match mode {
-        "DEFAULT" => (
+        CertificateMode::Default => (
             format!(
                 "certforge jitp proof {} --to proof --registration-code \\\n  \
                  \"$(aws iot get-registration-code --region {region} --query registrationCode --output text)\"\n",
-                place.ca_options
+                words.ca_options
             ),
             "--verification-certificate file://proof/verification.pem",
         ),
-        _ => (String::new(), "--certificate-mode SNI_ONLY"),
+        CertificateMode::SniOnly => (String::new(), "--certificate-mode SNI_ONLY"),
     };
     format!(
         "{proof}aws iot register-ca-certificate --region {region} --ca-certificate {certificate} {verification} \
@@ -137,7 +142,7 @@ fn register_ca(place: Place<'_>, mode: &str, config: Option<&RegistrationConfig>
     )
 }
 
-fn command(words: &[&str]) -> String {
+fn joined(words: &[&str]) -> String {
     words.join(" ")
 }
 

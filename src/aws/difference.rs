@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::find::RegistrationConfig;
+use super::inventory::RegistrationConfig;
 
 /// Something that is otherwise than it shall be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,85 +1,25 @@
-//! What is in the account already.
-
-use std::collections::BTreeSet;
+//! Looks at what is in the account already.
 
 use aws_sdk_iot::types::TemplateType;
 use data_encoding::HEXLOWER;
 use percent_encoding::percent_decode_str;
-use serde::Serialize;
 use serde_json::Value;
 
-use super::call::{AwsError, if_found, refusal};
-use super::cloud::{Caller, Cloud};
-use super::plan::{Flow, Role, Wanted, rule_name};
+use super::call::{AwsError, if_found};
+use super::cloud::Cloud;
+use super::inventory::{
+    IamRole, Inventory, ProvisioningTemplate, RegisteredCa, RegistrationConfig, TopicRule,
+};
+use super::wanted::{Flow, Role, Wanted, rule_name};
 use crate::jitp::Prerequisite;
 
-/// What was found in the account.
-#[derive(Debug, Clone)]
-pub struct Found {
-    pub caller: Caller,
-    /// `None`: there is none, or it is another's and was not looked at.
-    pub role: Option<FoundRole>,
-    pub template: Option<FoundTemplate>,
-    pub ca: Option<FoundCa>,
-    pub rule: Option<FoundRule>,
-    /// What the template takes for granted and is not there.
-    pub missing: Vec<Prerequisite>,
-    /// Host that devices connect to.
-    pub endpoint: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FoundRole {
-    pub arn: String,
-    pub trust: Value,
-    /// ARNs of the policies that are attached.
-    pub policies: BTreeSet<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FoundTemplate {
-    pub body: String,
-    pub role_arn: String,
-    pub is_jitp: bool,
-    pub enabled: bool,
-    pub version: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FoundCa {
-    /// `ACTIVE` or `INACTIVE`.
-    pub status: String,
-    pub auto_registration: bool,
-    /// `DEFAULT` or `SNI_ONLY`.
-    pub mode: String,
-    pub config: Option<RegistrationConfig>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct RegistrationConfig {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub template_body: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub role_arn: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub template_name: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FoundRule {
-    pub sql: String,
-    /// ARNs of the functions that it calls.
-    pub functions: Vec<String>,
-    pub enabled: bool,
-}
-
 impl Cloud {
-    /// Looks at everything that a plan is about.
+    /// Looks at everything that a registration is about.
     ///
     /// # Errors
     ///
     /// When AWS refuses or cannot be reached.
-    pub fn find(&self, wanted: &Wanted) -> Result<Found, AwsError> {
+    pub fn find(&self, wanted: &Wanted) -> Result<Inventory, AwsError> {
         let role = match &wanted.role {
             Role::Named(name) if wanted.needs_role() => self.role(name)?,
             _ => None,
@@ -100,7 +40,7 @@ impl Cloud {
                 }
             }
         }
-        Ok(Found {
+        Ok(Inventory {
             caller: self.caller().clone(),
             role,
             template,
@@ -112,13 +52,9 @@ impl Cloud {
     }
 
     /// A role of IAM with what is attached to it.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn role(&self, name: &str) -> Result<Option<FoundRole>, AwsError> {
-        let answer = self.runtime.block_on(self.iam.get_role().role_name(name).send());
-        let Some(answer) = if_found(answer.map_err(refusal(&self.server, "iam:GetRole")))? else {
+    pub(super) fn role(&self, name: &str) -> Result<Option<IamRole>, AwsError> {
+        let request = self.iam.get_role().role_name(name);
+        let Some(answer) = if_found(self.ask("iam:GetRole", request.send()))? else {
             return Ok(None);
         };
         let role = answer.role().ok_or(AwsError::Incomplete {
@@ -127,17 +63,10 @@ impl Cloud {
         })?;
         let trust = role.assume_role_policy_document().unwrap_or_default();
         let trust = percent_decode_str(trust).decode_utf8_lossy();
-        let attached = self.runtime.block_on(
-            self.iam
-                .list_attached_role_policies()
-                .role_name(name)
-                .into_paginator()
-                .items()
-                .send()
-                .collect::<Result<Vec<_>, _>>(),
-        );
-        let attached = attached.map_err(refusal(&self.server, "iam:ListAttachedRolePolicies"))?;
-        Ok(Some(FoundRole {
+        let request = self.iam.list_attached_role_policies().role_name(name);
+        let all = request.into_paginator().items().send();
+        let attached = self.ask("iam:ListAttachedRolePolicies", all.collect::<Result<Vec<_>, _>>())?;
+        Ok(Some(IamRole {
             arn: role.arn().to_owned(),
             trust: serde_json::from_str(&trust).unwrap_or(Value::Null),
             policies: attached
@@ -148,15 +77,10 @@ impl Cloud {
     }
 
     /// A provisioning template by its name, in its default version.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn template(&self, name: &str) -> Result<Option<FoundTemplate>, AwsError> {
+    pub(super) fn template(&self, name: &str) -> Result<Option<ProvisioningTemplate>, AwsError> {
         let request = self.iot.describe_provisioning_template().template_name(name);
-        let answer = self.runtime.block_on(request.send());
-        let answer = if_found(answer.map_err(refusal(&self.server, "iot:DescribeProvisioningTemplate")))?;
-        Ok(answer.map(|answer| FoundTemplate {
+        let answer = if_found(self.ask("iot:DescribeProvisioningTemplate", request.send()))?;
+        Ok(answer.map(|answer| ProvisioningTemplate {
             body: answer.template_body().unwrap_or_default().to_owned(),
             role_arn: answer.provisioning_role_arn().unwrap_or_default().to_owned(),
             is_jitp: answer.r#type() == Some(&TemplateType::Jitp),
@@ -166,18 +90,12 @@ impl Cloud {
     }
 
     /// A CA that is registered.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn ca(&self, id: &[u8; 32]) -> Result<Option<FoundCa>, AwsError> {
+    pub(super) fn ca(&self, id: &[u8; 32]) -> Result<Option<RegisteredCa>, AwsError> {
         let request = self
             .iot
             .describe_ca_certificate()
             .certificate_id(HEXLOWER.encode(id));
-        let answer = self.runtime.block_on(request.send());
-        let Some(answer) = if_found(answer.map_err(refusal(&self.server, "iot:DescribeCACertificate")))?
-        else {
+        let Some(answer) = if_found(self.ask("iot:DescribeCACertificate", request.send()))? else {
             return Ok(None);
         };
         let described = answer.certificate_description().ok_or(AwsError::Incomplete {
@@ -190,7 +108,7 @@ impl Cloud {
             role_arn: config.role_arn().map(str::to_owned),
             template_name: config.template_name().map(str::to_owned),
         });
-        Ok(Some(FoundCa {
+        Ok(Some(RegisteredCa {
             status: text(
                 described
                     .status()
@@ -209,15 +127,9 @@ impl Cloud {
     }
 
     /// A rule of AWS IoT.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn rule(&self, name: &str) -> Result<Option<FoundRule>, AwsError> {
-        let answer = self
-            .runtime
-            .block_on(self.iot.get_topic_rule().rule_name(name).send());
-        let answer = match answer.map_err(refusal(&self.server, "iot:GetTopicRule")) {
+    pub(super) fn rule(&self, name: &str) -> Result<Option<TopicRule>, AwsError> {
+        let request = self.iot.get_topic_rule().rule_name(name);
+        let answer = match self.ask("iot:GetTopicRule", request.send()) {
             // AWS IoT says "unauthorized" of a rule that is not there, lest names be guessed.
             Err(AwsError::Refused { code, .. }) if code == "UnauthorizedException" => None,
             other => if_found(other)?,
@@ -227,7 +139,7 @@ impl Cloud {
             return Ok(None);
         };
         let functions = rule.actions().iter().filter_map(|action| action.lambda());
-        Ok(Some(FoundRule {
+        Ok(Some(TopicRule {
             sql: rule.sql().unwrap_or_default().to_owned(),
             functions: functions.map(|action| action.function_arn().to_owned()).collect(),
             enabled: !rule.rule_disabled().unwrap_or(false),
@@ -235,14 +147,9 @@ impl Cloud {
     }
 
     /// The host that devices connect to.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn endpoint(&self) -> Result<String, AwsError> {
+    pub(super) fn endpoint(&self) -> Result<String, AwsError> {
         let request = self.iot.describe_endpoint().endpoint_type("iot:Data-ATS");
-        let answer = self.runtime.block_on(request.send());
-        let answer = answer.map_err(refusal(&self.server, "iot:DescribeEndpoint"))?;
+        let answer = self.ask("iot:DescribeEndpoint", request.send())?;
         let address = answer.endpoint_address().ok_or(AwsError::Incomplete {
             operation: "iot:DescribeEndpoint",
             what: "an address",
@@ -252,32 +159,24 @@ impl Cloud {
     }
 
     /// Whether something that a template takes for granted is there.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
-        let (iot, server) = (&self.iot, &self.server);
+    pub(super) fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
+        let iot = &self.iot;
         let found = match prerequisite {
             Prerequisite::ThingType(name) => {
                 let request = iot.describe_thing_type().thing_type_name(name);
-                let answer = self.runtime.block_on(request.send()).map(|_| ());
-                answer.map_err(refusal(server, "iot:DescribeThingType"))
+                self.ask("iot:DescribeThingType", request.send()).map(drop)
             }
             Prerequisite::ThingGroup(name) => {
                 let request = iot.describe_thing_group().thing_group_name(name);
-                let answer = self.runtime.block_on(request.send()).map(|_| ());
-                answer.map_err(refusal(server, "iot:DescribeThingGroup"))
+                self.ask("iot:DescribeThingGroup", request.send()).map(drop)
             }
             Prerequisite::BillingGroup(name) => {
                 let request = iot.describe_billing_group().billing_group_name(name);
-                let answer = self.runtime.block_on(request.send()).map(|_| ());
-                answer.map_err(refusal(server, "iot:DescribeBillingGroup"))
+                self.ask("iot:DescribeBillingGroup", request.send()).map(drop)
             }
             Prerequisite::Policy(name) => {
                 let request = iot.get_policy().policy_name(name);
-                let answer = self.runtime.block_on(request.send()).map(|_| ());
-                answer.map_err(refusal(server, "iot:GetPolicy"))
+                self.ask("iot:GetPolicy", request.send()).map(drop)
             }
         };
         Ok(if_found(found)?.is_some())

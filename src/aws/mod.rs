@@ -1,34 +1,42 @@
 //! AWS IoT and IAM: what JITP needs in the cloud, found, compared with what is wanted, and made.
 //!
 //! ```text
-//! Wanted ─┐
-//!         ├─► Plan::new ─► Plan ─► Cloud::carry_out
-//! Found ◄─┘
+//! Wanted ────┐
+//!            ├─► Registration::new ─► Registration ─► carry_out ─► AWS
+//! Inventory ◄┘
 //!   ▲
 //! Cloud::find
 //! ```
 //!
-//! A plan is pure: what would be done is known, and can be printed, before anything is changed. Nothing is
-//! changed but by [`Cloud::carry_out`], [`Cloud::stop_registration`] and [`Withdrawing::revoke`].
+//! A registration is pure: what would be done is known, and can be printed, before anything is changed. Nothing is
+//! changed but by [`Registration::carry_out`] and [`Withdrawing::carry_out`].
 
 mod action;
+mod asset;
 mod call;
+mod carry_out;
 mod cloud;
 mod command;
 mod difference;
 mod find;
-mod plan;
+mod inventory;
+mod readiness;
+mod registration;
 mod revoke;
+mod role;
+mod wanted;
 mod withdraw;
 
-pub use action::{Action, ActionError, Prove};
+pub use action::{Action, ActionError};
+pub use asset::{Asset, AssetState};
 pub use call::AwsError;
+pub use carry_out::Prove;
 pub use cloud::{Caller, Cloud};
-pub use command::Place;
+pub use command::CommandWords;
 pub use difference::Difference;
-pub use find::{Found, FoundCa, FoundRole, FoundRule, FoundTemplate, RegistrationConfig};
-pub use plan::{
-    Flow, Mode, Plan, Role, State, Step, Wanted, managed_policies, permission, rule_name, trust_policy,
-    trusts_iot,
-};
-pub use withdraw::{Tally, WithdrawError, Withdrawing};
+pub use inventory::{IamRole, Inventory, ProvisioningTemplate, RegisteredCa, RegistrationConfig, TopicRule};
+pub use readiness::{Readiness, Runs};
+pub use registration::{Registration, permission};
+pub use role::{managed_policies, trust_policy, trusts_iot};
+pub use wanted::{CertificateMode, Flow, Role, Wanted, rule_name};
+pub use withdraw::{Outlook, RevocationSummary, Terms, WithdrawError, Withdrawing};

@@ -1,7 +1,6 @@
 //! Revocation: the certificates of a batch that must never come up, at the rate that the account has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
@@ -48,40 +47,35 @@ pub(super) struct Revocation<'a> {
 
 impl Cloud {
     /// Stops AWS IoT from registering devices of a CA by themselves.
-    ///
-    /// # Errors
-    ///
-    /// When AWS refuses or cannot be reached.
-    pub fn stop_registration(&self, ca: &[u8; 32]) -> Result<(), AwsError> {
+    pub(super) fn stop_registration(&self, ca: &[u8; 32]) -> Result<(), AwsError> {
         let request = self
             .iot
             .update_ca_certificate()
             .certificate_id(HEXLOWER.encode(ca))
             .new_auto_registration_status(AutoRegistrationStatus::Disable);
-        let answer = self.runtime.block_on(request.send()).map(|_| ());
-        answer.map_err(refusal(&self.server, "iot:UpdateCACertificate"))
+        self.ask("iot:UpdateCACertificate", request.send()).map(drop)
     }
 }
 
 impl Revocation<'_> {
-    /// Revokes some certificates, and says of each what became of it, in their order; when it is stopped, of
+    /// Revokes some certificates, and says of each what became of it, in their order; when it is cancelled, of
     /// those only that it had begun with.
     #[must_use]
     pub fn revoke(
         &self,
         certificates: Vec<Condemned>,
-        stop: &AtomicBool,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
         self.cloud
             .runtime
-            .block_on(self.revoke_all(certificates, stop, done))
+            .block_on(self.revoke_all(certificates, is_cancelled, done))
     }
 
     async fn revoke_all(
         &self,
         certificates: Vec<Condemned>,
-        stop: &AtomicBool,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Revoked, AwsError>> {
         let ca: Arc<str> = self.ca.to_pem().into();
@@ -92,7 +86,7 @@ impl Revocation<'_> {
         let mut tasks = Vec::with_capacity(certificates.len());
         for certificate in certificates {
             clock.tick().await;
-            if stop.load(Ordering::Relaxed) {
+            if is_cancelled() {
                 break;
             }
             let permit = gate.clone().acquire_owned().await.expect("it is never closed");

@@ -1,34 +1,59 @@
-//! Withdrawal, as far as AWS takes part: every certificate of a batch is revoked, once in each account and Region,
-//! from the first on, however often it is interrupted.
+//! Withdrawal of a batch that must never come up: no station gives out a device of it any more, AWS IoT takes no new
+//! device of its CA, and every certificate of it is revoked, once in each account and Region, from the first on,
+//! however often it is interrupted.
 //!
 //! What is revoked is what the ledger has: a store that was tampered with revokes nobody else. The ledger notes
 //! how far it is, and nothing behind the mark is left out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use time::OffsetDateTime;
 
+use super::call::AwsError;
 use super::cloud::Cloud;
 use super::revoke::{Condemned, Revocation, Revoked};
+use crate::batch::WithdrawnRecord;
+use crate::issuer::CaCertificate;
 use crate::jitp::{Issued, IssuedError};
 use crate::ledger::{Batch, Ledger, LedgerError};
 use crate::manifest::DeviceId;
 use crate::pem;
+use crate::profile::rfc3339;
+use crate::store::{Store, StoreError, put_withdrawn};
 
 /// Certificates after which the ledger notes how far it is.
 const AT_A_TIME: usize = 200;
 
-/// A batch whose certificates are to be revoked.
-#[derive(Clone, Copy)]
+/// A batch that is to be withdrawn, as the ledger has it and as it lies in its store.
 pub struct Withdrawing<'a> {
-    pub cloud: &'a Cloud,
-    pub batch: &'a Batch,
-    pub issued: &'a Issued<'a>,
+    ledger: &'a mut dyn Ledger,
+    batch: &'a Batch,
+    store: &'a dyn Store,
+    issued: Issued<'a>,
+}
+
+/// On what terms a batch is withdrawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Stations show it.
+    pub reason: &'a str,
     /// Certificates a second, at most.
     pub rate: u32,
+    /// Whether AWS IoT goes on to register devices of the CA by themselves, for other batches.
+    pub keep_auto_registration: bool,
+    pub now: OffsetDateTime,
+}
+
+/// What a withdrawal has before it in an account.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// Certificates that are revoked there already, from the first on.
+    pub revoked_before: u64,
+    /// Batches whose new devices are refused as well while auto-registration is off.
+    pub other_batches_of_the_ca: Vec<String>,
 }
 
 /// What became of the certificates, in this run.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RevocationSummary {
     /// Known before, and revoked now.
     pub updated: u64,
     /// Not known before, and known as revoked now.
@@ -42,47 +67,184 @@ pub struct Tally {
     pub first_failure: Option<String>,
 }
 
-/// A withdrawal that cannot go on.
+/// A withdrawal that cannot begin, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WithdrawError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
     Issued(#[from] IssuedError),
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    #[error("{location} is not batch {batch} of the ledger")]
+    OtherBatch { location: String, batch: String },
+    #[error("batch {batch} was made at {made_at}, and {location} may be a copy of it")]
+    MayBeCopy {
+        batch: String,
+        made_at: String,
+        location: String,
+    },
+    #[error("the CA is not registered in account {account}, {region}")]
+    NotRegistered { account: String, region: String },
 }
 
-impl Withdrawing<'_> {
-    /// Revokes what is not yet revoked here. `observe` is told of so many rows more.
-    ///
-    /// A certificate that fails keeps the mark where it is, so that the next run tries it again, and so does a
-    /// chunk that is not released: another shard may be at it still.
+impl WithdrawError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Ledger(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Issued(error) => return error.hint(),
+            Self::Aws(error) => return error.hint(),
+            Self::OtherBatch { .. } => "name the ledger that the batch was made with, with --ledger",
+            Self::MayBeCopy { .. } => {
+                "name it by its name in the ledger; --moved says that it was moved, and is no copy"
+            }
+            Self::NotRegistered { .. } => {
+                "name the Region with --region; when it is registered nowhere, --stations-only is all there is to do"
+            }
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl<'a> Withdrawing<'a> {
+    /// Sees that a store holds a batch of the ledger, and no copy of it. `moved`: somebody knows that it was moved.
     ///
     /// # Errors
     ///
-    /// When ledger or store cannot be read. What AWS refuses is in the tally.
-    pub fn revoke(
-        &self,
-        ledger: &mut Ledger,
-        stop: &AtomicBool,
+    /// When it does not, or cannot be read.
+    pub fn open(
+        ledger: &'a mut dyn Ledger,
+        batch: &'a Batch,
+        store: &'a dyn Store,
+        moved: bool,
+    ) -> Result<Self, WithdrawError> {
+        let issued = Issued::open(store)?;
+        let (name, location) = (&batch.name, store.location());
+        if issued.record().batch != *name || issued.issuer().der() != batch.issuer_certificate {
+            return Err(WithdrawError::OtherBatch {
+                location,
+                batch: name.clone(),
+            });
+        }
+        if location != batch.location && !moved {
+            return Err(WithdrawError::MayBeCopy {
+                batch: name.clone(),
+                made_at: batch.location.clone(),
+                location,
+            });
+        }
+        Ok(Self {
+            ledger,
+            batch,
+            store,
+            issued,
+        })
+    }
+
+    /// How many certificates the batch has.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.issued.record().rows
+    }
+
+    #[must_use]
+    pub fn issuer(&self) -> &CaCertificate {
+        self.issued.issuer()
+    }
+
+    /// What is before it in an account; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the CA is not registered there, or AWS or the ledger cannot be read.
+    pub fn outlook(&self, cloud: &Cloud) -> Result<Outlook, WithdrawError> {
+        let (caller, issuer) = (cloud.caller(), self.issued.issuer());
+        if cloud.ca(&issuer.id())?.is_none() {
+            return Err(WithdrawError::NotRegistered {
+                account: caller.account.clone(),
+                region: caller.region.clone(),
+            });
+        }
+        let mut others = self.ledger.batches_of(issuer)?;
+        others.retain(|other| *other != self.batch.name);
+        Ok(Outlook {
+            revoked_before: self.ledger.revoked(self.batch, &caller.place())?,
+            other_batches_of_the_ca: others,
+        })
+    }
+
+    /// Lets no station give out a device of it any more: first in the ledger, then for stations, which see the store
+    /// alone. A batch that was withdrawn before keeps its time and reason.
+    ///
+    /// # Errors
+    ///
+    /// When ledger or store cannot be written.
+    pub fn stop_stations(&mut self, reason: &str, now: OffsetDateTime) -> Result<(), WithdrawError> {
+        let withdrawal = self.ledger.withdraw(self.batch, reason, now)?;
+        let record = WithdrawnRecord {
+            batch: self.batch.name.clone(),
+            withdrawn_at: rfc3339(withdrawal.at),
+            reason: withdrawal.reason,
+        };
+        Ok(put_withdrawn(self.store, &record)?)
+    }
+
+    /// Withdraws it in an account. `observe` is told of so many rows more.
+    ///
+    /// # Errors
+    ///
+    /// When ledger or store cannot be read or written, or AWS does not stop to register devices of the CA. What it
+    /// refuses of certificates is in the summary.
+    pub fn carry_out(
+        &mut self,
+        cloud: &Cloud,
+        terms: Terms<'_>,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
         observe: &(dyn Fn(u64) + Sync),
-    ) -> Result<Tally, WithdrawError> {
-        let place = self.cloud.caller().place();
+    ) -> Result<RevocationSummary, WithdrawError> {
+        // 1. No station gives out a device of it any more.
+        self.stop_stations(terms.reason, terms.now)?;
+        // 2. AWS IoT takes no new device of the CA.
+        if !terms.keep_auto_registration {
+            cloud.stop_registration(&self.issued.issuer().id())?;
+        }
+        // 3. Those that it has, and those that may come, are revoked.
+        self.revoke(cloud, terms.rate, is_cancelled, observe)
+    }
+
+    /// Revokes what is not yet revoked there.
+    ///
+    /// A certificate that fails keeps the mark where it is, so that the next run tries it again, and so does a
+    /// chunk that is not released: another shard may be at it still.
+    fn revoke(
+        &mut self,
+        cloud: &Cloud,
+        rate: u32,
+        is_cancelled: &(dyn Fn() -> bool + Sync),
+        observe: &(dyn Fn(u64) + Sync),
+    ) -> Result<RevocationSummary, WithdrawError> {
+        let place = cloud.caller().place();
         let record = self.issued.record();
         let revocation = Revocation {
-            cloud: self.cloud,
+            cloud,
             ca: self.issued.issuer(),
-            rate: self.rate,
+            rate,
         };
-        let mut row = ledger.revoked(self.batch, &place)?;
-        let mut tally = Tally {
+        let mut row = self.ledger.revoked(self.batch, &place)?;
+        let mut summary = RevocationSummary {
             mark: row,
-            ..Tally::default()
+            ..RevocationSummary::default()
         };
         for chunk in row / record.chunk_rows..record.shape().chunks() {
             let end = chunk * record.chunk_rows + record.shape().rows_of(chunk);
-            let Some(certificates) = self.certificates(ledger, chunk)? else {
+            let Some(certificates) = self.certificates(chunk)? else {
                 // What was never released is in no station's hands, and no run begins with it any more.
-                tally.unreleased += record.shape().rows_of(chunk);
+                summary.unreleased += record.shape().rows_of(chunk);
                 observe(end - row);
                 row = end;
                 continue;
@@ -92,43 +254,39 @@ impl Withdrawing<'_> {
             while rest.peek().is_some() {
                 let some = rest.by_ref().take(AT_A_TIME);
                 let (ids, some): (Vec<DeviceId>, Vec<Condemned>) = some.unzip();
-                let outcomes = revocation.revoke(some, stop, &|| observe(1));
-                // Fewer when somebody stopped it.
+                let outcomes = revocation.revoke(some, is_cancelled, &|| observe(1));
+                // Fewer when somebody cancelled it.
                 row += outcomes.len() as u64;
                 let mut is_hopeless = false;
                 for (id, outcome) in ids.into_iter().zip(outcomes) {
                     match outcome {
-                        Ok(Revoked::Updated) => tally.updated += 1,
-                        Ok(Revoked::Registered) => tally.registered += 1,
+                        Ok(Revoked::Updated) => summary.updated += 1,
+                        Ok(Revoked::Registered) => summary.registered += 1,
                         Err(error) => {
                             is_hopeless |= error.is_general();
-                            tally.failed += 1;
-                            tally
+                            summary.failed += 1;
+                            summary
                                 .first_failure
                                 .get_or_insert_with(|| format!("device {id}: {error}"));
                         }
                     }
                 }
-                if tally.failed == 0 && tally.unreleased == 0 {
-                    ledger.set_revoked(self.batch, &place, row)?;
-                    tally.mark = row;
+                if summary.failed == 0 && summary.unreleased == 0 {
+                    self.ledger.set_revoked(self.batch, &place, row)?;
+                    summary.mark = row;
                 }
-                if is_hopeless || stop.load(Ordering::Relaxed) {
-                    return Ok(tally);
+                if is_hopeless || is_cancelled() {
+                    return Ok(summary);
                 }
             }
         }
-        Ok(tally)
+        Ok(summary)
     }
 
     /// The certificates of a chunk, each with its device, as the ledger has them; as the index has them when
     /// another shard's ledger accounts for the chunk. `None`: the chunk was never released.
-    fn certificates(
-        &self,
-        ledger: &Ledger,
-        chunk: u64,
-    ) -> Result<Option<Vec<(DeviceId, Condemned)>>, WithdrawError> {
-        let mut entries = ledger.entries(self.batch, chunk)?;
+    fn certificates(&self, chunk: u64) -> Result<Option<Vec<(DeviceId, Condemned)>>, WithdrawError> {
+        let mut entries = self.ledger.entries(self.batch, chunk)?;
         if entries.is_empty() {
             entries = match self.issued.entries(chunk) {
                 Err(IssuedError::Incomplete { .. }) => return Ok(None),

@@ -16,7 +16,7 @@ use super::plan::RunStep;
 use super::{Bench, BenchError, Event, Measure, Quantity};
 use crate::engine::Choice;
 use crate::forge::{self, ForgeError};
-use crate::ledger::Ledger;
+use crate::ledger;
 use crate::store::{DirStore, Store, StoreError};
 
 /// Runs are as long as they are: after this many times the time of a measure there is no further round.
@@ -34,7 +34,8 @@ struct Made {
 pub(super) fn measure(bench: Bench<'_>, step: &RunStep) -> Result<Vec<Measure>, BenchError> {
     let scratch = bench.scratch.folder()?;
     let rows = bench.options.rows(step.key_type);
-    let fixture = Fixture::new(scratch.path(), step.key_type, rows)?;
+    let engines = Choice::Named(step.engine.name().to_owned());
+    let fixture = Fixture::new(scratch.path(), step.key_type, rows, engines)?;
     let (mut runs, mut plain, mut octets) = (Vec::new(), Vec::new(), 0);
     let mut spent = Duration::ZERO;
     while runs.len() < ROUNDS && spent < TIMES * bench.options.time() {
@@ -93,8 +94,7 @@ fn run_on(
 }
 
 fn run(bench: Bench<'_>, step: &RunStep, fixture: &Fixture, place: &Path) -> Result<Made, BenchError> {
-    let engines = Choice::Named(step.engine.name().to_owned());
-    let job = fixture.job(engines, step.layout, step.threads);
+    let job = fixture.job(step.layout, step.threads);
     let discard = DiscardStore::default();
     let batch = place.join("batch");
     let open = |_: &str| -> Result<Box<dyn Store>, StoreError> {
@@ -110,8 +110,8 @@ fn run(bench: Bench<'_>, step: &RunStep, fixture: &Fixture, place: &Path) -> Res
             (bench.observe)(Event::Made { devices, of });
         }
     };
-    let mut ledger = Ledger::open(&place.join("ledger.db"), [0; 16])?;
-    let summary = forge::run(&job, &mut ledger, &open, &observe, bench.cancel)?;
+    let mut ledger = ledger::open(&place.join("ledger.db"), [0; 16])?;
+    let summary = forge::run(&job, &mut *ledger, &open, &observe, bench.cancel)?;
     if let Some(failure) = summary.failure {
         return Err(failure.into());
     }

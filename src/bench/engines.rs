@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use super::{BenchError, Machine};
-use crate::engine::{AwsLc, DeviceKey, ENGINES, Engine, EngineError, PrivateKey, Signer, SigningKey};
+use super::{BenchError, Machine, bare};
+use crate::engine::{
+    AwsLc, DeviceKey, ENGINES, Engine, EngineError, KeyMaker as _, KeySigner, PrivateKey, SigningKey,
+};
 use crate::profile::KeyType;
 
 /// Keys or signatures of one turn: a whole number of groups for every engine, as the forge has it; RSA keys take too
@@ -40,7 +42,7 @@ pub fn introduction() -> String {
     let (ready, left_out) = ready();
     let mut text = format!("machine: {}\n", Machine::this());
     for engine in ready {
-        let _ = writeln!(text, "engine {}: {}", engine.name(), engine.library());
+        let _ = writeln!(text, "engine {}: {}", engine.name(), bare::library(engine));
     }
     for (_, error) in left_out {
         let reason = error.source().map(ToString::to_string).unwrap_or_default();
@@ -91,7 +93,7 @@ impl KeyMaker {
 
 /// Signs with one key, again and again, into the same slots.
 pub struct SignatureMaker {
-    signer: Box<dyn Signer>,
+    signer: Box<dyn KeySigner>,
     signatures: Vec<Vec<u8>>,
 }
 

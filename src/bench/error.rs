@@ -124,9 +124,9 @@ mod tests {
     }
 
     fn ledger(code: i32) -> LedgerError {
-        LedgerError::Sqlite {
-            path: "ledger.db".into(),
-            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+        LedgerError::Database {
+            location: "ledger.db".to_owned(),
+            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into(),
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
             source: io::ErrorKind::QuotaExceeded.into(),
         };
         let open = LedgerError::Open {
-            path: "ledger.db".into(),
+            location: "ledger.db".to_owned(),
             source: io::ErrorKind::StorageFull.into(),
         };
         for (error, lacks_room) in [

@@ -18,6 +18,7 @@ use crate::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
 /// The inputs of a batch, whose CA has a key of the same type as the devices.
 #[derive(Debug)]
 pub struct Fixture {
+    engines: Choice,
     pub issuer: Issuer,
     pub manifest: Manifest,
     pub profile: Profile,
@@ -25,12 +26,12 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Makes them in a folder that exists and has none yet.
+    /// Makes them in a folder that exists and has none yet; engines of the choice make the keys and sign.
     ///
     /// # Errors
     ///
     /// When they cannot be made or written.
-    pub fn new(folder: &Path, key_type: KeyType, rows: u64) -> Result<Self, BenchError> {
+    pub fn new(folder: &Path, key_type: KeyType, rows: u64, engines: Choice) -> Result<Self, BenchError> {
         let now = OffsetDateTime::now_utc();
         let path = folder.join("devices.csv");
         write_manifest(&path, rows).map_err(|source| BenchError::Write {
@@ -38,7 +39,8 @@ impl Fixture {
             source,
         })?;
         Ok(Self {
-            issuer: throw_away_issuer(&folder.join("ca"), key_type, now)?,
+            issuer: throw_away_issuer(&folder.join("ca"), key_type, &engines, now)?,
+            engines,
             manifest: Manifest::open(&path, DEFAULT_ID_COLUMN)?,
             profile: profile(key_type)?,
             now,
@@ -47,12 +49,12 @@ impl Fixture {
 
     /// The job that makes them all.
     #[must_use]
-    pub fn job(&self, engines: Choice, layout: Layout, jobs: usize) -> Job<'_> {
+    pub fn job(&self, layout: Layout, jobs: usize) -> Job<'_> {
         Job {
             manifest: &self.manifest,
             profile: &self.profile,
             issuer: &self.issuer,
-            engines,
+            engines: self.engines.clone(),
             layout,
             batch: None,
             chunk_rows: None,
@@ -82,6 +84,7 @@ impl Fixture {
 pub fn throw_away_issuer(
     folder: &Path,
     key_type: KeyType,
+    engines: &Choice,
     now: OffsetDateTime,
 ) -> Result<Issuer, BenchError> {
     let request = CaRequest {
@@ -92,7 +95,7 @@ pub fn throw_away_issuer(
     };
     create(&request, None, now)?.write(folder, None)?;
     let mut ask = |_: &Path| unreachable!("the key is not encrypted");
-    Ok(Issuer::load(&CaFiles::in_folder(folder), now, &mut ask)?)
+    Ok(Issuer::load(&CaFiles::in_folder(folder), engines, now, &mut ask)?)
 }
 
 /// The default profile, or one with keys of another type.
@@ -141,7 +144,7 @@ mod tests {
     #[test]
     fn a_manifest_has_as_many_rows_as_were_asked_for() {
         let place = tempfile::tempdir().unwrap();
-        let fixture = Fixture::new(place.path(), KeyType::P256, 3).unwrap();
+        let fixture = Fixture::new(place.path(), KeyType::P256, 3, Choice::Auto).unwrap();
         assert_eq!(fixture.first_rows(2).unwrap().len(), 2);
         let rows = fixture.first_rows(100).unwrap();
         assert_eq!(rows.len(), 3);

@@ -10,8 +10,8 @@ use super::{Bench, BenchError, Measure, Quantity};
 use crate::batch::{IndexEntry, Layout};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
-use crate::engine::{AwsLc, EngineError};
-use crate::ledger::{BatchIdentity, Committed, Ledger, Reservation};
+use crate::engine::{Choice, EngineError, Random};
+use crate::ledger::{self, BatchIdentity, Committed, Reservation};
 use crate::manifest::DeviceId;
 use crate::profile::KeyType;
 
@@ -24,9 +24,9 @@ const MOST_ROUNDS: u64 = 4096;
 pub(super) fn measure(bench: Bench<'_>) -> Result<Vec<Measure>, BenchError> {
     let scratch = bench.scratch.folder()?;
     let now = time::OffsetDateTime::now_utc();
-    let issuer = throw_away_issuer(&scratch.path().join("ca"), KeyType::P256, now)?;
+    let issuer = throw_away_issuer(&scratch.path().join("ca"), KeyType::P256, &Choice::Auto, now)?;
     let chunk_rows = KeyType::P256.chunk_rows() as u64;
-    let mut ledger = Ledger::open(&scratch.path().join("ledger.db"), [0; 16])?;
+    let mut ledger = ledger::open(&scratch.path().join("ledger.db"), [0; 16])?;
     let identity = BatchIdentity {
         name: "bench",
         location: "nowhere",
@@ -48,7 +48,7 @@ pub(super) fn measure(bench: Bench<'_>) -> Result<Vec<Measure>, BenchError> {
     for round in 0..MOST_ROUNDS {
         bench.go_on()?;
         let chunks: Result<Vec<_>, EngineError> = (round * GROUP..(round + 1) * GROUP)
-            .map(|chunk| Ok((chunk, SerialPrefix::draw(&AwsLc)?)))
+            .map(|chunk| Ok((chunk, SerialPrefix::draw(Random)?)))
             .collect();
         let reservations = ledger.reserve(&batch, &chunks?, now)?;
         let chunks: Vec<Committed> = reservations

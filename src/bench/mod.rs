@@ -6,6 +6,7 @@
 //! a noisy neighbour hits both. What is made here is in no ledger that lasts, and is gone when the run ends: with a
 //! report, with an error, or because somebody wants no more. Only a process that is killed leaves its folder behind.
 
+mod bare;
 mod compare;
 mod digests;
 mod discard;
@@ -22,6 +23,7 @@ mod plan;
 mod report;
 mod scratch;
 mod stages;
+mod workbench;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;

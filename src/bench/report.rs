@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::plan::Plan;
-use super::{BenchError, Machine, Options, Part, Rate, Scratch};
+use super::{BenchError, Machine, Options, Part, Rate, Scratch, bare};
 use crate::batch::Layout;
 use crate::profile::{KeyType, rfc3339};
 
@@ -153,12 +153,12 @@ impl Report {
     pub(super) fn new(options: &Options, plan: &Plan, scratch: &Scratch) -> Self {
         let measured = plan.engines.iter().map(|engine| EngineReport {
             engine: engine.name().to_owned(),
-            library: engine.library(),
+            library: bare::library(*engine),
             left_out: None,
         });
         let left_out = plan.left_out.iter().map(|(engine, error)| EngineReport {
             engine: engine.name().to_owned(),
-            library: engine.library(),
+            library: bare::library(*engine),
             left_out: Some(
                 error
                     .source()

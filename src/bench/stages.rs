@@ -1,15 +1,15 @@
 //! The pure stages, each by itself: keys, signatures, certificates, bundles; and the bare library that they are held
 //! against. The stages are [`Workbench`]'s, the very code that a run goes through.
 
+use super::bare::{Bare, BareWork};
 use super::engines::{KeyMaker, SignatureMaker, at_a_time, signing_key};
 use super::fixture::Fixture;
 use super::meter::{Task, Turn, rates};
 use super::plan::StagesStep;
+use super::workbench::Workbench;
 use super::{Bench, BenchError, Measure, Quantity};
 use crate::batch::Layout;
-use crate::engine::{Bare, BareWork, Choice, SigningKey};
-use crate::forge::Workbench;
-use crate::manifest::Row;
+use crate::engine::{Choice, SigningKey};
 use crate::profile::KeyType;
 
 /// Rows of a chunk of RSA keys, of which a whole one would take many seconds.
@@ -23,7 +23,7 @@ pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure
         false => step.key_type.chunk_rows(),
     };
     let bare = match has(Quantity::LibraryKeys) || has(Quantity::LibrarySignatures) {
-        true => Some(step.engine.bare(step.key_type)?),
+        true => Bare::beneath(step.engine, step.key_type)?,
         false => None,
     };
     let key = match has(Quantity::Signatures) {
@@ -31,14 +31,16 @@ pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure
         false => None,
     };
     let fixture = match has(Quantity::Certificates) || has(Quantity::Bundles) {
-        true => Some(Fixture::new(scratch.path(), step.key_type, rows as u64)?),
+        true => {
+            let engines = Choice::Named(step.engine.name().to_owned());
+            Some(Fixture::new(scratch.path(), step.key_type, rows as u64, engines)?)
+        }
         false => None,
     };
     let workbench = match &fixture {
         Some(fixture) => {
-            let engines = Choice::Named(step.engine.name().to_owned());
-            let job = fixture.job(engines, Layout::Packs, step.threads);
-            Some((Workbench::new(&job)?, fixture.first_rows(rows)?))
+            let job = fixture.job(Layout::Packs, step.threads);
+            Some(Workbench::new(&job, fixture.first_rows(rows)?)?)
         }
         None => None,
     };
@@ -46,9 +48,7 @@ pub(super) fn measure(bench: Bench<'_>, step: &StagesStep) -> Result<Vec<Measure
         step,
         bare: bare.as_ref(),
         key: key.as_ref(),
-        workbench: workbench
-            .as_ref()
-            .map(|(workbench, rows)| (workbench, rows.as_slice())),
+        workbench: workbench.as_ref(),
     };
     let tasks: Vec<Task<'_>> = step
         .quantities
@@ -70,7 +70,7 @@ struct Supplies<'a> {
     step: &'a StagesStep,
     bare: Option<&'a Bare>,
     key: Option<&'a SigningKey>,
-    workbench: Option<(&'a Workbench<'a>, &'a [Row])>,
+    workbench: Option<&'a Workbench<'a>>,
 }
 
 impl<'a> Supplies<'a> {
@@ -92,12 +92,12 @@ impl<'a> Supplies<'a> {
                 })
             }
             Quantity::Certificates => {
-                let (workbench, rows) = self.workbench?;
-                Task::new(quantity, move || certificates(workbench, rows))
+                let workbench = self.workbench?;
+                Task::new(quantity, move || certificates(workbench))
             }
             Quantity::Bundles => {
-                let (workbench, rows) = self.workbench?;
-                Task::new(quantity, move || bundles(workbench, rows))
+                let workbench = self.workbench?;
+                Task::new(quantity, move || bundles(workbench))
             }
             _ => return None,
         };
@@ -117,21 +117,15 @@ fn library(quantity: Quantity, work: &BareWork, key_type: KeyType) -> Task<'_> {
 }
 
 /// Keys and certificates of all the rows. To make them into bundles first proves one of them by another library.
-fn certificates<'a>(workbench: &'a Workbench<'a>, rows: &'a [Row]) -> Result<Turn<'a>, BenchError> {
-    let mut worker = workbench.worker();
-    worker.make(rows)?;
-    Ok(Box::new(move || {
-        worker.issue(rows)?;
-        Ok(rows.len() as u64)
-    }))
+fn certificates<'a>(workbench: &'a Workbench<'a>) -> Result<Turn<'a>, BenchError> {
+    workbench.bundles()()?;
+    let mut make = workbench.certificates();
+    Ok(Box::new(move || Ok(make()?)))
 }
 
 /// The bundles of a chunk.
-fn bundles<'a>(workbench: &'a Workbench<'a>, rows: &'a [Row]) -> Result<Turn<'a>, BenchError> {
-    let mut worker = workbench.worker();
-    worker.make(rows)?;
-    Ok(Box::new(move || {
-        worker.make(rows)?;
-        Ok(rows.len() as u64)
-    }))
+fn bundles<'a>(workbench: &'a Workbench<'a>) -> Result<Turn<'a>, BenchError> {
+    let mut make = workbench.bundles();
+    make()?;
+    Ok(Box::new(move || Ok(make()?)))
 }

@@ -73,8 +73,8 @@ impl Default for Deflater {
 impl Deflater {
     fn append(&mut self, content: &[u8], out: &mut Vec<u8>) {
         self.0.reset();
-        // The bound of deflate's stored blocks, so that one call suffices.
-        out.reserve(content.len() + content.len() / 1000 + 64);
+        // So that one call suffices.
+        out.reserve(content.len() + deflating_adds(content.len()));
         let status = self.0.compress_vec(content, out, flate2::FlushCompress::Finish);
         assert_eq!(
             status.ok(),
@@ -82,6 +82,11 @@ impl Deflater {
             "the buffer is large enough"
         );
     }
+}
+
+/// Octets that deflate adds at most to what does not compress: its stored blocks.
+pub(super) fn deflating_adds(len: usize) -> usize {
+    len / 1000 + 64
 }
 
 /// An archive that is being appended to a buffer.

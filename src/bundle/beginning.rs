@@ -49,6 +49,11 @@ impl Beginning {
         Archive::begin_with(out, directory, &self.octets, &self.directory, self.members)
     }
 
+    /// Octets that it takes in a bundle, at its start and in its directory.
+    pub(super) fn len(&self) -> usize {
+        self.octets.len() + self.directory.len()
+    }
+
     pub(super) fn sha256(&self, bundle: &[u8]) -> [u8; 32] {
         let mut context = self.sha256.clone();
         context.update(self.rest(bundle));

@@ -1,26 +1,29 @@
 //! Bundles: the files one device needs, as a deterministic ZIP.
 //!
-//! [`Bundler`] is a profile's recipe compiled for a batch: what is the same in every bundle comes first in
-//! it, and is encoded, compressed, summed and hashed once. [`BundleWriter`] is a worker's own: it appends
-//! bundles to a buffer. Pure: no disk, clock or randomness.
+//! A [`Recipe`] says which files there are; [`Bundler`] is a recipe compiled for a batch: what is the same in
+//! every bundle comes first in it, and is encoded, compressed, summed and hashed once. [`BundleWriter`] is a
+//! worker's own: it appends bundles to a buffer. [`open`] is the one reader. Pure: no disk, clock or randomness,
+//! and nothing of profiles, issuers or engines.
 
 mod archive;
 mod beginning;
+mod content;
+pub mod format;
+mod open;
+mod recipe;
 mod roots;
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-
 pub use archive::{Archive, Constant, remove_members};
-pub use roots::amazon_root;
+pub use content::{Content, OtherFile, UserFile};
+pub use format::EndpointFile;
+pub use open::{Files, OpenError, Opened, examine, names, open, open_unknown};
+pub use recipe::{Compression, MAX_USER_FILES, Member, Recipe, RecipeError};
+pub use roots::Root;
 
-use crate::issuer::CaCertificate;
 use crate::pem;
-use crate::profile::recipe::{BundleFile, Compression, Content, Format};
-use crate::profile::{Endpoint, Profile};
 use archive::Deflater;
 use beginning::Beginning;
+use format::{Sizes, Source};
 
 /// What a bundle says of one device.
 #[derive(Clone, Copy)]
@@ -33,9 +36,60 @@ pub struct Credential<'a> {
     pub client_id: &'a str,
 }
 
+impl Credential<'_> {
+    /// Nobody's, from which the files are made that are the same for all.
+    const NONE: Self = Self {
+        private_key: &[],
+        certificate: &[],
+        thing_name: "",
+        client_id: "",
+    };
+}
+
 impl std::fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credential({}, elided)", self.thing_name)
+    }
+}
+
+/// What the bundles of a batch say of every device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The issuer's certificate, DER.
+    pub issuer: Vec<u8>,
+    /// `None`: the bundles name no endpoint.
+    pub host: Option<String>,
+    pub port: u16,
+    pub region: Option<String>,
+}
+
+impl Shared {
+    fn issuer_pem(&self) -> Vec<u8> {
+        let mut pem = Vec::new();
+        pem::append_certificate(&self.issuer, &mut pem);
+        pem
+    }
+
+    /// What a file holds that is the same in every bundle; `None` for the other files, and for a file of which
+    /// the digest alone is known.
+    #[must_use]
+    pub fn constant(&self, member: &Member) -> Option<Vec<u8>> {
+        let is_known = |content: &Content| match content {
+            Content::File(file) => file.octets().is_some(),
+            _ => true,
+        };
+        if !member.is_constant() || !member.contents().iter().all(is_known) {
+            return None;
+        }
+        let source = Source {
+            shared: self,
+            credential: &Credential::NONE,
+            certificate_pem: &[],
+            issuer_pem: &self.issuer_pem(),
+        };
+        let mut out = Vec::new();
+        member.append(&source, &mut out);
+        Some(out)
     }
 }
 
@@ -44,48 +98,74 @@ impl std::fmt::Debug for Credential<'_> {
 pub struct Bundler {
     beginning: Beginning,
     /// The files that differ from device to device.
-    files: Vec<BundleFile>,
-    issuer_pem: String,
-    endpoint: Endpoint,
+    members: Vec<Member>,
+    shared: Shared,
+    issuer_pem: Vec<u8>,
 }
 
-/// What `endpoint.json` holds.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EndpointFile<'a> {
-    /// `None`: the bundle names no endpoint.
-    pub host: Option<Cow<'a, str>>,
-    pub port: u16,
-    pub client_id: Cow<'a, str>,
-    pub thing_name: Cow<'a, str>,
-    pub region: Option<Cow<'a, str>>,
-}
-
-/// Private keys are for their owner; the rest is public.
-fn mode(content: Content) -> u32 {
-    if content == Content::PrivateKey {
-        0o600
-    } else {
-        0o644
-    }
-}
+/// Of each file, and of the end of an archive: headers of fixed size, and a name twice.
+const ROOM_FOR_HEADERS: usize = 30 + 46 + 2 * 64;
 
 impl Bundler {
-    #[must_use]
-    pub fn new(profile: &Profile, issuer: &CaCertificate) -> Self {
+    /// # Errors
+    ///
+    /// When the recipe has a file of the user's own that nobody has read.
+    pub fn new(recipe: &Recipe, shared: Shared) -> Result<Self, RecipeError> {
+        recipe.check_files()?;
         let mut constants = Vec::new();
-        let mut files = Vec::new();
-        for file in profile.recipe().files() {
-            match constant(file, issuer) {
-                Some(content) => constants.push((file.name.as_str(), content)),
-                None => files.push(file.clone()),
+        let mut members = Vec::new();
+        for member in recipe.members() {
+            match shared.constant(member) {
+                None => members.push(member.clone()),
+                Some(content) => constants.push((
+                    member.name(),
+                    match member.compression() {
+                        Compression::Stored => Constant::stored(&content),
+                        Compression::Deflated => Constant::deflated(&content),
+                    },
+                )),
             }
         }
-        Self {
-            beginning: Beginning::new(&constants, mode(Content::Issuer)),
-            files,
-            issuer_pem: issuer.to_pem(),
-            endpoint: profile.endpoint().clone(),
+        Ok(Self {
+            beginning: Beginning::new(&constants, 0o644),
+            members,
+            issuer_pem: shared.issuer_pem(),
+            shared,
+        })
+    }
+
+    /// Octets that a bundle has at most, when private keys and certificates have no more than these as DER, and
+    /// names of things and clients no more than their 128 characters.
+    #[must_use]
+    pub fn room(&self, private_key: usize, certificate: usize) -> usize {
+        let mut endpoint = Vec::new();
+        let longest = "x".repeat(128);
+        let credential = Credential {
+            thing_name: &longest,
+            client_id: &longest,
+            ..Credential::NONE
+        };
+        self.source(&credential, &[]).endpoint().append(&mut endpoint);
+        let sizes = Sizes {
+            private_key,
+            certificate,
+            issuer: self.shared.issuer.len(),
+            endpoint: endpoint.len(),
+        };
+        let room = |member: &Member| {
+            let content = member.room(&sizes);
+            ROOM_FOR_HEADERS + content + archive::deflating_adds(content)
+        };
+        let own: usize = self.members.iter().map(room).sum();
+        self.beginning.len() + own + ROOM_FOR_HEADERS
+    }
+
+    fn source<'a>(&'a self, credential: &'a Credential<'a>, certificate_pem: &'a [u8]) -> Source<'a> {
+        Source {
+            shared: &self.shared,
+            credential,
+            certificate_pem,
+            issuer_pem: &self.issuer_pem,
         }
     }
 
@@ -114,27 +194,6 @@ impl Bundler {
     }
 }
 
-/// What a file holds that is the same in every bundle; `None` for the other files.
-#[must_use]
-pub fn constant_content(file: &BundleFile, issuer: &CaCertificate) -> Option<Vec<u8>> {
-    let der = match file.content {
-        Content::Issuer => issuer.der(),
-        content => amazon_root(content)?,
-    };
-    Some(match file.format {
-        Format::Der => der.to_vec(),
-        Format::Pem => pem::encode(pem::CERTIFICATE, der).into_bytes(),
-    })
-}
-
-fn constant(file: &BundleFile, issuer: &CaCertificate) -> Option<Constant> {
-    let content = constant_content(file, issuer)?;
-    Some(match file.compression {
-        Compression::Stored => Constant::stored(&content),
-        Compression::Deflated => Constant::deflated(&content),
-    })
-}
-
 /// Appends bundles to buffers, with scratch of its own.
 pub struct BundleWriter<'a> {
     bundler: &'a Bundler,
@@ -149,18 +208,18 @@ impl BundleWriter<'_> {
     pub fn append(&mut self, credential: &Credential<'_>, out: &mut Vec<u8>) {
         self.certificate_pem.clear();
         pem::append_certificate(credential.certificate, &mut self.certificate_pem);
-        let certificate_pem = &self.certificate_pem;
+        let source = self.bundler.source(credential, &self.certificate_pem);
         let mut archive = self.bundler.beginning.archive(out, &mut self.directory);
-        for file in &self.bundler.files {
-            let fill = |out: &mut Vec<u8>| self.bundler.fill(file, credential, certificate_pem, out);
-            match file.compression {
+        for member in &self.bundler.members {
+            let (name, mode) = (member.name(), member.mode());
+            match member.compression() {
                 Compression::Stored => {
-                    archive.stored(&file.name, mode(file.content), fill);
+                    archive.stored(name, mode, |out| member.append(&source, out));
                 }
                 Compression::Deflated => {
                     zeroize::Zeroize::zeroize(&mut self.content);
-                    fill(&mut self.content);
-                    archive.deflated(&file.name, mode(file.content), &self.content, &mut self.deflater);
+                    member.append(&source, &mut self.content);
+                    archive.deflated(name, mode, &self.content, &mut self.deflater);
                 }
             }
         }
@@ -180,42 +239,144 @@ impl Drop for BundleWriter<'_> {
     }
 }
 
-impl Bundler {
-    fn fill(
-        &self,
-        file: &BundleFile,
-        credential: &Credential<'_>,
-        certificate_pem: &[u8],
-        out: &mut Vec<u8>,
-    ) {
-        match (file.content, file.format) {
-            (Content::PrivateKey, Format::Pem) => pem::append(pem::PRIVATE_KEY, credential.private_key, out),
-            (Content::PrivateKey, Format::Der) => out.extend_from_slice(credential.private_key),
-            (Content::Certificate, Format::Pem) => out.extend_from_slice(certificate_pem),
-            (Content::Certificate, Format::Der) => out.extend_from_slice(credential.certificate),
-            (Content::Chain, _) => {
-                out.extend_from_slice(certificate_pem);
-                out.extend_from_slice(self.issuer_pem.as_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::sha256;
+    use crate::profile::{BUILT_IN, Profile};
+    use data_encoding::HEXLOWER;
+    use proptest::prelude::*;
+
+    /// A bundle with a key and a certificate that are none, for an issuer that is Amazon's.
+    fn bundle(text: &str) -> Vec<u8> {
+        let profile = Profile::parse(text, "test", Some("abc-ats.iot.eu-central-1.amazonaws.com")).unwrap();
+        let issuer = Root::named("amazon-root-ca-3").unwrap().der();
+        let bundler = Bundler::new(profile.recipe(), profile.shared(issuer)).unwrap();
+        let private_key: Vec<u8> = (0..=255).cycle().take(138).collect();
+        let certificate: Vec<u8> = (0..=255).rev().cycle().take(601).collect();
+        let credential = Credential {
+            private_key: &private_key,
+            certificate: &certificate,
+            thing_name: "SN000007",
+            client_id: "pump-SN000007",
+        };
+        let mut out = Vec::new();
+        bundler.writer().append(&credential, &mut out);
+        out
+    }
+
+    const EVERYTHING: &str = "name = 'all'
+        [bundle]
+        files = [
+            { name = 'key.der', content = 'private-key', format = 'der' },
+            { name = 'key.pem', content = 'private-key' },
+            { name = 'root-1.pem', {compression}content = 'amazon-root-ca-1' },
+            { name = 'root-2.der', {compression}content = 'amazon-root-ca-2', format = 'der' },
+            { name = 'cert.der', content = 'certificate', format = 'der' },
+            { name = 'cert.pem', content = 'certificate', format = 'pem' },
+            { name = 'chain.pem', content = 'chain' },
+            { name = 'issuer.pem', {compression}content = 'issuer' },
+            { name = 'issuer.der', {compression}content = 'issuer', format = 'der' },
+            { name = 'root-3.pem', {compression}content = 'amazon-root-ca-3' },
+            { name = 'root-4.pem', {compression}content = 'amazon-root-ca-4' },
+            { name = 'endpoint.json', content = 'endpoint' },
+        ]";
+
+    const DEFLATED: &str = "name = 'all'
+        [bundle]
+        files = [
+            { name = 'key.pem', content = 'private-key' },
+            { name = 'chain.pem', content = 'chain', compression = 'deflated' },
+            { name = 'endpoint.json', content = 'endpoint', compression = 'deflated' },
+        ]";
+
+    /// Bundles that were made once are made so for ever: a batch goes on where it was left. Where octets are
+    /// deflated, another zlib may give others.
+    #[test]
+    fn bundles_are_octet_for_octet_what_they_always_were() {
+        let digest = |text: &str| HEXLOWER.encode(&sha256(&bundle(text)));
+        for (name, text) in BUILT_IN {
+            let expected = "d01998424ee6364a05fbe5f8f23e8a3cf1631227b28b0507b722289fd23e8a9a";
+            assert_eq!(digest(text), expected, "{name}");
+        }
+        assert_eq!(
+            digest(&EVERYTHING.replace("{compression}", "")),
+            "1903ff3b3a3d66503d0ee131aadcf54427ce0caab9da8ad42ff9a6d53c119a38"
+        );
+        assert_eq!(
+            digest(&EVERYTHING.replace("{compression}", "compression = 'stored', ")),
+            "8ee92b7791b7a9330dbb56e11f849dbcf73e34a5aed79d74773091a120331ea6"
+        );
+        assert_eq!(
+            digest(DEFLATED),
+            "bc19d5d5dbe828177e190bd1f0edb3b9b826ce925e37f4fbc539b7a10be700d3"
+        );
+    }
+
+    fn contents() -> impl Strategy<Value = Vec<&'static str>> {
+        let names = [
+            "private-key",
+            "certificate",
+            "chain",
+            "issuer",
+            "amazon-root-ca-3",
+        ];
+        proptest::sample::subsequence(names.to_vec(), 1..=names.len()).prop_shuffle()
+    }
+
+    fn member(i: usize, contents: &[&str], deflated: bool) -> Member {
+        let name = format!("file-{i}");
+        let json = serde_json::to_string(contents).unwrap();
+        let contents: Vec<Content> = serde_json::from_str(&json).unwrap();
+        let compression =
+            (deflated && !contents.contains(&Content::PrivateKey)).then_some(Compression::Deflated);
+        Member::new(&name, &contents, None, compression).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn no_bundle_needs_more_than_the_room_for_it_and_each_opens_again(
+            files in prop::collection::vec((contents(), any::<bool>()), 0..6),
+            private_key in prop::collection::vec(any::<u8>(), 1..300),
+            certificate in prop::collection::vec(any::<u8>(), 1..900),
+            thing_name in "[a-z]{1,128}",
+        ) {
+            let mut members: Vec<_> = files.iter().enumerate().map(|(i, (contents, deflated))| member(i, contents, *deflated)).collect();
+            members.push(member(members.len(), &["private-key"], false));
+            members.push(member(members.len(), &["chain"], false));
+            members.push(member(members.len(), &["endpoint"], true));
+            let recipe = Recipe::new(members).unwrap();
+            let shared = Shared { issuer: b"issuer".to_vec(), host: None, port: 8883, region: None };
+            let bundler = Bundler::new(&recipe, shared).unwrap();
+            let room = bundler.room(private_key.len(), certificate.len());
+            let mut out = Vec::with_capacity(room);
+            let place = out.as_ptr();
+            let credential = Credential { private_key: &private_key, certificate: &certificate, thing_name: &thing_name, client_id: "c" };
+            bundler.writer().append(&credential, &mut out);
+            prop_assert!(out.len() <= room, "{} octets in {room}", out.len());
+            prop_assert_eq!(out.as_ptr(), place, "the buffer did not move");
+
+            let opened = open(&out, &bundler.sha256(&out), &recipe).unwrap();
+            prop_assert_eq!(opened.len(), recipe.members().len());
+            for Opened { member, octets } in &opened {
+                let values = member.read(octets).unwrap();
+                for (content, value) in member.contents().iter().zip(values) {
+                    match value {
+                        format::Value::PrivateKey(der) => prop_assert_eq!(&*der, &private_key),
+                        format::Value::Certificates(ders) => {
+                            let expected: &[&[u8]] = match content {
+                                Content::Certificate => &[&certificate],
+                                Content::Chain => &[&certificate, b"issuer"],
+                                Content::Root(root) => &[root.der()],
+                                _ => &[b"issuer"],
+                            };
+                            prop_assert_eq!(&ders, expected);
+                        }
+                        format::Value::Endpoint(endpoint) => prop_assert_eq!(endpoint.thing_name.as_ref(), &thing_name),
+                        format::Value::File(_) => prop_assert!(false, "there is none"),
+                    }
+                }
             }
-            (Content::Endpoint, _) => {
-                let file = EndpointFile {
-                    host: self.endpoint.host.as_deref().map(Cow::Borrowed),
-                    port: self.endpoint.port,
-                    client_id: Cow::Borrowed(credential.client_id),
-                    thing_name: Cow::Borrowed(credential.thing_name),
-                    region: self.endpoint.region.as_deref().map(Cow::Borrowed),
-                };
-                serde_json::to_writer_pretty(&mut *out, &file).expect("memory does not fail");
-                out.push(b'\n');
-            }
-            (
-                Content::Issuer
-                | Content::AmazonRootCa1
-                | Content::AmazonRootCa2
-                | Content::AmazonRootCa3
-                | Content::AmazonRootCa4,
-                _,
-            ) => unreachable!("the same in every bundle, so compiled into a constant"),
         }
     }
 }

@@ -39,7 +39,7 @@ fn ensure(holds: bool, rule: &'static str) -> Result<(), LintError> {
 /// # Errors
 ///
 /// The first rule that is broken.
-pub fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<(), LintError> {
+pub(super) fn full(tbs: &[u8], fields: &Fields<'_>, expected: &Expected<'_>) -> Result<(), LintError> {
     // The parser is lenient about lengths; this is not.
     self::fields(tbs, fields)?;
     let (rest, parsed) =
@@ -185,7 +185,7 @@ fn extensions(
 /// # Errors
 ///
 /// The first rule that is broken.
-pub fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
+pub(super) fn fields(tbs: &[u8], fields: &Fields<'_>) -> Result<(), LintError> {
     const MALFORMED: LintError = LintError("the certificate is malformed");
     let (tag, body, rest) = der::split(tbs).ok_or(MALFORMED)?;
     ensure(tag == SEQUENCE && rest.is_empty(), "the certificate is malformed")?;

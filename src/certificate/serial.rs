@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::engine::{Engine, EngineError};
+use crate::engine::{EngineError, Random};
 
 /// The first half of the serials of a chunk's certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,11 +19,10 @@ impl SerialPrefix {
     ///
     /// # Errors
     ///
-    /// When the engine's source of randomness fails.
-    pub fn draw(engine: &dyn Engine) -> Result<Self, EngineError> {
+    /// When the source of randomness fails.
+    pub fn draw(random: Random) -> Result<Self, EngineError> {
         loop {
-            let mut octets = [0; 8];
-            engine.random(&mut octets)?;
+            let mut octets = random.octets::<8>()?;
             octets[0] &= 0x7f;
             if let Some(prefix) = Self::from_octets(octets) {
                 return Ok(prefix);
@@ -78,12 +77,11 @@ impl fmt::Display for CertificateSerial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::AwsLc;
 
     #[test]
     fn prefixes_make_positive_serials_of_full_length() {
         for _ in 0..2000 {
-            let prefix = SerialPrefix::draw(&AwsLc).unwrap();
+            let prefix = SerialPrefix::draw(Random).unwrap();
             assert!((0x01..0x80).contains(&prefix.octets()[0]));
             assert_eq!(SerialPrefix::from_octets(prefix.octets()), Some(prefix));
         }

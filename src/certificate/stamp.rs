@@ -98,7 +98,7 @@ impl Stamp {
     }
 
     /// Appends the TBSCertificate of one device.
-    pub fn tbs(&self, fields: &Fields<'_>, out: &mut Vec<u8>) {
+    pub(super) fn tbs(&self, fields: &Fields<'_>, out: &mut Vec<u8>) {
         let bits = 1 + fields.public_key.len();
         let key = self.key_algorithm.len() + der::element_len(bits);
         let san = if fields.san.is_empty() {
@@ -250,8 +250,9 @@ mod tests {
     };
 
     use super::*;
-    use crate::certificate::{Expected, LintError, lint_fields, lint_full};
-    use crate::engine::{AwsLc, DeviceKey, Engine};
+    use crate::certificate::lint::{fields as lint_fields, full as lint_full};
+    use crate::certificate::{Expected, LintError};
+    use crate::engine::{AwsLc, DeviceKey, KeyMaker};
     use crate::issuer::key_identifier;
     use crate::profile::no_expiry;
 

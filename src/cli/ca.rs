@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use certforge::engine::Choice;
 use certforge::issuer::{CaCertificate, CaFiles, CaRequest, Issuer, IssuerError, create, read_public};
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
 use clap::{Args, Subcommand};
@@ -133,7 +134,9 @@ impl New {
 
     fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         let passphrase = PassphraseArgs::from_file(self.parent_passphrase_file.clone());
-        Issuer::load(&CaFiles::in_folder(folder), now, &mut |key| passphrase.ask(key))
+        Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, now, &mut |key| {
+            passphrase.ask(key)
+        })
     }
 
     fn choose_passphrase(&self) -> Result<zeroize::Zeroizing<String>, IssuerError> {

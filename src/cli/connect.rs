@@ -1,28 +1,25 @@
 //! `certforge connect`: one device, to its real endpoint.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
+use certforge::bundle::OpenError;
+use certforge::causes::in_one_line;
 use certforge::pem;
 use certforge::rehearsal::{
-    Attempt, ConnectError, DEFAULT_TOPIC, Device, DeviceError, Done, Greeting, Sends, Step, Target, connect,
-    roots,
+    Attempt, ConnectError, DEFAULT_TOPIC, Device, DeviceError, Done, Greeting, Sends, Step, Target, Told,
+    connect, roots,
 };
 use certforge::shell::quoted;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::failure::Failure;
 use super::rehearse::MqttVersion;
-use super::{Failure, Outcome, exit, print, print_json};
-
-/// The first pause before the next attempt; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
-
-/// And none is longer than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use super::report::{Ended, Outcome, Printer};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -70,50 +67,47 @@ pub struct Connect {
     print_mosquitto: bool,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
+}
+
+/// How a device fared.
+#[derive(Serialize)]
+struct Connected {
+    client_id: String,
+    certificate_id: String,
+    host: String,
+    port: u16,
+    comes_up: bool,
+    attempts: Vec<Tried>,
+    hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Tried {
+    steps: Vec<Done>,
+    error: Option<String>,
+    failed_at: Option<Step>,
 }
 
 impl Connect {
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         let device = self.open()?;
         let target = self.target(&device)?;
         let greeting = self.greeting(&device);
         if self.print_mosquitto {
-            print(&self.mosquitto(&device, &target, &greeting)?);
-            return Ok(ExitCode::SUCCESS);
+            printer.tell(self.mosquitto(&device, &target, &greeting)?);
+            return Ok(Ended::silent());
         }
-        let trusted = self.roots(&device)?;
-        let trusted = roots(&trusted).map_err(|error| {
+        let trusted = roots(&self.roots(&device)?).map_err(|error| {
             Failure::usage(&error.to_string(), "give root certificates, PEM, with --cafile")
         })?;
-        if !self.json {
-            print(&format!(
-                "{}, certificate {}, to {}:{}\n",
-                greeting.client_id, device.certificate_id, target.host, target.port
-            ));
-        }
-        let mut attempts = Vec::new();
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let attempt = connect(&device, trusted.clone(), &target, &greeting)?;
-            if !self.json {
-                print(&steps(&attempt.done));
-            }
-            let again = attempt.error.as_ref().is_some_and(ConnectError::is_dropped);
-            attempts.push(attempt);
-            if !again || attempts.len() as u64 >= u64::from(self.attempts) {
-                break;
-            }
-            if !self.json {
-                print(&format!(
-                    "  dropped before CONNACK, which AWS IoT does at a device's first connection; again in {} s\n",
-                    pause.as_secs()
-                ));
-            }
-            std::thread::sleep(pause);
-            pause = LONGEST_PAUSE.min(pause * 2);
-        }
-        self.tell(&attempts, &device, &target, &greeting)
+        printer.tell(format!(
+            "{}, certificate {}, to {}:{}\n",
+            greeting.client_id, device.certificate_id, target.host, target.port
+        ));
+        let mut tell = |told: Told<'_>| printer.tell(describe(told));
+        let attempts = connect(&device, &trusted, &target, &greeting, self.attempts, &mut tell)?;
+        Ok(end(attempts, &device, target, greeting))
     }
 
     fn open(&self) -> Result<Device, Failure> {
@@ -133,56 +127,13 @@ impl Connect {
             Failure::usage(
                 &format!("bundle {}: {error}", self.bundle.display()),
                 match error {
-                    DeviceError::Pack { .. } => {
+                    DeviceError::Zip(OpenError::Pack { .. }) => {
                         "`certforge station claim --out DIR` takes a device out of it, and `connect DIR` connects as it"
                     }
                     _ => "give the ZIP of one device, as certforge made it",
                 },
             )
         })
-    }
-
-    fn tell(&self, attempts: &[Attempt], device: &Device, target: &Target, greeting: &Greeting) -> Outcome {
-        let last = attempts.last().expect("there was one");
-        let tries = attempts.len();
-        if self.json {
-            let attempts: Vec<_> = attempts
-                .iter()
-                .map(|attempt| {
-                    json!({
-                        "steps": attempt.done,
-                        "error": attempt.error.as_ref().map(super::failure::chain_of),
-                        "failed_at": attempt.error.as_ref().map(ConnectError::step),
-                    })
-                })
-                .collect();
-            print_json(&json!({
-                "client_id": greeting.client_id,
-                "certificate_id": device.certificate_id,
-                "host": target.host,
-                "port": target.port,
-                "comes_up": last.error.is_none(),
-                "attempts": attempts,
-                "hint": last.error.as_ref().map(|error| hint(error, tries)),
-            }));
-        }
-        match &last.error {
-            None => {
-                if !self.json {
-                    print("the device comes up\n");
-                }
-                Ok(ExitCode::SUCCESS)
-            }
-            Some(error) if self.json => {
-                eprintln!("certforge: error: {}", super::failure::chain_of(error));
-                eprintln!("certforge: hint: {}", hint(error, tries));
-                Ok(exit::SOME_FAILED.into())
-            }
-            Some(error) => Err(Failure::refused(
-                super::failure::chain_of(error),
-                &hint(error, tries),
-            )),
-        }
     }
 
     fn target(&self, device: &Device) -> Result<Target, Failure> {
@@ -213,8 +164,7 @@ impl Connect {
         let client_id = self
             .client_id
             .clone()
-            .or_else(|| Some(endpoint?.client_id.to_string()))
-            .or_else(|| device.common_name.clone())
+            .or_else(|| device.client_id())
             .unwrap_or_else(|| device.certificate_id.clone());
         let topic = self
             .topic
@@ -226,11 +176,7 @@ impl Connect {
             client_id,
             topic: (!self.no_publish).then_some(topic),
             payload: Bytes::from(self.message.clone()),
-            sends: if self.leaf_only {
-                Sends::LeafOnly
-            } else {
-                Sends::Chain
-            },
+            sends: Sends::new(self.leaf_only),
             timeout: Duration::from_secs(self.timeout),
             alpn: self.alpn || self.port == Some(443),
         }
@@ -316,6 +262,49 @@ fn read_folder(folder: &Path) -> std::io::Result<Vec<(String, Zeroizing<Vec<u8>>
     Ok(files)
 }
 
+/// What is told as it happens.
+fn describe(told: Told<'_>) -> String {
+    match told {
+        Told::Attempt(attempt) => steps(&attempt.done),
+        Told::Again(pause) => format!(
+            "  dropped before CONNACK, which AWS IoT does at a device's first connection; again in {} s\n",
+            pause.as_secs()
+        ),
+    }
+}
+
+fn end(attempts: Vec<Attempt>, device: &Device, target: Target, greeting: Greeting) -> Ended {
+    let tries = attempts.len();
+    let last = attempts.last().and_then(|attempt| attempt.error.as_ref());
+    let hint = last.map(|error| error.hint(tries));
+    let failure = last.map(|error| Failure::refused(in_one_line(error), &error.hint(tries)));
+    let attempts = attempts.into_iter().map(|attempt| Tried {
+        error: attempt.error.as_ref().map(|error| in_one_line(error)),
+        failed_at: attempt.error.as_ref().map(ConnectError::step),
+        steps: attempt.done,
+    });
+    Ended::with(Connected {
+        client_id: greeting.client_id,
+        certificate_id: device.certificate_id.clone(),
+        host: target.host,
+        port: target.port,
+        comes_up: failure.is_none(),
+        attempts: attempts.collect(),
+        hint,
+    })
+    .failed(failure)
+}
+
+/// People have seen the steps.
+impl fmt::Display for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.comes_up {
+            true => writeln!(f, "the device comes up"),
+            false => Ok(()),
+        }
+    }
+}
+
 fn steps(done: &[Done]) -> String {
     let lines = done.iter().map(|done| {
         let name = match done.step {
@@ -328,38 +317,4 @@ fn steps(done: &[Done]) -> String {
         format!("  {name:8} {:8.1} ms  {}\n", done.milliseconds, done.detail)
     });
     lines.collect()
-}
-
-/// What to do about it. `attempts`: how many there were.
-fn hint(error: &ConnectError, attempts: usize) -> String {
-    match error {
-        ConnectError::Dns { .. } | ConnectError::NoAddress { .. } => {
-            "is this the account's endpoint? `aws iot describe-endpoint --endpoint-type iot:Data-ATS` says; and is there a network?".to_owned()
-        }
-        ConnectError::Tcp { .. } => "does a firewall let the port out? AWS IoT takes devices on 8883 and 443".to_owned(),
-        ConnectError::Timeout { step: Step::Tcp, .. } => {
-            "does a firewall let the port out? try --port 443".to_owned()
-        }
-        ConnectError::ServerName { .. } => "give a host name, without a scheme and without a port".to_owned(),
-        ConnectError::Roots => "give root certificates, PEM, with --cafile".to_owned(),
-        ConnectError::Untrusted(_) => {
-            "is this AWS's ATS endpoint, and this machine's clock right? for an endpoint of your own give its root with --cafile".to_owned()
-        }
-        ConnectError::Refused(_) => {
-            "`certforge jitp status` shows whether the CA is registered and active in that account and Region".to_owned()
-        }
-        ConnectError::Tls(_) => "does a TLS endpoint of MQTT listen there?".to_owned(),
-        ConnectError::Dropped if attempts > 1 => {
-            format!("dropped {attempts} times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE or REVOKED, or its policy does not let client id connect; `certforge rehearse` with the same template says which")
-        }
-        ConnectError::Dropped => "the first connection of a device is dropped; allow more with --attempts".to_owned(),
-        ConnectError::NotAdmitted { .. } => {
-            "does the policy allow iot:Connect for this client id? `certforge rehearse` with the same template says".to_owned()
-        }
-        ConnectError::PublishDropped { .. } | ConnectError::PublishRefused { .. } => {
-            "the policy does not allow iot:Publish to this topic, so the server disconnects; name one that it allows with --topic".to_owned()
-        }
-        ConnectError::Mqtt(_) => "does an MQTT broker listen there?".to_owned(),
-        ConnectError::Timeout { .. } => "is the endpoint right and the network up? allow more time with --timeout".to_owned(),
-    }
 }

@@ -6,11 +6,11 @@ use certforge::bench::BenchError;
 use certforge::engine::EngineError;
 use certforge::forge::ForgeError;
 use certforge::issuer::IssuerError;
-use certforge::jitp::{IssuedError, ProofError};
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
 use certforge::seal::SealError;
+use certforge::signer::SignerError;
 use certforge::station::StationError;
 use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
@@ -23,6 +23,7 @@ pub const ISSUER: u8 = 5;
 pub const STORE: u8 = 6;
 pub const LEDGER: u8 = 7;
 /// AWS refused, or would refuse, or holds something else than what was asked for.
+#[cfg(feature = "aws")]
 pub const AWS: u8 = 8;
 /// A station cannot have the device, or cannot report on it.
 pub const STATION: u8 = 9;
@@ -65,23 +66,31 @@ table! {
         | EngineError::NoSignatures { .. }
         | EngineError::Unavailable { .. } => USAGE,
         EngineError::KeyRejected { .. } => ISSUER,
-        EngineError::Failed { .. } => SOME_FAILED,
+        EngineError::Failed { .. } | EngineError::Random => SOME_FAILED,
     };
-    IssuerError: |_| ISSUER;
+    SignerError: |error| match error {
+        SignerError::Engine(error) => error.code(),
+        SignerError::Refused { .. } | SignerError::Incomplete { .. } => ISSUER,
+    };
+    IssuerError: |error| match error {
+        IssuerError::Signer(error) => error.code(),
+        _ => ISSUER,
+    };
     StoreError: |_| STORE;
     ReadError: |_| STORE;
     LedgerError: |_| LEDGER;
     SealError: |error| match error {
         SealError::OtherIssuer { .. } | SealError::Signature { .. } => ISSUER,
-        SealError::Engine(error) => error.code(),
+        SealError::Signer(error) => error.code(),
         _ => STORE,
     };
     ForgeError: |error| match error {
         ForgeError::Manifest(error) => error.code(),
         ForgeError::Engine(error) => error.code(),
+        ForgeError::Signer(error) => error.code(),
         ForgeError::Seal(error) => error.code(),
         ForgeError::Issuer(error) => error.code(),
-        ForgeError::Validity(_) => PROFILE,
+        ForgeError::Validity(_) | ForgeError::Recipe(_) => PROFILE,
         ForgeError::Store(_)
         | ForgeError::ForeignBatch { .. }
         | ForgeError::ForeignChunk { .. }
@@ -126,12 +135,6 @@ table! {
         | StationError::Script { .. } => USAGE,
         _ => STATION,
     };
-    IssuedError: |_| STORE;
-    ProofError: |error| match error {
-        ProofError::Code { .. } => USAGE,
-        ProofError::Engine(error) => error.code(),
-        _ => ISSUER,
-    };
     BenchError: |error| match error {
         BenchError::Engine(error) => error.code(),
         BenchError::Forge(error) => error.code(),
@@ -148,4 +151,48 @@ table! {
         | BenchError::NotReport { .. }
         | BenchError::Format { .. } => USAGE,
     };
+}
+
+/// The errors of the AWS wing.
+#[cfg(feature = "aws")]
+mod wing {
+    use certforge::aws::{ActionError, AwsError, WithdrawError};
+    use certforge::jitp::{IssuedError, NameTaken, ProofError};
+    use certforge::rehearsal::{AccountError, RunError, ServerIdentityError};
+
+    use super::{AWS, Coded, ISSUER, STORE, USAGE};
+
+    table! {
+        IssuedError: |_| STORE;
+        ProofError: |error| match error {
+            ProofError::Code { .. } => USAGE,
+            ProofError::Engine(error) => error.code(),
+            ProofError::Signer(error) => error.code(),
+            _ => ISSUER,
+        };
+        NameTaken: |_| AWS;
+        AwsError: |_| AWS;
+        ActionError: |error| match error {
+            ActionError::Aws(_) => AWS,
+            ActionError::Proof(_) => ISSUER,
+            ActionError::Note { .. } => USAGE,
+        };
+        WithdrawError: |error| match error {
+            WithdrawError::Ledger(error) => error.code(),
+            WithdrawError::Store(error) => error.code(),
+            WithdrawError::Issued(error) => error.code(),
+            WithdrawError::Aws(_) | WithdrawError::NotRegistered { .. } => AWS,
+            WithdrawError::OtherBatch { .. } | WithdrawError::MayBeCopy { .. } => USAGE,
+        };
+        AccountError: |error| match error {
+            AccountError::Missing { .. } | AccountError::NotState { .. } | AccountError::Version { .. } => USAGE,
+            AccountError::Sqlite { .. } | AccountError::Authority(_) => STORE,
+        };
+        RunError: |error| match error {
+            RunError::Batch(error) => error.code(),
+            RunError::Account(error) => error.code(),
+            RunError::Listen { .. } | RunError::Runtime(_) => USAGE,
+        };
+        ServerIdentityError: |_| USAGE;
+    }
 }

@@ -1,7 +1,5 @@
 //! Failures: what went wrong, what to do about it, and the exit code. As a document, it is what `"error"` holds.
 
-use std::error::Error;
-
 use certforge::causes::in_one_line;
 use serde::Serialize;
 
@@ -56,31 +54,6 @@ impl Failure {
         Self::new(exit::USAGE, message, hint)
     }
 
-    /// An error with its causes, under a code.
-    #[cfg(any(feature = "aws", feature = "rehearsal"))]
-    pub fn with_code(code: u8, error: impl Error + 'static, hint: Option<String>) -> Self {
-        Self {
-            message: in_one_line(&error),
-            hint,
-            exit_code: code,
-        }
-    }
-
-    /// AWS refuses, or would.
-    pub fn aws(message: impl Into<String>, hint: &str) -> Self {
-        Self::new(exit::AWS, message, hint)
-    }
-
-    /// The same, with an error and its causes.
-    pub fn aws_error(error: impl Error + 'static, hint: &str) -> Self {
-        Self::new(exit::AWS, in_one_line(&error), hint)
-    }
-
-    /// A device that would not come up.
-    pub fn refused(message: impl Into<String>, hint: &str) -> Self {
-        Self::new(exit::SOME_FAILED, message, hint)
-    }
-
     /// The same with another hint.
     pub fn with_hint(self, hint: &str) -> Self {
         Self {
@@ -104,16 +77,28 @@ impl Failure {
             eprintln!("certforge: hint: {hint}");
         }
     }
-
-    /// [`Failure::tell`], for commands that print their report themselves.
-    #[cfg(feature = "aws")]
-    pub fn report_to_people(&self) {
-        self.tell();
-    }
 }
 
-/// An error and its causes, for commands that print their report themselves.
-#[cfg(feature = "rehearsal")]
-pub fn chain_of(error: &(impl Error + 'static)) -> String {
-    in_one_line(error)
+/// What only the AWS wing fails by.
+#[cfg(feature = "aws")]
+impl Failure {
+    /// AWS refuses, or would.
+    pub fn aws(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(exit::AWS, message, hint)
+    }
+
+    /// The same, with an error and its causes.
+    pub fn aws_error(error: impl std::error::Error + 'static, hint: &str) -> Self {
+        Self::new(exit::AWS, in_one_line(&error), hint)
+    }
+
+    /// A device that would not come up.
+    pub fn refused(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(exit::SOME_FAILED, message, hint)
+    }
+
+    /// The same under another exit code.
+    pub fn under(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
 }

@@ -27,3 +27,9 @@ pub fn cancel_or(what: &'static str, abandon: impl Fn() + Send + 'static) -> &'s
     ctrlc::set_handler(handler).expect("no other handler is set");
     &CANCEL
 }
+
+/// Whether what [`cancel`] hands back is cancelled, for those who ask from elsewhere.
+#[cfg(feature = "aws")]
+pub fn is_cancelled() -> bool {
+    CANCEL.is_cancelled()
+}

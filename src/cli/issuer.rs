@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use certforge::engine::Choice;
 use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError};
 use clap::Args;
 use time::OffsetDateTime;
@@ -98,7 +99,12 @@ impl IssuerArgs {
 
     /// Loads the CA; asks for its passphrase when it has one.
     pub fn load(&self, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
-        Issuer::load(&self.files(), now, &mut |key| self.passphrase.ask(key))
+        self.load_for(&Choice::Auto, now)
+    }
+
+    /// The same, to sign with an engine of the choice.
+    pub fn load_for(&self, engines: &Choice, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
+        Issuer::load(&self.files(), engines, now, &mut |key| self.passphrase.ask(key))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
-use certforge::ledger::Ledger as OpenLedger;
+use certforge::ledger;
 use certforge::store::{read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -64,7 +64,7 @@ impl Ledger {
 
 impl Export {
     fn write_ledger(&self, out: &mut Lines) -> Result<(), Failure> {
-        let ledger = OpenLedger::open_read_only(&self.ledger)?;
+        let ledger = ledger::open_read_only(&self.ledger)?;
         let batches = ledger.status(self.batch.as_deref())?;
         for name in batches.into_iter().map(|status| status.batch) {
             let batch = ledger.batch(&name)?;

@@ -1,22 +1,25 @@
 //! The command line. Only here is anything printed, and only here does the process end.
 
+#[cfg(not(feature = "aws"))]
+mod absent;
 mod bench;
 mod bucket_policy;
 mod ca;
 mod check;
-#[cfg(feature = "rehearsal")]
+#[cfg(feature = "aws")]
 mod connect;
 mod exit;
 mod export;
 mod failure;
 mod interrupt;
 mod issuer;
+#[cfg(feature = "aws")]
 mod jitp;
 mod ledger;
 mod passphrase;
 mod place;
 mod progress;
-#[cfg(feature = "rehearsal")]
+#[cfg(feature = "aws")]
 mod rehearse;
 mod report;
 mod run;
@@ -67,14 +70,18 @@ enum Command {
     #[command(subcommand)]
     Station(Box<station::Station>),
     /// Just-In-Time Provisioning: check templates, register the CA with AWS IoT, withdraw a batch
+    #[cfg(feature = "aws")]
     #[command(subcommand)]
     Jitp(Box<jitp::Jitp>),
     /// Rehearse first connections: a local endpoint treats the devices of a batch as AWS IoT Core does
-    #[cfg(feature = "rehearsal")]
+    #[cfg(feature = "aws")]
     Rehearse(Box<rehearse::Rehearse>),
     /// Connect as a device to its endpoint, with what its bundle holds, and time each step
-    #[cfg(feature = "rehearsal")]
+    #[cfg(feature = "aws")]
     Connect(connect::Connect),
+    #[cfg(not(feature = "aws"))]
+    #[command(flatten)]
+    Absent(absent::Absent),
     /// List the devices of a batch that were flashed, or scrapped, with their certificates
     Export(export::Export),
     /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
@@ -103,11 +110,14 @@ pub fn main() -> ExitCode {
         Command::Status(command) => return printer.end(command.run()),
         Command::Ledger(command) => return printer.end(command.run(printer)),
         Command::Station(command) => return printer.end(command.run(printer)),
-        Command::Jitp(command) => command.run(),
-        #[cfg(feature = "rehearsal")]
-        Command::Rehearse(command) => command.run(),
-        #[cfg(feature = "rehearsal")]
-        Command::Connect(command) => command.run(),
+        #[cfg(feature = "aws")]
+        Command::Jitp(command) => return printer.end(command.run(printer)),
+        #[cfg(feature = "aws")]
+        Command::Rehearse(command) => return printer.end(command.run(printer)),
+        #[cfg(feature = "aws")]
+        Command::Connect(command) => return printer.end(command.run(printer)),
+        #[cfg(not(feature = "aws"))]
+        Command::Absent(command) => return printer.end(Err(command.failure())),
         Command::Export(command) => return printer.end(command.run()),
         Command::BucketPolicy(command) => return printer.end(command.run()),
         Command::Bench(command) => command.run(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::batch::Layout;
-use certforge::engine::{Choice, Engine, MultiBuffer, Ring};
+use certforge::engine::{Choice, MultiBuffer, Random};
 use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::Ledger;
@@ -23,7 +23,6 @@ use super::text::{Lines, count, devices, whole};
 use super::{Failure, ca, exit, interrupt, ledger, place};
 
 /// What commands call it that print their report themselves.
-pub use super::ledger::DEFAULT_FILE as DEFAULT_LEDGER;
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -120,8 +119,8 @@ impl Run {
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let ledger_path = self.ledger();
-        let mut ledger = Ledger::open(&ledger_path, new_ledger_id()?)?;
-        let issuer = self.issuer(&manifest, &profile, &ledger, now)?;
+        let mut ledger = certforge::ledger::open(&ledger_path, new_ledger_id()?)?;
+        let issuer = self.issuer(&manifest, &profile, &*ledger, &engines, now)?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !issuer.certificate().is_lab();
         let ledger_id = ledger.id().to_owned();
@@ -153,7 +152,7 @@ impl Run {
             }
             bar.show(&event);
         };
-        let summary = forge::run(&job, &mut ledger, &open_store, &observe, cancel);
+        let summary = forge::run(&job, &mut *ledger, &open_store, &observe, cancel);
         drop(bar);
         Ok(self.ended(summary?, &to, &profile, &issuer))
     }
@@ -192,7 +191,8 @@ impl Run {
         &self,
         manifest: &Manifest,
         profile: &Profile,
-        ledger: &Ledger,
+        ledger: &dyn Ledger,
+        engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
         let default = Path::new(ca::DEFAULT_FOLDER);
@@ -207,7 +207,7 @@ impl Run {
                 "certforge: its key is not encrypted; it is for trying things out, not for devices that ship"
             );
         }
-        Ok(self.issuer.load(now)?)
+        Ok(self.issuer.load_for(engines, now)?)
     }
 
     fn ended(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> Ended {
@@ -320,9 +320,7 @@ fn per_second(made: u64, seconds: f64) -> u64 {
 }
 
 pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
-    let mut id = [0; 16];
-    Ring.random(&mut id)?;
-    Ok(id)
+    Ok(Random.octets()?)
 }
 
 /// Without the ledger that its CA was used with, every device gets a second identity.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use certforge::engine::Choice;
 use certforge::forge;
 use clap::Args;
 use serde::Serialize;
@@ -45,7 +44,7 @@ impl Seal {
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
         let bar = Bar::default();
-        let sealed = forge::seal(&*store, &issuer, &Choice::Auto, now, &|event| bar.show(&event));
+        let sealed = forge::seal(&*store, &issuer, now, &|event| bar.show(&event));
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;
         Ok(Ended::with(Sealed {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use certforge::ledger::{BatchStatus, Ledger};
+use certforge::batch::{Layout, WithdrawnRecord};
+use certforge::ledger::{self, BatchStatus};
 use certforge::profile::rfc3339;
 use certforge::verify;
 use clap::Args;
@@ -47,7 +48,7 @@ impl Status {
             let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
             return Ok(Ended::with(OfPlace(verify::progress(&*store)?)));
         }
-        let ledger = Ledger::open_read_only(&self.ledger)?;
+        let ledger = ledger::open_read_only(&self.ledger)?;
         Ok(Ended::with(OfLedger {
             batches: ledger.status(self.batch.as_deref())?,
             ledger: self.ledger.clone(),

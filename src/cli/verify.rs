@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::store::read_record;
 use certforge::verify::{self, Job, Report};
 use clap::Args;
@@ -58,11 +58,11 @@ impl Verify {
             || read_record(&*store).is_ok_and(|read| is_default && read.record.shards.is_some());
         let ledger = match self.no_ledger || is_in_shards() {
             true => None,
-            false => Some(Ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
+            false => Some(ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
         };
         let job = Job {
             store: &*store,
-            ledger: ledger.as_ref(),
+            ledger: ledger.as_deref(),
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),
         };

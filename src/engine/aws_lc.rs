@@ -1,7 +1,7 @@
 //! aws-lc: every key type, and the fastest of the portable engines.
 
 use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, Pkcs8V1Der};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -10,9 +10,7 @@ use aws_lc_rs::signature::{
 
 use super::document::Document;
 use super::key::Secret;
-use super::{
-    BARE_MESSAGE, Bare, DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey, locked,
-};
+use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, SigningKey};
 use crate::profile::KeyType;
 
 /// The engine on aws-lc-rs.
@@ -37,16 +35,12 @@ fn family(key_type: KeyType) -> Family {
     }
 }
 
-impl Engine for AwsLc {
+impl KeyMaker for AwsLc {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn makes(&self, _: KeyType) -> bool {
-        true
-    }
-
-    fn signs(&self, _: KeyType) -> bool {
         true
     }
 
@@ -64,8 +58,14 @@ impl Engine for AwsLc {
         }
         Ok(())
     }
+}
 
-    fn signer(&self, key: &SigningKey) -> Result<Box<dyn Signer>, EngineError> {
+impl Engine for AwsLc {
+    fn signs(&self, _: KeyType) -> bool {
+        true
+    }
+
+    fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError> {
         let key_type = key.key_type();
         let pair = match (key.secret(), family(key_type)) {
             (Secret::Ec { scalar, public_key }, Family::Ecdsa(algorithm)) => Pair::Ecdsa(
@@ -84,49 +84,8 @@ impl Engine for AwsLc {
         };
         Ok(Box::new(AwsLcSigner {
             pair,
-            algorithm: SignatureAlgorithm::for_key(key_type),
             random: SystemRandom::new(),
         }))
-    }
-
-    fn library(&self) -> String {
-        format!(
-            "aws-lc-rs {}, aws-lc-sys {}",
-            locked::version("aws-lc-rs"),
-            locked::version("aws-lc-sys")
-        )
-    }
-
-    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError> {
-        match family(key_type) {
-            Family::Ecdsa(algorithm) => {
-                let pair = EcdsaKeyPair::generate(algorithm).map_err(|_| failed("make a key"))?;
-                Ok(Bare::one_by_one(
-                    NAME,
-                    move || EcdsaKeyPair::generate(algorithm).is_ok(),
-                    move || pair.sign(&SystemRandom::new(), &BARE_MESSAGE).is_ok(),
-                ))
-            }
-            Family::Rsa(size) => {
-                let pair = RsaKeyPair::generate(size).map_err(|_| failed("make a key"))?;
-                Ok(Bare::one_by_one(
-                    NAME,
-                    move || RsaKeyPair::generate(size).is_ok(),
-                    move || {
-                        let mut signature = [0; 512];
-                        let signature = &mut signature[..pair.public_modulus_len()];
-                        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &BARE_MESSAGE, signature)
-                            .is_ok()
-                    },
-                ))
-            }
-        }
-    }
-
-    fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {
-        SystemRandom::new()
-            .fill(octets)
-            .map_err(|_| failed("draw random octets"))
     }
 }
 
@@ -163,15 +122,10 @@ enum Pair {
 
 struct AwsLcSigner {
     pair: Pair,
-    algorithm: SignatureAlgorithm,
     random: SystemRandom,
 }
 
-impl Signer for AwsLcSigner {
-    fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
-    }
-
+impl KeySigner for AwsLcSigner {
     fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
         for (message, signature) in messages.iter().zip(signatures) {
             signature.clear();

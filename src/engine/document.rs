@@ -65,7 +65,7 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{AwsLc, DeviceKey, Engine, Ring};
+    use crate::engine::{AwsLc, DeviceKey, KeyMaker, Ring};
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::signature::{
         ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,

@@ -1,23 +1,22 @@
-//! Engines: key pairs and signatures, many at a time.
+//! Engines: device keys, and signatures with keys in memory, many at a time; and the one source of randomness.
 //!
 //! An engine takes a slice of work and fills a slice of results, so that one which does eight at a
 //! time and one which does one at a time look alike. Device keys never sign anything here, so no
 //! engine parses a key back after making it.
 //!
-//! To add an engine: one file with a type that implements [`Engine`], and a line in [`ENGINES`].
+//! To add an engine: one file with a type that implements [`KeyMaker`] and [`Engine`], and a line in [`ENGINES`].
 
 mod aws_lc;
 mod document;
 mod key;
-mod locked;
-mod multi_buffer;
+pub(crate) mod multi_buffer;
+mod random;
 mod ring;
-
-use std::fmt;
 
 pub use aws_lc::AwsLc;
 pub use key::{DeviceKey, PrivateKey, PrivateKeyError, SignatureAlgorithm, SigningKey, verifies};
 pub use multi_buffer::{MultiBuffer, Unavailable};
+pub use random::Random;
 pub use ring::Ring;
 
 use crate::profile::KeyType;
@@ -28,7 +27,7 @@ pub const ENGINES: [&dyn Engine; 3] = [&MultiBuffer, &AwsLc, &Ring];
 /// What an engine cannot do, or failed at.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    #[error("there is no engine {name}; there are auto, {}", ENGINES.map(Engine::name).join(", "))]
+    #[error("there is no engine {name}; there are auto, {}", ENGINES.map(KeyMaker::name).join(", "))]
     Unknown { name: String },
     #[error("engine {engine} makes no {key_type} keys")]
     NoKeys { engine: &'static str, key_type: KeyType },
@@ -51,6 +50,8 @@ pub enum EngineError {
         engine: &'static str,
         operation: &'static str,
     },
+    #[error("the operating system gives no random octets")]
+    Random,
 }
 
 impl EngineError {
@@ -66,16 +67,28 @@ impl EngineError {
                 "--engine auto may take it; `openssl pkey -check -in KEY` tells whether it is sound"
                     .to_owned(),
             ),
-            Self::Failed { .. } => None,
+            Self::Failed { .. } | Self::Random => None,
         }
     }
 }
 
-/// Makes device keys and signatures.
-pub trait Engine: Send + Sync {
+/// Makes device keys.
+pub trait KeyMaker: Send + Sync {
     /// The name by which users choose it.
     fn name(&self) -> &'static str;
 
+    fn makes(&self, key_type: KeyType) -> bool;
+
+    /// Fills every slot with a new key pair.
+    ///
+    /// # Errors
+    ///
+    /// When this type is not made, or the source of randomness fails; none of the slots may then be used.
+    fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError>;
+}
+
+/// Makes device keys, and signatures with keys in memory.
+pub trait Engine: KeyMaker {
     /// Whether the engine works on this machine, which may have to be tried out the first time.
     ///
     /// # Errors
@@ -85,84 +98,18 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    fn makes(&self, key_type: KeyType) -> bool;
-
     fn signs(&self, key_type: KeyType) -> bool;
 
-    /// Fills every slot with a new key pair.
-    ///
-    /// # Errors
-    ///
-    /// When the engine does not make this type, or its source of randomness fails; none of the slots may then be
-    /// used.
-    fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError>;
-
-    /// A signer for an issuer's key, once proven to match the issuer's public key.
+    /// What signs with a key.
     ///
     /// # Errors
     ///
     /// When the engine does not sign with this type, or the key is not sound.
-    fn signer(&self, key: &SigningKey) -> Result<Box<dyn Signer>, EngineError>;
-
-    /// The library beneath, by name and version.
-    fn library(&self) -> String;
-
-    /// The library beneath, without what the engine adds to it: the limit that a measurement is held against.
-    ///
-    /// # Errors
-    ///
-    /// When the engine does not make and sign with this type.
-    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError>;
-
-    /// Fills a slice from the operating system's CSPRNG, or one seeded by it.
-    ///
-    /// # Errors
-    ///
-    /// When the source fails.
-    fn random(&self, octets: &mut [u8]) -> Result<(), EngineError>;
+    fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError>;
 }
 
-/// Makes so many key pairs, or so many signatures, and throws them away.
-pub type BareWork = Box<dyn Fn(usize) -> Result<(), EngineError> + Send + Sync>;
-
-/// What a library does by itself: nothing is encoded, checked or kept, and where the library allows it no
-/// randomness is drawn.
-pub struct Bare {
-    pub keys: BareWork,
-    pub signatures: BareWork,
-}
-
-impl Bare {
-    /// Of a library that makes one key and one signature at a time.
-    fn one_by_one(
-        engine: &'static str,
-        key: impl Fn() -> bool + Send + Sync + 'static,
-        sign: impl Fn() -> bool + Send + Sync + 'static,
-    ) -> Self {
-        let all = move |is_done: bool, operation| match is_done {
-            true => Ok(()),
-            false => Err(EngineError::Failed { engine, operation }),
-        };
-        Self {
-            keys: Box::new(move |count| all((0..count).all(|_| key()), "make a key")),
-            signatures: Box::new(move |count| all((0..count).all(|_| sign()), "sign")),
-        }
-    }
-}
-
-impl fmt::Debug for Bare {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bare(elided)")
-    }
-}
-
-/// What [`Bare`] signs: as long as the TBSCertificate of a device with a P-256 key.
-const BARE_MESSAGE: [u8; 350] = [7; 350];
-
-/// Signs with one issuer's key.
-pub trait Signer: Send + Sync {
-    fn algorithm(&self) -> SignatureAlgorithm;
-
+/// Signs with one key in memory.
+pub trait KeySigner: Send + Sync {
     /// Replaces `signatures[i]` by the signature over `messages[i]`, as X.509 carries it: DER for
     /// ECDSA, PKCS#1 v1.5 for RSA. The slices have one length.
     ///
@@ -170,12 +117,6 @@ pub trait Signer: Send + Sync {
     ///
     /// When a signature cannot be made; none of the results may then be used.
     fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError>;
-}
-
-impl fmt::Debug for dyn Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signer({:?}, key elided)", self.algorithm())
-    }
 }
 
 /// Which engine to use.

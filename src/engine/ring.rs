@@ -1,15 +1,13 @@
 //! ring: EC keys on P-256 and P-384, signatures with those and with RSA.
 
-use ring::rand::{SecureRandom, SystemRandom};
+use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
     RSA_PKCS1_SHA256, RsaKeyPair,
 };
 
 use super::key::Secret;
-use super::{
-    BARE_MESSAGE, Bare, DeviceKey, Engine, EngineError, SignatureAlgorithm, Signer, SigningKey, locked,
-};
+use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, SigningKey};
 use crate::profile::KeyType;
 
 /// The engine on ring.
@@ -26,17 +24,13 @@ fn ecdsa(key_type: KeyType) -> Option<&'static EcdsaSigningAlgorithm> {
     }
 }
 
-impl Engine for Ring {
+impl KeyMaker for Ring {
     fn name(&self) -> &'static str {
         NAME
     }
 
     fn makes(&self, key_type: KeyType) -> bool {
         ecdsa(key_type).is_some()
-    }
-
-    fn signs(&self, key_type: KeyType) -> bool {
-        key_type.is_rsa() || ecdsa(key_type).is_some()
     }
 
     fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError> {
@@ -52,8 +46,14 @@ impl Engine for Ring {
         }
         Ok(())
     }
+}
 
-    fn signer(&self, key: &SigningKey) -> Result<Box<dyn Signer>, EngineError> {
+impl Engine for Ring {
+    fn signs(&self, key_type: KeyType) -> bool {
+        key_type.is_rsa() || ecdsa(key_type).is_some()
+    }
+
+    fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError> {
         let key_type = key.key_type();
         let random = SystemRandom::new();
         let pair = match (key.secret(), ecdsa(key_type)) {
@@ -72,39 +72,7 @@ impl Engine for Ring {
                 });
             }
         };
-        Ok(Box::new(RingSigner {
-            pair,
-            algorithm: SignatureAlgorithm::for_key(key_type),
-            random,
-        }))
-    }
-
-    fn library(&self) -> String {
-        format!("ring {}", locked::version("ring"))
-    }
-
-    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError> {
-        let algorithm = ecdsa(key_type).ok_or(EngineError::NoKeys {
-            engine: NAME,
-            key_type,
-        })?;
-        let random = SystemRandom::new();
-        let pair = EcdsaKeyPair::generate_pkcs8(algorithm, &random)
-            .ok()
-            .and_then(|document| EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).ok())
-            .ok_or_else(|| failed("make a key"))?;
-        Ok(Bare::one_by_one(
-            NAME,
-            // It has no way to a key that is not encoded.
-            move || EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).is_ok(),
-            move || pair.sign(&SystemRandom::new(), &BARE_MESSAGE).is_ok(),
-        ))
-    }
-
-    fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {
-        SystemRandom::new()
-            .fill(octets)
-            .map_err(|_| failed("draw random octets"))
+        Ok(Box::new(RingSigner { pair, random }))
     }
 }
 
@@ -115,15 +83,10 @@ enum Pair {
 
 struct RingSigner {
     pair: Pair,
-    algorithm: SignatureAlgorithm,
     random: SystemRandom,
 }
 
-impl Signer for RingSigner {
-    fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
-    }
-
+impl KeySigner for RingSigner {
     fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
         for (message, signature) in messages.iter().zip(signatures) {
             signature.clear();

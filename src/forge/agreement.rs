@@ -117,7 +117,7 @@ pub(super) fn missing_chunks(
 /// Releases what was committed and not yet released, once its bundles are seen to be there.
 pub(super) fn release_committed(
     store: &dyn Store,
-    ledger: &mut Ledger,
+    ledger: &mut dyn Ledger,
     batch: &Batch,
 ) -> Result<(), ForgeError> {
     for (chunk, released) in ledger.committed(batch)? {

@@ -1,14 +1,18 @@
-//! The check that comes before any certificate: every row, every fault, on all cores.
+//! The check that comes before any certificate: every row, every fault, on all cores, in one reading. What it
+//! cannot know before the end is looked up in the blocks that have it: the lines of a duplicate, and those of
+//! devices that were issued before.
 //!
-//! Memory grows by 16 octets a row: the hash by which duplicates are found.
+//! Memory grows by 16 octets a row, by which duplicates are found, and by a bookmark for each chunk.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use crate::digest::{hash, repeated};
-use crate::ledger::{EarlierIssues, LedgerError};
-use crate::manifest::{Block, DeviceId, Manifest, ManifestError, Problem, Reason, Row};
+use super::ForgeError;
+use crate::digest::{Repeated, Seen};
+use crate::issuer::CaCertificate;
+use crate::ledger::Ledger;
+use crate::manifest::{Block, Bookmark, DeviceId, Manifest, ManifestError, Problem, Reason, Row};
 use crate::profile::Binding;
 
 /// Blocks that are parsed at a time.
@@ -16,15 +20,15 @@ const BLOCKS_AT_A_TIME: usize = 16;
 
 /// What a manifest holds, and what is wrong with it.
 #[derive(Debug)]
-pub struct Report {
+pub struct Findings {
     /// Rows, the bad ones among them.
     pub rows: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
     /// In line order.
     pub problems: Vec<Problem>,
-    /// A fingerprint of each chunk, by which the second reading is held to the first.
-    pub fingerprints: Vec<[u8; 16]>,
+    /// One for each chunk, by which the second reading finds it, and is held to the first.
+    pub bookmarks: Vec<Bookmark>,
     /// The first good row.
     pub specimen: Option<Row>,
 }
@@ -34,11 +38,11 @@ pub struct Report {
 pub struct Accepted {
     pub rows: u64,
     pub sha256: [u8; 32],
-    pub fingerprints: Vec<[u8; 16]>,
+    pub bookmarks: Vec<Bookmark>,
     pub specimen: Row,
 }
 
-impl Report {
+impl Findings {
     /// Lines with a fault or more.
     #[must_use]
     pub fn bad_lines(&self) -> usize {
@@ -64,7 +68,7 @@ impl Report {
             (None, Some(specimen)) => Ok(Accepted {
                 rows: self.rows,
                 sha256: self.sha256,
-                fingerprints: self.fingerprints,
+                bookmarks: self.bookmarks,
                 specimen,
             }),
         }
@@ -75,17 +79,49 @@ impl Report {
 ///
 /// # Errors
 ///
-/// When the file cannot be read or has no rows. Bad rows are no error: they are in the report.
-pub fn check(manifest: &Manifest, binding: &Binding, chunk_rows: usize) -> Result<Report, ManifestError> {
+/// When the file cannot be read or has no rows. Bad rows are no error: they are in the findings.
+pub fn check(manifest: &Manifest, binding: &Binding, chunk_rows: usize) -> Result<Findings, ManifestError> {
+    read(manifest, binding, chunk_rows, &mut |_, _| Ok(()))
+}
+
+/// Checks as [`check`] does, and asks the ledger on the way which chunks have a device that the issuer has issued,
+/// in whichever batch.
+pub(super) fn check_and_ask(
+    manifest: &Manifest,
+    binding: &Binding,
+    chunk_rows: usize,
+    (ledger, issuer): (&dyn Ledger, &CaCertificate),
+) -> Result<(Findings, Vec<Bookmark>), ForgeError> {
+    let mut issued = Vec::new();
+    let findings = read(manifest, binding, chunk_rows, &mut |bookmark, ids| {
+        if ledger.has_issued(issuer, &texts(ids))? {
+            issued.push(bookmark);
+        }
+        Ok::<_, ForgeError>(())
+    })?;
+    Ok((findings, issued))
+}
+
+fn texts(ids: &[DeviceId]) -> Vec<&str> {
+    ids.iter().map(DeviceId::as_str).collect()
+}
+
+/// Reads and checks, and shows `visit` the devices of each block in turn.
+fn read<E: From<ManifestError>>(
+    manifest: &Manifest,
+    binding: &Binding,
+    chunk_rows: usize,
+    visit: &mut dyn FnMut(Bookmark, &[DeviceId]) -> Result<(), E>,
+) -> Result<Findings, E> {
     let mut blocks = manifest.blocks(chunk_rows)?;
-    let mut report = Report {
+    let mut findings = Findings {
         rows: 0,
         sha256: [0; 32],
         problems: Vec::new(),
-        fingerprints: Vec::new(),
+        bookmarks: Vec::new(),
         specimen: None,
     };
-    let mut hashes: Vec<u128> = Vec::new();
+    let mut seen = Seen::default();
     loop {
         let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
         if window.is_empty() {
@@ -96,55 +132,71 @@ pub fn check(manifest: &Manifest, binding: &Binding, chunk_rows: usize) -> Resul
             .map(|block| inspect(manifest, binding, block))
             .collect();
         for (block, inspected) in window.iter().zip(inspected) {
-            report.rows += block.rows() as u64;
-            report.fingerprints.push(inspected.fingerprint);
-            report.problems.extend(inspected.problems);
-            report.specimen = report.specimen.or(inspected.specimen);
-            hashes.extend(inspected.hashes);
+            findings.rows += block.rows() as u64;
+            findings.bookmarks.push(inspected.bookmark);
+            findings.problems.extend(inspected.problems);
+            findings.specimen = findings.specimen.or(inspected.specimen);
+            seen.extend(inspected.seen);
+            visit(inspected.bookmark, &inspected.ids)?;
         }
     }
-    report.sha256 = blocks.finish();
-    if report.rows == 0 {
+    findings.sha256 = blocks.finish();
+    if findings.rows == 0 {
         return Err(ManifestError::NoRows {
             path: manifest.path().to_owned(),
-        });
+        }
+        .into());
     }
-    report.problems.extend(duplicates(manifest, hashes)?);
-    report.problems.sort_by_key(|problem| problem.line);
-    Ok(report)
+    let duplicates = duplicates(manifest, &findings.bookmarks, &seen.repeated())?;
+    findings.problems.extend(duplicates);
+    findings.problems.sort_by_key(|problem| problem.line);
+    Ok(findings)
 }
 
 struct Inspected {
-    fingerprint: [u8; 16],
+    bookmark: Bookmark,
     problems: Vec<Problem>,
     specimen: Option<Row>,
-    hashes: Vec<u128>,
+    ids: Vec<DeviceId>,
+    seen: Seen,
 }
 
 fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     let (rows, mut problems) = manifest.parse(block);
     problems.extend(rows.iter().flat_map(|row| binding.problems(row)));
+    let specimen = rows.first().cloned();
+    let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
+    let mut seen = Seen::default();
+    ids.iter().for_each(|id| seen.add(block.number, id.as_str()));
     Inspected {
-        fingerprint: block.fingerprint(),
+        bookmark: block.bookmark(),
         problems,
-        hashes: rows.iter().map(|row| hash(row.device_id.as_str())).collect(),
-        specimen: rows.into_iter().next(),
+        specimen,
+        seen,
+        ids,
     }
 }
 
-/// Every row whose id stands on an earlier line. The file is read again only when two hashes agree.
-fn duplicates(manifest: &Manifest, hashes: Vec<u128>) -> Result<Vec<Problem>, ManifestError> {
-    let twice = repeated(hashes);
+/// Every row whose id stands on an earlier line, looked up in the blocks that have ids which are repeated.
+fn duplicates(
+    manifest: &Manifest,
+    bookmarks: &[Bookmark],
+    repeated: &Repeated,
+) -> Result<Vec<Problem>, ManifestError> {
     let mut problems = Vec::new();
-    if twice.is_empty() {
+    if repeated.blocks.is_empty() {
         return Ok(problems);
     }
     let mut first_lines: HashMap<DeviceId, u64> = HashMap::new();
-    let mut blocks = manifest.blocks(4096)?;
-    while let Some(block) = blocks.next_block()? {
-        let (rows, _) = manifest.parse(&block);
+    let mut file = manifest.reread()?;
+    for bookmark in repeated
+        .blocks
+        .iter()
+        .filter_map(|block| bookmarks.get(*block as usize))
+    {
+        let (rows, _) = manifest.parse(&file.block(bookmark)?);
         for row in rows {
-            if !twice.contains(&hash(row.device_id.as_str())) {
+            if !repeated.has(row.device_id.as_str()) {
                 continue;
             }
             match first_lines.get(&row.device_id) {
@@ -167,37 +219,148 @@ fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
     }
 }
 
-/// The rows whose device was issued before, by the same issuer, in another batch. The chunks that
-/// are `done` are left out.
+/// The rows of these chunks whose device was issued before, by the same issuer, in a batch of another name.
 pub(super) fn issued_before(
     manifest: &Manifest,
-    earlier: &EarlierIssues<'_>,
-    chunk_rows: usize,
-    done: &BTreeSet<u64>,
-) -> Result<Vec<Problem>, IssuedBeforeError> {
+    (ledger, issuer): (&dyn Ledger, &CaCertificate),
+    batch: &str,
+    chunks: &[Bookmark],
+) -> Result<Vec<Problem>, ForgeError> {
     let mut problems = Vec::new();
-    if earlier.is_empty() {
+    if chunks.is_empty() {
         return Ok(problems);
     }
-    let mut blocks = manifest.blocks(chunk_rows)?;
-    while let Some(block) = blocks.next_block()? {
-        if done.contains(&block.number) {
-            continue;
-        }
-        let (rows, _) = manifest.parse(&block);
-        for row in rows {
-            if let Some(batch) = earlier.of(row.device_id.as_str())? {
-                problems.push(on_id(manifest, &row, Reason::Issued { batch }));
-            }
+    let mut file = manifest.reread()?;
+    for bookmark in chunks {
+        let rows = manifest.parse_again(&file.block(bookmark)?, bookmark)?;
+        let ids: Vec<&str> = rows.iter().map(|row| row.device_id.as_str()).collect();
+        let found = ledger.issued_in(issuer, &ids, batch)?;
+        for (row, other) in rows.iter().zip(found) {
+            problems.extend(other.map(|batch| on_id(manifest, row, Reason::Issued { batch })));
         }
     }
     Ok(problems)
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum IssuedBeforeError {
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+    use time::OffsetDateTime;
+
+    use super::super::{Cancel, Job, Summary, run};
+    use super::*;
+    use crate::batch::Layout;
+    use crate::engine::Choice;
+    use crate::issuer::{CaFiles, CaRequest, Issuer, create};
+    use crate::ledger;
+    use crate::manifest::{DEFAULT_ID_COLUMN, openings};
+    use crate::profile::{Attribute, KeyType, NotAfter, Profile};
+    use crate::store::{DirStore, Store, StoreError};
+
+    struct Factory {
+        folder: TempDir,
+        issuer: Issuer,
+    }
+
+    impl Factory {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let now = OffsetDateTime::now_utc();
+            let request = CaRequest {
+                subject: vec![(Attribute::CommonName, "factory".to_owned())],
+                key_type: KeyType::P256,
+                not_after: NotAfter::Days(30),
+                path_len: Some(0),
+            };
+            let ca = folder.path().join("ca");
+            create(&request, None, now).unwrap().write(&ca, None).unwrap();
+            let ask = &mut |_: &Path| unreachable!("not encrypted");
+            let issuer = Issuer::load(&CaFiles::in_folder(&ca), now, ask).unwrap();
+            Self { folder, issuer }
+        }
+
+        /// Runs over a manifest with these devices. Returns also how often the file was opened: once for its
+        /// header, and once for each reading.
+        fn run(
+            &self,
+            name: &str,
+            devices: impl Iterator<Item = u32>,
+        ) -> (Result<Summary, ForgeError>, usize) {
+            let path = self.folder.path().join(name);
+            let rows: String = devices.map(|device| format!("SN{device:05}\n")).collect();
+            std::fs::write(&path, format!("serial_number\n{rows}")).unwrap();
+            let before = openings::of(&path);
+            let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap();
+            let job = Job {
+                manifest: &manifest,
+                profile: &Profile::load("aws-iot-p256", None).unwrap(),
+                issuer: &self.issuer,
+                engines: Choice::Auto,
+                layout: Layout::Packs,
+                batch: None,
+                chunk_rows: Some(8),
+                shard: None,
+                reissue: false,
+                jobs: 2,
+                now: OffsetDateTime::now_utc(),
+            };
+            let mut ledger = ledger::open(&self.folder.path().join("certforge.db"), [1; 16]).unwrap();
+            let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+                Ok(Box::new(DirStore::new(self.folder.path().join(batch))))
+            };
+            let result = run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new());
+            (result, openings::of(&path) - before)
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_once_for_the_check_and_once_for_the_work() {
+        let factory = Factory::new();
+        let made = |(result, openings): (Result<Summary, ForgeError>, usize)| {
+            let summary = result.unwrap();
+            assert!(summary.failure.is_none(), "{summary:?}");
+            assert_eq!(openings, 3);
+            (summary.made, summary.skipped)
+        };
+        assert_eq!(made(factory.run("a.csv", 0..200)), (200, 0));
+        // With devices that were issued before, behind, among and before these.
+        assert_eq!(made(factory.run("b.csv", (1000..1200).step_by(2))), (100, 0));
+        assert_eq!(made(factory.run("c.csv", (1001..1201).step_by(2))), (100, 0));
+        assert_eq!(made(factory.run("d.csv", 300..350)), (50, 0));
+        // Once more: every device is issued, by right.
+        assert_eq!(made(factory.run("c.csv", (1001..1201).step_by(2))), (0, 100));
+    }
+
+    #[test]
+    fn what_was_issued_before_is_found_in_the_chunks_that_have_it() {
+        let factory = Factory::new();
+        factory.run("a.csv", 100..110).0.unwrap();
+        let (result, openings) = factory.run("b.csv", 0..200);
+        match result.unwrap_err() {
+            ForgeError::Issued { first, lines, .. } => {
+                assert_eq!(
+                    (first.line, first.value.as_deref(), lines),
+                    (102, Some("SN00100"), 10)
+                );
+            }
+            other => panic!("{other}"),
+        }
+        assert_eq!(openings, 3, "header, check, and the chunks that have it");
+    }
+
+    #[test]
+    fn duplicates_are_found_in_the_blocks_that_have_them() {
+        let factory = Factory::new();
+        let (result, openings) = factory.run("a.csv", (0..100).chain([7, 50, 50]).chain(200..300));
+        match result.unwrap_err() {
+            ForgeError::Manifest(ManifestError::BadLines { first, bad_lines, .. }) => {
+                assert_eq!((first.line, bad_lines), (102, 3));
+                assert_eq!(first.reason, Reason::Duplicate { first_line: 9 });
+            }
+            other => panic!("{other}"),
+        }
+        assert_eq!(openings, 3, "header, check, and the blocks that have them");
+    }
 }

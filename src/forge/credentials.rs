@@ -1,29 +1,28 @@
-//! Credentials: keys and certificates for rows, each certificate stamped, linted and signed, in that order.
+//! Credentials: keys and certificates for a block of rows, each certificate stamped, linted and signed, in that order.
 //!
-//! The buffers are used again. Pure: no disk, clock or network; randomness comes through the engine.
-
-use std::ops::Range;
+//! The buffers are used again. Pure but for the signer: no disk, clock or network; randomness is drawn from its one
+//! source.
 
 use rayon::prelude::*;
 
 use super::ForgeError;
 use super::plan::Plan;
 use crate::certificate::{
-    CertificateSerial, Fields, SerialPrefix, assemble, encode_san, encode_subject, lint_fields,
+    CertificateSerial, Fields, Linted, SerialPrefix, Signed, encode_san, encode_subject,
 };
-use crate::engine::{DeviceKey, EngineError};
+use crate::engine::{DeviceKey, EngineError, Random};
 use crate::issuer::key_identifier;
 use crate::manifest::Row;
+use crate::signer::SignerError;
 
-pub(super) struct Credentials<'a> {
+pub(crate) struct Credentials<'a> {
     plan: &'a Plan<'a>,
     keys: Vec<DeviceKey>,
     /// The identifiers of the keys.
     pub key_ids: Vec<[u8; 20]>,
     pub serials: Vec<CertificateSerial>,
-    tbs: Vec<u8>,
-    tbs_ranges: Vec<Range<usize>>,
-    signatures: Vec<Vec<u8>>,
+    linted: Linted,
+    signed: Signed,
     names: Names,
 }
 
@@ -42,19 +41,23 @@ impl<'a> Credentials<'a> {
             keys: Vec::new(),
             key_ids: Vec::new(),
             serials: Vec::new(),
-            tbs: Vec::new(),
-            tbs_ranges: Vec::new(),
-            signatures: Vec::new(),
+            linted: Linted::default(),
+            signed: Signed::default(),
             names: Names::default(),
         }
     }
 
-    /// Makes the credentials of these rows, in the place of those before.
-    pub(super) fn make(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<(), ForgeError> {
+    /// Makes keys and certificates of these rows in the place of those before, up to the signature.
+    pub(super) fn prepare(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<(), ForgeError> {
         self.make_keys(rows.len())?;
         self.draw_serials(rows.len(), prefix)?;
-        self.stamp(rows)?;
-        self.sign()
+        self.stamp(rows)
+    }
+
+    /// Has the certificates signed that were prepared.
+    pub(super) fn sign(&mut self) -> Result<(), SignerError> {
+        self.signed = std::mem::take(&mut self.linted).sign(self.plan.issuer)?;
+        Ok(())
     }
 
     /// The private key of a row, PKCS#8 DER.
@@ -63,23 +66,18 @@ impl<'a> Credentials<'a> {
     }
 
     /// Appends the certificate of a row, DER.
-    pub(super) fn append_certificate(&self, row: usize, out: &mut Vec<u8>) {
-        assemble(
-            &self.tbs[self.tbs_ranges[row].clone()],
-            self.plan.signer.algorithm(),
-            &self.signatures[row],
-            out,
-        );
+    pub(crate) fn append_certificate(&self, row: usize, out: &mut Vec<u8>) {
+        self.signed.append_certificate(row, out);
     }
 
     fn make_keys(&mut self, count: usize) -> Result<(), ForgeError> {
         let Plan {
-            key_engine, key_type, ..
+            key_maker, key_type, ..
         } = *self.plan;
         self.keys.resize_with(count, DeviceKey::default);
         match key_type.is_rsa() {
-            true => make_apart(&mut self.keys, |key| key_engine.make_keys(key_type, key))?,
-            false => key_engine.make_keys(key_type, &mut self.keys)?,
+            true => make_apart(&mut self.keys, |key| key_maker.make_keys(key_type, key))?,
+            false => key_maker.make_keys(key_type, &mut self.keys)?,
         }
         self.key_ids.clear();
         self.key_ids
@@ -89,7 +87,7 @@ impl<'a> Credentials<'a> {
 
     fn draw_serials(&mut self, count: usize, prefix: SerialPrefix) -> Result<(), EngineError> {
         let mut octets = vec![0; 8 * count];
-        self.plan.key_engine.random(&mut octets)?;
+        Random.fill(&mut octets)?;
         self.serials.clear();
         let (own, _) = octets.as_chunks::<8>();
         self.serials.extend(own.iter().map(|own| prefix.serial(*own)));
@@ -103,8 +101,7 @@ impl<'a> Credentials<'a> {
             subject,
             san,
         } = &mut self.names;
-        self.tbs.clear();
-        self.tbs_ranges.clear();
+        let mut linted = std::mem::take(&mut self.signed).again();
         for (i, row) in rows.iter().enumerate() {
             subject.clear();
             encode_subject(self.plan.binding.subject(row), scratch, subject);
@@ -117,35 +114,15 @@ impl<'a> Credentials<'a> {
                 public_key: self.keys[i].public_key(),
                 key_id: &self.key_ids[i],
             };
-            let start = self.tbs.len();
-            self.plan.stamp.tbs(&fields, &mut self.tbs);
-            lint_fields(&self.tbs[start..], &fields)?;
-            self.tbs_ranges.push(start..self.tbs.len());
+            linted.stamp(&self.plan.stamp, &fields).lint()?;
         }
-        Ok(())
-    }
-
-    fn sign(&mut self) -> Result<(), ForgeError> {
-        let messages: Vec<&[u8]> = self
-            .tbs_ranges
-            .iter()
-            .map(|range| &self.tbs[range.clone()])
-            .collect();
-        self.signatures.resize_with(messages.len(), Vec::new);
-        self.plan.signer.sign(&messages, &mut self.signatures)?;
+        self.linted = linted;
         Ok(())
     }
 
     /// Whether the first signature is the issuer's, judged by another library than may have made it.
     pub(super) fn check_one(&self) -> Result<(), ForgeError> {
-        let sample = self.tbs_ranges.first().zip(self.signatures.first());
-        let verifies = |(range, signature): (&Range<usize>, &Vec<u8>)| {
-            self.plan
-                .issuer
-                .key()
-                .verifies(&self.tbs[range.clone()], signature)
-        };
-        match sample.is_none_or(verifies) {
+        match self.signed.sample_verifies(self.plan.issuer.certificate()) {
             true => Ok(()),
             false => Err(ForgeError::Signature),
         }

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{MAX_CHUNK_ROWS, check};
+use super::MAX_CHUNK_ROWS;
 use crate::batch::since;
+use crate::bundle::RecipeError;
 use crate::certificate::LintError;
 use crate::engine::EngineError;
 use crate::issuer::IssuerError;
@@ -11,6 +12,7 @@ use crate::ledger::LedgerError;
 use crate::manifest::{ManifestError, Problem};
 use crate::profile::ValidityError;
 use crate::seal::SealError;
+use crate::signer::SignerError;
 use crate::store::StoreError;
 
 /// Why nothing was made, or not everything.
@@ -21,6 +23,8 @@ pub enum ForgeError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
+    Signer(#[from] SignerError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -30,6 +34,8 @@ pub enum ForgeError {
     ShardWithoutCa,
     #[error("the profile's validity does not fit the issuer")]
     Validity(#[from] ValidityError),
+    #[error("the profile's bundles cannot be made")]
+    Recipe(#[from] RecipeError),
     #[error("a certificate was not signed")]
     Lint(#[from] LintError),
     #[error("manifest {path}, {first}{}", more(*.lines))]
@@ -120,6 +126,7 @@ impl ForgeError {
         match self {
             Self::Manifest(error) => error.hint(),
             Self::Engine(error) => error.hint(),
+            Self::Signer(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Ledger(error) => error.hint(),
             Self::Issuer(error) => error.hint(),
@@ -132,6 +139,7 @@ impl ForgeError {
             Self::Validity(ValidityError::OutlivesIssuer { .. }) => Some(
                 "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
             ),
+            Self::Recipe(_) => Some("load the profile from its file, beside the files that it names".to_owned()),
             Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
             Self::Issued { .. } => Some(
                 "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
@@ -176,15 +184,6 @@ impl ForgeError {
             }
             Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
             Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
-        }
-    }
-}
-
-impl From<check::IssuedBeforeError> for ForgeError {
-    fn from(error: check::IssuedBeforeError) -> Self {
-        match error {
-            check::IssuedBeforeError::Manifest(error) => Self::Manifest(error),
-            check::IssuedBeforeError::Ledger(error) => Self::Ledger(error),
         }
     }
 }

@@ -10,8 +10,8 @@ mod pipeline;
 mod plan;
 mod sealing;
 mod shard;
+mod signing;
 mod withdrawn;
-mod workbench;
 mod workshop;
 
 use std::collections::BTreeSet;
@@ -21,24 +21,25 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
-pub use check::{Accepted, Report, check};
+pub use check::{Accepted, Findings, check};
 pub use error::ForgeError;
 pub use lab::make_lab_ca;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
-pub use withdrawn::{refuse_withdrawn, withdraw};
-pub use workbench::{Workbench, Worker};
+pub use withdrawn::refuse_withdrawn;
 
 use crate::batch::{BatchRecord, Layout};
 use crate::certificate::SerialPrefix;
-use crate::engine::{Choice, EngineError};
+use crate::engine::{Choice, EngineError, Random};
 use crate::issuer::Issuer;
 use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
-use crate::manifest::Manifest;
+use crate::manifest::{Bookmark, Manifest};
 use crate::pem;
-use crate::profile::Profile;
+use crate::profile::{Binding, Profile};
 use crate::store::{Store, StoreError};
-use plan::Plan;
+pub(crate) use plan::Plan;
+pub(crate) use signing::Issuance;
+pub(crate) use workshop::Workshop;
 
 /// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.
 pub const MAX_CHUNK_ROWS: usize = 8192;
@@ -49,6 +50,7 @@ pub struct Job<'a> {
     pub manifest: &'a Manifest,
     pub profile: &'a Profile,
     pub issuer: &'a Issuer,
+    /// What makes the keys; what signs is the issuer's own.
     pub engines: Choice,
     pub layout: Layout,
     /// Name of the batch. `None`: the manifest's stem and the start of its digest.
@@ -126,7 +128,7 @@ pub struct Summary {
     /// Devices of chunks that failed.
     pub failed: u64,
     pub elapsed: Duration,
-    /// Engines that made keys and signatures.
+    /// What made keys and signatures.
     pub key_engine: &'static str,
     pub sign_engine: &'static str,
     /// The host that the bundles name.
@@ -147,7 +149,7 @@ pub struct Summary {
 /// [`Summary::failure`], beside what was made.
 pub fn run(
     job: &Job<'_>,
-    ledger: &mut Ledger,
+    ledger: &mut dyn Ledger,
     open_store: OpenStore<'_>,
     observe: Observe<'_>,
     cancel: &Cancel,
@@ -158,26 +160,26 @@ pub fn run(
         return Err(ForgeError::ChunkRows { rows: chunk_rows });
     }
 
-    // 1. Compile profile, issuer and engines.
+    // 1. Compile profile, issuer and engine.
     let mut plan = Plan::new(job)?;
 
     let pool = pipeline::pool(job.jobs)?;
 
     // 2. Check every row, and lint a certificate that is never signed.
-    let report = pool.install(|| check(job.manifest, &plan.binding, chunk_rows))?;
-    let report = report.accept(job.manifest)?;
-    plan.lint_specimen(&report.specimen)?;
+    let (findings, issued) = pool.install(|| check_rows(job, &plan.binding, chunk_rows, ledger))?;
+    let accepted = findings.accept(job.manifest)?;
+    plan.lint_specimen(&accepted.specimen)?;
 
     // 3. Refuse a batch that is withdrawn, and devices that have an identity already.
-    let name = batch_name(job, &report.sha256)?;
+    let name = batch_name(job, &accepted.sha256)?;
     withdrawn::refuse_in_ledger(ledger, &name)?;
-    refuse_issued(job, ledger, &name, &report.sha256, chunk_rows)?;
-    let begun = begun::before_note(job, ledger, &name, &report.sha256)?;
+    refuse_issued(job, ledger, &name, &accepted, issued)?;
+    let begun = begun::before_note(job, ledger, &name, &accepted.sha256)?;
     if let Some(begun) = &begun {
         let noted = job.profile.endpoint().host.clone().unwrap_or_default();
         observe(Event::KeptWithoutHost { noted });
         plan = Plan::new(begun)?;
-        plan.lint_specimen(&report.specimen)?;
+        plan.lint_specimen(&accepted.specimen)?;
     }
     let job = begun.as_ref().unwrap_or(job);
 
@@ -193,11 +195,11 @@ pub fn run(
         location: &location,
         issuer: job.issuer.certificate(),
         manifest: &manifest_path.display().to_string(),
-        manifest_sha256: report.sha256,
+        manifest_sha256: accepted.sha256,
         profile: job.profile.name(),
         profile_sha256: job.profile.digest(),
         layout: job.layout,
-        rows: report.rows,
+        rows: accepted.rows,
         chunk_rows: chunk_rows as u64,
         reissue: job.reissue,
     };
@@ -221,7 +223,7 @@ pub fn run(
             .sum::<u64>();
     let prefixes = remaining
         .iter()
-        .map(|chunk| Ok((*chunk, SerialPrefix::draw(plan.key_engine)?)))
+        .map(|chunk| Ok((*chunk, SerialPrefix::draw(Random)?)))
         .collect::<Result<Vec<_>, EngineError>>()?;
     let earlier = ledger.attempts(&batch)?;
     let reservations = ledger.reserve(&batch, &prefixes, job.now)?;
@@ -232,7 +234,7 @@ pub fn run(
     });
 
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
-    let source = pipeline::Source::new(&plan, &batch, reservations, &report.fingerprints)?;
+    let source = pipeline::Source::new(&plan, reservations, &accepted.bookmarks)?;
     let stock = pipeline::Stock {
         store: &*store,
         batch: &batch,
@@ -260,8 +262,8 @@ pub fn run(
         skipped,
         failed: outcome.failed,
         elapsed: started.elapsed(),
-        key_engine: plan.key_engine.name(),
-        sign_engine: plan.sign_engine.name(),
+        key_engine: plan.key_maker.name(),
+        sign_engine: job.issuer.engine(),
         host: job.profile.endpoint().host.clone(),
         interrupted: outcome.failure.is_none() && !is_complete,
         sealed,
@@ -270,7 +272,11 @@ pub fn run(
 }
 
 /// The chunks that are still to be made, and how many devices there are in all; of one shard, or of the batch.
-fn remaining(ledger: &Ledger, batch: &Batch, shard: Option<Shard>) -> Result<(Vec<u64>, u64), LedgerError> {
+fn remaining(
+    ledger: &dyn Ledger,
+    batch: &Batch,
+    shard: Option<Shard>,
+) -> Result<(Vec<u64>, u64), LedgerError> {
     let is_own = |chunk: &u64| shard.is_none_or(|shard| shard.has(*chunk));
     let mut remaining = ledger.remaining(batch)?;
     remaining.retain(is_own);
@@ -278,14 +284,33 @@ fn remaining(ledger: &Ledger, batch: &Batch, shard: Option<Shard>) -> Result<(Ve
     Ok((remaining, own.map(|chunk| batch.shape().rows_of(chunk)).sum()))
 }
 
-/// Refuses devices that this issuer has issued, in another batch and not on purpose.
+/// Checks the manifest, and finds the chunks that have a device which this issuer has issued. In a reissue every
+/// device may have been issued, so nobody asks.
+fn check_rows(
+    job: &Job<'_>,
+    binding: &Binding,
+    chunk_rows: usize,
+    ledger: &mut dyn Ledger,
+) -> Result<(Findings, Vec<Bookmark>), ForgeError> {
+    match job.reissue {
+        true => Ok((check(job.manifest, binding, chunk_rows)?, Vec::new())),
+        false => {
+            let of = (&*ledger, job.issuer.certificate());
+            check::check_and_ask(job.manifest, binding, chunk_rows, of)
+        }
+    }
+}
+
+/// Refuses devices that this issuer has issued, in another batch and not on purpose. `issued`: the chunks that
+/// have one, in whichever batch.
 fn refuse_issued(
     job: &Job<'_>,
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     name: &str,
-    manifest_sha256: &[u8; 32],
-    chunk_rows: usize,
+    accepted: &Accepted,
+    mut issued: Vec<Bookmark>,
 ) -> Result<(), ForgeError> {
+    let issuer = job.issuer.certificate();
     if job.reissue {
         if ledger.find_batch(name)?.is_some_and(|batch| !batch.reissue) {
             return Err(ForgeError::ReissueNeedsName {
@@ -298,17 +323,17 @@ fn refuse_issued(
                 batch: name.to_owned(),
             });
         }
-        if let Some(batch) = ledger.batch_of_manifest(manifest_sha256, job.issuer.certificate(), name)? {
+        if let Some(batch) = ledger.batch_of_manifest(&accepted.sha256, issuer, name)? {
             return Err(ForgeError::SameManifest {
                 path: job.manifest.path().to_owned(),
                 batch,
             });
         }
-        let earlier = ledger.earlier_issues(job.issuer.certificate(), name)?;
-        let done = made_before(ledger, name, manifest_sha256, chunk_rows as u64)?;
-        let issued = check::issued_before(job.manifest, &earlier, chunk_rows, &done)?;
-        let lines = issued.len();
-        if let Some(first) = issued.into_iter().next() {
+        let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
+        issued.retain(|bookmark| !done.contains(&bookmark.number()));
+        let problems = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
+        let lines = problems.len();
+        if let Some(first) = problems.into_iter().next() {
             return Err(ForgeError::Issued {
                 path: job.manifest.path().to_owned(),
                 first,
@@ -321,7 +346,7 @@ fn refuse_issued(
 
 /// The chunks that this very batch has made: their devices have an identity by right.
 fn made_before(
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     name: &str,
     manifest_sha256: &[u8; 32],
     chunk_rows: u64,

@@ -8,8 +8,6 @@
 //! or the ledger is. A committer that finds several chunks waiting flushes and commits them together.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
-use std::io::BufReader;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,7 +22,7 @@ use crate::batch::pack_object;
 use crate::batch::{Layout, certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
-use crate::manifest::{Block, Blocks, ManifestError};
+use crate::manifest::{Block, Bookmark, ManifestError, Reread};
 use crate::seal::{Builder, ChunkDigest};
 use crate::store::{Attempt, Existing, Object, Store, Ticket};
 
@@ -34,48 +32,44 @@ const GROUP: usize = 32;
 /// So many chunks may fail one after the other, each for a reason that may pass, before no more are begun.
 const FAILURES_IN_A_ROW: usize = 8;
 
-/// Hands out the chunks that remain, in order.
+/// Hands out the chunks that remain, in order, and reads no others.
 pub(super) struct Source<'a> {
-    blocks: Blocks<BufReader<File>>,
-    remaining: VecDeque<Reservation>,
-    /// What the check found in each chunk.
-    fingerprints: &'a [[u8; 16]],
+    manifest: Reread,
+    remaining: VecDeque<Remaining<'a>>,
     plan: &'a Plan<'a>,
 }
 
+/// A chunk that is to be made, and where the check found it.
+#[derive(Clone, Copy)]
+struct Remaining<'a> {
+    reservation: Reservation,
+    bookmark: &'a Bookmark,
+}
+
 impl<'a> Source<'a> {
+    /// `bookmarks` has one for each chunk of the batch.
     pub(super) fn new(
         plan: &'a Plan<'a>,
-        batch: &Batch,
         reservations: Vec<Reservation>,
-        fingerprints: &'a [[u8; 16]],
+        bookmarks: &'a [Bookmark],
     ) -> Result<Self, ManifestError> {
-        let rows = usize::try_from(batch.chunk_rows).expect("a chunk fits into memory");
+        let remaining = reservations.into_iter().map(|reservation| Remaining {
+            bookmark: &bookmarks[usize::try_from(reservation.chunk).expect("bookmarks fit into memory")],
+            reservation,
+        });
         Ok(Self {
-            blocks: plan.manifest.blocks(rows)?,
-            remaining: reservations.into(),
-            fingerprints,
+            remaining: remaining.collect(),
+            manifest: plan.manifest.reread()?,
             plan,
         })
     }
 
-    fn next(&mut self) -> Result<Option<(Reservation, Block)>, ManifestError> {
-        let Some(reservation) = self.remaining.pop_front() else {
+    fn next(&mut self) -> Result<Option<(Remaining<'a>, Block)>, ManifestError> {
+        let Some(remaining) = self.remaining.pop_front() else {
             return Ok(None);
         };
-        loop {
-            let block = self.blocks.next_block()?.ok_or_else(|| changed(self.plan, 0))?;
-            if block.number == reservation.chunk {
-                return Ok(Some((reservation, block)));
-            }
-        }
-    }
-}
-
-fn changed(plan: &Plan<'_>, line: u64) -> ManifestError {
-    ManifestError::Changed {
-        path: plan.manifest.path().to_owned(),
-        line,
+        let block = self.manifest.block(remaining.bookmark)?;
+        Ok(Some((remaining, block)))
     }
 }
 
@@ -111,7 +105,6 @@ pub(super) struct Stock<'a> {
 struct Shared<'a> {
     stock: Stock<'a>,
     plan: &'a Plan<'a>,
-    fingerprints: &'a [[u8; 16]],
     source: Mutex<Source<'a>>,
     cancel: &'a Cancel,
     stop: AtomicBool,
@@ -158,7 +151,7 @@ pub(super) fn pool(jobs: usize) -> Result<ThreadPool, ForgeError> {
 pub(super) fn run(
     source: Source<'_>,
     stock: Stock<'_>,
-    ledger: &mut Ledger,
+    ledger: &mut dyn Ledger,
     pool: &ThreadPool,
     observe: Observe<'_>,
     cancel: &Cancel,
@@ -166,7 +159,6 @@ pub(super) fn run(
     let shared = Shared {
         stock,
         plan: source.plan,
-        fingerprints: source.fingerprints,
         source: Mutex::new(source),
         cancel,
         stop: AtomicBool::new(false),
@@ -208,19 +200,22 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
     let mut workshop = Workshop::new(shared.plan);
     while !shared.is_stopped() {
         let next = shared.source.lock().expect("no holder panics").next();
-        let (reservation, block) = match next {
+        let (remaining, block) = match next {
             Ok(Some(next)) => next,
             Ok(None) => return,
             Err(error) => return shared.fail(0, error.into()),
         };
-        match make_and_store(shared, &mut workshop, reservation, &block) {
+        match make_and_store(shared, &mut workshop, remaining, &block) {
             // The committer is gone only after a failure of its own, which it has recorded.
             Ok(stored) => {
                 if sender.send(stored).is_err() {
                     return;
                 }
             }
-            Err(error) => return shared.fail(shared.stock.batch.shape().rows_of(reservation.chunk), error),
+            Err(error) => {
+                let chunk = remaining.reservation.chunk;
+                return shared.fail(shared.stock.batch.shape().rows_of(chunk), error);
+            }
         }
     }
 }
@@ -228,18 +223,15 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
 fn make_and_store(
     shared: &Shared<'_>,
     workshop: &mut Workshop<'_>,
-    reservation: Reservation,
+    Remaining {
+        reservation,
+        bookmark,
+    }: Remaining<'_>,
     block: &Block,
 ) -> Result<Stored, ForgeError> {
     let plan = shared.plan;
     let chunk = reservation.chunk;
-    let (rows, problems) = plan.manifest.parse(block);
-    let checked = usize::try_from(chunk)
-        .ok()
-        .and_then(|chunk| shared.fingerprints.get(chunk));
-    if checked != Some(&block.fingerprint()) || !problems.is_empty() {
-        return Err(changed(plan, block.first_line()).into());
-    }
+    let rows = plan.manifest.parse_again(block, bookmark)?;
     let entries = workshop.make(&rows, reservation.prefix)?;
     let mut objects = Vec::with_capacity(entries.len() + 1);
     match plan.layout {
@@ -281,7 +273,7 @@ fn make_and_store(
     })
 }
 
-fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut Ledger, observe: Observe<'_>) {
+fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut dyn Ledger, observe: Observe<'_>) {
     let mut released = Vec::new();
     while let Ok(first) = receiver.recv() {
         let group: Vec<Stored> = std::iter::once(first)
@@ -333,7 +325,7 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
 /// released; a chunk whose index could not be put in place has failed, and the next run releases it.
 fn commit_group(
     shared: &Shared<'_>,
-    ledger: &mut Ledger,
+    ledger: &mut dyn Ledger,
     group: Vec<(Committed, Vec<u8>)>,
     released: &mut Vec<u64>,
 ) -> Result<u64, LedgerError> {

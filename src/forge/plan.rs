@@ -1,29 +1,27 @@
-//! The plan of a batch: profile, issuer and engines compiled into what a worker needs.
+//! The plan of a batch: profile, issuer and engine compiled into what a worker needs.
 //!
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
-use zeroize::Zeroizing;
-
+use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
-use crate::bundle::{Bundler, Credential};
+use crate::bundle::Bundler;
 use crate::certificate::{
-    CertificateSerial, Expected, Fields, SerialPrefix, Stamp, encode_san, encode_subject, lint_full,
+    CertificateSerial, Expected, Fields, Linted, SerialPrefix, Stamp, encode_san, encode_subject,
 };
-use crate::engine::{DeviceKey, Engine, Signer};
+use crate::engine::{DeviceKey, KeyMaker, Random};
 use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::{Manifest, Row};
 use crate::profile::{Binding, KeyType, Period};
 
 /// Everything that the chunks of a batch share.
-pub(super) struct Plan<'a> {
+pub(crate) struct Plan<'a> {
     pub manifest: &'a Manifest,
     pub binding: Binding,
     pub key_type: KeyType,
-    pub key_engine: &'static dyn Engine,
-    pub sign_engine: &'static dyn Engine,
-    pub signer: Box<dyn Signer>,
+    pub key_maker: &'static dyn KeyMaker,
     pub issuer: &'a Issuer,
+    pub(super) signing: Signing,
     pub stamp: Stamp,
     pub bundler: Bundler,
     pub layout: Layout,
@@ -32,12 +30,14 @@ pub(super) struct Plan<'a> {
     pub bundle_room: usize,
 }
 
-/// Two or three copies, in base64, of a signature of up to 512 octets and of names as long as X.520
-/// allows; and a pack's own headers.
-const ROOM_FOR_WHAT_DIFFERS: usize = 6 * 1024;
+/// A signature of up to 512 octets, names as long as X.520 allows, and the headers of a certificate.
+const ROOM_FOR_WHAT_DIFFERS: usize = 2 * 1024;
+
+/// The headers that a pack has for a bundle, with a device id of up to 128 characters in each.
+const ROOM_IN_A_PACK: usize = 30 + 46 + 2 * 132;
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
+    pub(crate) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
         let Job {
             manifest,
             profile,
@@ -47,25 +47,22 @@ impl<'a> Plan<'a> {
             ref engines,
             ..
         } = *job;
-        let key_engine = engines.for_keys(profile.key_type())?;
-        let sign_engine = engines.for_signatures(issuer.key_type())?;
-        let signer = sign_engine.signer(issuer.key())?;
+        let key_maker = engines.for_keys(profile.key_type())?;
         let period = profile.validity().period(now, issuer.certificate().period())?;
         Ok(Self {
             manifest,
             binding: Binding::new(profile, manifest.header(), manifest.path())?,
             key_type: profile.key_type(),
-            key_engine,
-            sign_engine,
+            key_maker,
             stamp: Stamp::new(
                 issuer.certificate(),
                 profile.key_type(),
-                signer.algorithm(),
+                issuer.algorithm(),
                 period,
             ),
-            signer,
+            signing: Signing::new(issuer.manner()),
             issuer,
-            bundler: Bundler::new(profile, issuer.certificate()),
+            bundler: Bundler::new(profile.recipe(), profile.shared(issuer.certificate().der()))?,
             layout,
             period,
             bundle_room: 0,
@@ -73,12 +70,12 @@ impl<'a> Plan<'a> {
     }
 
     /// Lints a certificate that is never signed, for the first row and a key that is thrown away, and
-    /// measures the bundle that it would give.
-    pub(super) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
+    /// measures the bundles that there will be.
+    pub(crate) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
         let mut keys = [DeviceKey::default()];
-        self.key_engine.make_keys(self.key_type, &mut keys)?;
-        let serial: CertificateSerial = SerialPrefix::draw(self.key_engine)?.serial([0; 8]);
-        let (mut scratch, mut subject, mut san, mut tbs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.key_maker.make_keys(self.key_type, &mut keys)?;
+        let serial: CertificateSerial = SerialPrefix::draw(Random)?.serial([0; 8]);
+        let (mut scratch, mut subject, mut san) = (Vec::new(), Vec::new(), Vec::new());
         encode_subject(self.binding.subject(row), &mut scratch, &mut subject);
         encode_san(self.binding.san(row), &mut scratch, &mut san);
         let fields = Fields {
@@ -88,24 +85,21 @@ impl<'a> Plan<'a> {
             public_key: keys[0].public_key(),
             key_id: &key_identifier(keys[0].public_key()),
         };
-        self.stamp.tbs(&fields, &mut tbs);
         let expected = Expected {
             issuer: self.issuer.certificate(),
             key_type: self.key_type,
-            signature: self.signer.algorithm(),
+            signature: self.issuer.algorithm(),
             period: self.period,
             has_san: self.binding.has_san(),
         };
-        lint_full(&tbs, &fields, &expected)?;
-        let mut bundle = Zeroizing::new(Vec::with_capacity(64 * 1024));
-        let credential = Credential {
-            private_key: keys[0].pkcs8(),
-            certificate: &tbs,
-            thing_name: &self.binding.thing_name(row),
-            client_id: &self.binding.client_id(row),
-        };
-        self.bundler.writer().append(&credential, &mut bundle);
-        self.bundle_room = bundle.len() + ROOM_FOR_WHAT_DIFFERS;
+        let mut block = Linted::default();
+        let stamped = block.stamp(&self.stamp, &fields);
+        let tbs_len = stamped.tbs().len();
+        stamped.lint_in_full(&expected)?;
+        // RSA keys of one size differ by a few octets.
+        let private_key = keys[0].pkcs8().len() + 32;
+        let certificate = tbs_len + ROOM_FOR_WHAT_DIFFERS;
+        self.bundle_room = self.bundler.room(private_key, certificate) + ROOM_IN_A_PACK;
         Ok(())
     }
 }

@@ -12,7 +12,6 @@ use crate::batch::{
     BATCH_OBJECT, BatchRecord, Lookups, SEAL_OBJECT, index_object, lookup_object, write_index,
 };
 use crate::digest::sha256;
-use crate::engine::Choice;
 use crate::issuer::{CaCertificate, Issuer};
 use crate::ledger::{Batch, Ledger};
 use crate::seal::{Builder, ChunkDigest, Seal, Statement, sign};
@@ -41,7 +40,6 @@ pub struct Sealed {
 pub fn seal(
     store: &dyn Store,
     issuer: &Issuer,
-    engines: &Choice,
     now: OffsetDateTime,
     observe: Observe<'_>,
 ) -> Result<Sealed, ForgeError> {
@@ -88,14 +86,14 @@ pub fn seal(
             builder.add(digest);
         }
     }
-    finish(store, &record, sha256(&octets), issuer, engines, now, builder)
+    finish(store, &record, sha256(&octets), issuer, now, builder)
 }
 
 /// Seals a batch that its ledger knows to be complete: by what was just made, and by what the ledger has of the
 /// chunks that were made before.
 pub(super) fn seal_made(
     store: &dyn Store,
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     batch: &Batch,
     record: &BatchRecord,
     job: &Job<'_>,
@@ -122,7 +120,7 @@ pub(super) fn seal_made(
             made.add(ChunkDigest::written(chunk, &index, &entries));
         }
     }
-    finish(store, record, batch_sha256, issuer, &job.engines, job.now, made)
+    finish(store, record, batch_sha256, issuer, job.now, made)
 }
 
 fn finish(
@@ -130,7 +128,6 @@ fn finish(
     record: &BatchRecord,
     batch_sha256: [u8; 32],
     issuer: &Issuer,
-    engines: &Choice,
     now: OffsetDateTime,
     builder: Builder,
 ) -> Result<Sealed, ForgeError> {
@@ -148,9 +145,8 @@ fn finish(
         return compare(found);
     }
     put_lookups(store, &lookups)?;
-    let signer = engines.for_signatures(issuer.key_type())?.signer(issuer.key())?;
-    let octets = sign(&statement, &*signer)?;
-    // A signature of an engine that is not sound, or a key of another certificate, goes no further.
+    let octets = sign(&statement, issuer)?;
+    // A signature that is not sound goes no further.
     Seal::open(&octets, issuer.certificate())?;
     if store.create(SEAL_OBJECT, &octets)? {
         return Ok(Sealed {

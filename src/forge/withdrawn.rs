@@ -1,15 +1,12 @@
 //! Withdrawals: of a batch that must never come up, nothing more is made and nothing is sealed.
 
-use time::OffsetDateTime;
-
 use super::ForgeError;
-use crate::batch::WithdrawnRecord;
-use crate::ledger::{Batch, Ledger};
+use crate::ledger::Ledger;
 use crate::profile::rfc3339;
-use crate::store::{Store, put_withdrawn, read_withdrawn};
+use crate::store::{Store, read_withdrawn};
 
 /// Refuses a batch that the ledger says is withdrawn.
-pub(super) fn refuse_in_ledger(ledger: &Ledger, name: &str) -> Result<(), ForgeError> {
+pub(super) fn refuse_in_ledger(ledger: &dyn Ledger, name: &str) -> Result<(), ForgeError> {
     let Some(batch) = ledger.find_batch(name)? else {
         return Ok(());
     };
@@ -37,26 +34,4 @@ pub fn refuse_withdrawn(store: &dyn Store, name: &str) -> Result<(), ForgeError>
             reason: record.reason,
         }),
     }
-}
-
-/// Withdraws a batch: first in the ledger, then for stations, which see the store alone. One that was withdrawn
-/// before keeps its time and reason.
-///
-/// # Errors
-///
-/// When ledger or store cannot be written.
-pub fn withdraw(
-    store: &dyn Store,
-    ledger: &mut Ledger,
-    batch: &Batch,
-    reason: &str,
-    now: OffsetDateTime,
-) -> Result<(), ForgeError> {
-    let withdrawal = ledger.withdraw(batch, reason, now)?;
-    let record = WithdrawnRecord {
-        batch: batch.name.clone(),
-        withdrawn_at: rfc3339(withdrawal.at),
-        reason: withdrawal.reason,
-    };
-    Ok(put_withdrawn(store, &record)?)
 }

@@ -1,6 +1,6 @@
 //! A worker's workshop: turns the rows of a chunk into bundles, in buffers that are used again.
 //!
-//! Pure: no disk, clock or network; randomness comes through the engine.
+//! Pure but for the signer: no disk, clock or network; randomness is drawn from its one source.
 
 use std::ops::Range;
 
@@ -9,19 +9,16 @@ use zeroize::Zeroizing;
 use super::ForgeError;
 use super::credentials::Credentials;
 use super::plan::Plan;
+use super::signing::Issuance;
 use crate::batch::{IndexEntry, Layout};
 use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
 use crate::certificate::{SerialPrefix, distinct_keys};
 use crate::digest::sha256;
-use crate::manifest::Row;
+use crate::manifest::{DeviceId, Row};
 
-/// Rows whose credentials are made and bundled together: few enough that all of it stays near the processor,
-/// and whole groups for every engine.
-const BLOCK: usize = 128;
-
-pub(super) struct Workshop<'a> {
+pub(crate) struct Workshop<'a> {
     plan: &'a Plan<'a>,
-    credentials: Credentials<'a>,
+    issuance: Issuance<'a>,
     writer: BundleWriter<'a>,
     directory: Vec<u8>,
     /// The chunk's bundles: a pack, or one after the other.
@@ -33,10 +30,10 @@ pub(super) struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    pub(super) fn new(plan: &'a Plan<'a>) -> Self {
+    pub(crate) fn new(plan: &'a Plan<'a>) -> Self {
         Self {
             plan,
-            credentials: Credentials::new(plan),
+            issuance: Issuance::new(plan),
             writer: plan.bundler.writer(),
             directory: Vec::new(),
             bundles: Zeroizing::new(Vec::new()),
@@ -45,91 +42,87 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// Makes the credentials of a chunk, checked as ever, and nothing of them.
-    pub(super) fn issue(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<(), ForgeError> {
-        let mut certificate = Vec::new();
-        let mut key_ids = Vec::with_capacity(rows.len());
-        for block in rows.chunks(BLOCK) {
-            self.credentials.make(block, prefix)?;
-            key_ids.extend_from_slice(&self.credentials.key_ids);
-            for i in 0..block.len() {
-                certificate.clear();
-                self.credentials.append_certificate(i, &mut certificate);
-                std::hint::black_box(&certificate);
-            }
-        }
-        self.credentials.check_one()?;
-        distinct_keys(&key_ids)?;
-        Ok(())
-    }
-
     /// Makes the chunk's bundles and returns what is to be recorded of them, in row order.
-    pub(super) fn make(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<Vec<IndexEntry>, ForgeError> {
+    pub(crate) fn make(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<Vec<IndexEntry>, ForgeError> {
         self.bundles.clear();
         // Enough, so that a buffer with private keys never moves and leaves a copy behind.
         self.bundles.reserve(rows.len() * self.plan.bundle_room);
         self.ranges.clear();
         self.certificates.clear();
-        let mut directory = std::mem::take(&mut self.directory);
-        let mut bundles = std::mem::take(&mut self.bundles);
-        let mut body = match self.plan.layout {
-            Layout::Packs => Body::Pack(Archive::begin(&mut bundles, &mut directory)),
-            Layout::Objects => Body::Objects(&mut bundles),
+        let body = match self.plan.layout {
+            Layout::Packs => Body::Pack(Archive::begin(&mut self.bundles, &mut self.directory)),
+            Layout::Objects => Body::Objects(&mut self.bundles),
         };
-        let mut entries = Vec::with_capacity(rows.len());
-        let mut key_ids = Vec::with_capacity(rows.len());
-        let mut made = Ok(());
-        for block in rows.chunks(BLOCK) {
-            made = self.credentials.make(block, prefix);
-            if made.is_err() {
-                break;
-            }
-            key_ids.extend_from_slice(&self.credentials.key_ids);
-            self.bundle(block, &mut body, &mut entries);
-        }
-        body.finish();
-        self.directory = directory;
-        self.bundles = bundles;
-        made?;
-        self.credentials.check_one()?;
+        let mut packing = Packing {
+            plan: self.plan,
+            writer: &mut self.writer,
+            body,
+            ranges: &mut self.ranges,
+            certificates: &mut self.certificates,
+            entries: Vec::with_capacity(rows.len()),
+            key_ids: Vec::with_capacity(rows.len()),
+            certificate: Vec::new(),
+        };
+        let issued = self
+            .issuance
+            .issue(rows, prefix, |rows, block| packing.pack(rows, block));
+        packing.body.finish();
+        let (entries, key_ids) = (packing.entries, packing.key_ids);
+        issued?;
         distinct_keys(&key_ids)?;
         Ok(entries)
     }
+}
 
+/// A chunk whose bundles are being packed.
+struct Packing<'a, 'b> {
+    plan: &'a Plan<'a>,
+    writer: &'b mut BundleWriter<'a>,
+    body: Body<'b>,
+    ranges: &'b mut Vec<Range<usize>>,
+    certificates: &'b mut Vec<u8>,
+    entries: Vec<IndexEntry>,
+    key_ids: Vec<[u8; 20]>,
+    certificate: Vec<u8>,
+}
+
+impl Packing<'_, '_> {
     /// Appends the bundles of rows whose credentials were just made.
-    fn bundle(&mut self, rows: &[Row], body: &mut Body<'_>, entries: &mut Vec<IndexEntry>) {
+    fn pack(&mut self, rows: &[Row], credentials: &Credentials<'_>) {
         let Plan {
             binding,
             bundler,
             layout,
+            period,
             ..
         } = self.plan;
-        let not_after = self.plan.period.not_after.unix_timestamp();
-        let mut certificate = Vec::new();
+        let not_after = period.not_after.unix_timestamp();
+        self.key_ids.extend_from_slice(&credentials.key_ids);
         for (i, row) in rows.iter().enumerate() {
+            let certificate = &mut self.certificate;
             certificate.clear();
-            self.credentials.append_certificate(i, &mut certificate);
+            credentials.append_certificate(i, certificate);
             let credential = Credential {
-                private_key: self.credentials.private_key(i),
-                certificate: &certificate,
+                private_key: credentials.private_key(i),
+                certificate,
                 thing_name: &binding.thing_name(row),
                 client_id: &binding.client_id(row),
             };
-            let range = body.append(row.device_id.as_str(), bundler, |out| {
+            let range = self.body.append(&row.device_id, bundler, |out| {
                 self.writer.append(&credential, out);
             });
             self.certificates.extend_from_slice(self.writer.certificate_pem());
-            entries.push(IndexEntry {
+            self.entries.push(IndexEntry {
                 device_id: row.device_id.clone(),
-                certificate_id: sha256(&certificate),
-                certificate_serial: self.credentials.serials[i],
+                certificate_id: sha256(certificate),
+                certificate_serial: credentials.serials[i],
                 not_after,
                 offset: match layout {
                     Layout::Packs => range.start as u64,
                     Layout::Objects => 0,
                 },
                 length: range.len() as u64,
-                sha256: bundler.sha256(body.octets(range.clone())),
+                sha256: bundler.sha256(self.body.octets(range.clone())),
             });
             self.ranges.push(range);
         }
@@ -147,7 +140,7 @@ enum Body<'a> {
 impl Body<'_> {
     fn append(
         &mut self,
-        device_id: &str,
+        device_id: &DeviceId,
         bundler: &Bundler,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Range<usize> {

@@ -1,5 +1,6 @@
-//! New CAs: a root, or an intermediate under an existing issuer. rcgen encodes, an engine signs.
+//! New CAs: a root, or an intermediate under an existing issuer. rcgen encodes, a signer signs.
 
+use std::cell::RefCell;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,8 +14,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::ca_certificate::key_identifier;
 use super::{CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, Issuer, IssuerError, KEY_FILE, key_file};
-use crate::engine::{Choice, DeviceKey, Engine, PrivateKey, Signer, SigningKey};
+use crate::engine::{Choice, DeviceKey, PrivateKey, Random};
 use crate::profile::{Attribute, KeyType, NotAfter, Period, Validity, ValidityError, no_expiry};
+use crate::signer::{self, Memory, Signer, SignerError};
 
 /// What a new CA shall be.
 #[derive(Debug, Clone)]
@@ -61,16 +63,20 @@ pub fn create(
         .ok()
         .and_then(|private| private.prove(key.public_key()))
         .expect("the engine's key is sound");
-    let params = params(request, parent, now, key.public_key(), engine)?;
-    let own = RcgenKey::new(&signing_key)?;
-    let create = |source| IssuerError::Create { source };
+    let params = params(request, parent, now, key.public_key())?;
+    let signer = Memory::new(&signing_key, "a new key".to_owned(), &Choice::Auto)?;
+    let own = RcgenKey::new(request.key_type, key.public_key(), &signer);
     let (certificate, chain) = match parent {
-        None => (params.self_signed(&own).map_err(create)?, Vec::new()),
+        None => (own.signed(params.self_signed(&own))?, Vec::new()),
         Some(parent) => {
             let der = parent.certificate.der().into();
-            let issuer = rcgen::Issuer::from_ca_cert_der(&der, RcgenKey::new(&parent.key)?)
-                .map_err(|_| IssuerError::ParentName)?;
-            let certificate = params.signed_by(&own, &issuer).map_err(create)?;
+            let key = RcgenKey::new(
+                parent.key_type(),
+                parent.certificate.public_key(),
+                &*parent.signer,
+            );
+            let issuer = rcgen::Issuer::from_ca_cert_der(&der, &key).map_err(|_| IssuerError::ParentName)?;
+            let certificate = key.signed(params.signed_by(&own, &issuer))?;
             let chain = std::iter::once(&parent.certificate)
                 .chain(&parent.chain)
                 .cloned()
@@ -94,7 +100,6 @@ fn params(
     parent: Option<&Issuer>,
     now: OffsetDateTime,
     public_key: &[u8],
-    engine: &dyn Engine,
 ) -> Result<CertificateParams, IssuerError> {
     let mut name = DistinguishedName::new();
     for (attribute, value) in &request.subject {
@@ -120,7 +125,7 @@ fn params(
     params.distinguished_name = name;
     params.not_before = period.not_before;
     params.not_after = period.not_after;
-    params.serial_number = Some(serial(engine)?);
+    params.serial_number = Some(serial()?);
     params.is_ca = IsCa::Ca(match request.path_len {
         Some(path_len) => BasicConstraints::Constrained(path_len),
         None => BasicConstraints::Unconstrained,
@@ -157,9 +162,8 @@ fn period(request: &CaRequest, parent: Option<&Issuer>, now: OffsetDateTime) -> 
 }
 
 /// 16 octets, positive and of full length.
-fn serial(engine: &dyn Engine) -> Result<SerialNumber, IssuerError> {
-    let mut octets = [0; 16];
-    engine.random(&mut octets)?;
+fn serial() -> Result<SerialNumber, IssuerError> {
+    let mut octets = Random.octets::<16>()?;
     octets[0] = octets[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&octets))
 }
@@ -212,8 +216,7 @@ impl NewCa {
     }
 
     fn write_files(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
-        let engine = Choice::Auto.for_keys(self.certificate.key_type())?;
-        key_file::write(&folder.join(KEY_FILE), self.key.pkcs8(), passphrase, engine)?;
+        key_file::write(&folder.join(KEY_FILE), self.key.pkcs8(), passphrase)?;
         write_text(&folder.join(CERTIFICATE_FILE), &self.certificate.to_pem())?;
         if !self.chain.is_empty() {
             let chain: String = self.chain.iter().map(CaCertificate::to_pem).collect();
@@ -239,26 +242,41 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Lets rcgen sign with an issuer's key, whatever holds it.
+/// Lets rcgen sign with a key, wherever it is.
 struct RcgenKey<'a> {
-    key: &'a SigningKey,
-    signer: Box<dyn Signer>,
+    key_type: KeyType,
+    public_key: &'a [u8],
+    signer: &'a dyn Signer,
+    /// What the signer said, for which rcgen has no place.
+    failure: RefCell<Option<SignerError>>,
 }
 
 impl<'a> RcgenKey<'a> {
-    fn new(key: &'a SigningKey) -> Result<Self, IssuerError> {
-        let signer = Choice::Auto.for_signatures(key.key_type())?.signer(key)?;
-        Ok(Self { key, signer })
+    fn new(key_type: KeyType, public_key: &'a [u8], signer: &'a dyn Signer) -> Self {
+        Self {
+            key_type,
+            public_key,
+            signer,
+            failure: RefCell::new(None),
+        }
+    }
+
+    /// What rcgen has signed with this key, or why it has not.
+    fn signed<T>(&self, result: Result<T, rcgen::Error>) -> Result<T, IssuerError> {
+        result.map_err(|source| match self.failure.take() {
+            Some(error) => error.into(),
+            None => IssuerError::Create { source },
+        })
     }
 }
 
 impl rcgen::PublicKeyData for RcgenKey<'_> {
     fn der_bytes(&self) -> &[u8] {
-        self.key.public_key()
+        self.public_key
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        match self.key.key_type() {
+        match self.key_type {
             KeyType::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             KeyType::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             KeyType::P521 => &rcgen::PKCS_ECDSA_P521_SHA512,
@@ -270,9 +288,10 @@ impl rcgen::PublicKeyData for RcgenKey<'_> {
 impl rcgen::SigningKey for RcgenKey<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let mut signature = [Vec::new()];
-        self.signer
-            .sign(&[message], &mut signature)
-            .map_err(|_| rcgen::Error::RemoteKeyError)?;
+        signer::ask(self.signer, &[message], &mut signature).map_err(|error| {
+            self.failure.replace(Some(error));
+            rcgen::Error::RemoteKeyError
+        })?;
         let [signature] = signature;
         Ok(signature)
     }

@@ -11,7 +11,7 @@ use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
 use super::{AskPassphrase, IssuerError, blocks};
-use crate::engine::{Engine, PrivateKey};
+use crate::engine::{PrivateKey, Random};
 use crate::pem;
 
 /// Rounds of PBKDF2-HMAC-SHA-256 for a new key (OWASP, Password Storage, 2023).
@@ -90,18 +90,12 @@ fn decrypt(path: &Path, der: &[u8], ask: AskPassphrase<'_>) -> Result<PrivateKey
 }
 
 /// Writes a new key file, mode 0600 from the moment it exists.
-pub(super) fn write(
-    path: &Path,
-    pkcs8: &[u8],
-    passphrase: Option<&str>,
-    engine: &dyn Engine,
-) -> Result<(), IssuerError> {
+pub(super) fn write(path: &Path, pkcs8: &[u8], passphrase: Option<&str>) -> Result<(), IssuerError> {
     let text = match passphrase {
         None => Zeroizing::new(pem::encode(pem::PRIVATE_KEY, pkcs8)),
         Some("") => return Err(IssuerError::EmptyPassphrase),
         Some(passphrase) => {
-            let mut random = [0; 32];
-            engine.random(&mut random)?;
+            let random = Random.octets::<32>()?;
             let (salt, iv) = random.split_at(16);
             let iv = iv.try_into().expect("16 octets");
             // PBKDF2 rather than scrypt: every openssl since 1.0 opens it.

@@ -1,7 +1,7 @@
-//! The issuer: a CA certificate and the key proven to match it.
+//! The issuer: a CA certificate and the signer proven to match it.
 //!
-//! An [`Issuer`] exists only once its certificate is a CA's, is within its validity, and its private
-//! key gives its public key. On disk it is a folder with `certificate.pem`, `key.pem` (PKCS#8,
+//! An [`Issuer`] exists only once its certificate is a CA's, is within its validity, and a signature of its signer
+//! verifies with its public key: wherever the private key lives, nobody has to show it. On disk it is a folder with `certificate.pem`, `key.pem` (PKCS#8,
 //! encrypted by default, readable by its owner alone) and, for an intermediate, `chain.pem`: the
 //! certificates above it, nearest first.
 
@@ -20,9 +20,10 @@ pub use ca_certificate::CaCertificate;
 pub(crate) use ca_certificate::{key_identifier, key_type};
 pub use create::{CaRequest, NewCa, create};
 
-use crate::engine::{EngineError, PrivateKeyError, SigningKey};
+use crate::engine::{Choice, EngineError, PrivateKeyError, Random, SignatureAlgorithm};
 use crate::pem::{self, PemError};
 use crate::profile::{KeyType, rfc3339};
+use crate::signer::{self, Manner, Memory, Signer, SignerError};
 
 pub const CERTIFICATE_FILE: &str = "certificate.pem";
 pub const KEY_FILE: &str = "key.pem";
@@ -58,7 +59,7 @@ pub enum IssuerError {
         not_before: OffsetDateTime,
     },
     #[error("{key} is not the key of {certificate}")]
-    KeyMismatch { certificate: PathBuf, key: PathBuf },
+    KeyMismatch { certificate: PathBuf, key: String },
     #[error("{path} can be read by others (mode {mode:04o})")]
     KeyReadable { path: PathBuf, mode: u32 },
     #[error("{path} cannot be used as a CA key")]
@@ -105,6 +106,8 @@ pub enum IssuerError {
         #[from]
         source: EngineError,
     },
+    #[error(transparent)]
+    Signer(#[from] SignerError),
 }
 
 fn depth(below: usize) -> String {
@@ -164,6 +167,7 @@ impl IssuerError {
             Self::ParentName => "use another parent; one relative name may hold one attribute".to_owned(),
             Self::PathLen { .. } => "give the new CA a smaller --path-len, or make the ancestor with a larger one".to_owned(),
             Self::OutlivesParent { .. } => "give fewer --days".to_owned(),
+            Self::Signer(error) => return error.hint(),
             Self::Create { .. } | Self::Engine { .. } => return None,
         })
     }
@@ -196,7 +200,7 @@ impl CaFiles {
 #[derive(Debug)]
 pub struct Issuer {
     certificate: CaCertificate,
-    key: SigningKey,
+    signer: Box<dyn Signer>,
     chain: Vec<CaCertificate>,
 }
 
@@ -204,32 +208,64 @@ pub struct Issuer {
 pub type AskPassphrase<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Zeroizing<String>>;
 
 impl Issuer {
-    /// Loads a CA.
+    /// Loads a CA whose key is in a file; an engine of the choice will sign with it.
     ///
     /// # Errors
     ///
     /// When it is incomplete, not a CA, not valid `now`, its key does not match, can be read by
-    /// others or cannot be decrypted, or a certificate above it forbids it.
-    pub fn load(files: &CaFiles, now: OffsetDateTime, ask: AskPassphrase<'_>) -> Result<Self, IssuerError> {
-        let (certificate, chain) = read_public(files)?;
-        certificate.check_validity(&files.certificate, now)?;
-        check_chain(
-            &certificate,
-            &chain,
-            files.chain.as_deref().unwrap_or(&files.certificate),
-            now,
-        )?;
-        let key = key_file::read(&files.key, ask)?
-            .prove(certificate.public_key())
-            .ok_or_else(|| IssuerError::KeyMismatch {
-                certificate: files.certificate.clone(),
-                key: files.key.clone(),
-            })?;
-        Ok(Self {
+    /// others, cannot be decrypted or is not taken by the engine, or a certificate above it forbids it.
+    pub fn load(
+        files: &CaFiles,
+        engines: &Choice,
+        now: OffsetDateTime,
+        ask: AskPassphrase<'_>,
+    ) -> Result<Self, IssuerError> {
+        let (certificate, chain) = read_valid(files, now)?;
+        let place = files.key.display().to_string();
+        let Some(key) = key_file::read(&files.key, ask)?.prove(certificate.public_key()) else {
+            return Err(mismatch(files, place));
+        };
+        let signer = Memory::new(&key, place, engines).map_err(SignerError::from)?;
+        Self::proven(files, certificate, chain, Box::new(signer))
+    }
+
+    /// Loads a CA whose key is wherever its signer is; `files.key` is not read.
+    ///
+    /// # Errors
+    ///
+    /// When it is incomplete, not a CA, not valid `now`, the signer does not match or does not answer, or a certificate
+    /// above it forbids it.
+    pub fn with_signer(
+        files: &CaFiles,
+        signer: Box<dyn Signer>,
+        now: OffsetDateTime,
+    ) -> Result<Self, IssuerError> {
+        let (certificate, chain) = read_valid(files, now)?;
+        Self::proven(files, certificate, chain, signer)
+    }
+
+    /// Lets the signer sign what nobody has ever seen, and can take for nothing else.
+    fn proven(
+        files: &CaFiles,
+        certificate: CaCertificate,
+        chain: Vec<CaCertificate>,
+        signer: Box<dyn Signer>,
+    ) -> Result<Self, IssuerError> {
+        let mut message = b"certforge: a signer has the key of its issuer: ".to_vec();
+        message.extend_from_slice(&Random.octets::<32>()?);
+        let issuer = Self {
             certificate,
-            key,
+            signer,
             chain,
-        })
+        };
+        let mut signature = [Vec::new()];
+        issuer.sign(&[&message], &mut signature)?;
+        let algorithm = SignatureAlgorithm::for_key(issuer.key_type());
+        let is_own = issuer.certificate.has_signed(&message, &signature[0]);
+        match is_own && issuer.algorithm() == algorithm {
+            true => Ok(issuer),
+            false => Err(mismatch(files, issuer.signer.place().to_owned())),
+        }
     }
 
     #[must_use]
@@ -238,14 +274,51 @@ impl Issuer {
     }
 
     #[must_use]
-    pub fn key(&self) -> &SigningKey {
-        &self.key
+    pub fn key_type(&self) -> KeyType {
+        self.certificate.key_type()
     }
 
+    /// How it signs.
     #[must_use]
-    pub fn key_type(&self) -> KeyType {
-        self.key.key_type()
+    pub fn algorithm(&self) -> SignatureAlgorithm {
+        self.signer.algorithm()
     }
+
+    /// What makes its signatures, as [`Signer::engine`] says.
+    #[must_use]
+    pub fn engine(&self) -> &'static str {
+        self.signer.engine()
+    }
+
+    /// How its signer wants to be asked.
+    #[must_use]
+    pub fn manner(&self) -> Manner {
+        self.signer.manner()
+    }
+
+    /// Asks its signer. Certificates of devices come here as `Linted` alone.
+    pub(crate) fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), SignerError> {
+        signer::ask(&*self.signer, messages, signatures)
+    }
+}
+
+fn mismatch(files: &CaFiles, key: String) -> IssuerError {
+    IssuerError::KeyMismatch {
+        certificate: files.certificate.clone(),
+        key,
+    }
+}
+
+/// The certificate of a CA, which is valid, and those above it, which allow it.
+fn read_valid(
+    files: &CaFiles,
+    now: OffsetDateTime,
+) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
+    let (certificate, chain) = read_public(files)?;
+    certificate.check_validity(&files.certificate, now)?;
+    let path = files.chain.as_deref().unwrap_or(&files.certificate);
+    check_chain(&certificate, &chain, path, now)?;
+    Ok((certificate, chain))
 }
 
 /// The certificate of a CA and those above it; its key is not touched.

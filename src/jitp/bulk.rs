@@ -5,13 +5,15 @@
 //! <https://docs.aws.amazon.com/iot/latest/developerguide/bulk-provisioning.html>
 
 use std::collections::BTreeSet;
+use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::issued::IssuedCertificate;
+use super::declarations::Declared;
+use super::issued::{Issued, IssuedCertificate, IssuedError};
 use super::parameter::{Facts, NotCertificate, Parameter};
 use super::provision::Refusal;
-use super::template::{Declared, Template};
+use super::template::Template;
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 
@@ -20,12 +22,15 @@ const CERTIFICATE: &str = "CertificatePem";
 /// The parameter that holds the certificate id, where a template uses it for more than the certificate.
 const CERTIFICATE_ID: &str = "CertificateId";
 
-/// A device that cannot be registered in bulk.
+/// A batch that cannot be registered in bulk.
 #[derive(Debug, thiserror::Error)]
-#[error("device {device_id} cannot be registered")]
-pub struct BulkError {
-    pub device_id: DeviceId,
-    pub source: BulkFault,
+pub enum BulkError {
+    #[error("device {device_id} cannot be registered")]
+    Device { device_id: DeviceId, source: BulkFault },
+    #[error(transparent)]
+    Issued(#[from] IssuedError),
+    #[error(transparent)]
+    Write(#[from] std::io::Error),
 }
 
 /// A parameter of the template's own, with the name that AWS's takes in bulk registration.
@@ -33,6 +38,14 @@ pub struct BulkError {
 #[error("the template has a parameter {name} of its own, and bulk registration has another one of this name")]
 pub struct NameTaken {
     pub name: String,
+}
+
+impl NameTaken {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some("give the template's own parameter another name".to_owned())
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,15 +112,27 @@ impl<'a> Bulk<'a> {
         serde_json::to_string_pretty(&document).expect("documents have only text keys") + "\n"
     }
 
-    /// The line of a device.
+    /// Writes the parameters of a batch, a line for each device, and returns how many there are.
     ///
     /// # Errors
     ///
-    /// When its certificate would not be provisioned.
-    pub fn line(&self, certificate: &IssuedCertificate) -> Result<String, BulkError> {
+    /// When the batch cannot be read, a certificate of it would not be provisioned, or nothing can be written.
+    pub fn write(&self, issued: &Issued<'_>, out: &mut impl Write) -> Result<u64, BulkError> {
+        let mut written = 0;
+        for chunk in 0..issued.record().shape().chunks() {
+            for certificate in issued.certificates(chunk)? {
+                writeln!(out, "{}", self.line(&certificate)?)?;
+                written += 1;
+            }
+        }
+        Ok(written)
+    }
+
+    /// The line of a device.
+    fn line(&self, certificate: &IssuedCertificate) -> Result<String, BulkError> {
         self.values(certificate)
             .map(|values| Value::Object(values).to_string())
-            .map_err(|source| BulkError {
+            .map_err(|source| BulkError::Device {
                 device_id: certificate.entry.device_id.clone(),
                 source,
             })

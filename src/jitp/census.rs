@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::parameter::Facts;
 use super::provision::Refusal;
 use super::template::Template;
-use crate::digest::{hash, repeated, sha256};
-use crate::manifest::{Block, Manifest, ManifestError, Row};
+use crate::digest::{Repeated, Seen, sha256};
+use crate::manifest::{Block, Bookmark, Manifest, ManifestError, Row};
 use crate::profile::Binding;
 
 /// Rows that are evaluated as one piece of work, and pieces at a time.
@@ -24,7 +24,7 @@ const BLOCKS_AT_A_TIME: usize = 16;
 pub struct Census {
     pub rows: u64,
     /// Devices that would not come up, or not as themselves, in line order.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<DeviceFault>,
     /// Devices whose endpoint.json names another thing than the template, and the first of them.
     pub renamed: u64,
     pub first_renamed: Option<Renamed>,
@@ -32,7 +32,7 @@ pub struct Census {
 
 /// A device that would not come up as it should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct DeviceFault {
     pub line: u64,
     pub device_id: String,
     pub reason: String,
@@ -52,8 +52,8 @@ pub struct Renamed {
 /// What one block of rows gave.
 #[derive(Default)]
 struct Counted {
-    faults: Vec<Fault>,
-    hashes: Vec<u128>,
+    faults: Vec<DeviceFault>,
+    seen: Seen,
     renamed: u64,
     first_renamed: Option<Renamed>,
 }
@@ -65,28 +65,29 @@ struct Counted {
 /// When the manifest cannot be read.
 pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Result<Census, ManifestError> {
     let mut census = Census::default();
-    let mut hashes: Vec<u128> = Vec::new();
+    let mut seen = Seen::default();
+    let mut bookmarks = Vec::new();
     let mut blocks = manifest.blocks(BLOCK_ROWS)?;
     loop {
         let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
         if window.is_empty() {
             break;
         }
-        let counted: Vec<Counted> = window
+        let counted: Vec<(Bookmark, Counted)> = window
             .par_iter()
-            .map(|block| count(template, manifest, binding, block))
+            .map(|block| (block.bookmark(), count(template, manifest, binding, block)))
             .collect();
-        for (block, counted) in window.iter().zip(counted) {
+        for (block, (bookmark, counted)) in window.iter().zip(counted) {
+            bookmarks.push(bookmark);
             census.rows += block.rows() as u64;
             census.faults.extend(counted.faults);
             census.renamed += counted.renamed;
             census.first_renamed = census.first_renamed.or(counted.first_renamed);
-            hashes.extend(counted.hashes);
+            seen.extend(counted.seen);
         }
     }
-    census
-        .faults
-        .extend(collisions(template, manifest, binding, hashes)?);
+    let collisions = collisions(template, manifest, binding, &bookmarks, &seen.repeated())?;
+    census.faults.extend(collisions);
     census.faults.sort_by_key(|fault| fault.line);
     Ok(census)
 }
@@ -99,7 +100,7 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
             Ok(Some(thing)) => thing,
             Ok(None) => continue,
             Err(refusal) => {
-                counted.faults.push(Fault {
+                counted.faults.push(DeviceFault {
                     line: row.line,
                     device_id,
                     reason: refusal.to_string(),
@@ -107,10 +108,10 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
                 continue;
             }
         };
-        counted.hashes.push(hash(&thing));
+        counted.seen.add(block.number, &thing);
         let client_id = binding.client_id(&row);
         if template.needs_thing_name_as_client_id() && client_id != thing {
-            counted.faults.push(Fault {
+            counted.faults.push(DeviceFault {
                 line: row.line,
                 device_id: device_id.clone(),
                 reason: format!(
@@ -140,32 +141,32 @@ fn thing_name(template: &Template, binding: &Binding, row: &Row) -> Result<Optio
     Ok(made.thing.map(|thing| thing.thing_name))
 }
 
-/// Every row whose thing has the name of another row's. The manifest is read again only when two agree.
+/// Every row whose thing has the name of another row's, looked up in the blocks that have such.
 fn collisions(
     template: &Template,
     manifest: &Manifest,
     binding: &Binding,
-    hashes: Vec<u128>,
-) -> Result<Vec<Fault>, ManifestError> {
-    let twice = repeated(hashes);
+    bookmarks: &[Bookmark],
+    repeated: &Repeated,
+) -> Result<Vec<DeviceFault>, ManifestError> {
     let mut faults = Vec::new();
-    if twice.is_empty() {
+    if repeated.blocks.is_empty() {
         return Ok(faults);
     }
-    let mut first: HashMap<u128, u64> = HashMap::new();
-    let mut blocks = manifest.blocks(BLOCK_ROWS)?;
-    while let Some(block) = blocks.next_block()? {
+    let mut first: HashMap<String, u64> = HashMap::new();
+    let mut file = manifest.reread()?;
+    for block in &repeated.blocks {
+        let block = file.block(&bookmarks[*block as usize])?;
         for row in manifest.parse(&block).0 {
             let Ok(Some(thing)) = thing_name(template, binding, &row) else {
                 continue;
             };
-            let hash = hash(&thing);
-            if !twice.contains(&hash) {
+            if !repeated.has(&thing) {
                 continue;
             }
-            let first_line = *first.entry(hash).or_insert(row.line);
+            let first_line = *first.entry(thing.clone()).or_insert(row.line);
             if first_line != row.line {
-                faults.push(Fault {
+                faults.push(DeviceFault {
                     line: row.line,
                     device_id: row.device_id.to_string(),
                     reason: format!("the device of line {first_line} becomes thing {thing} already"),

@@ -8,7 +8,15 @@ use super::expression::Mappings;
 use super::finding::Finding;
 use super::json::Path;
 use super::parameter::Parameter;
-use super::template::Declared;
+
+/// A parameter that is declared.
+#[derive(Debug, Clone)]
+pub(super) struct Declared {
+    pub name: String,
+    /// What fills it; `None`: nothing but its default.
+    pub parameter: Option<Parameter>,
+    pub default: Option<String>,
+}
 
 pub(super) fn check_top_level(document: &Map<String, Value>, findings: &mut Vec<Finding>) {
     let root = Path::root();

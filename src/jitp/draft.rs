@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::name::Kind;
+use super::name::ValueKind;
 use super::parameter::Parameter;
 
 /// What a new template shall make of a device.
@@ -97,10 +97,10 @@ impl Draft {
         let names = self
             .attributes
             .iter()
-            .map(|(name, _)| (Kind::AttributeName, name));
-        let types = self.thing_type.iter().map(|name| (Kind::ThingType, name));
-        let groups = self.groups.iter().map(|name| (Kind::ThingGroup, name));
-        let policies = self.policy_name.iter().map(|name| (Kind::PolicyName, name));
+            .map(|(name, _)| (ValueKind::AttributeName, name));
+        let types = self.thing_type.iter().map(|name| (ValueKind::ThingType, name));
+        let groups = self.groups.iter().map(|name| (ValueKind::ThingGroup, name));
+        let policies = self.policy_name.iter().map(|name| (ValueKind::PolicyName, name));
         let mut all = names.chain(types).chain(groups).chain(policies);
         all.find_map(|(kind, name)| kind.refusal(name))
     }

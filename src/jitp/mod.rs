@@ -25,17 +25,18 @@ mod pattern;
 mod policy;
 mod proof;
 mod provision;
+mod read_resources;
 mod resources;
 mod template;
 pub mod thingpress;
 
-pub use allow_list::{AllowList, HANDLER};
+pub use allow_list::{AllowList, AllowListError, HANDLER, certificate_ids};
 pub use authorize::{
-    Absent, Ask, Cause, CertificateNames, Clause, ConditionError, Connection, Decision, Found, Home, Miss,
-    NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why, homes_in,
+    Absent, Actual, Ask, Cause, CertificateNames, Clause, ConditionError, Connection, Decision, Home,
+    ManyHomes, Miss, NamedHome, Policies, PolicyError, Reason, Unfilled, Unmet, Why, homes_in,
 };
-pub use bulk::{Bulk, BulkError, NameTaken};
-pub use census::{Census, Fault, Renamed, census};
+pub use bulk::{Bulk, BulkError, BulkFault, NameTaken};
+pub use census::{Census, DeviceFault, Renamed, census};
 pub use draft::Draft;
 pub use expression::NoValue;
 pub use finding::{Finding, Severity};

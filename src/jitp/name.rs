@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A value that AWS IoT has a rule for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     ThingName,
     ThingType,
     ThingGroup,
@@ -22,7 +22,7 @@ struct Rule {
     most: usize,
 }
 
-impl Kind {
+impl ValueKind {
     /// <https://docs.aws.amazon.com/iot/latest/apireference/API_CreateThing.html> and its kin
     fn rule(self) -> Option<Rule> {
         let (signs, least, most) = match self {
@@ -72,7 +72,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ValueKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ThingName => "thing name",
@@ -94,17 +94,17 @@ mod tests {
     #[test]
     fn holds_values_to_their_character_sets() {
         for (kind, value, is_fine) in [
-            (Kind::ThingName, "a:b_c-1", true),
-            (Kind::ThingName, "a b", false),
-            (Kind::ThingName, "", false),
-            (Kind::AttributeValue, "", true),
-            (Kind::AttributeValue, "x=[1]/2#", true),
-            (Kind::AttributeValue, "Fabrik Köln", false),
-            (Kind::AttributeValue, &"x".repeat(801), false),
-            (Kind::PolicyName, "a+b@c", true),
-            (Kind::PolicyName, "a/b", false),
-            (Kind::CertificateStatus, "Active", true),
-            (Kind::CertificateStatus, "REVOKED", false),
+            (ValueKind::ThingName, "a:b_c-1", true),
+            (ValueKind::ThingName, "a b", false),
+            (ValueKind::ThingName, "", false),
+            (ValueKind::AttributeValue, "", true),
+            (ValueKind::AttributeValue, "x=[1]/2#", true),
+            (ValueKind::AttributeValue, "Fabrik Köln", false),
+            (ValueKind::AttributeValue, &"x".repeat(801), false),
+            (ValueKind::PolicyName, "a+b@c", true),
+            (ValueKind::PolicyName, "a/b", false),
+            (ValueKind::CertificateStatus, "Active", true),
+            (ValueKind::CertificateStatus, "REVOKED", false),
         ] {
             assert_eq!(kind.refusal(value).is_none(), is_fine, "{kind} {value:?}");
         }

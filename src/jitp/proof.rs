@@ -7,14 +7,13 @@ use std::borrow::Cow;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use time::{Duration, OffsetDateTime};
 
-use crate::certificate::{
-    Expected, Fields, LintError, SerialPrefix, Stamp, assemble, encode_subject, lint_full,
-};
-use crate::engine::{Choice, DeviceKey, EngineError};
+use crate::certificate::{Expected, Fields, LintError, Linted, SerialPrefix, Stamp, encode_subject};
+use crate::engine::{Choice, DeviceKey, EngineError, Random};
 use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::Reason;
 use crate::pem;
 use crate::profile::{Attribute, KeyType, NotAfter, Validity, ValidityError};
+use crate::signer::SignerError;
 
 /// How long a proof is good for.
 const DAYS: u16 = 30;
@@ -34,6 +33,8 @@ pub enum ProofError {
     Request(#[from] rcgen::Error),
     #[error("the CA key cannot be used")]
     Engine(#[from] EngineError),
+    #[error("the CA key cannot be used")]
+    Signer(#[from] SignerError),
 }
 
 impl ProofError {
@@ -69,12 +70,8 @@ pub fn prove(issuer: &Issuer, code: &str, now: OffsetDateTime) -> Result<Proof, 
     };
     Attribute::CommonName.check(code).map_err(refused)?;
     let key_type = KeyType::P256;
-    let key_engine = Choice::Auto.for_keys(key_type)?;
-    let signer = Choice::Auto
-        .for_signatures(issuer.key_type())?
-        .signer(issuer.key())?;
     let mut keys = [DeviceKey::default()];
-    key_engine.make_keys(key_type, &mut keys)?;
+    Choice::Auto.for_keys(key_type)?.make_keys(key_type, &mut keys)?;
     let [key] = keys;
 
     // Never beyond the CA's own end.
@@ -89,13 +86,11 @@ pub fn prove(issuer: &Issuer, code: &str, now: OffsetDateTime) -> Result<Proof, 
     let end = end.replace_nanosecond(0).expect("0 is a nanosecond");
     period.not_after = period.not_after.min(end);
 
-    let stamp = Stamp::new(issuer.certificate(), key_type, signer.algorithm(), period);
-    let (mut scratch, mut subject, mut tbs) = (Vec::new(), Vec::new(), Vec::new());
+    let stamp = Stamp::new(issuer.certificate(), key_type, issuer.algorithm(), period);
+    let (mut scratch, mut subject) = (Vec::new(), Vec::new());
     let name = std::iter::once((Attribute::CommonName, Cow::Borrowed(code)));
     encode_subject(name, &mut scratch, &mut subject);
-    let mut random = [0; 8];
-    key_engine.random(&mut random)?;
-    let serial = SerialPrefix::draw(key_engine)?.serial(random);
+    let serial = SerialPrefix::draw(Random)?.serial(Random.octets()?);
     let fields = Fields {
         serial: &serial,
         subject: &subject,
@@ -103,22 +98,21 @@ pub fn prove(issuer: &Issuer, code: &str, now: OffsetDateTime) -> Result<Proof, 
         public_key: key.public_key(),
         key_id: &key_identifier(key.public_key()),
     };
-    stamp.tbs(&fields, &mut tbs);
     let expected = Expected {
         issuer: issuer.certificate(),
         key_type,
-        signature: signer.algorithm(),
+        signature: issuer.algorithm(),
         period,
         has_san: false,
     };
-    lint_full(&tbs, &fields, &expected)?;
-    let mut signatures = [Vec::new()];
-    signer.sign(&[&tbs], &mut signatures)?;
-    if !issuer.certificate().has_signed(&tbs, &signatures[0]) {
+    let mut linted = Linted::default();
+    linted.stamp(&stamp, &fields).lint_in_full(&expected)?;
+    let signed = linted.sign(issuer)?;
+    if !signed.sample_verifies(issuer.certificate()) {
         return Err(ProofError::Signature);
     }
     let mut certificate = Vec::new();
-    assemble(&tbs, signer.algorithm(), &signatures[0], &mut certificate);
+    signed.append_certificate(0, &mut certificate);
     Ok(Proof {
         request: request(&key, code)?,
         key,

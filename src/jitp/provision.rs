@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::expression::{NoValue, Scope};
 use super::parameter::{Facts, Parameter};
 use super::policy;
-use super::template::{Placed, Policy, Template};
+use super::resources::{Placed, Policy};
+use super::template::Template;
 
 /// What AWS IoT creates for a device that connects for the first time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,14 +9,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::declarations::{check_top_level, check_use, read_mappings, read_parameters};
-use super::expression::{Expression, Mappings, Reader};
+use super::declarations::{Declared, check_top_level, check_use, read_mappings, read_parameters};
+use super::expression::{Mappings, Reader};
 use super::finding::Finding;
 use super::json::{self, Path};
-use super::name::Kind;
 use super::parameter::Parameter;
 use super::policy;
-use super::resources::read_resources;
+use super::read_resources::read_resources;
+use super::resources::{Certificate, Placed, Policy, Thing};
 use crate::profile::{Attribute, Profile};
 
 /// Most characters of a template (`templateBody`).
@@ -33,45 +33,6 @@ pub struct Template {
     pub(super) policies: Vec<Policy>,
     /// Which parameters the resources refer to.
     pub(super) used: BTreeSet<usize>,
-}
-
-/// A parameter that is declared.
-#[derive(Debug, Clone)]
-pub(super) struct Declared {
-    pub name: String,
-    /// What fills it; `None`: nothing but its default.
-    pub parameter: Option<Parameter>,
-    pub default: Option<String>,
-}
-
-/// A value with the place where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Placed {
-    pub kind: Kind,
-    pub expression: Expression,
-    pub path: Path,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Thing {
-    pub name: Placed,
-    pub attributes: Vec<(String, Placed)>,
-    pub type_name: Option<Placed>,
-    pub groups: Vec<Placed>,
-    pub billing_group: Option<Placed>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Certificate {
-    pub id: Expression,
-    pub path: Path,
-    pub status: Placed,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Policy {
-    Named(Placed),
-    Document { expression: Expression, path: Path },
 }
 
 /// A template as it was read: what is wrong with it, and itself if that is no error.

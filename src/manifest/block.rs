@@ -1,8 +1,10 @@
 //! Blocks: runs of consecutive manifest rows, read as bytes and parsed apart from reading.
 //!
-//! Reading a block finds line ends and nothing else, so one reader keeps many parsers busy.
+//! Reading a block finds line ends and nothing else, so one reader keeps many parsers busy. Whoever has read a
+//! block keeps its [`Bookmark`], by which it is found again and known again.
 
-use std::io::{self, BufRead, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -16,6 +18,9 @@ use crate::digest::{into_octets, sha256_start};
 pub struct Block {
     /// Position of the block in the manifest, from 0: the chunk number.
     pub number: u64,
+    /// Where its first line begins in the file, and the number of that line; blank ones count.
+    offset: u64,
+    line: u64,
     /// Line terminators are `\n` throughout.
     pub(super) bytes: Vec<u8>,
     pub(super) lines: Vec<Line>,
@@ -35,106 +40,136 @@ impl Block {
         self.lines.len()
     }
 
-    /// Line number of the first row.
+    /// Where the block is, and what it says.
     #[must_use]
-    pub fn first_line(&self) -> u64 {
-        self.lines.first().map_or(0, |line| line.number)
-    }
-
-    /// The first 16 octets of the SHA-256 of the rows: tells whether a second reading found the same.
-    #[must_use]
-    pub fn fingerprint(&self) -> [u8; 16] {
-        sha256_start(&self.bytes)
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark {
+            number: self.number,
+            offset: self.offset,
+            line: self.line,
+            rows: self.lines.len(),
+            fingerprint: sha256_start(&self.bytes),
+        }
     }
 }
 
-/// Reads a manifest block by block and digests every octet of the file on the way.
-pub struct Blocks<R> {
+/// Finds a block again, in 48 octets, whatever its rows hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bookmark {
+    number: u64,
+    offset: u64,
+    line: u64,
+    rows: usize,
+    /// The first octets of the SHA-256 of the rows: tells whether another reading finds the same.
+    fingerprint: [u8; 16],
+}
+
+impl Bookmark {
+    /// Position of the block in the manifest, from 0: the chunk number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The line that the block begins with, for messages.
+    #[must_use]
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+/// Reads the lines of a file, and knows where it is.
+struct Lines<R> {
     reader: R,
     path: PathBuf,
-    rows: usize,
-    next_line: u64,
-    next_block: u64,
-    digest: Context,
+    number: u64,
+    offset: u64,
+    /// The line that was read, or the beginning of one that is too long.
     line: Vec<u8>,
 }
 
-impl<R: BufRead> Blocks<R> {
-    pub(super) fn new(reader: R, path: PathBuf, rows: usize) -> Self {
-        assert!(rows > 0, "a block holds at least one row");
+impl<R: BufRead> Lines<R> {
+    fn new(reader: R, path: PathBuf) -> Self {
         Self {
             reader,
             path,
-            rows,
-            next_line: 1,
-            next_block: 0,
-            digest: Context::new(&SHA256),
+            number: 1,
+            offset: 0,
             line: Vec::new(),
         }
     }
 
     /// Reads the header, which must be the one that was read before.
-    pub(super) fn skip_header(&mut self, header: &[u8]) -> Result<(), ManifestError> {
-        self.read_line()?;
-        if self.line == header {
-            return Ok(());
+    fn skip_header(&mut self, header: &[u8], take: &mut impl FnMut(&[u8])) -> Result<(), ManifestError> {
+        self.next(take)?;
+        match self.line == header {
+            true => Ok(()),
+            false => Err(ManifestError::changed(&self.path, 1)),
         }
-        Err(ManifestError::Changed {
-            path: self.path.clone(),
-            line: 1,
-        })
     }
 
-    /// Returns whether the line was too long, or `None` at the end of the file.
-    fn read_line(&mut self) -> Result<Option<bool>, ManifestError> {
-        let read_error = |source| ManifestError::Read {
-            path: self.path.clone(),
-            source,
-        };
+    /// Reads a line, and gives `take` all its octets. Returns whether it is too long, or `None` at the end of the
+    /// file.
+    fn next(&mut self, take: &mut impl FnMut(&[u8])) -> Result<Option<bool>, ManifestError> {
         self.line.clear();
-        let n = read_line(&mut self.reader, &mut self.line).map_err(read_error)?;
+        let n = self.read_into_line()?;
         if n == 0 {
             return Ok(None);
         }
-        self.digest.update(&self.line);
+        take(&self.line);
         let mut too_long = false;
         if self.line.len() >= MAX_LINE && self.line.last() != Some(&b'\n') {
             too_long = true;
-            self.skip_to_line_end()?;
+            self.skip_to_line_end(take)?;
         }
-        self.next_line += 1;
+        self.number += 1;
         Ok(Some(too_long))
     }
 
-    fn skip_to_line_end(&mut self) -> Result<(), ManifestError> {
-        let mut rest = Vec::new();
+    fn skip_to_line_end(&mut self, take: &mut impl FnMut(&[u8])) -> Result<(), ManifestError> {
+        let start = self.line.len();
         loop {
-            rest.clear();
-            let n = read_line(&mut self.reader, &mut rest).map_err(|source| ManifestError::Read {
-                path: self.path.clone(),
-                source,
-            })?;
-            self.digest.update(&rest);
-            if n == 0 || rest.last() == Some(&b'\n') {
+            let n = self.read_into_line()?;
+            let rest = &self.line[start..];
+            take(rest);
+            let is_end = n == 0 || rest.last() == Some(&b'\n');
+            self.line.truncate(start);
+            if is_end {
                 return Ok(());
             }
         }
     }
 
-    /// The next block, or `None` when there are no more rows.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn next_block(&mut self) -> Result<Option<Block>, ManifestError> {
+    fn read_into_line(&mut self) -> Result<usize, ManifestError> {
+        let n = read_line(&mut self.reader, &mut self.line).map_err(|source| self.cannot_read(source))?;
+        self.offset += n as u64;
+        Ok(n)
+    }
+
+    fn cannot_read(&self, source: io::Error) -> ManifestError {
+        ManifestError::Read {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    /// The next block of up to so many rows, or `None` when there are no more.
+    fn block(
+        &mut self,
+        number: u64,
+        rows: usize,
+        take: &mut impl FnMut(&[u8]),
+    ) -> Result<Option<Block>, ManifestError> {
         let mut block = Block {
-            number: self.next_block,
-            bytes: Vec::with_capacity(self.rows.min(8192) * 96),
-            lines: Vec::with_capacity(self.rows.min(8192)),
+            number,
+            offset: self.offset,
+            line: self.number,
+            bytes: Vec::with_capacity(rows.min(8192) * 96),
+            lines: Vec::with_capacity(rows.min(8192)),
         };
-        while block.lines.len() < self.rows {
-            let number = self.next_line;
-            let Some(too_long) = self.read_line()? else { break };
+        while block.lines.len() < rows {
+            let number = self.number;
+            let Some(too_long) = self.next(take)? else { break };
             let text = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             if text.is_empty() {
@@ -149,11 +184,45 @@ impl<R: BufRead> Blocks<R> {
                 too_long,
             });
         }
-        if block.lines.is_empty() {
-            return Ok(None);
-        }
-        self.next_block += 1;
-        Ok(Some(block))
+        Ok((!block.lines.is_empty()).then_some(block))
+    }
+}
+
+/// Reads a manifest block by block and digests every octet of the file on the way.
+pub struct Blocks<R> {
+    lines: Lines<R>,
+    rows: usize,
+    next: u64,
+    digest: Context,
+}
+
+impl<R: BufRead> Blocks<R> {
+    /// Reads the header, which must be the one that was read before.
+    pub(super) fn new(reader: R, path: PathBuf, rows: usize, header: &[u8]) -> Result<Self, ManifestError> {
+        assert!(rows > 0, "a block holds at least one row");
+        let mut digest = Context::new(&SHA256);
+        let mut lines = Lines::new(reader, path);
+        lines.skip_header(header, &mut |octets| digest.update(octets))?;
+        Ok(Self {
+            lines,
+            rows,
+            next: 0,
+            digest,
+        })
+    }
+
+    /// The next block, or `None` when there are no more rows.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn next_block(&mut self) -> Result<Option<Block>, ManifestError> {
+        let digest = &mut self.digest;
+        let block = self
+            .lines
+            .block(self.next, self.rows, &mut |octets| digest.update(octets))?;
+        self.next += 1;
+        Ok(block)
     }
 
     /// The next blocks, `at_a_time` at most; none at the end of the file.
@@ -178,7 +247,138 @@ impl<R: BufRead> Blocks<R> {
     }
 }
 
+/// Reads the blocks of a manifest again that are wanted again, by their bookmarks, and nothing else of the file.
+pub struct Reread<R = BufReader<File>> {
+    lines: Lines<R>,
+}
+
+impl<R: Read + Seek> Reread<BufReader<R>> {
+    pub(super) fn new(reader: BufReader<R>, path: PathBuf, header: &[u8]) -> Result<Self, ManifestError> {
+        let mut lines = Lines::new(reader, path);
+        lines.skip_header(header, &mut |_| ())?;
+        Ok(Self { lines })
+    }
+
+    /// The block as the file has it now. Whether it is the one that it was, [`super::Manifest::parse_again`] tells.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or ends before the block.
+    pub fn block(&mut self, bookmark: &Bookmark) -> Result<Block, ManifestError> {
+        let lines = &mut self.lines;
+        if lines.offset != bookmark.offset {
+            let away = i64::try_from(i128::from(bookmark.offset) - i128::from(lines.offset));
+            let away = away.map_err(|_| ManifestError::changed(&lines.path, bookmark.line))?;
+            // What the buffer holds already is not read again.
+            lines
+                .reader
+                .seek_relative(away)
+                .map_err(|source| lines.cannot_read(source))?;
+            (lines.offset, lines.number) = (bookmark.offset, bookmark.line);
+        }
+        lines
+            .block(bookmark.number, bookmark.rows, &mut |_| ())?
+            .ok_or_else(|| ManifestError::changed(&lines.path, bookmark.line))
+    }
+}
+
 /// Reads up to and with the next `\n`, or [`MAX_LINE`] bytes of the line.
 pub(super) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
     reader.take(MAX_LINE as u64).read_until(b'\n', line)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{Cursor, SeekFrom};
+
+    use super::*;
+    use crate::manifest::{DEFAULT_ID_COLUMN, Manifest};
+
+    /// Counts the octets that are read.
+    struct Counted<'a>(Cursor<&'a [u8]>, &'a Cell<usize>);
+
+    impl Read for Counted<'_> {
+        fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.read(octets)?;
+            self.1.set(self.1.get() + n);
+            Ok(n)
+        }
+    }
+
+    impl Seek for Counted<'_> {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    const HEADER: &[u8] = b"serial_number,note\r\n";
+
+    fn text() -> Vec<u8> {
+        let row = |row: usize| match row % 10 {
+            // Blank lines, and one that is too long, are lines as well.
+            3 => format!("SN{row},x\r\n\r\n\n"),
+            7 => format!("SN{row},{}\n", "y".repeat(MAX_LINE + row)),
+            _ => format!("SN{row},\"z\"\n"),
+        };
+        let rows: String = (0..95).map(row).collect();
+        [HEADER, rows.as_bytes()].concat()
+    }
+
+    fn lines(block: &Block) -> Vec<u64> {
+        block.lines.iter().map(|line| line.number).collect()
+    }
+
+    #[test]
+    fn a_block_is_found_again_by_its_bookmark_in_any_order() {
+        let text = text();
+        let mut blocks = Blocks::new(&text[..], "devices.csv".into(), 4, HEADER).unwrap();
+        let blocks = blocks.next_blocks(100).unwrap();
+        assert_eq!(blocks.len(), 24);
+        let read = Cell::new(0);
+        let file = BufReader::with_capacity(64, Counted(Cursor::new(&text), &read));
+        let mut file = Reread::new(file, "devices.csv".into(), HEADER).unwrap();
+        let order = (0..24).chain((0..24).rev()).chain([7, 7, 3, 20]);
+        for number in order {
+            let (block, before) = (&blocks[number], read.get());
+            let again = file.block(&block.bookmark()).unwrap();
+            assert_eq!(again.bookmark(), block.bookmark());
+            assert_eq!((lines(&again), &again.bytes), (lines(block), &block.bytes));
+            // No more than the block, with what of a long line is not kept, and what buffers hold.
+            let most = again.bytes.len() + 300 + 2 * 64;
+            assert!(
+                read.get() - before <= most,
+                "block {number}: {}",
+                read.get() - before
+            );
+        }
+    }
+
+    #[test]
+    fn what_changed_since_it_was_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.csv");
+        std::fs::write(&path, "serial_number\nA1\nA2\nA3\nA4\n").unwrap();
+        let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap();
+        let block = manifest.blocks(2).unwrap().next_blocks(9).unwrap().remove(1);
+        let bookmark = block.bookmark();
+        let reread = || -> Result<_, ManifestError> {
+            let block = manifest.reread()?.block(&bookmark)?;
+            manifest.parse_again(&block, &bookmark)
+        };
+        assert_eq!(reread().unwrap()[1].line, 5);
+        for changed in [
+            "serial_number\nA1\nA2\nA3\nA5\n",
+            "serial_number\nA1\nA2\nA3\n",
+            "serial_number\nA1\n",
+            "serial_nummer\nA1\nA2\nA3\nA4\n",
+        ] {
+            std::fs::write(&path, changed).unwrap();
+            let error = reread().unwrap_err();
+            assert!(
+                matches!(error, ManifestError::Changed { .. }),
+                "{changed}: {error}"
+            );
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-pub use block::{Block, Blocks};
+pub use block::{Block, Blocks, Bookmark, Reread};
 pub use device_id::DeviceId;
 pub use problem::{Problem, Reason};
 pub use row::Row;
@@ -100,6 +100,13 @@ fn more_bad_lines(bad: usize) -> String {
 }
 
 impl ManifestError {
+    fn changed(path: &Path, line: u64) -> Self {
+        Self::Changed {
+            path: path.to_owned(),
+            line,
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -264,9 +271,16 @@ impl Manifest {
     ///
     /// When the file cannot be read.
     pub fn blocks(&self, rows: usize) -> Result<Blocks<BufReader<File>>, ManifestError> {
-        let mut blocks = Blocks::new(open(&self.path)?, self.path.clone(), rows);
-        blocks.skip_header(&self.header_line)?;
-        Ok(blocks)
+        Blocks::new(open(&self.path)?, self.path.clone(), rows, &self.header_line)
+    }
+
+    /// Opens the file for another reading, of blocks that were read before.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn reread(&self) -> Result<Reread, ManifestError> {
+        Reread::new(open(&self.path)?, self.path.clone(), &self.header_line)
     }
 
     /// The rows of a block, and what is wrong with those that are none.
@@ -274,9 +288,24 @@ impl Manifest {
     pub fn parse(&self, block: &Block) -> (Vec<Row>, Vec<Problem>) {
         row::parse(block, &self.header, self.delimiter, self.id_index)
     }
+
+    /// The rows of a block that was read before, and in which nothing was wrong then.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError::Changed`] when it is not as it was.
+    pub fn parse_again(&self, block: &Block, bookmark: &Bookmark) -> Result<Vec<Row>, ManifestError> {
+        let (rows, problems) = self.parse(block);
+        match block.bookmark() == *bookmark && problems.is_empty() {
+            true => Ok(rows),
+            false => Err(ManifestError::changed(&self.path, bookmark.line())),
+        }
+    }
 }
 
 fn open(path: &Path) -> Result<BufReader<File>, ManifestError> {
+    #[cfg(test)]
+    openings::note(path);
     File::open(path)
         .map(|file| BufReader::with_capacity(256 * 1024, file))
         .map_err(|source| ManifestError::Open {
@@ -308,6 +337,24 @@ fn columns(header: &str, delimiter: u8) -> Option<Vec<String>> {
         .from_reader(header.as_bytes());
     let record = reader.records().next()?.ok()?;
     Some(record.iter().map(|name| name.trim().to_owned()).collect())
+}
+
+/// How often each manifest was opened, for tests that count readings.
+#[cfg(test)]
+pub(crate) mod openings {
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+    use std::sync::Mutex;
+
+    static OPENINGS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+
+    pub(super) fn note(path: &Path) {
+        *OPENINGS.lock().unwrap().entry(path.to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn of(path: &Path) -> usize {
+        OPENINGS.lock().unwrap().get(path).copied().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

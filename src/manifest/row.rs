@@ -160,12 +160,21 @@ mod tests {
     use crate::manifest::Blocks;
     use proptest::prelude::*;
 
+    fn blocks(text: &str, rows: usize) -> Blocks<&[u8]> {
+        let header_line = text.split_inclusive('\n').next().unwrap_or_default();
+        Blocks::new(
+            text.as_bytes(),
+            "devices.csv".into(),
+            rows,
+            header_line.as_bytes(),
+        )
+        .unwrap()
+    }
+
     fn parse_text(text: &str, rows: usize) -> (Vec<Row>, Vec<Problem>) {
         let header = Header::new(vec!["serial_number".to_owned(), "note".to_owned()]);
-        let mut blocks = Blocks::new(text.as_bytes(), "devices.csv".into(), rows);
+        let mut blocks = blocks(text, rows);
         let mut all = (Vec::new(), Vec::new());
-        let header_line = text.split_inclusive('\n').next().unwrap_or_default();
-        blocks.skip_header(header_line.as_bytes()).unwrap();
         while let Some(block) = blocks.next_block().unwrap() {
             let (rows, problems) = parse(&block, &header, b',', 0);
             all.0.extend(rows);
@@ -241,7 +250,7 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].reason, Reason::LineTooLong { limit: MAX_LINE });
-        let mut blocks = Blocks::new(text.as_bytes(), "devices.csv".into(), 10);
+        let mut blocks = blocks(&text, 10);
         while blocks.next_block().unwrap().is_some() {}
         assert_eq!(blocks.finish(), crate::digest::sha256(text.as_bytes()));
     }

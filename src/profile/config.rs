@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::KeyType;
-use super::content::{Compression, Content, Format};
+use super::content::Contents;
+use crate::bundle::Compression;
+use crate::bundle::format::Format;
 
 /// The TOML file. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,11 +94,14 @@ pub struct BundleConfig {
 pub struct FileConfig {
     /// Name inside the bundle: `[A-Za-z0-9._-]`, at most 64 characters.
     pub name: String,
-    /// private-key, certificate, chain, issuer, amazon-root-ca-1 to -4, or endpoint.
-    pub content: Content,
-    /// pem or der. Default: pem; `endpoint` is always JSON, and a chain always PEM.
+    /// private-key, certificate, chain, issuer, amazon-root-ca-1 to -4, endpoint; or `{ file = "PATH" }`, a file of
+    /// your own, as it is, relative to the profile's folder, with `sha256 = "HEX"` if it must be that one; or, in
+    /// PEM, a list of these but for endpoint and files.
+    pub content: Contents,
+    /// pem, der, json or raw. Default: pem; json for `endpoint`, and raw for a file of your own, which have no other.
+    /// A chain, or several contents, are always pem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
+    pub format: Option<&'static dyn Format>,
     /// stored or deflated. Default: deflated for what is the same in every bundle, stored for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,

@@ -9,7 +9,7 @@ mod config;
 mod content;
 mod endpoint;
 mod key_type;
-pub mod recipe;
+mod recipe;
 mod subject;
 mod template;
 mod validity;
@@ -21,11 +21,11 @@ pub use binding::{Binding, San};
 pub use config::ProfileConfig;
 pub use endpoint::Endpoint;
 pub use key_type::KeyType;
-pub use recipe::Recipe;
 pub use subject::Attribute;
 pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
+use crate::bundle::{Recipe, Shared};
 use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
@@ -69,6 +69,12 @@ pub enum ProfileError {
     },
     #[error("--endpoint: {reason}")]
     Host { reason: String },
+    #[error("field bundle.files: {name}: {file} cannot be read")]
+    File {
+        name: String,
+        file: String,
+        source: io::Error,
+    },
     #[error("field {field}: {reason}")]
     Field { field: String, reason: String },
     #[error("field {field}")]
@@ -87,6 +93,10 @@ impl ProfileError {
             Self::Host { .. } => {
                 "give the host alone, such as EXAMPLE-ats.iot.eu-central-1.amazonaws.com".to_owned()
             }
+            Self::File { .. } => {
+                "name a file that is there, by its path from the profile's own folder".to_owned()
+            }
+            Self::Invalid { source, .. } => return source.hint(),
             _ => "profiles/ has commented examples; every field is described there".to_owned(),
         })
     }
@@ -131,7 +141,7 @@ impl Profile {
                 source,
             },
         })?;
-        Self::parse(&text, name_or_path, endpoint_host).map_err(|error| match error {
+        Self::read(&text, name_or_path, endpoint_host, path.parent()).map_err(|error| match error {
             error @ (ProfileError::Syntax { .. } | ProfileError::Host { .. }) => error,
             error => ProfileError::Invalid {
                 path: path.to_owned(),
@@ -140,12 +150,21 @@ impl Profile {
         })
     }
 
-    /// Reads the text of a profile; `name` is what messages call it.
+    /// Reads the text of a profile; `name` is what messages call it. It is in no folder, so it can name no files.
     ///
     /// # Errors
     ///
     /// When it is not a valid profile.
     pub fn parse(text: &str, name: &str, endpoint_host: Option<&str>) -> Result<Self, ProfileError> {
+        Self::read(text, name, endpoint_host, None)
+    }
+
+    fn read(
+        text: &str,
+        name: &str,
+        endpoint_host: Option<&str>,
+        folder: Option<&Path>,
+    ) -> Result<Self, ProfileError> {
         let mut config: ProfileConfig = toml::from_str(text).map_err(|error| ProfileError::Syntax {
             name: name.to_owned(),
             line: error
@@ -153,6 +172,7 @@ impl Profile {
                 .map(|span| 1 + text[..span.start].matches('\n').count()),
             message: error.message().trim().replace('\n', " "),
         })?;
+        content::read_files(&mut config.bundle, folder)?;
         let Some(host) = endpoint_host else {
             return Self::from_config(&config);
         };
@@ -160,6 +180,9 @@ impl Profile {
         Self::from_config(&config).map_err(given_host)
     }
 
+    /// The profile that is recorded so. Of files of the user's own it knows the digests, which is what holds a bundle
+    /// against it takes; to make bundles takes a profile that was loaded.
+    ///
     /// # Errors
     ///
     /// The first field whose value cannot be used.
@@ -200,7 +223,7 @@ impl Profile {
             san_dns: templates("san.dns", &config.san.dns)?,
             san_uri: templates("san.uri", &config.san.uri)?,
             validity: validity::read(&config.validity)?,
-            recipe: Recipe::from_config(&config.bundle)?,
+            recipe: recipe::read(&config.bundle)?,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
             digest: sha256(settings.as_bytes()),
             config,
@@ -271,6 +294,17 @@ impl Profile {
         &self.endpoint
     }
 
+    /// What the bundles of a batch by this issuer, DER, say of every device.
+    #[must_use]
+    pub fn shared(&self, issuer: &[u8]) -> Shared {
+        Shared {
+            issuer: issuer.to_vec(),
+            host: self.endpoint.host.clone(),
+            port: self.endpoint.port,
+            region: self.endpoint.region.clone(),
+        }
+    }
+
     /// SHA-256 over every setting of the profile: two profiles that agree in it make the same things.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
@@ -338,7 +372,7 @@ mod tests {
         assert_eq!(profile.id_column(), "serial_number");
         assert_eq!(profile.validity().not_after, NotAfter::Issuer);
         assert_eq!(profile.validity().backdate, Duration::HOUR);
-        assert_eq!(profile.recipe().files().len(), 6);
+        assert_eq!(profile.recipe().members().len(), 6);
         assert_eq!(profile.endpoint().port, 8883);
     }
 

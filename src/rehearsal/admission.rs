@@ -1,25 +1,19 @@
 //! Admission: whether a device that TLS has let in may connect, decided at its CONNECT.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::account::AccountError;
-use super::causes;
 use super::endpoint::Endpoint;
-use super::event::Kind;
+use super::event::{EventKind, Who};
 use super::leaf::Leaf;
-use super::link::Link;
+use super::link::{Link, PATIENCE};
 use super::packet::{Connect, Packet, Publish, QoS, reason};
-use super::provisioner::{Outcome, Standing};
+use super::provisioner::{Settled, Standing};
 use super::rights::{Origin, Rights};
-use super::session::Who;
 use super::topic::topic_refusal;
+use crate::causes::in_one_line;
 use crate::jitp::Ask;
-
-/// A device that has connected must say CONNECT within this time.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
 const LONGEST_CLIENT_ID: usize = 128;
@@ -45,7 +39,7 @@ pub(super) fn admit(
     connect: &Connect,
     client_id: &str,
 ) -> Result<Option<Rights>, String> {
-    let state = |error: AccountError| format!("the state failed: {}", causes(&error));
+    let state = |error: AccountError| format!("the state failed: {}", in_one_line(&error));
     if client_id.len() > LONGEST_CLIENT_ID {
         return Err(format!(
             "the client id has {} octets, AWS IoT allows {LONGEST_CLIENT_ID}",
@@ -57,7 +51,7 @@ pub(super) fn admit(
         Standing::Refused(text) => return Err(text),
         Standing::Dropped { new, outcome } => {
             if new {
-                endpoint.tell(who, Kind::Registered, "PENDING_ACTIVATION".to_owned());
+                endpoint.tell(who, EventKind::Registered, "PENDING_ACTIVATION".to_owned());
                 endpoint.announce(leaf);
             }
             tell_outcome(endpoint, who, outcome);
@@ -105,9 +99,9 @@ pub(super) fn refusal_of(publish: &Publish, rights: &Rights) -> Result<(), (u8, 
         .map_err(|text| (reason::NOT_AUTHORIZED, text))
 }
 
-fn tell_outcome(endpoint: &Endpoint, who: &Who, outcome: Outcome) {
+fn tell_outcome(endpoint: &Endpoint, who: &Who, outcome: Settled) {
     match outcome {
-        Outcome::Made(made) => {
+        Settled::Made(made) => {
             let thing = made.thing.as_deref().unwrap_or("none");
             let mut text = format!(
                 "thing {thing}, policies {}, certificate {}",
@@ -118,21 +112,21 @@ fn tell_outcome(endpoint: &Endpoint, who: &Who, outcome: Outcome) {
                 text.push_str("; the thing is attached to another certificate as well: ");
                 text.push_str(&made.also_attached.join(", "));
             }
-            endpoint.tell(who, Kind::Provisioned, text);
+            endpoint.tell(who, EventKind::Provisioned, text);
             let text = "the first connection ends; the device has to come again".to_owned();
-            endpoint.tell(who, Kind::Dropped, text);
+            endpoint.tell(who, EventKind::Dropped, text);
         }
-        Outcome::Waits => {
+        Settled::Waits => {
             let text = "the certificate is PENDING_ACTIVATION until it is activated (JITR)".to_owned();
-            endpoint.tell(who, Kind::Dropped, text);
+            endpoint.tell(who, EventKind::Dropped, text);
         }
-        Outcome::NotAllowed => {
+        Settled::NotAllowed => {
             let text = "the certificate is INACTIVE now: it is not in the allow list (JITR)".to_owned();
-            endpoint.tell(who, Kind::Refused, text);
+            endpoint.tell(who, EventKind::Refused, text);
         }
-        Outcome::Pending(text) => {
+        Settled::Pending(text) => {
             let text = format!("the certificate stays PENDING_ACTIVATION, the template failed: {text}");
-            endpoint.tell(who, Kind::Refused, text);
+            endpoint.tell(who, EventKind::Refused, text);
         }
     }
 }

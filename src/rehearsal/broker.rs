@@ -43,8 +43,8 @@ struct Member {
     filters: Vec<(String, QoS)>,
 }
 
-/// A device's place at the broker.
-pub struct Place {
+/// A device's seat at the broker.
+pub struct Seat {
     client_id: String,
     number: u64,
     pub inbox: Receiver<Message>,
@@ -54,7 +54,7 @@ pub struct Place {
 
 impl Broker {
     /// Takes a client id. Who had it before is dropped.
-    pub fn join(&self, client_id: &str) -> Place {
+    pub fn join(&self, client_id: &str) -> Seat {
         let (inbox, receiver) = channel(WAITING);
         let (hold, taken) = oneshot::channel();
         let mut members = self.0.lock().expect("no holder panics");
@@ -68,7 +68,7 @@ impl Broker {
             filters: Vec::new(),
         };
         members.connected.insert(client_id.to_owned(), member);
-        Place {
+        Seat {
             client_id: client_id.to_owned(),
             number,
             inbox: receiver,
@@ -76,35 +76,35 @@ impl Broker {
         }
     }
 
-    /// Gives a place up, unless another connection has taken it.
-    pub fn leave(&self, place: &Place) {
+    /// Gives a seat up, unless another connection has taken it.
+    pub fn leave(&self, seat: &Seat) {
         let mut members = self.0.lock().expect("no holder panics");
-        let is_own = |member: &Member| member.number == place.number;
-        if members.connected.get(&place.client_id).is_some_and(is_own) {
-            members.connected.remove(&place.client_id);
-            members.subscribers.remove(&place.client_id);
+        let is_own = |member: &Member| member.number == seat.number;
+        if members.connected.get(&seat.client_id).is_some_and(is_own) {
+            members.connected.remove(&seat.client_id);
+            members.subscribers.remove(&seat.client_id);
         }
     }
 
-    /// Adds a filter to a place, in place of the same one.
-    pub fn subscribe(&self, place: &Place, filter: &str, qos: QoS) {
+    /// Adds a filter to a seat, in place of the same one.
+    pub fn subscribe(&self, seat: &Seat, filter: &str, qos: QoS) {
         let mut members = self.0.lock().expect("no holder panics");
-        let Some(member) = members.connected.get_mut(&place.client_id) else {
+        let Some(member) = members.connected.get_mut(&seat.client_id) else {
             return;
         };
-        if member.number == place.number {
+        if member.number == seat.number {
             member.filters.retain(|(other, _)| other != filter);
             member.filters.push((filter.to_owned(), qos));
-            members.subscribers.insert(place.client_id.clone());
+            members.subscribers.insert(seat.client_id.clone());
         }
     }
 
-    pub fn unsubscribe(&self, place: &Place, filter: &str) {
+    pub fn unsubscribe(&self, seat: &Seat, filter: &str) {
         let mut members = self.0.lock().expect("no holder panics");
-        let Some(member) = members.connected.get_mut(&place.client_id) else {
+        let Some(member) = members.connected.get_mut(&seat.client_id) else {
             return;
         };
-        if member.number == place.number {
+        if member.number == seat.number {
             member.filters.retain(|(other, _)| other != filter);
         }
     }

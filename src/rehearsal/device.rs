@@ -9,10 +9,9 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::bundle::EndpointFile;
+use crate::bundle::{self, EndpointFile, OpenError, Opened, Recipe, open_unknown};
 use crate::digest::sha256;
 use crate::pem;
-use crate::verify::members;
 
 /// What a device knows of itself and of where to connect.
 pub struct Device {
@@ -51,13 +50,21 @@ pub enum Sends {
     LeafOnly,
 }
 
+impl Sends {
+    #[must_use]
+    pub fn new(leaf_only: bool) -> Self {
+        match leaf_only {
+            true => Self::LeafOnly,
+            false => Self::Chain,
+        }
+    }
+}
+
 /// A bundle that no device can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    #[error("{0}")]
-    Zip(String),
-    #[error("this is a pack, with the bundles of {bundles} devices")]
-    Pack { bundles: usize },
+    #[error(transparent)]
+    Zip(#[from] OpenError),
     #[error("the bundle has no private key")]
     NoKey,
     #[error("the bundle's private key is of no use to TLS")]
@@ -73,7 +80,17 @@ impl Device {
     ///
     /// When a device could not use it.
     pub fn open(octets: &[u8]) -> Result<Self, DeviceError> {
-        Self::from_files(members(octets).map_err(DeviceError::Zip)?)
+        Self::from_files(open_unknown(octets)?)
+    }
+
+    /// Opens the bundle of a batch that has this digest, and was made by this recipe.
+    ///
+    /// # Errors
+    ///
+    /// When it is another, or a device could not use it.
+    pub fn of_batch(octets: &[u8], sha256: &[u8; 32], recipe: &Recipe) -> Result<Self, DeviceError> {
+        let files = bundle::open(octets, sha256, recipe)?.into_iter();
+        Self::from_files(files.map(Opened::into_named).collect())
     }
 
     /// Takes the files of a bundle, by name.
@@ -83,24 +100,33 @@ impl Device {
     /// When a device could not use them.
     pub fn from_files(files: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Self, DeviceError> {
         let bundles = files.iter().filter(|(name, _)| name.ends_with(".zip")).count();
-        if bundles > 0 {
-            return Err(DeviceError::Pack { bundles });
+        if bundles > 0 && bundles == files.len() {
+            return Err(OpenError::Pack { bundles }.into());
         }
         let mut endpoint = None;
         let mut keys = Vec::new();
         let mut lists = Vec::new();
         for (name, content) in files {
-            match read(content) {
-                Content::Endpoint(found) => endpoint = Some(found),
-                Content::Key { der, is_pem } => keys.push((der, is_pem.then_some(name))),
-                Content::Certificates { ders, is_pem } => lists.push((ders, is_pem.then_some(name))),
-                Content::Nothing => {}
+            for content in read(content) {
+                match content {
+                    Content::Endpoint(found) => endpoint = Some(found),
+                    Content::Key { der, is_pem } => keys.push((der, is_pem.then(|| name.clone()))),
+                    Content::Certificates { ders, is_pem } => {
+                        lists.push((ders, is_pem.then(|| name.clone())));
+                    }
+                }
             }
         }
-        let (key, key_file) = keys.into_iter().next().ok_or(DeviceError::NoKey)?;
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.as_slice()));
-        let key =
-            rustls::crypto::aws_lc_rs::sign::any_supported_type(&private).map_err(|_| DeviceError::Key)?;
+        if keys.is_empty() {
+            return Err(DeviceError::NoKey);
+        }
+        // A file of the user's own may look like a key in DER.
+        let usable = |(der, file): (Zeroizing<Vec<u8>>, _)| {
+            let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.as_slice()));
+            let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private).ok()?;
+            Some((key, file))
+        };
+        let (key, key_file) = keys.into_iter().find_map(usable).ok_or(DeviceError::Key)?;
         let is_own = |list: &Vec<Vec<u8>>| {
             let first = CertificateDer::from(list[0].clone());
             CertifiedKey::new(vec![first], key.clone()).keys_match().is_ok()
@@ -127,6 +153,15 @@ impl Device {
         })
     }
 
+    /// The client id that it connects with: what endpoint.json says, or else the certificate's CN.
+    #[must_use]
+    pub fn client_id(&self) -> Option<String> {
+        let endpoint = self.endpoint.as_ref();
+        endpoint
+            .map(|endpoint| endpoint.client_id.to_string())
+            .or_else(|| self.common_name.clone())
+    }
+
     /// What TLS needs to be this device.
     pub(super) fn certified_key(&self, sends: Sends) -> CertifiedKey {
         let count = match sends {
@@ -137,56 +172,71 @@ impl Device {
     }
 }
 
-/// What a file of a bundle holds.
+/// What a file of a bundle holds, or a part of it.
 enum Content {
     Endpoint(EndpointFile<'static>),
     Key {
         der: Zeroizing<Vec<u8>>,
         is_pem: bool,
     },
-    /// One or more.
+    /// One or more, each signed by the next.
     Certificates {
         ders: Vec<Vec<u8>>,
         is_pem: bool,
     },
-    Nothing,
 }
 
-fn read(content: Zeroizing<Vec<u8>>) -> Content {
+fn read(content: Zeroizing<Vec<u8>>) -> Vec<Content> {
     if let Ok(endpoint) = serde_json::from_slice(&content) {
-        return Content::Endpoint(endpoint);
+        return vec![Content::Endpoint(endpoint)];
     }
     if X509Certificate::from_der(&content).is_ok() {
-        return Content::Certificates {
+        return vec![Content::Certificates {
             ders: vec![content.to_vec()],
             is_pem: false,
-        };
+        }];
     }
     let text = std::str::from_utf8(&content).ok();
     let Some(blocks) = text.and_then(|text| pem::blocks(text).ok()) else {
-        // Of all that a bundle may hold, only a private key in DER is left.
-        return Content::Key {
+        // Of all that certforge puts into a bundle, only a private key in DER is left.
+        return vec![Content::Key {
             der: content,
             is_pem: false,
-        };
+        }];
     };
-    let mut ders = Vec::new();
-    for block in blocks {
-        match block.label.as_str() {
-            pem::PRIVATE_KEY => {
-                return Content::Key {
-                    der: block.der,
-                    is_pem: true,
-                };
-            }
-            pem::CERTIFICATE => ders.push(block.der.to_vec()),
-            _ => {}
+    let (keys, certificates): (Vec<_>, Vec<_>) = blocks
+        .into_iter()
+        .filter(|block| [pem::PRIVATE_KEY, pem::CERTIFICATE].contains(&block.label.as_str()))
+        .partition(|block| block.label == pem::PRIVATE_KEY);
+    let key = keys.into_iter().map(|block| Content::Key {
+        der: block.der,
+        is_pem: true,
+    });
+    let ders = certificates.iter().map(|block| block.der.to_vec()).collect();
+    let chains = chains(ders).into_iter();
+    let chains = chains.map(|ders| Content::Certificates { ders, is_pem: true });
+    key.chain(chains).collect()
+}
+
+/// The certificates of a file, which may hold several chains: a new one begins where a certificate is not its
+/// predecessor's issuer. The same certificate again belongs to the chain that goes on from it.
+fn chains(ders: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
+    let mut chains: Vec<Vec<Vec<u8>>> = Vec::new();
+    for der in ders {
+        match chains.last_mut() {
+            Some(chain) if chain.last() == Some(&der) => {}
+            Some(chain) if chain.last().is_some_and(|last| is_issued_by(last, &der)) => chain.push(der),
+            _ => chains.push(vec![der]),
         }
     }
-    match ders.is_empty() {
-        true => Content::Nothing,
-        false => Content::Certificates { ders, is_pem: true },
-    }
+    chains
+}
+
+fn is_issued_by(der: &[u8], issuer: &[u8]) -> bool {
+    let [own, issuer] = [der, issuer].map(X509Certificate::from_der);
+    own.is_ok_and(|(_, own)| {
+        issuer.is_ok_and(|(_, issuer)| own.issuer().as_raw() == issuer.subject().as_raw())
+    })
 }
 
 fn common_name(der: &[u8]) -> Option<String> {
@@ -198,4 +248,43 @@ fn common_name(der: &[u8]) -> Option<String> {
 fn is_root(der: &[u8]) -> bool {
     X509Certificate::from_der(der)
         .is_ok_and(|(_, certificate)| certificate.subject().as_raw() == certificate.issuer().as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    #[test]
+    fn a_device_is_found_in_one_file_beside_others_that_are_the_users_own() {
+        let named = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let key = || KeyPair::generate().unwrap();
+        let (ca_key, leaf_key, root_key) = (key(), key(), key());
+        let mut ca = named("CA");
+        ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = named("root").self_signed(&root_key).unwrap();
+        let issuer = ca.self_signed(&ca_key).unwrap();
+        let leaf = named("SN1")
+            .signed_by(&leaf_key, &Issuer::new(ca, ca_key))
+            .unwrap();
+        let text = [&leaf, &leaf, &issuer, &root]
+            .map(rcgen::Certificate::pem)
+            .concat();
+        let file = |name: &str, octets: &[u8]| (name.to_owned(), Zeroizing::new(octets.to_vec()));
+        let device = Device::from_files(vec![
+            file("own.bin", &[0xff; 100]),
+            file("own.zip", b"PK"),
+            file("identity.pem", (leaf_key.serialize_pem() + &text).as_bytes()),
+        ])
+        .unwrap();
+        assert_eq!(device.certificate, leaf.der().to_vec());
+        assert_eq!(device.chain, [leaf.der().clone(), issuer.der().clone()]);
+        assert_eq!(device.roots, [root.der().to_vec()]);
+        let identity = Some("identity.pem".to_owned());
+        assert_eq!((&device.files.key, &device.files.root), (&identity, &identity));
+    }
 }

@@ -1,11 +1,13 @@
 //! Events: what happens at the endpoint, for the console, the page and the state.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum EventKind {
     /// A certificate that was not known is registered now, as PENDING_ACTIVATION.
     Registered,
     /// Its things and policies are made, and its status is set.
@@ -22,7 +24,7 @@ pub enum Kind {
     Refused,
 }
 
-impl Kind {
+impl EventKind {
     const ALL: [Self; 8] = [
         Self::Registered,
         Self::Provisioned,
@@ -60,7 +62,7 @@ impl Kind {
 pub struct Event {
     /// Milliseconds since 1970.
     pub at: i64,
-    pub kind: Kind,
+    pub kind: EventKind,
     /// Address and port of the device.
     pub peer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,4 +74,15 @@ pub struct Event {
     pub name: Option<String>,
     /// What happened, or why it was refused.
     pub text: String,
+}
+
+/// A device that is connected, as events name it.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    pub peer: SocketAddr,
+    pub certificate_id: Option<String>,
+    pub name: Option<String>,
+    pub client_id: Option<String>,
+    /// SNI.
+    pub server_name: Option<String>,
 }

@@ -10,13 +10,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_rustls::rustls::RootCertStore;
 
-use super::account::{AccountError, Status};
+use super::account::{AccountError, CertificateStatus};
 use super::client::{Attempt, ConnectError, Greeting, Step, Target, attempt};
-use super::device::{Device, Sends};
+use super::device::{Device, DeviceError, Sends};
 use super::endpoint::Endpoint;
 use super::packet::Version;
 use super::sample::Chosen;
-use crate::digest::sha256;
+use crate::bundle::{OpenError, Recipe};
+use crate::causes::in_one_line;
 
 /// The first pause before a device comes again; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -27,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// How devices behave.
 #[derive(Debug, Clone)]
 pub struct Manner {
+    /// By which their bundles were made.
+    pub recipe: Recipe,
     /// At once.
     pub connections: usize,
     /// Of each device, the first one included.
@@ -68,7 +71,7 @@ pub struct DeviceReport {
     pub thing_name: Option<String>,
     pub policies: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<Status>,
+    pub status: Option<CertificateStatus>,
     /// It was ACTIVE before, as the state has it, so that no template ran.
     pub known_before: bool,
     /// Where it published.
@@ -154,7 +157,7 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         attempts: Vec::new(),
         stage: Stage::Refused,
     };
-    let device = match open(&chosen) {
+    let device = match open(&chosen, &manner.recipe) {
         Ok(device) => device,
         Err(text) => {
             report.reason = Some(text);
@@ -164,10 +167,10 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
     report.certificate_id.clone_from(&device.certificate_id);
     report.client_id = client_id(manner, &device, &report.device_id);
     if let Err(error) = look(destination, &mut report) {
-        report.reason = Some(super::causes(&error));
+        report.reason = Some(in_one_line(&error));
         return report;
     }
-    report.known_before = report.status == Some(Status::Active);
+    report.known_before = report.status == Some(CertificateStatus::Active);
     let mut pause = FIRST_PAUSE;
     for n in 0..manner.attempts {
         if n > 0 {
@@ -188,7 +191,7 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
             error: result.error.as_ref().map(ToString::to_string),
         });
         if let Err(error) = look(destination, &mut report) {
-            report.reason = Some(super::causes(&error));
+            report.reason = Some(in_one_line(&error));
             return report;
         }
         if result.done.iter().any(|done| done.step == Step::Connect) {
@@ -222,26 +225,26 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
     report
 }
 
-fn open(chosen: &Chosen) -> Result<Device, String> {
+fn open(chosen: &Chosen, recipe: &Recipe) -> Result<Device, String> {
     let octets = match &chosen.bundle {
         Ok(octets) => octets,
-        Err(error) => return Err(super::causes(error)),
+        Err(error) => return Err(in_one_line(error)),
     };
-    if sha256(octets) != chosen.entry.sha256 {
-        return Err(
-            "the bundle is not the one that the index names; `certforge verify` says more".to_owned(),
-        );
-    }
-    Device::open(octets).map_err(|error| error.to_string())
+    Device::of_batch(octets, &chosen.entry.sha256, recipe).map_err(|error| match error {
+        DeviceError::Zip(OpenError::OtherDigest) => {
+            "the bundle is not the one that the index names; `certforge verify` says more".to_owned()
+        }
+        error => error.to_string(),
+    })
 }
 
 /// Why a device that was not refused is not up.
-fn unexplained(error: &ConnectError, status: Option<Status>) -> String {
+fn unexplained(error: &ConnectError, status: Option<CertificateStatus>) -> String {
     match status {
-        Some(Status::PendingActivation) => {
+        Some(CertificateStatus::PendingActivation) => {
             "the certificate is PENDING_ACTIVATION until it is activated (JITR)".to_owned()
         }
-        Some(Status::Active) if error.is_dropped() => {
+        Some(CertificateStatus::Active) if error.is_dropped() => {
             "it was provisioned and disconnected, and had no attempt left to come again".to_owned()
         }
         _ => error.to_string(),
@@ -256,8 +259,8 @@ fn look(destination: &Destination, report: &mut DeviceReport) -> Result<(), Acco
     };
     report.status = Some(found.status);
     report.stage = match found.status {
-        Status::Active | Status::Inactive => Stage::Provisioned,
-        Status::PendingActivation | Status::Revoked => Stage::Registered,
+        CertificateStatus::Active | CertificateStatus::Inactive => Stage::Provisioned,
+        CertificateStatus::PendingActivation | CertificateStatus::Revoked => Stage::Registered,
     };
     let things = account.things_of(&report.certificate_id)?;
     report.thing_name = things.into_iter().next().map(|thing| thing.thing_name);
@@ -266,18 +269,15 @@ fn look(destination: &Destination, report: &mut DeviceReport) -> Result<(), Acco
 }
 
 fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
-    let endpoint = device.endpoint.as_ref();
     match &manner.client_id {
         Some(template) => {
+            let endpoint = device.endpoint.as_ref();
             let thing = endpoint.map_or(device_id, |endpoint| &endpoint.thing_name);
             template
                 .replace("{device_id}", device_id)
                 .replace("{thing_name}", thing)
         }
-        None => endpoint
-            .map(|endpoint| endpoint.client_id.to_string())
-            .or_else(|| device.common_name.clone())
-            .unwrap_or_else(|| device_id.to_owned()),
+        None => device.client_id().unwrap_or_else(|| device_id.to_owned()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A link: packets over a connection.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use rmqtt_codec::error::{DecodeError, EncodeError};
 use rmqtt_codec::version::VersionCodec;
@@ -8,6 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::packet::{Packet, Version, code_of};
+
+/// What a device has to say or to take, it must within this time.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Octets of the largest packet: AWS IoT takes payloads of 128 KiB.
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>

@@ -21,7 +21,9 @@ mod endpoint;
 mod event;
 mod fleet;
 mod leaf;
+mod limit;
 mod link;
+mod listen;
 mod packet;
 mod page;
 mod provisioner;
@@ -34,22 +36,22 @@ mod tls;
 mod topic;
 
 pub use account::{
-    Account, AccountError, Authority, Counts, Listing, Made, NamedPolicy, NamedThing, Refusals, Registered,
-    Status,
+    Account, AccountError, Authority, CertificateStatus, Counts, Listing, Made, NamedPolicy, NamedThing,
+    Refusals, Registered,
 };
 pub use client::{Attempt, ConnectError, Done, Greeting, Step, Target, attempt, roots};
 pub use clock::Clock;
 pub use device::{Device, DeviceError, Sends};
-pub use endpoint::{Endpoint, Listener, Options, Port};
-pub use event::{Event, Kind};
+pub use endpoint::{Endpoint, EndpointOptions, Listener};
+pub use event::{Event, EventKind};
 pub use fleet::{AttemptReport, DeviceReport, Manner, Stage, Topic};
+pub use limit::{Allowance, allow_connections};
+pub use listen::Port;
 pub use packet::Version;
-pub use provisioner::{Activation, Mode, Outcome, activate};
-pub use run::{Batch, Listening, Rehearsed, RunError, Trust, connect, rehearse, serve};
+pub use provisioner::{Activation, Provisioning, Settled, decide};
+pub use run::{Listening, Rehearsed, RunError, SampledBatch, Told, Trust, connect, rehearse, serve};
 pub use sample::Sample;
 pub use server::{ServerIdentity, ServerIdentityError};
-
-use crate::causes::in_one_line as causes;
 
 /// Where devices publish when nobody says where, and their policies allow it.
 pub const DEFAULT_TOPIC: &str = "JITP/test";

@@ -10,10 +10,10 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::account::{AccountError, Status};
-use super::causes;
+use super::account::{AccountError, CertificateStatus};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
+use crate::causes::in_one_line;
 use crate::display::{document, html};
 
 const PAGE: &str = include_str!("page.html");
@@ -36,7 +36,7 @@ async fn state(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
         Ok(state) => (StatusCode::OK, state),
         Err(error) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            json!({ "error": { "message": causes(&error) } }),
+            json!({ "error": { "message": in_one_line(&error) } }),
         ),
     };
     (status, document(state.to_string()))
@@ -53,7 +53,7 @@ fn describe(endpoint: &Endpoint) -> Result<Value, AccountError> {
         "region": endpoint.home.region,
         "connected": endpoint.broker.connected(),
         "listing": account.list(SHOWN)?,
-        "pending": account.certificates(Some(Status::PendingActivation), SHOWN)?,
+        "pending": account.certificates(Some(CertificateStatus::PendingActivation), SHOWN)?,
         "eventsKept": refusals.events,
         "refusals": refusals,
     }))

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 
-use super::account::{Account, AccountError, Made, Status};
+use super::account::{Account, AccountError, CertificateStatus, Made, Registered};
 use super::leaf::Leaf;
 use crate::digest::sha256;
 use crate::jitp::{CertificateMade, Facts, PolicyMade, Provisioned, Template, ThingMade};
 
 /// How a certificate that is new comes to be ACTIVE.
-pub enum Mode {
+pub enum Provisioning {
     /// AWS IoT runs a template (JITP).
     Jitp(Box<Template>),
     /// A rule calls a function (JITR); here that is `rehearse activate`, or an allow list.
@@ -35,20 +35,61 @@ pub enum Activation {
     Policies(Vec<String>),
 }
 
+/// Names of settings: what [`Activation`] is kept as.
+const TEMPLATE_SETTING: &str = "template";
+const POLICIES_SETTING: &str = "policies";
+
+impl Activation {
+    /// A template, or else policies, by name.
+    #[must_use]
+    pub fn new(template: Option<Template>, policies: Vec<String>) -> Self {
+        match template {
+            Some(template) => Self::Template(Box::new(template)),
+            None => Self::Policies(policies),
+        }
+    }
+
+    /// Keeps it in the account, for whoever activates certificates later.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be written.
+    pub fn keep(&self, account: &Account) -> Result<(), AccountError> {
+        let (template, policies) = match self {
+            Self::Template(template) => (Some(template.text()), None),
+            Self::Policies(names) => (None, Some(names.join("\n"))),
+        };
+        account.keep_setting(TEMPLATE_SETTING, template)?;
+        account.keep_setting(POLICIES_SETTING, policies.as_deref())
+    }
+
+    /// What an endpoint has kept in the account.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn kept(account: &Account) -> Result<Self, AccountError> {
+        let template = account.setting(TEMPLATE_SETTING)?;
+        let template = template.map(|text| Template::read(&text).template.expect("the endpoint has read it"));
+        let names = account.setting(POLICIES_SETTING)?.unwrap_or_default();
+        Ok(Self::new(template, names.lines().map(str::to_owned).collect()))
+    }
+}
+
 /// What a certificate may do that TLS has let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// Connect, as far as its policies let it.
     Active,
     /// Nothing yet. `new`: it was not known before.
-    Dropped { new: bool, outcome: Outcome },
+    Dropped { new: bool, outcome: Settled },
     /// Nothing.
     Refused(String),
 }
 
 /// What became of a certificate at its first connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Settled {
     Made(Made),
     /// It waits to be activated.
     Waits,
@@ -60,12 +101,12 @@ pub enum Outcome {
 
 pub struct Provisioner {
     account: Arc<Account>,
-    mode: Mode,
+    mode: Provisioning,
 }
 
 impl Provisioner {
     #[must_use]
-    pub fn new(account: Arc<Account>, mode: Mode) -> Self {
+    pub fn new(account: Arc<Account>, mode: Provisioning) -> Self {
         Self { account, mode }
     }
 
@@ -76,30 +117,30 @@ impl Provisioner {
     /// When the state cannot be read or written.
     pub fn admit(&self, leaf: &Leaf, now: i64) -> Result<Standing, AccountError> {
         let new = match self.account.certificate(&leaf.id)?.map(|found| found.status) {
-            Some(Status::Active) => return Ok(Standing::Active),
-            Some(status @ (Status::Inactive | Status::Revoked)) => {
+            Some(CertificateStatus::Active) => return Ok(Standing::Active),
+            Some(status @ (CertificateStatus::Inactive | CertificateStatus::Revoked)) => {
                 return Ok(Standing::Refused(format!(
                     "the certificate is {}",
                     status.as_str()
                 )));
             }
-            Some(Status::PendingActivation) => false,
+            Some(CertificateStatus::PendingActivation) => false,
             None => self
                 .account
                 .register(&leaf.id, &leaf.authority, &leaf.der, &leaf.name, now)?,
         };
         let outcome = match &self.mode {
-            Mode::Jitp(template) => settle(&self.account, &leaf.id, evaluate(template, &leaf.der))?,
-            Mode::Jitr { allow_list: None, .. } => Outcome::Waits,
-            Mode::Jitr {
+            Provisioning::Jitp(template) => settle(&self.account, &leaf.id, evaluate(template, &leaf.der))?,
+            Provisioning::Jitr { allow_list: None, .. } => Settled::Waits,
+            Provisioning::Jitr {
                 activation,
                 allow_list: Some(allowed),
             } => {
                 if allowed.contains(&sha256(&leaf.der)) {
                     activate(&self.account, &leaf.id, &leaf.der, &leaf.name, activation)?
                 } else {
-                    self.account.set_status(&leaf.id, Status::Inactive)?;
-                    Outcome::NotAllowed
+                    self.account.set_status(&leaf.id, CertificateStatus::Inactive)?;
+                    Settled::NotAllowed
                 }
             }
         };
@@ -107,18 +148,48 @@ impl Provisioner {
     }
 }
 
-/// Does with a pending certificate what the function of JITR does.
+/// Does with a certificate what the function of JITR does, or an account's owner with one that is no more pending. Returns
+/// what became of it, or why nothing did. `is_allowed`: it is in the function's allow list, if there is one.
 ///
 /// # Errors
 ///
 /// When the state cannot be read or written.
-pub fn activate(
+pub fn decide(
+    account: &Account,
+    certificate: &Registered,
+    activation: &Activation,
+    is_allowed: bool,
+) -> Result<Result<String, String>, AccountError> {
+    let id = &certificate.certificate_id;
+    Ok(match certificate.status {
+        _ if !is_allowed => {
+            account.set_status(id, CertificateStatus::Inactive)?;
+            Ok("INACTIVE: it is not in the allow list".to_owned())
+        }
+        CertificateStatus::PendingActivation => {
+            let der = account.certificate_der(id)?.unwrap_or_default();
+            match activate(account, id, &der, &certificate.name, activation)? {
+                Settled::Made(made) => Ok(made.status.as_str().to_owned()),
+                Settled::Pending(reason) => Err(reason),
+                Settled::Waits | Settled::NotAllowed => unreachable!("nobody else is asked"),
+            }
+        }
+        CertificateStatus::Revoked => Err("it is REVOKED and stays so".to_owned()),
+        CertificateStatus::Active | CertificateStatus::Inactive => {
+            account.set_status(id, CertificateStatus::Active)?;
+            Ok("ACTIVE".to_owned())
+        }
+    })
+}
+
+/// Does with a pending certificate what the function of JITR does.
+fn activate(
     account: &Account,
     id: &str,
     der: &[u8],
     name: &str,
     activation: &Activation,
-) -> Result<Outcome, AccountError> {
+) -> Result<Settled, AccountError> {
     let made = match activation {
         Activation::Template(template) => evaluate(template, der),
         Activation::Policies(policies) => Ok(Provisioned {
@@ -131,7 +202,7 @@ pub fn activate(
             }),
             certificate: CertificateMade {
                 certificate_id: HEXLOWER.encode(&sha256(der)),
-                status: Status::Active.as_str().to_owned(),
+                status: CertificateStatus::Active.as_str().to_owned(),
             },
             policies: policies.iter().cloned().map(PolicyMade::PolicyName).collect(),
         }),
@@ -145,16 +216,16 @@ fn evaluate(template: &Template, der: &[u8]) -> Result<Provisioned, String> {
 }
 
 /// Puts what was made into the account, or why nothing was.
-fn settle(account: &Account, id: &str, made: Result<Provisioned, String>) -> Result<Outcome, AccountError> {
+fn settle(account: &Account, id: &str, made: Result<Provisioned, String>) -> Result<Settled, AccountError> {
     let made = match made {
         Ok(made) => account.provision(id, &made)?.map_err(|error| error.to_string()),
         Err(reason) => Err(reason),
     };
     match made {
-        Ok(made) => Ok(Outcome::Made(made)),
+        Ok(made) => Ok(Settled::Made(made)),
         Err(reason) => {
             account.stays_pending(id, &reason)?;
-            Ok(Outcome::Pending(reason))
+            Ok(Settled::Pending(reason))
         }
     }
 }

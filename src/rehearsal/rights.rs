@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::account::{Account, AccountError};
-use super::causes;
 use super::leaf::Leaf;
 use super::topic::topic_refusal;
+use crate::causes::in_one_line;
 use crate::jitp::{Ask, CertificateNames, Connection, Decision, Home, Policies};
 
 /// Where a device connects from, and whom it asked for.
@@ -47,7 +47,7 @@ impl Rights {
         let names: Vec<String> = things.iter().map(|thing| thing.thing_name.clone()).collect();
         let policies = match Policies::read(documents) {
             Ok(policies) => policies,
-            Err(error) => return Ok(Err(causes(&error))),
+            Err(error) => return Ok(Err(in_one_line(&error))),
         };
         let certificate = match CertificateNames::of_certificate(&leaf.der) {
             Ok(certificate) => certificate,

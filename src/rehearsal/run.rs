@@ -14,10 +14,11 @@ use tokio::time::interval;
 use tokio_rustls::rustls::RootCertStore;
 
 use super::account::AccountError;
-use super::client::{Attempt, Greeting, Target, attempt};
+use super::client::{Attempt, ConnectError, Greeting, Target, attempt};
 use super::device::Device;
-use super::endpoint::{Endpoint, Port};
+use super::endpoint::Endpoint;
 use super::fleet::{self, Destination, DeviceReport, Manner};
+use super::listen::Port;
 use super::page;
 use super::sample::{self, Sample};
 use crate::jitp::{Issued, IssuedError};
@@ -32,6 +33,10 @@ const BACKLOG: i32 = 16_384;
 /// How often it is seen whether somebody wants the run to end.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Between two attempts of one device: the first pause, of which each further one is twice as long, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     #[error("threads cannot be started")]
@@ -44,8 +49,24 @@ pub enum RunError {
     Account(#[from] AccountError),
 }
 
+impl RunError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Batch(error) => return error.hint(),
+            Self::Account(error) => return error.hint(),
+            Self::Listen { .. } => {
+                "choose another address and port with --address, --alpn-address or --http; port 0 takes a free one"
+            }
+            Self::Runtime(_) => "see how many processes and files this user may have",
+        };
+        Some(text.to_owned())
+    }
+}
+
 /// A batch that is to be rehearsed.
-pub struct Batch<'a> {
+pub struct SampledBatch<'a> {
     pub store: &'a dyn Store,
     pub issued: &'a Issued<'a>,
     pub sample: Sample,
@@ -110,7 +131,7 @@ impl Listening {
 ///
 /// When the batch cannot be read, or the machine has no threads or sockets.
 pub fn rehearse(
-    batch: &Batch<'_>,
+    batch: &SampledBatch<'_>,
     endpoint: &Arc<Endpoint>,
     listening: Listening,
     trust: Trust,
@@ -200,22 +221,45 @@ pub fn serve(
     })
 }
 
-/// Connects as one device, to wherever it is told.
+/// What is told of a device that connects, as it happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    Attempt(&'a Attempt),
+    /// It was dropped before CONNACK, and comes again after this time.
+    Again(Duration),
+}
+
+/// Connects as one device, to wherever it is told, and comes again when it is dropped before CONNACK, as AWS IoT drops a
+/// device that it provisions. Returns the attempts, of which there is one at least and `most` at most.
 ///
 /// # Errors
 ///
-/// When the machine has no threads. How the attempt went is in it.
+/// When the machine has no threads. How an attempt went is in it.
 pub fn connect(
     device: &Device,
-    roots: Arc<RootCertStore>,
+    roots: &Arc<RootCertStore>,
     target: &Target,
     greeting: &Greeting,
-) -> Result<Attempt, RunError> {
-    let runtime = runtime()?;
-    let attempt = runtime.block_on(attempt(device, roots, target, greeting));
-    // A question for an address that nobody answers would be waited for.
-    runtime.shutdown_background();
-    Ok(attempt)
+    most: u32,
+    tell: &mut dyn FnMut(Told<'_>),
+) -> Result<Vec<Attempt>, RunError> {
+    let mut attempts = Vec::new();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let runtime = runtime()?;
+        let attempt = runtime.block_on(attempt(device, roots.clone(), target, greeting));
+        // A question for an address that nobody answers would be waited for.
+        runtime.shutdown_background();
+        tell(Told::Attempt(&attempt));
+        let is_dropped = attempt.error.as_ref().is_some_and(ConnectError::is_dropped);
+        attempts.push(attempt);
+        if !is_dropped || attempts.len() as u64 >= u64::from(most) {
+            return Ok(attempts);
+        }
+        tell(Told::Again(pause));
+        std::thread::sleep(pause);
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
 }
 
 fn runtime() -> Result<Runtime, RunError> {

@@ -36,6 +36,16 @@ pub enum ServerIdentityError {
     Use(#[from] rustls::Error),
 }
 
+impl ServerIdentityError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let text =
+            "give host names with --host, or a certificate and its key with --server-cert and --server-key";
+        Some(text.to_owned())
+    }
+}
+
 impl ServerIdentity {
     /// A new one, under a new root, for hosts by name or address.
     ///

@@ -2,41 +2,29 @@
 //!
 //! <https://docs.aws.amazon.com/iot/latest/developerguide/mqtt.html>
 
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::account::{AccountError, Status};
-use super::admission::{PATIENCE, admit, first, refusal_of};
-use super::broker::{Message, Place};
-use super::causes;
+use super::account::{AccountError, CertificateStatus};
+use super::admission::{admit, first, refusal_of};
+use super::broker::{Message, Seat};
 use super::endpoint::Endpoint;
-use super::event::Kind;
+use super::event::{EventKind, Who};
 use super::leaf::Leaf;
-use super::link::{Link, LinkError};
+use super::link::{Link, LinkError, PATIENCE};
 use super::packet::{ConnAck, Packet, Publish, QoS, Version, reason};
 use super::rights::Rights;
 use super::topic::filter_refusal;
+use crate::causes::in_one_line;
 use crate::jitp::Ask;
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
 const MOST_FILTERS: usize = 8;
 /// Seconds of keep-alive that AWS IoT grants.
 const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 30..=1_200;
-
-/// A device that is connected, as events name it.
-#[derive(Debug, Clone)]
-pub(super) struct Who {
-    pub peer: SocketAddr,
-    pub certificate_id: Option<String>,
-    pub name: Option<String>,
-    pub client_id: Option<String>,
-    /// SNI.
-    pub server_name: Option<String>,
-}
 
 /// How a connection ended.
 enum End {
@@ -91,7 +79,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let connect = match first(&mut link).await {
         Ok(connect) => connect,
         Err(text) => {
-            endpoint.tell(&who, Kind::Refused, text);
+            endpoint.tell(&who, EventKind::Refused, text);
             return link.close().await;
         }
     };
@@ -105,7 +93,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         // AWS IoT closes without a word.
         Ok(None) => return link.close().await,
         Err(text) => {
-            endpoint.tell(&who, Kind::Refused, text.clone());
+            endpoint.tell(&who, EventKind::Refused, text.clone());
             // MQTT 3.1.1 devices see the connection close; MQTT 5 has words for it.
             if link.version() == Some(Version::MQTT5) {
                 let _ = link
@@ -119,7 +107,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             return link.close().await;
         }
     };
-    let place = endpoint.broker.join(&client_id);
+    let seat = endpoint.broker.join(&client_id);
     let version = match link.version() {
         Some(Version::MQTT5) => "MQTT 5",
         _ => "MQTT 3.1.1",
@@ -128,7 +116,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         [] => "no thing".to_owned(),
         things => format!("thing {}", things.join(", ")),
     };
-    endpoint.tell(&who, Kind::Connected, format!("{version}, {things}"));
+    endpoint.tell(&who, EventKind::Connected, format!("{version}, {things}"));
     let ack = ConnAck {
         assigned_client_id: assigned.then(|| client_id.clone()),
         ..ConnAck::default()
@@ -138,7 +126,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         link,
         rights,
         who,
-        place,
+        seat,
         keep_alive: patience(connect.keep_alive),
         next_id: NonZeroU16::MIN,
     };
@@ -163,7 +151,7 @@ struct Session<'a, S> {
     link: Link<S>,
     rights: Rights,
     who: Who,
-    place: Place,
+    seat: Seat,
     keep_alive: Duration,
     next_id: NonZeroU16,
 }
@@ -173,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         let mut deadline = Instant::now() + self.keep_alive;
         loop {
             let step = tokio::select! {
-                _ = &mut self.place.taken => return End::TakenOver,
+                _ = &mut self.seat.taken => return End::TakenOver,
                 packet = self.link.next() => {
                     deadline = Instant::now() + self.keep_alive;
                     match packet {
@@ -182,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                         Err(error) => return error.into(),
                     }
                 }
-                Some(message) = self.place.inbox.recv() => self.deliver(message).await,
+                Some(message) = self.seat.inbox.recv() => self.deliver(message).await,
                 () = sleep_until(deadline) => {
                     let text = format!("nothing came for {} s (keep-alive)", self.keep_alive.as_secs());
                     return refused(reason::KEEP_ALIVE_TIMEOUT, text);
@@ -206,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             }
             Packet::Unsubscribe { id, filters } => {
                 for filter in &filters {
-                    self.endpoint.broker.unsubscribe(&self.place, filter);
+                    self.endpoint.broker.unsubscribe(&self.seat, filter);
                 }
                 let filters = filters.len();
                 self.send(Packet::UnsubAck { id, filters }).await
@@ -238,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             publish.payload.len(),
             publish.qos.value()
         );
-        self.endpoint.tell(&self.who, Kind::Published, text);
+        self.endpoint.tell(&self.who, EventKind::Published, text);
         let wanted = self.endpoint.broker.publish(&Message {
             topic: publish.topic,
             payload: publish.payload,
@@ -267,13 +255,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             let code = match self.may_subscribe(filter) {
                 Ok(()) => {
                     let qos = (*qos).min(QoS::AtLeastOnce);
-                    self.endpoint.broker.subscribe(&self.place, filter, qos);
-                    self.endpoint.tell(&self.who, Kind::Subscribed, filter.clone());
+                    self.endpoint.broker.subscribe(&self.seat, filter, qos);
+                    self.endpoint
+                        .tell(&self.who, EventKind::Subscribed, filter.clone());
                     qos.value()
                 }
                 Err((code, text)) => {
                     let text = format!("SUBSCRIBE: {text}");
-                    self.endpoint.tell(&self.who, Kind::Refused, text);
+                    self.endpoint.tell(&self.who, EventKind::Refused, text);
                     code
                 }
             };
@@ -300,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         let topic = message.topic.as_str();
         if let Err(text) = self.rights.may(&Ask::Receive { topic }) {
             let text = format!("a message is not delivered: {text}");
-            self.endpoint.tell(&self.who, Kind::Refused, text);
+            self.endpoint.tell(&self.who, EventKind::Refused, text);
             return Ok(());
         }
         let id = (message.qos != QoS::AtMostOnce).then(|| self.new_id());
@@ -328,10 +317,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     fn check_status(&self) -> Result<(), End> {
         let id = self.who.certificate_id.as_deref().unwrap_or_default();
         match self.endpoint.account.certificate(id)?.map(|found| found.status) {
-            Some(Status::Active) => Ok(()),
+            Some(CertificateStatus::Active) => Ok(()),
             status => Err(refused(
                 reason::NOT_AUTHORIZED,
-                format!("the certificate is {}", status.map_or("gone", Status::as_str)),
+                format!(
+                    "the certificate is {}",
+                    status.map_or("gone", CertificateStatus::as_str)
+                ),
             )),
         }
     }
@@ -344,23 +336,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     /// Ends the connection, and says so to whom it concerns.
     async fn end(mut self, end: End, will: Option<Publish>) {
-        self.endpoint.broker.leave(&self.place);
+        self.endpoint.broker.leave(&self.seat);
         let will = will.filter(|_| !matches!(end, End::Left { will: false }));
         let (kind, text, code) = match end {
-            End::Left { will: false } => (Kind::Disconnected, "DISCONNECT".to_owned(), None),
+            End::Left { will: false } => (EventKind::Disconnected, "DISCONNECT".to_owned(), None),
             End::Left { will: true } => {
                 let text = "the device closed the connection".to_owned();
-                (Kind::Disconnected, text, None)
+                (EventKind::Disconnected, text, None)
             }
-            End::Refused { code, reason } => (Kind::Refused, reason, Some(code)),
+            End::Refused { code, reason } => (EventKind::Refused, reason, Some(code)),
             End::TakenOver => {
                 let text = "another connection took the client id".to_owned();
-                (Kind::Dropped, text, Some(reason::SESSION_TAKEN_OVER))
+                (EventKind::Dropped, text, Some(reason::SESSION_TAKEN_OVER))
             }
-            End::Broken(error) => (Kind::Disconnected, format!("the connection broke: {error}"), None),
+            End::Broken(error) => (
+                EventKind::Disconnected,
+                format!("the connection broke: {error}"),
+                None,
+            ),
             End::State(error) => (
-                Kind::Refused,
-                format!("the state failed: {}", causes(&error)),
+                EventKind::Refused,
+                format!("the state failed: {}", in_one_line(&error)),
                 None,
             ),
         };

@@ -19,9 +19,10 @@ use crate::batch::{
     SEAL_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
 };
 use crate::digest::sha256;
-use crate::engine::{EngineError, SignatureAlgorithm, Signer};
-use crate::issuer::CaCertificate;
+use crate::engine::SignatureAlgorithm;
+use crate::issuer::{CaCertificate, Issuer};
 use crate::manifest::DeviceId;
+use crate::signer::SignerError;
 
 /// Raised with every change of what a statement means.
 const FORMAT: u32 = 1;
@@ -46,7 +47,7 @@ pub enum SealError {
     #[error(transparent)]
     Twice(#[from] Twins),
     #[error("the seal cannot be signed")]
-    Engine(#[from] EngineError),
+    Signer(#[from] SignerError),
 }
 
 impl SealError {
@@ -63,7 +64,7 @@ impl SealError {
                 }
                 Self::Format { .. } => "use the certforge that made it, or a newer one",
                 Self::Rows { .. } | Self::Twice(_) => "`certforge verify` tells more",
-                Self::Engine(error) => return error.hint(),
+                Self::Signer(error) => return error.hint(),
             }
             .to_owned(),
         )
@@ -96,13 +97,13 @@ struct Format {
 ///
 /// # Errors
 ///
-/// When the engine cannot sign.
-pub fn sign(statement: &Statement, signer: &dyn Signer) -> Result<Vec<u8>, SealError> {
+/// When the issuer's signer fails.
+pub fn sign(statement: &Statement, issuer: &Issuer) -> Result<Vec<u8>, SealError> {
     let statement = serde_json::to_string(statement).expect("a statement has only text keys");
     let mut signatures = [Vec::new()];
-    signer.sign(&[statement.as_bytes()], &mut signatures)?;
+    issuer.sign(&[statement.as_bytes()], &mut signatures)?;
     let signature = Signature {
-        algorithm: signer.algorithm().name().to_owned(),
+        algorithm: issuer.algorithm().name().to_owned(),
         value: BASE64.encode(&signatures[0]),
     };
     let signature = serde_json::to_string(&signature).expect("a signature has only text keys");

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use data_encoding::HEXLOWER;
 use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use super::StationError;
 use super::cache::Cache;
@@ -15,7 +14,7 @@ use crate::batch::{
     BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, Shape, index_object,
     lookup_object,
 };
-use crate::digest::sha256;
+use crate::bundle::{self, Files, OpenError, Opened};
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::Profile;
@@ -48,9 +47,6 @@ pub enum Trust {
     /// SHA-256 of its certificate, which the batch itself may then show.
     Id([u8; 32]),
 }
-
-/// The files of a bundle, by name.
-pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
 
 impl SealedBatch {
     /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or
@@ -205,23 +201,28 @@ impl SealedBatch {
             object: object.clone(),
             faults: faults.join("; "),
         };
-        let mut octets = match store.read(&object, range.clone()) {
-            Err(StoreError::NotFound { .. }) => return Err(refused(vec!["it is missing".to_owned()])),
-            other => other?,
+        let read = || match store.read(&object, range.clone()) {
+            Err(StoreError::NotFound { .. }) => Err(refused(vec!["it is missing".to_owned()])),
+            other => Ok(other?),
         };
-        if sha256(&octets) != entry.sha256 {
+        let recipe = self.profile.recipe();
+        let mut octets = read()?;
+        let mut opened = bundle::open(&octets, &entry.sha256, recipe);
+        if let Err(OpenError::OtherDigest) = opened {
             // It may have been replaced while it was read.
-            octets = store.read(&object, range)?;
+            octets = read()?;
+            opened = bundle::open(&octets, &entry.sha256, recipe);
         }
         if octets.iter().all(|octet| *octet == 0) {
             return Err(refused(vec!["it was removed from its pack".to_owned()]));
         }
+        let files = opened.map_err(|error| refused(vec![error.to_string()]))?;
         let issuer_der = CertificateDer::from(self.issuer.der());
         let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
             .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
-        let findings = standard.inspect(&octets, entry, None);
+        let findings = standard.judge(&files, entry, None);
         match findings.faults.is_empty() {
-            true => crate::verify::members(&octets).map_err(|fault| refused(vec![fault])),
+            true => Ok(files.into_iter().map(Opened::into_named).collect()),
             false => Err(refused(findings.faults)),
         }
     }

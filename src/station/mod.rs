@@ -34,7 +34,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use crate::batch::Device;
 pub use crate::batch::report::Record;
-pub use batch::{Files, SealedBatch, Trust};
+pub use batch::{SealedBatch, Trust};
 pub use burn::Burned;
 pub use cache::Cache;
 pub use claiming::Claimed;
@@ -48,7 +48,7 @@ pub use unpack::is_in_memory;
 
 use crate::batch::claim::{Claim, Wish};
 use crate::batch::claim_object;
-use crate::engine::{Engine, Ring};
+use crate::engine::Random;
 use crate::manifest::DeviceId;
 use crate::seal::SealError;
 use crate::store::{Store, StoreError};
@@ -239,6 +239,6 @@ fn check_name(name: &str) -> Result<(), StationError> {
 /// A name for a hold that no other has.
 fn claim_id() -> Result<String, StationError> {
     let mut octets = [0; 16];
-    Ring.random(&mut octets)?;
+    Random.fill(&mut octets)?;
     Ok(HEXLOWER.encode(&octets))
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::Path;
 
 use super::StationError;
-use super::batch::Files;
+use crate::bundle::Files;
 
 /// Sees that bundles may be unpacked into a folder: it is not there, or is the user's own and empty.
 pub(super) fn check(folder: &Path) -> Result<(), StationError> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::StationError;
 use crate::batch::{CLAIMS, IndexEntry, device_of};
 use crate::digest::sha256_start;
-use crate::engine::{Engine, Ring};
+use crate::engine::Random;
 use crate::manifest::DeviceId;
 use crate::store::Store;
 
@@ -112,7 +112,7 @@ fn taken(store: &dyn Store, chunk: u64) -> Result<HashSet<DeviceId>, StationErro
 /// A random number below a bound.
 fn below(bound: usize) -> Result<usize, StationError> {
     let mut octets = [0; 8];
-    Ring.random(&mut octets)?;
+    Random.fill(&mut octets)?;
     // The bias is one in 2^50 for chunks as large as can be.
     let drawn = u64::from_le_bytes(octets) % bound as u64;
     Ok(usize::try_from(drawn).expect("below a usize"))

@@ -1,22 +1,19 @@
 //! One bundle, opened as a station would, and held against its index row and the issuer.
 
 use std::collections::HashMap;
-use std::io::{Cursor, Read};
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
-use zeroize::Zeroizing;
 
 use crate::batch::IndexEntry;
-use crate::bundle::{EndpointFile, constant_content};
+use crate::bundle::format::{Unread, Value};
+use crate::bundle::{self, Content, EndpointFile, Member, OpenError, Opened};
 use crate::digest::sha256;
 use crate::engine::PrivateKey;
 use crate::issuer::{CaCertificate, key_identifier};
 use crate::manifest::Row;
-use crate::pem;
-use crate::profile::recipe::{BundleFile, Content, Format};
 use crate::profile::{Attribute, Binding, Profile};
 
 /// What every bundle of a batch is held against.
@@ -26,6 +23,7 @@ pub(crate) struct Standard<'a> {
     binding: Option<Binding>,
     issuer: &'a CaCertificate,
     anchor: TrustAnchor<'a>,
+    /// What files hold that are the same for every device, by their names.
     constants: HashMap<&'a str, Vec<u8>>,
     now: UnixTime,
 }
@@ -59,11 +57,11 @@ impl<'a> Standard<'a> {
         issuer_der: &'a CertificateDer<'a>,
         now: OffsetDateTime,
     ) -> Option<Self> {
-        let constants = profile
-            .recipe()
-            .files()
+        let shared = profile.shared(issuer.der());
+        let members = profile.recipe().members();
+        let constants = members
             .iter()
-            .filter_map(|file| Some((file.name.as_str(), constant_content(file, issuer)?)))
+            .filter_map(|member| Some((member.name(), shared.constant(member)?)))
             .collect();
         let seconds = u64::try_from(now.unix_timestamp()).ok()?;
         Some(Self {
@@ -78,84 +76,117 @@ impl<'a> Standard<'a> {
 
     /// Finds everything that is wrong with a bundle. `row` is the device's, when the manifest is at hand.
     pub(crate) fn inspect(&self, octets: &[u8], entry: &IndexEntry, row: Option<&Row>) -> Findings {
-        let mut findings = Findings::default();
-        findings.ensure(sha256(octets) == entry.sha256, "SHA-256 is not that of the index");
-        let members = match members(octets) {
-            Ok(members) => members,
-            Err(fault) => {
-                findings.faults.push(fault);
-                return findings;
+        let recipe = self.profile.recipe();
+        let mut faults = Vec::new();
+        let opened = match bundle::open(octets, &entry.sha256, recipe) {
+            Err(error @ OpenError::OtherDigest) => {
+                faults.push(error.to_string());
+                bundle::examine(octets, recipe)
+            }
+            opened => opened,
+        };
+        let mut findings = match opened {
+            Ok(files) => self.judge(&files, entry, row),
+            Err(error) => {
+                faults.push(error.to_string());
+                Findings::default()
             }
         };
-        let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
-        let files = self.profile.recipe().files();
-        let expected: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
-        let find = |file: &BundleFile| members.iter().find(|(name, _)| *name == file.name);
-        let found: Option<Vec<_>> = files.iter().map(find).collect();
-        let Some(found) = found.filter(|found| found.len() == members.len()) else {
-            findings.faults.push(format!(
-                "holds {} where the profile has {}",
-                names.join(", "),
-                expected.join(", ")
-            ));
-            return findings;
-        };
-        let mut private_key = None;
-        for (file, (name, content)) in files.iter().zip(found) {
-            match file.content {
-                Content::PrivateKey => private_key = read_private_key(file, content),
-                Content::Certificate | Content::Chain => self.certificate(file, content, &mut findings),
-                Content::Endpoint => {
-                    let fault = format!("{name} is not what the profile and the row give");
-                    findings.ensure(self.is_endpoint(content, row), &fault);
-                }
-                _ => {
-                    let constant = self.constants.get(name.as_str());
-                    findings.ensure(
-                        constant == Some(content),
-                        &format!("{name} is not the certificate it is named for"),
-                    );
-                }
-            }
-        }
-        self.identity(private_key, entry, row, &mut findings);
+        findings.faults.splice(..0, faults);
         findings
     }
 
-    /// Takes the device's certificate from a file, and holds several copies against each other.
-    fn certificate(&self, file: &BundleFile, content: &[u8], findings: &mut Findings) {
-        let mut certificates = match file.format {
-            Format::Der => vec![content.to_vec()],
-            Format::Pem => pem::certificates(content),
-        };
-        if file.content == Content::Chain {
-            let issuer = if certificates.len() > 1 {
-                certificates.pop()
-            } else {
-                None
-            };
-            let fault = format!("{} does not end with the issuer", file.name);
-            findings.ensure(issuer.as_deref() == Some(self.issuer.der()), &fault);
+    /// Finds everything that is wrong with the files of a bundle.
+    pub(crate) fn judge(&self, files: &[Opened<'_>], entry: &IndexEntry, row: Option<&Row>) -> Findings {
+        let mut findings = Findings::default();
+        // Of every file that holds the private key: one, as a rule.
+        let mut private_keys = Vec::new();
+        for Opened { member, octets } in files {
+            let name = member.name();
+            if let Some(constant) = self.constants.get(name) {
+                let fault = format!("{name} is not the certificate it is named for");
+                findings.ensure(**constant == **octets, &fault);
+                continue;
+            }
+            match member.read(octets) {
+                Ok(values) => {
+                    for (content, value) in member.contents().iter().zip(values) {
+                        match value {
+                            Value::PrivateKey(der) => private_keys.push(PrivateKey::from_pkcs8(&der).ok()),
+                            value => self.value(member, content, value, row, &mut findings),
+                        }
+                    }
+                }
+                Err(Unread::Damaged) => {
+                    if member.holds(&Content::PrivateKey) {
+                        private_keys.push(None);
+                    }
+                    findings.faults.extend(damaged(member));
+                }
+                Err(Unread::NoWayBack) => {}
+            }
         }
-        let [certificate] = certificates.as_slice() else {
-            findings.faults.push(format!(
-                "{} does not hold one certificate of the device",
-                file.name
-            ));
-            return;
-        };
-        if findings.certificate.is_empty() {
-            findings.certificate.clone_from(certificate);
-        } else {
-            let fault = format!("{} holds another certificate than the files before it", file.name);
-            findings.ensure(findings.certificate == *certificate, &fault);
+        self.identity(private_keys, entry, row, &mut findings);
+        findings
+    }
+
+    /// Holds a content of a file against what it must be.
+    fn value(
+        &self,
+        member: &Member,
+        content: &Content,
+        value: Value,
+        row: Option<&Row>,
+        findings: &mut Findings,
+    ) {
+        let name = member.name();
+        match (content, value) {
+            (Content::Certificate | Content::Chain, Value::Certificates(certificates)) => {
+                self.certificate(name, content, certificates, findings);
+            }
+            (Content::Issuer, Value::Certificates(certificates)) => {
+                let fault = format!("{name} does not hold the issuer");
+                findings.ensure(certificates == [self.issuer.der()], &fault);
+            }
+            (Content::Root(root), Value::Certificates(certificates)) => {
+                let fault = format!("{name} does not hold {}", root.name);
+                findings.ensure(certificates == [root.der()], &fault);
+            }
+            (Content::Endpoint, Value::Endpoint(endpoint)) => {
+                findings.ensure(self.is_endpoint(&endpoint, row), &not_endpoint(name));
+            }
+            (Content::File(file), Value::File(octets)) => {
+                let fault = format!("{name} is not the file {} that the profile names", file.path());
+                findings.ensure(file.sha256() == Some(&sha256(&octets)), &fault);
+            }
+            _ => findings.faults.extend(damaged(member)),
         }
     }
 
-    fn is_endpoint(&self, content: &[u8], row: Option<&Row>) -> bool {
-        let Ok(found) = serde_json::from_slice::<EndpointFile<'_>>(content) else {
-            return false;
+    /// Takes the device's certificate from a file, and holds several copies against each other.
+    fn certificate(
+        &self,
+        name: &str,
+        content: &Content,
+        mut certificates: Vec<Vec<u8>>,
+        findings: &mut Findings,
+    ) {
+        if *content == Content::Chain {
+            let fault = format!("{name} does not end with the issuer");
+            findings.ensure(certificates.pop().as_deref() == Some(self.issuer.der()), &fault);
+        }
+        let Some(certificate) = certificates.pop() else {
+            return;
         };
+        if findings.certificate.is_empty() {
+            findings.certificate = certificate;
+        } else {
+            let fault = format!("{name} holds another certificate than the files before it");
+            findings.ensure(findings.certificate == certificate, &fault);
+        }
+    }
+
+    fn is_endpoint(&self, found: &EndpointFile<'_>, row: Option<&Row>) -> bool {
         let endpoint = self.profile.endpoint();
         let names = self.binding.as_ref().zip(row).is_none_or(|(binding, row)| {
             found.thing_name == binding.thing_name(row) && found.client_id == binding.client_id(row)
@@ -168,7 +199,7 @@ impl<'a> Standard<'a> {
 
     fn identity(
         &self,
-        private_key: Option<PrivateKey>,
+        private_keys: Vec<Option<PrivateKey>>,
         entry: &IndexEntry,
         row: Option<&Row>,
         findings: &mut Findings,
@@ -180,10 +211,11 @@ impl<'a> Standard<'a> {
         };
         let public_key = certificate.public_key().subject_public_key.data.as_ref();
         findings.key = Some(key_identifier(public_key));
-        match private_key {
+        let private_keys: Option<Vec<_>> = private_keys.into_iter().collect();
+        match private_keys.filter(|keys| !keys.is_empty()) {
             None => findings.faults.push("the private key does not parse".to_owned()),
-            Some(key) => findings.ensure(
-                key.prove(public_key).is_some(),
+            Some(keys) => findings.ensure(
+                keys.into_iter().all(|key| key.prove(public_key).is_some()),
                 "the private key does not match the certificate",
             ),
         }
@@ -252,32 +284,25 @@ fn subject_names(certificate: &X509Certificate<'_>) -> Option<Vec<(Attribute, St
         .collect()
 }
 
-pub(crate) type Members = Vec<(String, Zeroizing<Vec<u8>>)>;
-
-/// The members of a ZIP, read whole, so that their sums are checked.
-pub(crate) fn members(octets: &[u8]) -> Result<Members, String> {
-    let fault = |error: &dyn std::fmt::Display| format!("the zip is damaged: {error}");
-    let mut archive = zip::ZipArchive::new(Cursor::new(octets)).map_err(|error| fault(&error))?;
-    let mut members = Vec::with_capacity(archive.len());
-    for i in 0..archive.len() {
-        let mut member = archive.by_index(i).map_err(|error| fault(&error))?;
-        let name = member.name().map_err(|error| fault(&error))?.into_owned();
-        let mut content = Zeroizing::new(Vec::with_capacity(4096));
-        member
-            .read_to_end(&mut content)
-            .map_err(|error| fault(&format!("{name}: {error}")))?;
-        members.push((name, content));
-    }
-    Ok(members)
+fn not_endpoint(name: &str) -> String {
+    format!("{name} is not what the profile and the row give")
 }
 
-fn read_private_key(file: &BundleFile, content: &[u8]) -> Option<PrivateKey> {
-    match file.format {
-        Format::Der => PrivateKey::from_pkcs8(content).ok(),
-        Format::Pem => {
-            let blocks = pem::blocks(std::str::from_utf8(content).ok()?).ok()?;
-            let [block] = blocks.as_slice() else { return None };
-            (block.label == pem::PRIVATE_KEY).then(|| PrivateKey::from_pkcs8(&block.der).ok())?
+/// What there is to say of a file that does not hold its contents.
+fn damaged(member: &Member) -> Option<String> {
+    let name = member.name();
+    match member.contents() {
+        // It is missed where it is held against the certificate.
+        [Content::PrivateKey] => None,
+        [Content::Endpoint] => Some(not_endpoint(name)),
+        [Content::Certificate] => Some(format!("{name} does not hold one certificate of the device")),
+        contents => {
+            let contents: Vec<_> = contents.iter().map(Content::name).collect();
+            let format = member.format().name();
+            let contents = contents.join(", ");
+            Some(format!(
+                "{name} is not what the profile says: {contents}, in {format}"
+            ))
         }
     }
 }

@@ -1,7 +1,6 @@
 //! One chunk: its index, its certificates, its bundles, and the rows of manifest and ledger.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::Cursor;
 
 use zeroize::Zeroizing;
 
@@ -14,6 +13,7 @@ use crate::batch::{
     BatchRecord, ChunkCertificates, IndexEntry, IndexRow, Layout, certificates_object, index_object,
     pack_object, parse_index,
 };
+use crate::bundle;
 use crate::manifest::{DeviceId, Row};
 use crate::seal::{ChunkDigest, Seal};
 use crate::store::{Store, StoreError};
@@ -259,13 +259,9 @@ fn compare_members(
         }
         return;
     }
-    match zip::ZipArchive::new(Cursor::new(pack)) {
-        Err(error) => faults.push(Fault::of(&object, format!("the zip is damaged: {error}"))),
-        Ok(archive) => {
-            let members: Vec<_> = archive
-                .file_names()
-                .map(|name| name.unwrap_or_default().into_owned())
-                .collect();
+    match bundle::names(pack) {
+        Err(error) => faults.push(Fault::of(&object, error.to_string())),
+        Ok(members) => {
             let expected = rows
                 .iter()
                 .filter(|row| !retired.contains(&row.entry.device_id))

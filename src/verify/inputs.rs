@@ -42,7 +42,7 @@ impl Inputs {
         }
         if let Some(ledger) = job.ledger.filter(|ledger| ledger.id() != record.ledger) {
             return Err(VerifyError::OtherLedger {
-                path: ledger.path().to_owned(),
+                ledger: ledger.location().to_owned(),
                 batch: record.batch,
             });
         }
@@ -105,7 +105,7 @@ impl Inputs {
     /// The ledger's entries of a chunk.
     pub(super) fn entries(
         &self,
-        ledger: Option<&Ledger>,
+        ledger: Option<&dyn Ledger>,
         chunk: u64,
     ) -> Result<Option<Vec<IndexEntry>>, VerifyError> {
         match (ledger, &self.batch) {

@@ -23,7 +23,7 @@ use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
 use crate::store::{ReadError, Store, StoreError};
-pub(crate) use bundle::{Standard, members};
+pub(crate) use bundle::Standard;
 use chunk::Task;
 use inputs::Inputs;
 pub use progress::{Progress, progress};
@@ -141,8 +141,8 @@ pub enum VerifyError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("ledger {path} is not the one that batch {batch} was made with")]
-    OtherLedger { path: PathBuf, batch: String },
+    #[error("ledger {ledger} is not the one that batch {batch} was made with")]
+    OtherLedger { ledger: String, batch: String },
     #[error("batch {batch} was made in {shards} shards, each with a ledger of its own")]
     Shards { batch: String, shards: u32 },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
@@ -178,7 +178,7 @@ impl VerifyError {
 /// What to verify, against what.
 pub struct Job<'a> {
     pub store: &'a dyn Store,
-    pub ledger: Option<&'a Ledger>,
+    pub ledger: Option<&'a dyn Ledger>,
     /// `None`: the one that the ledger names, if it is still there and unchanged.
     pub manifest: Option<&'a Path>,
     pub now: OffsetDateTime,

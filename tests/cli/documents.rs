@@ -3,25 +3,9 @@
 #[path = "../support/documents.rs"]
 mod page;
 
-use serde_json::Value;
+use page::hold;
 
 use crate::support::Workplace;
-
-/// Runs a command, whatever its exit code, and holds each document that it prints against a section of the page.
-fn hold(place: &Workplace, title: &str, arguments: &[&str]) -> Vec<Value> {
-    let output = place.run(&[arguments, &["--json"]].concat());
-    let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
-    let documents: Vec<Value> = documents.map(|document| document.expect("it is JSON")).collect();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !documents.is_empty(),
-        "certforge {arguments:?} prints no document\n{said}"
-    );
-    for document in &documents {
-        page::of(title).hold(document);
-    }
-    documents
-}
 
 #[test]
 fn every_example_has_every_field() {

@@ -78,3 +78,24 @@ fn says_when_a_ledger_is_damaged() {
         "{text}"
     );
 }
+
+#[test]
+fn refuses_a_layout_that_no_certforge_writes() {
+    let place = workplace();
+    open(&place)
+        .execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE batch SET layout = 'tar'")
+        .expect("the layout is set");
+    for arguments in [
+        &["run", "devices.csv", "--batch", "b"][..],
+        &["status"],
+        &["ledger", "export"],
+        &["verify", "out/b"],
+    ] {
+        assert_eq!(
+            place.fail(arguments, 7),
+            "certforge: error: ledger certforge.db holds what no certforge writes: \"tar\" is no layout\n\
+             certforge: hint: something else wrote to it, or its disk fails; put back the latest copy that is sound. \
+             With an older one, or a new one, devices get a second identity\n"
+        );
+    }
+}

@@ -8,5 +8,6 @@ mod documents;
 mod goldens;
 mod issuer_errors;
 mod ledger_errors;
+mod own_files;
 mod resume;
 mod verify_faults;

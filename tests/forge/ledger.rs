@@ -1,221 +1,144 @@
-//! The ledger against a model: after any prefix of any history, it knows what happened and no more.
+//! The ledger: its contract, in each home that it has, and what a killed process leaves of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use certforge::batch::{IndexEntry, Layout};
-use certforge::certificate::SerialPrefix;
-use certforge::issuer::{CaCertificate, CaRequest, create};
-use certforge::ledger::{Batch, BatchIdentity, Committed, Ledger, LedgerError, Reservation};
-use certforge::profile::{Attribute, KeyType, NotAfter};
-use proptest::prelude::*;
+use crate::ledger_contract::{CHUNKS, Home, NOW, committed, identity, issuer, keeps_any_history, prefix};
+use certforge::issuer::CaCertificate;
+use certforge::ledger::{self, Batch, BatchIdentity, Ledger, LedgerError};
+use tempfile::TempDir;
 use time::OffsetDateTime;
 
-const ROWS: u64 = 47;
-const CHUNK_ROWS: u64 = 5;
-const CHUNKS: u64 = 10;
+/// A ledger in an SQLite file.
+struct InFile(TempDir);
 
-/// What a forge does to a ledger.
-#[derive(Debug, Clone)]
-enum Operation {
-    /// Reserve every chunk that remains.
-    Reserve,
-    /// Commit some of the chunks that are reserved and not committed, by position.
-    Commit(Vec<prop::sample::Index>),
-    /// Record the release of every committed chunk.
-    Release,
-    /// The process ends, in order or not, and another one begins.
-    Reopen,
+impl Home for InFile {
+    fn open(&self) -> Result<Box<dyn Ledger>, LedgerError> {
+        ledger::open(&self.0.path().join("certforge.db"), [9; 16])
+    }
+
+    fn open_read_only(&self) -> Result<Box<dyn Ledger>, LedgerError> {
+        ledger::open_read_only(&self.0.path().join("certforge.db"))
+    }
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
-    prop_oneof![
-        2 => Just(Operation::Reserve),
-        4 => prop::collection::vec(any::<prop::sample::Index>(), 1..4).prop_map(Operation::Commit),
-        1 => Just(Operation::Release),
-        2 => Just(Operation::Reopen),
-    ]
+#[test]
+fn a_file_keeps_any_history() {
+    keeps_any_history(|| Box::new(InFile(tempfile::tempdir().unwrap())), 60);
 }
 
-#[derive(Debug, Default)]
-struct Model {
-    reserved: BTreeMap<u64, Reservation>,
-    prefixes: BTreeSet<[u8; 8]>,
-    committed: BTreeMap<u64, (Vec<IndexEntry>, bool)>,
-}
+/// Names the ledger to the child that is to be killed.
+const CHILD_VARIABLE: &str = "CERTFORGE_TEST_LEDGER";
 
-fn issuer(name: &str) -> CaCertificate {
-    let request = CaRequest {
-        subject: vec![(Attribute::CommonName, name.to_owned())],
-        key_type: KeyType::P256,
-        not_after: NotAfter::Days(30),
-        path_len: None,
+const LONG: u64 = 3000;
+
+fn long_batch(ledger: &mut dyn Ledger, issuer: &CaCertificate) -> Batch {
+    let identity = BatchIdentity {
+        rows: LONG,
+        ..identity("long", issuer)
     };
-    let ca = create(&request, None, OffsetDateTime::now_utc()).unwrap();
-    ca.certificate().clone()
+    ledger.begin_batch(&identity, NOW).unwrap()
 }
 
-fn identity<'a>(name: &'a str, issuer: &'a CaCertificate) -> BatchIdentity<'a> {
-    BatchIdentity {
-        name,
-        location: "/somewhere",
-        issuer,
-        manifest: "devices.csv",
-        manifest_sha256: [1; 32],
-        profile: "aws-iot-p256",
-        profile_sha256: [2; 32],
-        layout: Layout::Objects,
-        rows: ROWS,
-        chunk_rows: CHUNK_ROWS,
-        reissue: false,
+/// Does as a forge does, and says on standard output what the ledger has said is done.
+fn forge(path: &Path) {
+    let mut ledger = ledger::open(path, [9; 16]).unwrap();
+    let batch = ledger.batch("long").unwrap();
+    let drawn = ledger.prefixes().unwrap().len() as u64;
+    for (drawn, chunk) in (drawn..).zip(ledger.remaining(&batch).unwrap()) {
+        let reservation = ledger.reserve(&batch, &[(chunk, prefix(drawn))], NOW).unwrap()[0];
+        println!("told reserved {chunk} {} {drawn}", reservation.attempt);
+        ledger
+            .commit(&batch, &[committed(&batch, reservation, 0)], &[])
+            .unwrap();
+        println!("told committed {chunk} {} {drawn}", reservation.attempt);
+        ledger.mark_released(&batch, &[chunk]).unwrap();
+        println!("told released {chunk} {} {drawn}", reservation.attempt);
     }
 }
 
-fn open(path: &Path) -> Ledger {
-    Ledger::open(path, [9; 16]).unwrap()
-}
-
-fn entries(batch: &Batch, reservation: Reservation) -> Vec<IndexEntry> {
-    let first = reservation.chunk * CHUNK_ROWS;
-    (first..first + batch.rows_of(reservation.chunk))
-        .map(|row| IndexEntry {
-            device_id: format!("SN{row:04}"),
-            certificate_id: [u8::try_from(row).unwrap(); 32],
-            certificate_serial: reservation.prefix.serial(row.to_be_bytes()),
-            not_after: 4_000_000_000,
-            offset: row * 100,
-            length: 100,
-            sha256: [u8::try_from(reservation.attempt % 250).unwrap(); 32],
-        })
-        .collect()
-}
-
-fn committed(batch: &Batch, reservation: Reservation) -> Committed {
-    Committed {
-        reservation,
-        entries: entries(batch, reservation),
+#[test]
+fn a_process_that_is_killed_loses_nothing_that_it_was_told() {
+    if let Some(path) = std::env::var_os(CHILD_VARIABLE) {
+        return forge(Path::new(&path));
     }
-}
-
-fn draw(next: &mut u64) -> SerialPrefix {
-    *next += 1;
-    SerialPrefix::from_octets((0x0100_0000_0000_0000 + *next).to_be_bytes()).unwrap()
-}
-
-fn apply(ledger: &mut Ledger, batch: &Batch, model: &mut Model, operation: &Operation, next: &mut u64) {
-    match operation {
-        Operation::Reserve => {
-            let remaining = ledger.remaining(batch).unwrap();
-            let chunks: Vec<_> = remaining.into_iter().map(|chunk| (chunk, draw(next))).collect();
-            for reservation in ledger
-                .reserve(batch, &chunks, OffsetDateTime::UNIX_EPOCH)
-                .unwrap()
-            {
-                let before = model.reserved.insert(reservation.chunk, reservation);
-                let attempt = before.map_or(1, |before| before.attempt + 1);
-                assert_eq!(reservation.attempt, attempt);
-                model.prefixes.insert(reservation.prefix.octets());
-            }
-        }
-        Operation::Commit(picks) => {
-            let open: Vec<Reservation> = model
-                .reserved
-                .values()
-                .filter(|reservation| !model.committed.contains_key(&reservation.chunk))
-                .copied()
-                .collect();
-            if open.is_empty() {
-                return;
-            }
-            let picked: BTreeMap<u64, Reservation> = picks
-                .iter()
-                .map(|pick| pick.get(&open))
-                .map(|reservation| (reservation.chunk, *reservation))
-                .collect();
-            let chunks: Vec<_> = picked
-                .into_values()
-                .map(|reservation| committed(batch, reservation))
-                .collect();
-            ledger.commit(batch, &chunks, &[]).unwrap();
-            for chunk in chunks {
-                model
-                    .committed
-                    .insert(chunk.reservation.chunk, (chunk.entries, false));
-            }
-        }
-        Operation::Release => {
-            let chunks: Vec<u64> = model.committed.keys().copied().collect();
-            ledger.mark_released(batch, &chunks).unwrap();
-            model
-                .committed
-                .values_mut()
-                .for_each(|(_, released)| *released = true);
-        }
-        Operation::Reopen => unreachable!("done by the caller, who owns the ledger"),
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("certforge.db");
+    let issuer = issuer("Test CA");
+    long_batch(&mut *ledger::open(&path, [9; 16]).unwrap(), &issuer);
+    let mut told: Vec<String> = Vec::new();
+    for _ in 0..12 {
+        told.extend(run_and_kill(&path, random.usize(1..60)));
+        // One that writes, since it mends what the other has left.
+        let ledger = ledger::open(&path, [9; 16]).unwrap();
+        let batch = ledger.batch("long").unwrap();
+        knows(&*ledger, &batch, &told);
     }
+    assert!(told.iter().any(|line| line.starts_with("released")));
 }
 
-fn agree(ledger: &Ledger, batch: &Batch, model: &Model) {
-    let committed: Vec<_> = model
-        .committed
-        .iter()
-        .map(|(chunk, (_, released))| (*chunk, *released))
-        .collect();
-    assert_eq!(ledger.committed(batch).unwrap(), committed);
-    let remaining: Vec<_> = (0..CHUNKS)
-        .filter(|chunk| !model.committed.contains_key(chunk))
-        .collect();
-    assert_eq!(ledger.remaining(batch).unwrap(), remaining);
-    for chunk in 0..CHUNKS {
-        let expected = model
-            .committed
-            .get(&chunk)
-            .map(|(entries, _)| entries.clone())
-            .unwrap_or_default();
-        assert_eq!(ledger.entries(batch, chunk).unwrap(), expected);
+/// Runs the child until it has said so many things, kills it, and returns all that it has said.
+fn run_and_kill(path: &Path, lines: usize) -> Vec<String> {
+    let (_, module) = module_path!().split_once("::").unwrap_or(("", ""));
+    let name = "a_process_that_is_killed_loses_nothing_that_it_was_told";
+    let name = [module, name].into_iter().filter(|part| !part.is_empty());
+    let name = name.collect::<Vec<_>>().join("::");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture"])
+        .env(CHILD_VARIABLE, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    for _ in 0..lines {
+        output.read_line(&mut text).unwrap();
     }
-    let prefixes: Vec<_> = model.prefixes.iter().copied().collect();
-    assert_eq!(ledger.prefixes().unwrap(), prefixes);
-    let status = ledger.status(Some("batch")).unwrap().remove(0);
-    let rows = |released| -> u64 {
-        let chunks = model.committed.iter().filter(|(_, (_, is))| *is == released);
-        chunks.map(|(chunk, _)| batch.rows_of(*chunk)).sum()
-    };
-    assert_eq!((status.released, status.committed), (rows(true), rows(false)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    output.read_to_string(&mut text).unwrap();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let told = whole.filter_map(|line| Some(line.trim_end().split_once("told ")?.1.to_owned()));
+    told.collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    #[test]
-    fn any_prefix_of_a_history_can_be_resumed(operations in prop::collection::vec(operation(), 1..20)) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("certforge.db");
-        let issuer = issuer("Test CA");
-        let mut ledger = open(&path);
-        let mut batch = ledger.begin_batch(&identity("batch", &issuer), OffsetDateTime::UNIX_EPOCH).unwrap();
-        let (mut model, mut next) = (Model::default(), 0);
-        for operation in &operations {
-            match operation {
-                Operation::Reopen => {
-                    drop(ledger);
-                    ledger = open(&path);
-                    batch = ledger.begin_batch(&identity("batch", &issuer), OffsetDateTime::UNIX_EPOCH).unwrap();
-                }
-                operation => apply(&mut ledger, &batch, &mut model, operation, &mut next),
-            }
-            agree(&ledger, &batch, &model);
+/// Whether the ledger knows all that it has said, and has of each chunk all or nothing.
+fn knows(ledger: &dyn Ledger, batch: &Batch, told: &[String]) {
+    let attempts = ledger.attempts(batch).unwrap();
+    let chunks = ledger.committed(batch).unwrap();
+    for line in told {
+        let (what, numbers) = line.split_once(' ').unwrap();
+        let numbers: Vec<u64> = numbers.split(' ').map(|number| number.parse().unwrap()).collect();
+        let (chunk, attempt, drawn) = (numbers[0], numbers[1], numbers[2]);
+        let at = usize::try_from(attempt - 1).unwrap();
+        assert_eq!(attempts[&chunk].get(at), Some(&prefix(drawn)), "{line}");
+        let found = chunks.iter().find(|(committed, _)| *committed == chunk);
+        match what {
+            "committed" => assert!(found.is_some(), "{line}"),
+            "released" => assert_eq!(found, Some(&(chunk, true)), "{line}"),
+            _ => {}
         }
-        // Whatever came before, the batch can be completed.
-        apply(&mut ledger, &batch, &mut model, &Operation::Reserve, &mut next);
-        let remaining = ledger.remaining(&batch).unwrap();
-        let chunks: Vec<_> = remaining.iter().map(|chunk| committed(&batch, model.reserved[chunk])).collect();
-        ledger.commit(&batch, &chunks, &[]).unwrap();
-        for chunk in chunks {
-            model.committed.insert(chunk.reservation.chunk, (chunk.entries, false));
-        }
-        agree(&ledger, &batch, &model);
     }
+    for chunk in 0..batch.shape().chunks() {
+        let entries = ledger.entries(batch, chunk).unwrap();
+        let is_committed = chunks.iter().any(|(committed, _)| *committed == chunk);
+        let rows = if is_committed {
+            batch.shape().rows_of(chunk)
+        } else {
+            0
+        };
+        assert_eq!(entries.len() as u64, rows, "chunk {chunk}");
+    }
+    let all: Vec<_> = attempts.values().flatten().collect();
+    assert_eq!(ledger.prefixes().unwrap().len(), all.len());
+}
+
+fn open(path: &Path) -> Box<dyn Ledger> {
+    ledger::open(path, [9; 16]).unwrap()
 }
 
 #[test]
@@ -225,18 +148,19 @@ fn a_device_is_issued_once_per_issuer_unless_it_is_a_reissue() {
     let mut ledger = open(&folder.path().join("certforge.db"));
     let now = OffsetDateTime::UNIX_EPOCH;
     let mut next = 0;
-    let mut commit_all = |ledger: &mut Ledger, identity: &BatchIdentity<'_>| {
+    let mut commit_all = |ledger: &mut dyn Ledger, identity: &BatchIdentity<'_>| {
         let batch = ledger.begin_batch(identity, now).unwrap();
-        let chunks: Vec<_> = (0..CHUNKS).map(|chunk| (chunk, draw(&mut next))).collect();
+        let chunks: Vec<_> = (0..CHUNKS).map(|chunk| (chunk, prefix(next + chunk))).collect();
+        next += CHUNKS;
         let reservations = ledger.reserve(&batch, &chunks, now).unwrap();
         let chunks: Vec<_> = reservations
             .into_iter()
-            .map(|reservation| committed(&batch, reservation))
+            .map(|reservation| committed(&batch, reservation, 0))
             .collect();
         ledger.commit(&batch, &chunks, &[])
     };
-    commit_all(&mut ledger, &identity("first", &issuer)).unwrap();
-    let second = commit_all(&mut ledger, &identity("second", &issuer));
+    commit_all(&mut *ledger, &identity("first", &issuer)).unwrap();
+    let second = commit_all(&mut *ledger, &identity("second", &issuer));
     match second {
         Err(LedgerError::AlreadyIssued { device_id, batch }) => {
             assert_eq!((device_id.as_str(), batch.as_str()), ("SN0000", "first"));
@@ -252,8 +176,8 @@ fn a_device_is_issued_once_per_issuer_unless_it_is_a_reissue() {
         reissue: true,
         ..identity("third", &issuer)
     };
-    commit_all(&mut ledger, &reissue).unwrap();
-    commit_all(&mut ledger, &identity("fourth", &other_issuer)).unwrap();
+    commit_all(&mut *ledger, &reissue).unwrap();
+    commit_all(&mut *ledger, &identity("fourth", &other_issuer)).unwrap();
 }
 
 #[test]
@@ -263,7 +187,7 @@ fn a_prefix_is_never_reserved_twice() {
     let mut ledger = open(&folder.path().join("certforge.db"));
     let now = OffsetDateTime::UNIX_EPOCH;
     let batch = ledger.begin_batch(&identity("batch", &issuer), now).unwrap();
-    let prefix = draw(&mut 0);
+    let prefix = prefix(1);
     ledger.reserve(&batch, &[(0, prefix)], now).unwrap();
     assert!(ledger.reserve(&batch, &[(1, prefix)], now).is_err());
 }
@@ -281,12 +205,9 @@ fn a_batch_begins_again_only_while_nothing_of_it_is_committed() {
     };
     let batch = ledger.begin_batch(&elsewhere, now).unwrap();
     assert_eq!(batch.location, "/elsewhere");
-    let reservation = ledger
-        .reserve(&batch, &[(0, draw(&mut 0))], now)
-        .unwrap()
-        .remove(0);
+    let reservation = ledger.reserve(&batch, &[(0, prefix(1))], now).unwrap().remove(0);
     ledger
-        .commit(&batch, &[committed(&batch, reservation)], &[])
+        .commit(&batch, &[committed(&batch, reservation, 0)], &[])
         .unwrap();
     match ledger.begin_batch(&identity("batch", &issuer), now) {
         Err(LedgerError::BatchDiffers {

@@ -7,6 +7,8 @@ mod broker;
 #[path = "../support/devices.rs"]
 mod devices;
 mod judge;
+#[path = "../support/ledger_contract.rs"]
+mod ledger_contract;
 #[cfg(feature = "s3")]
 #[path = "../support/s3_server.rs"]
 mod s3_server;

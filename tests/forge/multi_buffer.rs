@@ -15,7 +15,7 @@ use std::process::Output;
 use crate::judge;
 use crate::judge::openssl;
 use crate::support::Workplace;
-use certforge::engine::{AwsLc, DeviceKey, Engine, MultiBuffer, PrivateKey, Ring, SigningKey};
+use certforge::engine::{AwsLc, DeviceKey, Engine, KeyMaker, MultiBuffer, PrivateKey, Ring, SigningKey};
 use certforge::profile::KeyType;
 use rayon::prelude::*;
 

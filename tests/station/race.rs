@@ -181,7 +181,10 @@ impl Line {
                     (record.station, record.attempt)
                 };
                 assert_eq!(attempt, 1, "{name}");
-                assert!(by_device[device].contains(station.as_str()), "{name}: {station}");
+                assert!(
+                    by_device[device.as_str()].contains(station.as_str()),
+                    "{name}: {station}"
+                );
             }
         }
         // No station keeps a key, or a report, or a device.

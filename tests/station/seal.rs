@@ -17,7 +17,7 @@ fn a_batch_that_was_tampered_with_cannot_be_flashed() {
     };
     let bundle = |device: &str| {
         let layout: certforge::batch::Layout = "objects".parse().unwrap();
-        layout.object(0, device)
+        layout.object(0, &certforge::manifest::DeviceId::parse(device).unwrap())
     };
     let swap = |line: &Line| {
         fs::copy(line.path(&bundle("SN000001")), line.path(&bundle("SN000000"))).unwrap();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::line;
 use crate::line::Line;
 use certforge::issuer::{CERTIFICATE_FILE, CaFiles, read_public};
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::station::{Options, Station, StationError, Trust};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -35,7 +35,7 @@ fn again() -> [&'static str; 7] {
 
 /// Withdraws the batch, as far as the ledger goes.
 fn withdraw_in_ledger(line: &Line) {
-    let mut ledger = Ledger::open(&line.0.join("certforge.db"), [0; 16]).unwrap();
+    let mut ledger = ledger::open(&line.0.join("certforge.db"), [0; 16]).unwrap();
     let batch = ledger.batch("b").unwrap();
     let noon = time::macros::datetime!(2026-11-24 12:00 UTC);
     ledger.withdraw(&batch, "stolen", noon).unwrap();

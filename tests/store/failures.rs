@@ -14,7 +14,7 @@ use certforge::batch::Layout;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel, Job, OpenStore, Summary};
 use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
 use certforge::store::{
@@ -215,7 +215,7 @@ impl Factory {
         Self {
             manifest: Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap(),
             profile: Profile::load("aws-iot-p256", None).unwrap(),
-            issuer: Issuer::load(&CaFiles::in_folder(&ca), now, &mut |_| {
+            issuer: Issuer::load(&CaFiles::in_folder(&ca), &Choice::Auto, now, &mut |_| {
                 unreachable!("not encrypted")
             })
             .unwrap(),
@@ -229,7 +229,7 @@ impl Factory {
         layout: Layout,
         open_store: OpenStore<'_>,
     ) -> Result<Summary, forge::ForgeError> {
-        let mut ledger = Ledger::open(&place.join("certforge.db"), [1; 16])?;
+        let mut ledger = ledger::open(&place.join("certforge.db"), [1; 16])?;
         let job = Job {
             manifest: &self.manifest,
             profile: &self.profile,
@@ -243,13 +243,13 @@ impl Factory {
             jobs: 2,
             now: OffsetDateTime::now_utc(),
         };
-        forge::run(&job, &mut ledger, open_store, &|_| {}, &Cancel::new())
+        forge::run(&job, &mut *ledger, open_store, &|_| {}, &Cancel::new())
     }
 }
 
 /// What was released must be in the ledger, whole, while the batch is still incomplete.
 fn released_is_in_the_ledger(place: &Path) {
-    let ledger = Ledger::open_read_only(&place.join("certforge.db")).unwrap();
+    let ledger = ledger::open_read_only(&place.join("certforge.db")).unwrap();
     let store = DirStore::new(place.join("batch"));
     let mut released = Vec::new();
     store
@@ -322,10 +322,10 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
             "{layout}, {failure:?} at call {at}"
         );
         let store = DirStore::new(place.join("batch"));
-        let ledger = Ledger::open_read_only(&place.join("certforge.db")).unwrap();
+        let ledger = ledger::open_read_only(&place.join("certforge.db")).unwrap();
         let job = verify::Job {
             store: &store,
-            ledger: Some(&ledger),
+            ledger: Some(&*ledger),
             manifest: None,
             now: OffsetDateTime::now_utc(),
         };

@@ -5,15 +5,22 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use certforge::batch::parse_index;
-use certforge::ledger::Ledger;
+use certforge::manifest::DeviceId;
+use certforge::certificate::SerialPrefix;
+use certforge::ledger;
 use certforge::pem;
 use certforge::store::{DirStore, Store};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Holds a batch's folder against the ledger. Returns how many devices are released.
 pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
-    let ledger = Ledger::open_read_only(ledger).expect("no batch without a ledger");
-    let prefixes: BTreeSet<[u8; 8]> = ledger.prefixes().unwrap().into_iter().collect();
+    let ledger = ledger::open_read_only(ledger).expect("no batch without a ledger");
+    let prefixes: BTreeSet<[u8; 8]> = ledger
+        .prefixes()
+        .unwrap()
+        .into_iter()
+        .map(SerialPrefix::octets)
+        .collect();
     let serials = serials(batch_folder);
     for serial in &serials {
         let prefix: [u8; 8] = serial[..8].try_into().unwrap();
@@ -58,7 +65,7 @@ pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
 }
 
 /// The released devices of a batch, by id.
-fn released(batch: &Path) -> BTreeMap<String, certforge::batch::IndexRow> {
+fn released(batch: &Path) -> BTreeMap<DeviceId, certforge::batch::IndexRow> {
     let store = DirStore::new(batch.to_owned());
     let mut names = Vec::new();
     store

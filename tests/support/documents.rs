@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::support::Workplace;
+
 const PAGE: &str = include_str!("../../docs/json.md");
 
 /// A field, as the page's tables have it.
@@ -28,6 +30,22 @@ pub fn all() -> Vec<Documented> {
 pub fn of(title: &str) -> Documented {
     let found = all().into_iter().find(|section| section.title == title);
     found.unwrap_or_else(|| panic!("docs/json.md has no section {title}"))
+}
+
+/// Runs a command, whatever its exit code, and holds each document that it prints against a section of the page.
+pub fn hold(place: &Workplace, title: &str, arguments: &[&str]) -> Vec<Value> {
+    let output = place.run(&[arguments, &["--json"]].concat());
+    let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    let documents: Vec<Value> = documents.map(|document| document.expect("it is JSON")).collect();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !documents.is_empty(),
+        "certforge {arguments:?} prints no document\n{said}"
+    );
+    for document in &documents {
+        of(title).hold(document);
+    }
+    documents
 }
 
 impl Documented {

@@ -45,7 +45,12 @@ fn index(place: &Workplace, name: &str) -> Vec<(String, String)> {
     files
         .iter()
         .flat_map(|file| parse_index(&fs::read(file).unwrap()).unwrap())
-        .map(|row| (row.entry.device_id, HEXLOWER.encode(&row.entry.certificate_id)))
+        .map(|row| {
+            (
+                row.entry.device_id.to_string(),
+                HEXLOWER.encode(&row.entry.certificate_id),
+            )
+        })
         .collect()
 }
 

@@ -12,7 +12,7 @@ use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::jitp::{
     Facts, Finding, Issued, Parameter, PolicyMade, Provisioned, Refusal, Template, census,
 };
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::manifest::{Manifest, Row};
 use certforge::profile::{Attribute, Binding, KeyType, NotAfter, Profile};
 use certforge::store::{DirStore, Store, StoreError};
@@ -588,12 +588,12 @@ fn issuer(folder: &Path) -> Issuer {
     };
     create(&request, None, now).unwrap().write(folder, None).unwrap();
     let ask = &mut |_: &Path| unreachable!("not encrypted");
-    Issuer::load(&CaFiles::in_folder(folder), now, ask).unwrap()
+    Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, now, ask).unwrap()
 }
 
 /// The certificates of all devices, made as `run` makes them, in row order.
 fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) -> Vec<Vec<u8>> {
-    let mut ledger = Ledger::open(&folder.join("certforge.db"), [1; 16]).unwrap();
+    let mut ledger = ledger::open(&folder.join("certforge.db"), [1; 16]).unwrap();
     let job = Job {
         manifest,
         profile,
@@ -610,11 +610,11 @@ fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) 
     let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
         Ok(Box::new(DirStore::new(folder.join(batch))))
     };
-    let summary = forge::run(&job, &mut ledger, &open, &|_| {}, &Cancel::new()).unwrap();
+    let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new()).unwrap();
     assert!(summary.failure.is_none());
     let store = DirStore::new(folder.join("batch"));
     let issued = Issued::open(&store).unwrap();
-    let chunks = 0..issued.record().chunks();
+    let chunks = 0..issued.record().shape().chunks();
     let certificates = chunks.flat_map(|chunk| issued.certificates(chunk).unwrap());
     certificates.map(|certificate| certificate.der).collect()
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::iot::{Account, ended};
 use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
-use certforge::ledger::{Ledger, Withdrawal};
+use certforge::ledger::{self, Withdrawal};
 use certforge::store::{DirStore, Store};
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ fn connect(account: &Account, row: usize) {
 }
 
 fn withdrawal(account: &Account, batch: &str) -> Option<Withdrawal> {
-    let ledger = Ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
+    let ledger = ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
     let batch = ledger.batch(batch).unwrap();
     ledger.withdrawal(&batch).unwrap()
 }
@@ -414,7 +414,7 @@ fn a_batch_in_a_bucket_is_withdrawn_by_its_url_and_by_its_name() {
         account.server.succeed(&account.place, &run);
     }
     let ids = |batch: &str| -> Vec<String> {
-        let ledger = Ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
+        let ledger = ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
         let batch = ledger.batch(batch).unwrap();
         let entries = ledger.entries(&batch, 0).unwrap().into_iter();
         entries
@@ -490,7 +490,7 @@ fn a_batch_that_is_being_made_is_not_withdrawn() {
     let account = account(3, &[]);
     let ids = account.ids("b");
     // As a run does that is at work.
-    let ledger = Ledger::open(&account.place.join("certforge.db"), [0; 16]).unwrap();
+    let ledger = ledger::open(&account.place.join("certforge.db"), [0; 16]).unwrap();
     let error = account.fail(&withdraw(&["--yes"]), 7);
     assert!(error.contains("is in use"), "{error}");
     drop(ledger);

@@ -90,7 +90,7 @@ struct Device {
 /// Unpacks the bundle of a device.
 fn device(account: &Account, batch: &str, row: usize) -> Device {
     let row = account.index(batch).swap_remove(row);
-    let name = row.entry.device_id;
+    let name = row.entry.device_id.to_string();
     let bundle = account.place.join("out").join(batch).join(row.object);
     let folder = account.place.join(&name);
     fs::create_dir(&folder).unwrap();
@@ -299,14 +299,14 @@ fn packaged(more: &[&str]) -> (Workplace, Vec<u8>) {
 
 /// Devices by certificate id, in its order.
 fn by_id(place: &Workplace) -> Vec<([u8; 32], String)> {
-    let ledger = certforge::ledger::Ledger::open_read_only(&place.join("certforge.db")).unwrap();
+    let ledger = certforge::ledger::open_read_only(&place.join("certforge.db")).unwrap();
     let batch = ledger.batch("b").unwrap();
     let chunks = ledger.committed(&batch).unwrap();
     let entries = chunks
         .into_iter()
         .flat_map(|(chunk, _)| ledger.entries(&batch, chunk).unwrap());
     let mut devices: Vec<_> = entries
-        .map(|entry| (entry.certificate_id, entry.device_id))
+        .map(|entry| (entry.certificate_id, entry.device_id.to_string()))
         .collect();
     devices.sort();
     devices

@@ -16,6 +16,7 @@ mod real_server;
 mod support;
 
 mod connect;
+mod documents;
 mod jitp_bulk;
 mod jitp_register;
 mod jitp_template;

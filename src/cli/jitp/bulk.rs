@@ -1,17 +1,18 @@
 //! `certforge jitp bulk`.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use certforge::jitp::{self, Issued};
+use certforge::jitp::{self, BulkError, Issued};
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::super::text::{Report, devices};
-use super::super::{Failure, Outcome, print, print_json};
 use super::{BatchArgs, cannot_write, create, make_folder, template};
+use crate::cli::failure::Failure;
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::{Lines, devices};
 
 #[derive(Debug, Args)]
 pub struct Bulk {
@@ -23,9 +24,20 @@ pub struct Bulk {
     to: PathBuf,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     batch: BatchArgs,
+}
+
+/// The files that were written.
+#[derive(Serialize)]
+struct Written {
+    batch: String,
+    devices: u64,
+    template: String,
+    parameters: String,
+    #[serde(skip)]
+    to: String,
 }
 
 impl Bulk {
@@ -40,60 +52,49 @@ impl Bulk {
         // It appears under its name when it is whole.
         let unfinished = self.to.join("parameters.json.new");
         let mut file = BufWriter::new(File::create(&unfinished).map_err(failed)?);
-        let mut written = 0;
-        for chunk in 0..issued.record().shape().chunks() {
-            for certificate in issued.certificates(chunk)? {
-                let line = bulk.line(&certificate)?;
-                writeln!(file, "{line}").map_err(failed)?;
-                written += 1;
-            }
-        }
-        file.into_inner()
-            .map_err(std::io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .map_err(failed)?;
+        let written = bulk.write(&issued, &mut file).map_err(|error| match error {
+            BulkError::Write(error) => failed(error),
+            BulkError::Issued(error) => error.into(),
+            error @ BulkError::Device { .. } => Failure::aws_error(
+                error,
+                "`certforge jitp template check --manifest` lists every device that the template does not fit",
+            ),
+        })?;
+        finish(file).map_err(failed)?;
         create(&body, bulk.template(issued.issuer()).as_bytes(), false)?;
         std::fs::rename(&unfinished, &parameters).map_err(failed)?;
-        self.report(&issued, written);
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn report(&self, issued: &Issued<'_>, written: u64) {
         let to = self.to.display();
-        if self.json {
-            return print_json(&json!({
-                "batch": issued.record().batch,
-                "devices": written,
-                "template": format!("{to}/template.json"),
-                "parameters": format!("{to}/parameters.json"),
-            }));
-        }
-        let mut report = Report::default();
-        report
-            .line("batch", &issued.record().batch)
-            .line("devices", devices(written))
-            .line("template", format!("{to}/template.json"))
-            .line("parameters", format!("{to}/parameters.json"));
-        print(&format!(
-            "{report}\nThe CA must be registered first. Then, with a bucket and a role of yours:\n  \
+        Ok(Ended::with(Written {
+            batch: issued.record().batch.clone(),
+            devices: written,
+            template: format!("{to}/template.json"),
+            parameters: format!("{to}/parameters.json"),
+            to: to.to_string(),
+        }))
+    }
+}
+
+/// Sees that all of a file is on disk.
+pub fn finish(file: BufWriter<File>) -> std::io::Result<()> {
+    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    file.sync_all()
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines
+            .line("batch", &self.batch)
+            .line("devices", devices(self.devices))
+            .line("template", &self.template)
+            .line("parameters", &self.parameters);
+        let to = &self.to;
+        writeln!(
+            f,
+            "{lines}\nThe CA must be registered first. Then, with a bucket and a role of yours:\n  \
              aws s3 cp {to}/parameters.json s3://BUCKET/parameters.json\n  \
              aws iot start-thing-registration-task --template-body file://{to}/template.json \
-             --input-file-bucket BUCKET --input-file-key parameters.json --role-arn ROLE\n"
-        ));
-    }
-}
-
-impl From<jitp::BulkError> for Failure {
-    fn from(error: jitp::BulkError) -> Self {
-        Self::aws_error(
-            error,
-            "`certforge jitp template check --manifest` lists every device that the template does not fit",
+             --input-file-bucket BUCKET --input-file-key parameters.json --role-arn ROLE"
         )
-    }
-}
-
-impl From<jitp::NameTaken> for Failure {
-    fn from(error: jitp::NameTaken) -> Self {
-        Self::aws_error(error, "give the template's own parameter another name")
     }
 }

@@ -3,27 +3,24 @@
 mod bulk;
 mod lambda;
 mod proof;
-#[cfg(feature = "aws")]
+mod reach;
 mod register;
-#[cfg(feature = "aws")]
 mod status;
 pub mod template;
 mod thingpress;
-#[cfg(feature = "aws")]
 mod withdraw;
-
-#[cfg(feature = "aws")]
-mod reach;
 
 use std::path::{Path, PathBuf};
 
 use certforge::forge;
-use certforge::ledger::Ledger;
+use certforge::ledger;
 use certforge::store::Store;
 use clap::{Args, Subcommand};
 
-use super::run::DEFAULT_LEDGER;
-use super::{Failure, Outcome, place};
+use super::failure::Failure;
+use super::ledger::DEFAULT_FILE;
+use super::place;
+use super::report::{Outcome, Printer};
 
 #[derive(Debug, Subcommand)]
 pub enum Jitp {
@@ -33,10 +30,8 @@ pub enum Jitp {
     /// Prove to AWS IoT that the CA's key is at hand; works offline
     Proof(proof::Proof),
     /// Register the CA for JITP or JITR: role, template, proof, registration, endpoint
-    #[cfg(feature = "aws")]
     Register(Box<register::Register>),
     /// Show what AWS IoT knows of the CA, and what is missing for a first connection
-    #[cfg(feature = "aws")]
     Status(status::Status),
     /// Package the Lambda function of JITR, which activates the certificates of a batch and refuses others
     JitrLambda(lambda::JitrLambda),
@@ -45,40 +40,20 @@ pub enum Jitp {
     /// Write the certificates of a batch as AWS Thingpress imports them
     Thingpress(thingpress::Thingpress),
     /// Withdraw a batch that must never come up: revoke its certificates, and let no station claim it
-    #[cfg(feature = "aws")]
     Withdraw(withdraw::Withdraw),
 }
 
 impl Jitp {
-    pub fn json(&self) -> bool {
+    pub fn run(&self, printer: Printer) -> Outcome {
         match self {
-            Self::Template(command) => command.json(),
-            Self::Proof(command) => command.json,
-            #[cfg(feature = "aws")]
-            Self::Register(command) => command.json,
-            #[cfg(feature = "aws")]
-            Self::Status(command) => command.json,
-            Self::JitrLambda(command) => command.json,
-            Self::Bulk(command) => command.json,
-            Self::Thingpress(command) => command.json,
-            #[cfg(feature = "aws")]
-            Self::Withdraw(command) => command.json,
-        }
-    }
-
-    pub fn run(&self) -> Outcome {
-        match self {
-            Self::Template(command) => command.run(),
+            Self::Template(command) => command.run(printer),
             Self::Proof(command) => command.run(),
-            #[cfg(feature = "aws")]
-            Self::Register(command) => command.run(),
-            #[cfg(feature = "aws")]
+            Self::Register(command) => command.run(printer),
             Self::Status(command) => command.run(),
             Self::JitrLambda(command) => command.run(),
             Self::Bulk(command) => command.run(),
             Self::Thingpress(command) => command.run(),
-            #[cfg(feature = "aws")]
-            Self::Withdraw(command) => command.run(),
+            Self::Withdraw(command) => command.run(printer),
         }
     }
 }
@@ -90,7 +65,7 @@ pub struct BatchArgs {
     #[arg(long, value_name = "DIR|S3-URL|NAME")]
     pub batch: String,
     /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub ledger: PathBuf,
     #[command(flatten)]
     pub reach: place::Reach,
@@ -106,7 +81,7 @@ impl BatchArgs {
 pub fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dyn Store>, Failure> {
     let place = match place::is_place(batch) {
         true => batch.to_owned(),
-        false => Ledger::open_read_only(ledger)?.batch(batch)?.location,
+        false => ledger::open_read_only(ledger)?.batch(batch)?.location,
     };
     let store = reach.open(&place::parse(&place, reach, None)?)?;
     forge::refuse_withdrawn(&*store, batch)?;

@@ -1,19 +1,19 @@
 //! `certforge jitp proof`.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use certforge::shell::quoted;
 use certforge::{jitp, pem};
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::super::issuer::IssuerArgs;
-use super::super::text::Report;
-use super::super::{Outcome, print, print_json};
 use super::{create, make_folder};
+use crate::cli::issuer::IssuerArgs;
+use crate::cli::report::{Ended, Outcome, warn};
+use crate::cli::text::Lines;
 
 /// Files of a proof.
 const CERTIFICATE_FILE: &str = "verification.pem";
@@ -32,51 +32,61 @@ pub struct Proof {
     issuer: IssuerArgs,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
+}
+
+/// The files that were written.
+#[derive(Serialize)]
+struct Proven {
+    certificate: String,
+    request: String,
+    key: String,
+    common_name: String,
+    issuer: String,
 }
 
 impl Proof {
     pub fn run(&self) -> Outcome {
-        let is_code = |code: &str| code.len() == 64 && code.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_code(&self.registration_code) {
-            eprintln!(
-                "certforge: warning: {:?} is not 64 hexadecimal digits, as AWS gives them",
-                self.registration_code
-            );
+        let code = &self.registration_code;
+        if code.len() != 64 || !code.bytes().all(|b| b.is_ascii_hexdigit()) {
+            warn(format!(
+                "{code:?} is not 64 hexadecimal digits, as AWS gives them"
+            ));
         }
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
-        let proof = jitp::prove(&issuer, &self.registration_code, now)?;
+        let proof = jitp::prove(&issuer, code, now)?;
         make_folder(&self.to)?;
-        let certificate = self.to.join(CERTIFICATE_FILE);
+        let write = |name: &str, content: &[u8], secret: bool| {
+            let path = self.to.join(name);
+            create(&path, content, secret).map(|()| path.display().to_string())
+        };
         let mut key = Zeroizing::new(Vec::with_capacity(1024));
         pem::append(pem::PRIVATE_KEY, proof.key(), &mut key);
-        create(&certificate, proof.certificate().as_bytes(), false)?;
-        create(&self.to.join(REQUEST_FILE), proof.request().as_bytes(), false)?;
-        create(&self.to.join(KEY_FILE), &key, true)?;
-        if self.json {
-            print_json(&json!({
-                "certificate": certificate.display().to_string(),
-                "request": self.to.join(REQUEST_FILE).display().to_string(),
-                "key": self.to.join(KEY_FILE).display().to_string(),
-                "common_name": self.registration_code,
-                "issuer": issuer.certificate().subject_text(),
-            }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut report = Report::default();
-        report
-            .line("certificate", certificate.display().to_string())
-            .line("common name", &self.registration_code)
-            .line("issuer", issuer.certificate().subject_text())
+        Ok(Ended::with(Proven {
+            certificate: write(CERTIFICATE_FILE, proof.certificate().as_bytes(), false)?,
+            request: write(REQUEST_FILE, proof.request().as_bytes(), false)?,
+            key: write(KEY_FILE, &key, true)?,
+            common_name: code.clone(),
+            issuer: issuer.certificate().subject_text().to_owned(),
+        }))
+    }
+}
+
+impl fmt::Display for Proven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines
+            .line("certificate", &self.certificate)
+            .line("common name", &self.common_name)
+            .line("issuer", &self.issuer)
             .line(
                 "next",
                 format!(
                     "aws iot register-ca-certificate --ca-certificate file://CA.pem --verification-certificate file://{} …",
-                    quoted(&certificate.display().to_string())
+                    quoted(&self.certificate)
                 ),
             );
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
+        lines.fmt(f)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::io::{IsTerminal, Write};
 
-use certforge::aws::{ActionError, AwsError, Cloud};
+use certforge::aws::{AwsError, Cloud};
 use certforge::sdk::Reach;
 use clap::Args;
 
-use super::super::{Failure, exit};
+use crate::cli::failure::Failure;
 
 /// How to reach AWS IoT and IAM. What is left out comes from where the AWS CLI has it.
 #[derive(Debug, Clone, Args)]
@@ -31,10 +31,10 @@ impl AwsReach {
     }
 }
 
-/// Asks before anything is changed.
-pub fn consent(yes: bool, question: &str) -> Result<bool, Failure> {
+/// Asks before anything is changed; whoever does not consent has failed to.
+pub fn consent(yes: bool, question: &str) -> Result<(), Failure> {
     if yes {
-        return Ok(true);
+        return Ok(());
     }
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Failure::usage(
@@ -46,24 +46,8 @@ pub fn consent(yes: bool, question: &str) -> Result<bool, Failure> {
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
-    Ok(read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
-}
-
-impl From<AwsError> for Failure {
-    fn from(error: AwsError) -> Self {
-        let hint = error.hint();
-        Self::with_code(exit::AWS, error, hint)
-    }
-}
-
-impl From<ActionError> for Failure {
-    fn from(error: ActionError) -> Self {
-        let code = match &error {
-            ActionError::Aws(_) => exit::AWS,
-            ActionError::Proof(_) => exit::ISSUER,
-            ActionError::Note { .. } => exit::USAGE,
-        };
-        let hint = error.hint();
-        Self::with_code(code, error, hint)
+    match read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        true => Ok(()),
+        false => Err(Failure::usage("nothing was changed", "answer y, or say --yes")),
     }
 }

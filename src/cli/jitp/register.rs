@@ -1,22 +1,25 @@
 //! `certforge jitp register`.
 
+use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use certforge::aws::{Action, Cloud, Flow, Mode, Place, Plan, Role, State, Wanted, permission};
+use certforge::aws::{
+    Action, Asset, AssetState, CertificateMode, CommandWords, Flow, Registration, Role, Wanted, permission,
+};
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
 use certforge::profile::{self, Profile};
+use certforge::shell::quoted;
 use clap::{Args, ValueEnum};
 use data_encoding::HEXLOWER;
-use serde_json::json;
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::super::issuer::IssuerArgs;
-use super::super::{Failure, Outcome, exit, print, print_json};
 use super::reach::{AwsReach, consent};
 use super::template;
-use certforge::shell::quoted;
+use crate::cli::failure::Failure;
+use crate::cli::issuer::IssuerArgs;
+use crate::cli::report::{Ended, Outcome, Printer, warn};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -61,7 +64,7 @@ pub struct Register {
     yes: bool,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: AwsReach,
 }
@@ -78,47 +81,69 @@ enum ModeArg {
     SniOnly,
 }
 
+/// What was planned, and whether it is done.
+#[derive(Serialize)]
+struct Registered {
+    plan: Registration,
+    done: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_certificate_id: Option<String>,
+    /// People have seen the plan; they are told how it ended.
+    #[serde(skip)]
+    said: Option<&'static str>,
+}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.said.map_or(Ok(()), |said| writeln!(f, "{said}"))
+    }
+}
+
 impl Register {
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         let now = OffsetDateTime::now_utc();
         let (ca, _) = self.issuer.read_public(now)?;
         let wanted = self.wanted(&ca)?;
         let cloud = self.reach.open()?;
-        let found = cloud.find(&wanted)?;
-        let plan = Plan::new(&wanted, &found);
+        let plan = Registration::new(&wanted, &cloud.find(&wanted)?);
         let obstacles = plan.obstacles(self.update).count();
         if self.print_cli && obstacles == 0 {
-            self.print_commands(&plan, &ca);
-            return Ok(ExitCode::SUCCESS);
+            printer.tell(self.commands(&plan, &ca));
+            return Ok(Ended::silent());
         }
-        if !self.json {
-            print(&describe(&plan, &ca, self.update));
-        }
-        if super::super::ca::is_lab_ca(&ca) {
-            eprintln!("certforge: warning: this is a LAB CA, not for production");
+        printer.tell(describe(&plan, &ca, self.update));
+        if crate::cli::ca::is_lab_ca(&ca) {
+            warn("this is a LAB CA, not for production");
         }
         if self.dry_run || obstacles > 0 {
-            return self.end_early(&plan, obstacles);
+            return Ok(end_early(plan, obstacles));
         }
-        let actions: Vec<&Action> = plan.actions(self.update).collect();
-        if actions.is_empty() {
-            self.report(&plan, &ca, "nothing to do: everything is there", 0);
-            return Ok(ExitCode::SUCCESS);
+        if plan.actions(self.update).next().is_none() {
+            return Ok(ended(plan, &ca, "nothing to do: everything is there", 0));
         }
-        let question = format!(
-            "Do this in account {}, {}?",
-            plan.caller.account, plan.caller.region
-        );
-        if !consent(self.yes, &question)? {
-            return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
-        }
-        self.carry_out(&cloud, &actions, &ca, now)?;
+        let caller = &plan.caller;
+        consent(
+            self.yes,
+            &format!("Do this in account {}, {}?", caller.account, caller.region),
+        )?;
+        let needs_key = plan.actions(self.update).any(Action::needs_proof);
+        let issuer: Option<Issuer> = needs_key.then(|| self.issuer.load(now)).transpose()?;
+        let prove = |code: &str, now| -> Result<String, ProofError> {
+            let issuer = issuer.as_ref().expect("it was loaded for this");
+            Ok(jitp::prove(issuer, code, now)?.certificate())
+        };
+        let changes = plan.carry_out(&cloud, &ca, self.update, now, &prove, &mut |action| {
+            if !printer.in_documents() {
+                eprintln!("done: {action}");
+            }
+        })?;
         let said = match self.flow {
             FlowArg::Jitp => "done: devices of this CA may connect",
             FlowArg::Jitr => "done: devices of this CA may connect once the function lets the rule call it",
         };
-        self.report(&plan, &ca, said, actions.len());
-        Ok(ExitCode::SUCCESS)
+        Ok(ended(plan, &ca, said, changes))
     }
 
     fn wanted(&self, ca: &CaCertificate) -> Result<Wanted, Failure> {
@@ -159,107 +184,71 @@ impl Register {
             }
         };
         check_names(self)?;
-        let note = self.issuer.endpoint_note();
+        let note = match self.issuer.endpoint_note() {
+            Some(path) => Some((path, self.issuer.endpoint()?)),
+            None => None,
+        };
         Ok(Wanted {
             ca_id: ca.id(),
             mode: match self.mode {
-                ModeArg::Default => Mode::Default,
-                ModeArg::SniOnly => Mode::SniOnly,
+                ModeArg::Default => CertificateMode::Default,
+                ModeArg::SniOnly => CertificateMode::SniOnly,
             },
             flow,
             role: match &self.role_arn {
                 Some(arn) => Role::Arn(arn.clone()),
                 None => Role::Named(self.role_name.clone()),
             },
-            note: match note {
-                Some(path) => {
-                    let noted = self.issuer.endpoint()?;
-                    Some((path, noted))
-                }
-                None => None,
-            },
+            note,
         })
     }
 
-    fn print_commands(&self, plan: &Plan, ca: &CaCertificate) {
-        let certificate = self.issuer.certificate_path().display().to_string();
-        let options = self.issuer.options();
-        let place = Place {
+    /// The plan as commands of the AWS CLI.
+    fn commands(&self, plan: &Registration, ca: &CaCertificate) -> String {
+        let words = CommandWords {
             region: &plan.caller.region,
-            ca_certificate: &certificate,
-            ca_options: &options,
+            ca_certificate: &self.issuer.certificate_path().display().to_string(),
+            ca_options: &self.issuer.options(),
         };
-        print("set -eu\n");
-        if let Some(url) = &self.reach.endpoint_url {
-            print(&format!("export AWS_ENDPOINT_URL={}\n", quoted(url)));
-        }
-        if let Some(function) = &self.lambda_arn {
-            print(&format!("{}\n", permission(&plan.caller, &ca.id(), function)));
-        }
-        for action in plan.actions(self.update) {
-            print(&format!("{}\n", action.command(place)));
-        }
+        let mut lines = vec!["set -eu".to_owned()];
+        let url = self.reach.endpoint_url.as_deref();
+        lines.extend(url.map(|url| format!("export AWS_ENDPOINT_URL={}", quoted(url))));
+        let function = self.lambda_arn.as_deref();
+        lines.extend(function.map(|function| permission(&plan.caller, &ca.id(), function)));
+        lines.extend(plan.actions(self.update).map(|action| action.command(words)));
+        lines.join("\n") + "\n"
     }
+}
 
-    fn end_early(&self, plan: &Plan, obstacles: usize) -> Outcome {
-        if self.json {
-            print_json(&json!({ "plan": plan, "done": false }));
-        }
-        if obstacles == 0 {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let is_fixed = plan.obstacles(true).count() > 0;
-        let failure = Failure::aws(
-            "what is in the account is otherwise than it shall be; nothing was changed",
-            if is_fixed {
-                "a CA keeps its mode, and one that has a template keeps one: make another CA, or take this one's registration back first (aws iot update-ca-certificate --new-status INACTIVE, then delete-ca-certificate)"
-            } else {
-                "--update changes it"
-            },
-        );
-        if self.json {
-            failure.report_to_people();
-            return Ok(exit::AWS.into());
-        }
-        Err(failure)
-    }
+/// The end of what is not carried out: nobody wants it to be, or something is in its way.
+fn end_early(plan: Registration, obstacles: usize) -> Ended {
+    let is_fixed = plan.obstacles(true).count() > 0;
+    let failure = Failure::aws(
+        "what is in the account is otherwise than it shall be; nothing was changed",
+        if is_fixed {
+            "a CA keeps its mode, and one that has a template keeps one: make another CA, or take this one's registration back first (aws iot update-ca-certificate --new-status INACTIVE, then delete-ca-certificate)"
+        } else {
+            "--update changes it"
+        },
+    );
+    Ended::with(Registered {
+        plan,
+        done: false,
+        changes: None,
+        ca_certificate_id: None,
+        said: None,
+    })
+    .failed((obstacles > 0).then_some(failure))
+}
 
-    fn carry_out(
-        &self,
-        cloud: &Cloud,
-        actions: &[&Action],
-        ca: &CaCertificate,
-        now: OffsetDateTime,
-    ) -> Result<(), Failure> {
-        let needs_key = |action: &&&Action| matches!(action, Action::RegisterCa { mode: "DEFAULT", .. });
-        let issuer: Option<Issuer> = match actions.iter().find(needs_key) {
-            Some(_) => Some(self.issuer.load(now)?),
-            None => None,
-        };
-        let prove = |code: &str, now| -> Result<String, ProofError> {
-            let issuer = issuer.as_ref().expect("it was loaded for this");
-            Ok(jitp::prove(issuer, code, now)?.certificate())
-        };
-        for action in actions {
-            cloud.carry_out(action, ca, now, &prove)?;
-            if !self.json {
-                eprintln!("done: {action}");
-            }
-        }
-        Ok(())
-    }
-
-    fn report(&self, plan: &Plan, ca: &CaCertificate, said: &str, done: usize) {
-        if self.json {
-            return print_json(&json!({
-                "plan": plan,
-                "done": true,
-                "changes": done,
-                "ca_certificate_id": HEXLOWER.encode(&ca.id()),
-            }));
-        }
-        print(&format!("{said}\n"));
-    }
+fn ended(plan: Registration, ca: &CaCertificate, said: &'static str, changes: usize) -> Ended {
+    Ended::with(Registered {
+        plan,
+        done: true,
+        changes: Some(changes),
+        ca_certificate_id: Some(HEXLOWER.encode(&ca.id())),
+        said: Some(said),
+    })
 }
 
 /// Names that AWS would refuse after half of the plan was carried out.
@@ -301,39 +290,36 @@ fn check_names(register: &Register) -> Result<(), Failure> {
 }
 
 /// The plan for people.
-fn describe(plan: &Plan, ca: &CaCertificate, update: bool) -> String {
+fn describe(plan: &Registration, ca: &CaCertificate, update: bool) -> String {
     let caller = &plan.caller;
     let mut lines = vec![
         format!("account {}, {}, as {}", caller.account, caller.region, caller.arn),
         format!("CA {}", ca.subject_text()),
     ];
     let line = |mark: &str, rest: &str| format!("  {mark:8}{rest}");
-    for step in &plan.steps {
-        match &step.state {
-            State::Exists => lines.push(line("exists", &step.what)),
-            State::Missing { actions } => {
-                lines.extend(actions.iter().map(|action| line("to do", &action.describe())));
+    for asset in &plan.assets {
+        match &asset.state {
+            AssetState::Exists => lines.push(line("exists", &asset.what)),
+            AssetState::Missing { actions } => {
+                lines.extend(actions.iter().map(|action| line("to do", &action.to_string())));
             }
-            State::Differs { differences, actions } => {
-                lines.push(line("differs", &step.what));
+            AssetState::Differs { differences, actions } => {
+                lines.push(line("differs", &asset.what));
                 for difference in differences {
                     lines.push(format!("            {}", difference.what));
                     lines.push(format!("              is      {}", difference.is));
                     lines.push(format!("              wanted  {}", difference.wanted));
                 }
                 let actions = actions.iter().filter(|_| update);
-                lines.extend(actions.map(|action| line("to do", &action.describe())));
+                lines.extend(actions.map(|action| line("to do", &action.to_string())));
             }
-            State::Blocked { .. } => lines.push(line("missing", &obstacle(step))),
+            AssetState::Blocked { hint } => lines.push(line("missing", &blocked(asset, hint))),
         }
     }
     lines.extend(plan.warnings.iter().map(|warning| line("warning", warning)));
     lines.join("\n") + "\n"
 }
 
-fn obstacle(step: &certforge::aws::Step) -> String {
-    match &step.state {
-        State::Blocked { hint } => format!("{}, which must exist first: {hint}", step.what),
-        _ => format!("{} differs, and is left as it is", step.what),
-    }
+fn blocked(asset: &Asset, hint: &str) -> String {
+    format!("{}, which must exist first: {hint}", asset.what)
 }

@@ -1,17 +1,19 @@
 //! `certforge jitp thingpress`.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use certforge::jitp::{self, Issued};
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::super::text::{Report, count, devices};
-use super::super::{Failure, Outcome, print, print_json};
+use super::bulk::finish;
 use super::{BatchArgs, cannot_write, make_folder};
+use crate::cli::failure::Failure;
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::{Lines, count, devices};
 
 #[derive(Debug, Args)]
 pub struct Thingpress {
@@ -23,9 +25,18 @@ pub struct Thingpress {
     per_file: u64,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     batch: BatchArgs,
+}
+
+/// The files that were written.
+#[derive(Serialize)]
+struct Written {
+    batch: String,
+    devices: u64,
+    folder: String,
+    files: u64,
 }
 
 impl Thingpress {
@@ -38,7 +49,7 @@ impl Thingpress {
         for chunk in 0..issued.record().shape().chunks() {
             for certificate in issued.certificates(chunk)? {
                 if written % self.per_file == 0 {
-                    finish(file.take())?;
+                    close(file.take())?;
                     files += 1;
                     let path = self.to.join(format!("certificates-{files:06}.txt"));
                     let new = File::create_new(&path).map_err(|error| cannot_write(&path, &error))?;
@@ -58,36 +69,34 @@ impl Thingpress {
                 written += 1;
             }
         }
-        finish(file)?;
-        if self.json {
-            print_json(&json!({
-                "batch": issued.record().batch,
-                "devices": written,
-                "folder": self.to.display().to_string(),
-                "files": files,
-            }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut report = Report::default();
-        report
-            .line("batch", &issued.record().batch)
-            .line("devices", devices(written))
-            .line("files", format!("{} in {}", count(files), self.to.display()))
+        close(file)?;
+        Ok(Ended::with(Written {
+            batch: issued.record().batch.clone(),
+            devices: written,
+            folder: self.to.display().to_string(),
+            files,
+        }))
+    }
+}
+
+fn close(file: Option<(PathBuf, BufWriter<File>)>) -> Result<(), Failure> {
+    match file {
+        Some((path, file)) => finish(file).map_err(|error| cannot_write(&path, &error)),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines
+            .line("batch", &self.batch)
+            .line("devices", devices(self.devices))
+            .line("files", format!("{} in {}", count(self.files), self.folder))
             .line(
                 "next",
                 "copy them to the bucket of Thingpress whose name ends in -generated",
             );
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
+        lines.fmt(f)
     }
-}
-
-fn finish(file: Option<(PathBuf, BufWriter<File>)>) -> Result<(), Failure> {
-    let Some((path, file)) = file else {
-        return Ok(());
-    };
-    file.into_inner()
-        .map_err(std::io::IntoInnerError::into_error)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| cannot_write(&path, &error))
 }

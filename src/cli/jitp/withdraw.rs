@@ -1,26 +1,23 @@
 //! `certforge jitp withdraw`.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
-use certforge::aws::{Cloud, Tally, WithdrawError, Withdrawing};
-use certforge::forge;
-use certforge::jitp::Issued;
-use certforge::ledger::{Batch, Ledger, LedgerError};
+use certforge::aws::{Outlook, RevocationSummary, Terms, Withdrawing};
+use certforge::ledger::{self, Ledger, LedgerError};
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store};
 use clap::Args;
 use data_encoding::HEXLOWER;
-use serde_json::json;
+use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
-use super::super::run::{self, DEFAULT_LEDGER};
-use super::super::text::{Report, count, devices};
-use super::super::{Failure, Outcome, exit, place, print, print_json, progress};
 use super::reach::{AwsReach, consent};
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+use crate::cli::failure::Failure;
+use crate::cli::ledger::DEFAULT_FILE;
+use crate::cli::report::{Ended, Outcome, Printer};
+use crate::cli::text::{Lines, count, devices};
+use crate::cli::{exit, interrupt, place, progress, run};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -29,7 +26,7 @@ pub struct Withdraw {
     #[arg(long, value_name = "NAME|DIR|S3-URL")]
     batch: String,
     /// Ledger that the batch was made with
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
     /// Why; stations show it
     #[arg(long, value_name = "TEXT")]
@@ -54,13 +51,13 @@ pub struct Withdraw {
     yes: bool,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: AwsReach,
 }
 
 impl Withdraw {
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         if self.reason.trim().is_empty() || self.reason.chars().any(char::is_control) {
             return Err(Failure::usage(
                 "--reason is blank, or has line breaks or other control characters",
@@ -68,139 +65,72 @@ impl Withdraw {
             ));
         }
         let now = OffsetDateTime::now_utc();
-        let mut ledger = Ledger::open(&self.ledger()?, run::new_ledger_id()?)?;
-        let name = self.batch_name();
-        let batch = ledger.batch(&name)?;
-        let store = self.open_store(if place::is_place(&self.batch) {
-            &self.batch
-        } else {
-            &batch.location
+        let mut ledger = open_ledger(&self.ledger)?;
+        let batch = ledger.batch(&self.batch_name())?;
+        let store = self.open_store(match place::is_place(&self.batch) {
+            true => &self.batch,
+            false => &batch.location,
         })?;
-        let issued = Issued::open(&*store)?;
-        if issued.record().batch != name || issued.issuer().der() != batch.issuer_certificate {
-            return Err(Failure::usage(
-                &format!("{} is not batch {name} of the ledger", store.location()),
-                "name the ledger that the batch was made with, with --ledger",
-            ));
-        }
-        if store.location() != batch.location && !self.moved {
-            return Err(Failure::usage(
-                &format!(
-                    "batch {name} was made at {}, and {} may be a copy of it",
-                    batch.location,
-                    store.location()
-                ),
-                "name it by its name in the ledger; --moved says that it was moved, and is no copy",
-            ));
-        }
+        let mut withdrawing = Withdrawing::open(&mut *ledger, &batch, &*store, self.moved)?;
         if self.stations_only {
-            return self.stop_stations(&mut ledger, &batch, &*store, now);
+            return self.stop_stations(&mut withdrawing, &batch.name, now);
         }
         let cloud = self.reach.open().map_err(|error| {
             let hint = error.hint().unwrap_or_default();
             Failure::from(error).with_hint(&format!("{hint}; --stations-only stops the stations meanwhile"))
         })?;
-        let is_known = cloud.ca(&issued.issuer().id())?.is_some();
-        if !is_known {
-            let caller = cloud.caller();
-            return Err(Failure::aws(
-                format!(
-                    "the CA is not registered in account {}, {}",
-                    caller.account, caller.region
-                ),
-                "name the Region with --region; when it is registered nowhere, --stations-only is all there is to do",
-            ));
-        }
-        let done = ledger.revoked(&batch, &cloud.caller().place())?;
-        let others: Vec<String> = ledger
-            .batches_of(issued.issuer())?
-            .into_iter()
-            .filter(|other| *other != name)
-            .collect();
-        self.describe(&cloud, &issued, done, &others);
-        if self.dry_run {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let caller = cloud.caller();
-        let question = format!("Withdraw it in account {}, {}?", caller.account, caller.region);
-        if !consent(self.yes, &question)? {
-            return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
-        }
-
-        // 1. No station gives out a device of it any more.
-        forge::withdraw(&*store, &mut ledger, &batch, &self.reason, now)?;
-        // 2. AWS IoT takes no new device of the CA.
-        if !self.keep_auto_registration {
-            cloud.stop_registration(&issued.issuer().id())?;
-        }
-        // 3. Those that it has, and those that may come, are revoked.
-        handle_interrupts();
-        let bar = progress::bar(issued.record().rows, done);
-        let withdrawing = Withdrawing {
-            cloud: &cloud,
-            batch: &batch,
-            issued: &issued,
+        let (rows, caller) = (withdrawing.rows(), cloud.caller());
+        let Outlook {
+            revoked_before,
+            other_batches_of_the_ca,
+        } = withdrawing.outlook(&cloud)?;
+        let planned = Planned {
+            batch: batch.name.clone(),
+            account: caller.account.clone(),
+            region: caller.region.clone(),
+            ca_certificate_id: HEXLOWER.encode(&withdrawing.issuer().id()),
+            certificates: rows,
+            revoked_before,
+            stops_auto_registration: !self.keep_auto_registration,
+            other_batches_of_the_ca,
+            done: false,
+            ca: withdrawing.issuer().subject_text().to_owned(),
             rate: self.rate,
         };
-        let tally = withdrawing.revoke(&mut ledger, &INTERRUPTED, &|rows| bar.inc(rows));
+        if self.dry_run {
+            return Ok(Ended::with(planned));
+        }
+        printer.tell(&planned);
+        consent(
+            self.yes,
+            &format!("Withdraw it in account {}, {}?", caller.account, caller.region),
+        )?;
+        let bar = progress::bar(rows, revoked_before);
+        let terms = Terms {
+            reason: &self.reason,
+            rate: self.rate,
+            keep_auto_registration: self.keep_auto_registration,
+            now,
+        };
+        let cancel = interrupt::cancel("");
+        let summary = withdrawing.carry_out(&cloud, terms, &|| cancel.is_cancelled(), &|rows| bar.inc(rows));
         bar.finish_and_clear();
-        let tally = tally?;
-        let interrupted = INTERRUPTED.load(Ordering::Relaxed);
-        self.report(&issued, &tally, interrupted);
-        Ok(match (interrupted, tally.failed) {
-            (true, _) => exit::INTERRUPTED.into(),
-            (false, 0) => ExitCode::SUCCESS,
-            (false, _) => exit::AWS.into(),
-        })
+        Ok(self.end(&batch.name, rows, summary?, cancel.is_cancelled()))
     }
 
-    fn stop_stations(
-        &self,
-        ledger: &mut Ledger,
-        batch: &Batch,
-        store: &dyn Store,
-        now: OffsetDateTime,
-    ) -> Outcome {
-        let name = &batch.name;
+    fn stop_stations(&self, batch: &mut Withdrawing<'_>, name: &str, now: OffsetDateTime) -> Outcome {
         if !self.dry_run {
-            if !consent(
+            consent(
                 self.yes,
                 &format!("Let no station claim a device of {name} any more?"),
-            )? {
-                return Err(Failure::usage("nothing was changed", "answer y, or say --yes"));
-            }
-            forge::withdraw(store, ledger, batch, &self.reason, now)?;
+            )?;
+            batch.stop_stations(&self.reason, now)?;
         }
-        if self.json {
-            print_json(&json!({ "batch": name, "done": !self.dry_run, "stations_only": true }));
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut report = Report::default();
-        match self.dry_run {
-            true => report.line(
-                "to do",
-                format!("let no station claim a device of {name} any more"),
-            ),
-            false => report
-                .line("batch", format!("{name}, withdrawn"))
-                .line("stations", last_claims())
-                .line(
-                    "AWS",
-                    "not asked: its certificates are as they were; withdraw it without --stations-only",
-                ),
-        };
-        print(&report.to_string());
-        Ok(ExitCode::SUCCESS)
-    }
-
-    /// A ledger that is not there is not made.
-    fn ledger(&self) -> Result<PathBuf, Failure> {
-        match Ledger::open_read_only(&self.ledger) {
-            Ok(_) => Ok(self.ledger.clone()),
-            Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
-                .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Ended::with(StationsStopped {
+            batch: name.to_owned(),
+            done: !self.dry_run,
+            stations_only: true,
+        }))
     }
 
     /// A batch is named as its folder is.
@@ -219,35 +149,77 @@ impl Withdraw {
         Ok(reach.open(&place::parse(text, &reach, None)?)?)
     }
 
-    fn describe(&self, cloud: &Cloud, issued: &Issued<'_>, done: u64, others: &[String]) {
-        if self.json && !self.dry_run {
-            return;
-        }
-        let caller = cloud.caller();
-        let record = issued.record();
-        let left = record.rows.saturating_sub(done);
-        if self.json {
-            return print_json(&json!({
-                "batch": record.batch,
-                "account": caller.account,
-                "region": caller.region,
-                "ca_certificate_id": HEXLOWER.encode(&issued.issuer().id()),
-                "certificates": record.rows,
-                "revoked_before": done,
-                "stops_auto_registration": !self.keep_auto_registration,
-                "other_batches_of_the_ca": others,
-                "done": false,
-            }));
-        }
-        let mut report = Report::default();
-        report
-            .line("account", format!("{}, {}", caller.account, caller.region))
-            .line("batch", format!("{}, {}", record.batch, devices(record.rows)))
-            .line("CA", issued.issuer().subject_text());
-        if !self.keep_auto_registration {
-            report.line("to do", "stop the CA's auto-registration");
+    fn end(&self, batch: &str, rows: u64, summary: RevocationSummary, interrupted: bool) -> Ended {
+        let failure = summary.first_failure.as_ref().map(|failure| {
+            let failed = count(summary.failed);
+            let failure = Failure::aws(
+                format!("certificates that are not revoked: {failed} at least; {failure}"),
+                "run the same command again, in the same account and Region: it goes on with these",
+            );
+            match interrupted {
+                true => failure.under(exit::INTERRUPTED),
+                false => failure,
+            }
+        });
+        let withdrawn = Withdrawn {
+            batch: batch.to_owned(),
+            done: summary.failed == 0 && !interrupted,
+            auto_registration_stopped: !self.keep_auto_registration,
+            revoked: summary.updated + summary.registered,
+            of_these_unknown_before: summary.registered,
+            failed: summary.failed,
+            unreleased: summary.unreleased,
+            first_failure: summary.first_failure,
+            interrupted,
+            rows,
+            mark: summary.mark,
+        };
+        let code = if interrupted { exit::INTERRUPTED } else { 0 };
+        Ended::with(withdrawn).code(code).failed(failure)
+    }
+}
+
+/// A ledger that is not there is not made.
+fn open_ledger(path: &Path) -> Result<Box<dyn Ledger>, Failure> {
+    match ledger::open_read_only(path) {
+        Ok(_) => Ok(ledger::open(path, run::new_ledger_id()?)?),
+        Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
+            .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is to be done.
+#[derive(Serialize)]
+struct Planned {
+    batch: String,
+    account: String,
+    region: String,
+    ca_certificate_id: String,
+    certificates: u64,
+    revoked_before: u64,
+    stops_auto_registration: bool,
+    other_batches_of_the_ca: Vec<String>,
+    done: bool,
+    #[serde(skip)]
+    ca: String,
+    #[serde(skip)]
+    rate: u32,
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let left = self.certificates.saturating_sub(self.revoked_before);
+        let mut lines = Lines::default();
+        lines
+            .line("account", format!("{}, {}", self.account, self.region))
+            .line("batch", format!("{}, {}", self.batch, devices(self.certificates)))
+            .line("CA", &self.ca);
+        if self.stops_auto_registration {
+            lines.line("to do", "stop the CA's auto-registration");
+            let others = &self.other_batches_of_the_ca;
             if !others.is_empty() {
-                report.line(
+                lines.line(
                     "warning",
                     format!(
                         "new devices of {} are refused as well, until it is on again; --keep-auto-registration leaves it on",
@@ -257,7 +229,7 @@ impl Withdraw {
             }
         }
         let seconds = left.div_ceil(self.rate.into());
-        report
+        lines
             .line(
                 "to do",
                 "mark it withdrawn, so that no station claims a device of it",
@@ -271,72 +243,99 @@ impl Withdraw {
                     self.rate
                 ),
             );
-        if done > 0 {
-            report.line("before", format!("{} certificates are revoked", count(done)));
+        if self.revoked_before > 0 {
+            let before = count(self.revoked_before);
+            lines.line("before", format!("{before} certificates are revoked"));
         }
-        print(&report.to_string());
+        lines.fmt(f)
     }
+}
 
-    fn report(&self, issued: &Issued<'_>, tally: &Tally, interrupted: bool) {
-        if self.json {
-            print_json(&json!({
-                "batch": issued.record().batch,
-                "done": tally.failed == 0 && !interrupted,
-                "auto_registration_stopped": !self.keep_auto_registration,
-                "revoked": tally.updated + tally.registered,
-                "of_these_unknown_before": tally.registered,
-                "failed": tally.failed,
-                "unreleased": tally.unreleased,
-                "first_failure": tally.first_failure,
-                "interrupted": interrupted,
-            }));
-        } else {
-            let mut report = Report::default();
-            report
-                .line("batch", format!("{}, withdrawn", issued.record().batch))
+/// What became of it, as far as stations go.
+#[derive(Serialize)]
+struct StationsStopped {
+    batch: String,
+    done: bool,
+    stations_only: bool,
+}
+
+impl fmt::Display for StationsStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        let batch = &self.batch;
+        match self.done {
+            false => lines.line(
+                "to do",
+                format!("let no station claim a device of {batch} any more"),
+            ),
+            true => lines
+                .line("batch", format!("{batch}, withdrawn"))
                 .line("stations", last_claims())
                 .line(
-                    "auto-registration",
-                    match self.keep_auto_registration {
-                        true => "left as it is",
-                        false => "off; `certforge jitp register --template FILE --update` turns it on again",
-                    },
-                )
-                .line(
-                    "revoked",
-                    format!(
-                        "{}, {} of which had not connected yet",
-                        count(tally.updated + tally.registered),
-                        count(tally.registered)
-                    ),
-                );
-            if tally.unreleased > 0 {
-                report.line(
-                    "not made",
-                    format!(
-                        "{}; when a run was still making them, withdraw the batch once more after its end",
-                        devices(tally.unreleased)
-                    ),
-                );
-            }
-            if interrupted {
-                let of = count(issued.record().rows);
-                let said = format!(
-                    "{} of {of} certificates are revoked; run the same command again",
-                    count(tally.mark)
-                );
-                report.line("interrupted", said);
-            }
-            print(&report.to_string());
-        }
-        if let Some(failure) = &tally.first_failure {
-            let failed = count(tally.failed);
-            Failure::aws(
-                format!("certificates that are not revoked: {failed} at least; {failure}"),
-                "run the same command again, in the same account and Region: it goes on with these",
+                    "AWS",
+                    "not asked: its certificates are as they were; withdraw it without --stations-only",
+                ),
+        };
+        lines.fmt(f)
+    }
+}
+
+/// What became of it.
+#[derive(Serialize)]
+struct Withdrawn {
+    batch: String,
+    done: bool,
+    auto_registration_stopped: bool,
+    revoked: u64,
+    of_these_unknown_before: u64,
+    failed: u64,
+    unreleased: u64,
+    first_failure: Option<String>,
+    interrupted: bool,
+    #[serde(skip)]
+    rows: u64,
+    #[serde(skip)]
+    mark: u64,
+}
+
+impl fmt::Display for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines
+            .line("batch", format!("{}, withdrawn", self.batch))
+            .line("stations", last_claims())
+            .line(
+                "auto-registration",
+                match self.auto_registration_stopped {
+                    false => "left as it is",
+                    true => "off; `certforge jitp register --template FILE --update` turns it on again",
+                },
             )
-            .report_to_people();
+            .line(
+                "revoked",
+                format!(
+                    "{}, {} of which had not connected yet",
+                    count(self.revoked),
+                    count(self.of_these_unknown_before)
+                ),
+            );
+        if self.unreleased > 0 {
+            lines.line(
+                "not made",
+                format!(
+                    "{}; when a run was still making them, withdraw the batch once more after its end",
+                    devices(self.unreleased)
+                ),
+            );
         }
+        if self.interrupted {
+            let (mark, rows) = (count(self.mark), count(self.rows));
+            lines.line(
+                "interrupted",
+                format!("{mark} of {rows} certificates are revoked; run the same command again"),
+            );
+        }
+        lines.fmt(f)
     }
 }
 
@@ -344,23 +343,4 @@ impl Withdraw {
 fn last_claims() -> String {
     let last = OffsetDateTime::now_utc() + Duration::MINUTE;
     format!("claims may still be made until {}, and none later", rfc3339(last))
-}
-
-/// Ctrl-C ends the revocation in good order; a second one ends the process, and loses nothing either.
-fn handle_interrupts() {
-    let handler = || {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(exit::INTERRUPTED.into());
-        }
-    };
-    ctrlc::set_handler(handler).expect("no other handler is set");
-}
-
-impl From<WithdrawError> for Failure {
-    fn from(error: WithdrawError) -> Self {
-        match error {
-            WithdrawError::Ledger(error) => error.into(),
-            WithdrawError::Issued(error) => error.into(),
-        }
-    }
 }

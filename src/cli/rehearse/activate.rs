@@ -1,21 +1,22 @@
 //! `certforge rehearse activate` and `mark`: what an account's owner, or the Lambda function of JITR, does.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use certforge::jitp::{Issued, Template};
-use certforge::rehearsal::{Account, Activation, Outcome as Activated, Registered, Status, activate};
+use certforge::jitp::{Issued, certificate_ids};
+use certforge::rehearsal::{Account, Activation, CertificateStatus, Registered, decide};
 use clap::{Args, ValueEnum};
 use data_encoding::HEXLOWER;
-use serde_json::json;
+use serde::Serialize;
 
-use super::super::jitp::open_batch;
-use super::super::run::DEFAULT_LEDGER;
-use super::super::text::count;
 use super::StateArgs;
-use super::endpoint::{POLICIES_SETTING, TEMPLATE_SETTING};
-use crate::cli::{Failure, Outcome, exit, place, print, print_json};
+use crate::cli::failure::Failure;
+use crate::cli::jitp::open_batch;
+use crate::cli::ledger::DEFAULT_FILE;
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::count;
+use crate::cli::{exit, place};
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true))]
@@ -30,135 +31,98 @@ pub struct Activate {
     #[arg(long, value_name = "DIR|S3-URL|NAME", group = "which")]
     allow_list: Option<String>,
     /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
     #[command(flatten)]
     state: StateArgs,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
+}
+
+/// What became of each certificate.
+#[derive(Serialize)]
+struct Activated {
+    certificates: Vec<OfOne>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfOne {
+    certificate_id: String,
+    name: String,
+    result: Option<String>,
+    error: Option<String>,
 }
 
 impl Activate {
     pub fn run(&self) -> Outcome {
         let account = self.state.open()?;
-        let pending = || account.certificates(Some(Status::PendingActivation), u32::MAX);
         let allowed = self
             .allow_list
             .as_deref()
             .map(|batch| self.read(batch))
             .transpose()?;
         let wanted = match self.certificates.is_empty() {
-            true => pending()?,
-            false => self
-                .certificates
-                .iter()
-                .map(|text| find(&account, text))
-                .collect::<Result<_, _>>()?,
+            true => account.certificates(Some(CertificateStatus::PendingActivation), u32::MAX)?,
+            false => find_all(&account, &self.certificates)?,
         };
-        let activation = activation(&account)?;
-        let mut results = Vec::new();
+        let activation = Activation::kept(&account)?;
+        let mut certificates = Vec::with_capacity(wanted.len());
         for certificate in wanted {
             let id = &certificate.certificate_id;
             let is_allowed = allowed.as_ref().is_none_or(|allowed| allowed.contains(id));
-            let result = match certificate.status {
-                _ if !is_allowed => {
-                    account.set_status(id, Status::Inactive)?;
-                    Ok("INACTIVE: it is not in the allow list".to_owned())
-                }
-                Status::PendingActivation => {
-                    let der = account.certificate_der(id)?.unwrap_or_default();
-                    match activate(&account, id, &der, &certificate.name, &activation)? {
-                        Activated::Made(made) => Ok(made.status.as_str().to_owned()),
-                        Activated::Pending(reason) => Err(reason),
-                        Activated::Waits | Activated::NotAllowed => unreachable!("nobody else is asked"),
-                    }
-                }
-                Status::Revoked => Err("it is REVOKED and stays so".to_owned()),
-                Status::Active | Status::Inactive => {
-                    account.set_status(id, Status::Active)?;
-                    Ok("ACTIVE".to_owned())
-                }
-            };
-            results.push((certificate, result));
+            let decided = decide(&account, &certificate, &activation, is_allowed)?;
+            certificates.push(OfOne {
+                certificate_id: certificate.certificate_id,
+                name: certificate.name,
+                error: decided.as_ref().err().cloned(),
+                result: decided.ok(),
+            });
         }
-        Ok(self.tell(&results))
+        let has_failed = certificates.iter().any(|one| one.error.is_some());
+        let code = if has_failed { exit::SOME_FAILED } else { 0 };
+        Ok(Ended::with(Activated { certificates }).code(code))
     }
 
     /// The certificates of a batch, by id.
     fn read(&self, batch: &str) -> Result<HashSet<String>, Failure> {
         let store = open_batch(batch, &self.ledger, &self.reach)?;
-        let issued = Issued::open(&*store)?;
-        let mut ids = HashSet::new();
-        for chunk in 0..issued.record().shape().chunks() {
-            let entries = issued.entries(chunk)?.into_iter();
-            ids.extend(entries.map(|entry| HEXLOWER.encode(&entry.certificate_id)));
-        }
-        Ok(ids)
-    }
-
-    fn tell(&self, results: &[(Registered, Result<String, String>)]) -> ExitCode {
-        if self.json {
-            let results: Vec<_> = results
-                .iter()
-                .map(|(certificate, result)| {
-                    json!({
-                        "certificateId": certificate.certificate_id,
-                        "name": certificate.name,
-                        "result": result.as_deref().ok(),
-                        "error": result.as_deref().err(),
-                    })
-                })
-                .collect();
-            print_json(&json!({ "certificates": results }));
-        } else {
-            for (certificate, result) in results {
-                let (Ok(said) | Err(said)) = result;
-                print(&format!("{}  {said}\n", certificate.name));
-            }
-            if results.is_empty() {
-                print("no certificate is pending\n");
-            }
-        }
-        match results.iter().any(|(_, result)| result.is_err()) {
-            true => exit::SOME_FAILED.into(),
-            false => ExitCode::SUCCESS,
-        }
+        let ids = certificate_ids(&Issued::open(&*store)?)?;
+        Ok(ids.iter().map(|id| HEXLOWER.encode(id)).collect())
     }
 }
 
-/// What is made besides, as the endpoint was told.
-fn activation(account: &Account) -> Result<Activation, Failure> {
-    if let Some(text) = account.setting(TEMPLATE_SETTING)? {
-        let template = Template::read(&text).template;
-        return Ok(Activation::Template(Box::new(
-            template.expect("the endpoint has read it"),
-        )));
+impl fmt::Display for Activated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.certificates.is_empty() {
+            return writeln!(f, "no certificate is pending");
+        }
+        for one in &self.certificates {
+            let said = one.result.as_ref().or(one.error.as_ref());
+            writeln!(f, "{}  {}", one.name, said.map_or("", String::as_str))?;
+        }
+        Ok(())
     }
-    let names = account.setting(POLICIES_SETTING)?.unwrap_or_default();
-    Ok(Activation::Policies(names.lines().map(str::to_owned).collect()))
 }
 
-/// The one certificate that a text means.
+/// The one certificate that each text means.
+fn find_all(account: &Account, texts: &[String]) -> Result<Vec<Registered>, Failure> {
+    texts.iter().map(|text| find(account, text)).collect()
+}
+
 fn find(account: &Account, text: &str) -> Result<Registered, Failure> {
-    let all = account.certificates(None, u32::MAX)?;
-    let is_meant = |certificate: &&Registered| {
-        certificate.name == text || (text.len() >= 4 && certificate.certificate_id.starts_with(text))
-    };
-    let mut found = all.iter().filter(is_meant);
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.clone()),
-        (None, _) => Err(Failure::usage(
+    let mut found = account.matching(text)?;
+    match found.len() {
+        1 => Ok(found.swap_remove(0)),
+        0 => Err(Failure::usage(
             &format!("no certificate {text} is registered"),
             "`certforge rehearse list --state FILE` lists them; a device is registered when it first connects",
         )),
-        (Some(_), Some(_)) => Err(Failure::usage(
-            &format!(
-                "{text} is more than one certificate: {} of them",
-                count(all.iter().filter(is_meant).count() as u64)
-            ),
+        n => Err(Failure::usage(
+            &format!("{text} is more than one certificate: {} of them", count(n as u64)),
             "name it by more of its certificate id",
         )),
     }
@@ -176,7 +140,7 @@ pub struct Mark {
     state: StateArgs,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -189,33 +153,45 @@ enum MarkStatus {
     Revoked,
 }
 
+/// What certificates have become.
+#[derive(Serialize)]
+struct Marked {
+    status: CertificateStatus,
+    /// By id.
+    certificates: Vec<String>,
+    #[serde(skip)]
+    names: Vec<String>,
+}
+
 impl Mark {
     pub fn run(&self) -> Outcome {
         let account = self.state.open()?;
         let status = match self.status {
-            MarkStatus::Active => Status::Active,
-            MarkStatus::Inactive => Status::Inactive,
-            MarkStatus::Revoked => Status::Revoked,
+            MarkStatus::Active => CertificateStatus::Active,
+            MarkStatus::Inactive => CertificateStatus::Inactive,
+            MarkStatus::Revoked => CertificateStatus::Revoked,
         };
-        let found: Vec<Registered> = self
-            .certificates
-            .iter()
-            .map(|text| find(&account, text))
-            .collect::<Result<_, _>>()?;
+        let found = find_all(&account, &self.certificates)?;
         for certificate in &found {
             account.set_status(&certificate.certificate_id, status)?;
         }
-        if self.json {
-            let ids: Vec<_> = found
-                .iter()
-                .map(|certificate| &certificate.certificate_id)
-                .collect();
-            print_json(&json!({ "status": status, "certificates": ids }));
-        } else {
-            for certificate in &found {
-                print(&format!("{}  {}\n", certificate.name, status.as_str()));
-            }
+        let (certificates, names) = found
+            .into_iter()
+            .map(|certificate| (certificate.certificate_id, certificate.name))
+            .unzip();
+        Ok(Ended::with(Marked {
+            status,
+            certificates,
+            names,
+        }))
+    }
+}
+
+impl fmt::Display for Marked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in &self.names {
+            writeln!(f, "{name}  {}", self.status.as_str())?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }

@@ -1,31 +1,27 @@
 //! `certforge rehearse BATCH`: every device of a sample connects for the first time, and once more.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::jitp::Issued;
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
-use certforge::rehearsal::{self, Batch, Manner, Sample, Sends, Topic, Trust, Version, roots};
+use certforge::rehearsal::{
+    self, Manner, Sample, SampledBatch, Sends, Topic, Trust, Version, allow_connections, roots,
+};
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 
 use super::endpoint::EndpointArgs;
-use super::report::Report;
+use super::report::{Findings, Rehearsal, title};
 use super::values::{client_id, sample, topic};
-use crate::cli::progress;
-use crate::cli::{Failure, Outcome, exit, print, print_json};
+use crate::cli::failure::Failure;
+use crate::cli::report::{Ended, Outcome, Printer, warn};
+use crate::cli::{exit, interrupt, progress};
 
 /// Of each step of a connection; the endpoint is on this machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// File descriptors that are not connections.
-const OTHER_FILES: u64 = 128;
-
-pub static IS_CANCELLED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -82,7 +78,7 @@ impl MqttVersion {
     }
 }
 
-pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) -> Outcome {
+pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Printer) -> Outcome {
     let store = endpoint.open_batch(batch)?;
     let issued = Issued::open(&*store)?;
     let profile = Profile::from_config(&issued.record().profile)?;
@@ -91,7 +87,13 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         named if named.is_empty() => vec![issued.issuer().clone()],
         named => named,
     };
-    let connections = allow_connections(args.connections);
+    let allowance = allow_connections(args.connections);
+    if allowance.connections < args.connections {
+        warn(format!(
+            "{} connections at once, not {}: this user may open {} files (ulimit -n)",
+            allowance.connections, args.connections, allowance.files
+        ));
+    }
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let region = profile.endpoint().region.as_deref();
     // Policies may ask for the name by which devices call the endpoint.
@@ -101,19 +103,15 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
     let rows = issued.record().rows;
     let size = args.sample.size(rows);
     if host.is_none() {
-        eprintln!(
-            "certforge: warning: the profile of this batch names no endpoint: devices come up here, and would not find AWS IoT"
-        );
+        warn("the profile of this batch names no endpoint: devices come up here, and would not find AWS IoT");
     }
-    handle_interrupts();
-    if !json {
-        print(&Report::title(
-            size,
-            rows,
-            endpoint.is_jitr(),
-            ready.listening.http.as_ref(),
-        ));
-    }
+    interrupt::cancel("");
+    printer.tell(title(
+        size,
+        rows,
+        endpoint.is_jitr(),
+        ready.listening.http.as_ref(),
+    ));
     let trust = Trust {
         host: ready.host,
         roots: roots(std::slice::from_ref(&ready.root)).map_err(|error| {
@@ -121,28 +119,11 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
             Failure::usage(&error.to_string(), hint)
         })?,
     };
-    let manner = Manner {
-        connections,
-        attempts: args.attempts,
-        version: args.mqtt.version(),
-        sends: if args.leaf_only {
-            Sends::LeafOnly
-        } else {
-            Sends::Chain
-        },
-        topic: match &args.topic {
-            _ if args.no_publish => Topic::None,
-            Some(topic) => Topic::Template(topic.clone()),
-            None => Topic::Allowed,
-        },
-        client_id: args.client_id.clone(),
-        timeout: TIMEOUT,
-    };
     let bar = Mutex::new(progress::bar(size, 0));
     let begun = Instant::now();
     let before = ready.endpoint.account.counts()?;
     let rehearsed = rehearsal::rehearse(
-        &Batch {
+        &SampledBatch {
             store: &*store,
             issued: &issued,
             sample: args.sample,
@@ -150,12 +131,12 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         &ready.endpoint,
         ready.listening,
         trust,
-        manner,
+        args.manner(allowance.connections as usize),
         &|_| bar.lock().expect("no holder panics").inc(1),
-        || IS_CANCELLED.load(Ordering::Relaxed),
+        interrupt::is_cancelled,
     )?;
     bar.lock().expect("no holder panics").finish_and_clear();
-    let report = Report {
+    let rehearsal = Rehearsal::new(Findings {
         batch: issued.record().batch.clone(),
         rows,
         size,
@@ -165,16 +146,33 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, json: bool) 
         prerequisites: ready.prerequisites,
         elapsed: begun.elapsed(),
         rehearsed,
+        table: args.table,
+    });
+    let code = match () {
+        () if rehearsal.interrupted => exit::INTERRUPTED,
+        () if !rehearsal.is_good() => exit::SOME_FAILED,
+        () => 0,
     };
-    match json {
-        true => print_json(&report.to_json()),
-        false => print(&report.to_text(args.table)),
+    Ok(Ended::with(rehearsal).code(code))
+}
+
+impl DeviceArgs {
+    fn manner(&self, connections: usize, recipe: Recipe) -> Manner {
+        Manner {
+            recipe,
+            connections,
+            attempts: self.attempts,
+            version: self.mqtt.version(),
+            sends: Sends::new(self.leaf_only),
+            topic: match &self.topic {
+                _ if self.no_publish => Topic::None,
+                Some(topic) => Topic::Template(topic.clone()),
+                None => Topic::Allowed,
+            },
+            client_id: self.client_id.clone(),
+            timeout: TIMEOUT,
+        }
     }
-    Ok(match () {
-        () if report.rehearsed.interrupted => exit::INTERRUPTED.into(),
-        () if !report.is_good() => exit::SOME_FAILED.into(),
-        () => ExitCode::SUCCESS,
-    })
 }
 
 /// A CA that has signed nothing.
@@ -187,46 +185,4 @@ fn another_ca() -> Result<CaCertificate, Failure> {
     };
     let made = create(&request, None, OffsetDateTime::now_utc())?;
     Ok(made.certificate().clone())
-}
-
-/// Lets the process have the sockets that so many connections need, both ends of each; or fewer, if it may not.
-fn allow_connections(wanted: u32) -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = u64::from(wanted);
-    let limit = getrlimit(Resource::Nofile);
-    let needed = 2 * wanted + OTHER_FILES;
-    let allowed = match limit.maximum {
-        Some(maximum) => needed.min(maximum),
-        None => needed,
-    };
-    let current = limit.current.unwrap_or(u64::MAX);
-    let got = if current >= needed {
-        needed
-    } else {
-        let raised = Rlimit {
-            current: Some(allowed),
-            maximum: limit.maximum,
-        };
-        match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => allowed,
-            Err(_) => current,
-        }
-    };
-    let connections = (got.saturating_sub(OTHER_FILES) / 2).clamp(1, wanted);
-    if connections < wanted {
-        eprintln!(
-            "certforge: warning: {connections} connections at once, not {wanted}: this user may open {got} files (ulimit -n)"
-        );
-    }
-    usize::try_from(connections).expect("it is a small number")
-}
-
-/// The first Ctrl-C ends the run with a report of what was done, the second ends the process.
-pub fn handle_interrupts() {
-    let handler = || {
-        if IS_CANCELLED.swap(true, Ordering::Relaxed) {
-            std::process::exit(exit::INTERRUPTED.into());
-        }
-    };
-    ctrlc::set_handler(handler).expect("no other handler is set");
 }

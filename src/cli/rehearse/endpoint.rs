@@ -1,36 +1,33 @@
 //! The endpoint on the command line: which CAs, template and policies it has, and where it listens.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use certforge::causes::in_one_line;
 use certforge::issuer::CaCertificate;
-use certforge::jitp::{Home, Issued, NamedHome, Policies, Prerequisite, Template, homes_in};
+use certforge::jitp::{Home, Issued, ManyHomes, Policies, Prerequisite, Template, certificate_ids, homes_in};
 use certforge::pem;
 use certforge::rehearsal::{
-    Account, Activation, Clock, Endpoint, Listener, Listening, Mode, Options, ServerIdentity,
+    Account, Activation, Clock, Endpoint, EndpointOptions, Listener, Listening, Provisioning, ServerIdentity,
 };
 use certforge::shell::quoted;
 use clap::Args;
 use rustls_pki_types::PrivateKeyDer;
 use time::{Duration, OffsetDateTime};
 
-use super::super::failure::chain_of;
-use super::super::issuer::certificate_at;
-use super::super::jitp::{open_batch, template};
-use super::super::run::DEFAULT_LEDGER;
-use super::super::{Failure, place};
 use super::read_text;
 use super::values::{account_id, duration, name_and_file, region};
+use crate::cli::failure::Failure;
+use crate::cli::issuer::certificate_at;
+use crate::cli::jitp::{open_batch, template};
+use crate::cli::ledger::DEFAULT_FILE;
+use crate::cli::place;
 
 /// What nobody named.
 const DEFAULT_ACCOUNT: &str = "123456789012";
 const DEFAULT_REGION: &str = "us-east-1";
-
-/// What `rehearse activate` needs of the endpoint, in the state.
-pub const TEMPLATE_SETTING: &str = "template";
-pub const POLICIES_SETTING: &str = "policies";
 
 #[derive(Debug, Args)]
 pub struct EndpointArgs {
@@ -88,7 +85,7 @@ pub struct EndpointArgs {
     #[arg(long, value_name = "FILE", default_value = "rehearsal-root.pem")]
     pub root_file: PathBuf,
     /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_LEDGER)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
     #[command(flatten)]
     pub reach: place::Reach,
@@ -181,9 +178,9 @@ impl EndpointArgs {
         for (name, document) in &policies {
             account.put_policy(name, document)?;
         }
-        let names: Vec<String> = policies.iter().map(|(name, _)| name.clone()).collect();
-        account.keep_setting(TEMPLATE_SETTING, template.as_ref().map(Template::text))?;
-        account.keep_setting(POLICIES_SETTING, Some(&names.join("\n")))?;
+        let names = policies.iter().map(|(name, _)| name.clone()).collect();
+        let activation = Activation::new(template.clone(), names);
+        activation.keep(&account)?;
         let home = self.home(template.as_ref(), &policies, region)?;
         let prerequisites = template.as_ref().map(Template::prerequisites).unwrap_or_default();
         let host = self
@@ -194,8 +191,8 @@ impl EndpointArgs {
             .unwrap_or("localhost");
         let identity = self.identity(host)?;
         let root = identity.root().to_vec();
-        let options = Options {
-            mode: self.mode(template, names)?,
+        let options = EndpointOptions {
+            provisioning: self.provisioning(template, activation)?,
             home: home.clone(),
             identity,
             sni_only: self.sni_only,
@@ -218,34 +215,29 @@ impl EndpointArgs {
         })
     }
 
-    fn mode(&self, template: Option<Template>, policies: Vec<String>) -> Result<Mode, Failure> {
+    fn provisioning(
+        &self,
+        template: Option<Template>,
+        activation: Activation,
+    ) -> Result<Provisioning, Failure> {
         if !self.jitr {
             let template = template.expect("clap asks for one");
-            return Ok(Mode::Jitp(Box::new(template)));
+            return Ok(Provisioning::Jitp(Box::new(template)));
         }
-        let allow_list = match self.allow_list.as_slice() {
-            [] => None,
-            batches => Some(self.read_allow_list(batches)?),
-        };
-        let activation = match template {
-            Some(template) => Activation::Template(Box::new(template)),
-            None => Activation::Policies(policies),
-        };
-        Ok(Mode::Jitr {
+        Ok(Provisioning::Jitr {
             activation,
-            allow_list,
+            allow_list: match self.allow_list.is_empty() {
+                true => None,
+                false => Some(self.read_allow_list()?),
+            },
         })
     }
 
-    fn read_allow_list(&self, batches: &[String]) -> Result<HashSet<[u8; 32]>, Failure> {
+    fn read_allow_list(&self) -> Result<HashSet<[u8; 32]>, Failure> {
         let mut allowed = HashSet::new();
-        for batch in batches {
+        for batch in &self.allow_list {
             let store = self.open_batch(batch)?;
-            let issued = Issued::open(&*store)?;
-            for chunk in 0..issued.record().shape().chunks() {
-                let entries = issued.entries(chunk)?;
-                allowed.extend(entries.into_iter().map(|entry| entry.certificate_id));
-            }
+            allowed.extend(certificate_ids(&Issued::open(&*store)?)?);
         }
         Ok(allowed)
     }
@@ -256,7 +248,7 @@ impl EndpointArgs {
             let document = read_text(path, "policy")?;
             Policies::read([(name.as_str(), document.as_str())]).map_err(|error| {
                 Failure::aws(
-                    format!("{}: {}", path.display(), chain_of(&error)),
+                    format!("{}: {}", path.display(), in_one_line(&error)),
                     "correct it, or leave out what the rehearsal cannot evaluate",
                 )
             })?;
@@ -272,46 +264,27 @@ impl EndpointArgs {
         policies: &[(String, String)],
         region: Option<&str>,
     ) -> Result<Home, Failure> {
-        let mut named = BTreeSet::new();
-        named.extend(
-            template
-                .into_iter()
-                .flat_map(|template| homes_in(template.text())),
-        );
-        named.extend(policies.iter().flat_map(|(_, document)| homes_in(document)));
-        let one = |option: &str, of: fn(&NamedHome) -> Option<&String>| {
-            let values: BTreeSet<&String> = named.iter().filter_map(of).collect();
-            match values.len() {
-                0 | 1 => Ok(values.first().copied().cloned()),
-                _ => {
-                    let values: Vec<&str> = values.iter().map(|value| value.as_str()).collect();
-                    Err(Failure::usage(
-                        &format!("the policies name more than one: {}", values.join(", ")),
-                        &format!("say with {option} where the devices shall connect"),
-                    ))
-                }
-            }
-        };
-        let region = match self.iot_region.as_deref().or(region) {
-            Some(region) => region.to_owned(),
-            None => {
-                one("--iot-region", |home| home.region.as_ref())?.unwrap_or_else(|| DEFAULT_REGION.to_owned())
-            }
-        };
-        let account = match &self.account_id {
-            Some(account) => account.clone(),
-            None => one("--account-id", |home| home.account.as_ref())?
-                .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
-        };
-        let partition = match region.as_str() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
-        Ok(Home {
-            partition: partition.to_owned(),
+        let template = template.map(Template::text);
+        let texts = template
+            .into_iter()
+            .chain(policies.iter().map(|(_, text)| text.as_str()));
+        let named = texts.flat_map(homes_in).collect();
+        let region = self.iot_region.as_deref().or(region);
+        let home = Home::choose(
+            &named,
             region,
-            account,
+            self.account_id.as_deref(),
+            (DEFAULT_REGION, DEFAULT_ACCOUNT),
+        );
+        home.map_err(|error| {
+            let option = match error {
+                ManyHomes::Regions(_) => "--iot-region",
+                ManyHomes::Accounts(_) => "--account-id",
+            };
+            Failure::usage(
+                &error.to_string(),
+                &format!("say with {option} where the devices shall connect"),
+            )
         })
     }
 

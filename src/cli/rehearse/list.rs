@@ -1,15 +1,15 @@
 //! `certforge rehearse list`.
 
-use std::fmt::Write;
-use std::process::ExitCode;
+use std::fmt;
 
 use certforge::rehearsal::Listing;
 use clap::Args;
+use serde::Serialize;
 
 use super::StateArgs;
 use super::serve::line;
-use crate::cli::text::{Report, count};
-use crate::cli::{Outcome, print, print_json};
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::{Lines, count};
 
 #[derive(Debug, Args)]
 pub struct List {
@@ -20,104 +20,89 @@ pub struct List {
     limit: u32,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
+
+/// What is in the account.
+#[derive(Serialize)]
+struct Listed(Listing);
 
 impl List {
     pub fn run(&self) -> Outcome {
-        let listing = self.state.open()?.list(self.limit)?;
-        match self.json {
-            true => print_json(&listing),
-            false => print(&text(&listing)),
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::with(Listed(self.state.open()?.list(self.limit)?)))
     }
 }
 
-fn text(listing: &Listing) -> String {
-    let counts = &listing.counts;
-    let mut report = Report::default();
-    report
-        .line("things", count(counts.things))
-        .line("policies", count(counts.policies))
-        .line(
-            "certificates",
-            format!(
-                "{} ACTIVE, {} PENDING_ACTIVATION, {} INACTIVE, {} REVOKED",
-                count(counts.active),
-                count(counts.pending_activation),
-                count(counts.inactive),
-                count(counts.revoked)
-            ),
-        );
-    let mut text = report.to_string();
-    let mut section = |title: &str, lines: Vec<String>| {
-        if !lines.is_empty() {
-            write!(text, "\n{title}\n{}\n", lines.join("\n")).expect("text grows");
-        }
-    };
-    section(
-        "certificates, the newest first",
-        listing
-            .certificates
-            .iter()
-            .map(|certificate| {
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(listing) = self;
+        let counts = &listing.counts;
+        let mut lines = Lines::default();
+        lines
+            .line("things", count(counts.things))
+            .line("policies", count(counts.policies))
+            .line(
+                "certificates",
+                format!(
+                    "{} ACTIVE, {} PENDING_ACTIVATION, {} INACTIVE, {} REVOKED",
+                    count(counts.active),
+                    count(counts.pending_activation),
+                    count(counts.inactive),
+                    count(counts.revoked)
+                ),
+            );
+        lines.fmt(f)?;
+        section(
+            f,
+            "certificates, the newest first",
+            &listing.certificates,
+            |certificate| {
                 let reason = certificate.reason.as_deref().map(|reason| format!(": {reason}"));
                 format!(
-                    "  {}  {}  {}{}",
+                    "{}  {}  {}{}",
                     certificate.certificate_id,
                     certificate.name,
                     certificate.status.as_str(),
                     reason.unwrap_or_default()
                 )
-            })
-            .collect(),
-    );
-    section(
-        "things",
-        listing
-            .things
-            .iter()
-            .map(|thing| {
-                let attributes = thing.thing.attributes.iter();
-                let attributes: Vec<String> = attributes
-                    .map(|(name, value)| format!("{name}={value}"))
-                    .collect();
-                let certificates = match thing.principals.len() {
-                    1 => "1 certificate".to_owned(),
-                    n => format!("{n} CERTIFICATES"),
-                };
-                let line = format!(
-                    "  {}  {certificates}  {}",
-                    thing.thing.thing_name,
-                    attributes.join(" ")
-                );
-                line.trim_end().to_owned()
-            })
-            .collect(),
-    );
-    section(
-        "policies",
-        listing
-            .policies
-            .iter()
-            .map(|policy| {
-                format!(
-                    "  {}  attached to {}  {}",
-                    policy.policy_name,
-                    count(policy.targets),
-                    policy.policy_document
-                )
-            })
-            .collect(),
-    );
-    section(
-        "events, the newest first",
-        listing
-            .events
-            .iter()
-            .map(|event| format!("  {}", line(event).trim_end()))
-            .collect(),
-    );
-    text
+            },
+        )?;
+        section(f, "things", &listing.things, |thing| {
+            let attributes = thing.thing.attributes.iter();
+            let attributes: Vec<String> = attributes
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let certificates = match thing.principals.len() {
+                1 => "1 certificate".to_owned(),
+                n => format!("{n} CERTIFICATES"),
+            };
+            let line = format!(
+                "{}  {certificates}  {}",
+                thing.thing.thing_name,
+                attributes.join(" ")
+            );
+            line.trim_end().to_owned()
+        })?;
+        section(f, "policies", &listing.policies, |policy| {
+            let targets = count(policy.targets);
+            let (name, document) = (&policy.policy_name, &policy.policy_document);
+            format!("{name}  attached to {targets}  {document}")
+        })?;
+        section(f, "events, the newest first", &listing.events, |event| {
+            line(event).trim_end().to_owned()
+        })
+    }
+}
+
+/// A title and a line for each item, when there are any.
+fn section<T>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    items: &[T],
+    line: impl Fn(&T) -> String,
+) -> fmt::Result {
+    if !items.is_empty() {
+        writeln!(f, "\n{title}")?;
+    }
+    items.iter().try_for_each(|item| writeln!(f, "  {}", line(item)))
 }

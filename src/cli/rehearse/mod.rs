@@ -10,12 +10,13 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use certforge::rehearsal::{Account, AccountError, RunError, ServerIdentityError};
+use certforge::rehearsal::{Account, AccountError};
 use clap::{Args, Subcommand};
 
 pub use batch::MqttVersion;
 
-use super::{Failure, Outcome, exit};
+use super::failure::Failure;
+use super::report::{Outcome, Printer};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -48,22 +49,13 @@ enum Command {
 }
 
 impl Rehearse {
-    pub fn json(&self) -> bool {
-        match &self.command {
-            None => self.json,
-            Some(Command::Activate(command)) => command.json,
-            Some(Command::Mark(command)) => command.json,
-            Some(Command::List(command)) => command.json,
-        }
-    }
-
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         match (&self.command, &self.batch) {
             (Some(Command::Activate(command)), _) => command.run(),
             (Some(Command::Mark(command)), _) => command.run(),
             (Some(Command::List(command)), _) => command.run(),
-            (None, Some(batch)) => batch::run(batch, &self.endpoint, &self.devices, self.json),
-            (None, None) => serve::run(&self.endpoint, self.json),
+            (None, Some(batch)) => batch::run(batch, &self.endpoint, &self.devices, printer),
+            (None, None) => serve::run(&self.endpoint, printer),
         }
     }
 }
@@ -77,48 +69,8 @@ struct StateArgs {
 }
 
 impl StateArgs {
-    fn open(&self) -> Result<Account, Failure> {
-        Ok(Account::open_existing(&self.state)?)
-    }
-}
-
-impl From<AccountError> for Failure {
-    fn from(error: AccountError) -> Self {
-        let hint = error.hint();
-        let code = match error {
-            AccountError::Missing { .. } | AccountError::NotState { .. } | AccountError::Version { .. } => {
-                exit::USAGE
-            }
-            AccountError::Sqlite { .. } | AccountError::Authority(_) => exit::STORE,
-        };
-        Self::with_code(code, error, hint)
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        let hint = match &error {
-            RunError::Batch(error) => error.hint(),
-            RunError::Account(error) => error.hint(),
-            RunError::Listen { .. } => Some(
-                "choose another address and port with --address, --alpn-address or --http; port 0 takes a free one"
-                    .to_owned(),
-            ),
-            RunError::Runtime(_) => Some("see how many processes and files this user may have".to_owned()),
-        };
-        match error {
-            RunError::Batch(error) => error.into(),
-            RunError::Account(error) => error.into(),
-            error => Self::with_code(exit::USAGE, error, hint),
-        }
-    }
-}
-
-impl From<ServerIdentityError> for Failure {
-    fn from(error: ServerIdentityError) -> Self {
-        let hint =
-            "give host names with --host, or a certificate and its key with --server-cert and --server-key";
-        Self::with_code(exit::USAGE, error, Some(hint.to_owned()))
+    fn open(&self) -> Result<Account, AccountError> {
+        Account::open_existing(&self.state)
     }
 }
 

@@ -2,20 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+use std::fmt::{self, Formatter};
 use std::net::TcpListener;
 use std::time::Duration;
 
 use certforge::jitp::{Home, Prerequisite};
-use certforge::rehearsal::{Counts, DeviceReport, Rehearsed, Stage, Status};
-use serde_json::{Value, json};
+use certforge::rehearsal::{CertificateStatus, Counts, DeviceReport, Rehearsed, Stage};
+use serde::Serialize;
 
 use crate::cli::text::{count, devices};
 
 /// Reasons of which people are told; the others are in `--table` and `--json`.
 const TOLD: usize = 10;
 
-pub struct Report {
+/// What was found of a batch.
+pub struct Findings {
     pub batch: String,
     /// Of the batch.
     pub rows: u64,
@@ -27,117 +28,89 @@ pub struct Report {
     pub prerequisites: Vec<Prerequisite>,
     pub elapsed: Duration,
     pub rehearsed: Rehearsed,
+    /// Whether people want a line for each device.
+    pub table: bool,
 }
 
-impl Report {
-    /// What is told before anything happens.
-    pub fn title(size: u64, rows: u64, is_jitr: bool, http: Option<&TcpListener>) -> String {
-        let flow = if is_jitr { "JITR" } else { "JITP" };
-        let mut text = format!(
-            "rehearsing {} of {} against a local {flow} endpoint\n",
-            count(size),
-            devices(rows)
-        );
-        if let Some(address) = http.and_then(|listener| listener.local_addr().ok()) {
-            writeln!(text, "  page http://{address}").expect("text grows");
+/// A batch that was rehearsed.
+#[derive(Serialize)]
+pub struct Rehearsal {
+    batch: String,
+    devices: u64,
+    rehearsed: usize,
+    pub interrupted: bool,
+    would_come_up: u64,
+    account: String,
+    region: String,
+    registered: u64,
+    known_before: u64,
+    things: u64,
+    policies: u64,
+    taken_for_granted: Vec<String>,
+    seconds: f64,
+    /// By device id, so that two runs compare.
+    reports: Vec<DeviceReport>,
+    #[serde(skip)]
+    size: u64,
+    #[serde(skip)]
+    table: bool,
+}
+
+/// What is told before anything happens.
+pub fn title(size: u64, rows: u64, is_jitr: bool, http: Option<&TcpListener>) -> String {
+    let flow = if is_jitr { "JITR" } else { "JITP" };
+    let page = http
+        .and_then(|listener| listener.local_addr().ok())
+        .map(|address| format!("  page http://{address}\n"));
+    format!(
+        "rehearsing {} of {} against a local {flow} endpoint\n{}",
+        count(size),
+        devices(rows),
+        page.unwrap_or_default()
+    )
+}
+
+impl Rehearsal {
+    pub fn new(found: Findings) -> Self {
+        let made = |of: fn(&Counts) -> u64| of(&found.after).saturating_sub(of(&found.before));
+        let (things, policies) = (made(|counts| counts.things), made(|counts| counts.policies));
+        let mut reports = found.rehearsed.devices;
+        reports.sort_by(|a, b| a.device_id.cmp(&b.device_id));
+        let number =
+            |is_counted: fn(&&DeviceReport) -> bool| reports.iter().filter(is_counted).count() as u64;
+        Self {
+            batch: found.batch,
+            devices: found.rows,
+            rehearsed: reports.len(),
+            interrupted: found.rehearsed.interrupted,
+            would_come_up: number(|device| device.would_come_up),
+            account: found.home.account,
+            region: found.home.region,
+            // Now, that is.
+            registered: number(|device| device.status.is_some() && !device.known_before),
+            known_before: number(|device| device.known_before),
+            things,
+            policies,
+            taken_for_granted: found.prerequisites.iter().map(ToString::to_string).collect(),
+            seconds: found.elapsed.as_secs_f64(),
+            reports,
+            size: found.size,
+            table: found.table,
         }
-        text
     }
 
     pub fn is_good(&self) -> bool {
-        self.good() == self.size
-    }
-
-    fn good(&self) -> u64 {
-        self.count(|device| device.would_come_up)
+        self.would_come_up == self.size
     }
 
     fn count(&self, is_counted: impl Fn(&&DeviceReport) -> bool) -> u64 {
-        self.rehearsed.devices.iter().filter(is_counted).count() as u64
-    }
-
-    /// Devices that were registered now.
-    fn registered(&self) -> u64 {
-        self.count(|device| device.status.is_some() && !device.known_before)
-    }
-
-    pub fn to_text(&self, table: bool) -> String {
-        let mut text = String::new();
-        self.write(&mut text, table).expect("text grows");
-        text
-    }
-
-    fn write(&self, text: &mut String, table: bool) -> std::fmt::Result {
-        if table {
-            self.write_table(text)?;
-        }
-        let made = |of: fn(&Counts) -> u64| of(&self.after).saturating_sub(of(&self.before));
-        let provisioned = self.count(|device| device.stage >= Stage::Provisioned && !device.known_before);
-        let known = self.count(|device| device.known_before);
-        let end = match provisioned {
-            0 => "",
-            _ => ", then disconnected as AWS does",
-        };
-        writeln!(
-            text,
-            "  first connection   {} registered, {}, {}{end}",
-            count(self.registered()),
-            many(made(|counts| counts.things), "thing"),
-            many(made(|counts| counts.policies), "policy"),
-        )?;
-        if known > 0 {
-            writeln!(
-                text,
-                "  known before       {}, as the state has it: no template was run for them",
-                devices(known)
-            )?;
-        }
-        let connected = count(self.count(|device| device.stage >= Stage::Connected));
-        match self.published() {
-            0 => writeln!(
-                text,
-                "  second connection  {connected} connected, nothing published"
-            )?,
-            published => writeln!(
-                text,
-                "  second connection  {connected} connected, {} published to {} (QoS 1), {} PUBACK",
-                count(published),
-                self.topics(),
-                count(self.count(|device| device.stage == Stage::Published)),
-            )?,
-        }
-        if !self.prerequisites.is_empty() {
-            let names: Vec<String> = self.prerequisites.iter().map(name).collect();
-            writeln!(text, "  taken for granted  {}, in the account", names.join(", "))?;
-        }
-        let good = self.good();
-        if self.is_good() {
-            return writeln!(text, "all {} would come up", count(good));
-        }
-        self.write_refused(text)?;
-        let seen = self.rehearsed.devices.len() as u64;
-        if seen < self.size && !self.rehearsed.interrupted {
-            writeln!(
-                text,
-                "  {} of the sample have no row in the index; `certforge verify` says more",
-                devices(self.size - seen)
-            )?;
-        }
-        if self.rehearsed.interrupted {
-            return writeln!(
-                text,
-                "interrupted: {} of the {} that were tried would come up",
-                count(good),
-                count(seen)
-            );
-        }
-        writeln!(text, "{} of {} would come up", count(good), count(self.size))
+        self.reports.iter().filter(is_counted).count() as u64
     }
 
     /// Devices that would not come up, by reason: what differs between them only by their names is one reason.
-    fn write_refused(&self, text: &mut String) -> std::fmt::Result {
+    fn write_refused(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut groups: BTreeMap<(String, String), Vec<&DeviceReport>> = BTreeMap::new();
-        for device in self.sorted() {
+        for device in &self.reports {
             if !device.would_come_up {
                 groups.entry(likeness(device)).or_default().push(device);
             }
@@ -151,7 +124,7 @@ impl Report {
                 n => format!("{} would not, such as {}", devices(n as u64), first.device_id),
             };
             writeln!(
-                text,
+                f,
                 "  {who}:\n    {}",
                 first.reason.as_deref().unwrap_or("no reason is known")
             )?;
@@ -160,13 +133,13 @@ impl Report {
                 .as_ref()
                 .filter(|saw| Some(*saw) != first.reason.as_ref())
             {
-                writeln!(text, "    the device saw: {saw}")?;
+                writeln!(f, "    the device saw: {saw}")?;
             }
         }
         let untold: usize = groups.iter().skip(TOLD).map(Vec::len).sum();
         if untold > 0 {
             writeln!(
-                text,
+                f,
                 "  and {} more, for other reasons; --table and --json have them all",
                 devices(untold as u64)
             )?;
@@ -174,8 +147,8 @@ impl Report {
         Ok(())
     }
 
-    fn write_table(&self, text: &mut String) -> std::fmt::Result {
-        let rows: Vec<[String; 6]> = self.sorted().into_iter().map(row).collect();
+    fn write_table(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 6]> = self.reports.iter().map(row).collect();
         let head = ["device", "client id", "thing", "status", "attempts", "result"].map(str::to_owned);
         let width = |column: usize| {
             let cells = rows.iter().chain([&head]).map(|row| row[column].chars().count());
@@ -183,11 +156,11 @@ impl Report {
         };
         let widths: Vec<usize> = (0..head.len() - 1).map(width).collect();
         for row in std::iter::once(&head).chain(&rows) {
-            let mut line = String::from(" ");
+            write!(f, " ")?;
             for (cell, width) in row.iter().zip(&widths) {
-                write!(line, " {cell:width$} ")?;
+                write!(f, " {cell:width$} ")?;
             }
-            writeln!(text, "{line} {}", row[head.len() - 1])?;
+            writeln!(f, " {}", row[head.len() - 1])?;
         }
         Ok(())
     }
@@ -197,16 +170,9 @@ impl Report {
         self.count(|device| device.stage >= Stage::Connected && device.topic.is_some())
     }
 
-    /// The devices by id, so that two runs compare.
-    fn sorted(&self) -> Vec<&DeviceReport> {
-        let mut sorted: Vec<_> = self.rehearsed.devices.iter().collect();
-        sorted.sort_by(|a, b| a.device_id.cmp(&b.device_id));
-        sorted
-    }
-
     /// Where devices published: the one topic, or one of them.
     fn topics(&self) -> String {
-        let published = self.rehearsed.devices.iter();
+        let published = self.reports.iter();
         let topics: BTreeSet<&str> = published
             .filter(|device| device.stage >= Stage::Connected)
             .filter_map(|device| device.topic.as_deref())
@@ -217,24 +183,69 @@ impl Report {
             _ => format!("topics such as {}", topics.first().copied().unwrap_or_default()),
         }
     }
+}
 
-    pub fn to_json(&self) -> Value {
-        json!({
-            "batch": self.batch,
-            "devices": self.rows,
-            "rehearsed": self.rehearsed.devices.len(),
-            "interrupted": self.rehearsed.interrupted,
-            "would_come_up": self.good(),
-            "account": self.home.account,
-            "region": self.home.region,
-            "registered": self.registered(),
-            "known_before": self.count(|device| device.known_before),
-            "things": self.after.things.saturating_sub(self.before.things),
-            "policies": self.after.policies.saturating_sub(self.before.policies),
-            "taken_for_granted": self.prerequisites.iter().map(name).collect::<Vec<_>>(),
-            "seconds": self.elapsed.as_secs_f64(),
-            "reports": self.sorted(),
-        })
+impl fmt::Display for Rehearsal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.table {
+            self.write_table(f)?;
+        }
+        let provisioned = self.count(|device| device.stage >= Stage::Provisioned && !device.known_before);
+        let end = match provisioned {
+            0 => "",
+            _ => ", then disconnected as AWS does",
+        };
+        writeln!(
+            f,
+            "  first connection   {} registered, {}, {}{end}",
+            count(self.registered),
+            many(self.things, "thing"),
+            many(self.policies, "policy"),
+        )?;
+        if self.known_before > 0 {
+            writeln!(
+                f,
+                "  known before       {}, as the state has it: no template was run for them",
+                devices(self.known_before)
+            )?;
+        }
+        let connected = count(self.count(|device| device.stage >= Stage::Connected));
+        match self.published() {
+            0 => writeln!(f, "  second connection  {connected} connected, nothing published")?,
+            published => writeln!(
+                f,
+                "  second connection  {connected} connected, {} published to {} (QoS 1), {} PUBACK",
+                count(published),
+                self.topics(),
+                count(self.count(|device| device.stage == Stage::Published)),
+            )?,
+        }
+        if !self.taken_for_granted.is_empty() {
+            let names = self.taken_for_granted.join(", ");
+            writeln!(f, "  taken for granted  {names}, in the account")?;
+        }
+        let good = self.would_come_up;
+        if self.is_good() {
+            return writeln!(f, "all {} would come up", count(good));
+        }
+        self.write_refused(f)?;
+        let seen = self.reports.len() as u64;
+        if seen < self.size && !self.interrupted {
+            writeln!(
+                f,
+                "  {} of the sample have no row in the index; `certforge verify` says more",
+                devices(self.size - seen)
+            )?;
+        }
+        if self.interrupted {
+            return writeln!(
+                f,
+                "interrupted: {} of the {} that were tried would come up",
+                count(good),
+                count(seen)
+            );
+        }
+        writeln!(f, "{} of {} would come up", count(good), count(self.size))
     }
 }
 
@@ -267,19 +278,10 @@ fn row(device: &DeviceReport) -> [String; 6] {
         device.device_id.clone(),
         device.client_id.clone(),
         device.thing_name.clone().unwrap_or_else(|| "-".to_owned()),
-        device.status.map_or("-", Status::as_str).to_owned(),
+        device.status.map_or("-", CertificateStatus::as_str).to_owned(),
         device.attempts.len().to_string(),
         result,
     ]
-}
-
-fn name(needed: &Prerequisite) -> String {
-    match needed {
-        Prerequisite::ThingType(name) => format!("thing type {name}"),
-        Prerequisite::ThingGroup(name) => format!("thing group {name}"),
-        Prerequisite::BillingGroup(name) => format!("billing group {name}"),
-        Prerequisite::Policy(name) => format!("policy {name}"),
-    }
 }
 
 /// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.

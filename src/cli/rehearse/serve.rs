@@ -1,30 +1,30 @@
 //! `certforge rehearse --serve`: the endpoint, for real firmware.
 
-use std::fs;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::{fmt, fs};
 
 use certforge::pem;
-use certforge::rehearsal::{self, Event, Kind};
+use certforge::rehearsal::{self, Event, EventKind};
 use certforge::shell::quoted;
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
 
-use super::batch::{IS_CANCELLED, handle_interrupts};
 use super::endpoint::{EndpointArgs, Ready};
-use crate::cli::text::Report;
-use crate::cli::{Failure, Outcome, ca, print, print_json};
+use crate::cli::failure::Failure;
+use crate::cli::report::{Ended, Outcome, Printer, print};
+use crate::cli::text::Lines;
+use crate::cli::{ca, interrupt};
 
 /// MQTT over TLS.
 const PORT: u16 = 8883;
 
 const CLOCK: &[FormatItem<'static>] = format_description!("[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
+pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
     if args.is_dead_end() {
         return Err(Failure::usage(
             "with --jitr certificates stay pending, and nothing could activate them",
@@ -37,7 +37,7 @@ pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
         true => vec![super::endpoint::authority(Path::new(ca::DEFAULT_FOLDER))?],
     };
     let here = SocketAddr::from(([127, 0, 0, 1], PORT));
-    let listener = move |event: &Event| match json {
+    let listener = move |event: &Event| match printer.in_documents() {
         true => print(&format!(
             "{}\n",
             serde_json::to_string(event).expect("it has only text keys")
@@ -48,19 +48,13 @@ pub fn run(args: &EndpointArgs, json: bool) -> Outcome {
     if args.is_throw_away() {
         write_root(&args.root_file, &ready.root)?;
     }
-    let address = ready.listening.mqtt.local_addr().expect("it is bound");
-    match json {
-        true => print_json(&describe_json(args, &ready, address)),
-        false => print(&describe(args, &ready, address)),
+    printer.show(&Up::new(args, &ready));
+    interrupt::cancel("");
+    rehearsal::serve(&ready.endpoint, ready.listening, interrupt::is_cancelled)?;
+    if std::io::stdout().is_terminal() {
+        printer.tell("\n");
     }
-    handle_interrupts();
-    rehearsal::serve(&ready.endpoint, ready.listening, || {
-        IS_CANCELLED.load(Ordering::Relaxed)
-    })?;
-    if !json && std::io::stdout().is_terminal() {
-        print("\n");
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::silent())
 }
 
 /// Writes the root that devices must trust, whole or not at all.
@@ -77,80 +71,93 @@ fn write_root(path: &Path, der: &[u8]) -> Result<(), Failure> {
     })
 }
 
-fn describe(args: &EndpointArgs, ready: &Ready, address: SocketAddr) -> String {
-    let mut report = Report::default();
-    report.line(
-        "listening",
-        format!(
-            "{address}, as AWS IoT Core does for account {} in {}",
-            ready.home.account, ready.home.region
-        ),
-    );
-    if let Some(alpn) = ready
-        .listening
-        .alpn
-        .as_ref()
-        .and_then(|listener| listener.local_addr().ok())
-    {
-        report.line("listening", format!("{alpn}, for ALPN x-amzn-mqtt-ca"));
-    }
-    for authority in &ready.authorities {
-        report.line(
-            "CA",
-            format!("{}, registered and ACTIVE", authority.subject_text()),
-        );
-    }
-    if let Some(path) = args.template_path() {
-        report.line("template", path.display().to_string());
-    }
-    if args.is_jitr() {
-        report.line("activation", args.activation());
-    }
-    if args.is_throw_away() {
-        report.line(
-            "trust",
-            format!("{}, in place of Amazon's root CAs", args.root_file.display()),
-        );
-    }
-    if let Some(path) = args.state_path() {
-        report.line("state", path.display().to_string());
-    }
-    if let Some(http) = ready
-        .listening
-        .http
-        .as_ref()
-        .and_then(|listener| listener.local_addr().ok())
-    {
-        report.line("page", format!("http://{http}"));
-    }
-    let root = match args.is_throw_away() {
-        true => quoted(&args.root_file.display().to_string()),
-        false => "ROOT".into(),
-    };
-    report.line(
-        "try",
-        format!(
-            "mosquitto_pub -h localhost -p {} --cafile {root} --cert chain.pem.crt --key private.pem.key -i ID -q 1 \
-             -t ID/test -m hello -d; the first time the connection is lost, so twice",
-            address.port()
-        ),
-    );
-    format!("{report}\n")
+/// An endpoint that is up: where it listens, and what it is.
+#[derive(Serialize)]
+struct Up {
+    address: String,
+    alpn_address: Option<String>,
+    http: Option<String>,
+    account: String,
+    region: String,
+    /// The root that devices must trust, when it is made for the run.
+    cafile: Option<String>,
+    #[serde(skip)]
+    port: u16,
+    /// The CAs, the template and the like, for people.
+    #[serde(skip)]
+    has: Vec<(&'static str, String)>,
+    #[serde(skip)]
+    state: Option<String>,
 }
 
-fn describe_json(args: &EndpointArgs, ready: &Ready, address: SocketAddr) -> serde_json::Value {
-    let of = |listener: &Option<std::net::TcpListener>| {
-        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-        address.map(|address| address.to_string())
-    };
-    serde_json::json!({
-        "address": address.to_string(),
-        "alpn_address": of(&ready.listening.alpn),
-        "http": of(&ready.listening.http),
-        "account": ready.home.account,
-        "region": ready.home.region,
-        "cafile": args.is_throw_away().then(|| args.root_file.display().to_string()),
-    })
+impl Up {
+    fn new(args: &EndpointArgs, ready: &Ready) -> Self {
+        let of = |listener: &Option<TcpListener>| {
+            let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+            address.map(|address| address.to_string())
+        };
+        let address = ready.listening.mqtt.local_addr().expect("it is bound");
+        let mut has = Vec::new();
+        for authority in &ready.authorities {
+            let subject = authority.subject_text();
+            has.push(("CA", format!("{subject}, registered and ACTIVE")));
+        }
+        if let Some(path) = args.template_path() {
+            has.push(("template", path.display().to_string()));
+        }
+        if args.is_jitr() {
+            has.push(("activation", args.activation()));
+        }
+        Self {
+            address: address.to_string(),
+            alpn_address: of(&ready.listening.alpn),
+            http: of(&ready.listening.http),
+            account: ready.home.account.clone(),
+            region: ready.home.region.clone(),
+            cafile: args.is_throw_away().then(|| args.root_file.display().to_string()),
+            port: address.port(),
+            has,
+            state: args.state_path().map(|path| path.display().to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Up {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = Lines::default();
+        lines.line(
+            "listening",
+            format!(
+                "{}, as AWS IoT Core does for account {} in {}",
+                self.address, self.account, self.region
+            ),
+        );
+        if let Some(alpn) = &self.alpn_address {
+            lines.line("listening", format!("{alpn}, for ALPN x-amzn-mqtt-ca"));
+        }
+        for (label, value) in &self.has {
+            lines.line(label, value);
+        }
+        if let Some(root) = &self.cafile {
+            lines.line("trust", format!("{root}, in place of Amazon's root CAs"));
+        }
+        if let Some(state) = &self.state {
+            lines.line("state", state);
+        }
+        if let Some(http) = &self.http {
+            lines.line("page", format!("http://{http}"));
+        }
+        let root = self.cafile.as_deref().map_or_else(|| "ROOT".to_owned(), quoted);
+        lines.line(
+            "try",
+            format!(
+                "mosquitto_pub -h localhost -p {} --cafile {root} --cert chain.pem.crt --key private.pem.key -i ID -q 1 \
+                 -t ID/test -m hello -d; the first time the connection is lost, so twice",
+                self.port
+            ),
+        );
+        writeln!(f, "{lines}")
+    }
 }
 
 /// An event as a line; ids are cut short.
@@ -165,7 +172,7 @@ pub fn line(event: &Event) -> String {
         (None, None, None) => event.peer.clone(),
     };
     let kind = match event.kind {
-        Kind::Refused => "REFUSED",
+        EventKind::Refused => "REFUSED",
         kind => kind.as_str(),
     };
     // What devices call themselves is theirs, and does not move the cursor.

@@ -22,15 +22,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
-use self::curve::{Curve, GROUP, Number};
-use self::foreign::{CryptoMb, LANES, Octets};
+pub(crate) use self::curve::{Curve, GROUP, Number};
+pub(crate) use self::foreign::{CryptoMb, LANES, Octets};
 use self::group::public_keys;
 use self::signer::MultiBufferSigner;
 use super::key::Secret;
-use super::{Bare, DeviceKey, Engine, EngineError, PrivateKey, Signer, SigningKey};
+use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, PrivateKey, Random, SigningKey};
 use crate::profile::KeyType;
 
 /// The engine on crypto_mb.
@@ -47,6 +46,15 @@ impl MultiBuffer {
     /// anybody asks for the engine, counts.
     pub fn give_library(path: PathBuf) {
         let _ = GIVEN.set(path);
+    }
+
+    /// The library and its version; only its name where it cannot be used.
+    #[must_use]
+    pub fn library() -> String {
+        library().map_or_else(
+            |_| locate::LIBRARY.to_owned(),
+            |library| library.version().to_owned(),
+        )
     }
 }
 
@@ -105,7 +113,7 @@ impl Unavailable {
 }
 
 /// The library, loaded and tested when first asked for.
-fn library() -> Result<&'static CryptoMb, EngineError> {
+pub(crate) fn library() -> Result<&'static CryptoMb, EngineError> {
     static LIBRARY: OnceLock<Result<CryptoMb, Unavailable>> = OnceLock::new();
     LIBRARY
         .get_or_init(load)
@@ -139,20 +147,12 @@ fn processor_can() -> bool {
     return false;
 }
 
-impl Engine for MultiBuffer {
+impl KeyMaker for MultiBuffer {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn ready(&self) -> Result<(), EngineError> {
-        library().map(|_| ())
-    }
-
     fn makes(&self, key_type: KeyType) -> bool {
-        Curve::of(key_type).is_some()
-    }
-
-    fn signs(&self, key_type: KeyType) -> bool {
         Curve::of(key_type).is_some()
     }
 
@@ -170,8 +170,18 @@ impl Engine for MultiBuffer {
         }
         made
     }
+}
 
-    fn signer(&self, key: &SigningKey) -> Result<Box<dyn Signer>, EngineError> {
+impl Engine for MultiBuffer {
+    fn ready(&self) -> Result<(), EngineError> {
+        library().map(|_| ())
+    }
+
+    fn signs(&self, key_type: KeyType) -> bool {
+        Curve::of(key_type).is_some()
+    }
+
+    fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError> {
         let key_type = key.key_type();
         match (key.secret(), Curve::of(key_type)) {
             (Secret::Ec { scalar, public_key }, Some(curve)) => Ok(Box::new(MultiBufferSigner::new(
@@ -185,46 +195,6 @@ impl Engine for MultiBuffer {
                 key_type,
             }),
         }
-    }
-
-    fn library(&self) -> String {
-        library().map_or_else(
-            |_| locate::LIBRARY.to_owned(),
-            |library| library.version().to_owned(),
-        )
-    }
-
-    fn bare(&self, key_type: KeyType) -> Result<Bare, EngineError> {
-        let curve = Curve::of(key_type).ok_or(EngineError::NoKeys {
-            engine: NAME,
-            key_type,
-        })?;
-        let library = library()?;
-        // What is made of these is never seen, so they may serve again and again.
-        let mut scalars = Box::new(Zeroizing::new([Number::ONE; LANES]));
-        draw(curve, &mut scalars[..])?;
-        let nonces = scalars.clone();
-        let digests = [Octets([7; 64]); LANES];
-        Ok(Bare {
-            keys: Box::new(move |count| {
-                let (mut x, mut y) = ([Number::default(); LANES], [Number::default(); LANES]);
-                (0..count.div_ceil(LANES))
-                    .try_for_each(|_| library.public_keys(curve, &scalars, &mut x, &mut y))
-                    .map_err(|_| failed("make keys"))
-            }),
-            signatures: Box::new(move |count| {
-                let (mut r, mut s) = ([Octets([0; 64]); LANES], [Octets([0; 64]); LANES]);
-                (0..count.div_ceil(LANES))
-                    .try_for_each(|_| library.sign(curve, &digests, &nonces, &nonces[0], &mut r, &mut s))
-                    .map_err(|_| failed("sign"))
-            }),
-        })
-    }
-
-    fn random(&self, octets: &mut [u8]) -> Result<(), EngineError> {
-        SystemRandom::new()
-            .fill(octets)
-            .map_err(|_| failed("draw random octets"))
     }
 }
 
@@ -253,11 +223,8 @@ fn check_one(keys: &[DeviceKey]) -> Result<(), EngineError> {
 }
 
 /// Draws a group's scalars.
-fn draw(curve: Curve, scalars: &mut [Number]) -> Result<(), EngineError> {
-    let random = SystemRandom::new();
-    curve
-        .draw(scalars, |octets| random.fill(octets))
-        .map_err(|_| failed("draw random octets"))
+pub(crate) fn draw(curve: Curve, scalars: &mut [Number]) -> Result<(), EngineError> {
+    curve.draw(scalars, |octets| Random.fill(octets))
 }
 
 /// Whose turn it is to be checked: as groups go by, each place in them.

@@ -7,7 +7,7 @@ use super::curve::{Curve, GROUP, MAX_OCTETS, Number};
 use super::foreign::CryptoMb;
 use super::group::sign;
 use super::{Turn, draw, encode, failed};
-use crate::engine::{EngineError, SignatureAlgorithm, Signer, verifies};
+use crate::engine::{EngineError, KeySigner, verifies};
 
 /// Nonces are drawn for each group anew.
 pub struct MultiBufferSigner {
@@ -87,11 +87,7 @@ impl MultiBufferSigner {
     }
 }
 
-impl Signer for MultiBufferSigner {
-    fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::for_key(self.curve.key_type())
-    }
-
+impl KeySigner for MultiBufferSigner {
     fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
         let signed = messages
             .chunks(GROUP)
@@ -112,7 +108,7 @@ mod tests {
     use super::super::for_tests;
     use super::*;
     use crate::engine::multi_buffer::foreign::{LANES, Octets};
-    use crate::engine::{AwsLc, DeviceKey, Engine, MultiBuffer, PrivateKey, SigningKey};
+    use crate::engine::{AwsLc, DeviceKey, Engine, KeyMaker, MultiBuffer, PrivateKey, SigningKey};
 
     fn key(curve: Curve) -> SigningKey {
         let mut keys = [DeviceKey::default()];

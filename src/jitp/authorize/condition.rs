@@ -8,10 +8,10 @@
 
 use serde_json::Value;
 
+use super::clause::Effect;
 use super::connection::Connection;
 use super::network::Network;
-use super::reason::{Found, Unmet};
-use super::statement::Effect;
+use super::reason::{Actual, Unmet};
 use super::text::{Filled, Text, Unfilled};
 use super::variable::{Absent, Variable};
 
@@ -117,13 +117,13 @@ impl Condition {
         let values = match self.variable.values(connection) {
             Ok(values) => values,
             Err(reason) if self.holds_without(&reason, effect) => return Ok(()),
-            Err(reason) => return Err(self.unmet(Found::Nothing(reason))),
+            Err(reason) => return Err(self.unmet(Actual::Nothing(reason))),
         };
         let wanted = match &self.test {
             Test::Text(_, texts) => self.fill(texts, effect, connection),
             Test::Address(_) | Test::Null(_) => Ok(Vec::new()),
         };
-        let wanted = wanted.map_err(|unfilled| self.unmet(Found::Unfilled(unfilled)))?;
+        let wanted = wanted.map_err(|unfilled| self.unmet(Actual::Unfilled(unfilled)))?;
         let matches = |value: &str| self.test.matches(value, &wanted);
         let satisfies = |value: &str| matches(value) != self.is_negated;
         let holds = match self.set {
@@ -137,7 +137,7 @@ impl Condition {
             return Ok(());
         }
         let values = values.into_iter().map(String::from).collect();
-        Err(self.unmet(Found::Values(values)))
+        Err(self.unmet(Actual::Values(values)))
     }
 
     /// Whether it holds although its key has no value.
@@ -168,7 +168,7 @@ impl Condition {
         Ok(all)
     }
 
-    fn unmet(&self, found: Found) -> Box<Unmet> {
+    fn unmet(&self, found: Actual) -> Box<Unmet> {
         Box::new(Unmet {
             operator: self.operator.clone(),
             key: self.key.clone(),

@@ -1,5 +1,7 @@
 //! Homes: the account and Region that an ARN names.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 /// The account and Region that the ARNs of a request name.
@@ -12,6 +14,41 @@ pub struct Home {
 }
 
 impl Home {
+    /// The home that somebody named, and where nobody did, the one that ARNs name, or else `default`.
+    ///
+    /// # Errors
+    ///
+    /// When the ARNs name several.
+    pub fn choose(
+        named: &BTreeSet<NamedHome>,
+        region: Option<&str>,
+        account: Option<&str>,
+        default: (&str, &str),
+    ) -> Result<Self, ManyHomes> {
+        let one = |given: Option<&str>, of: fn(&NamedHome) -> Option<&String>, default: &str| {
+            if let Some(given) = given {
+                return Ok(given.to_owned());
+            }
+            let values: BTreeSet<&String> = named.iter().filter_map(of).collect();
+            match values.len() {
+                0 | 1 => Ok(values.first().map_or(default, |value| value.as_str()).to_owned()),
+                _ => Err(values.into_iter().cloned().collect()),
+            }
+        };
+        let region = one(region, |home| home.region.as_ref(), default.0).map_err(ManyHomes::Regions)?;
+        let account = one(account, |home| home.account.as_ref(), default.1).map_err(ManyHomes::Accounts)?;
+        let partition = match region.as_str() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        Ok(Self {
+            partition: partition.to_owned(),
+            region,
+            account,
+        })
+    }
+
     /// The ARN of a resource such as `client/x`.
     /// <https://docs.aws.amazon.com/iot/latest/developerguide/iot-action-resources.html>
     #[must_use]
@@ -23,6 +60,15 @@ impl Home {
         } = self;
         format!("arn:{partition}:iot:{region}:{account}:{resource}")
     }
+}
+
+/// Policies that are for more than one place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManyHomes {
+    #[error("the policies name more than one: {}", .0.join(", "))]
+    Regions(Vec<String>),
+    #[error("the policies name more than one: {}", .0.join(", "))]
+    Accounts(Vec<String>),
 }
 
 /// The account and Region that an ARN of a policy names; `None` for what has a wildcard or a variable.

@@ -20,6 +20,7 @@ use super::policy;
 
 mod ask;
 mod certificate;
+mod clause;
 mod condition;
 mod connection;
 mod home;
@@ -31,15 +32,17 @@ mod variable;
 
 pub use ask::Ask;
 pub use certificate::CertificateNames;
+pub use clause::Clause;
 pub use condition::ConditionError;
 pub use connection::Connection;
-pub use home::{Home, NamedHome};
-pub use reason::{Cause, Found, Miss, Reason, Unmet, Why};
-pub use statement::{Clause, PolicyError};
+pub use home::{Home, ManyHomes, NamedHome};
+pub use reason::{Actual, Cause, Miss, Reason, Unmet, Why};
+pub use statement::PolicyError;
 pub use text::Unfilled;
 pub use variable::Absent;
 
-use statement::{Effect, Statement};
+use clause::Effect;
+use statement::Statement;
 
 /// The policies of a certificate.
 #[derive(Debug, Clone, Default)]

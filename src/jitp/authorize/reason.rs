@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::statement::Clause;
+use super::clause::Clause;
 use super::text::Unfilled;
 use super::variable::Absent;
 
@@ -65,13 +65,13 @@ pub struct Unmet {
     pub key: String,
     /// What the policy compares the key with, as it is written.
     pub wanted: Vec<String>,
-    pub found: Found,
+    pub found: Actual,
 }
 
 /// What a condition's key has instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Found {
+pub enum Actual {
     Values(Vec<String>),
     Nothing(Absent),
     /// What it is compared with has no value.
@@ -136,9 +136,9 @@ impl fmt::Display for Unmet {
             quoted(&self.wanted)
         )?;
         match &self.found {
-            Found::Values(values) => write!(f, "it is {}", quoted(values)),
-            Found::Nothing(reason) => write!(f, "it has no value: {reason}"),
-            Found::Unfilled(unfilled) => unfilled.fmt(f),
+            Actual::Values(values) => write!(f, "it is {}", quoted(values)),
+            Actual::Nothing(reason) => write!(f, "it has no value: {reason}"),
+            Actual::Unfilled(unfilled) => unfilled.fmt(f),
         }
     }
 }

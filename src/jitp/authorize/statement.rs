@@ -1,36 +1,13 @@
 //! Statements of a policy, read once, and whether each applies to what a connection asks for.
 
-use std::fmt;
-
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::{json, policy};
+use super::clause::{Clause, Effect};
 use super::condition::{Condition, ConditionError};
 use super::connection::Connection;
 use super::reason::Why;
 use super::text::Text;
-
-/// Which statement of which policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Clause {
-    /// The policy's name.
-    pub policy: String,
-    /// Its place among the policy's statements, from 0.
-    pub index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sid: Option<String>,
-}
-
-impl fmt::Display for Clause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.sid {
-            Some(sid) => write!(f, "statement {sid:?}")?,
-            None => write!(f, "Statement[{}]", self.index)?,
-        }
-        write!(f, " of policy {:?}", self.policy)
-    }
-}
 
 /// A policy that cannot be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,12 +17,6 @@ pub enum PolicyError {
     Document { policy: String, reason: String },
     #[error("{clause} has a Condition that cannot be evaluated")]
     Condition { clause: Clause, source: ConditionError },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    Allow,
-    Deny,
 }
 
 #[derive(Debug, Clone)]

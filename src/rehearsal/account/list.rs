@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use super::super::event::{Event, Kind};
-use super::{Account, AccountError, Registered, Status, damaged, registered};
+use super::super::event::{Event, EventKind};
+use super::{Account, AccountError, CertificateStatus, Registered, damaged, registered};
 use crate::jitp::ThingMade;
 
 /// How many there are of each.
@@ -65,11 +65,11 @@ impl Account {
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let status: String = row.get(0)?;
-                let place = match Status::parse(&status) {
-                    Some(Status::Active) => &mut counts.active,
-                    Some(Status::Inactive) => &mut counts.inactive,
-                    Some(Status::PendingActivation) => &mut counts.pending_activation,
-                    Some(Status::Revoked) | None => &mut counts.revoked,
+                let place = match CertificateStatus::parse(&status) {
+                    Some(CertificateStatus::Active) => &mut counts.active,
+                    Some(CertificateStatus::Inactive) => &mut counts.inactive,
+                    Some(CertificateStatus::PendingActivation) => &mut counts.pending_activation,
+                    Some(CertificateStatus::Revoked) | None => &mut counts.revoked,
                 };
                 *place = row.get(1)?;
             }
@@ -81,11 +81,7 @@ impl Account {
     }
 
     /// Things that more than one active certificate is attached to, with how many.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn shared_things(&self) -> Result<HashMap<String, u64>, AccountError> {
+    pub(in crate::rehearsal) fn shared_things(&self) -> Result<HashMap<String, u64>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT thing, count(*) FROM thing_principal JOIN certificate ON certificate = id
@@ -116,15 +112,32 @@ impl Account {
     /// # Errors
     ///
     /// When the state cannot be read.
-    pub fn certificates(&self, status: Option<Status>, limit: u32) -> Result<Vec<Registered>, AccountError> {
+    pub fn certificates(
+        &self,
+        status: Option<CertificateStatus>,
+        limit: u32,
+    ) -> Result<Vec<Registered>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT id, authority, name, status, reason, registered_at FROM certificate
                  WHERE ?1 IS NULL OR status = ?1 ORDER BY rowid DESC LIMIT ?2",
             )?;
-            let rows = select.query_map(params![status.map(Status::as_str), limit], registered)?;
+            let rows = select.query_map(params![status.map(CertificateStatus::as_str), limit], registered)?;
             rows.collect()
         })
+    }
+
+    /// The certificates that a text may mean: their name, or the beginning of their id.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn matching(&self, text: &str) -> Result<Vec<Registered>, AccountError> {
+        let mut all = self.certificates(None, u32::MAX)?;
+        all.retain(|certificate| {
+            certificate.name == text || (text.len() >= 4 && certificate.certificate_id.starts_with(text))
+        });
+        Ok(all)
     }
 
     fn things(&self, limit: u32) -> Result<Vec<NamedThing>, AccountError> {
@@ -166,11 +179,7 @@ impl Account {
     }
 
     /// The newest events, the newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn events(&self, limit: u32) -> Result<Vec<Event>, AccountError> {
+    fn events(&self, limit: u32) -> Result<Vec<Event>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT at, kind, peer, client_id, certificate, name, text FROM event ORDER BY id DESC LIMIT ?1",
@@ -180,11 +189,7 @@ impl Account {
     }
 
     /// The newest refusals, the newest first, and how many events and how many refusals are kept.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn refusals(&self, limit: u32) -> Result<Refusals, AccountError> {
+    pub(in crate::rehearsal) fn refusals(&self, limit: u32) -> Result<Refusals, AccountError> {
         self.with(|connection| {
             let count = |connection: &Connection, condition: &str| {
                 let statement = format!("SELECT count(*) FROM event {condition}");
@@ -222,7 +227,7 @@ fn event(row: &rusqlite::Row<'_>) -> rusqlite::Result<Event> {
     let kind: String = row.get(1)?;
     Ok(Event {
         at: row.get(0)?,
-        kind: Kind::parse(&kind).ok_or_else(|| damaged(format!("no event is {kind:?}").into()))?,
+        kind: EventKind::parse(&kind).ok_or_else(|| damaged(format!("no event is {kind:?}").into()))?,
         peer: row.get(2)?,
         client_id: row.get(3)?,
         certificate_id: row.get(4)?,

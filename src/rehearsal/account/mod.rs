@@ -22,7 +22,7 @@ use crate::jitp::ThingMade;
 
 pub use list::{Counts, Listing, NamedPolicy, NamedThing, Refusals};
 pub use provision::Made;
-use schema::{Found, VERSION, set_up};
+use schema::{Recognized, VERSION, set_up};
 
 /// How many events are kept, about, and how many refusals besides.
 const EVENTS: i64 = 10_000;
@@ -30,14 +30,14 @@ const EVENTS: i64 = 10_000;
 /// The status of a certificate, as AWS IoT Core calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Status {
+pub enum CertificateStatus {
     Active,
     Inactive,
     PendingActivation,
     Revoked,
 }
 
-impl Status {
+impl CertificateStatus {
     pub const ALL: [Self; 4] = [
         Self::Active,
         Self::Inactive,
@@ -69,7 +69,7 @@ pub struct Registered {
     pub ca_certificate_id: String,
     /// Its subject's CN, or what else names it.
     pub name: String,
-    pub status: Status,
+    pub status: CertificateStatus,
     /// Why it is still pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -175,12 +175,12 @@ impl Account {
 
     fn prepare(path: String, mut connection: Connection) -> Result<Self, AccountError> {
         match set_up(&mut connection) {
-            Ok(Found::State) => Ok(Self {
+            Ok(Recognized::State) => Ok(Self {
                 path,
                 connection: Mutex::new(connection),
             }),
-            Ok(Found::Stranger) => Err(AccountError::NotState { path }),
-            Ok(Found::Version(found)) => Err(AccountError::Version { path, found }),
+            Ok(Recognized::Stranger) => Err(AccountError::NotState { path }),
+            Ok(Recognized::Version(found)) => Err(AccountError::Version { path, found }),
             Err(rusqlite::Error::SqliteFailure(error, _))
                 if error.code == rusqlite::ErrorCode::NotADatabase =>
             {
@@ -213,9 +213,9 @@ impl Account {
         is_active: bool,
     ) -> Result<(), AccountError> {
         let status = if is_active {
-            Status::Active
+            CertificateStatus::Active
         } else {
-            Status::Inactive
+            CertificateStatus::Inactive
         };
         self.with(|connection| {
             connection.execute(
@@ -231,11 +231,7 @@ impl Account {
     }
 
     /// The CAs that are registered.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn authorities(&self) -> Result<Vec<Authority>, AccountError> {
+    pub(in crate::rehearsal) fn authorities(&self) -> Result<Vec<Authority>, AccountError> {
         let rows: Vec<(String, Vec<u8>, String)> = self.with(|connection| {
             let mut select = connection.prepare_cached("SELECT id, certificate, status FROM authority")?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -248,18 +244,14 @@ impl Account {
                 Ok(Authority {
                     id,
                     certificate,
-                    is_active: status == Status::Active.as_str(),
+                    is_active: status == CertificateStatus::Active.as_str(),
                 })
             })
             .collect()
     }
 
     /// A certificate that is registered.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn certificate(&self, id: &str) -> Result<Option<Registered>, AccountError> {
+    pub(in crate::rehearsal) fn certificate(&self, id: &str) -> Result<Option<Registered>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT id, authority, name, status, reason, registered_at FROM certificate WHERE id = ?1",
@@ -269,11 +261,7 @@ impl Account {
     }
 
     /// The certificate itself, DER.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn certificate_der(&self, id: &str) -> Result<Option<Vec<u8>>, AccountError> {
+    pub(in crate::rehearsal) fn certificate_der(&self, id: &str) -> Result<Option<Vec<u8>>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached("SELECT der FROM certificate WHERE id = ?1")?;
             select.query_row([id], |row| row.get(0)).optional()
@@ -281,11 +269,7 @@ impl Account {
     }
 
     /// Registers a certificate as PENDING_ACTIVATION. Returns whether it is new.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written.
-    pub fn register(
+    pub(in crate::rehearsal) fn register(
         &self,
         id: &str,
         authority: &str,
@@ -307,7 +291,7 @@ impl Account {
     /// # Errors
     ///
     /// When the state cannot be written.
-    pub fn set_status(&self, id: &str, status: Status) -> Result<bool, AccountError> {
+    pub fn set_status(&self, id: &str, status: CertificateStatus) -> Result<bool, AccountError> {
         let changed = self.with(|connection| {
             let mut update = connection
                 .prepare_cached("UPDATE certificate SET status = ?2, reason = NULL WHERE id = ?1")?;
@@ -317,11 +301,7 @@ impl Account {
     }
 
     /// Says why a certificate stays pending.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written.
-    pub fn stays_pending(&self, id: &str, reason: &str) -> Result<(), AccountError> {
+    pub(in crate::rehearsal) fn stays_pending(&self, id: &str, reason: &str) -> Result<(), AccountError> {
         self.with(|connection| {
             let mut update = connection.prepare_cached("UPDATE certificate SET reason = ?2 WHERE id = ?1")?;
             update.execute([id, reason])
@@ -345,11 +325,10 @@ impl Account {
     }
 
     /// The policies that are attached to a certificate, by name.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn policies_of(&self, certificate: &str) -> Result<Vec<(String, String)>, AccountError> {
+    pub(in crate::rehearsal) fn policies_of(
+        &self,
+        certificate: &str,
+    ) -> Result<Vec<(String, String)>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT name, document FROM policy JOIN principal_policy ON policy = name WHERE certificate = ?1
@@ -361,11 +340,7 @@ impl Account {
     }
 
     /// The things that are attached to a certificate, by name.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn things_of(&self, certificate: &str) -> Result<Vec<ThingMade>, AccountError> {
+    pub(in crate::rehearsal) fn things_of(&self, certificate: &str) -> Result<Vec<ThingMade>, AccountError> {
         let documents: Vec<String> = self.with(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT document FROM thing JOIN thing_principal ON thing = name WHERE certificate = ?1 ORDER BY name",
@@ -382,11 +357,7 @@ impl Account {
     }
 
     /// A setting that was kept.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    pub fn setting(&self, name: &str) -> Result<Option<String>, AccountError> {
+    pub(in crate::rehearsal) fn setting(&self, name: &str) -> Result<Option<String>, AccountError> {
         self.with(|connection| {
             let mut select = connection.prepare_cached("SELECT value FROM setting WHERE name = ?1")?;
             select.query_row([name], |row| row.get(0)).optional()
@@ -394,11 +365,11 @@ impl Account {
     }
 
     /// Keeps a setting; `None`: no more.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written.
-    pub fn keep_setting(&self, name: &str, value: Option<&str>) -> Result<(), AccountError> {
+    pub(in crate::rehearsal) fn keep_setting(
+        &self,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<(), AccountError> {
         self.with(|connection| match value {
             Some(value) => connection.execute(
                 "INSERT INTO setting VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
@@ -410,11 +381,7 @@ impl Account {
     }
 
     /// Keeps an event.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written.
-    pub fn record(&self, event: &Event) -> Result<(), AccountError> {
+    pub(in crate::rehearsal) fn record(&self, event: &Event) -> Result<(), AccountError> {
         self.with(|connection| {
             let mut insert = connection.prepare_cached(
                 "INSERT INTO event (at, kind, peer, client_id, certificate, name, text)
@@ -458,8 +425,9 @@ fn registered(row: &rusqlite::Row<'_>) -> rusqlite::Result<Registered> {
     })
 }
 
-fn status_of(text: &str) -> rusqlite::Result<Status> {
-    Status::parse(text).ok_or_else(|| damaged(format!("no certificate has status {text:?}").into()))
+fn status_of(text: &str) -> rusqlite::Result<CertificateStatus> {
+    CertificateStatus::parse(text)
+        .ok_or_else(|| damaged(format!("no certificate has status {text:?}").into()))
 }
 
 /// What is in the state was not written by this version of certforge.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
-use super::{Account, AccountError, Status, status_of};
+use super::{Account, AccountError, CertificateStatus, status_of};
 use crate::digest::sha256;
 use crate::jitp::{PolicyMade, Provisioned};
 
@@ -13,7 +13,7 @@ use crate::jitp::{PolicyMade, Provisioned};
 pub struct Made {
     pub thing: Option<String>,
     pub policies: usize,
-    pub status: Status,
+    pub status: CertificateStatus,
     /// Other certificates that are attached to the same thing.
     pub also_attached: Vec<String>,
 }
@@ -29,11 +29,11 @@ pub enum NotMade {
 
 impl Account {
     /// Makes what a template gives for a certificate that is registered.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written. What AWS IoT would refuse is the inner error.
-    pub fn provision(&self, id: &str, made: &Provisioned) -> Result<Result<Made, NotMade>, AccountError> {
+    pub(in crate::rehearsal) fn provision(
+        &self,
+        id: &str,
+        made: &Provisioned,
+    ) -> Result<Result<Made, NotMade>, AccountError> {
         if made.certificate.certificate_id != id {
             return Ok(Err(NotMade::OtherCertificate {
                 named: made.certificate.certificate_id.clone(),
@@ -41,7 +41,8 @@ impl Account {
             }));
         }
         // ACTIVE and INACTIVE are all that a template may say.
-        let status = Status::parse(&made.certificate.status).unwrap_or(Status::Inactive);
+        let status =
+            CertificateStatus::parse(&made.certificate.status).unwrap_or(CertificateStatus::Inactive);
         self.with(|connection| {
             // What it reads, nobody changes before it writes.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -100,20 +101,6 @@ impl Account {
                 also_attached,
             }))
         })
-    }
-
-    /// Attaches a policy that exists to a certificate.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be written.
-    pub fn attach_policy(&self, certificate: &str, policy: &str) -> Result<(), AccountError> {
-        self.with(|connection| {
-            connection
-                .prepare_cached("INSERT INTO principal_policy VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                .execute([certificate, policy])
-        })?;
-        Ok(())
     }
 }
 

@@ -14,13 +14,13 @@ pub(super) const VERSION: i64 = 1;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a file turned out to be.
-pub(super) enum Found {
+pub(super) enum Recognized {
     State,
     Stranger,
     Version(i64),
 }
 
-pub(super) fn set_up(connection: &mut Connection) -> rusqlite::Result<Found> {
+pub(super) fn set_up(connection: &mut Connection) -> rusqlite::Result<Recognized> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let application: i32 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -31,9 +31,9 @@ pub(super) fn set_up(connection: &mut Connection) -> rusqlite::Result<Found> {
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     } else if application != APPLICATION {
-        return Ok(Found::Stranger);
+        return Ok(Recognized::Stranger);
     } else if version != VERSION {
-        return Ok(Found::Version(version));
+        return Ok(Recognized::Version(version));
     }
     transaction.commit()?;
     // A power cut may take the last moments of a rehearsal; it is made again.
@@ -41,5 +41,5 @@ pub(super) fn set_up(connection: &mut Connection) -> rusqlite::Result<Found> {
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(Found::State)
+    Ok(Recognized::State)
 }

@@ -42,6 +42,41 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// What the user can do about it. `attempts`: how many there were.
+    #[must_use]
+    pub fn hint(&self, attempts: usize) -> String {
+        match self {
+            Self::Dns { .. } | Self::NoAddress { .. } => {
+                "is this the account's endpoint? `aws iot describe-endpoint --endpoint-type iot:Data-ATS` says; and is there a network?".to_owned()
+            }
+            Self::Tcp { .. } => "does a firewall let the port out? AWS IoT takes devices on 8883 and 443".to_owned(),
+            Self::Timeout { step: Step::Tcp, .. } => {
+                "does a firewall let the port out? try --port 443".to_owned()
+            }
+            Self::ServerName { .. } => "give a host name, without a scheme and without a port".to_owned(),
+            Self::Roots => "give root certificates, PEM, with --cafile".to_owned(),
+            Self::Untrusted(_) => {
+                "is this AWS's ATS endpoint, and this machine's clock right? for an endpoint of your own give its root with --cafile".to_owned()
+            }
+            Self::Refused(_) => {
+                "`certforge jitp status` shows whether the CA is registered and active in that account and Region".to_owned()
+            }
+            Self::Tls(_) => "does a TLS endpoint of MQTT listen there?".to_owned(),
+            Self::Dropped if attempts > 1 => {
+                format!("dropped {attempts} times: the certificate stays PENDING_ACTIVATION because its template fails, or is INACTIVE or REVOKED, or its policy does not let client id connect; `certforge rehearse` with the same template says which")
+            }
+            Self::Dropped => "the first connection of a device is dropped; allow more with --attempts".to_owned(),
+            Self::NotAdmitted { .. } => {
+                "does the policy allow iot:Connect for this client id? `certforge rehearse` with the same template says".to_owned()
+            }
+            Self::PublishDropped { .. } | Self::PublishRefused { .. } => {
+                "the policy does not allow iot:Publish to this topic, so the server disconnects; name one that it allows with --topic".to_owned()
+            }
+            Self::Mqtt(_) => "does an MQTT broker listen there?".to_owned(),
+            Self::Timeout { .. } => "is the endpoint right and the network up? allow more time with --timeout".to_owned(),
+        }
+    }
+
     /// The step that could not be made.
     #[must_use]
     pub fn step(&self) -> Step {

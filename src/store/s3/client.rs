@@ -12,7 +12,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use super::S3Options;
 use super::direct::Direct;
-use crate::sdk::{self, CONNECT_TIMEOUT, Found, Reach, SettingsError};
+use crate::sdk::{self, AwsSettings, CONNECT_TIMEOUT, Reach, SettingsError};
 use crate::store::StoreError;
 
 /// Attempts at a request, the first one among them, when nothing else is set.
@@ -42,7 +42,7 @@ pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connect
         region: options.region.clone(),
         connections: options.uploads.into(),
     };
-    let Found {
+    let AwsSettings {
         config,
         credentials,
         trust,

@@ -1,18 +1,20 @@
 //! `certforge jitp template check`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use certforge::forge;
-use certforge::jitp::{self, Fault, Finding, Template};
+use certforge::jitp::{self, Census, DeviceFault, Finding, Severity, Template};
 use certforge::manifest::Manifest;
 use certforge::profile::{self, Binding, Profile};
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
-use super::super::super::text::{count, devices};
-use super::super::super::{Failure, Outcome, exit, print, print_json};
 use super::read;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::{count, devices};
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -26,7 +28,20 @@ pub struct Check {
     manifest: Option<PathBuf>,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
+}
+
+/// What is wrong with a template, and every device that would not come up.
+#[derive(Serialize)]
+struct Checked {
+    template: String,
+    profile: String,
+    manifest: Option<String>,
+    errors: usize,
+    findings: Vec<Finding>,
+    devices: Option<u64>,
+    devices_refused: Option<usize>,
+    faults: Option<Vec<DeviceFault>>,
 }
 
 impl Check {
@@ -42,110 +57,91 @@ impl Check {
             (Some(template), Some(path)) => Some(count_devices(template, path, &profile)?),
             _ => None,
         };
-        if let Some(census) = &census {
-            findings.extend(census.finding());
-        }
-        self.report(&profile, &findings, census.as_ref());
-        Ok(match (sound.is_some(), census) {
-            (false, _) => exit::AWS.into(),
-            (true, Some(census)) if !census.faults.is_empty() => exit::SOME_FAILED.into(),
-            _ => ExitCode::SUCCESS,
-        })
+        findings.extend(census.as_ref().and_then(renamed));
+        let code = match (sound.is_some(), &census) {
+            (false, _) => exit::AWS,
+            (true, Some(census)) if !census.faults.is_empty() => exit::SOME_FAILED,
+            _ => 0,
+        };
+        let checked = Checked {
+            template: self.template.display().to_string(),
+            profile: profile.name().to_owned(),
+            manifest: self.manifest.as_ref().map(|path| path.display().to_string()),
+            errors: findings.iter().filter(|finding| finding.is_error()).count(),
+            findings,
+            devices: census.as_ref().map(|census| census.rows),
+            devices_refused: census.as_ref().map(|census| census.faults.len()),
+            faults: census.map(|census| census.faults),
+        };
+        Ok(Ended::with(checked).code(code))
     }
+}
 
-    fn report(&self, profile: &Profile, findings: &[Finding], census: Option<&Counted>) {
-        let errors = findings.iter().filter(|finding| finding.is_error()).count();
-        let warnings = match findings.len() - errors {
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, profile) = (&self.template, &self.profile);
+        for finding in &self.findings {
+            writeln!(f, "{path}: {finding}")?;
+            if let Some(hint) = &finding.hint {
+                writeln!(f, "    {hint}")?;
+            }
+        }
+        let faults = self.faults.as_deref().unwrap_or_default();
+        for DeviceFault {
+            line,
+            device_id,
+            reason,
+        } in faults
+        {
+            let manifest = self.manifest.as_deref().unwrap_or_default();
+            writeln!(f, "{manifest}, line {line}: device {device_id}: {reason}")?;
+        }
+        let warnings = match self.findings.len() - self.errors {
             0 => String::new(),
             1 => "; 1 warning".to_owned(),
             n => format!("; {n} warnings"),
         };
-        if self.json {
-            return print_json(&json!({
-                "template": self.template.display().to_string(),
-                "profile": profile.name(),
-                "manifest": self.manifest.as_ref().map(|path| path.display().to_string()),
-                "errors": errors,
-                "findings": findings,
-                "devices": census.map(|census| census.rows),
-                "devices_refused": census.map(|census| census.faults.len()),
-                "faults": census.map(|census| &census.faults),
-            }));
-        }
-        let path = self.template.display();
-        let mut lines = Vec::new();
-        for finding in findings {
-            lines.push(format!("{path}: {finding}"));
-            lines.extend(finding.hint.as_ref().map(|hint| format!("    {hint}")));
-        }
-        if let (Some(census), Some(manifest)) = (census, &self.manifest) {
-            for fault in &census.faults {
-                let (line, id) = (fault.line, &fault.device_id);
-                let manifest = manifest.display();
-                lines.push(format!("{manifest}, line {line}: device {id}: {}", fault.reason));
-            }
-        }
-        lines.push(match (errors, census) {
-            (0, None) => format!("{path}: fits profile {}{warnings}", profile.name()),
-            (0, Some(census)) if census.faults.is_empty() => {
-                format!(
-                    "{path}: fits profile {}; all {} would be provisioned{warnings}",
-                    profile.name(),
-                    devices(census.rows)
-                )
-            }
-            (0, Some(census)) => format!(
+        match (self.errors, self.devices) {
+            (0, None) => writeln!(f, "{path}: fits profile {profile}{warnings}"),
+            (0, Some(rows)) if faults.is_empty() => writeln!(
+                f,
+                "{path}: fits profile {profile}; all {} would be provisioned{warnings}",
+                devices(rows)
+            ),
+            (0, Some(rows)) => writeln!(
+                f,
                 "{path}: {} of {} would not be provisioned as they should",
-                count(census.faults.len() as u64),
-                devices(census.rows)
+                count(faults.len() as u64),
+                devices(rows)
             ),
-            (1, _) => format!("{path}: 1 error"),
-            (n, _) => format!("{path}: {n} errors"),
-        });
-        print(&(lines.join("\n") + "\n"));
+            (1, _) => writeln!(f, "{path}: 1 error"),
+            (n, _) => writeln!(f, "{path}: {n} errors"),
+        }
     }
 }
 
-/// What became of a manifest's devices, and what is said of all of them.
-struct Counted {
-    rows: u64,
-    faults: Vec<Fault>,
-    renamed: u64,
-    first_renamed: Option<jitp::Renamed>,
+/// Things that are named otherwise than the bundles say: a device would not know its own name.
+fn renamed(census: &Census) -> Option<Finding> {
+    let first = census.first_renamed.as_ref()?;
+    Some(Finding {
+        severity: Severity::Warning,
+        path: "$.Resources".to_owned(),
+        message: format!(
+            "{} would be other things than their endpoint.json says: device {} of line {} becomes thing {}, its bundle says {}: it would not find its own topics and shadow",
+            devices(census.renamed),
+            first.device_id,
+            first.line,
+            first.thing,
+            first.bundle
+        ),
+        hint: Some("set thing_name under [endpoint] in the profile as the template names things".to_owned()),
+    })
 }
 
-impl Counted {
-    /// Things that are named otherwise than the bundles say: a device would not know its own name.
-    fn finding(&self) -> Option<Finding> {
-        let renamed = self.first_renamed.as_ref()?;
-        Some(Finding {
-            severity: jitp::Severity::Warning,
-            path: "$.Resources".to_owned(),
-            message: format!(
-                "{} would be other things than their endpoint.json says: device {} of line {} becomes thing {}, its bundle says {}: it would not find its own topics and shadow",
-                devices(self.renamed),
-                renamed.device_id,
-                renamed.line,
-                renamed.thing,
-                renamed.bundle
-            ),
-            hint: Some(
-                "set thing_name under [endpoint] in the profile as the template names things".to_owned(),
-            ),
-        })
-    }
-}
-
-fn count_devices(template: &Template, path: &Path, profile: &Profile) -> Result<Counted, Failure> {
+fn count_devices(template: &Template, path: &Path, profile: &Profile) -> Result<Census, Failure> {
     let manifest = Manifest::open(path, profile.id_column())?;
     let binding = Binding::new(profile, manifest.header(), manifest.path())?;
     // A manifest that is no manifest is said first, as `run` would.
     forge::check(&manifest, &binding, 1024)?.accept(&manifest)?;
-    let census = jitp::census(template, &manifest, &binding)?;
-    Ok(Counted {
-        rows: census.rows,
-        faults: census.faults,
-        renamed: census.renamed,
-        first_renamed: census.first_renamed,
-    })
+    Ok(jitp::census(template, &manifest, &binding)?)
 }

@@ -9,7 +9,8 @@ use std::path::Path;
 use certforge::jitp::{Finding, Template as Checked};
 use clap::Subcommand;
 
-use super::super::{Failure, Outcome};
+use crate::cli::failure::Failure;
+use crate::cli::report::{Outcome, Printer};
 
 #[derive(Debug, Subcommand)]
 pub enum Template {
@@ -22,17 +23,9 @@ pub enum Template {
 }
 
 impl Template {
-    pub fn json(&self) -> bool {
+    pub fn run(&self, printer: Printer) -> Outcome {
         match self {
-            Self::New(_) => false,
-            Self::Check(command) => command.json,
-            Self::Render(command) => command.json,
-        }
-    }
-
-    pub fn run(&self) -> Outcome {
-        match self {
-            Self::New(command) => command.run(),
+            Self::New(command) => command.run(printer),
             Self::Check(command) => command.run(),
             Self::Render(command) => command.run(),
         }

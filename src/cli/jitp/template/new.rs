@@ -1,11 +1,10 @@
 //! `certforge jitp template new`.
 
-use std::process::ExitCode;
-
 use certforge::jitp::{Draft, Parameter, Template};
 use clap::Args;
 
-use super::super::super::{Failure, Outcome, print};
+use crate::cli::failure::Failure;
+use crate::cli::report::{Ended, Outcome, Printer};
 
 #[derive(Debug, Args)]
 pub struct New {
@@ -30,7 +29,7 @@ pub struct New {
 }
 
 impl New {
-    pub fn run(&self) -> Outcome {
+    pub fn run(&self, printer: Printer) -> Outcome {
         let attributes = self
             .attributes
             .iter()
@@ -68,8 +67,8 @@ impl New {
         for finding in &reading.findings {
             eprintln!("certforge: {finding}");
         }
-        print(&text);
-        Ok(ExitCode::SUCCESS)
+        printer.tell(text);
+        Ok(Ended::silent())
     }
 }
 

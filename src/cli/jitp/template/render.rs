@@ -1,15 +1,18 @@
 //! `certforge jitp template render`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use certforge::jitp::{Facts, Issued, PolicyMade, Provisioned};
 use certforge::pem;
 use clap::Args;
+use serde::Serialize;
 
-use super::super::super::text::Report;
-use super::super::super::{Failure, Outcome, place, print, print_json};
 use super::load;
+use crate::cli::failure::Failure;
+use crate::cli::place;
+use crate::cli::report::{Ended, Outcome};
+use crate::cli::text::Lines;
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("whose").required(true))]
@@ -27,10 +30,14 @@ pub struct Render {
     batch: Option<String>,
     /// Print a JSON document
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     #[command(flatten)]
     reach: place::Reach,
 }
+
+/// What AWS IoT would create for one device.
+#[derive(Serialize)]
+struct Rendered(Provisioned);
 
 impl Render {
     pub fn run(&self) -> Outcome {
@@ -53,11 +60,7 @@ impl Render {
                 "change the template, or the profile that the certificate was made with",
             )
         })?;
-        match self.json {
-            true => print_json(&made),
-            false => print(&describe(&made)),
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(Ended::with(Rendered(made)))
     }
 
     /// The certificate of a device of a batch.
@@ -99,31 +102,34 @@ fn read_certificate(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(first.map_or(octets, |block| block.der.to_vec()))
 }
 
-fn describe(made: &Provisioned) -> String {
-    let mut report = Report::default();
-    if let Some(thing) = &made.thing {
-        report.line("thing", &thing.thing_name);
-        for (name, value) in &thing.attributes {
-            report.line("attribute", format!("{name} = {value}"));
+impl fmt::Display for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(made) = self;
+        let mut lines = Lines::default();
+        if let Some(thing) = &made.thing {
+            lines.line("thing", &thing.thing_name);
+            for (name, value) in &thing.attributes {
+                lines.line("attribute", format!("{name} = {value}"));
+            }
+            if let Some(thing_type) = &thing.thing_type_name {
+                lines.line("thing type", thing_type);
+            }
+            for group in &thing.thing_groups {
+                lines.line("thing group", group);
+            }
+            if let Some(group) = &thing.billing_group {
+                lines.line("billing group", group);
+            }
         }
-        if let Some(thing_type) = &thing.thing_type_name {
-            report.line("thing type", thing_type);
+        lines
+            .line("certificate", &made.certificate.certificate_id)
+            .line("status", &made.certificate.status);
+        for policy in &made.policies {
+            match policy {
+                PolicyMade::PolicyName(name) => lines.line("policy", format!("{name}, which must exist")),
+                PolicyMade::PolicyDocument(document) => lines.line("policy", document),
+            };
         }
-        for group in &thing.thing_groups {
-            report.line("thing group", group);
-        }
-        if let Some(group) = &thing.billing_group {
-            report.line("billing group", group);
-        }
+        lines.fmt(f)
     }
-    report
-        .line("certificate", &made.certificate.certificate_id)
-        .line("status", &made.certificate.status);
-    for policy in &made.policies {
-        match policy {
-            PolicyMade::PolicyName(name) => report.line("policy", format!("{name}, which must exist")),
-            PolicyMade::PolicyDocument(document) => report.line("policy", document),
-        };
-    }
-    report.to_string()
 }

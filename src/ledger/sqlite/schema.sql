@@ -21,10 +21,10 @@ CREATE TABLE batch (
     manifest_sha256 BLOB NOT NULL,
     profile         TEXT NOT NULL,
     profile_sha256  BLOB NOT NULL,
-    layout          TEXT NOT NULL,
-    rows            INTEGER NOT NULL,
-    chunk_rows      INTEGER NOT NULL,
-    reissue         INTEGER NOT NULL,    -- 1: made with --reissue, so ids may have been issued before
+    layout          TEXT NOT NULL CHECK (layout IN ('objects', 'packs')),
+    rows            INTEGER NOT NULL CHECK (rows > 0),
+    chunk_rows      INTEGER NOT NULL CHECK (chunk_rows > 0),
+    reissue         INTEGER NOT NULL CHECK (reissue IN (0, 1)), -- 1: made with --reissue, so ids may have been issued before
     created_at      TEXT NOT NULL
 ) STRICT;
 
@@ -32,10 +32,10 @@ CREATE TABLE batch (
 -- a serial prefix of its own: the first 8 octets of the serial of every certificate it may sign.
 CREATE TABLE reservation (
     batch         INTEGER NOT NULL REFERENCES batch,
-    chunk         INTEGER NOT NULL,
-    attempt       INTEGER NOT NULL,
+    chunk         INTEGER NOT NULL CHECK (chunk >= 0),
+    attempt       INTEGER NOT NULL CHECK (attempt > 0),
     issuer        INTEGER NOT NULL REFERENCES issuer,
-    serial_prefix BLOB NOT NULL UNIQUE,
+    serial_prefix BLOB NOT NULL UNIQUE CHECK (length(serial_prefix) = 8),
     reserved_at   TEXT NOT NULL,
     PRIMARY KEY (batch, chunk, attempt)
 ) STRICT, WITHOUT ROWID;
@@ -45,10 +45,11 @@ CREATE TABLE committed (
     batch    INTEGER NOT NULL REFERENCES batch,
     chunk    INTEGER NOT NULL,
     attempt  INTEGER NOT NULL,
-    released INTEGER NOT NULL DEFAULT 0,
+    released INTEGER NOT NULL DEFAULT 0 CHECK (released IN (0, 1)),
     PRIMARY KEY (batch, chunk)
 ) STRICT, WITHOUT ROWID;
 
+-- No checks here: they would be paid for with every device, and who reads a row judges it anyway.
 CREATE TABLE device (
     batch              INTEGER NOT NULL REFERENCES batch,
     row                INTEGER NOT NULL, -- position in the manifest, from 0

@@ -1,6 +1,7 @@
 //! The schema: made once, and brought up to date when an older ledger is opened.
 //!
-//! A table that came later has a file of its own, which makes it in new ledgers and in old ones alike.
+//! A table that came later has a file of its own, which makes it in new ledgers and in old ones alike. What a
+//! column may hold is checked by the schema of new ledgers, and in any case by who reads it.
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -29,7 +30,16 @@ pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+/// The version of the schema that a file has, and how many tables and indexes. Both are 0 in a new file.
+pub(super) fn found(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    let count = "SELECT count(*) FROM sqlite_schema";
+    Ok((
+        version(connection)?,
+        connection.query_row(count, [], |row| row.get(0))?,
+    ))
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
@@ -46,7 +56,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Barrier;
 
-    use crate::ledger::{Ledger, LedgerError};
+    use crate::ledger::{Ledger, LedgerError, SqliteLedger};
     use rusqlite::Connection;
     use time::OffsetDateTime;
 
@@ -95,8 +105,8 @@ mod tests {
             let path = folder.path().join("certforge.db");
             make_version_1(&path);
             let mut ledger = match is_reader {
-                true => Ledger::open_read_only(&path).unwrap(),
-                false => Ledger::open(&path, [7; 16]).unwrap(),
+                true => SqliteLedger::open_read_only(&path).unwrap(),
+                false => SqliteLedger::open(&path, [7; 16]).unwrap(),
             };
             assert_eq!(ledger.id(), "01".repeat(16), "it is the same ledger");
             let batch = ledger.batch("b").unwrap();
@@ -105,7 +115,7 @@ mod tests {
             ledger.withdraw(&batch, "stolen", now).unwrap();
             drop(ledger);
             // What came after it is there when it is opened again.
-            let ledger = Ledger::open(&path, [7; 16]).unwrap();
+            let ledger = SqliteLedger::open(&path, [7; 16]).unwrap();
             assert!(ledger.withdrawal(&batch).unwrap().is_some());
         }
     }
@@ -121,7 +131,7 @@ mod tests {
                 for _ in 0..4 {
                     scope.spawn(|| {
                         start.wait();
-                        Ledger::open_read_only(&path).unwrap();
+                        SqliteLedger::open_read_only(&path).unwrap();
                     });
                 }
             });
@@ -136,7 +146,7 @@ mod tests {
         let connection = Connection::open(&path).unwrap();
         let later = super::VERSION + 1;
         connection.pragma_update(None, "user_version", later).unwrap();
-        let error = Ledger::open_read_only(&path).unwrap_err();
+        let error = SqliteLedger::open_read_only(&path).unwrap_err();
         assert!(matches!(error, LedgerError::Version { found, .. } if found == later));
     }
 }

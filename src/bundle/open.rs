@@ -1,0 +1,273 @@
+//! Bundles, opened: the one reader of what [`super::BundleWriter`] writes.
+//!
+//! It is told what was asked for. Nothing is inflated of a bundle that is not the one its digest names, no file
+//! beyond what its recipe allows, and none that the recipe does not have; names come from the recipe, never from
+//! the archive. The archive itself is opened by the zip crate, of which the writer knows nothing.
+
+use std::io::{Cursor, Read};
+
+use zeroize::Zeroizing;
+use zip::ZipArchive;
+
+use super::format::Sizes;
+use super::{Member, Recipe};
+use crate::digest::sha256;
+
+/// Files in a bundle whose recipe is not at hand, and octets of each, at most.
+const UNKNOWN_FILES: usize = 64;
+const UNKNOWN_OCTETS: usize = 1024 * 1024;
+
+/// Names that an error tells of, at most, and characters of each.
+const NAMES_TOLD: usize = 64;
+const CHARACTERS_TOLD: usize = 64;
+
+/// The files of a bundle, by name.
+pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
+
+/// A file of a bundle.
+pub struct Opened<'a> {
+    pub member: &'a Member,
+    pub octets: Zeroizing<Vec<u8>>,
+}
+
+impl Opened<'_> {
+    /// With its name, which is the recipe's.
+    #[must_use]
+    pub fn into_named(self) -> (String, Zeroizing<Vec<u8>>) {
+        (self.member.name().to_owned(), self.octets)
+    }
+}
+
+/// Octets that are not the bundle that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    #[error("SHA-256 is not that of the index")]
+    OtherDigest,
+    #[error("the zip is damaged: {0}")]
+    Damaged(String),
+    #[error("holds {} where the profile has {}", found.join(", "), expected.join(", "))]
+    OtherFiles {
+        found: Vec<String>,
+        expected: Vec<String>,
+    },
+    #[error("{name} has more than {limit} octets")]
+    TooLarge { name: String, limit: usize },
+    #[error("this is a pack, with the bundles of {bundles} devices")]
+    Pack { bundles: usize },
+}
+
+/// Opens the bundle that has this digest, and was made by this recipe.
+///
+/// # Errors
+///
+/// When the octets are another bundle, or none.
+pub fn open<'a>(octets: &[u8], sha256: &[u8; 32], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
+    match self::sha256(octets) == *sha256 {
+        true => examine(octets, recipe),
+        false => Err(OpenError::OtherDigest),
+    }
+}
+
+/// Opens what may be no bundle at all, for whoever looks for everything that is wrong with it. The same bounds hold.
+///
+/// # Errors
+///
+/// When the octets are no bundle of this recipe.
+pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
+    let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
+    let names = names_of(&archive);
+    let find = |name: &String| recipe.members().iter().find(|member| member.name() == name);
+    let members: Vec<_> = names.iter().filter_map(find).collect();
+    let is_each = |member: &Member| members.iter().any(|found| found.name() == member.name());
+    // As many as the recipe has, and each of them: so none twice, and no other.
+    if names.len() != recipe.members().len() || !recipe.members().iter().all(is_each) {
+        return Err(OpenError::OtherFiles {
+            found: told(&names),
+            expected: recipe.members().iter().map(|own| own.name().to_owned()).collect(),
+        });
+    }
+    let mut opened = Vec::with_capacity(members.len());
+    for (i, member) in members.into_iter().enumerate() {
+        let octets = inflate(&mut archive, i, member.name(), member.room(&Sizes::LARGEST))?;
+        opened.push(Opened { member, octets });
+    }
+    Ok(opened)
+}
+
+/// Opens a bundle that somebody has at hand without its batch, so that its recipe is not known: the files by their
+/// names, which are such as a recipe may have.
+///
+/// # Errors
+///
+/// When the octets are no bundle.
+pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
+    let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
+    let names = names_of(&archive);
+    let bundles = names.iter().filter(|name| name.ends_with(".zip")).count();
+    if bundles > 0 && bundles == names.len() {
+        return Err(OpenError::Pack { bundles });
+    }
+    if names.len() > UNKNOWN_FILES {
+        return Err(OpenError::Damaged(format!("it has {} files", names.len())));
+    }
+    let mut files = Vec::with_capacity(names.len());
+    for (i, name) in names.into_iter().enumerate() {
+        if !super::recipe::is_name(&name) {
+            let name = told(&[name]).concat();
+            return Err(OpenError::Damaged(format!("no file is named {name}")));
+        }
+        let octets = inflate(&mut archive, i, &name, UNKNOWN_OCTETS)?;
+        files.push((name, octets));
+    }
+    Ok(files)
+}
+
+/// The names of the files in a ZIP, such as a pack, in order.
+///
+/// # Errors
+///
+/// When the octets are no ZIP.
+pub fn names(octets: &[u8]) -> Result<Vec<String>, OpenError> {
+    let archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
+    Ok(names_of(&archive))
+}
+
+fn damaged(error: impl std::fmt::Display) -> OpenError {
+    OpenError::Damaged(error.to_string())
+}
+
+/// Names as the archive has them; one that is no text is empty, which no file is.
+fn names_of(archive: &ZipArchive<Cursor<&[u8]>>) -> Vec<String> {
+    let names = archive.file_names();
+    names.map(|name| name.unwrap_or_default().into_owned()).collect()
+}
+
+/// Names from outside, fit for an error.
+fn told(names: &[String]) -> Vec<String> {
+    let told = |name: &String| {
+        let start: String = name.chars().take(CHARACTERS_TOLD).collect();
+        start.escape_debug().to_string()
+    };
+    names.iter().take(NAMES_TOLD).map(told).collect()
+}
+
+/// A file of an archive, read whole, so that its sums are checked, into a buffer that never moves.
+fn inflate(
+    archive: &mut ZipArchive<Cursor<&[u8]>>,
+    i: usize,
+    name: &str,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let too_large = || OpenError::TooLarge {
+        name: name.to_owned(),
+        limit,
+    };
+    let in_file = |error: &dyn std::fmt::Display| OpenError::Damaged(format!("{name}: {error}"));
+    let file = archive.by_index(i).map_err(|error| in_file(&error))?;
+    let declared = usize::try_from(file.size()).ok();
+    let declared = declared
+        .filter(|declared| *declared <= limit)
+        .ok_or_else(too_large)?;
+    // What it has beyond what it declares is a fault, whatever the archive's reader says to it.
+    let mut octets = Zeroizing::new(Vec::with_capacity(declared + 64));
+    let mut bounded = file.take(declared as u64 + 1);
+    bounded
+        .read_to_end(&mut octets)
+        .map_err(|error| in_file(&error))?;
+    match octets.len() == declared {
+        true => Ok(octets),
+        false => Err(in_file(&"it has another size than it says")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{Archive, Constant, Content};
+
+    fn recipe() -> Recipe {
+        let member = |name, content| Member::new(name, &[content], None, None).unwrap();
+        Recipe::new(vec![
+            member("key", Content::PrivateKey),
+            member("certificate", Content::Certificate),
+        ])
+        .unwrap()
+    }
+
+    fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let (mut out, mut directory) = (Vec::new(), Vec::new());
+        let mut archive = Archive::begin(&mut out, &mut directory);
+        for (name, content) in files {
+            archive.constant(name, 0o600, &Constant::deflated(content));
+        }
+        archive.finish();
+        out
+    }
+
+    fn error(octets: &[u8]) -> String {
+        let error = examine(octets, &recipe()).err();
+        error.map_or_else(String::new, |error| error.to_string())
+    }
+
+    #[test]
+    fn inflates_nothing_that_its_digest_does_not_name() {
+        let recipe = recipe();
+        let octets = zip(&[("key", b"k"), ("certificate", b"c")]);
+        assert_eq!(
+            open(&octets, &[7; 32], &recipe).err(),
+            Some(OpenError::OtherDigest)
+        );
+        let opened = open(&octets, &sha256(&octets), &recipe).unwrap();
+        let found = opened
+            .iter()
+            .map(|file| (file.member.name(), file.octets.as_slice()));
+        assert!(found.eq([("key", b"k".as_slice()), ("certificate", b"c")]));
+    }
+
+    #[test]
+    fn opens_nothing_but_the_files_of_the_recipe_in_any_order() {
+        assert_eq!(error(&zip(&[("certificate", b"c"), ("key", b"k")])), "");
+        for (names, told) in [
+            (&["key"][..], "key"),
+            (&["key", "certificate", "more"], "key, certificate, more"),
+            (&["key", "../certificate"], "key, ../certificate"),
+            (&["key", "\u{1b}[2J"], "key, \\u{1b}[2J"),
+        ] {
+            let files: Vec<_> = names.iter().map(|name| (*name, b"x".as_slice())).collect();
+            let expected = format!("holds {told} where the profile has key, certificate");
+            assert_eq!(error(&zip(&files)), expected);
+        }
+    }
+
+    #[test]
+    fn inflates_no_bomb() {
+        let bomb = vec![0; 32 * 1024 * 1024];
+        let octets = zip(&[("key", &bomb), ("certificate", b"c")]);
+        assert!(octets.len() < 64 * 1024);
+        assert!(error(&octets).starts_with("key has more than "));
+        assert!(matches!(open_unknown(&octets), Err(OpenError::TooLarge { .. })));
+
+        // It says that it is small.
+        let mut liar = octets;
+        for (signature, offset) in [(b"PK\x03\x04", 22), (b"PK\x01\x02", 24)] {
+            let at = liar.windows(4).position(|window| window == signature).unwrap();
+            liar[at + offset..at + offset + 4].copy_from_slice(&100_u32.to_le_bytes());
+        }
+        assert!(
+            error(&liar).starts_with("the zip is damaged: key: "),
+            "{}",
+            error(&liar)
+        );
+        assert!(open_unknown(&liar).is_err());
+    }
+
+    #[test]
+    fn a_bundle_at_hand_has_names_that_a_recipe_may_have() {
+        let octets = zip(&[("key", b"k"), ("own.zip", b"c")]);
+        let names = open_unknown(&octets).unwrap().into_iter().map(|(name, _)| name);
+        assert!(names.eq(["key", "own.zip"]));
+        assert!(open_unknown(&zip(&[("a/../b", b"k")])).is_err());
+        let pack = zip(&[("SN:1.zip", b"k"), ("SN:2.zip", b"c")]);
+        assert_eq!(open_unknown(&pack).err(), Some(OpenError::Pack { bundles: 2 }));
+    }
+}

@@ -1,0 +1,275 @@
+//! The recipe of a bundle: its files, each with what it holds and in which format.
+//!
+//! A recipe can be made: names are unique and can be no path, each format holds what is asked of it, and there
+//! are a private key and its certificate.
+
+use serde::{Deserialize, Serialize};
+
+use super::content::Content;
+use super::format::{self, Format, Sizes, Source, Unread, Value};
+
+/// Files of a bundle, at most. Keeps packs of the largest chunk below 4 GiB.
+const MAX_MEMBERS: usize = 64;
+
+/// Contents of a file, at most.
+const MAX_CONTENTS: usize = 16;
+
+/// Octets that the files of the user's own have in a bundle, all together; every device stores them anew.
+pub const MAX_USER_FILES: usize = 64 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    Stored,
+    Deflated,
+}
+
+/// A file of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    name: String,
+    contents: Vec<Content>,
+    format: &'static dyn Format,
+    compression: Compression,
+}
+
+/// Why there cannot be such a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecipeError {
+    #[error("{name:?} cannot name a file in a bundle; use 1 to 64 of A-Z a-z 0-9 . _ - and no . first")]
+    Name { name: String },
+    #[error("two files are named {name}")]
+    NameTwice { name: String },
+    #[error("{name}: has {count} contents, 1 to {MAX_CONTENTS} are allowed")]
+    Contents { name: String, count: usize },
+    #[error("{name}: {content} appears twice")]
+    ContentTwice { name: String, content: String },
+    #[error("{name}: {reason}")]
+    Format { name: String, reason: String },
+    #[error("{name}: a private key does not compress; leave it stored")]
+    Deflated { name: String },
+    #[error("no file has the content private-key")]
+    NoPrivateKey,
+    #[error("no file has the content certificate or chain")]
+    NoCertificate,
+    #[error("there are {count} files, {MAX_MEMBERS} are allowed")]
+    Members { count: usize },
+    #[error("{name}: nobody has read the file {file}; load the profile from its own file")]
+    Unread { name: String, file: String },
+    #[error("your own files have {octets} octets together, {MAX_USER_FILES} are allowed in a bundle")]
+    TooLarge { octets: usize },
+}
+
+impl Member {
+    /// A file. By default it has the format that its content has, and is deflated if it is the same for all
+    /// devices.
+    ///
+    /// # Errors
+    ///
+    /// When there cannot be such a file.
+    pub fn new(
+        name: &str,
+        contents: &[Content],
+        format: Option<&'static dyn Format>,
+        compression: Option<Compression>,
+    ) -> Result<Self, RecipeError> {
+        let name = name.to_owned();
+        if !is_name(&name) {
+            return Err(RecipeError::Name { name });
+        }
+        let count = contents.len();
+        if !(1..=MAX_CONTENTS).contains(&count) {
+            return Err(RecipeError::Contents { name, count });
+        }
+        if let Some(i) = (1..count).find(|i| contents[..*i].contains(&contents[*i])) {
+            let content = contents[i].name().to_owned();
+            return Err(RecipeError::ContentTwice { name, content });
+        }
+        let format = format.unwrap_or_else(|| format::default_of(contents));
+        if let Err(reason) = format.check(contents) {
+            return Err(RecipeError::Format { name, reason });
+        }
+        let has_key = contents.contains(&Content::PrivateKey);
+        if has_key && compression == Some(Compression::Deflated) {
+            return Err(RecipeError::Deflated { name });
+        }
+        let by_default = match format.is_constant(contents) && !has_key {
+            true => Compression::Deflated,
+            false => Compression::Stored,
+        };
+        Ok(Self {
+            name,
+            contents: contents.to_vec(),
+            format,
+            compression: compression.unwrap_or(by_default),
+        })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it holds, in order.
+    #[must_use]
+    pub fn contents(&self) -> &[Content] {
+        &self.contents
+    }
+
+    #[must_use]
+    pub fn format(&self) -> &'static dyn Format {
+        self.format
+    }
+
+    pub(super) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    #[must_use]
+    pub fn holds(&self, content: &Content) -> bool {
+        self.contents.contains(content)
+    }
+
+    /// Whether it is the same for all devices of a batch. A private key never is.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        self.format.is_constant(&self.contents) && !self.holds(&Content::PrivateKey)
+    }
+
+    /// Private keys are for their owner; the rest is public.
+    pub(super) fn mode(&self) -> u32 {
+        match self.holds(&Content::PrivateKey) {
+            true => 0o600,
+            false => 0o644,
+        }
+    }
+
+    /// Octets that it has at most.
+    pub(super) fn room(&self, sizes: &Sizes) -> usize {
+        self.format.room(&self.contents, sizes)
+    }
+
+    pub(super) fn append(&self, source: &Source<'_>, out: &mut Vec<u8>) {
+        self.format.append(&self.contents, source, out);
+    }
+
+    /// Takes it apart: a value for each of its contents.
+    ///
+    /// # Errors
+    ///
+    /// When it does not hold them, or the format gives nothing back.
+    pub fn read(&self, octets: &[u8]) -> Result<Vec<Value>, Unread> {
+        self.format.read(&self.contents, octets)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &super::UserFile> {
+        self.contents.iter().filter_map(|content| match content {
+            Content::File(file) => Some(file),
+            _ => None,
+        })
+    }
+}
+
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// The files of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    members: Vec<Member>,
+}
+
+impl Recipe {
+    /// The recipe of these files.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can make such a bundle, or no device can use it.
+    pub fn new(members: Vec<Member>) -> Result<Self, RecipeError> {
+        for (i, member) in members.iter().enumerate() {
+            if members[..i].iter().any(|other| other.name == member.name) {
+                let name = member.name.clone();
+                return Err(RecipeError::NameTwice { name });
+            }
+            if let Some(file) = member.files().find(|file| file.sha256().is_none()) {
+                return Err(member.unread(file));
+            }
+        }
+        let has = |content| members.iter().any(|member| member.holds(&content));
+        if !has(Content::PrivateKey) {
+            return Err(RecipeError::NoPrivateKey);
+        }
+        if !has(Content::Certificate) && !has(Content::Chain) {
+            return Err(RecipeError::NoCertificate);
+        }
+        if members.len() > MAX_MEMBERS {
+            return Err(RecipeError::Members { count: members.len() });
+        }
+        let files = members.iter().flat_map(Member::files);
+        let octets = files.filter_map(|file| file.octets()).map(<[u8]>::len).sum();
+        match octets > MAX_USER_FILES {
+            true => Err(RecipeError::TooLarge { octets }),
+            false => Ok(Self { members }),
+        }
+    }
+
+    /// The files of the bundle, in the profile's order. In the bundle those that are the same for every device
+    /// come first.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Sees that every file of the user's own was read, so that bundles can be made.
+    pub(super) fn check_files(&self) -> Result<(), RecipeError> {
+        for member in &self.members {
+            if let Some(file) = member.files().find(|file| file.octets().is_none()) {
+                return Err(member.unread(file));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    fn unread(&self, file: &super::UserFile) -> RecipeError {
+        RecipeError::Unread {
+            name: self.name.clone(),
+            file: file.path().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_the_same_for_all_devices_is_deflated_by_default() {
+        let member = |json: &str| {
+            let contents: Vec<Content> = serde_json::from_str(json).unwrap();
+            Member::new("file", &contents, None, None).unwrap()
+        };
+        for (json, is_constant) in [
+            (r#"["issuer", "amazon-root-ca-1"]"#, true),
+            (r#"[{"file": "roots.pem"}]"#, true),
+            (r#"["issuer", "certificate"]"#, false),
+            (r#"["endpoint"]"#, false),
+            (r#"["amazon-root-ca-1", "private-key"]"#, false),
+        ] {
+            let member = member(json);
+            assert_eq!(member.is_constant(), is_constant, "{json}");
+            assert_eq!(
+                member.compression() == Compression::Deflated,
+                is_constant,
+                "{json}"
+            );
+        }
+        assert_eq!(member(r#"["issuer", "private-key"]"#).mode(), 0o600);
+    }
+}

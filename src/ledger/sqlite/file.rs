@@ -1,0 +1,65 @@
+//! The file of a ledger, and how SQLite is to use it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::ledger::LedgerError;
+
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // A reader of a WAL database writes to its shared-memory file, so it opens read-write as well.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    Ok(connection)
+}
+
+/// How a writer, or a reader, uses the file.
+pub(super) fn settle(connection: &Connection, writes: bool) -> rusqlite::Result<()> {
+    if writes {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -65_536)?;
+    }
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+pub(super) fn location(path: &Path) -> String {
+    path.display().to_string()
+}
+
+pub(super) fn cannot_open(path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
+    let location = location(path);
+    move |source| LedgerError::Open { location, source }
+}
+
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Takes the lock file beside the ledger. SQLite's own locks are released between transactions.
+pub(super) fn lock(path: &Path) -> Result<File, LedgerError> {
+    // One file, one lock, however its path is spelt.
+    let mut name = path
+        .canonicalize()
+        .unwrap_or_else(|_| path.to_owned())
+        .into_os_string();
+    name.push("-lock");
+    let file = create(Path::new(&name)).map_err(cannot_open(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked {
+            location: location(path),
+        }),
+        Err(TryLockError::Error(source)) => Err(cannot_open(path)(source)),
+    }
+}

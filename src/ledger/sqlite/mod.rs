@@ -1,0 +1,355 @@
+//! The ledger in one SQLite file, through WAL and synchronous=FULL. One process writes at a time, beside any
+//! number that read.
+
+mod batch;
+mod chunk;
+mod device;
+mod file;
+mod read;
+mod schema;
+mod withdrawal;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
+use time::OffsetDateTime;
+
+use self::file::{cannot_open, create, location, lock};
+use super::error::Malformed;
+use super::{Batch, BatchIdentity, BatchStatus, Committed, Ledger, LedgerError, Reservation, Withdrawal};
+use crate::batch::IndexEntry;
+use crate::certificate::SerialPrefix;
+use crate::issuer::CaCertificate;
+use crate::profile::rfc3339;
+
+/// An open ledger in an SQLite file.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    connection: Connection,
+    location: String,
+    id: String,
+    /// Held until the ledger is closed; `None` when it was opened for reading.
+    _lock: Option<File>,
+}
+
+/// Why a transaction was not made.
+enum Failure {
+    /// The contract forbids it.
+    Refused(LedgerError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl SqliteLedger {
+    /// Opens a ledger for writing, and makes it when there is none. `new_id` is the id of a new one.
+    ///
+    /// # Errors
+    ///
+    /// When another process writes to it, or the file is something else.
+    pub fn open(path: &Path, new_id: [u8; 16]) -> Result<Self, LedgerError> {
+        if path.is_dir() {
+            return Err(cannot_open(path)(io::ErrorKind::IsADirectory.into()));
+        }
+        let lock = lock(path)?;
+        // SQLite would make the file with the umask's mode.
+        create(path).map_err(cannot_open(path))?;
+        Self::connect(path, Some(lock), Some(new_id))
+    }
+
+    /// Opens a ledger for reading, beside a process that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or the file is something else.
+    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+        match path.is_file() {
+            true => Self::connect(path, None, None),
+            false => Err(LedgerError::Missing {
+                location: location(path),
+            }),
+        }
+    }
+
+    fn connect(path: &Path, lock: Option<File>, new_id: Option<[u8; 16]>) -> Result<Self, LedgerError> {
+        let location = location(path);
+        let failed = |error| failed(&location, error);
+        let foreign = || LedgerError::Foreign {
+            location: location.clone(),
+        };
+        let mut connection = file::connect(path).map_err(failed)?;
+        let (version, tables) =
+            schema::found(&connection).map_err(|error| match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => foreign(),
+                _ => failed(error),
+            })?;
+        match (version, tables, new_id) {
+            (schema::VERSION, ..) => {}
+            (schema::OLDEST_VERSION..schema::VERSION, ..) => {
+                schema::migrate(&mut connection).map_err(failed)?;
+            }
+            (0, 0, Some(id)) => schema::create(&mut connection, id).map_err(failed)?,
+            (0, ..) => return Err(foreign()),
+            (found, ..) => {
+                return Err(LedgerError::Version {
+                    location,
+                    found,
+                    known: schema::VERSION,
+                });
+            }
+        }
+        file::settle(&connection, lock.is_some()).map_err(failed)?;
+        let id = connection
+            .query_row("SELECT ledger_id FROM meta", [], |row| row.get(0))
+            .optional()
+            .map_err(failed)?
+            .ok_or_else(foreign)?;
+        Ok(Self {
+            connection,
+            location,
+            id,
+            _lock: lock,
+        })
+    }
+
+    fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, LedgerError> {
+        result.map_err(|error| failed(&self.location, error))
+    }
+
+    /// Writes in one transaction, or not at all.
+    fn write<T>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
+        let run = || {
+            let transaction = self.connection.transaction()?;
+            let written = write(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
+        };
+        run().map_err(|failure| match failure {
+            Failure::Refused(error) => error,
+            Failure::Sqlite(error) => failed(&self.location, error),
+        })
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn location(&self) -> &str {
+        &self.location
+    }
+
+    fn is_new(&self) -> Result<bool, LedgerError> {
+        self.read(batch::any(&self.connection)).map(|any| !any)
+    }
+
+    fn begin_batch(
+        &mut self,
+        identity: &BatchIdentity<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Batch, LedgerError> {
+        // Nobody else writes, so what is found here holds until the end.
+        if let Some(batch) = self.same_batch(identity)? {
+            return Ok(batch);
+        }
+        self.write(|transaction| Ok(batch::write(transaction, identity, now)?))?;
+        self.batch(identity.name)
+    }
+
+    fn find_batch(&self, name: &str) -> Result<Option<Batch>, LedgerError> {
+        self.read(batch::find(&self.connection, name))
+    }
+
+    fn batch_of_manifest(
+        &self,
+        manifest_sha256: &[u8; 32],
+        issuer: &CaCertificate,
+        other_than: &str,
+    ) -> Result<Option<String>, LedgerError> {
+        self.read(batch::of_manifest(
+            &self.connection,
+            manifest_sha256,
+            issuer,
+            other_than,
+        ))
+    }
+
+    fn batches_of(&self, issuer: &CaCertificate) -> Result<Vec<String>, LedgerError> {
+        self.read(batch::of_issuer(&self.connection, issuer))
+    }
+
+    fn status(&self, name: Option<&str>) -> Result<Vec<BatchStatus>, LedgerError> {
+        let batches = self.read(batch::status(&self.connection, name))?;
+        match name {
+            Some(name) if batches.is_empty() => Err(LedgerError::NoBatch {
+                name: name.to_owned(),
+            }),
+            _ => Ok(batches),
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        batch: &Batch,
+        chunks: &[(u64, SerialPrefix)],
+        now: OffsetDateTime,
+    ) -> Result<Vec<Reservation>, LedgerError> {
+        self.write(|transaction| chunk::reserve(transaction, batch, chunks, &rfc3339(now)))
+    }
+
+    fn commit(&mut self, batch: &Batch, chunks: &[Committed], released: &[u64]) -> Result<(), LedgerError> {
+        self.write(|transaction| {
+            chunk::mark_released(transaction, batch, released)?;
+            chunks
+                .iter()
+                .try_for_each(|chunk| chunk::commit(transaction, batch, chunk))
+        })
+    }
+
+    fn mark_released(&mut self, batch: &Batch, chunks: &[u64]) -> Result<(), LedgerError> {
+        self.write(|transaction| Ok(chunk::mark_released(transaction, batch, chunks)?))
+    }
+
+    fn committed(&self, batch: &Batch) -> Result<Vec<(u64, bool)>, LedgerError> {
+        self.read(chunk::committed(&self.connection, batch))
+    }
+
+    fn attempts(&self, batch: &Batch) -> Result<BTreeMap<u64, Vec<SerialPrefix>>, LedgerError> {
+        self.read(chunk::attempts(&self.connection, batch))
+    }
+
+    fn prefixes(&self) -> Result<Vec<SerialPrefix>, LedgerError> {
+        self.read(chunk::prefixes(&self.connection))
+    }
+
+    fn entries(&self, batch: &Batch, chunk: u64) -> Result<Vec<IndexEntry>, LedgerError> {
+        self.read(device::entries(&self.connection, batch, chunk))
+    }
+
+    fn has_issued(&self, issuer: &CaCertificate, device_ids: &[&str]) -> Result<bool, LedgerError> {
+        self.read(device::has_any(&self.connection, issuer, device_ids))
+    }
+
+    fn issued_in(
+        &self,
+        issuer: &CaCertificate,
+        device_ids: &[&str],
+        other_than: &str,
+    ) -> Result<Vec<Option<String>>, LedgerError> {
+        self.read(device::issued_in(
+            &self.connection,
+            issuer,
+            device_ids,
+            other_than,
+        ))
+    }
+
+    fn withdraw(
+        &mut self,
+        batch: &Batch,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<Withdrawal, LedgerError> {
+        self.write(|transaction| {
+            withdrawal::insert(transaction, batch, reason, now)?;
+            let found = withdrawal::find(transaction, batch)?;
+            Ok(found.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
+        })
+    }
+
+    fn withdrawal(&self, batch: &Batch) -> Result<Option<Withdrawal>, LedgerError> {
+        self.read(withdrawal::find(&self.connection, batch))
+    }
+
+    fn revoked(&self, batch: &Batch, place: &str) -> Result<u64, LedgerError> {
+        self.read(withdrawal::revoked(&self.connection, batch, place))
+    }
+
+    fn set_revoked(&mut self, batch: &Batch, place: &str, revoked: u64) -> Result<(), LedgerError> {
+        match self.read(withdrawal::set_revoked(&self.connection, batch, place, revoked))? {
+            true => Ok(()),
+            false => Err(LedgerError::NotWithdrawn {
+                batch: batch.name.clone(),
+            }),
+        }
+    }
+}
+
+/// What SQLite says, as an error of the ledger.
+fn failed(location: &str, error: rusqlite::Error) -> LedgerError {
+    let location = location.to_owned();
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(_, _, source) if source.is::<Malformed>() => {
+            LedgerError::Corrupt { location, source }
+        }
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::Utf8Error(..) => LedgerError::Corrupt {
+            location,
+            source: error.into(),
+        },
+        _ => LedgerError::Database {
+            location,
+            source: error.into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_writes_and_others_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("certforge.db");
+        assert!(matches!(
+            SqliteLedger::open_read_only(&path),
+            Err(LedgerError::Missing { .. })
+        ));
+        let ledger = SqliteLedger::open(&path, [7; 16]).unwrap();
+        assert_eq!(ledger.id(), "07".repeat(16));
+        assert!(matches!(
+            SqliteLedger::open(&path, [8; 16]),
+            Err(LedgerError::Locked { .. })
+        ));
+        assert_eq!(SqliteLedger::open_read_only(&path).unwrap().id(), ledger.id());
+        drop(ledger);
+        assert_eq!(SqliteLedger::open(&path, [8; 16]).unwrap().id(), "07".repeat(16));
+    }
+
+    #[test]
+    fn refuses_a_file_that_is_something_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("certforge.db");
+        std::fs::write(&path, "a,b,c\n".repeat(1000)).unwrap();
+        assert!(matches!(
+            SqliteLedger::open(&path, [7; 16]),
+            Err(LedgerError::Foreign { .. })
+        ));
+        std::fs::remove_file(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        assert!(matches!(
+            SqliteLedger::open(&path, [7; 16]),
+            Err(LedgerError::Foreign { .. })
+        ));
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(
+            SqliteLedger::open(&path, [7; 16]),
+            Err(LedgerError::Version { found: 99, .. })
+        ));
+    }
+}

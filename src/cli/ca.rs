@@ -218,8 +218,3 @@ impl fmt::Display for Shown {
         lines.fmt(f)
     }
 }
-
-/// Whether a CA is that of a first try.
-pub fn is_lab_ca(certificate: &CaCertificate) -> bool {
-    certificate.is_lab()
-}

@@ -386,6 +386,17 @@ mod tests {
     }
 
     #[test]
+    fn a_noted_host_makes_what_a_given_one_makes() {
+        let profile = |host| Profile::parse("name = \"x\"", "x", host).unwrap();
+        let (plain, given) = (profile(None), profile(Some("a.example")));
+        let noted = plain.clone().with_noted_host("a.example").unwrap();
+        assert_eq!(noted.digest(), given.digest());
+        assert_eq!(noted.before_note().unwrap().digest(), plain.digest());
+        let error = plain.with_noted_host("https://x").unwrap_err();
+        assert!(matches!(error, ProfileError::Host { .. }), "{error}");
+    }
+
+    #[test]
     fn names_the_field_that_is_wrong() {
         for (text, message) in [
             ("nam = 'x'", "line 1: unknown field `nam`"),

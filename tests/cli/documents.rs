@@ -55,7 +55,7 @@ fn stations_print_what_the_page_says() {
             "status" | "burn" => &which[..4],
             _ => &which[..],
         };
-        hold(&place, title, &[&["station"], command, which].concat());
+        hold(&place, title, &[&["station"][..], command, which].concat());
     };
     let claim = ["claim", "--device", "SN000000", "--out", "dev"];
     station("`station claim`", &claim);

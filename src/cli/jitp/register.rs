@@ -114,7 +114,7 @@ impl Register {
             return Ok(Ended::silent());
         }
         printer.tell(describe(&plan, &ca, self.update));
-        if crate::cli::ca::is_lab_ca(&ca) {
+        if ca.is_lab() {
             warn("this is a LAB CA, not for production");
         }
         if self.dry_run || obstacles > 0 {

@@ -5,9 +5,9 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 
 use certforge::batch::parse_index;
-use certforge::manifest::DeviceId;
 use certforge::certificate::SerialPrefix;
 use certforge::ledger;
+use certforge::manifest::DeviceId;
 use certforge::pem;
 use certforge::store::{DirStore, Store};
 use x509_parser::prelude::{FromDer, X509Certificate};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use certforge::bundle::Recipe;
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::jitp::Issued;
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
@@ -131,7 +132,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
         &ready.endpoint,
         ready.listening,
         trust,
-        args.manner(allowance.connections as usize),
+        args.manner(allowance.connections as usize, profile.recipe().clone()),
         &|_| bar.lock().expect("no holder panics").inc(1),
         interrupt::is_cancelled,
     )?;

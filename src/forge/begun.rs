@@ -6,7 +6,7 @@ use crate::ledger::{Ledger, LedgerError};
 /// The job as its batch was begun, when that was before the profile's host was noted; `None` when it is as it is.
 pub(super) fn before_note<'a>(
     job: &Job<'a>,
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     name: &str,
     manifest_sha256: &[u8; 32],
 ) -> Result<Option<Job<'a>>, LedgerError> {

@@ -277,7 +277,7 @@ mod tests {
             let ca = folder.path().join("ca");
             create(&request, None, now).unwrap().write(&ca, None).unwrap();
             let ask = &mut |_: &Path| unreachable!("not encrypted");
-            let issuer = Issuer::load(&CaFiles::in_folder(&ca), now, ask).unwrap();
+            let issuer = Issuer::load(&CaFiles::in_folder(&ca), &Choice::Auto, now, ask).unwrap();
             Self { folder, issuer }
         }
 

@@ -21,7 +21,7 @@ pub fn make_lab_ca(
     folder: &Path,
     (manifest, profile): (&Manifest, &Profile),
     shard: Option<Shard>,
-    ledger: &Ledger,
+    ledger: &dyn Ledger,
     now: OffsetDateTime,
 ) -> Result<bool, ForgeError> {
     if shard.is_some() {

@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 
 use super::{CaCertificate, CaRequest, IssuerError};
-use crate::engine::{Engine, Ring};
+use crate::engine::Random;
 use crate::profile::{Attribute, KeyType, NotAfter};
 
 /// 25 years.
@@ -64,7 +64,6 @@ impl CaCertificate {
 
 /// AWS IoT takes at most ten CAs with one subject in an account and Region.
 fn unique(name: &str) -> Result<String, IssuerError> {
-    let mut octets = [0; 4];
-    Ring.random(&mut octets)?;
+    let octets = Random.octets::<4>()?;
     Ok(format!("{name} {}", HEXLOWER.encode(&octets)))
 }

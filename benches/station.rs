@@ -93,7 +93,7 @@ fn measure(name: &str, place: &Workplace, open: Open<'_>, size: &Size) {
         let devices = size.each * stations.min(20);
         let (lap, waits) = round(place, open, stations, devices);
         let rate = Rate::of(&[vec![lap]]).per_second;
-        let milliseconds = |of_hundred| {
+        let milliseconds = |of_hundred: usize| {
             let i = (waits.len() * of_hundred / 100).min(waits.len() - 1);
             waits[i].as_secs_f64() * 1e3
         };

@@ -42,8 +42,10 @@ pub fn hold(place: &Workplace, title: &str, arguments: &[&str]) -> Vec<Value> {
         !documents.is_empty(),
         "certforge {arguments:?} prints no document\n{said}"
     );
+    let documented = of(title);
+    documented.hold_example();
     for document in &documents {
-        of(title).hold(document);
+        documented.hold(document);
     }
     documents
 }

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
-use report::{Printer, print};
+use report::Printer;
 
 /// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
 ///
@@ -93,9 +93,6 @@ enum Command {
     Bench(Box<bench::Bench>),
 }
 
-/// How a command ends that prints its report itself.
-type Outcome = Result<ExitCode, Failure>;
-
 pub fn main() -> ExitCode {
     forbid_core_dumps();
     let matches = Cli::command().get_matches();
@@ -136,10 +133,4 @@ fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, none);
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
-
-/// Prints a document for machines.
-fn print_json(value: &impl serde::Serialize) {
-    let text = serde_json::to_string_pretty(value).expect("documents have only text keys");
-    print(&format!("{text}\n"));
 }

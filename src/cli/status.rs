@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use certforge::batch::{Layout, WithdrawnRecord};
 use certforge::ledger::{self, BatchStatus};
 use certforge::profile::rfc3339;
 use certforge::verify;

@@ -40,9 +40,6 @@ pub fn threads(n: usize) -> String {
 #[derive(Debug, Default)]
 pub struct Lines(Vec<(&'static str, String)>);
 
-/// What commands call it that do not yet return a report of their own.
-pub type Report = Lines;
-
 impl Lines {
     pub fn line(&mut self, label: &'static str, value: impl Into<String>) -> &mut Self {
         self.0.push((label, value.into()));

@@ -101,28 +101,28 @@ pub fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let printer = Printer::of(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let prints_itself = match &cli.command {
-        Command::Ca(command) => return printer.end(command.run()),
-        Command::Check(command) => return printer.end(command.run()),
-        Command::Run(command) => return printer.end(command.run()),
-        Command::Seal(command) => return printer.end(command.run()),
-        Command::Verify(command) => return printer.end(command.run()),
-        Command::Status(command) => return printer.end(command.run()),
-        Command::Ledger(command) => return printer.end(command.run(printer)),
-        Command::Station(command) => return printer.end(command.run(printer)),
+    let outcome = match &cli.command {
+        Command::Ca(command) => command.run(),
+        Command::Check(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Seal(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Ledger(command) => command.run(printer),
+        Command::Station(command) => command.run(printer),
         #[cfg(feature = "aws")]
-        Command::Jitp(command) => return printer.end(command.run(printer)),
+        Command::Jitp(command) => command.run(printer),
         #[cfg(feature = "aws")]
-        Command::Rehearse(command) => return printer.end(command.run(printer)),
+        Command::Rehearse(command) => command.run(printer),
         #[cfg(feature = "aws")]
-        Command::Connect(command) => return printer.end(command.run(printer)),
+        Command::Connect(command) => command.run(printer),
         #[cfg(not(feature = "aws"))]
-        Command::Absent(command) => return printer.end(Err(command.failure())),
-        Command::Export(command) => return printer.end(command.run()),
-        Command::BucketPolicy(command) => return printer.end(command.run()),
-        Command::Bench(command) => return printer.end(command.run()),
+        Command::Absent(command) => Err(command.failure()),
+        Command::Export(command) => command.run(),
+        Command::BucketPolicy(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
-    prints_itself.unwrap_or_else(|failure| printer.end(Err(failure)))
+    printer.end(outcome)
 }
 
 /// Private keys are in memory; a core dump would put them on disk.

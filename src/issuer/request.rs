@@ -64,5 +64,21 @@ impl CaCertificate {
 
 /// AWS IoT takes at most ten CAs with one subject in an account and Region.
 fn unique(name: &str) -> Result<String, IssuerError> {
-    Ok(format!("{name} {}", HEXLOWER.encode(&Random.octets::<4>()?)))
+    let digits: [u8; 4] = Random.octets()?;
+    Ok(format!("{name} {}", HEXLOWER.encode(&digits)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::issuer::create;
+    use time::OffsetDateTime;
+
+    #[test]
+    fn only_a_lab_ca_is_one() {
+        let now = OffsetDateTime::now_utc();
+        let is_lab = |request: CaRequest| create(&request, None, now).unwrap().certificate().is_lab();
+        assert!(is_lab(CaRequest::lab().unwrap()));
+        assert!(!is_lab(CaRequest::root().unwrap()));
+    }
 }

@@ -135,7 +135,7 @@ impl Register {
             Ok(jitp::prove(issuer, code, now)?.certificate())
         };
         let changes = plan.carry_out(&cloud, &ca, self.update, now, &prove, &mut |action| {
-            if !printer.in_documents() {
+            if !printer.wants_documents() {
                 eprintln!("done: {action}");
             }
         })?;

@@ -37,7 +37,7 @@ pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
         true => vec![super::endpoint::authority(Path::new(ca::DEFAULT_FOLDER))?],
     };
     let here = SocketAddr::from(([127, 0, 0, 1], PORT));
-    let listener = move |event: &Event| match printer.in_documents() {
+    let listener = move |event: &Event| match printer.wants_documents() {
         true => print(&format!(
             "{}\n",
             serde_json::to_string(event).expect("it has only text keys")

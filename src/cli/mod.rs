@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
-use report::{Printer, print};
+use report::Printer;
 
 /// Makes a key, a CA-signed certificate and a bundle for every device of a manifest.
 ///

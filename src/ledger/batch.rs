@@ -11,7 +11,7 @@ use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 
 /// What a batch that was begun with other settings of its profile differs in.
-pub const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
+const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
 
 /// What makes a batch that batch and no other.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-pub use batch::{Batch, BatchIdentity, BatchStatus, SETTINGS};
+pub use batch::{Batch, BatchIdentity, BatchStatus};
 pub use chunk::{Committed, Reservation};
 pub use error::LedgerError;
 pub use sqlite::SqliteLedger;

@@ -19,6 +19,11 @@ fn factory() -> Workplace {
 }
 
 #[test]
+fn the_longest_example_has_every_field() {
+    page::of("`rehearse`").hold_example();
+}
+
+#[test]
 fn what_is_written_for_aws_is_told_as_the_page_says() {
     let place = factory();
     let hold = |title: &str, arguments: &[&str]| hold(&place, title, arguments);

@@ -7,8 +7,8 @@
 
 mod atomic;
 mod replace;
+mod sync;
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::transport::{
-    FEW, Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Transport, Version, When,
+    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Transport, Version, When,
 };
 
 /// The folder of one batch.
@@ -197,48 +197,6 @@ impl Dir {
         Ok(file)
     }
 
-    /// Makes the whole file system durable.
-    fn sync_all(&self) -> io::Result<()> {
-        let folder = self.folder()?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(folder)?;
-        #[cfg(not(target_os = "linux"))]
-        {
-            rustix::fs::sync();
-            folder.sync_all()?;
-        }
-        Ok(())
-    }
-
-    /// Makes the names of files durable, and those of the folders that they are in.
-    fn sync_names<'a>(&'a self, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
-        // Each folder up to the batch's: any of them may be new.
-        let above = |path: &'a Path| path.ancestors().skip(1).take_while(|folder| *folder != self.root);
-        let mut folders: BTreeSet<&Path> = paths.flat_map(above).collect();
-        folders.insert(&self.root);
-        folders.extend(self.root.parent());
-        folders
-            .into_iter()
-            .try_for_each(|folder| File::open(folder)?.sync_all())
-    }
-
-    fn sync_lots(&self, lots: &[Lot]) -> io::Result<()> {
-        let few = |lot: &Lot| match lot {
-            Lot::Few(names) => Some(names.iter().map(|name| self.path(name)).collect::<Vec<_>>()),
-            Lot::Many => None,
-        };
-        let few: Option<Vec<Vec<PathBuf>>> = lots.iter().map(few).collect();
-        match few.map(|few| few.concat()) {
-            Some(paths) if paths.len() <= FEW => {
-                for path in &paths {
-                    File::open(path)?.sync_all()?;
-                }
-                self.sync_names(paths.iter().map(PathBuf::as_path))
-            }
-            _ => self.sync_all(),
-        }
-    }
-
     fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
         let mut file = File::open(self.path(name))?;
         let size = file.metadata()?.len();
@@ -345,7 +303,7 @@ fn listed(name: String, metadata: &fs::Metadata) -> Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, Existing, Store, Ticket};
+    use crate::store::{Attempt, Existing, FEW, Store, Ticket};
     use std::os::unix::fs::PermissionsExt;
 
     const FIRST: Attempt<'static> = Attempt {

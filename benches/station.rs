@@ -18,7 +18,7 @@ use certforge::batch::claim::State;
 use certforge::bench::{Lap, Rate};
 use certforge::issuer::{CaFiles, read_public};
 use certforge::station::{Options, Reported, Station, Trust};
-use certforge::store::{DirStore, Store};
+use certforge::store::Store;
 use support::Workplace;
 
 const STATIONS: [usize; 3] = [1, 10, 50];
@@ -31,7 +31,7 @@ struct Size {
     each: usize,
 }
 
-type Open<'a> = &'a (dyn Fn() -> Box<dyn Store> + Sync);
+type Open<'a> = &'a (dyn Fn() -> Store + Sync);
 
 fn station(place: &Workplace, open: Open<'_>, name: &str) -> Station {
     let files = CaFiles::in_folder(&place.join("ca"));
@@ -144,22 +144,13 @@ fn main() {
     let folder = place(&size);
     folder.succeed(&RUN);
     let batch = folder.join("out/b");
-    measure(
-        "folder",
-        &folder,
-        &|| Box::new(DirStore::new(batch.clone())),
-        &size,
-    );
+    measure("folder", &folder, &|| Store::in_folder(batch.clone()), &size);
     #[cfg(feature = "s3")]
     if std::env::var_os("CERTFORGE_TEST_PYTHON").is_some() {
-        use certforge::store::S3Store;
         let server = real_server::Server::seaweedfs();
         let bucket = place(&size);
         server.succeed(&bucket, &[&RUN[..], &["--to", "s3://factory"]].concat());
-        let open = || -> Box<dyn Store> {
-            let store = S3Store::open(real_server::BUCKET, "b", &server.options());
-            Box::new(store.expect("it opens"))
-        };
+        let open = || -> Store { real_server::Server::store("b", &server.options()) };
         measure("SeaweedFS", &bucket, &open, &size);
     }
 }

@@ -26,7 +26,7 @@ const AT_A_TIME: usize = 200;
 pub struct Withdrawing<'a> {
     ledger: &'a mut dyn Ledger,
     batch: &'a Batch,
-    store: &'a dyn Store,
+    store: &'a Store,
     issued: Issued<'a>,
 }
 
@@ -120,7 +120,7 @@ impl<'a> Withdrawing<'a> {
     pub fn open(
         ledger: &'a mut dyn Ledger,
         batch: &'a Batch,
-        store: &'a dyn Store,
+        store: &'a Store,
         moved: bool,
     ) -> Result<Self, WithdrawError> {
         let issued = Issued::open(store)?;

@@ -9,94 +9,75 @@ use std::sync::{Arc, Mutex};
 
 use zeroize::Zeroizing;
 
-use crate::store::{Attempt, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version};
+use crate::store::{Got, How, Listed, Lot, Manner, Object, Outcome, Putting, StoreError, Transport};
 
 /// The batch that nobody keeps. A clone is the same batch.
 #[derive(Debug, Clone, Default)]
-pub(super) struct DiscardStore(Arc<Batch>);
+pub(super) struct Discard(Arc<Batch>);
 
 #[derive(Debug, Default)]
 struct Batch {
     kept: Mutex<BTreeMap<String, Vec<u8>>>,
-    next_ticket: AtomicU64,
     octets: AtomicU64,
 }
 
-impl DiscardStore {
-    /// Octets that were put, created or published so far.
+impl Discard {
+    /// Octets that were put so far.
     pub(super) fn octets(&self) -> u64 {
         self.0.octets.load(Ordering::Relaxed)
     }
-
-    fn count(&self, body: &[u8]) {
-        self.0.octets.fetch_add(body.len() as u64, Ordering::Relaxed);
-    }
-
-    fn keep(&self, name: &str, body: &[u8]) {
-        if !name.contains('/') {
-            let mut kept = self.0.kept.lock().expect("no holder panics");
-            kept.insert(name.to_owned(), body.to_vec());
-        }
-    }
 }
 
-fn not_found(name: &str) -> StoreError {
-    StoreError::NotFound {
-        object: name.to_owned(),
-    }
-}
-
-impl Store for DiscardStore {
-    fn location(&self) -> String {
-        "nowhere".to_owned()
-    }
-
-    fn put(&self, objects: &[Object<'_>], _: Attempt<'_>) -> Result<Ticket, StoreError> {
-        for object in objects {
-            self.count(object.body);
+impl Transport for Discard {
+    fn locate(&self, name: &str) -> String {
+        match name {
+            "" => "nowhere".to_owned(),
+            name => name.to_owned(),
         }
-        Ok(Ticket(self.0.next_ticket.fetch_add(1, Ordering::Relaxed)))
     }
 
-    fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
-        self.count(body);
-        self.keep(name, body);
-        Ok(true)
+    fn tells_writers(&self) -> bool {
+        false
     }
 
-    fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
-        tickets.iter().map(|_| Ok(())).collect()
-    }
-
-    fn publish(&self, objects: &[(String, Vec<u8>)], _: Existing) -> Vec<Result<(), StoreError>> {
-        let publish = |(name, body): &(String, Vec<u8>)| {
-            self.count(body);
-            self.keep(name, body);
-            Ok(())
-        };
-        objects.iter().map(publish).collect()
-    }
-
-    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    fn get(&self, names: &[&str], range: Option<Range<u64>>) -> Vec<Result<Got, StoreError>> {
         let kept = self.0.kept.lock().expect("no holder panics");
-        let body = kept.get(name).ok_or_else(|| not_found(name))?;
-        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
-        let range = range.map_or(0..body.len(), |range| at(range.start)..at(range.end));
-        Ok(Zeroizing::new(body[range].to_vec()))
+        let get = |name: &&str| {
+            let body = kept.get(*name).ok_or_else(|| StoreError::NotFound {
+                object: self.locate(name),
+            })?;
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(body.len());
+            let range = range
+                .clone()
+                .map_or(0..body.len(), |range| at(range.start)..at(range.end));
+            Ok(Got {
+                octets: Zeroizing::new(body[range].to_vec()),
+                version: None,
+            })
+        };
+        names.iter().map(get).collect()
     }
 
-    /// There are no versions: nothing here is ever replaced by one who read it.
-    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
-        Err(not_found(name))
+    /// Whatever the condition: nothing here is ever in the way.
+    fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
+        let put = |Object { name, body, .. }: &Object<'_>| {
+            self.0.octets.fetch_add(body.len() as u64, Ordering::Relaxed);
+            if how.manner == Manner::Atomic && !name.contains('/') {
+                let mut kept = self.0.kept.lock().expect("no holder panics");
+                kept.insert(name.clone(), body.to_vec());
+            }
+            Putting::Ended(Ok(Outcome::Stored))
+        };
+        objects.iter().map(put).collect()
     }
 
-    fn replace(&self, _: &str, _: &[u8], _: &Version, _: Replaced) -> Result<bool, StoreError> {
-        Ok(false)
+    fn sync(&self, lots: &[Lot]) -> Vec<Result<(), StoreError>> {
+        lots.iter().map(|_| Ok(())).collect()
     }
 
-    fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.0.kept.lock().expect("no holder panics").remove(name);
-        Ok(())
+    fn delete(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
+        let mut kept = self.0.kept.lock().expect("no holder panics");
+        names.iter().map(|name| drop(kept.remove(name))).map(Ok).collect()
     }
 
     fn purge(&self, _: &str) -> Result<(), StoreError> {
@@ -119,10 +100,12 @@ impl Store for DiscardStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Attempt, Existing, Store};
 
     #[test]
     fn forgets_bundles_and_keeps_what_is_read_back() {
-        let store = DiscardStore::default();
+        let discard = Discard::default();
+        let store = Store::over(discard.clone());
         let object = |name: &str| Object {
             name: name.to_owned(),
             body: b"12345",
@@ -136,7 +119,6 @@ mod tests {
             .put(&[object("packs/000000.zip"), object("b")], attempt)
             .unwrap();
         let second = store.put(&[], attempt).unwrap();
-        assert_ne!(first, second);
         assert_eq!(store.flush(vec![first, second]).len(), 2);
         assert!(store.create("batch.json", b"record").unwrap());
         let published = [
@@ -159,7 +141,7 @@ mod tests {
         let mut listed = Vec::new();
         store.list("", &mut |object| listed.push(object.name)).unwrap();
         assert_eq!(listed, ["batch.json", "seal.json"]);
-        assert_eq!(store.clone().octets(), 5 + 5 + 6 + 5 + 4);
+        assert_eq!(discard.octets(), 5 + 5 + 6 + 5 + 4);
         store.remove("seal.json").unwrap();
         assert!(!store.exists("seal.json").unwrap());
     }

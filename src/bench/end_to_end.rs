@@ -7,14 +7,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::discard::DiscardStore;
+use super::discard::Discard;
 use super::fixture::make;
 use super::meter::{Lap, Pace, Task};
 use super::step::{MadeBy, Step};
 use super::{Bench, BenchError, Event, Fixture, Quantity, Timer, pin};
 use crate::batch::Layout;
 use crate::forge::{self, ForgeError, Job};
-use crate::store::{DirStore, Store};
+use crate::store::Store;
 
 /// Prepares the tasks of a step; none where a run cannot be held to one processor and should be.
 pub(super) fn each(
@@ -66,12 +66,12 @@ fn run(bench: Bench<'_>, job: &Job<'_>, place: &Path, octets: &AtomicU64) -> Res
             (bench.observe)(Event::Made { devices, of });
         }
     };
-    let discard = DiscardStore::default();
+    let discard = Discard::default();
     let batch = place.join("batch");
-    let open = || -> Box<dyn Store> {
+    let open = || -> Store {
         match bench.settings.discard {
-            true => Box::new(discard.clone()),
-            false => Box::new(DirStore::new(batch.clone())),
+            true => Store::over(discard.clone()),
+            false => Store::in_folder(batch.clone()),
         }
     };
     let summary = make(job, &place.join("ledger.db"), &open, &observe, bench.cancel)?;

@@ -80,7 +80,7 @@ impl Fixture {
 pub(super) fn make(
     job: &Job<'_>,
     path: &Path,
-    store: &dyn Fn() -> Box<dyn Store>,
+    store: &dyn Fn() -> Store,
     observe: forge::Observe<'_>,
     cancel: &Cancel,
 ) -> Result<Summary, BenchError> {

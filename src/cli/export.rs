@@ -46,7 +46,7 @@ impl Export {
         if !self.pem {
             print(&line(&COLUMNS.map(str::to_owned)));
         }
-        batch.ended(&*store, &cache, state, self.pem, &mut |ended| {
+        batch.ended(&store, &cache, state, self.pem, &mut |ended| {
             print(&match &ended.certificate {
                 Some(certificate) => format!("# {}\n{certificate}", ended.entry.device_id),
                 None => line(&fields(&ended)),

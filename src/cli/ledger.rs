@@ -80,9 +80,9 @@ impl Export {
     /// What the indexes of a batch say.
     fn write_place(&self, text: &str, out: &mut Lines) -> Result<(), Failure> {
         let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-        let record = read_record(&*store)?.record;
-        for chunk in released_chunks(&*store)? {
-            let entries = read_index(&*store, &record, chunk)?;
+        let record = read_record(&store)?.record;
+        for chunk in released_chunks(&store)? {
+            let entries = read_index(&store, &record, chunk)?;
             if !out.write(&record.batch, record.layout, chunk, &entries) {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Places on the command line: a folder, or a bucket with how to reach it and how to store there.
 
-use certforge::store::{DirStore, EXPIRY_TAG, Place, Store, StoreError};
+use certforge::store::{self, EXPIRY_TAG, Encryption, Place, Store, StoreError, StoreOptions};
 use clap::Args;
 
 use super::Failure;
@@ -49,9 +49,7 @@ enum Patience {
 }
 
 /// Attempts at a request for somebody who waits: some three seconds, when nobody answers.
-#[cfg(feature = "s3")]
 const QUICK_ATTEMPTS: u32 = 5;
-#[cfg(feature = "s3")]
 const QUICK_ATTEMPT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Whether a text names a place rather than a batch of the ledger.
@@ -130,12 +128,12 @@ impl Reach {
     }
 
     /// Opens a place to read from it.
-    pub fn open(&self, place: &Place) -> Result<Box<dyn Store>, StoreError> {
+    pub fn open(&self, place: &Place) -> Result<Store, StoreError> {
         open(place, self, None, None, &[], Patience::Long)
     }
 
     /// Opens a place for somebody who waits for each answer, and can come back later.
-    pub fn open_quick(&self, place: &Place) -> Result<Box<dyn Store>, StoreError> {
+    pub fn open_quick(&self, place: &Place) -> Result<Store, StoreError> {
         open(place, self, None, None, &[], Patience::Short)
     }
 }
@@ -160,7 +158,7 @@ impl Upload {
         batch: &str,
         profile: &str,
         ledger: &str,
-    ) -> Result<Box<dyn Store>, StoreError> {
+    ) -> Result<Store, StoreError> {
         let mut tags = Vec::new();
         if self.tags {
             tags.push(("certforge-batch".to_owned(), batch.to_owned()));
@@ -180,7 +178,6 @@ fn first_given(options: &[(&'static str, bool)]) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
-#[cfg(feature = "s3")]
 fn open(
     place: &Place,
     reach: &Reach,
@@ -188,54 +185,28 @@ fn open(
     ledger: Option<&str>,
     tags: &[(String, String)],
     patience: Patience,
-) -> Result<Box<dyn Store>, StoreError> {
-    use certforge::store::{ATTEMPT_TIMEOUT, DEFAULT_UPLOADS, Encryption, S3Options, S3Store};
-    let (bucket, prefix) = match place {
-        Place::Folder(folder) => return Ok(Box::new(DirStore::new(folder.clone()))),
-        Place::S3 { bucket, prefix } => (bucket, prefix),
-    };
+) -> Result<Store, StoreError> {
     let encryption = upload.and_then(|upload| {
         Some(Encryption {
             algorithm: upload.sse.clone()?,
             kms_key_id: upload.sse_kms_key_id.clone(),
         })
     });
-    let options = S3Options {
-        credentials: None,
+    let mut options = StoreOptions {
         endpoint_url: reach.endpoint_url.clone(),
         region: reach.region.clone(),
-        attempts: match patience {
-            Patience::Long => None,
-            Patience::Short => Some(QUICK_ATTEMPTS),
-        },
-        attempt_timeout: match patience {
-            Patience::Long => ATTEMPT_TIMEOUT,
-            Patience::Short => QUICK_ATTEMPT_TIMEOUT,
-        },
-        uploads: upload
-            .and_then(|upload| upload.uploads)
-            .unwrap_or(DEFAULT_UPLOADS),
         encryption,
         storage_class: upload.and_then(|upload| upload.storage_class.clone()),
         ledger: ledger.map(str::to_owned),
         tags: tags.to_vec(),
+        ..StoreOptions::default()
     };
-    Ok(Box::new(S3Store::open(bucket, prefix, &options)?))
-}
-
-#[cfg(not(feature = "s3"))]
-fn open(
-    place: &Place,
-    _reach: &Reach,
-    _upload: Option<&Upload>,
-    _ledger: Option<&str>,
-    _tags: &[(String, String)],
-    _patience: Patience,
-) -> Result<Box<dyn Store>, StoreError> {
-    match place {
-        Place::Folder(folder) => Ok(Box::new(DirStore::new(folder.clone()))),
-        Place::S3 { .. } => Err(StoreError::NotBuilt {
-            place: place.to_string(),
-        }),
+    if let Some(uploads) = upload.and_then(|upload| upload.uploads) {
+        options.uploads = uploads;
     }
+    if let Patience::Short = patience {
+        options.attempts = Some(QUICK_ATTEMPTS);
+        options.attempt_timeout = QUICK_ATTEMPT_TIMEOUT;
+    }
+    store::open(place, &options)
 }

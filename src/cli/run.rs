@@ -139,7 +139,7 @@ impl Run {
             jobs: self.jobs(),
             now,
         };
-        let open_store = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
+        let open_store = |batch: &str| -> Result<Store, StoreError> {
             self.upload
                 .open(&to.batch(batch), &self.reach, batch, profile.name(), &ledger_id)
         };

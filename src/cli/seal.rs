@@ -44,7 +44,7 @@ impl Seal {
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
         let bar = Bar::default();
-        let sealed = forge::seal(&*store, &issuer, now, &|event| bar.show(&event));
+        let sealed = forge::seal(&store, &issuer, now, &|event| bar.show(&event));
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;
         Ok(Ended::with(Sealed {

@@ -45,7 +45,7 @@ impl Status {
     pub fn run(&self) -> Outcome {
         if let Some(text) = self.batch.as_deref().filter(|text| place::is_place(text)) {
             let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-            return Ok(Ended::with(OfPlace(verify::progress(&*store)?)));
+            return Ok(Ended::with(OfPlace(verify::progress(&store)?)));
         }
         let ledger = ledger::open_read_only(&self.ledger)?;
         Ok(Ended::with(OfLedger {

@@ -55,13 +55,13 @@ impl Verify {
         // The ledger that is looked for by default is that of a batch made as a whole.
         let is_default = self.ledger.as_path() == Path::new(DEFAULT_FILE);
         let is_in_shards =
-            || read_record(&*store).is_ok_and(|read| is_default && read.record.shards.is_some());
+            || read_record(&store).is_ok_and(|read| is_default && read.record.shards.is_some());
         let ledger = match self.no_ledger || is_in_shards() {
             true => None,
             false => Some(ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
         };
         let job = Job {
-            store: &*store,
+            store: &store,
             ledger: ledger.as_deref(),
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),

@@ -16,7 +16,7 @@ use crate::store::{self, Existing, ReadError, Store, StoreError, released_chunks
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
 /// store against the chunks that the ledger has, each with whether it is released.
 pub(super) fn establish(
-    store: &dyn Store,
+    store: &Store,
     committed: &[(u64, bool)],
     record: &BatchRecord,
     shard: Option<Shard>,
@@ -60,7 +60,7 @@ pub(super) fn establish(
 }
 
 /// Puts the record of a batch in place of which nothing is committed.
-fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
+fn begin(store: &Store, record: &BatchRecord) -> Result<(), ForgeError> {
     // Of two that begin at once, one creates it and the other finds it, so it is read in any case.
     store.create(BATCH_OBJECT, &record.to_json())?;
     let location = store.location();
@@ -87,12 +87,12 @@ fn begin(store: &dyn Store, record: &BatchRecord) -> Result<(), ForgeError> {
     }
 }
 
-fn publish(store: &dyn Store, object: (String, Vec<u8>), existing: Existing) -> Result<(), StoreError> {
+fn publish(store: &Store, object: (String, Vec<u8>), existing: Existing) -> Result<(), StoreError> {
     store.publish(&[object], existing).into_iter().collect()
 }
 
 /// The record in the store; one that does not read is another's.
-pub(super) fn read_record(store: &dyn Store) -> Result<Option<BatchRecord>, ForgeError> {
+pub(super) fn read_record(store: &Store) -> Result<Option<BatchRecord>, ForgeError> {
     match store::read_record(store) {
         Ok(read) => Ok(Some(read.record)),
         Err(ReadError::NoBatch { .. }) => Ok(None),
@@ -104,10 +104,7 @@ pub(super) fn read_record(store: &dyn Store) -> Result<Option<BatchRecord>, Forg
 }
 
 /// The first chunk whose index is not in place, and how many there are.
-pub(super) fn missing_chunks(
-    store: &dyn Store,
-    record: &BatchRecord,
-) -> Result<Option<(u64, u64)>, StoreError> {
+pub(super) fn missing_chunks(store: &Store, record: &BatchRecord) -> Result<Option<(u64, u64)>, StoreError> {
     let indexed = released_chunks(store)?;
     let mut missing = (0..record.shape().chunks()).filter(|chunk| !indexed.contains(chunk));
     let first = missing.next();
@@ -116,7 +113,7 @@ pub(super) fn missing_chunks(
 
 /// Releases what was committed and not yet released, once its bundles are seen to be there.
 pub(super) fn release_committed(
-    store: &dyn Store,
+    store: &Store,
     ledger: &mut dyn Ledger,
     batch: &Batch,
 ) -> Result<(), ForgeError> {
@@ -141,7 +138,7 @@ pub(super) fn release_committed(
 }
 
 /// Whether every bundle of a chunk is there as the ledger has it.
-fn holds(store: &dyn Store, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> Result<bool, ForgeError> {
+fn holds(store: &Store, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> Result<bool, ForgeError> {
     let names: Vec<String> = match batch.layout {
         Layout::Packs => vec![pack_object(chunk)],
         Layout::Objects => {

@@ -262,7 +262,7 @@ mod tests {
     use crate::ledger;
     use crate::manifest::{DEFAULT_ID_COLUMN, openings};
     use crate::profile::{Attribute, KeyType, NotAfter, Profile};
-    use crate::store::{DirStore, Store, StoreError};
+    use crate::store::{Store, StoreError};
 
     struct Factory {
         folder: TempDir,
@@ -312,8 +312,8 @@ mod tests {
                 now: OffsetDateTime::now_utc(),
             };
             let mut ledger = ledger::open(&self.folder.path().join("certforge.db"), [1; 16]).unwrap();
-            let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-                Ok(Box::new(DirStore::new(self.folder.path().join(batch))))
+            let open = |batch: &str| -> Result<Store, StoreError> {
+                Ok(Store::in_folder(self.folder.path().join(batch)))
             };
             let result = run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new());
             (result, openings::of(&path) - before)

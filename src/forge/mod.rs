@@ -93,7 +93,7 @@ pub enum Event {
 pub type Observe<'a> = &'a (dyn Fn(Event) + Sync);
 
 /// Opens the store of a batch, by the batch's name.
-pub type OpenStore<'a> = &'a dyn Fn(&str) -> Result<Box<dyn Store>, StoreError>;
+pub type OpenStore<'a> = &'a dyn Fn(&str) -> Result<Store, StoreError>;
 
 /// Lets somebody else end a run early: chunks in flight are finished and committed.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ pub fn run(
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
-    withdrawn::refuse_withdrawn(&*store, &name)?;
+    withdrawn::refuse_withdrawn(&store, &name)?;
     let location = store.location();
     // The ledger may be read from another folder.
     let manifest_path =
@@ -208,11 +208,11 @@ pub fn run(
         None => Vec::new(),
     };
     let record = batch_record(job, &identity, ledger.id());
-    agreement::establish(&*store, &committed, &record, job.shard)?;
+    agreement::establish(&store, &committed, &record, job.shard)?;
 
     // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
     let batch = ledger.begin_batch(&identity, job.now)?;
-    agreement::release_committed(&*store, ledger, &batch)?;
+    agreement::release_committed(&store, ledger, &batch)?;
 
     // 6. Reserve every chunk that remains, each with the prefix of its serials.
     let (remaining, devices) = remaining(ledger, &batch, job.shard)?;
@@ -236,7 +236,7 @@ pub fn run(
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
     let source = pipeline::Source::new(&plan, reservations, &accepted.bookmarks)?;
     let stock = pipeline::Stock {
-        store: &*store,
+        store: &store,
         batch: &batch,
         earlier: &earlier,
     };
@@ -247,7 +247,7 @@ pub fn run(
     let mut sealed = false;
     if outcome.failure.is_none() && is_complete && job.shard.is_none() {
         let made = outcome.seal;
-        let (store, ledger) = (&*store, &mut *ledger);
+        let (store, ledger) = (&store, &mut *ledger);
         let result = pool.install(move || sealing::seal_made(store, ledger, &batch, &record, job, made));
         match result {
             Ok(_) => sealed = true,

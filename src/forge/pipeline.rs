@@ -96,7 +96,7 @@ pub(super) struct Outcome {
 /// Where the chunks of a batch go.
 #[derive(Clone, Copy)]
 pub(super) struct Stock<'a> {
-    pub store: &'a dyn Store,
+    pub store: &'a Store,
     pub batch: &'a Batch,
     /// The attempts at each chunk before this run, whose objects may be there.
     pub earlier: &'a BTreeMap<u64, Vec<SerialPrefix>>,

@@ -38,7 +38,7 @@ pub struct Sealed {
 ///
 /// When it is not complete, is withdrawn, is another issuer's, or has a seal that says otherwise.
 pub fn seal(
-    store: &dyn Store,
+    store: &Store,
     issuer: &Issuer,
     now: OffsetDateTime,
     observe: Observe<'_>,
@@ -92,7 +92,7 @@ pub fn seal(
 /// Seals a batch that its ledger knows to be complete: by what was just made, and by what the ledger has of the
 /// chunks that were made before.
 pub(super) fn seal_made(
-    store: &dyn Store,
+    store: &Store,
     ledger: &dyn Ledger,
     batch: &Batch,
     record: &BatchRecord,
@@ -124,7 +124,7 @@ pub(super) fn seal_made(
 }
 
 fn finish(
-    store: &dyn Store,
+    store: &Store,
     record: &BatchRecord,
     batch_sha256: [u8; 32],
     issuer: &Issuer,
@@ -164,7 +164,7 @@ fn finish(
 }
 
 /// What the seal in the store states, if there is one.
-fn existing(store: &dyn Store, issuer: &CaCertificate) -> Result<Option<Statement>, ForgeError> {
+fn existing(store: &Store, issuer: &CaCertificate) -> Result<Option<Statement>, ForgeError> {
     match store.read(SEAL_OBJECT, None) {
         Ok(octets) => Ok(Some(Seal::open(&octets, issuer)?.statement().clone())),
         Err(StoreError::NotFound { .. }) => Ok(None),
@@ -173,7 +173,7 @@ fn existing(store: &dyn Store, issuer: &CaCertificate) -> Result<Option<Statemen
 }
 
 /// The same lookups may be there already, from one who began to seal; others may not.
-fn put_lookups(store: &dyn Store, lookups: &Lookups) -> Result<(), StoreError> {
+fn put_lookups(store: &Store, lookups: &Lookups) -> Result<(), StoreError> {
     let parts = lookups.parts();
     for first in (0..parts).step_by(LOOKUPS_AT_A_TIME) {
         let some = first..(first + LOOKUPS_AT_A_TIME as u64).min(parts);

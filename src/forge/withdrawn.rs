@@ -25,7 +25,7 @@ pub(super) fn refuse_in_ledger(ledger: &dyn Ledger, name: &str) -> Result<(), Fo
 /// # Errors
 ///
 /// [`ForgeError::Withdrawn`], or when the store cannot be read.
-pub fn refuse_withdrawn(store: &dyn Store, name: &str) -> Result<(), ForgeError> {
+pub fn refuse_withdrawn(store: &Store, name: &str) -> Result<(), ForgeError> {
     match read_withdrawn(store)? {
         None => Ok(()),
         Some(record) => Err(ForgeError::Withdrawn {

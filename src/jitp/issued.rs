@@ -43,7 +43,7 @@ impl IssuedError {
 
 /// A batch in its store.
 pub struct Issued<'a> {
-    store: &'a dyn Store,
+    store: &'a Store,
     record: BatchRecord,
     issuer: CaCertificate,
 }
@@ -66,7 +66,7 @@ impl<'a> Issued<'a> {
     /// # Errors
     ///
     /// When there is no batch.
-    pub fn open(store: &'a dyn Store) -> Result<Self, IssuedError> {
+    pub fn open(store: &'a Store) -> Result<Self, IssuedError> {
         let read = read_record(store)?;
         Ok(Self {
             store,

@@ -67,7 +67,7 @@ impl RunError {
 
 /// A batch that is to be rehearsed.
 pub struct SampledBatch<'a> {
-    pub store: &'a dyn Store,
+    pub store: &'a Store,
     pub issued: &'a Issued<'a>,
     pub sample: Sample,
 }

@@ -53,7 +53,7 @@ pub(super) struct Chosen {
 ///
 /// When an index cannot be read.
 pub(super) fn read(
-    store: &dyn Store,
+    store: &Store,
     issued: &Issued<'_>,
     sample: Sample,
     give: &mut dyn FnMut(Chosen) -> bool,
@@ -90,7 +90,7 @@ pub(super) fn read(
 }
 
 fn bundles(
-    store: &dyn Store,
+    store: &Store,
     layout: Layout,
     chunk: u64,
     entries: &[&IndexEntry],
@@ -119,7 +119,7 @@ fn bundles(
 }
 
 fn ranges(
-    store: &dyn Store,
+    store: &Store,
     entries: &[&IndexEntry],
     object: impl Fn(&IndexEntry) -> String,
 ) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {

@@ -52,7 +52,7 @@ impl SealedBatch {
     /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or
     /// anywhere.
     pub(super) fn open(
-        store: &dyn Store,
+        store: &Store,
         cache: &Cache,
         trust: Trust,
         moved: bool,
@@ -95,7 +95,7 @@ impl SealedBatch {
 
     /// Reads the seal anew if it came from the cache. Returns whether it is another one: the batch was made
     /// anew since.
-    pub(super) fn reopen(&mut self, store: &dyn Store, cache: &Cache) -> Result<bool, StationError> {
+    pub(super) fn reopen(&mut self, store: &Store, cache: &Cache) -> Result<bool, StationError> {
         if !self.is_remembered {
             return Ok(false);
         }
@@ -133,7 +133,7 @@ impl SealedBatch {
     }
 
     /// The devices of a chunk, in row order.
-    pub(super) fn index(&self, store: &dyn Store, cache: &Cache, chunk: u64) -> Result<Rows, StationError> {
+    pub(super) fn index(&self, store: &Store, cache: &Cache, chunk: u64) -> Result<Rows, StationError> {
         if let Some(rows) = self.last(|last| last == chunk) {
             return Ok(rows.1);
         }
@@ -153,7 +153,7 @@ impl SealedBatch {
     /// A device by its id.
     pub(super) fn find(
         &self,
-        store: &dyn Store,
+        store: &Store,
         cache: &Cache,
         device_id: &DeviceId,
     ) -> Result<Device, StationError> {
@@ -185,7 +185,7 @@ impl SealedBatch {
     /// members, that the key matches the certificate, the chain, and that it is valid `now`.
     pub(super) fn fetch(
         &self,
-        store: &dyn Store,
+        store: &Store,
         device: &Device,
         now: OffsetDateTime,
     ) -> Result<Files, StationError> {
@@ -247,7 +247,7 @@ fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError>
 /// Reads an object from the cache, or from the store when the cache does not have it as it must be. Tells
 /// whether it was the cache.
 fn recall<T>(
-    store: &dyn Store,
+    store: &Store,
     cache: &Cache,
     name: &str,
     parse: impl Fn(&[u8]) -> Result<T, SealError>,

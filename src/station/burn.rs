@@ -40,7 +40,7 @@ type Claimed<'a> = (&'a IndexEntry, Claim);
 
 impl SealedBatch {
     /// Removes the bundle of one device, in layout objects.
-    pub(super) fn burn_one(&self, store: &dyn Store, device: &Device) -> Result<(), StationError> {
+    pub(super) fn burn_one(&self, store: &Store, device: &Device) -> Result<(), StationError> {
         let device_id = &device.entry.device_id;
         if self.layout() == Layout::Objects {
             store.remove(&self.layout().object(device.chunk, device_id))?;
@@ -56,7 +56,7 @@ impl SealedBatch {
     /// When one could not be removed; what was removed stays so.
     pub fn burn(
         &self,
-        store: &dyn Store,
+        store: &Store,
         cache: &Cache,
         burned: &mut dyn FnMut(&Burned),
     ) -> Result<Burned, StationError> {
@@ -98,10 +98,7 @@ impl SealedBatch {
     }
 
     /// The devices that have a claim, by chunk.
-    pub(super) fn claimed(
-        &self,
-        store: &dyn Store,
-    ) -> Result<BTreeMap<u64, BTreeSet<DeviceId>>, StationError> {
+    pub(super) fn claimed(&self, store: &Store) -> Result<BTreeMap<u64, BTreeSet<DeviceId>>, StationError> {
         let mut claimed: BTreeMap<u64, BTreeSet<DeviceId>> = BTreeMap::new();
         store.list(CLAIMS, &mut |listed| {
             if let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS)
@@ -115,7 +112,7 @@ impl SealedBatch {
 
     fn burn_pack(
         &self,
-        store: &dyn Store,
+        store: &Store,
         chunk: u64,
         rows: &[IndexEntry],
         claimed: &BTreeSet<DeviceId>,
@@ -179,11 +176,7 @@ impl SealedBatch {
 }
 
 /// Of these devices those that were flashed or scrapped, as their claims say.
-fn retired<'a>(
-    store: &dyn Store,
-    chunk: u64,
-    rows: &[&'a IndexEntry],
-) -> Result<Vec<Claimed<'a>>, StationError> {
+fn retired<'a>(store: &Store, chunk: u64, rows: &[&'a IndexEntry]) -> Result<Vec<Claimed<'a>>, StationError> {
     let mut retired = Vec::new();
     for some in rows.chunks(AT_A_TIME) {
         for (row, claim) in some.iter().zip(read_claims(store, chunk, some)?) {
@@ -197,7 +190,7 @@ fn retired<'a>(
 
 /// The claims of these devices, each of which has one.
 pub(super) fn read_claims(
-    store: &dyn Store,
+    store: &Store,
     chunk: u64,
     rows: &[&IndexEntry],
 ) -> Result<Vec<Claim>, StationError> {
@@ -211,7 +204,7 @@ pub(super) fn read_claims(
 
 /// Writes the records that are missing.
 fn heal(
-    store: &dyn Store,
+    store: &Store,
     chunk: u64,
     retired: &[Claimed<'_>],
     recorded: &BTreeSet<String>,

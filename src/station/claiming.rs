@@ -71,11 +71,11 @@ impl Station {
             }
         }
         while let Some(chunk) = self.walk.chunk() {
-            let rows = match self.batch.index(&*self.store, &self.cache, chunk) {
+            let rows = match self.batch.index(&self.store, &self.cache, chunk) {
                 Err(error) if self.is_outdated(&error)? => continue,
                 other => other?,
             };
-            let Some(row) = self.walk.draw(&*self.store, chunk, &rows)? else {
+            let Some(row) = self.walk.draw(&self.store, chunk, &rows)? else {
                 self.memory.mark_full(self.batch.digest(), chunk);
                 continue;
             };
@@ -137,10 +137,10 @@ impl Station {
     pub fn fetch(&mut self, claimed: &mut Claimed, folder: &Path) -> Result<Unpacked, StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let now = self.now();
-        let files = match self.batch.fetch(&*self.store, &claimed.device, now) {
+        let files = match self.batch.fetch(&self.store, &claimed.device, now) {
             Err(error) if self.is_outdated(&error)? => {
                 claimed.device = self.find(&claimed.claim.device_id)?;
-                self.batch.fetch(&*self.store, &claimed.device, now)?
+                self.batch.fetch(&self.store, &claimed.device, now)?
             }
             other => other?,
         };

@@ -28,7 +28,7 @@ impl SealedBatch {
     /// When something cannot be read, or a certificate is not the one that was sealed.
     pub fn ended(
         &self,
-        store: &dyn Store,
+        store: &Store,
         cache: &Cache,
         state: State,
         with_certificates: bool,

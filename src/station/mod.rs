@@ -88,7 +88,7 @@ pub struct Known {
 
 /// One flashing station at work on one batch.
 pub struct Station {
-    store: Box<dyn Store>,
+    store: Store,
     batch: SealedBatch,
     cache: Cache,
     memory: Memory,
@@ -110,12 +110,12 @@ impl Station {
     /// # Errors
     ///
     /// When the name is none, another process is this station, or the batch is not sealed by the issuer.
-    pub fn open(store: Box<dyn Store>, options: Options) -> Result<Self, StationError> {
+    pub fn open(store: Store, options: Options) -> Result<Self, StationError> {
         check_name(&options.name)?;
         let location = store.location();
         let memory = Memory::open(&options.memory, &location, &options.name)?;
         let cache = Cache::new(&options.memory, &location);
-        let batch = SealedBatch::open(&*store, &cache, options.issuer, options.moved)?;
+        let batch = SealedBatch::open(&store, &cache, options.issuer, options.moved)?;
         let walk = Walk::new(
             &options.name,
             batch.shape().chunks(),
@@ -145,7 +145,7 @@ impl Station {
 
     /// Reads the seal anew if it was only remembered. Returns whether it is another one.
     fn reopen(&mut self) -> Result<bool, StationError> {
-        let is_another = self.batch.reopen(&*self.store, &self.cache)?;
+        let is_another = self.batch.reopen(&self.store, &self.cache)?;
         if is_another {
             let full = self.memory.full_chunks(self.batch.digest());
             self.walk = Walk::new(&self.name, self.batch.shape().chunks(), &full);
@@ -155,8 +155,8 @@ impl Station {
 
     /// A device by its id.
     fn find(&mut self, device_id: &DeviceId) -> Result<Device, StationError> {
-        match self.batch.find(&*self.store, &self.cache, device_id) {
-            Err(error) if self.is_outdated(&error)? => self.batch.find(&*self.store, &self.cache, device_id),
+        match self.batch.find(&self.store, &self.cache, device_id) {
+            Err(error) if self.is_outdated(&error)? => self.batch.find(&self.store, &self.cache, device_id),
             other => other,
         }
     }
@@ -212,7 +212,7 @@ impl Station {
 ///
 /// When it is not sealed by the issuer.
 pub fn open_batch(
-    store: &dyn Store,
+    store: &Store,
     issuer: Trust,
     moved: bool,
     memory: &Path,

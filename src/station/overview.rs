@@ -121,7 +121,7 @@ impl Watch {
     /// # Errors
     ///
     /// When the store cannot be read; what was known stays known.
-    pub fn refresh(&mut self, store: &dyn Store) -> Result<(), StationError> {
+    pub fn refresh(&mut self, store: &Store) -> Result<(), StationError> {
         if self.withdrawn.is_none() {
             self.withdrawn = read_withdrawn(store)?;
         }

@@ -182,13 +182,13 @@ impl Station {
 
     fn send_one(&self, report: &Report) -> Result<(), StationError> {
         let device_id = &report.device_id;
-        let device = self.batch.find(&*self.store, &self.cache, device_id)?;
+        let device = self.batch.find(&self.store, &self.cache, device_id)?;
         let claim = self.end_claim(report, &device)?;
         if let Some(object) = report::object(&claim, &device) {
-            write_record(&*self.store, &object, &Record::of(&claim, &device))?;
+            write_record(&self.store, &object, &Record::of(&claim, &device))?;
         }
         if report.burn {
-            self.batch.burn_one(&*self.store, &device)?;
+            self.batch.burn_one(&self.store, &device)?;
         }
         // A crash may have come between the report and the wiping.
         self.wipe(device_id)?;
@@ -286,7 +286,7 @@ impl Station {
 }
 
 /// Writes a record once. The same hold's record counts as written.
-pub(super) fn write_record(store: &dyn Store, object: &str, record: &Record) -> Result<(), StationError> {
+pub(super) fn write_record(store: &Store, object: &str, record: &Record) -> Result<(), StationError> {
     if store.create(object, &record.to_json())? {
         return Ok(());
     }

@@ -53,7 +53,7 @@ impl Walk {
     /// is left for good.
     pub(super) fn draw<'a>(
         &mut self,
-        store: &dyn Store,
+        store: &Store,
         chunk: u64,
         rows: &'a [IndexEntry],
     ) -> Result<Option<&'a IndexEntry>, StationError> {
@@ -99,7 +99,7 @@ impl Walk {
 }
 
 /// The devices of a chunk that somebody has claimed.
-fn taken(store: &dyn Store, chunk: u64) -> Result<HashSet<DeviceId>, StationError> {
+fn taken(store: &Store, chunk: u64) -> Result<HashSet<DeviceId>, StationError> {
     let mut taken = HashSet::new();
     store.list(&format!("{CLAIMS}{chunk:06}/"), &mut |listed| {
         if let Some((_, device_id)) = device_of(&listed.name, CLAIMS) {

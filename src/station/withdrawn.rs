@@ -21,7 +21,7 @@ const NOT_WITHDRAWN: &str = "not-withdrawn";
 impl Station {
     /// Sees that the batch is not withdrawn, before a device of it is claimed.
     pub(super) fn refuse_withdrawn(&self) -> Result<(), StationError> {
-        match find(&*self.store, &self.cache, self.now())? {
+        match find(&self.store, &self.cache, self.now())? {
             None => Ok(()),
             Some(record) => Err(StationError::Withdrawn {
                 batch: self.batch.name().to_owned(),
@@ -33,11 +33,7 @@ impl Station {
 }
 
 /// Whether a batch is withdrawn, as far as the cache knows or else the store.
-fn find(
-    store: &dyn Store,
-    cache: &Cache,
-    now: OffsetDateTime,
-) -> Result<Option<WithdrawnRecord>, StoreError> {
+fn find(store: &Store, cache: &Cache, now: OffsetDateTime) -> Result<Option<WithdrawnRecord>, StoreError> {
     if let Some(octets) = cache.recall(WITHDRAWN_OBJECT) {
         return Ok(Some(WithdrawnRecord::read(&octets)));
     }
@@ -67,14 +63,14 @@ fn holds(asked_at: OffsetDateTime, now: OffsetDateTime) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{DirStore, put_withdrawn};
+    use crate::store::put_withdrawn;
 
     const NOON: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);
 
     #[test]
     fn that_a_batch_is_not_withdrawn_holds_for_a_minute() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("b"));
+        let store = Store::in_folder(folder.path().join("b"));
         let cache = Cache::new(&folder.path().join("memory"), "b");
         assert_eq!(find(&store, &cache, NOON).unwrap(), None);
         let record = WithdrawnRecord {

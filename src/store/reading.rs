@@ -42,7 +42,7 @@ impl ReadError {
 /// # Errors
 ///
 /// When there is no batch, or its record is not what a forge writes.
-pub fn read_record(store: &dyn Store) -> Result<ReadRecord, ReadError> {
+pub fn read_record(store: &Store) -> Result<ReadRecord, ReadError> {
     let location = store.location();
     match store.read(BATCH_OBJECT, None) {
         Ok(octets) => Ok(BatchRecord::read(&octets, &location)?),
@@ -56,7 +56,7 @@ pub fn read_record(store: &dyn Store) -> Result<ReadRecord, ReadError> {
 /// # Errors
 ///
 /// When the store cannot be listed.
-pub fn released_chunks(store: &dyn Store) -> Result<BTreeSet<u64>, StoreError> {
+pub fn released_chunks(store: &Store) -> Result<BTreeSet<u64>, StoreError> {
     let mut released = BTreeSet::new();
     store.list(INDEXES, &mut |listed| released.extend(chunk_of(&listed.name)))?;
     Ok(released)
@@ -67,7 +67,7 @@ pub fn released_chunks(store: &dyn Store) -> Result<BTreeSet<u64>, StoreError> {
 /// # Errors
 ///
 /// [`StoreError::NotFound`] when the chunk is not released; or when its index is not such as a forge writes.
-pub fn read_index(store: &dyn Store, record: &BatchRecord, chunk: u64) -> Result<Vec<IndexEntry>, ReadError> {
+pub fn read_index(store: &Store, record: &BatchRecord, chunk: u64) -> Result<Vec<IndexEntry>, ReadError> {
     let name = index_object(chunk);
     let octets = store.read(&name, None)?;
     batch::read_index(&octets, chunk, record.shape(), record.layout).map_err(|source| ReadError::Index {

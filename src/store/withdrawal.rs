@@ -8,7 +8,7 @@ use crate::batch::{WITHDRAWN_OBJECT, WithdrawnRecord};
 /// # Errors
 ///
 /// When the record may or may not be in place.
-pub fn put_withdrawn(store: &dyn Store, record: &WithdrawnRecord) -> Result<(), StoreError> {
+pub fn put_withdrawn(store: &Store, record: &WithdrawnRecord) -> Result<(), StoreError> {
     store.create(WITHDRAWN_OBJECT, &record.to_json()).map(drop)
 }
 
@@ -17,7 +17,7 @@ pub fn put_withdrawn(store: &dyn Store, record: &WithdrawnRecord) -> Result<(), 
 /// # Errors
 ///
 /// When nobody can tell.
-pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, StoreError> {
+pub fn read_withdrawn(store: &Store) -> Result<Option<WithdrawnRecord>, StoreError> {
     match store.read(WITHDRAWN_OBJECT, None) {
         Ok(octets) => Ok(Some(WithdrawnRecord::read(&octets))),
         Err(StoreError::NotFound { .. }) => Ok(None),
@@ -41,9 +41,8 @@ pub fn read_withdrawn(store: &dyn Store) -> Result<Option<WithdrawnRecord>, Stor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, DirStore, Existing, Listed, Object, Replaced, Ticket, Version};
-    use std::ops::Range;
-    use zeroize::Zeroizing;
+    use crate::store::Existing;
+    use crate::store::memory::{Fault, Memory};
 
     fn record(reason: &str) -> WithdrawnRecord {
         WithdrawnRecord {
@@ -53,83 +52,31 @@ mod tests {
         }
     }
 
-    /// A store that may list what the names begin with, and read nothing.
-    struct Unreadable {
-        names: Option<Vec<&'static str>>,
-    }
-
-    impl Unreadable {
-        fn refused() -> StoreError {
-            StoreError::Refused {
-                operation: "read",
+    /// What one who may list what the names begin with, and read nothing, learns of a batch.
+    fn ask(names: Option<&[&str]>) -> Result<Option<WithdrawnRecord>, StoreError> {
+        let memory = Memory::default();
+        for name in names.unwrap_or_default() {
+            memory.store().create(name, b"{").unwrap();
+        }
+        let may_list = names.is_some();
+        memory.fail(move |call| {
+            let refused = StoreError::Refused {
+                operation: call.operation,
                 object: "s3://factory/b/withdrawn.json".to_owned(),
                 status: 403,
                 code: "AccessDenied".to_owned(),
                 message: String::new(),
-            }
-        }
-    }
-
-    impl Store for Unreadable {
-        fn location(&self) -> String {
-            "s3://factory/b".to_owned()
-        }
-
-        fn read(&self, _: &str, _: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-            Err(Self::refused())
-        }
-
-        fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-            let names = self.names.as_ref().ok_or_else(Self::refused)?;
-            for name in names.iter().filter(|name| name.starts_with(prefix)) {
-                visit(Listed {
-                    name: (*name).to_owned(),
-                    size: 1,
-                    stamp: String::new(),
-                });
-            }
-            Ok(())
-        }
-
-        fn put(&self, _: &[Object<'_>], _: Attempt<'_>) -> Result<Ticket, StoreError> {
-            unreachable!("it is only asked")
-        }
-
-        fn create(&self, _: &str, _: &[u8]) -> Result<bool, StoreError> {
-            unreachable!("it is only asked")
-        }
-
-        fn flush(&self, _: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
-            unreachable!("it is only asked")
-        }
-
-        fn publish(&self, _: &[(String, Vec<u8>)], _: Existing) -> Vec<Result<(), StoreError>> {
-            unreachable!("it is only asked")
-        }
-
-        fn read_version(&self, _: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
-            unreachable!("it is only asked")
-        }
-
-        fn replace(&self, _: &str, _: &[u8], _: &Version, _: Replaced) -> Result<bool, StoreError> {
-            unreachable!("it is only asked")
-        }
-
-        fn remove(&self, _: &str) -> Result<(), StoreError> {
-            unreachable!("it is only asked")
-        }
-
-        fn purge(&self, _: &str) -> Result<(), StoreError> {
-            unreachable!("it is only asked")
-        }
+            };
+            (call.operation != "list" || !may_list).then_some(Fault::Error(refused))
+        });
+        read_withdrawn(&memory.store())
     }
 
     #[test]
     fn what_may_not_be_read_is_looked_for_in_a_listing() {
-        let ask = |names| read_withdrawn(&Unreadable { names });
-        assert_eq!(ask(Some(vec!["claims/x"])).unwrap(), None);
-        assert_eq!(ask(Some(vec!["withdrawn.json.old"])).unwrap(), None);
-        let found = ask(Some(vec!["withdrawn.json"])).unwrap().expect("it is there");
+        assert_eq!(ask(Some(&["claims/x"])).unwrap(), None);
+        assert_eq!(ask(Some(&["withdrawn.json.old"])).unwrap(), None);
+        let found = ask(Some(&["withdrawn.json"])).unwrap().expect("it is there");
         assert!(found.reason.contains("403 AccessDenied"), "{found}");
         assert!(matches!(ask(None), Err(StoreError::Refused { status: 403, .. })));
     }
@@ -137,7 +84,7 @@ mod tests {
     #[test]
     fn a_batch_is_withdrawn_once() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("b"));
+        let store = Store::in_folder(folder.path().join("b"));
         assert_eq!(read_withdrawn(&store).unwrap(), None);
         put_withdrawn(&store, &record("stolen")).unwrap();
         put_withdrawn(&store, &record("stolen")).unwrap();
@@ -173,7 +120,7 @@ mod tests {
         ];
         for (text, told) in cases {
             let folder = tempfile::tempdir().unwrap();
-            let store = DirStore::new(folder.path().join("b"));
+            let store = Store::in_folder(folder.path().join("b"));
             let object = (WITHDRAWN_OBJECT.to_owned(), text.as_bytes().to_vec());
             assert!(store.publish(&[object], Existing::Refuse)[0].is_ok());
             let found = read_withdrawn(&store).unwrap().expect("it is withdrawn");

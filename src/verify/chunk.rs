@@ -44,7 +44,7 @@ pub(super) struct Verified {
 /// Verifies a released chunk. Faults are found, not failed at; an error is a store that cannot be read.
 pub(super) fn verify(
     task: &Task<'_>,
-    store: &dyn Store,
+    store: &Store,
     standard: &Standard<'_>,
 ) -> Result<Verified, VerifyError> {
     let mut verified = Verified::default();
@@ -143,7 +143,7 @@ fn is_gone(octets: Option<&[u8]>) -> bool {
 fn read_certificates(
     chunk: u64,
     rows: usize,
-    store: &dyn Store,
+    store: &Store,
     faults: &mut Vec<Fault>,
 ) -> Result<ChunkCertificates, VerifyError> {
     let object = certificates_object(chunk);
@@ -219,7 +219,7 @@ fn compare_rows(task: &Task<'_>, rows: &[IndexRow], index: &str, faults: &mut Ve
 fn read_bundles(
     task: &Task<'_>,
     rows: &[IndexRow],
-    store: &dyn Store,
+    store: &Store,
 ) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, VerifyError> {
     // A name comes from the device id, never from what the index says: that may lead anywhere.
     let name = |row: &IndexRow| task.record.layout.object(task.chunk, &row.entry.device_id);
@@ -233,7 +233,7 @@ fn read_bundles(
 }
 
 /// The pack of a chunk, when the batch is in packs; empty when it is missing.
-fn read_pack(task: &Task<'_>, store: &dyn Store) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
+fn read_pack(task: &Task<'_>, store: &Store) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
     if task.record.layout == Layout::Objects {
         return Ok(None);
     }

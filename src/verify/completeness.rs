@@ -16,7 +16,7 @@ pub(super) const INCOMPLETE: &str = "incomplete";
 
 /// The chunks whose index is in place; what is missing or too many is a fault.
 pub(super) fn released(
-    store: &dyn Store,
+    store: &Store,
     record: &BatchRecord,
     committed: &[(u64, bool)],
     faults: &mut Vec<Fault>,
@@ -49,7 +49,7 @@ pub(super) fn released(
 
 /// Devices that share what must be unique.
 pub(super) fn twins(
-    store: &dyn Store,
+    store: &Store,
     record: &BatchRecord,
     tallies: &Tallies,
 ) -> Result<Vec<Fault>, VerifyError> {
@@ -83,7 +83,7 @@ pub(super) fn twins(
 
 /// Objects that no index accounts for. While chunks are missing, theirs may be there: they are left out.
 pub(super) fn extras(
-    store: &dyn Store,
+    store: &Store,
     record: &BatchRecord,
     released: &BTreeSet<u64>,
     devices: &Tally,

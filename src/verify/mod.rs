@@ -177,7 +177,7 @@ impl VerifyError {
 
 /// What to verify, against what.
 pub struct Job<'a> {
-    pub store: &'a dyn Store,
+    pub store: &'a Store,
     pub ledger: Option<&'a dyn Ledger>,
     /// `None`: the one that the ledger names, if it is still there and unchanged.
     pub manifest: Option<&'a Path>,

@@ -25,7 +25,7 @@ pub struct Progress {
 /// # Errors
 ///
 /// When there is none, or it cannot be read.
-pub fn progress(store: &dyn Store) -> Result<Progress, VerifyError> {
+pub fn progress(store: &Store) -> Result<Progress, VerifyError> {
     let record = read_record(store)?.record;
     let released = released_chunks(store)?;
     let shape = record.shape();

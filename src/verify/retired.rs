@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 
 /// Of these devices of a chunk those that were flashed or scrapped.
 pub(super) fn retired(
-    store: &dyn Store,
+    store: &Store,
     chunk: u64,
     device_ids: &[&DeviceId],
 ) -> Result<HashSet<DeviceId>, StoreError> {

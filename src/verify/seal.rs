@@ -13,7 +13,7 @@ pub(super) const CHANGED: &str = "is not what the seal says";
 
 /// Reads the seal of a batch, if it has one. A seal that is none, or another issuer's, is a fault.
 pub(super) fn read(
-    store: &dyn Store,
+    store: &Store,
     issuer: &CaCertificate,
     report: &mut Report,
 ) -> Result<Option<Seal>, VerifyError> {
@@ -64,11 +64,7 @@ pub(super) fn check_statement(
 }
 
 /// Holds every part of the lookup against the seal.
-pub(super) fn check_lookups(
-    store: &dyn Store,
-    seal: &Seal,
-    faults: &mut Vec<Fault>,
-) -> Result<(), VerifyError> {
+pub(super) fn check_lookups(store: &Store, seal: &Seal, faults: &mut Vec<Fault>) -> Result<(), VerifyError> {
     for part in 0..seal.statement().lookups.len() as u64 {
         let object = lookup_object(part);
         match store.read(&object, None) {

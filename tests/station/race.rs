@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::fault_proxy::{Fault, FaultProxy};
-use crate::real_server::{BUCKET, Server};
+use crate::real_server::Server;
 use crate::support::Workplace;
 use certforge::batch::claim;
 use certforge::batch::{CLAIMS, FLASHED, device_of};
 use certforge::station::Record;
-use certforge::store::{DirStore, S3Store, Store};
+use certforge::store::Store;
 
 const SEED_VARIABLE: &str = "CERTFORGE_TEST_SEED";
 
@@ -153,7 +153,7 @@ impl Line {
     }
 
     /// Holds the log of the scripts against the claims and records of the store.
-    fn account(&self, store: &dyn Store, devices: usize) {
+    fn account(&self, store: &Store, devices: usize) {
         let log = std::fs::read_to_string(self.workplace.join("flashed.log")).unwrap();
         let mut by_device: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for line in log.lines() {
@@ -210,7 +210,7 @@ fn fifty_stations_race_over_a_bucket_and_each_device_is_flashed_by_one() {
     let kills = line.race(50, seed);
     println!("{kills} kills");
     assert!(kills >= 50, "{kills} kills");
-    let store = S3Store::open(BUCKET, "race/b", &server.options()).unwrap();
+    let store = Server::store("race/b", &server.options());
     line.account(&store, 2000);
 }
 
@@ -236,7 +236,7 @@ fn stations_race_through_a_network_that_loses_answers() {
     assert!(kills >= 50, "{kills} kills");
     assert!(proxy.count() >= 300, "{} faults", proxy.count());
     proxy.heal();
-    let store = S3Store::open(BUCKET, "faults/b", &server.options()).unwrap();
+    let store = Server::store("faults/b", &server.options());
     line.account(&store, 2000);
 }
 
@@ -247,5 +247,5 @@ fn fifty_stations_race_over_a_folder_and_each_device_is_flashed_by_one() {
     let kills = line.race(50, seed);
     println!("{kills} kills");
     assert!(kills >= 50, "{kills} kills");
-    line.account(&DirStore::new(line.workplace.join("out/b")), 2000);
+    line.account(&Store::in_folder(line.workplace.join("out/b")), 2000);
 }

@@ -16,7 +16,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use certforge::batch::claim::State;
 use certforge::issuer::{CaFiles, read_public};
 use certforge::station::{Options, Reported, Station, Trust};
-use certforge::store::{S3Options, S3Store, Store};
+use certforge::store::{Store, StoreOptions};
 use tokio::runtime::Runtime;
 
 /// A sealed batch `s3://factory/b` of some devices in chunks of 64.
@@ -78,7 +78,7 @@ impl Line {
         stderr(&output)
     }
 
-    fn store(&self) -> S3Store {
+    fn store(&self) -> Store {
         self.server.store("b")
     }
 }
@@ -386,12 +386,12 @@ fn a_hundred_stations_that_want_the_next_device_hardly_ever_collide() {
             lease: time::Duration::HOUR,
             clock: time::OffsetDateTime::now_utc,
         };
-        let options_of_store = S3Options {
+        let options_of_store = StoreOptions {
             endpoint_url: Some(format!("http://{}", proxy.address)),
             ..server.options()
         };
-        let store = S3Store::open("factory", "b", &options_of_store).unwrap();
-        let mut station = Station::open(Box::new(store), options).unwrap();
+        let store = Server::store("b", &options_of_store);
+        let mut station = Station::open(store, options).unwrap();
         for _ in 0..EACH {
             let claimed = station.claim_next().unwrap();
             let device_id = claimed.claim.device_id;

@@ -320,7 +320,7 @@ fn a_certificate_that_is_not_valid_now_is_refused_and_the_clock_is_named() {
             lease: time::Duration::HOUR,
             clock,
         };
-        let mut station = Station::open(Box::new(line.store()), options).unwrap();
+        let mut station = Station::open(line.store(), options).unwrap();
         let mut claimed = station.claim_next().unwrap();
         let error = station.fetch(&mut claimed, &line.0.join("dev")).unwrap_err();
         let StationError::Bundle { faults, .. } = &error else {

@@ -99,7 +99,7 @@ fn a_withdrawal_reaches_every_station_within_a_minute() {
         lease: Duration::HOUR,
         clock,
     };
-    let mut station = Station::open(Box::new(line.store()), options).unwrap();
+    let mut station = Station::open(line.store(), options).unwrap();
     let mut claim = |seconds: i64| {
         SECONDS.store(seconds, Ordering::SeqCst);
         station.claim_next()

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::store_contract;
 use certforge::batch::Layout;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel, Job, OpenStore, Summary};
@@ -17,21 +18,15 @@ use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
 use certforge::ledger;
 use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
+use certforge::store::memory::Memory;
 use certforge::store::{
-    Attempt, DirStore, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version,
+    Dir, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Store, StoreError, Transport, When,
 };
 use certforge::verify;
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 const ROWS: usize = 45;
 const CHUNK_ROWS: usize = 8;
-
-/// An attempt that replaces whatever is there.
-const ANY: Attempt<'static> = Attempt {
-    name: "any",
-    earlier: &[String::new()],
-};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,18 +41,18 @@ enum Failure {
     PowerLoss,
 }
 
-/// A store on a disk that fails at one call.
-struct FailingStore {
-    inner: DirStore,
+/// A disk that fails at one call.
+struct Failing {
+    inner: Dir,
     failure: Failure,
     at: usize,
     calls: AtomicUsize,
     is_off: AtomicBool,
-    /// With [`Failure::PowerLoss`], what was put and not flushed.
-    unflushed: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// With [`Failure::PowerLoss`], what was put and not synced.
+    unsynced: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
-impl FailingStore {
+impl Failing {
     fn error(operation: &'static str) -> StoreError {
         let kind = match operation {
             "write" => io::ErrorKind::StorageFull,
@@ -91,93 +86,108 @@ impl FailingStore {
         }
         Err(Self::error(operation))
     }
+
+    fn put_one(&self, object: &Object<'_>, how: &How<'_>) -> Result<Outcome, StoreError> {
+        let put = |object| self.inner.put(&[object], how).remove(0).end();
+        let whole = || {
+            if self.failure == Failure::PowerLoss {
+                let mut unsynced = self.unsynced.lock().unwrap();
+                unsynced.insert(object.name.clone(), object.body.to_vec());
+                return Ok(Outcome::Stored);
+            }
+            put(object.clone())
+        };
+        let half = || {
+            let body = &object.body[..object.body.len() / 2];
+            drop(put(Object {
+                body,
+                ..object.clone()
+            }));
+        };
+        self.call(how.operation, whole, half)
+    }
+
+    fn put_all(&self, objects: &[Object<'_>], how: &How<'_>) -> Result<Vec<Outcome>, StoreError> {
+        let puttings = self.inner.put(objects, how);
+        puttings.into_iter().map(Putting::end).collect()
+    }
 }
 
-impl Store for FailingStore {
-    fn location(&self) -> String {
-        self.inner.location()
+impl Transport for Failing {
+    fn locate(&self, name: &str) -> String {
+        self.inner.locate(name)
     }
 
-    fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
-        for object in objects {
-            let whole = || {
-                if self.failure == Failure::PowerLoss {
-                    let mut unflushed = self.unflushed.lock().unwrap();
-                    unflushed.insert(object.name.clone(), object.body.to_vec());
-                    return Ok(());
+    fn tells_writers(&self) -> bool {
+        self.inner.tells_writers()
+    }
+
+    fn get(&self, names: &[&str], range: Option<Range<u64>>) -> Vec<Result<Got, StoreError>> {
+        let get = |name: &&str| {
+            let whole = || self.inner.get(&[name], range.clone()).remove(0);
+            self.call("read", whole, || {})
+        };
+        names.iter().map(get).collect()
+    }
+
+    fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
+        if how.manner == Manner::Bulk {
+            let mut puttings = Vec::new();
+            for object in objects {
+                let outcome = self.put_one(object, how);
+                let has_failed = outcome.is_err();
+                puttings.push(Putting::Ended(outcome));
+                if has_failed {
+                    break;
                 }
-                self.inner.put(std::slice::from_ref(object), attempt).map(drop)
-            };
-            let half = || {
-                let body = &object.body[..object.body.len() / 2];
-                let half = Object {
-                    body,
-                    ..object.clone()
-                };
-                drop(self.inner.put(&[half], attempt));
-            };
-            self.call("write", whole, half)?;
+            }
+            return puttings;
         }
-        Ok(Ticket(0))
+        let whole = || self.put_all(objects, how);
+        let half = || drop(self.put_all(&objects[..objects.len() / 2], how));
+        match self.call(how.operation, whole, half) {
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| Putting::Ended(Ok(outcome)))
+                .collect(),
+            Err(_) => objects
+                .iter()
+                .map(|_| Putting::Ended(Err(Self::error(how.operation))))
+                .collect(),
+        }
     }
 
-    fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
-        self.call("create", || self.inner.create(name, body), || {})
-    }
-
-    fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
+    fn sync(&self, lots: &[Lot]) -> Vec<Result<(), StoreError>> {
         let whole = || {
-            for (name, body) in std::mem::take(&mut *self.unflushed.lock().unwrap()) {
-                let sha256 = None;
+            for (name, body) in std::mem::take(&mut *self.unsynced.lock().unwrap()) {
                 let object = Object {
                     name,
                     body: &body,
-                    sha256,
+                    sha256: None,
                 };
                 // What was there before the machine stopped was refused or replaced when it was put.
-                self.inner.put(&[object], ANY)?;
+                let how = How {
+                    operation: "write",
+                    manner: Manner::Bulk,
+                    when: When::Any,
+                    attempt: None,
+                };
+                self.inner.put(&[object], &how).remove(0).end()?;
             }
             Ok(())
         };
-        // Each ticket fails or not on its own, as with a store that is reached over a network.
-        tickets
-            .iter()
+        // Each lot fails or not on its own, as with a store that is reached over a network.
+        lots.iter()
             .map(|_| self.call("make durable", whole, || {}))
             .collect()
     }
 
-    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
-        let publish = |objects| -> Result<(), StoreError> {
-            self.inner.publish(objects, existing).into_iter().collect()
+    fn delete(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
+        let delete = |name: &String| {
+            let whole = || self.inner.delete(std::slice::from_ref(name)).remove(0);
+            self.call("remove", whole, || {})
         };
-        let half = || drop(publish(&objects[..objects.len() / 2]));
-        match self.call("publish", || publish(objects), half) {
-            Ok(()) => objects.iter().map(|_| Ok(())).collect(),
-            Err(_) => objects.iter().map(|_| Err(Self::error("publish"))).collect(),
-        }
-    }
-
-    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        self.call("read", || self.inner.read(name, range), || {})
-    }
-
-    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
-        self.call("read", || self.inner.read_version(name), || {})
-    }
-
-    fn replace(
-        &self,
-        name: &str,
-        body: &[u8],
-        version: &Version,
-        replaced: Replaced,
-    ) -> Result<bool, StoreError> {
-        let replace = || self.inner.replace(name, body, version, replaced);
-        self.call("replace", replace, || {})
-    }
-
-    fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.call("remove", || self.inner.remove(name), || {})
+        names.iter().map(delete).collect()
     }
 
     fn purge(&self, name: &str) -> Result<(), StoreError> {
@@ -250,7 +260,7 @@ impl Factory {
 /// What was released must be in the ledger, whole, while the batch is still incomplete.
 fn released_is_in_the_ledger(place: &Path) {
     let ledger = ledger::open_read_only(&place.join("certforge.db")).unwrap();
-    let store = DirStore::new(place.join("batch"));
+    let store = Store::in_folder(place.join("batch"));
     let mut released = Vec::new();
     store
         .list("index/", &mut |listed| {
@@ -282,14 +292,14 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
     for at in 1.. {
         let place = factory.folder.path().join(format!("at-{at}"));
         std::fs::create_dir(&place).unwrap();
-        let open_failing = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-            Ok(Box::new(FailingStore {
-                inner: DirStore::new(place.join(batch)),
+        let open_failing = |batch: &str| -> Result<Store, StoreError> {
+            Ok(Store::over(Failing {
+                inner: Dir::new(place.join(batch)),
                 failure,
                 at,
                 calls: AtomicUsize::new(0),
                 is_off: AtomicBool::new(false),
-                unflushed: Mutex::default(),
+                unsynced: Mutex::default(),
             }))
         };
         let first = factory.run(&place, layout, &open_failing);
@@ -307,9 +317,7 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
             return;
         }
         released_is_in_the_ledger(&place);
-        let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-            Ok(Box::new(DirStore::new(place.join(batch))))
-        };
+        let open = |batch: &str| -> Result<Store, StoreError> { Ok(Store::in_folder(place.join(batch))) };
         let second = factory.run(&place, layout, &open).unwrap();
         assert!(
             second.failure.is_none(),
@@ -321,7 +329,7 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
             ROWS as u64,
             "{layout}, {failure:?} at call {at}"
         );
-        let store = DirStore::new(place.join("batch"));
+        let store = Store::in_folder(place.join("batch"));
         let ledger = ledger::open_read_only(&place.join("certforge.db")).unwrap();
         let job = verify::Job {
             store: &store,
@@ -362,4 +370,21 @@ fn a_torn_write_is_never_released() {
 fn a_power_loss_takes_nothing_that_was_released() {
     fails_at_every_call(Layout::Objects, Failure::PowerLoss);
     fails_at_every_call(Layout::Packs, Failure::PowerLoss);
+}
+
+#[test]
+fn a_folder_and_memory_are_held_to_what_a_store_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |prefix: &str| Store::in_folder(folder.path().join(prefix));
+    store_contract::holds(&in_folder);
+    store_contract::of_many_that_create_one_object_one_does(&in_folder);
+
+    let memories = Mutex::new(BTreeMap::<String, Memory>::new());
+    let in_memory = |prefix: &str| {
+        let mut memories = memories.lock().unwrap();
+        memories.entry(prefix.to_owned()).or_default().store()
+    };
+    store_contract::holds(&in_memory);
+    store_contract::tells_writers(&in_memory);
+    store_contract::of_many_that_create_one_object_one_does(&in_memory);
 }

@@ -10,11 +10,10 @@ mod fault_proxy;
 #[path = "../support/real_server.rs"]
 mod real_server;
 #[cfg(feature = "s3")]
-#[path = "../support/s3_contract.rs"]
-mod s3_contract;
-#[cfg(feature = "s3")]
 #[path = "../support/s3_server.rs"]
 mod s3_server;
+#[path = "../support/store_contract.rs"]
+mod store_contract;
 #[cfg(feature = "s3")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use crate::fault_proxy;
-use crate::s3_contract;
-use crate::s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY, account, no_account, options, url};
+use crate::s3_server::{self, ACCESS_KEY, S3Server, SECRET_KEY, account, no_account, options, url};
+use crate::store_contract;
 use crate::support::Workplace;
-use certforge::store::{Encryption, S3Options, S3Store, Store, StoreError};
+use certforge::store::{Encryption, StoreError, StoreOptions};
 
 /// A workplace with a CA, a manifest and a server.
 struct Line {
@@ -178,21 +178,22 @@ fn verify_names_what_was_changed_in_the_bucket() {
 fn the_server_is_held_to_what_a_store_promises() {
     let server = S3Server::start();
     let open = |prefix: &str| server.store(prefix);
-    s3_contract::holds(&open);
-    s3_contract::of_many_that_create_one_object_one_does(&open);
+    store_contract::holds(&open);
+    store_contract::tells_writers(&open);
+    store_contract::of_many_that_create_one_object_one_does(&open);
 }
 
 #[test]
 fn a_server_that_ignores_encryption_is_found_out() {
     let server = S3Server::start();
-    let options = S3Options {
+    let options = StoreOptions {
         encryption: Some(Encryption {
             algorithm: "aws:kms".to_owned(),
             kms_key_id: None,
         }),
         ..options(server.address)
     };
-    let store = S3Store::open(BUCKET, "b", &options).unwrap();
+    let store = s3_server::open("b", &options);
     let result = store.create("batch.json", b"record");
     assert!(matches!(result, Err(StoreError::Encryption { .. })), "{result:?}");
 }

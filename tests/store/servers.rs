@@ -4,16 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::real_server::{BUCKET, Server};
-use crate::s3_contract;
+use crate::store_contract;
 use crate::support::Workplace;
-use certforge::store::S3Store;
 use tokio::runtime::Runtime;
 
 /// Batches in both layouts are made, resumed and verified.
 fn takes_batches(server: &Server) {
-    let open = |prefix: &str| S3Store::open(BUCKET, prefix, &server.options()).unwrap();
-    s3_contract::holds(&open);
-    s3_contract::of_many_that_create_one_object_one_does(&open);
+    let open = |prefix: &str| Server::store(prefix, &server.options());
+    store_contract::holds(&open);
+    store_contract::tells_writers(&open);
+    store_contract::of_many_that_create_one_object_one_does(&open);
     for layout in ["objects", "packs"] {
         let workplace = factory(1200);
         let to = format!("s3://{BUCKET}/{layout}");

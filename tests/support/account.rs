@@ -9,7 +9,7 @@ use certforge::certificate::SerialPrefix;
 use certforge::ledger;
 use certforge::manifest::DeviceId;
 use certforge::pem;
-use certforge::store::{DirStore, Store};
+use certforge::store::Store;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Holds a batch's folder against the ledger. Returns how many devices are released.
@@ -45,7 +45,7 @@ pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
             assert!(earlier.is_none(), "the ledger has a device twice");
         }
     }
-    let store = DirStore::new(batch_folder.to_owned());
+    let store = Store::in_folder(batch_folder.to_owned());
     let released = released(batch_folder);
     for (device_id, row) in &released {
         assert_eq!(
@@ -66,7 +66,7 @@ pub fn account(batch_folder: &Path, ledger: &Path) -> usize {
 
 /// The released devices of a batch, by id.
 fn released(batch: &Path) -> BTreeMap<DeviceId, certforge::batch::IndexRow> {
-    let store = DirStore::new(batch.to_owned());
+    let store = Store::in_folder(batch.to_owned());
     let mut names = Vec::new();
     store
         .list("index/", &mut |listed| names.push(listed.name))
@@ -83,7 +83,7 @@ fn released(batch: &Path) -> BTreeMap<DeviceId, certforge::batch::IndexRow> {
 
 /// The serials of every certificate that can be found under a batch, released or not.
 fn serials(batch: &Path) -> Vec<Vec<u8>> {
-    let store = DirStore::new(batch.to_owned());
+    let store = Store::in_folder(batch.to_owned());
     let mut names = Vec::new();
     store.list("", &mut |listed| names.push(listed.name)).unwrap();
     let mut texts = Vec::new();

@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use certforge::batch::WithdrawnRecord;
 use certforge::batch::claim::Claim;
-use certforge::store::{DirStore, Store, put_withdrawn};
+use certforge::store::{Store, put_withdrawn};
 
 use crate::support::Workplace;
 
@@ -106,8 +106,8 @@ impl Line {
         put_withdrawn(&self.store(), &record).unwrap();
     }
 
-    pub fn store(&self) -> DirStore {
-        DirStore::new(self.0.join("out/b"))
+    pub fn store(&self) -> Store {
+        Store::in_folder(self.0.join("out/b"))
     }
 
     pub fn path(&self, object: &str) -> PathBuf {

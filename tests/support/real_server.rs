@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
-use certforge::store::{Credentials, S3Options};
+use certforge::store::{self, Credentials, Place, Store, StoreOptions};
 use tokio::runtime::Runtime;
 
 use crate::support::Workplace;
@@ -142,14 +142,23 @@ impl Server {
         Credentials::new("AKIATEST", "secret of the test", None, None, "test")
     }
 
-    pub fn options(&self) -> S3Options {
-        S3Options {
+    /// Opens a batch in the bucket.
+    pub fn store(prefix: &str, options: &StoreOptions) -> Store {
+        let place = Place::S3 {
+            bucket: BUCKET.to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        store::open(&place, options).unwrap()
+    }
+
+    pub fn options(&self) -> StoreOptions {
+        StoreOptions {
             credentials: Some(Self::credentials()),
             endpoint_url: Some(self.url.clone()),
             region: Some("us-east-1".to_owned()),
             attempts: Some(3),
             ledger: Some("the test's".to_owned()),
-            ..S3Options::default()
+            ..StoreOptions::default()
         }
     }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use certforge::store::{Credentials, S3Options, S3Store};
+use certforge::store::{self, Credentials, Place, Store, StoreOptions};
 use hyper::Method;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -92,8 +92,8 @@ impl S3Server {
         batch.path()
     }
 
-    pub fn store(&self, prefix: &str) -> S3Store {
-        S3Store::open(BUCKET, prefix, &options(self.address)).expect("it opens")
+    pub fn store(&self, prefix: &str) -> Store {
+        open(prefix, &options(self.address))
     }
 }
 
@@ -121,14 +121,23 @@ pub fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-pub fn options(address: SocketAddr) -> S3Options {
-    S3Options {
+/// Opens a batch in the bucket.
+pub fn open(prefix: &str, options: &StoreOptions) -> Store {
+    let place = Place::S3 {
+        bucket: BUCKET.to_owned(),
+        prefix: prefix.to_owned(),
+    };
+    store::open(&place, options).expect("it opens")
+}
+
+pub fn options(address: SocketAddr) -> StoreOptions {
+    StoreOptions {
         credentials: Some(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test")),
         endpoint_url: Some(url(address)),
         region: Some("eu-west-1".to_owned()),
         attempts: Some(3),
         ledger: Some("the test's".to_owned()),
-        ..S3Options::default()
+        ..StoreOptions::default()
     }
 }
 

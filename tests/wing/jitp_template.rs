@@ -15,7 +15,7 @@ use certforge::jitp::{
 use certforge::ledger;
 use certforge::manifest::{Manifest, Row};
 use certforge::profile::{Attribute, Binding, KeyType, NotAfter, Profile};
-use certforge::store::{DirStore, Store, StoreError};
+use certforge::store::{Store, StoreError};
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -607,12 +607,10 @@ fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) 
         jobs: 1,
         now: OffsetDateTime::now_utc(),
     };
-    let open = |batch: &str| -> Result<Box<dyn Store>, StoreError> {
-        Ok(Box::new(DirStore::new(folder.join(batch))))
-    };
+    let open = |batch: &str| -> Result<Store, StoreError> { Ok(Store::in_folder(folder.join(batch))) };
     let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new()).unwrap();
     assert!(summary.failure.is_none());
-    let store = DirStore::new(folder.join("batch"));
+    let store = Store::in_folder(folder.join("batch"));
     let issued = Issued::open(&store).unwrap();
     let chunks = 0..issued.record().shape().chunks();
     let certificates = chunks.flat_map(|chunk| issued.certificates(chunk).unwrap());

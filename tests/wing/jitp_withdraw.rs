@@ -11,7 +11,7 @@ use crate::fault_proxy::{Fault, FaultProxy};
 use crate::iot::{Account, ended};
 use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
 use certforge::ledger::{self, Withdrawal};
-use certforge::store::{DirStore, Store};
+use certforge::store::Store;
 use serde_json::{Value, json};
 
 const WITHDRAW: [&str; 7] = ["withdraw", "--reason", "stolen", "--rate", "2000", "--batch", "b"];
@@ -39,7 +39,7 @@ fn register_ca(account: &Account) {
 /// As if a device of `b` had connected, and were ACTIVE.
 fn connect(account: &Account, row: usize) {
     let row = &account.index("b")[row];
-    let store = DirStore::new(account.place.join("out/b"));
+    let store = Store::in_folder(account.place.join("out/b"));
     let object = certforge::batch::certificates_object(0);
     let text = String::from_utf8(store.read(&object, None).unwrap().to_vec()).unwrap();
     let blocks = certforge::pem::blocks(&text).unwrap();

@@ -44,7 +44,7 @@ impl Bulk {
     pub fn run(&self) -> Outcome {
         let template = template::load(&self.template)?;
         let store = self.batch.open()?;
-        let issued = Issued::open(&*store)?;
+        let issued = Issued::open(&store)?;
         let bulk = jitp::Bulk::new(&template)?;
         make_folder(&self.to)?;
         let (parameters, body) = (self.to.join("parameters.json"), self.to.join("template.json"));

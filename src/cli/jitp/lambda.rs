@@ -51,7 +51,7 @@ impl JitrLambda {
         let mut list: Option<AllowList> = None;
         for batch in &self.batches {
             let store = open_batch(batch, &self.ledger, &self.reach)?;
-            let issued = Issued::open(&*store)?;
+            let issued = Issued::open(&store)?;
             let list = list.get_or_insert_with(|| AllowList::new(issued.issuer(), !self.no_things));
             list.add(&issued).map_err(|error| match error {
                 AllowListError::OtherCa => Failure::usage(

@@ -72,19 +72,19 @@ pub struct BatchArgs {
 }
 
 impl BatchArgs {
-    pub fn open(&self) -> Result<Box<dyn Store>, Failure> {
+    pub fn open(&self) -> Result<Store, Failure> {
         open_batch(&self.batch, &self.ledger, &self.reach)
     }
 }
 
 /// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
-pub fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Box<dyn Store>, Failure> {
+pub fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Store, Failure> {
     let place = match place::is_place(batch) {
         true => batch.to_owned(),
         false => ledger::open_read_only(ledger)?.batch(batch)?.location,
     };
     let store = reach.open(&place::parse(&place, reach, None)?)?;
-    forge::refuse_withdrawn(&*store, batch)?;
+    forge::refuse_withdrawn(&store, batch)?;
     Ok(store)
 }
 

@@ -42,7 +42,7 @@ struct Written {
 impl Thingpress {
     pub fn run(&self) -> Outcome {
         let store = self.batch.open()?;
-        let issued = Issued::open(&*store)?;
+        let issued = Issued::open(&store)?;
         make_folder(&self.to)?;
         let (mut written, mut files) = (0, 0);
         let mut file: Option<(PathBuf, BufWriter<File>)> = None;

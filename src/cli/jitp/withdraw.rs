@@ -71,7 +71,7 @@ impl Withdraw {
             true => &self.batch,
             false => &batch.location,
         })?;
-        let mut withdrawing = Withdrawing::open(&mut *ledger, &batch, &*store, self.moved)?;
+        let mut withdrawing = Withdrawing::open(&mut *ledger, &batch, &store, self.moved)?;
         if self.stations_only {
             return self.stop_stations(&mut withdrawing, &batch.name, now);
         }
@@ -139,7 +139,7 @@ impl Withdraw {
         text.rsplit('/').next().unwrap_or(text).to_owned()
     }
 
-    fn open_store(&self, text: &str) -> Result<Box<dyn Store>, Failure> {
+    fn open_store(&self, text: &str) -> Result<Store, Failure> {
         let nothing = place::Reach::new(None, None);
         let is_bucket = matches!(place::parse(text, &nothing, None)?, Place::S3 { .. });
         let reach = match is_bucket {

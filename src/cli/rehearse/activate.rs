@@ -90,7 +90,7 @@ impl Activate {
     /// The certificates of a batch, by id.
     fn read(&self, batch: &str) -> Result<HashSet<String>, Failure> {
         let store = open_batch(batch, &self.ledger, &self.reach)?;
-        let ids = certificate_ids(&Issued::open(&*store)?)?;
+        let ids = certificate_ids(&Issued::open(&store)?)?;
         Ok(ids.iter().map(|id| HEXLOWER.encode(id)).collect())
     }
 }

@@ -81,7 +81,7 @@ impl MqttVersion {
 
 pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Printer) -> Outcome {
     let store = endpoint.open_batch(batch)?;
-    let issued = Issued::open(&*store)?;
+    let issued = Issued::open(&store)?;
     let profile = Profile::from_config(&issued.record().profile)?;
     let authorities = match endpoint.authorities()? {
         _ if args.wrong_ca => vec![another_ca()?],
@@ -125,7 +125,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     let before = ready.endpoint.account.counts()?;
     let rehearsed = rehearsal::rehearse(
         &SampledBatch {
-            store: &*store,
+            store: &store,
             issued: &issued,
             sample: args.sample,
         },

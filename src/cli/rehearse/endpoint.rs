@@ -107,7 +107,7 @@ pub struct Ready {
 
 impl EndpointArgs {
     /// Opens a batch, by its place or by its name in the ledger.
-    pub fn open_batch(&self, batch: &str) -> Result<Box<dyn certforge::store::Store>, Failure> {
+    pub fn open_batch(&self, batch: &str) -> Result<certforge::store::Store, Failure> {
         open_batch(batch, &self.ledger, &self.reach)
     }
 
@@ -237,7 +237,7 @@ impl EndpointArgs {
         let mut allowed = HashSet::new();
         for batch in &self.allow_list {
             let store = self.open_batch(batch)?;
-            allowed.extend(certificate_ids(&Issued::open(&*store)?)?);
+            allowed.extend(certificate_ids(&Issued::open(&store)?)?);
         }
         Ok(allowed)
     }

@@ -34,7 +34,7 @@ impl Burn {
     pub fn run(&self) -> Outcome {
         let (store, batch, cache) = self.batch.open()?;
         let bar = ProgressBar::new_spinner();
-        let burned = batch.burn(&*store, &cache, &mut |burned| {
+        let burned = batch.burn(&store, &cache, &mut |burned| {
             bar.set_message(format!("{} removed", count(burned.bundles)));
             bar.tick();
         });

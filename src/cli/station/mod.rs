@@ -101,15 +101,15 @@ pub struct BatchArgs {
 
 impl BatchArgs {
     /// Opens the batch, for work that can wait.
-    pub fn open(&self) -> Result<(Box<dyn Store>, SealedBatch, Cache), Failure> {
+    pub fn open(&self) -> Result<(Store, SealedBatch, Cache), Failure> {
         let place = place::parse(&self.batch, &self.reach, None)?;
         let store = self.reach.open(&place)?;
-        let (batch, cache) = open_batch(&*store, self.trust()?, self.moved, &self.memory()?)?;
+        let (batch, cache) = open_batch(&store, self.trust()?, self.moved, &self.memory()?)?;
         Ok((store, batch, cache))
     }
 
     /// Opens the place of the batch, for somebody who waits.
-    fn quick_store(&self) -> Result<Box<dyn Store>, Failure> {
+    fn quick_store(&self) -> Result<Store, Failure> {
         let place = place::parse(&self.batch, &self.reach, None)?;
         Ok(self.reach.open_quick(&place)?)
     }

@@ -43,7 +43,7 @@ impl Serve {
             let mut watch = Watch::default();
             loop {
                 let begun = Instant::now();
-                match watch.refresh(&*store) {
+                match watch.refresh(&store) {
                     Ok(()) => {
                         let now = OffsetDateTime::now_utc();
                         shown.show(&watch.overview(&batch, store.location(), now));

@@ -32,7 +32,7 @@ impl Status {
     pub fn run(&self) -> Outcome {
         let (store, batch, _) = self.batch.open()?;
         let mut watch = Watch::default();
-        watch.refresh(&*store)?;
+        watch.refresh(&store)?;
         let overview = watch.overview(&batch, store.location(), OffsetDateTime::now_utc());
         Ok(Ended::with(Seen(overview)))
     }

@@ -8,39 +8,50 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::DirStore;
-use crate::store::Existing;
+use super::{Dir, copy, refused};
+use crate::store::transport::{How, Object, Outcome, Putting, When};
 
-impl DirStore {
-    /// Puts files in place, each whole or not at all. Tells of each whether it is there now; it is not when
-    /// another is there already, which is left as it is.
-    pub(super) fn place<'a>(
-        &self,
-        objects: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
-        existing: Existing,
-    ) -> io::Result<Vec<bool>> {
-        let paths: Vec<PathBuf> = objects.clone().map(|(name, _)| self.path(name)).collect();
-        let mut written = Vec::with_capacity(paths.len());
-        for (path, (_, body)) in paths.iter().zip(objects.clone()) {
-            written.push(self.write_beside(path, body)?);
+impl Dir {
+    /// Puts files in place, each whole or not at all.
+    pub(super) fn put_atomically(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
+        match self.place(objects, &how.when) {
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| Putting::Ended(Ok(outcome)))
+                .collect(),
+            // What is put in place together fails together.
+            Err(error) => objects
+                .iter()
+                .map(|object| Putting::Ended(Err(self.error(how.operation, &object.name)(copy(&error)))))
+                .collect(),
         }
-        let mut placed = Vec::with_capacity(paths.len());
-        for ((path, scratch), (_, body)) in paths.iter().zip(&written).zip(objects) {
-            placed.push(match existing {
-                Existing::Replace => fs::rename(scratch, path).map(|()| true)?,
-                Existing::Refuse => link(scratch, path, body)?,
+    }
+
+    fn place(&self, objects: &[Object<'_>], when: &When) -> io::Result<Vec<Outcome>> {
+        let paths: Vec<PathBuf> = objects.iter().map(|object| self.path(&object.name)).collect();
+        let with_body = || paths.iter().zip(objects.iter().map(|object| object.body));
+        if let When::Is(version, replaced) = when {
+            return with_body()
+                .map(|(path, body)| self.swap(path, body, version, *replaced))
+                .collect();
+        }
+        let written = with_body().map(|(path, body)| self.write_beside(path, body));
+        let written: Vec<PathBuf> = written.collect::<io::Result<_>>()?;
+        let mut outcomes = Vec::with_capacity(paths.len());
+        for ((path, body), scratch) in with_body().zip(&written) {
+            outcomes.push(match when {
+                When::Absent => link(scratch, path, body)?,
+                _ => fs::rename(scratch, path).map(|()| Outcome::Stored)?,
             });
         }
         self.sync_names(paths.iter().map(PathBuf::as_path))?;
-        Ok(placed)
+        Ok(outcomes)
     }
 
     /// Writes a file beside its place, durably, under a name that nobody else uses.
     pub(super) fn write_beside(&self, path: &Path, body: &[u8]) -> io::Result<PathBuf> {
         let scratch = scratch(path);
-        let written = self
-            .write(&scratch, body, Existing::Refuse)
-            .and_then(|file| file.sync_all());
+        let written = self.write(&scratch, body, true).and_then(|file| file.sync_all());
         match written {
             Ok(()) => Ok(scratch),
             Err(error) => {
@@ -54,12 +65,12 @@ impl DirStore {
 
 /// Puts a written file in its place, unless another is there. Unlike a rename, a link never takes the
 /// place of what is there.
-fn link(scratch: &Path, path: &Path, body: &[u8]) -> io::Result<bool> {
+fn link(scratch: &Path, path: &Path, body: &[u8]) -> io::Result<Outcome> {
     let linked = fs::hard_link(scratch, path);
     fs::remove_file(scratch)?;
     match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(fs::read(path)? == body),
-        other => other.map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refused(path, body),
+        other => other.map(|()| Outcome::Stored),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The bucket: what is asked of S3, one object at a time, each request until it is answered.
 //!
-//! No object is ever written over blindly. A write says `If-None-Match: *`, or, where an earlier attempt
-//! left something behind, `If-Match` with the tag of just that. A write that is refused because
-//! something is there looks at what it is: an answer that was lost looks exactly so.
+//! A write says `If-None-Match: *`, or `If-Match` with the tag of the version that it replaces. One that is
+//! refused looks at what is in its way.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,24 +13,21 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use super::S3Options;
+use super::answer::judge;
 use super::client::Connection;
-use super::direct::{Direct, Outcome};
-use super::request::{Answer, Failed, Requests, judge};
-use super::settings::Settings;
+use super::direct::{Direct, Outcome as Sent};
+use super::settings::{Settings, conditions};
 use super::signing::SignedDigest;
 use crate::digest::sha256;
 use crate::sdk::causes;
-use crate::store::{Listed, StoreError};
+use crate::store::request::{Answer, Failed, Requests};
+use crate::store::{Found, Got, How, Listed, Outcome, Replaced, StoreError, StoreOptions, Version, When};
 
 /// A larger object is uploaded in parts.
 const LARGEST_PUT: usize = 16 << 20;
 
 /// Octets of a part. S3 asks for at least 5 MiB.
 pub(super) const PART: usize = 8 << 20;
-
-/// Times that a write looks at what is in its way. Twice is enough unless others write there too.
-const LOOKS: u32 = 5;
 
 /// A bucket, as far as one user of it is concerned.
 #[derive(Debug)]
@@ -41,51 +37,6 @@ pub(super) struct Bucket {
     pub name: String,
     pub requests: Requests,
     pub settings: Settings,
-}
-
-/// On whose behalf an object is stored, and so what it may replace.
-#[derive(Debug, Clone)]
-pub(super) enum Claim {
-    /// Nothing is replaced.
-    New,
-    /// What the same ledger stored is replaced.
-    OfLedger,
-    /// What these earlier attempts left behind is replaced.
-    OfAttempt { name: String, earlier: Vec<String> },
-}
-
-impl Claim {
-    pub(super) fn attempt(&self) -> Option<&str> {
-        match self {
-            Self::OfAttempt { name, .. } => Some(name),
-            Self::New | Self::OfLedger => None,
-        }
-    }
-}
-
-/// The condition of a write.
-#[derive(Debug, Clone)]
-pub(super) enum Condition {
-    Absent,
-    /// The object there has this entity tag.
-    Is(String),
-}
-
-impl Condition {
-    pub fn headers(&self) -> (Option<String>, Option<String>) {
-        match self {
-            Self::Absent => (Some("*".to_owned()), None),
-            Self::Is(tag) => (None, Some(tag.clone())),
-        }
-    }
-}
-
-/// An object as it is stored.
-struct Stored {
-    tag: String,
-    is_same: bool,
-    /// Whether it is such that it may be replaced.
-    is_stale: bool,
 }
 
 /// A body with its checksum as S3 keeps it.
@@ -120,7 +71,7 @@ impl Body {
 }
 
 impl Bucket {
-    pub(super) fn new(connection: Connection, name: String, options: &S3Options) -> Self {
+    pub(super) fn new(connection: Connection, name: String, options: &StoreOptions) -> Self {
         Self {
             client: connection.client,
             direct: connection.direct,
@@ -135,10 +86,6 @@ impl Bucket {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Another object is in the way of this one.
     pub(super) fn conflict(&self, key: &str) -> StoreError {
         StoreError::Conflict {
@@ -151,72 +98,64 @@ impl Bucket {
         format!("s3://{}/{key}", self.name)
     }
 
-    /// Stores an object whose SHA-256 is known. Returns whether it is there now: `false` when another
-    /// one is, and it shall stay.
+    /// Stores an object whose SHA-256 is known, if the condition holds.
     pub(super) async fn put(
         self: &Arc<Self>,
-        operation: &'static str,
         key: &str,
         octets: Bytes,
         sha256: [u8; 32],
-        claim: &Claim,
-    ) -> Result<bool, StoreError> {
+        how: &How<'_>,
+    ) -> Result<Outcome, StoreError> {
         let body = Body::new(octets, sha256);
-        let mut condition = Condition::Absent;
-        for _ in 0..LOOKS {
-            let sent = match body.parts.len() {
-                0 => {
-                    self.put_once(operation, key, &body, &condition, claim.attempt(), &self.settings)
-                        .await
-                }
-                // Many octets are not sent only to learn that they are there.
-                _ if matches!(condition, Condition::Absent)
-                    && self.stored(operation, key, &body, claim).await?.is_some() =>
-                {
-                    Err(Failed::Exists)
-                }
-                _ => {
-                    self.put_in_parts(operation, key, &body, &condition, claim.attempt(), &self.settings)
-                        .await
-                }
-            };
-            match sent {
-                Ok(()) => return Ok(true),
-                Err(Failed::Error(error)) => return Err(self.explain(error)),
-                Err(Failed::Exists | Failed::Missing) => {}
+        let of_object;
+        let settings = match how.when {
+            // Somebody stored it with encryption, tags and all that, and it stays so.
+            When::Is(_, Replaced::Shredded) => {
+                of_object = self.settings_of(key).await?;
+                &of_object
             }
-            condition = match self.stored(operation, key, &body, claim).await? {
-                None => Condition::Absent,
-                Some(Stored { is_same: true, .. }) => return Ok(true),
-                Some(Stored {
-                    is_stale: true, tag, ..
-                }) => Condition::Is(tag),
-                Some(_) => return Ok(false),
-            };
+            _ => &self.settings,
+        };
+        let is_large = !body.parts.is_empty();
+        // Many octets are not sent only to learn that they are there.
+        if is_large && how.when == When::Absent {
+            let found = self.look(key, &body, how).await?;
+            if found.is_some() {
+                return Ok(refused(found, body));
+            }
         }
-        Err(self.conflict(key))
+        let sent = match is_large {
+            false => self.put_once(key, &body, how, settings).await,
+            true => self.put_in_parts(key, &body, how, settings).await,
+        };
+        match sent {
+            Ok(()) => Ok(Outcome::Stored),
+            Err(Failed::Error(error)) => Err(self.explain(error)),
+            Err(Failed::Exists | Failed::Missing) => {
+                let found = self.look(key, &body, how).await?;
+                Ok(refused(found, body))
+            }
+        }
     }
 
     async fn put_once(
         &self,
-        operation: &'static str,
         key: &str,
         body: &Body,
-        condition: &Condition,
-        attempt: Option<&str>,
+        how: &How<'_>,
         settings: &Settings,
     ) -> Result<(), Failed> {
         let checksum = body.checksum();
-        let headers = settings.headers(&checksum, condition, attempt);
-        let (if_none_match, if_match) = condition.headers();
+        let headers = settings.headers(&checksum, &how.when, how.attempt);
+        let (if_none_match, if_match) = conditions(&how.when);
         let encryption = self
             .requests
-            .persist(operation, &self.url(key), || async {
+            .persist(how.operation, &self.url(key), || async {
                 if let Some(direct) = &self.direct {
                     match direct.put(key, &body.octets, &body.sha256, &headers).await {
-                        Outcome::Stored { encryption } => return Ok(encryption),
-                        Outcome::Answer(answer) => return Err(answer),
-                        Outcome::AskSdk => {}
+                        Sent::Stored { encryption } => return Ok(encryption),
+                        Sent::Answer(answer) => return Err(answer),
+                        Sent::AskSdk => {}
                     }
                 }
                 let output = self
@@ -230,7 +169,7 @@ impl Bucket {
                     .set_if_match(if_match.clone())
                     .set_storage_class(settings.storage_class.clone())
                     .set_tagging(settings.tagging.clone())
-                    .set_metadata(Some(settings.metadata(attempt)))
+                    .set_metadata(Some(settings.metadata(how.attempt)))
                     .set_server_side_encryption(settings.algorithm())
                     .set_ssekms_key_id(settings.kms_key())
                     .set_bucket_key_enabled(settings.bucket_key())
@@ -272,16 +211,10 @@ impl Bucket {
 
     /// What is stored under a key, and whether it is the same as a body. Servers that keep no checksum
     /// are asked for the octets.
-    async fn stored(
-        &self,
-        operation: &'static str,
-        key: &str,
-        body: &Body,
-        claim: &Claim,
-    ) -> Result<Option<Stored>, StoreError> {
+    async fn look(&self, key: &str, body: &Body, how: &How<'_>) -> Result<Option<Found>, StoreError> {
         let head = self
             .requests
-            .persist(operation, &self.url(key), || async {
+            .persist(how.operation, &self.url(key), || async {
                 self.client
                     .head_object()
                     .bucket(&self.name)
@@ -302,7 +235,7 @@ impl Bucket {
             _ if !is_size => false,
             Some(checksum) => checksum == body.checksum(),
             None => match self.get(key, None).await {
-                Ok(octets) => sha256(&octets) == body.sha256,
+                Ok(got) => sha256(&got.octets) == body.sha256,
                 Err(StoreError::NotFound { .. }) => return Ok(None),
                 Err(error) => return Err(error),
             },
@@ -311,62 +244,19 @@ impl Bucket {
         self.settings
             .check_some_encryption(&self.url(key), encryption)
             .map_err(|failed| self.error(key, failed))?;
-        Ok(Some(Stored {
-            is_stale: self.settings.may_replace(head.metadata(), claim),
-            tag: head.e_tag.unwrap_or_default(),
+        let (attempt, is_of_ledger) = self.settings.writer(head.metadata());
+        Ok(Some(Found {
+            version: Version(head.e_tag.unwrap_or_default()),
             is_same,
+            is_of_ledger,
+            attempt,
         }))
     }
 
-    /// Replaces an object that still has this entity tag. Returns whether the new content is there now.
-    pub(super) async fn replace(
-        self: &Arc<Self>,
-        key: &str,
-        octets: Bytes,
-        tag: &str,
-        settings: &Settings,
-    ) -> Result<bool, StoreError> {
-        let sha256 = sha256(&octets);
-        let body = Body::new(octets, sha256);
-        let condition = Condition::Is(tag.to_owned());
-        let sent = match body.parts.len() {
-            0 => {
-                self.put_once("replace", key, &body, &condition, None, settings)
-                    .await
-            }
-            _ => {
-                self.put_in_parts("replace", key, &body, &condition, None, settings)
-                    .await
-            }
-        };
-        match sent {
-            Ok(()) => Ok(true),
-            Err(Failed::Error(error)) => Err(self.explain(error)),
-            // An answer that was lost looks like this.
-            Err(Failed::Exists | Failed::Missing) => {
-                let stored = self.stored("replace", key, &body, &Claim::New).await?;
-                Ok(stored.is_some_and(|stored| stored.is_same))
-            }
-        }
-    }
-
-    /// The octets of an object, or of a range of it.
-    pub(super) async fn get(
-        &self,
-        key: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        Ok(self.get_tagged(key, range).await?.0)
-    }
-
     /// The octets of an object, or of a range of it, and its entity tag.
-    pub(super) async fn get_tagged(
-        &self,
-        key: &str,
-        range: Option<Range<u64>>,
-    ) -> Result<(Zeroizing<Vec<u8>>, String), StoreError> {
+    pub(super) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Got, StoreError> {
         let range = match range {
-            Some(range) if range.is_empty() => return Ok(Default::default()),
+            Some(range) if range.is_empty() => return Ok(nothing()),
             Some(range) => Some(format!("bytes={}-{}", range.start, range.end - 1)),
             None => None,
         };
@@ -382,10 +272,10 @@ impl Bucket {
                     .await;
                 let mut output = match got.map_err(judge) {
                     // The range lies beyond the end.
-                    Err(Answer::Refused { status: 416, .. }) => return Ok(Default::default()),
+                    Err(Answer::Refused { status: 416, .. }) => return Ok(nothing()),
                     other => other?,
                 };
-                let tag = output.e_tag.take().unwrap_or_default();
+                let version = Some(Version(output.e_tag.take().unwrap_or_default()));
                 let len = usize::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
                 // Of full size from the start, so that it never moves and leaves a copy behind.
                 let mut octets = Zeroizing::new(Vec::with_capacity(len));
@@ -393,7 +283,7 @@ impl Bucket {
                     octets.extend_from_slice(&some.map_err(|error| Answer::unheard(causes(&error)))?);
                 }
                 match octets.len() == len {
-                    true => Ok((octets, tag)),
+                    true => Ok(Got { octets, version }),
                     false => Err(Answer::unheard("half an answer".to_owned())),
                 }
             })
@@ -455,6 +345,18 @@ impl Bucket {
             error => error,
         }
     }
+}
+
+fn nothing() -> Got {
+    Got {
+        octets: Zeroizing::default(),
+        version: None,
+    }
+}
+
+fn refused(found: Option<Found>, body: Body) -> Outcome {
+    let body = Some(crate::store::Body(Box::new(body.octets)));
+    Outcome::Refused { found, body }
 }
 
 pub(super) fn stream(octets: &Bytes) -> ByteStream {

@@ -10,10 +10,9 @@ use aws_sdk_s3::config::{
 };
 use aws_types::os_shim_internal::{Env, Fs};
 
-use super::S3Options;
 use super::direct::Direct;
 use crate::sdk::{self, AwsSettings, CONNECT_TIMEOUT, Reach, SettingsError};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreOptions};
 
 /// Attempts at a request, the first one among them, when nothing else is set.
 const ATTEMPTS: u32 = 10;
@@ -31,7 +30,7 @@ pub(super) struct Connection {
 
 /// Makes a connection. Retries are ours, because a conditional write that is retried needs a look at
 /// what is there.
-pub(super) async fn connect(bucket: &str, options: &S3Options) -> Result<Connection, StoreError> {
+pub(super) async fn connect(bucket: &str, options: &StoreOptions) -> Result<Connection, StoreError> {
     let attempts = match options.attempts {
         Some(attempts) => attempts,
         None => attempts().await?,

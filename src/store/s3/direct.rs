@@ -24,8 +24,9 @@ use data_encoding::HEXLOWER;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::Mutex;
 
-use super::request::{Answer, judge_answer};
+use super::answer::judge_answer;
 use crate::sdk::causes;
+use crate::store::request::Answer;
 
 /// All but the unreserved characters of RFC 3986, 2.3, and the `/` between the parts of a key.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC

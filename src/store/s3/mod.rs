@@ -1,41 +1,29 @@
 //! A bucket in S3, or on any server that speaks its language, as a store.
 //!
-//! Uploads are under way while the forge goes on; a ticket stands for those of one chunk. What waits or
-//! is under way is bounded by [`ROOM`], so memory does not grow however slow the server is. Only here
-//! is anything asynchronous.
+//! Uploads are under way while the forge goes on. What waits or is under way is bounded by [`ROOM`], so memory
+//! does not grow however slow the server is. Only what speaks to a network is asynchronous.
 
+mod answer;
 mod bucket;
 mod client;
 mod direct;
 mod multipart;
 mod remove;
-mod request;
 mod settings;
 mod signing;
-mod throttle;
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-pub use aws_sdk_s3::config::Credentials;
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{Attempt, Existing, Listed, Object, Replaced, Store, StoreError, Ticket, Version};
+use super::{Got, How, Listed, Lot, Object, Putting, StoreError, StoreOptions, Transport};
 use crate::digest::sha256;
-use bucket::{Bucket, Claim};
-
-/// Requests at once, when nothing else is asked for.
-pub const DEFAULT_UPLOADS: u16 = 64;
-
-/// How long an attempt may take, when nothing else is asked for: a part of 8 MiB over a slow line.
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+use bucket::Bucket;
 
 /// KiB of the objects that wait or are under way, at most.
 const ROOM: u32 = 64 * 1024;
@@ -43,77 +31,23 @@ const ROOM: u32 = 64 * 1024;
 /// What an object costs besides its octets, in KiB: a task and its place in the queue.
 const OVERHEAD: usize = 1;
 
-/// How to reach S3, and how to store there. What is left out comes from the AWS SDK's own chain:
-/// environment, `~/.aws`, SSO, instance metadata.
-#[derive(Debug, Clone)]
-pub struct S3Options {
-    /// `None`: from the chain. Its `Debug` says that the secret is elided.
-    pub credentials: Option<Credentials>,
-    /// Of a server that is not AWS's.
-    pub endpoint_url: Option<String>,
-    pub region: Option<String>,
-    /// Attempts at a request, the first one among them.
-    pub attempts: Option<u32>,
-    /// How long an attempt may take.
-    pub attempt_timeout: Duration,
-    /// Requests at once, at most.
-    pub uploads: u16,
-    pub encryption: Option<Encryption>,
-    /// Such as `STANDARD_IA`.
-    pub storage_class: Option<String>,
-    /// Id of the ledger that accounts for the batch, kept with every object.
-    pub ledger: Option<String>,
-    /// Tags of every object.
-    pub tags: Vec<(String, String)>,
-}
-
-impl Default for S3Options {
-    fn default() -> Self {
-        Self {
-            credentials: None,
-            endpoint_url: None,
-            region: None,
-            attempts: None,
-            attempt_timeout: ATTEMPT_TIMEOUT,
-            uploads: DEFAULT_UPLOADS,
-            encryption: None,
-            storage_class: None,
-            ledger: None,
-            tags: Vec::new(),
-        }
-    }
-}
-
-/// How S3 shall encrypt objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encryption {
-    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
-    pub algorithm: String,
-    /// Key of AWS KMS, by id, ARN or alias.
-    pub kms_key_id: Option<String>,
-}
-
 /// One batch in a bucket.
 #[derive(Debug)]
-pub struct S3Store {
-    runtime: Runtime,
+pub(super) struct S3 {
+    runtime: Arc<Runtime>,
     bucket: Arc<Bucket>,
     /// Of the batch; empty, or with `/` at its end.
     prefix: String,
     room: Arc<Semaphore>,
-    under_way: Mutex<HashMap<Ticket, Vec<Upload>>>,
-    next_ticket: AtomicU64,
 }
 
-type Upload = JoinHandle<Result<(), StoreError>>;
-
-impl S3Store {
+impl S3 {
     /// Opens the batch under a prefix of a bucket. Nothing is asked of the bucket yet.
     ///
     /// # Errors
     ///
     /// When there are no credentials, or no Region.
-    pub fn open(bucket: &str, prefix: &str, options: &S3Options) -> Result<Self, StoreError> {
+    pub(super) fn open(bucket: &str, prefix: &str, options: &StoreOptions) -> Result<Self, StoreError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -128,14 +62,12 @@ impl S3Store {
         let connection = runtime.block_on(client::connect(bucket, options))?;
         Ok(Self {
             bucket: Arc::new(Bucket::new(connection, bucket.to_owned(), options)),
-            runtime,
+            runtime: Arc::new(runtime),
             prefix: match prefix {
                 "" => String::new(),
                 prefix => format!("{prefix}/"),
             },
             room: Arc::new(Semaphore::new(ROOM as usize)),
-            under_way: Mutex::default(),
-            next_ticket: AtomicU64::new(0),
         })
     }
 
@@ -144,7 +76,7 @@ impl S3Store {
     }
 
     /// Starts an upload once there is room for it.
-    fn upload(&self, object: &Object<'_>, claim: Claim) -> Upload {
+    fn upload(&self, object: &Object<'_>, how: &How<'_>, attempt: Option<&Arc<str>>) -> Putting {
         let kib = u32::try_from(object.body.len() / 1024 + OVERHEAD).unwrap_or(ROOM);
         let room = self.room.clone().acquire_many_owned(kib.min(ROOM));
         let room = self.runtime.block_on(room).expect("the room is never closed");
@@ -152,165 +84,81 @@ impl S3Store {
         // Bodies hold private keys: they are zeroized when the last of the requests is done with them.
         let body = Bytes::from_owner(Zeroizing::new(object.body.to_vec()));
         let (bucket, key) = (self.bucket.clone(), self.key(&object.name));
-        self.runtime.spawn(async move {
+        let (operation, manner, when) = (how.operation, how.manner, how.when.clone());
+        let attempt = attempt.cloned();
+        let upload = self.runtime.spawn(async move {
+            let how = How {
+                operation,
+                manner,
+                when,
+                attempt: attempt.as_deref(),
+            };
             // Made only when the room is there, since it is large.
-            let done = Box::pin(bucket.put("put", &key, body, sha256, &claim)).await;
+            let done = Box::pin(bucket.put(&key, body, sha256, &how)).await;
             drop(room);
-            match done? {
-                true => Ok(()),
-                false => Err(bucket.conflict(&key)),
-            }
-        })
+            done
+        });
+        let runtime = self.runtime.clone();
+        Putting::UnderWay(Box::new(move || {
+            runtime.block_on(upload).expect("an upload does not panic")
+        }))
     }
 
-    fn wait(&self, uploads: impl IntoIterator<Item = Upload>) -> Result<(), StoreError> {
-        let mut result = Ok(());
-        for upload in uploads {
-            let done = self.runtime.block_on(upload).expect("an upload does not panic");
-            if result.is_ok() {
-                result = done;
-            }
-        }
-        result
+    /// Waits for all of what runs at once.
+    fn all<T>(&self, tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+        tasks
+            .into_iter()
+            .map(|task| self.runtime.block_on(task).expect("a task does not panic"))
+            .collect()
     }
 }
 
-impl Store for S3Store {
-    fn location(&self) -> String {
-        format!(
-            "s3://{}/{}",
-            self.bucket.name(),
-            self.prefix.trim_end_matches('/')
-        )
+impl Transport for S3 {
+    fn locate(&self, name: &str) -> String {
+        let url = self.bucket.url(&self.key(name));
+        match name {
+            "" => url.trim_end_matches('/').to_owned(),
+            _ => url,
+        }
     }
 
-    fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
-        let claim = Claim::OfAttempt {
-            name: attempt.name.to_owned(),
-            earlier: attempt.earlier.to_vec(),
+    fn tells_writers(&self) -> bool {
+        true
+    }
+
+    fn get(&self, names: &[&str], range: Option<Range<u64>>) -> Vec<Result<Got, StoreError>> {
+        if let [name] = names {
+            return vec![self.runtime.block_on(self.bucket.get(&self.key(name), range))];
+        }
+        let get = |name: &&str| {
+            let (bucket, key, range) = (self.bucket.clone(), self.key(name), range.clone());
+            self.runtime.spawn(async move { bucket.get(&key, range).await })
         };
-        let uploads = objects
-            .iter()
-            .map(|object| self.upload(object, claim.clone()))
-            .collect();
-        let number = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-        let mut under_way = self.under_way.lock().expect("no holder panics");
-        under_way.insert(Ticket(number), uploads);
-        Ok(Ticket(number))
+        self.all(names.iter().map(get).collect())
     }
 
-    fn create(&self, name: &str, body: &[u8]) -> Result<bool, StoreError> {
-        let octets = Bytes::copy_from_slice(body);
-        let key = self.key(name);
-        self.runtime
-            .block_on(self.bucket.put("create", &key, octets, sha256(body), &Claim::New))
+    fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
+        let attempt = how.attempt.map(Arc::from);
+        let upload = |object| self.upload(object, how, attempt.as_ref());
+        objects.iter().map(upload).collect()
     }
 
-    fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
-        let take = |ticket| {
-            let mut under_way = self.under_way.lock().expect("no holder panics");
-            under_way.remove(&ticket).unwrap_or_default()
+    /// What is stored in S3 is durable.
+    fn sync(&self, lots: &[Lot]) -> Vec<Result<(), StoreError>> {
+        lots.iter().map(|_| Ok(())).collect()
+    }
+
+    fn delete(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
+        let delete = |name: &String| {
+            let (bucket, key) = (self.bucket.clone(), self.key(name));
+            self.runtime.spawn(async move { bucket.remove(&key).await })
         };
-        tickets
-            .into_iter()
-            .map(|ticket| self.wait(take(ticket)))
-            .collect()
-    }
-
-    fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
-        let claim = match existing {
-            Existing::Refuse => Claim::New,
-            Existing::Replace => Claim::OfLedger,
-        };
-        let uploads: Vec<Upload> = objects
-            .iter()
-            .map(|(name, body)| {
-                let object = Object {
-                    name: name.clone(),
-                    body,
-                    sha256: None,
-                };
-                self.upload(&object, claim.clone())
-            })
-            .collect();
-        uploads.into_iter().map(|upload| self.wait([upload])).collect()
-    }
-
-    fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        self.runtime.block_on(self.bucket.get(&self.key(name), range))
-    }
-
-    fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
-        let key = self.key(name);
-        let (octets, tag) = self.runtime.block_on(self.bucket.get_tagged(&key, None))?;
-        Ok((octets, Version(tag)))
-    }
-
-    fn replace(
-        &self,
-        name: &str,
-        body: &[u8],
-        version: &Version,
-        replaced: Replaced,
-    ) -> Result<bool, StoreError> {
-        // A pack holds private keys: it is zeroized when the last of the requests is done with it.
-        let octets = Bytes::from_owner(Zeroizing::new(body.to_vec()));
-        let key = self.key(name);
-        self.runtime.block_on(async {
-            match replaced {
-                Replaced::Forgotten => {
-                    let settings = &self.bucket.settings;
-                    self.bucket.replace(&key, octets, &version.0, settings).await
-                }
-                Replaced::Shredded => {
-                    // Somebody stored it with encryption, tags and all that, and it stays so.
-                    let settings = self.bucket.settings_of(&key).await?;
-                    let replace = self.bucket.replace(&key, octets, &version.0, &settings);
-                    let is_done = replace.await?;
-                    if is_done {
-                        self.bucket.remove_noncurrent(&key).await?;
-                    }
-                    Ok(is_done)
-                }
-            }
-        })
-    }
-
-    fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.runtime.block_on(self.bucket.remove(&self.key(name)))
-    }
-
-    fn remove_all(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
-        let removals: Vec<_> = names
-            .iter()
-            .map(|name| {
-                let (bucket, key) = (self.bucket.clone(), self.key(name));
-                self.runtime.spawn(async move { bucket.remove(&key).await })
-            })
-            .collect();
-        removals
-            .into_iter()
-            .map(|removal| self.runtime.block_on(removal).expect("a removal does not panic"))
-            .collect()
+        self.all(names.iter().map(delete).collect())
     }
 
     fn purge(&self, name: &str) -> Result<(), StoreError> {
         self.runtime
             .block_on(self.bucket.remove_noncurrent(&self.key(name)))
-    }
-
-    fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
-        let reads: Vec<_> = names
-            .iter()
-            .map(|name| {
-                let (bucket, key) = (self.bucket.clone(), self.key(name));
-                self.runtime.spawn(async move { bucket.get(&key, None).await })
-            })
-            .collect();
-        reads
-            .into_iter()
-            .map(|read| self.runtime.block_on(read).expect("a read does not panic"))
-            .collect()
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

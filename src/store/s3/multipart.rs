@@ -7,21 +7,22 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use tokio::task::JoinSet;
 
-use super::bucket::{Body, Bucket, Condition, PART, stream};
-use super::request::{Failed, judge};
-use super::settings::Settings;
+use super::answer::judge;
+use super::bucket::{Body, Bucket, PART, stream};
+use super::settings::{Settings, conditions};
 use super::signing::SignedDigest;
+use crate::store::request::Failed;
+use crate::store::{How, When};
 
 impl Bucket {
     pub(super) async fn put_in_parts(
         self: &Arc<Self>,
-        operation: &'static str,
         key: &str,
         body: &Body,
-        condition: &Condition,
-        attempt: Option<&str>,
+        how: &How<'_>,
         settings: &Settings,
     ) -> Result<(), Failed> {
+        let operation = how.operation;
         let created = self
             .requests
             .persist(operation, &self.url(key), || async {
@@ -32,7 +33,7 @@ impl Bucket {
                     .checksum_algorithm(ChecksumAlgorithm::Sha256)
                     .set_storage_class(settings.storage_class.clone())
                     .set_tagging(settings.tagging.clone())
-                    .set_metadata(Some(settings.metadata(attempt)))
+                    .set_metadata(Some(settings.metadata(how.attempt)))
                     .set_server_side_encryption(settings.algorithm())
                     .set_ssekms_key_id(settings.kms_key())
                     .set_bucket_key_enabled(settings.bucket_key())
@@ -46,7 +47,7 @@ impl Bucket {
         let done = async {
             settings.check_encryption(&self.url(key), encryption)?;
             let parts = self.put_parts(operation, key, upload, body).await?;
-            self.complete(operation, key, upload, parts, condition).await
+            self.complete(operation, key, upload, parts, &how.when).await
         };
         let result = done.await;
         if result.is_err() {
@@ -121,9 +122,9 @@ impl Bucket {
         key: &str,
         upload: &str,
         parts: Vec<CompletedPart>,
-        condition: &Condition,
+        when: &When,
     ) -> Result<(), Failed> {
-        let (if_none_match, if_match) = condition.headers();
+        let (if_none_match, if_match) = conditions(when);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         self.requests
             .persist(operation, &self.url(key), || async {

@@ -2,9 +2,10 @@
 
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 
+use super::answer::judge;
 use super::bucket::Bucket;
-use super::request::{Answer, Failed, judge};
 use crate::store::StoreError;
+use crate::store::request::{Answer, Failed};
 
 /// Rounds of listing and deleting. One finds everything, unless others write there too.
 const ROUNDS: u32 = 5;

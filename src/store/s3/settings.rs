@@ -5,10 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ServerSideEncryption, StorageClass, Tag};
 
-use super::bucket::{Claim, Condition};
-use super::request::Failed;
-use super::{Encryption, S3Options};
-use crate::store::StoreError;
+use crate::store::request::Failed;
+use crate::store::{Encryption, StoreError, StoreOptions, When};
 
 /// Metadata of an object: `x-amz-meta-` and this.
 const LEDGER: &str = "certforge-ledger";
@@ -25,7 +23,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(options: &S3Options) -> Self {
+    pub(super) fn new(options: &StoreOptions) -> Self {
         Self {
             ledger: options.ledger.clone(),
             encryption: options.encryption.clone(),
@@ -55,10 +53,10 @@ impl Settings {
     pub(super) fn headers(
         &self,
         checksum: &str,
-        condition: &Condition,
+        when: &When,
         attempt: Option<&str>,
     ) -> Vec<(&'static str, String)> {
-        let (if_none_match, if_match) = condition.headers();
+        let (if_none_match, if_match) = conditions(when);
         let class = self.storage_class.as_ref();
         let encryption = self.encryption.as_ref();
         let headers = [
@@ -95,19 +93,11 @@ impl Settings {
         ledger.into_iter().chain(attempt).collect()
     }
 
-    /// Whether an object with this metadata may be replaced.
-    pub(super) fn may_replace(&self, metadata: Option<&HashMap<String, String>>, claim: &Claim) -> bool {
-        let is = |key: &str, expected: &str| {
-            metadata
-                .and_then(|metadata| metadata.get(key))
-                .map(String::as_str)
-                == Some(expected)
-        };
-        match claim {
-            Claim::New => false,
-            Claim::OfLedger => self.ledger.as_ref().is_some_and(|ledger| is(LEDGER, ledger)),
-            Claim::OfAttempt { earlier, .. } => earlier.iter().any(|earlier| is(ATTEMPT, earlier)),
-        }
+    /// The attempt that stored an object with this metadata, and whether the same ledger did.
+    pub(super) fn writer(&self, metadata: Option<&HashMap<String, String>>) -> (Option<String>, bool) {
+        let get = |key| metadata.and_then(|metadata| metadata.get(key));
+        let is_of_ledger = self.ledger.is_some() && get(LEDGER) == self.ledger.as_ref();
+        (get(ATTEMPT).cloned(), is_of_ledger)
     }
 
     pub(super) fn algorithm(&self) -> Option<ServerSideEncryption> {
@@ -144,6 +134,15 @@ impl Settings {
             })),
             _ => Ok(()),
         }
+    }
+}
+
+/// `If-None-Match` and `If-Match`.
+pub(super) fn conditions(when: &When) -> (Option<String>, Option<String>) {
+    match when {
+        When::Absent => (Some("*".to_owned()), None),
+        When::Is(version, _) => (None, Some(version.0.clone())),
+        When::Any => (None, None),
     }
 }
 

@@ -66,7 +66,7 @@ impl Render {
     /// The certificate of a device of a batch.
     fn find(&self, device: &str, batch: &str) -> Result<Vec<u8>, Failure> {
         let store = self.reach.open(&place::parse(batch, &self.reach, None)?)?;
-        let issued = Issued::open(&*store)?;
+        let issued = Issued::open(&store)?;
         for chunk in 0..issued.record().shape().chunks() {
             let entries = issued.entries(chunk)?;
             if entries.iter().any(|entry| entry.device_id == *device) {

@@ -1,14 +1,13 @@
-//! Requests: each with its attempts, until it is answered for good.
+//! Requests over a network: each with its attempts, until it is answered for good, and all of them under one
+//! throttle.
 
-use std::error::Error;
+mod throttle;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-
-use super::throttle::Throttle;
-use crate::sdk::causes;
-use crate::store::StoreError;
+use super::StoreError;
+use throttle::Throttle;
 
 /// The first pause after a failed attempt, which doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -180,132 +179,10 @@ fn pause(made: u32) -> Duration {
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// Tells what an SDK error means.
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
-pub(super) fn judge<E>(error: SdkError<E>) -> Answer
-where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-{
-    match &error {
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            let code = service.err().code().unwrap_or_default();
-            let message = service.err().message().unwrap_or_default();
-            judge_answer(status, code, message)
-        }
-        SdkError::TimeoutError(_) => Answer::too_late(),
-        SdkError::ResponseError(_) => Answer::unheard(format!("half an answer: {}", causes(&error))),
-        SdkError::DispatchFailure(failure) if failure.is_user() => Answer::Refused {
-            status: 0,
-            code: "request not sent".to_owned(),
-            message: causes(&error),
-        },
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => Answer::too_late(),
-        SdkError::DispatchFailure(_) => Answer::unheard(causes(&error)),
-        _ => Answer::Refused {
-            status: 0,
-            code: "request not sent".to_owned(),
-            message: causes(&error),
-        },
-    }
-}
-
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-pub(super) fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
-    let again = |is_slow_down| Answer::Again {
-        why: format!("{status} {code} {message}").trim_end().to_owned(),
-        is_slow_down,
-        is_heard: true,
-    };
-    match (status, code) {
-        (
-            _,
-            "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded",
-        )
-        | (429, _) => again(true),
-        // What was sent did not arrive as it was sent.
-        (
-            400,
-            "BadDigest" | "InvalidDigest" | "IncompleteBody" | "RequestTimeout" | "XAmzContentSHA256Mismatch",
-        ) => again(false),
-        // The end of a multipart upload is answered with 200 before it is known how it went.
-        (_, "InternalError" | "ConditionalRequestConflict" | "OperationAborted") | (408 | 409, _) => {
-            again(false)
-        }
-        (501, _) | (404, "NoSuchBucket") => refused(status, code, message),
-        (500.., _) => again(status == 503),
-        (_, "PreconditionFailed") | (412, _) => Answer::Exists,
-        (404, _) => Answer::Missing,
-        // A HEAD is answered without a body, so without a code.
-        (403, "") => refused(status, "AccessDenied", message),
-        _ => refused(status, code, message),
-    }
-}
-
-fn refused(status: u16, code: &str, message: &str) -> Answer {
-    Answer::Refused {
-        status,
-        code: code.to_owned(),
-        message: message.trim_end_matches('.').to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::s3::ATTEMPT_TIMEOUT;
-
-    #[test]
-    fn tells_answers_apart() {
-        let slow = |answer| {
-            matches!(
-                answer,
-                Answer::Again {
-                    is_slow_down: true,
-                    ..
-                }
-            )
-        };
-        let again = |answer| {
-            matches!(
-                answer,
-                Answer::Again {
-                    is_slow_down: false,
-                    ..
-                }
-            )
-        };
-        assert!(slow(judge_answer(503, "SlowDown", "")));
-        assert!(slow(judge_answer(503, "", "")));
-        assert!(slow(judge_answer(429, "", "")));
-        assert!(slow(Answer::too_late()));
-        assert!(again(judge_answer(200, "InternalError", "")));
-        assert!(matches!(
-            judge_answer(200, "PreconditionFailed", ""),
-            Answer::Exists
-        ));
-        for status in [500, 502, 504, 408, 409] {
-            assert!(again(judge_answer(status, "", "")), "{status}");
-        }
-        assert!(again(judge_answer(400, "BadDigest", "")));
-        assert!(matches!(
-            judge_answer(412, "PreconditionFailed", ""),
-            Answer::Exists
-        ));
-        assert!(matches!(judge_answer(404, "NoSuchKey", ""), Answer::Missing));
-        for (status, code) in [
-            (404, "NoSuchBucket"),
-            (403, "AccessDenied"),
-            (400, "InvalidRequest"),
-            (501, "NotImplemented"),
-            (301, "PermanentRedirect"),
-        ] {
-            assert!(
-                matches!(judge_answer(status, code, ""), Answer::Refused { .. }),
-                "{code}"
-            );
-        }
-    }
+    use crate::store::ATTEMPT_TIMEOUT;
 
     #[test]
     fn a_request_that_hangs_is_given_up_in_time() {
@@ -350,7 +227,19 @@ mod tests {
     }
 
     fn busy() -> Result<u8, Answer> {
-        Err(judge_answer(503, "SlowDown", "Please reduce your request rate."))
+        Err(Answer::Again {
+            why: "503 SlowDown".to_owned(),
+            is_slow_down: true,
+            is_heard: true,
+        })
+    }
+
+    fn denied() -> Result<u8, Answer> {
+        Err(Answer::Refused {
+            status: 403,
+            code: "AccessDenied".to_owned(),
+            message: String::new(),
+        })
     }
 
     #[test]
@@ -374,7 +263,7 @@ mod tests {
         let (result, made) = persist(&requests, &[busy, || Err(Answer::Exists)]);
         assert!(matches!(result, Err(Failed::Exists)));
         assert_eq!(made, 2);
-        let (result, made) = persist(&requests, &[|| Err(judge_answer(403, "AccessDenied", ""))]);
+        let (result, made) = persist(&requests, &[denied]);
         assert!(matches!(
             result,
             Err(Failed::Error(StoreError::Refused { status: 403, .. }))

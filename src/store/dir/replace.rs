@@ -8,53 +8,35 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use data_encoding::HEXLOWER;
-
-use super::DirStore;
 use super::atomic::{scratch, scratch_prefix};
-use crate::digest::sha256;
-use crate::store::{Replaced, Version};
+use super::{Dir, found};
+use crate::store::transport::{Outcome, Replaced, Version};
 
 /// Beside the objects, and no object.
 const LOCK_FILE: &str = ".lock";
 
-pub(super) fn of(octets: &[u8]) -> Version {
-    Version(HEXLOWER.encode(&sha256(octets)))
-}
-
-impl DirStore {
-    /// Replaces a file that still is this version. Returns whether the new content is there now.
+impl Dir {
+    /// Replaces a file that still is this version. One that is to be shredded keeps a name until a purge
+    /// overwrites it, so that it is found after a crash.
     pub(super) fn swap(
         &self,
-        name: &str,
+        path: &Path,
         body: &[u8],
         version: &Version,
         replaced: Replaced,
-    ) -> io::Result<bool> {
-        let path = self.path(name);
+    ) -> io::Result<Outcome> {
         let _lock = self.lock()?;
-        let found = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            other => zeroize::Zeroizing::new(other?),
-        };
-        if of(&found) != *version {
-            return Ok(found.as_slice() == body);
+        match found(path, body)? {
+            Some(found) if found.version == *version => {}
+            found => return Ok(Outcome::Refused { found, body: None }),
         }
+        let written = self.write_beside(path, body)?;
         if replaced == Replaced::Shredded {
-            self.shred_scratch_of(&path)?;
+            fs::hard_link(path, scratch(path))?;
         }
-        let written = self.write_beside(&path, body)?;
-        // What was replaced keeps a name until it is overwritten, so that a purge finds it after a crash.
-        let old = scratch(&path);
-        if replaced == Replaced::Shredded {
-            fs::hard_link(&path, &old)?;
-        }
-        fs::rename(&written, &path)?;
-        self.sync_names(std::iter::once(path.as_path()))?;
-        if replaced == Replaced::Shredded {
-            remove_overwritten(&old)?;
-        }
-        Ok(true)
+        fs::rename(&written, path)?;
+        self.sync_names(std::iter::once(path))?;
+        Ok(Outcome::Stored)
     }
 
     /// Overwrites a file and removes it. A disk may still hold what it held: SECURITY.md says so.
@@ -128,7 +110,7 @@ mod tests {
     #[test]
     fn replaces_only_the_version_that_it_knows() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("batch"));
+        let store = Store::in_folder(folder.path().join("batch"));
         assert!(store.create("claims/A.json", b"first").unwrap());
         let (octets, first) = store.read_version("claims/A.json").unwrap();
         assert_eq!(**octets, *b"first");
@@ -159,7 +141,7 @@ mod tests {
     #[test]
     fn a_file_that_is_removed_is_overwritten_first() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("batch"));
+        let store = Store::in_folder(folder.path().join("batch"));
         store.create("bundles/A.zip", b"a private key").unwrap();
         let path = folder.path().join("batch/bundles/A.zip");
         let also = folder.path().join("also");
@@ -173,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_replaced_is_overwritten_too() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("batch"));
+        let store = Store::in_folder(folder.path().join("batch"));
         store.create("packs/0.zip", b"a private key").unwrap();
         let also = folder.path().join("also");
         fs::hard_link(folder.path().join("batch/packs/0.zip"), &also).unwrap();
@@ -189,7 +171,7 @@ mod tests {
     #[test]
     fn purges_what_one_left_who_was_stopped() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("batch"));
+        let store = Store::in_folder(folder.path().join("batch"));
         store.create("packs/0.zip", b"a private key").unwrap();
         let packs = folder.path().join("batch/packs");
         for name in [".0.zip.0123456789abcdef.tmp", ".1.zip.0123456789abcdef.tmp"] {
@@ -205,7 +187,7 @@ mod tests {
     #[test]
     fn one_of_many_that_replace_a_version_does() {
         let folder = tempfile::tempdir().unwrap();
-        let store = DirStore::new(folder.path().join("batch"));
+        let store = Store::in_folder(folder.path().join("batch"));
         store.create("claims/A.json", b"first").unwrap();
         let (_, first) = store.read_version("claims/A.json").unwrap();
         let done: usize = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What a store in S3 promises, whatever server is behind it.
+//! What a store promises, whatever transport and server are behind it.
 
 #![allow(
     dead_code,
@@ -9,19 +9,24 @@
 use std::collections::BTreeSet;
 
 use certforge::digest::sha256;
-use certforge::store::{Attempt, Existing, Object, Replaced, S3Store, Store, StoreError};
+use certforge::store::{Attempt, Existing, Object, Replaced, Store, StoreError};
 
 /// Opens a batch under a prefix; each has its own.
-pub type Open<'a> = &'a (dyn Fn(&str) -> S3Store + Sync);
+pub type Open<'a> = &'a (dyn Fn(&str) -> Store + Sync);
 
-/// Holds a server to all of it, but for races: s3s-fs looks and then writes.
+/// What holds everywhere, but for races: s3s-fs looks and then writes.
 pub fn holds(open: Open<'_>) {
     a_conditional_write_never_writes_over_anything_unasked(open);
     a_version_is_replaced_only_by_one_who_knows_it(open);
     what_is_removed_is_gone(open);
     large_objects_go_in_parts_and_come_back_whole_or_in_ranges(open);
-    a_body_that_is_not_what_its_checksum_says_is_refused(open);
     lists_more_than_a_page_of_objects(open);
+}
+
+/// What holds where an object tells who wrote it, and is held against its digest: not in a folder.
+pub fn tells_writers(open: Open<'_>) {
+    what_another_attempt_put_there_stays(open);
+    a_body_that_is_not_what_its_checksum_says_is_refused(open);
 }
 
 fn object<'a>(name: &str, body: &'a [u8]) -> Object<'a> {
@@ -39,7 +44,7 @@ const FIRST: Attempt<'static> = Attempt {
 };
 
 /// Puts an object on behalf of a first attempt, or of a second one after it.
-fn put(store: &S3Store, name: &str, body: &[u8], existing: Existing) -> Result<(), StoreError> {
+fn put(store: &Store, name: &str, body: &[u8], existing: Existing) -> Result<(), StoreError> {
     let earlier = ["1".to_owned()];
     let attempt = match existing {
         Existing::Refuse => FIRST,
@@ -69,13 +74,6 @@ pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
     );
     put(&store, "bundles/00/A.zip", b"other", Existing::Replace).unwrap();
     assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
-    // What is there now is of attempt 2, which is none of the attempts that this one knows of.
-    let conflict = put(&store, "bundles/00/A.zip", b"third", Existing::Replace);
-    assert!(
-        matches!(conflict, Err(StoreError::Conflict { .. })),
-        "{conflict:?}"
-    );
-    assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
     let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
     assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
     assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
@@ -85,6 +83,36 @@ pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
         "{conflict:?}"
     );
     assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"row");
+}
+
+/// Of many objects, those that the first attempt left behind are replaced.
+pub fn what_another_attempt_put_there_stays(open: Open<'_>) {
+    let store = open("attempts");
+    let names: Vec<String> = (0..100).map(|i| format!("bundles/00/{i}.zip")).collect();
+    let earlier = ["1".to_owned()];
+    let put_all = |names: &[String], attempt: &str, earlier: &[String], body: &[u8]| {
+        let objects: Vec<Object<'_>> = names.iter().map(|name| object(name, body)).collect();
+        let attempt = Attempt {
+            name: attempt,
+            earlier,
+        };
+        let ticket = store.put(&objects, attempt)?;
+        store.flush(vec![ticket]).remove(0)
+    };
+    put_all(&names[..50], "1", &[], b"first").unwrap();
+    put_all(&names, "2", &earlier, b"second").unwrap();
+    let is_second = || {
+        let read = store.read_all(&names);
+        read.into_iter().all(|octets| **octets.unwrap() == *b"second")
+    };
+    assert!(is_second());
+    // What is there now is of attempt 2, which is none of the attempts that this one knows of.
+    let conflict = put_all(&names, "3", &earlier, b"third");
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { .. })),
+        "{conflict:?}"
+    );
+    assert!(is_second());
 }
 
 pub fn a_version_is_replaced_only_by_one_who_knows_it(open: Open<'_>) {

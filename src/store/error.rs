@@ -1,0 +1,131 @@
+//! Stores that fail: what happened, and what the user can do about it.
+
+use std::io;
+
+/// A store that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("store: cannot {operation} {object}")]
+    Io {
+        operation: &'static str,
+        /// As a person finds it: a path or a URL.
+        object: String,
+        source: io::Error,
+    },
+    #[error("store: there is no {object}")]
+    NotFound { object: String },
+    #[error("store: {folder} belongs to another user or is open to others (mode {mode:04o})")]
+    OpenToOthers { folder: String, mode: u32 },
+    #[error("store: {object} is there already, with other content")]
+    Conflict { object: String },
+    #[error("store: there is no bucket {bucket}")]
+    NoBucket { bucket: String },
+    #[error("store: {message}")]
+    Settings { message: String, hint: &'static str },
+    #[error("store: cannot {operation} {object}: {status} {code}{}", colon(.message))]
+    Refused {
+        operation: &'static str,
+        object: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's word for it, such as `AccessDenied`.
+        code: String,
+        message: String,
+    },
+    #[error(
+        "store: cannot {operation} {object}: no success in {attempts} attempts at {server}, the last: {why}"
+    )]
+    Unanswered {
+        operation: &'static str,
+        object: String,
+        server: String,
+        attempts: u32,
+        why: String,
+    },
+    #[error("store: {place} is in S3, for which this certforge was not built")]
+    NotBuilt { place: String },
+    #[error("store: {object} was stored with encryption {got}, not {wanted}")]
+    Encryption {
+        object: String,
+        wanted: String,
+        got: String,
+    },
+}
+
+fn colon(message: &str) -> String {
+    match message {
+        "" => String::new(),
+        message => format!(": {message}"),
+    }
+}
+
+impl StoreError {
+    /// Whether the same may well succeed a little later, so that others need not fail with it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unanswered { .. })
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotFound { .. } => {
+                "name a batch, such as ./out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01".to_owned()
+            }
+            Self::OpenToOthers { folder, .. } => {
+                format!("bundles hold private keys: chmod 700 {folder}, or choose another --to")
+            }
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space, then run the same command again; it goes on where it stopped"
+                }
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::ReadOnlyFilesystem => "choose a folder that you may write with --to",
+                _ => "run the same command again; it goes on where it stopped",
+            }
+            .to_owned(),
+            Self::Conflict { .. } => {
+                "somebody else wrote it, or another copy of this ledger is in use; find out before you run again".to_owned()
+            }
+            Self::NoBucket { .. } => {
+                "make the bucket first, or correct its name, --region or --endpoint-url".to_owned()
+            }
+            Self::Settings { hint, .. } => (*hint).to_owned(),
+            Self::Refused { code, .. } => refused_hint(code).to_owned(),
+            Self::Unanswered { .. } => {
+                "check the server, --endpoint-url and the network, then run the same command again; `run` goes on where it stopped"
+                    .to_owned()
+            }
+            Self::NotBuilt { .. } => "build it with the feature s3, which is on by default".to_owned(),
+            Self::Encryption { .. } => {
+                "this server does not encrypt as asked; leave --sse out, or use another".to_owned()
+            }
+        })
+    }
+}
+
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+fn refused_hint(code: &str) -> &'static str {
+    match code {
+        "AccessDenied" | "AllAccessDisabled" => {
+            "these credentials lack a right here: s3:PutObject, s3:GetObject, s3:ListBucket; with --tags also \
+             s3:PutObjectTagging, with --sse aws:kms also kms:GenerateDataKey and kms:Decrypt"
+        }
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthorizationHeaderMalformed" => {
+            "check the access key, its secret and the Region that the environment or AWS_PROFILE gives"
+        }
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+            "the credentials have expired: log in again, then run the same command again; it goes on where it stopped"
+        }
+        "RequestTimeTooSkewed" => "set this machine's clock right",
+        "PermanentRedirect" | "IllegalLocationConstraintException" => {
+            "the bucket is in another Region: name it with --region"
+        }
+        "NotImplemented" => "this server lacks what was asked of it; leave the option out, or use another",
+        _ => {
+            "correct what the server complains of, then run the same command again; it goes on where it stopped"
+        }
+    }
+}

@@ -119,7 +119,7 @@ const WING: [&str; 3] = ["jitp", "aws", "rehearsal"];
 const WING_OF_CLI: [&str; 4] = ["/cli/jitp/", "/cli/rehearse/", "/cli/connect.rs", "/cli/exit.rs"];
 
 /// Folders in which two files still import each other.
-const TIED: [&str; 3] = ["forge", "profile", "store/s3"];
+const TIED: [&str; 2] = ["forge", "profile"];
 
 #[test]
 fn arrows_point_one_way() {

@@ -115,6 +115,7 @@ impl Printer {
     }
 
     /// Tells people alone, on standard output.
+    #[cfg(any(feature = "aws", feature = "display"))]
     pub fn tell(self, text: impl Display) {
         if !self.json {
             print(&text.to_string());

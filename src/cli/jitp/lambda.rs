@@ -38,7 +38,7 @@ pub struct JitrLambda {
 
 /// The function's package.
 #[derive(Serialize)]
-struct Package {
+struct Lambda {
     package: String,
     handler: &'static str,
     certificates: u64,
@@ -75,7 +75,7 @@ impl JitrLambda {
             )
         })?;
         create(&self.to, &package, false)?;
-        Ok(Ended::with(Package {
+        Ok(Ended::with(Lambda {
             package: self.to.display().to_string(),
             handler: HANDLER,
             certificates,
@@ -85,7 +85,7 @@ impl JitrLambda {
     }
 }
 
-impl fmt::Display for Package {
+impl fmt::Display for Lambda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Lines::default();
         lines

@@ -176,7 +176,7 @@ impl SealedBatch {
             }
         }
         Err(StationError::UnknownDevice {
-            device_id: device_id.clone(),
+            device_id: device_id.to_string(),
             batch: self.record.batch.clone(),
         })
     }

@@ -44,7 +44,11 @@ pub enum StationError {
     #[error("what the station remembers cannot be read or written: {path}")]
     Memory { path: PathBuf, source: io::Error },
     #[error("batch {batch} has no device {device_id}")]
-    UnknownDevice { device_id: DeviceId, batch: String },
+    UnknownDevice {
+        /// As it was asked for.
+        device_id: String,
+        batch: String,
+    },
     #[error("device {device_id} is claimed by {station} since {}, until {}", rfc3339(*.since), rfc3339(*.lease_until))]
     Taken {
         device_id: DeviceId,

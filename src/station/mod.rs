@@ -143,6 +143,18 @@ impl Station {
         &self.name
     }
 
+    /// The id of a device as somebody gives it.
+    ///
+    /// # Errors
+    ///
+    /// When no device of any batch is called so.
+    pub fn device_id(&self, text: &str) -> Result<DeviceId, StationError> {
+        DeviceId::parse(text).map_err(|_| StationError::UnknownDevice {
+            device_id: text.to_owned(),
+            batch: self.batch.name().to_owned(),
+        })
+    }
+
     /// Reads the seal anew if it was only remembered. Returns whether it is another one.
     fn reopen(&mut self) -> Result<bool, StationError> {
         let is_another = self.batch.reopen(&self.store, &self.cache)?;

@@ -27,8 +27,9 @@ fn the_forge_prints_what_the_page_says() {
     hold("`ca new` and `ca show`", &["ca", "new", "--no-passphrase"]);
     hold("`ca new` and `ca show`", &["ca", "show"]);
     hold("`run`", &["run", "devices.csv", "--batch", "b"]);
+    hold("`run`", &["run", "devices.csv", "--batch", "b"]);
     hold(
-        "`run`",
+        "A command that fails",
         &["run", "devices.csv", "--batch", "b", "--endpoint", "a.example"],
     );
     hold("`seal`", &["seal", "out/b"]);

@@ -18,7 +18,7 @@ use crate::cli::text::Lines;
 pub struct Claim {
     /// Id of the device in hand, as on its label
     #[arg(long, value_name = "ID", required_unless_present = "next", value_parser = super::device_id)]
-    device: Option<DeviceId>,
+    device: Option<String>,
     /// Claim any device that nobody has claimed; the one that this station has not reported on comes first
     #[arg(long, conflicts_with = "device")]
     next: bool,
@@ -61,8 +61,13 @@ impl Claim {
         if station.pending()? > 0 {
             warn(&station.send()?);
         }
-        station.prepare(&self.out, self.device.as_ref())?;
-        let mut claimed = match &self.device {
+        let device_id = self
+            .device
+            .as_ref()
+            .map(|device| station.device_id(device))
+            .transpose()?;
+        station.prepare(&self.out, device_id.as_ref())?;
+        let mut claimed = match &device_id {
             Some(device_id) => station.claim(device_id, self.take_over)?,
             None => station.claim_next()?,
         };

@@ -9,7 +9,7 @@ use certforge::station::Reported;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn};
+use super::{StationArgs, Worker, warn};
 use crate::cli::Failure;
 use crate::cli::report::{Ended, Outcome};
 
@@ -17,7 +17,7 @@ use crate::cli::report::{Ended, Outcome};
 pub struct Done {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: DeviceId,
+    device: String,
     /// Remove the bundle from the store, every version of it, so that the key is in the device alone
     #[arg(long)]
     burn: bool,
@@ -32,7 +32,7 @@ pub struct Done {
 pub struct Failed {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: DeviceId,
+    device: String,
     /// What failed, such as "flash verify"
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -47,7 +47,7 @@ pub struct Failed {
 pub struct Scrap {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: DeviceId,
+    device: String,
     /// Why, such as "board broken"
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -66,34 +66,43 @@ pub struct Scrap {
 
 impl Done {
     pub fn run(&self) -> Outcome {
-        let report = Reported {
-            burn: self.burn,
-            ..Reported::new(&self.device, State::Flashed)
-        };
-        send(&self.station, report)
+        let (station, device_id) = self.station.open_for(&self.device)?;
+        send(
+            &station,
+            Reported {
+                burn: self.burn,
+                ..Reported::new(&device_id, State::Flashed)
+            },
+        )
     }
 }
 
 impl Failed {
     pub fn run(&self) -> Outcome {
-        let report = Reported {
-            reason: self.reason.as_deref(),
-            ..Reported::new(&self.device, State::Failed)
-        };
-        send(&self.station, report)
+        let (station, device_id) = self.station.open_for(&self.device)?;
+        send(
+            &station,
+            Reported {
+                reason: self.reason.as_deref(),
+                ..Reported::new(&device_id, State::Failed)
+            },
+        )
     }
 }
 
 impl Scrap {
     pub fn run(&self) -> Outcome {
-        let report = Reported {
-            device_id: &self.device,
-            state: State::Scrapped,
-            reason: Some(&self.reason),
-            burn: self.burn,
-            although_flashed: self.although_flashed,
-        };
-        send(&self.station, report)
+        let (station, device_id) = self.station.open_for(&self.device)?;
+        send(
+            &station,
+            Reported {
+                device_id: &device_id,
+                state: State::Scrapped,
+                reason: Some(&self.reason),
+                burn: self.burn,
+                although_flashed: self.although_flashed,
+            },
+        )
     }
 }
 
@@ -110,9 +119,8 @@ struct Taken {
     burned: bool,
 }
 
-fn send(station: &StationArgs, report: Reported<'_>) -> Outcome {
+fn send(station: &Worker, report: Reported<'_>) -> Outcome {
     let burn = report.burn;
-    let station = station.open(DEFAULT_LEASE_MINUTES)?;
     let is_alone = station.batch().layout() == Layout::Objects;
     // That a bundle cannot be removed alone is no reason not to take the report.
     let sent = station.report(Reported {

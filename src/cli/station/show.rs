@@ -10,8 +10,8 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
+use super::StationArgs;
 use super::status::plain;
-use super::{DEFAULT_LEASE_MINUTES, StationArgs};
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -19,7 +19,7 @@ use crate::cli::text::Lines;
 pub struct Show {
     /// Id of the device
     #[arg(value_parser = super::device_id)]
-    device: DeviceId,
+    device: String,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -41,11 +41,11 @@ struct Known {
 
 impl Show {
     pub fn run(&self) -> Outcome {
-        let mut station = self.station.open(DEFAULT_LEASE_MINUTES)?;
-        let known = station.show(&self.device)?;
+        let (mut station, device_id) = self.station.open_for(&self.device)?;
+        let known = station.show(&device_id)?;
         let entry = &known.device.entry;
         Ok(Ended::with(Known {
-            device_id: self.device.clone(),
+            device_id,
             chunk: known.device.chunk,
             certificate_id: HEXLOWER.encode(&entry.certificate_id),
             certificate_serial: entry.certificate_serial.to_string(),

@@ -46,8 +46,19 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// The lock file beside a ledger, which is held until this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+/// It is given back by name, not only closed: a process that is being started at this moment has a copy of the file.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the lock file beside the ledger. SQLite's own locks are released between transactions.
-pub(super) fn lock(path: &Path) -> Result<File, LedgerError> {
+pub(super) fn lock(path: &Path) -> Result<Lock, LedgerError> {
     // One file, one lock, however its path is spelt.
     let mut name = path
         .canonicalize()
@@ -56,7 +67,7 @@ pub(super) fn lock(path: &Path) -> Result<File, LedgerError> {
     name.push("-lock");
     let file = create(Path::new(&name)).map_err(cannot_open(path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(LedgerError::Locked {
             location: location(path),
         }),

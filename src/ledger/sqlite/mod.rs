@@ -10,14 +10,13 @@ mod schema;
 mod withdrawal;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use time::OffsetDateTime;
 
-use self::file::{cannot_open, create, location, lock};
+use self::file::{Lock, cannot_open, create, location, lock};
 use super::error::Malformed;
 use super::{Batch, BatchIdentity, BatchStatus, Committed, Ledger, LedgerError, Reservation, Withdrawal};
 use crate::batch::IndexEntry;
@@ -32,7 +31,7 @@ pub struct SqliteLedger {
     location: String,
     id: String,
     /// Held until the ledger is closed; `None` when it was opened for reading.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 /// Why a transaction was not made.
@@ -78,7 +77,7 @@ impl SqliteLedger {
         }
     }
 
-    fn connect(path: &Path, lock: Option<File>, new_id: Option<[u8; 16]>) -> Result<Self, LedgerError> {
+    fn connect(path: &Path, lock: Option<Lock>, new_id: Option<[u8; 16]>) -> Result<Self, LedgerError> {
         let location = location(path);
         let failed = |error| failed(&location, error);
         let foreign = || LedgerError::Foreign {

@@ -157,11 +157,11 @@ mod tests {
             let hint = error.hint().unwrap();
             assert!(hint.starts_with(begin), "{error}: {hint}");
         };
-        no_room
-            .iter()
-            .for_each(|error| begins(error, "take fewer --rows"));
-        other
-            .iter()
-            .for_each(|error| begins(error, "what was measured is lost"));
+        for error in &no_room {
+            begins(error, "take fewer --rows");
+        }
+        for error in &other {
+            begins(error, "what was measured is lost");
+        }
     }
 }

@@ -37,6 +37,7 @@ pub struct BucketPolicy {
 /// It goes to AWS as it is: JSON for people too.
 #[derive(Serialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "a command has one")]
 enum Document {
     Policy(Policy),
     Lifecycle(Lifecycle),

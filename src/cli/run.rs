@@ -77,7 +77,11 @@ pub struct Run {
 
 /// What a run has made.
 #[derive(Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a field of the document")]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "each is a field of the document"
+)]
 struct Made {
     batch: String,
     devices: u64,

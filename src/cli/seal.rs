@@ -28,6 +28,7 @@ pub struct Seal {
 
 /// A batch that is sealed.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "each is a field of the document")]
 struct Sealed {
     batch: String,
     devices: u64,

@@ -77,7 +77,7 @@ impl SealedBatch {
             let rows = self.index(store, cache, chunk)?;
             let object = |row: &IndexEntry| self.layout().object(chunk, &row.device_id);
             match self.layout() {
-                Layout::Packs => self.burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done)?,
+                Layout::Packs => burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done)?,
                 Layout::Objects => {
                     let rows = rows
                         .iter()
@@ -109,70 +109,70 @@ impl SealedBatch {
         })?;
         Ok(claimed)
     }
+}
 
-    fn burn_pack(
-        &self,
-        store: &Store,
-        chunk: u64,
-        rows: &[IndexEntry],
-        claimed: &BTreeSet<DeviceId>,
-        recorded: &BTreeSet<String>,
-        done: &mut Burned,
-    ) -> Result<(), StationError> {
-        let object = pack_object(chunk);
-        let damaged = |reason| StationError::Pack {
-            object: object.clone(),
-            reason,
+/// Removes from a pack the bundles of what was flashed or scrapped.
+fn burn_pack(
+    store: &Store,
+    chunk: u64,
+    rows: &[IndexEntry],
+    claimed: &BTreeSet<DeviceId>,
+    recorded: &BTreeSet<String>,
+    done: &mut Burned,
+) -> Result<(), StationError> {
+    let object = pack_object(chunk);
+    let damaged = |reason| StationError::Pack {
+        object: object.clone(),
+        reason,
+    };
+    // One who was stopped may have left what he replaced.
+    store.purge(&object)?;
+    for _ in 0..ROUNDS {
+        let (mut pack, version) = match store.read_version(&object) {
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            other => other?,
         };
-        // One who was stopped may have left what he replaced.
-        store.purge(&object)?;
-        for _ in 0..ROUNDS {
-            let (mut pack, version) = match store.read_version(&object) {
-                Err(StoreError::NotFound { .. }) => return Ok(()),
-                other => other?,
-            };
-            let left = rows.iter().filter(|row| !is_zero(&pack, row));
-            let left: Vec<&IndexEntry> = left.collect();
-            let claimed = left.iter().filter(|row| claimed.contains(&row.device_id));
-            let retired = retired(store, chunk, &claimed.copied().collect::<Vec<_>>())?;
-            if retired.is_empty() {
-                return Ok(());
-            }
-            heal(store, chunk, &retired, recorded)?;
-            if retired.len() == left.len() {
-                store.remove(&object)?;
-                done.packs_removed += 1;
-                done.bundles += retired.len() as u64;
-                return Ok(());
-            }
-            let names: BTreeSet<String> = retired
-                .iter()
-                .map(|(row, _)| format!("{}.zip", row.device_id))
-                .collect();
-            // The index is sealed, the pack's own directory is not.
-            for (row, _) in &retired {
-                match range(&mut pack, row) {
-                    Some(octets) => octets.zeroize(),
-                    None => return Err(damaged("it ends before the index says")),
-                }
-            }
-            remove_members(&mut pack, |name| names.contains(name))
-                .ok_or_else(|| damaged("it is no pack of certforge's"))?;
-            let stays = |row: &&&IndexEntry| !names.contains(&format!("{}.zip", row.device_id));
-            for row in left.iter().filter(stays) {
-                let is_whole = range(&mut pack, row).is_some_and(|octets| sha256(octets) == row.sha256);
-                if !is_whole {
-                    return Err(damaged("another bundle in it is not what the index says"));
-                }
-            }
-            if store.replace(&object, &pack, &version, Replaced::Shredded)? {
-                done.packs_rewritten += 1;
-                done.bundles += retired.len() as u64;
-                return Ok(());
+        let left = rows.iter().filter(|row| !is_zero(&pack, row));
+        let left: Vec<&IndexEntry> = left.collect();
+        let claimed = left.iter().filter(|row| claimed.contains(&row.device_id));
+        let retired = retired(store, chunk, &claimed.copied().collect::<Vec<_>>())?;
+        if retired.is_empty() {
+            return Ok(());
+        }
+        heal(store, chunk, &retired, recorded)?;
+        if retired.len() == left.len() {
+            store.remove(&object)?;
+            done.packs_removed += 1;
+            done.bundles += retired.len() as u64;
+            return Ok(());
+        }
+        let names: BTreeSet<String> = retired
+            .iter()
+            .map(|(row, _)| format!("{}.zip", row.device_id))
+            .collect();
+        // The index is sealed, the pack's own directory is not.
+        for (row, _) in &retired {
+            match range(&mut pack, row) {
+                Some(octets) => octets.zeroize(),
+                None => return Err(damaged("it ends before the index says")),
             }
         }
-        Err(StationError::Contended { object })
+        remove_members(&mut pack, |name| names.contains(name))
+            .ok_or_else(|| damaged("it is no pack of certforge's"))?;
+        let stays = |row: &&&IndexEntry| !names.contains(&format!("{}.zip", row.device_id));
+        for row in left.iter().filter(stays) {
+            let is_whole = range(&mut pack, row).is_some_and(|octets| sha256(octets) == row.sha256);
+            if !is_whole {
+                return Err(damaged("another bundle in it is not what the index says"));
+            }
+        }
+        if store.replace(&object, &pack, &version, Replaced::Shredded)? {
+            done.packs_rewritten += 1;
+            done.bundles += retired.len() as u64;
+            return Ok(());
+        }
     }
+    Err(StationError::Contended { object })
 }
 
 /// Of these devices those that were flashed or scrapped, as their claims say.

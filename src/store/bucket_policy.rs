@@ -90,13 +90,13 @@ impl Bucket<'_> {
         Values::Many(keys.into_iter().map(|key| format!("{arn}/{key}")).collect())
     }
 
-    fn listing(&self, names: &[&str]) -> Option<Fields<Fields<Values>>> {
+    fn listing(&self, names: &[&str]) -> Fields<Fields<Values>> {
         condition("StringLike", "s3:prefix", Values::Many(self.keys(names)))
     }
 }
 
-fn condition(operator: &'static str, key: &'static str, value: Values) -> Option<Fields<Fields<Values>>> {
-    Some(Fields(vec![(operator, Fields(vec![(key, value)]))]))
+fn condition(operator: &'static str, key: &'static str, value: Values) -> Fields<Fields<Values>> {
+    Fields(vec![(operator, Fields(vec![(key, value)]))])
 }
 
 impl Policy {
@@ -118,7 +118,7 @@ impl Policy {
                 "RefuseUnencryptedTransport",
                 "s3:*".into(),
                 Values::Many(vec![bucket.arn(), objects.clone()]),
-                condition("Bool", "aws:SecureTransport", "false".into()),
+                Some(condition("Bool", "aws:SecureTransport", "false".into())),
             ),
             // A multipart upload is conditional only when it is completed.
             // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
@@ -145,7 +145,7 @@ impl Policy {
                 "RefuseReadsByOthers",
                 ["s3:GetObject", "s3:GetObjectVersion"].as_slice().into(),
                 bucket.objects(&["bundles/*", "packs/*"]),
-                condition("ArnNotEquals", "aws:PrincipalArn", readers.into()),
+                Some(condition("ArnNotEquals", "aws:PrincipalArn", readers.into())),
             ),
         ])
     }
@@ -192,7 +192,7 @@ impl Policy {
                 "FindWhatIsLeft",
                 "s3:ListBucket".into(),
                 Values::One(bucket.arn()),
-                bucket.listing(&[&WRITTEN[..], &["withdrawn.json"]].concat()),
+                Some(bucket.listing(&[&WRITTEN[..], &["withdrawn.json"]].concat())),
             ),
         ];
         if burns {
@@ -215,7 +215,7 @@ impl Policy {
                     "FindBundlesAndTheirVersions",
                     ["s3:ListBucket", "s3:ListBucketVersions"].as_slice().into(),
                     Values::One(bucket.arn()),
-                    bucket.listing(&BUNDLES),
+                    Some(bucket.listing(&BUNDLES)),
                 ),
             ]);
         }

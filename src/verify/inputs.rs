@@ -57,13 +57,13 @@ impl Inputs {
             Found::Nothing => (None, false),
         };
         Ok(Self {
-            issuer,
-            manifest,
-            manifest_changed,
             record,
+            issuer,
             profile,
             batch,
             committed,
+            manifest,
+            manifest_changed,
         })
     }
 

@@ -1,8 +1,6 @@
 //! Bundles in S3, against servers that are independent of each other and of ours: SeaweedFS, which checks
 //! signatures, and MiniStack, which keeps encryption and tags.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use crate::real_server::{BUCKET, Server};
 use crate::store_contract;
 use crate::support::Workplace;

@@ -178,13 +178,11 @@ fn refusal(error: &LedgerError) -> Refusal {
 
 impl Model {
     fn known(&mut self, plan: usize) -> &mut Known {
-        let at = match self.begun.iter().position(|(begun, _)| *begun == plan) {
-            Some(at) => at,
-            None => {
-                self.begun.push((plan, Known::default()));
-                self.begun.len() - 1
-            }
-        };
+        let found = self.begun.iter().position(|(begun, _)| *begun == plan);
+        let at = found.unwrap_or_else(|| {
+            self.begun.push((plan, Known::default()));
+            self.begun.len() - 1
+        });
         &mut self.begun[at].1
     }
 
@@ -377,7 +375,7 @@ fn open_all(home: &dyn Home) -> Vec<Box<dyn Ledger>> {
     handles
 }
 
-fn planned<'a>(plan: usize, issuers: &'a [CaCertificate], elsewhere: bool) -> BatchIdentity<'a> {
+fn planned(plan: usize, issuers: &[CaCertificate], elsewhere: bool) -> BatchIdentity<'_> {
     let Plan {
         name,
         issuer,
@@ -484,13 +482,12 @@ fn apply(ledger: &mut dyn Ledger, issuers: &[CaCertificate], model: &mut Model, 
             let place = if *place { "here" } else { "there" };
             let result = ledger.set_revoked(&batch, place, *revoked);
             let known = model.known(*plan);
-            match &known.withdrawn {
-                None => assert_eq!(refusal(&result.unwrap_err()), Refusal::NotWithdrawn),
-                Some(_) => {
-                    result.unwrap();
-                    let most = known.revoked.entry(place).or_default();
-                    *most = (*most).max(*revoked);
-                }
+            if known.withdrawn.is_some() {
+                result.unwrap();
+                let most = known.revoked.entry(place).or_default();
+                *most = (*most).max(*revoked);
+            } else {
+                assert_eq!(refusal(&result.unwrap_err()), Refusal::NotWithdrawn);
             }
         }
         Operation::Reopen => unreachable!("done by the caller, who owns the handles"),

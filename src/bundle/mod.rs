@@ -2,7 +2,7 @@
 //!
 //! A [`Recipe`] says which files there are; [`Bundler`] is a recipe compiled for a batch: what is the same in
 //! every bundle comes first in it, and is encoded, compressed, summed and hashed once. [`BundleWriter`] is a
-//! worker's own: it appends bundles to a buffer. [`open`] is the one reader. Pure: no disk, clock or randomness,
+//! worker's own: it appends bundles to a buffer. [`open()`] is the one reader. Pure: no disk, clock or randomness,
 //! and nothing of profiles, issuers or engines.
 
 mod archive;

@@ -1,6 +1,6 @@
 //! Signers: signatures with one issuer's key, many at a time, wherever that key lives.
 //!
-//! A signer may be slow and far away: it may fail and be asked again, and its answer may be lost. [`ask`] repeats such a
+//! A signer may be slow and far away: it may fail and be asked again, and its answer may be lost. [`ask()`] repeats such a
 //! request with the same octets only, so that however often it is asked, a key has signed nothing that nobody holds.
 //!
 //! To add a signer: one file with a type that implements [`Signer`], a line here, and whatever names the key on the
@@ -33,7 +33,7 @@ pub trait Signer: Send + Sync {
     fn manner(&self) -> Manner;
 
     /// Replaces `signatures[i]`, which is empty, by the signature over `messages[i]`, as X.509 carries it: DER for
-    /// ECDSA, PKCS#1 v1.5 for RSA. The slices have one length. [`ask`] is the way to it.
+    /// ECDSA, PKCS#1 v1.5 for RSA. The slices have one length. [`ask()`] is the way to it.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! Formats: the forms that contents take in a file of a bundle.
 //!
-//! To add one, write a file beside these and a line in [`ALL`]. Profiles, the forge, `verify`, stations and
+//! To add one, write a file beside these and a line in `ALL`. Profiles, the forge, `verify`, stations and
 //! rehearsals ask nothing but what [`Format`] says, so nothing else has to know of it.
 
 mod der;

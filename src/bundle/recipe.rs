@@ -48,10 +48,6 @@ pub enum RecipeError {
     Format { name: String, reason: String },
     #[error("{name}: a private key does not compress; leave it stored")]
     Deflated { name: String },
-    #[error("no file has the content private-key")]
-    NoPrivateKey,
-    #[error("no file has the content certificate or chain")]
-    NoCertificate,
     #[error("there are {count} files, {MAX_MEMBERS} are allowed")]
     Members { count: usize },
     #[error("{name}: nobody has read the file {file}; load the profile from its own file")]
@@ -200,13 +196,6 @@ impl Recipe {
                 return Err(member.unread(file));
             }
         }
-        let has = |content| members.iter().any(|member| member.holds(&content));
-        if !has(Content::PrivateKey) {
-            return Err(RecipeError::NoPrivateKey);
-        }
-        if !has(Content::Certificate) && !has(Content::Chain) {
-            return Err(RecipeError::NoCertificate);
-        }
         if members.len() > MAX_MEMBERS {
             return Err(RecipeError::Members { count: members.len() });
         }
@@ -223,6 +212,12 @@ impl Recipe {
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Whether one of the files has this content.
+    #[must_use]
+    pub fn holds(&self, content: &Content) -> bool {
+        self.members.iter().any(|member| member.holds(content))
     }
 
     /// Sees that every file of the user's own was read, so that bundles can be made.

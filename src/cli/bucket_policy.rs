@@ -47,11 +47,10 @@ impl BucketPolicy {
     pub fn run(&self) -> Outcome {
         let place =
             Place::parse(&self.place).map_err(|error| Failure::usage(&error.to_string(), &error.hint()))?;
+        let no_bucket = format!("{} is {}, which has no bucket policy", self.place, place.kind());
         let Place::S3 { bucket, prefix } = place else {
-            return Err(Failure::usage(
-                &format!("{} is a folder, which has no bucket policy", self.place),
-                "name a bucket, such as s3://factory-eu/batches",
-            ));
+            let hint = "name a bucket, such as s3://factory-eu/batches";
+            return Err(Failure::usage(&no_bucket, hint));
         };
         let in_partition = |partition| Bucket {
             partition,

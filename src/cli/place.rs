@@ -60,11 +60,11 @@ pub fn is_place(text: &str) -> bool {
 /// Reads a place, and sees that no option is given that has no meaning for it.
 pub fn parse(text: &str, reach: &Reach, upload: Option<&Upload>) -> Result<Place, Failure> {
     let place = Place::parse(text).map_err(|error| Failure::usage(&error.to_string(), &error.hint()))?;
-    if let Place::Folder(_) = place {
+    if !matches!(place, Place::S3 { .. }) {
         let given = reach.given().or(upload.and_then(Upload::given));
         if let Some(option) = given {
             return Err(Failure::usage(
-                &format!("{option} is for s3:// only, and {text} is a folder"),
+                &format!("{option} is for s3:// only, and {text} is {}", place.kind()),
                 "name a bucket, such as s3://factory-eu/batches, or leave the option out",
             ));
         }

@@ -128,6 +128,7 @@ impl Run {
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !issuer.certificate().is_lab();
         let ledger_id = ledger.id().to_owned();
+        let ledger_name = ledger.location().to_owned();
         let cancel =
             interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
         let job = Job {
@@ -150,7 +151,7 @@ impl Run {
         let bar = Bar::default();
         let observe = |event| {
             match &event {
-                Event::Begun { .. } if is_news => warn_of_new_ledger(&ledger_path),
+                Event::Begun { .. } if is_news => warn_of_new_ledger(&ledger_name),
                 Event::KeptWithoutHost { noted } => warn_of_host(noted),
                 _ => {}
             }
@@ -158,7 +159,7 @@ impl Run {
         };
         let summary = forge::run(&job, &mut *ledger, &open_store, &observe, cancel);
         drop(bar);
-        Ok(self.ended(summary?, &to, &profile, &issuer))
+        Ok(self.ended(summary?, &to, &profile, &issuer, ledger_name))
     }
 
     /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.
@@ -214,9 +215,16 @@ impl Run {
         Ok(self.issuer.load_for(engines, now)?)
     }
 
-    fn ended(&self, summary: Summary, to: &Place, profile: &Profile, issuer: &Issuer) -> Ended {
+    fn ended(
+        &self,
+        summary: Summary,
+        to: &Place,
+        profile: &Profile,
+        issuer: &Issuer,
+        ledger: String,
+    ) -> Ended {
         let place = to.batch(&summary.batch).to_string();
-        let next = self.next_command(&summary, &place);
+        let next = self.next_command(&summary, &place, &ledger);
         let failure = summary.failure.map(Failure::from);
         let code = if summary.interrupted { exit::INTERRUPTED } else { 0 };
         let seconds = summary.elapsed.as_secs_f64();
@@ -233,7 +241,7 @@ impl Run {
             location: place,
             layout: self.layout,
             reissue: self.reissue,
-            ledger: self.ledger().display().to_string(),
+            ledger,
             shard: self.shard.map(|shard| shard.to_string()),
             profile: profile.name().to_owned(),
             issuer: issuer.certificate().subject_text().to_owned(),
@@ -249,7 +257,7 @@ impl Run {
         Ended::with(made).code(code).failed(failure)
     }
 
-    fn next_command(&self, summary: &Summary, place: &str) -> String {
+    fn next_command(&self, summary: &Summary, place: &str, ledger: &str) -> String {
         if let Some(ForgeError::Store(StoreError::Conflict { .. })) = &summary.failure {
             return "find out first what the error says".to_owned();
         }
@@ -263,7 +271,7 @@ impl Run {
         }
         let ledger = match self.ledger.as_path() == Path::new(ledger::DEFAULT_FILE) {
             true => String::new(),
-            false => format!(" --ledger {}", quoted(&self.ledger.display().to_string())),
+            false => format!(" --ledger {}", quoted(ledger)),
         };
         format!("certforge verify {place}{reach}{ledger}")
     }
@@ -328,11 +336,10 @@ pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
 }
 
 /// Without the ledger that its CA was used with, every device gets a second identity.
-fn warn_of_new_ledger(ledger: &Path) {
+fn warn_of_new_ledger(ledger: &str) {
     warn(format_args!(
-        "ledger {} is new and knows of no device; if this CA has issued devices before, \
-         their ledger must be named with --ledger, or they get a second identity",
-        ledger.display()
+        "ledger {ledger} is new and knows of no device; if this CA has issued devices before, \
+         their ledger must be named with --ledger, or they get a second identity"
     ));
 }
 

@@ -34,7 +34,7 @@ pub struct Status {
 struct OfLedger {
     batches: Vec<BatchStatus>,
     #[serde(skip)]
-    ledger: PathBuf,
+    ledger: String,
 }
 
 /// How far a batch is, as its place shows it.
@@ -50,7 +50,7 @@ impl Status {
         let ledger = ledger::open_read_only(&self.ledger)?;
         Ok(Ended::with(OfLedger {
             batches: ledger.status(self.batch.as_deref())?,
-            ledger: self.ledger.clone(),
+            ledger: ledger.location().to_owned(),
         }))
     }
 }
@@ -74,7 +74,7 @@ impl fmt::Display for OfPlace {
 impl fmt::Display for OfLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.batches.is_empty() {
-            return writeln!(f, "ledger {} has no batches", self.ledger.display());
+            return writeln!(f, "ledger {} has no batches", self.ledger);
         }
         for (i, status) in self.batches.iter().enumerate() {
             let gap = if i > 0 { "\n" } else { "" };

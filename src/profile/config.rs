@@ -98,8 +98,8 @@ pub struct FileConfig {
     /// your own, as it is, relative to the profile's folder, with `sha256 = "HEX"` if it must be that one; or, in
     /// PEM, a list of these but for endpoint and files.
     pub content: Contents,
-    /// pem, der, json or raw. Default: pem; json for `endpoint`, and raw for a file of your own, which have no other.
-    /// A chain, or several contents, are always pem.
+    /// A format by its name; which contents it takes, the format says. Default: pem; json for `endpoint`, and raw for a
+    /// file of your own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<&'static dyn Format>,
     /// stored or deflated. Default: deflated for what is the same in every bundle, stored for the rest.

@@ -25,7 +25,7 @@ pub use subject::Attribute;
 pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
-use crate::bundle::{Recipe, Shared};
+use crate::bundle::{Content, Recipe, Shared};
 use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
@@ -210,6 +210,13 @@ impl Profile {
             }
             texts.iter().map(|text| template(field, text)).collect()
         };
+        let recipe = recipe::read(&config.bundle)?;
+        if !recipe.holds(&Content::PrivateKey) {
+            return Err(recipe::invalid(&"no file has the content private-key"));
+        }
+        if !recipe.holds(&Content::Certificate) && !recipe.holds(&Content::Chain) {
+            return Err(recipe::invalid(&"no file has the content certificate or chain"));
+        }
         let mut config = config.clone();
         config.description.clear();
         let mut settings = serde_json::to_value(&config).expect("a profile has only text keys");
@@ -223,7 +230,7 @@ impl Profile {
             san_dns: templates("san.dns", &config.san.dns)?,
             san_uri: templates("san.uri", &config.san.uri)?,
             validity: validity::read(&config.validity)?,
-            recipe: recipe::read(&config.bundle)?,
+            recipe,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
             digest: sha256(settings.as_bytes()),
             config,

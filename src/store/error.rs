@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::Place;
+
 /// A store that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -42,8 +44,12 @@ pub enum StoreError {
         attempts: u32,
         why: String,
     },
-    #[error("store: {place} is in S3, for which this certforge was not built")]
-    NotBuilt { place: String },
+    #[error("store: {place} is {}, for which this certforge was not built", .place.kind())]
+    NotBuilt {
+        place: Place,
+        /// With which it is built.
+        feature: &'static str,
+    },
     #[error("store: {object} was stored with encryption {got}, not {wanted}")]
     Encryption {
         object: String,
@@ -98,7 +104,7 @@ impl StoreError {
                 "check the server, --endpoint-url and the network, then run the same command again; `run` goes on where it stopped"
                     .to_owned()
             }
-            Self::NotBuilt { .. } => "build it with the feature s3, which is on by default".to_owned(),
+            Self::NotBuilt { feature, .. } => format!("build it with the feature {feature}, which is on by default"),
             Self::Encryption { .. } => {
                 "this server does not encrypt as asked; leave --sse out, or use another".to_owned()
             }

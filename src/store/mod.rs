@@ -59,7 +59,8 @@ pub fn open(place: &Place, options: &StoreOptions) -> Result<Store, StoreError> 
         Place::S3 { bucket, prefix } => Ok(Store::over(s3::S3::open(bucket, prefix, options)?)),
         #[cfg(not(feature = "s3"))]
         Place::S3 { .. } => Err(StoreError::NotBuilt {
-            place: place.to_string(),
+            place: place.clone(),
+            feature: "s3",
         }),
     }
 }

@@ -17,7 +17,7 @@ pub enum Place {
 /// Why a text names no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    #[error("{text} is neither a folder nor an s3:// URL")]
+    #[error("{text} is neither a folder nor the URL of a bucket")]
     Scheme { text: String },
     #[error("{text}: {bucket:?} cannot name a bucket")]
     Bucket { text: String, bucket: String },
@@ -79,6 +79,15 @@ impl Place {
         })
     }
 
+    /// What it is, within a sentence.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "a folder",
+            Self::S3 { .. } => "in S3",
+        }
+    }
+
     /// The place of a batch in this one.
     #[must_use]
     pub fn batch(&self, name: &str) -> Self {
@@ -131,7 +140,7 @@ mod tests {
     #[test]
     fn refuses_what_names_no_place() {
         for text in [
-            "gs://bucket/x",
+            "ftp://bucket/x",
             "https://bucket.s3.amazonaws.com/x",
             "s3:/bucket/x",
             "s3:bucket",

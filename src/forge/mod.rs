@@ -5,6 +5,7 @@ mod begun;
 mod check;
 mod credentials;
 mod error;
+mod issuance;
 mod lab;
 mod pipeline;
 mod plan;
@@ -37,8 +38,8 @@ use crate::manifest::{Bookmark, Manifest};
 use crate::pem;
 use crate::profile::{Binding, Profile};
 use crate::store::{Store, StoreError};
+pub(crate) use issuance::Issuance;
 pub(crate) use plan::Plan;
-pub(crate) use signing::Issuance;
 pub(crate) use workshop::Workshop;
 
 /// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::ForgeError;
 use super::credentials::Credentials;
+use super::issuance::Issuance;
 use super::plan::Plan;
-use super::signing::Issuance;
 use crate::batch::{IndexEntry, Layout};
 use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
 use crate::certificate::{SerialPrefix, distinct_keys};

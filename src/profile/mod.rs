@@ -9,6 +9,7 @@ mod config;
 mod content;
 mod endpoint;
 mod key_type;
+mod own_files;
 mod recipe;
 mod subject;
 mod template;
@@ -172,7 +173,7 @@ impl Profile {
                 .map(|span| 1 + text[..span.start].matches('\n').count()),
             message: error.message().trim().replace('\n', " "),
         })?;
-        content::read_files(&mut config.bundle, folder)?;
+        own_files::read_files(&mut config.bundle, folder)?;
         let Some(host) = endpoint_host else {
             return Self::from_config(&config);
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::ledger;
-use certforge::store::{read_index, read_record, released_chunks};
+use certforge::store::{Store, read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -23,16 +23,41 @@ pub enum Ledger {
 
 #[derive(Debug, Args)]
 pub struct Export {
+    #[command(flatten)]
+    of: Which,
+    /// Write a JSON document a line in place of CSV
+    #[arg(long)]
+    json: bool,
+}
+
+/// Batches of the ledger, or one by its place.
+#[derive(Debug, Args)]
+pub struct Which {
     /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
     batch: Option<String>,
     /// Ledger to read; a run may be writing to it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
-    /// Write a JSON document a line in place of CSV
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     reach: place::Reach,
+}
+
+/// Where batches are looked up.
+pub enum Source<'a> {
+    Place(Store),
+    /// The batch of that name, or all.
+    Ledger(Box<dyn certforge::ledger::Ledger>, Option<&'a str>),
+}
+
+impl Which {
+    pub fn open(&self) -> Result<Source<'_>, Failure> {
+        let batch = self.batch.as_deref();
+        if let Some(text) = batch.filter(|text| place::is_place(text)) {
+            let place = place::parse(text, &self.reach, None)?;
+            return Ok(Source::Place(self.reach.open(&place)?));
+        }
+        Ok(Source::Ledger(ledger::open_read_only(&self.ledger)?, batch))
+    }
 }
 
 /// A device of the export.
@@ -53,42 +78,41 @@ impl Ledger {
     pub fn run(&self, printer: Printer) -> Outcome {
         let Self::Export(export) = self;
         let mut out = Lines::new(printer);
-        match export.batch.as_deref().filter(|text| place::is_place(text)) {
-            Some(text) => export.write_place(text, &mut out)?,
-            None => export.write_ledger(&mut out)?,
+        match export.of.open()? {
+            Source::Place(store) => write_place(&store, &mut out)?,
+            Source::Ledger(ledger, batch) => write_ledger(&*ledger, batch, &mut out)?,
         }
         out.flush();
         Ok(Ended::silent())
     }
 }
 
-impl Export {
-    fn write_ledger(&self, out: &mut Lines) -> Result<(), Failure> {
-        let ledger = ledger::open_read_only(&self.ledger)?;
-        let batches = ledger.status(self.batch.as_deref())?;
-        for name in batches.into_iter().map(|status| status.batch) {
-            let batch = ledger.batch(&name)?;
-            for (chunk, released) in ledger.committed(&batch)? {
-                if released && !out.write(&name, batch.layout, chunk, &ledger.entries(&batch, chunk)?) {
-                    return Ok(());
-                }
+fn write_ledger(
+    ledger: &dyn certforge::ledger::Ledger,
+    batch: Option<&str>,
+    out: &mut Lines,
+) -> Result<(), Failure> {
+    for name in ledger.status(batch)?.into_iter().map(|status| status.batch) {
+        let batch = ledger.batch(&name)?;
+        for (chunk, released) in ledger.committed(&batch)? {
+            if released && !out.write(&name, batch.layout, chunk, &ledger.entries(&batch, chunk)?) {
+                return Ok(());
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// What the indexes of a batch say.
-    fn write_place(&self, text: &str, out: &mut Lines) -> Result<(), Failure> {
-        let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-        let record = read_record(&store)?.record;
-        for chunk in released_chunks(&store)? {
-            let entries = read_index(&store, &record, chunk)?;
-            if !out.write(&record.batch, record.layout, chunk, &entries) {
-                break;
-            }
+/// What the indexes of a batch say.
+fn write_place(store: &Store, out: &mut Lines) -> Result<(), Failure> {
+    let record = read_record(store)?.record;
+    for chunk in released_chunks(store)? {
+        let entries = read_index(store, &record, chunk)?;
+        if !out.write(&record.batch, record.layout, chunk, &entries) {
+            break;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Rows of an export, as CSV or as JSON. Nothing is written before the first of them, or the end.

@@ -1,31 +1,24 @@
 //! `certforge status`.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use certforge::ledger::{self, BatchStatus};
+use certforge::ledger::BatchStatus;
 use certforge::profile::rfc3339;
 use certforge::verify;
 use clap::Args;
 use serde::Serialize;
 
-use super::ledger::DEFAULT_FILE;
-use super::place;
+use super::ledger::{Source, Which};
 use super::report::{Ended, Outcome};
 use super::text::{Lines, count, devices};
 
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
-    batch: Option<String>,
-    /// Ledger to read; a run may be writing to it
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    of: Which,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    reach: place::Reach,
 }
 
 /// How far each batch of a ledger is.
@@ -43,15 +36,13 @@ struct OfPlace(verify::Progress);
 
 impl Status {
     pub fn run(&self) -> Outcome {
-        if let Some(text) = self.batch.as_deref().filter(|text| place::is_place(text)) {
-            let store = self.reach.open(&place::parse(text, &self.reach, None)?)?;
-            return Ok(Ended::with(OfPlace(verify::progress(&store)?)));
+        match self.of.open()? {
+            Source::Place(store) => Ok(Ended::with(OfPlace(verify::progress(&store)?))),
+            Source::Ledger(ledger, batch) => Ok(Ended::with(OfLedger {
+                batches: ledger.status(batch)?,
+                ledger: ledger.location().to_owned(),
+            })),
         }
-        let ledger = ledger::open_read_only(&self.ledger)?;
-        Ok(Ended::with(OfLedger {
-            batches: ledger.status(self.batch.as_deref())?,
-            ledger: ledger.location().to_owned(),
-        }))
     }
 }
 

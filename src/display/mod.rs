@@ -87,9 +87,10 @@ async fn status(State(display): State<Arc<Display>>) -> impl IntoResponse {
     (status, document(json))
 }
 
-/// A page.
-pub(crate) fn html(page: &'static str) -> impl IntoResponse {
+/// A page, with the script that all pages share.
+pub(crate) fn html(page: &str) -> impl IntoResponse {
     let kind = "text/html; charset=utf-8";
+    let page = page.replace("/* live.js */", include_str!("live.js"));
     (SECURITY, [(header::CONTENT_TYPE, kind)], page)
 }
 

@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
 
 use super::document::Document;
 use super::key::Secret;
-use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, SigningKey};
+use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, OneByOne, SigningKey};
 use crate::profile::KeyType;
 
 /// The engine on aws-lc-rs.
@@ -67,25 +67,30 @@ impl Engine for AwsLc {
 
     fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError> {
         let key_type = key.key_type();
-        let pair = match (key.secret(), family(key_type)) {
-            (Secret::Ec { scalar, public_key }, Family::Ecdsa(algorithm)) => Pair::Ecdsa(
-                EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key)
-                    .map_err(|e| key.rejected(NAME, &e))?,
-            ),
+        let random = SystemRandom::new();
+        match (key.secret(), family(key_type)) {
+            (Secret::Ec { scalar, public_key }, Family::Ecdsa(algorithm)) => {
+                let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key)
+                    .map_err(|e| key.rejected(NAME, &e))?;
+                Ok(Box::new(OneByOne(move |message: &[u8], signature: &mut Vec<u8>| {
+                    let made = pair.sign(&random, message).map_err(|_| failed("sign"))?;
+                    signature.extend_from_slice(made.as_ref());
+                    Ok(())
+                })))
+            }
             (Secret::Rsa { pkcs1 }, Family::Rsa(_)) => {
-                Pair::Rsa(RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?)
+                let pair = RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?;
+                Ok(Box::new(OneByOne(move |message: &[u8], signature: &mut Vec<u8>| {
+                    signature.resize(pair.public_modulus_len(), 0);
+                    pair.sign(&RSA_PKCS1_SHA256, &random, message, signature)
+                        .map_err(|_| failed("sign"))
+                })))
             }
-            _ => {
-                return Err(EngineError::NoSignatures {
-                    engine: NAME,
-                    key_type,
-                });
-            }
-        };
-        Ok(Box::new(AwsLcSigner {
-            pair,
-            random: SystemRandom::new(),
-        }))
+            _ => Err(EngineError::NoSignatures {
+                engine: NAME,
+                key_type,
+            }),
+        }
     }
 }
 
@@ -113,36 +118,6 @@ fn make_ec_key(
         coordinates.copy_from_slice(&public[1..]);
     });
     Ok(())
-}
-
-enum Pair {
-    Ecdsa(EcdsaKeyPair),
-    Rsa(RsaKeyPair),
-}
-
-struct AwsLcSigner {
-    pair: Pair,
-    random: SystemRandom,
-}
-
-impl KeySigner for AwsLcSigner {
-    fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
-        for (message, signature) in messages.iter().zip(signatures) {
-            signature.clear();
-            match &self.pair {
-                Pair::Ecdsa(pair) => {
-                    let made = pair.sign(&self.random, message).map_err(|_| failed("sign"))?;
-                    signature.extend_from_slice(made.as_ref());
-                }
-                Pair::Rsa(pair) => {
-                    signature.resize(pair.public_modulus_len(), 0);
-                    pair.sign(&RSA_PKCS1_SHA256, &self.random, message, signature)
-                        .map_err(|_| failed("sign"))?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn failed(operation: &'static str) -> EngineError {

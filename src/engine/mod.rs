@@ -119,6 +119,19 @@ pub trait KeySigner: Send + Sync {
     fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError>;
 }
 
+/// A library's signature, one at a time: its key is within; it fills an empty buffer.
+struct OneByOne<S>(S);
+
+impl<S: Fn(&[u8], &mut Vec<u8>) -> Result<(), EngineError> + Send + Sync> KeySigner for OneByOne<S> {
+    fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
+        for (message, signature) in messages.iter().zip(signatures) {
+            signature.clear();
+            self.0(message, signature)?;
+        }
+        Ok(())
+    }
+}
+
 /// Which engine to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Choice {

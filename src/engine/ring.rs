@@ -7,7 +7,7 @@ use ring::signature::{
 };
 
 use super::key::Secret;
-use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, SigningKey};
+use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, OneByOne, SigningKey};
 use crate::profile::KeyType;
 
 /// The engine on ring.
@@ -56,53 +56,30 @@ impl Engine for Ring {
     fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError> {
         let key_type = key.key_type();
         let random = SystemRandom::new();
-        let pair = match (key.secret(), ecdsa(key_type)) {
+        match (key.secret(), ecdsa(key_type)) {
             (Secret::Ec { scalar, public_key }, Some(algorithm)) => {
                 let pair =
-                    EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key, &random);
-                Pair::Ecdsa(pair.map_err(|e| key.rejected(NAME, &e))?)
+                    EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key, &random)
+                        .map_err(|e| key.rejected(NAME, &e))?;
+                Ok(Box::new(OneByOne(move |message: &[u8], signature: &mut Vec<u8>| {
+                    let made = pair.sign(&random, message).map_err(|_| failed("sign"))?;
+                    signature.extend_from_slice(made.as_ref());
+                    Ok(())
+                })))
             }
             (Secret::Rsa { pkcs1 }, _) => {
-                Pair::Rsa(RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?)
-            }
-            _ => {
-                return Err(EngineError::NoSignatures {
-                    engine: NAME,
-                    key_type,
-                });
-            }
-        };
-        Ok(Box::new(RingSigner { pair, random }))
-    }
-}
-
-enum Pair {
-    Ecdsa(EcdsaKeyPair),
-    Rsa(RsaKeyPair),
-}
-
-struct RingSigner {
-    pair: Pair,
-    random: SystemRandom,
-}
-
-impl KeySigner for RingSigner {
-    fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
-        for (message, signature) in messages.iter().zip(signatures) {
-            signature.clear();
-            match &self.pair {
-                Pair::Ecdsa(pair) => {
-                    let made = pair.sign(&self.random, message).map_err(|_| failed("sign"))?;
-                    signature.extend_from_slice(made.as_ref());
-                }
-                Pair::Rsa(pair) => {
+                let pair = RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?;
+                Ok(Box::new(OneByOne(move |message: &[u8], signature: &mut Vec<u8>| {
                     signature.resize(pair.public().modulus_len(), 0);
-                    pair.sign(&RSA_PKCS1_SHA256, &self.random, message, signature)
-                        .map_err(|_| failed("sign"))?;
-                }
+                    pair.sign(&RSA_PKCS1_SHA256, &random, message, signature)
+                        .map_err(|_| failed("sign"))
+                })))
             }
+            _ => Err(EngineError::NoSignatures {
+                engine: NAME,
+                key_type,
+            }),
         }
-        Ok(())
     }
 }
 

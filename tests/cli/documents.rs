@@ -80,3 +80,14 @@ fn stations_print_what_the_page_says() {
         &["claim", "--device", "SN9", "--out", "dev"],
     );
 }
+
+#[test]
+fn a_measurement_is_told_as_the_page_says() {
+    let place = Workplace::new();
+    let bench = ["bench", "--quick", "--seconds", "0.01", "--to", "."];
+    let few = ["--jobs", "1", "--engine", "ring"];
+    let bench = |more: &[&str]| hold(&place, "`bench`", &[&bench[..], &few, more].concat());
+    let report = bench(&["--only", "keys,sha256,run", "--rows", "70"]);
+    std::fs::write(place.join("bench.json"), report[0].to_string()).expect("it is written");
+    bench(&["--only", "sha256", "--rows", "7", "--compare", "bench.json"]);
+}

@@ -1,5 +1,7 @@
 //! What `docs/json.md` says of the documents that `--json` prints, and whether one is so.
 
+use std::process::Command;
+
 use serde_json::{Map, Value};
 
 use crate::support::Workplace;
@@ -34,14 +36,16 @@ pub fn of(title: &str) -> Documented {
 
 /// Runs a command, whatever its exit code, and holds each document that it prints against a section of the page.
 pub fn hold(place: &Workplace, title: &str, arguments: &[&str]) -> Vec<Value> {
-    let output = place.run(&[arguments, &["--json"]].concat());
+    hold_command(title, &mut place.command(arguments))
+}
+
+/// The same, of a command that wants nothing more than `--json`.
+pub fn hold_command(title: &str, command: &mut Command) -> Vec<Value> {
+    let output = command.arg("--json").output().expect("the binary runs");
     let documents = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
     let documents: Vec<Value> = documents.map(|document| document.expect("it is JSON")).collect();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !documents.is_empty(),
-        "certforge {arguments:?} prints no document\n{said}"
-    );
+    assert!(!documents.is_empty(), "{command:?} prints no document\n{said}");
     let documented = of(title);
     documented.hold_example();
     for document in &documents {
@@ -74,10 +78,8 @@ impl Documented {
     pub fn hold_example(&self) {
         self.hold(&self.example);
         for field in &self.fields {
-            let pointer = field.path.replace("[]", ".0").replace('.', "/");
-            let pointer = format!("/{}", pointer.trim_start_matches('/'));
             assert!(
-                self.example.pointer(&pointer).is_some(),
+                has(&self.example, &field.path),
                 "{}: the example has no {}",
                 self.title,
                 field.path
@@ -107,6 +109,12 @@ impl Documented {
         if fields.is_empty() && path == "error" {
             return of("A command that fails").hold_object(object, path);
         }
+        // Names that are the user's.
+        if let [any] = fields[..]
+            && name(&any.path) == "*"
+        {
+            return object.values().for_each(|value| self.hold_value(value, any));
+        }
         let is_there =
             |field: &&&Field| object.contains_key(name(&field.path)) || !field.types.contains("absent");
         let expected: Vec<&str> = fields
@@ -117,20 +125,42 @@ impl Documented {
         let found: Vec<&String> = object.keys().collect();
         assert_eq!(found, expected, "{}: fields of {path:?}", self.title);
         for field in fields {
-            let Some(value) = object.get(name(&field.path)) else {
-                continue;
-            };
-            let is = kind(value);
-            assert!(
-                field.types.split(" or ").any(|kind| kind == is),
-                "{}: {} is {is}, not {}",
-                self.title,
-                field.path,
-                field.types
-            );
-            self.walk(value, &field.path);
+            if let Some(value) = object.get(name(&field.path)) {
+                self.hold_value(value, field);
+            }
         }
     }
+
+    fn hold_value(&self, value: &Value, field: &Field) {
+        let is = kind(value);
+        assert!(
+            field.types.split(" or ").any(|kind| kind == is),
+            "{}: {} is {is}, not {}",
+            self.title,
+            field.path,
+            field.types
+        );
+        self.walk(value, &field.path);
+    }
+}
+
+/// Whether a document has a field; one of a list's items, in an item at least.
+fn has(document: &Value, path: &str) -> bool {
+    let (first, rest) = match path.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (path, None),
+    };
+    let has_rest = |value: &Value| rest.is_none_or(|rest| has(value, rest));
+    let field = first.trim_end_matches("[]");
+    let found = match field {
+        "" => Some(document),
+        "*" => return document.as_object().is_some_and(|all| all.values().any(has_rest)),
+        _ => document.get(field),
+    };
+    found.is_some_and(|found| match found {
+        Value::Array(items) if field != first => items.iter().any(has_rest),
+        _ => has_rest(found),
+    })
 }
 
 fn parent(path: &str) -> &str {

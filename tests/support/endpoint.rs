@@ -27,6 +27,8 @@ pub const FIRST: [&str; 3] = ["registered", "provisioned", "dropped"];
 /// An endpoint that ends with the test.
 pub struct Endpoint {
     process: Child,
+    /// What it said when it listened.
+    pub listening: Value,
     pub port: String,
     /// For ALPN, if it was asked for.
     pub alpn_port: Option<String>,
@@ -99,6 +101,7 @@ impl Endpoint {
             process,
             port: port("address").unwrap(),
             alpn_port: port("alpn_address"),
+            listening,
             events,
             told: Vec::new(),
         }

@@ -7,6 +7,7 @@ use std::fs;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::documents::page;
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::iot::{Account, ended};
 use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
@@ -271,6 +272,7 @@ fn what_aws_refuses_is_told_and_the_next_run_ends_it() {
     let mut first = account.jitp_at(&through(&proxy), &withdraw(&["--yes", "--json"]));
     let (text, errors) = ended(&first.output().unwrap(), 8);
     let report: Value = serde_json::from_str(&text).unwrap();
+    page::of("`jitp withdraw`").hold(&report);
     let failed = proxy.count();
     assert!(failed > 1, "the proxy was in the way");
     assert_eq!(

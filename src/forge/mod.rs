@@ -330,9 +330,8 @@ fn refuse_issued(
         }
         let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
         issued.retain(|bookmark| !done.contains(&bookmark.number()));
-        let problems = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
-        let lines = problems.len();
-        if let Some(first) = problems.into_iter().next() {
+        let found = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
+        if let Some((first, lines)) = found {
             return Err(ForgeError::Issued {
                 path: job.manifest.path().to_owned(),
                 first,

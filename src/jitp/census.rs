@@ -58,12 +58,17 @@ struct Counted {
     first_renamed: Option<Renamed>,
 }
 
-/// Evaluates a template for every row of a manifest that has passed its own check.
+/// Evaluates a template for every row of a manifest that has passed its own check, in which it had this digest.
 ///
 /// # Errors
 ///
-/// When the manifest cannot be read.
-pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Result<Census, ManifestError> {
+/// When the manifest cannot be read, or is another by now.
+pub fn census(
+    template: &Template,
+    manifest: &Manifest,
+    sha256: &[u8; 32],
+    binding: &Binding,
+) -> Result<Census, ManifestError> {
     let mut census = Census::default();
     let mut seen = Seen::default();
     let mut bookmarks = Vec::new();
@@ -86,6 +91,7 @@ pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Re
             seen.extend(counted.seen);
         }
     }
+    manifest.prove(blocks, sha256)?;
     let collisions = collisions(template, manifest, binding, &bookmarks, &seen.repeated())?;
     census.faults.extend(collisions);
     census.faults.sort_by_key(|fault| fault.line);
@@ -157,7 +163,7 @@ fn collisions(
     let mut file = manifest.reread()?;
     for block in &repeated.blocks {
         let block = file.block(&bookmarks[*block as usize])?;
-        for row in manifest.parse(&block).0 {
+        for row in manifest.parse_again(&block)?.0 {
             let Ok(Some(thing)) = thing_name(template, binding, &row) else {
                 continue;
             };

@@ -142,6 +142,6 @@ fn count_devices(template: &Template, path: &Path, profile: &Profile) -> Result<
     let manifest = Manifest::open(path, profile.id_column())?;
     let binding = Binding::new(profile, manifest.header(), manifest.path())?;
     // A manifest that is no manifest is said first, as `run` would.
-    forge::check(&manifest, &binding, 1024)?.accept(&manifest)?;
-    Ok(jitp::census(template, &manifest, &binding)?)
+    let accepted = forge::check(&manifest, &binding, 1024)?.accept(&manifest)?;
+    Ok(jitp::census(template, &manifest, &accepted.sha256, &binding)?)
 }

@@ -186,6 +186,7 @@ pub fn run(
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
+    store.refuse_exposed()?;
     withdrawn::refuse_withdrawn(&store, &name)?;
     let location = store.location();
     // The ledger may be read from another folder.

@@ -44,6 +44,7 @@ pub fn seal(
     observe: Observe<'_>,
 ) -> Result<Sealed, ForgeError> {
     let location = store.location();
+    store.refuse_exposed()?;
     let octets = store.read(BATCH_OBJECT, None)?;
     let record = match BatchRecord::read(&octets, &location) {
         Ok(read) => read.record,

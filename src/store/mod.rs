@@ -96,6 +96,15 @@ impl Store {
         self.transport.locate("")
     }
 
+    /// Refuses a place that others can get at, before anything in it is believed or keys go there.
+    ///
+    /// # Errors
+    ///
+    /// When it is a folder of somebody else, or open to others.
+    pub fn refuse_exposed(&self) -> Result<(), StoreError> {
+        self.transport.refuse_exposed()
+    }
+
     /// The octets of an object, or of a range of it. They may hold private keys, so they are zeroized.
     ///
     /// # Errors

@@ -121,7 +121,10 @@ impl Inputs {
         let open = |(manifest, sha256)| -> Result<_, ManifestError> {
             Ok((manifest, sha256, Manifest::blocks(manifest, chunk_rows)?))
         };
-        let manifest = self.manifest.as_ref().map(|(manifest, sha256)| (manifest, sha256));
+        let manifest = self
+            .manifest
+            .as_ref()
+            .map(|(manifest, sha256)| (manifest, sha256));
         Ok(ManifestRows {
             open: manifest.map(open).transpose()?,
         })

@@ -1,18 +1,19 @@
 //! A directory as a store.
 //!
-//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
+//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is another's or open to others
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
 //! for what others wrote. What is put atomically is written beside its place first. Nothing tells who wrote a
 //! file.
 
 mod atomic;
+mod folder;
 mod replace;
 mod sync;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -22,6 +23,7 @@ use super::StoreError;
 use super::transport::{
     Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Transport, Version, When,
 };
+use crate::exposure::Exposure;
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -43,6 +45,20 @@ impl Transport for Dir {
         false
     }
 
+    fn refuse_exposed(&self) -> Result<(), StoreError> {
+        if self.folder.get().is_some() {
+            return Ok(());
+        }
+        match folder::open(&self.root) {
+            Ok(folder) => {
+                self.folder.get_or_init(|| folder);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.error("open", "")(error)),
+        }
+    }
+
     fn get(&self, names: &[&str], range: Option<Range<u64>>) -> Vec<Result<Got, StoreError>> {
         let get = |name: &&str| {
             let octets = self
@@ -57,14 +73,11 @@ impl Transport for Dir {
     }
 
     fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
-        if let Some(mode) = self.open_to_others() {
-            let refused = |_| {
-                Putting::Ended(Err(StoreError::OpenToOthers {
-                    folder: self.locate(""),
-                    mode,
-                }))
-            };
-            return objects.iter().map(refused).collect();
+        if let Err(first) = self.refuse_exposed() {
+            // What comes after the first may go without an answer.
+            let others = objects.iter().skip(1).filter_map(|_| self.refuse_exposed().err());
+            let errors = std::iter::once(first).chain(others);
+            return errors.map(|error| Putting::Ended(Err(error))).collect();
         }
         match how.manner {
             Manner::Bulk => self.put_in_bulk(objects, how),
@@ -127,19 +140,8 @@ impl Dir {
             return Ok(folder);
         }
         make_folder(&self.root)?;
-        let folder = File::open(&self.root)?;
+        let folder = folder::open(&self.root)?;
         Ok(self.folder.get_or_init(|| folder))
-    }
-
-    /// The mode of the folder, if there is one that does not keep others out.
-    fn open_to_others(&self) -> Option<u32> {
-        if self.folder.get().is_some() {
-            return None;
-        }
-        let metadata = fs::metadata(&self.root).ok()?;
-        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-        let mode = metadata.mode() & 0o777;
-        (!is_own || mode & 0o077 != 0).then_some(mode)
     }
 
     /// Writes each file in its place: three system calls. Others that are in the way end it.
@@ -177,19 +179,12 @@ impl Dir {
 
     /// Writes a file, mode 0600; makes its folder when it is missing.
     fn write(&self, path: &Path, body: &[u8], is_new: bool) -> io::Result<File> {
-        self.folder()?;
-        let open = || {
-            let mut options = OpenOptions::new();
-            match is_new {
-                true => options.create_new(true),
-                false => options.create(true).truncate(true),
-            };
-            options.write(true).mode(0o600).open(path)
-        };
-        let mut file = match open() {
+        let folder = self.folder()?;
+        let name = path.strip_prefix(&self.root).unwrap_or(path);
+        let mut file = match folder::create(folder, name, is_new) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folder(path.parent().unwrap_or(&self.root))?;
-                open()?
+                folder::make_above(folder, name)?;
+                folder::create(folder, name, is_new)?
             }
             other => other?,
         };
@@ -243,6 +238,22 @@ impl Dir {
     ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
             let object = self.path(name).display().to_string();
+            let within = source.get_ref();
+            match within.and_then(|within| within.downcast_ref::<Exposure>()) {
+                Some(Exposure::Owner { uid }) => {
+                    return StoreError::OfAnother {
+                        folder: self.locate(""),
+                        uid: *uid,
+                    };
+                }
+                Some(Exposure::Readable { mode } | Exposure::Writable { mode }) => {
+                    return StoreError::OpenToOthers {
+                        folder: self.locate(""),
+                        mode: *mode,
+                    };
+                }
+                None => {}
+            }
             match (operation, source.kind()) {
                 ("read", io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                     StoreError::NotFound { object }

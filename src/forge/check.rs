@@ -319,13 +319,14 @@ mod tests {
             let path = self.path(name);
             let before = openings::of(&path);
             let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap();
+            let batch = format!("of-{name}");
             let job = Job {
                 manifest: &manifest,
                 profile: &Profile::load("aws-iot-p256", None).unwrap(),
                 issuer: &self.issuer,
                 engines: Choice::Auto,
                 layout: Layout::Packs,
-                batch: reissue.then_some(name),
+                batch: reissue.then_some(&*batch),
                 chunk_rows: Some(8),
                 shard: None,
                 reissue,
@@ -414,7 +415,7 @@ mod tests {
             let is_changed = matches!(error, ForgeError::Manifest(ManifestError::Changed { .. }));
             assert!(is_changed, "{name}: {error}");
             // Chunks that were as they had been are made, and nothing else is.
-            let released = factory.folder.path().join(name).join("index");
+            let released = factory.path(&format!("of-{name}")).join("index");
             for index in std::fs::read_dir(released).into_iter().flatten() {
                 let index = std::fs::read_to_string(index.unwrap().path()).unwrap();
                 let ids = index.lines().skip(1).map(|row| &row[..7]);

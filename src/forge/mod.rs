@@ -4,6 +4,7 @@ mod agreement;
 mod begun;
 mod check;
 mod credentials;
+mod distinct;
 mod error;
 mod issuance;
 mod lab;

@@ -237,7 +237,7 @@ impl Dir {
         name: &'a str,
     ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
-            let object = self.path(name).display().to_string();
+            let object = self.locate(name);
             let within = source.get_ref();
             match within.and_then(|within| within.downcast_ref::<Exposure>()) {
                 Some(Exposure::Owner { uid }) => {

@@ -121,6 +121,13 @@ impl Store {
         got.into_iter().map(|got| Ok(got?.octets)).collect()
     }
 
+    /// The same, but of each no more than so many octets.
+    pub fn read_starts(&self, names: &[String], octets: u64) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let got = self.transport.get(&names, Some(0..octets));
+        got.into_iter().map(|got| Ok(got?.octets)).collect()
+    }
+
     /// Whether there is an object.
     ///
     /// # Errors

@@ -236,7 +236,10 @@ fn read_bundles(
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     };
-    store.read_all(&names).into_iter().map(bundle).collect()
+    // One octet more than any is to have tells that one is another.
+    let longest = rows.iter().map(|row| row.entry.length).max().unwrap_or_default();
+    let read = store.read_starts(&names, longest.saturating_add(1));
+    read.into_iter().map(bundle).collect()
 }
 
 /// The pack of a chunk, when the batch is in packs; empty when it is missing.

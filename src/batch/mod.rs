@@ -33,9 +33,9 @@ pub use index::{
     write_index,
 };
 pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
+    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, WITHDRAWN_OBJECT,
     certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
-    lookup_object, pack_object, scrapped_object,
+    lookup_object, pack_object, scrapped_object, shard_object,
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};

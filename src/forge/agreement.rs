@@ -103,6 +103,16 @@ pub(super) fn read_record(store: &Store) -> Result<Option<BatchRecord>, ForgeErr
     }
 }
 
+/// The digest of the record in the store, which is seen to be still the batch's own.
+pub(super) fn record_digest(store: &Store, record: &BatchRecord) -> Result<[u8; 32], ForgeError> {
+    let octets = store.read(BATCH_OBJECT, None)?;
+    let location = store.location();
+    match BatchRecord::read(&octets, &location) {
+        Ok(found) if found.record == *record => Ok(sha256(&octets)),
+        _ => Err(ForgeError::ForeignBatch { location }),
+    }
+}
+
 /// The first chunk whose index is not in place, and how many there are.
 pub(super) fn missing_chunks(store: &Store, record: &BatchRecord) -> Result<Option<(u64, u64)>, StoreError> {
     let indexed = released_chunks(store)?;

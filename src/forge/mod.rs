@@ -243,15 +243,20 @@ pub fn run(
     };
     let mut outcome = pipeline::run(source, stock, ledger, &pool, observe, cancel);
 
-    // 8. Seal what is complete.
+    // 8. Seal what is complete: the batch, or what this shard has of it.
     let is_complete = skipped + outcome.made == devices;
     let mut sealed = false;
-    if outcome.failure.is_none() && is_complete && job.shard.is_none() {
+    if outcome.failure.is_none() && is_complete {
         let made = outcome.seal;
         let (store, ledger) = (&store, &mut *ledger);
-        let result = pool.install(move || sealing::seal_made(store, ledger, &batch, &record, job, made));
+        let result = pool.install(move || match job.shard {
+            None => sealing::seal_made(store, ledger, &batch, &record, job, made).map(|_| true),
+            Some(shard) => {
+                sealing::seal_shard(store, ledger, &batch, &record, (job, shard), made).map(|()| false)
+            }
+        });
         match result {
-            Ok(_) => sealed = true,
+            Ok(is_whole) => sealed = is_whole,
             Err(error) => outcome.failure = Some(error),
         }
     }

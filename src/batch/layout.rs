@@ -110,6 +110,12 @@ pub fn shard_object(shard: u32) -> String {
     format!("{SHARDS}{shard:06}.json")
 }
 
+/// Whose a shard is: the ledger that accounts for it, before it has any object.
+#[must_use]
+pub fn shard_ledger_object(shard: u32) -> String {
+    format!("{SHARDS}{shard:06}.ledger.json")
+}
+
 /// The claim of a device: what became of it, and at which station. A chunk's claims are in one folder, so
 /// that one listing finds what is left of it.
 #[must_use]

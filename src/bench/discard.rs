@@ -100,7 +100,7 @@ impl Transport for Discard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, Existing, Store};
+    use crate::store::{Attempt, Store};
 
     #[test]
     fn forgets_bundles_and_keeps_what_is_read_back() {
@@ -127,7 +127,7 @@ mod tests {
         ];
         assert!(
             store
-                .publish(&published, Existing::Refuse)
+                .publish(&published)
                 .iter()
                 .all(Result::is_ok)
         );

@@ -99,8 +99,8 @@ table! {
         | ForgeError::OtherShards { .. }
         | ForgeError::SealedBefore { .. }
         | ForgeError::Unfinished { .. }
+        | ForgeError::ForeignShard { .. }
         | ForgeError::UnsealedShard { .. }
-        | ForgeError::SealedByRun { .. }
         | ForgeError::BundlesGone { .. } => STORE,
         ForgeError::OtherIssuer { .. } => ISSUER,
         ForgeError::Ledger(_)

@@ -96,6 +96,9 @@ pub type Observe<'a> = &'a (dyn Fn(Event) + Sync);
 /// Opens the store of a batch, by the batch's name.
 pub type OpenStore<'a> = &'a dyn Fn(&str) -> Result<Store, StoreError>;
 
+/// Opens the ledger of a batch that was made as a whole.
+pub type OpenLedger<'a> = &'a dyn Fn() -> Result<Box<dyn Ledger>, LedgerError>;
+
 /// Lets somebody else end a run early: chunks in flight are finished and committed.
 #[derive(Debug, Default)]
 pub struct Cancel(AtomicBool);
@@ -209,7 +212,7 @@ pub fn run(
         None => Vec::new(),
     };
     let record = batch_record(job, &identity, ledger.id());
-    agreement::establish(&store, &committed, &record, job.shard)?;
+    agreement::establish(&store, &committed, &record, (job.shard, ledger.id()))?;
 
     // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
     let batch = ledger.begin_batch(&identity, job.now)?;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{Event, ForgeError, Job, Observe, Shard, agreement, withdrawn};
+use super::{Event, ForgeError, Job, Observe, OpenLedger, Shard, agreement, withdrawn};
 use crate::batch::{
     BATCH_OBJECT, BatchRecord, Lookups, SEAL_OBJECT, index_object, lookup_object, write_index,
 };
@@ -16,7 +16,7 @@ use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};
 use crate::ledger::{Batch, Ledger};
 use crate::seal::{Builder, ChunkDigest, OfShard, Seal, SealError, ShardSeal, Statement, sign};
-use crate::store::{Existing, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Objects that are read at a time.
 const READ_AT_A_TIME: usize = 64;
@@ -51,8 +51,8 @@ impl Sealed {
     }
 }
 
-/// Seals a batch that was made in shards, each with a ledger of its own: by what each shard has signed for. What merely
-/// lies in the store is not believed.
+/// Seals a batch that is made: one in shards, each with a ledger of its own, by what each shard has signed for; one
+/// that was made as a whole by what its ledger says. What merely lies in the store is not believed.
 ///
 /// # Errors
 ///
@@ -60,13 +60,14 @@ impl Sealed {
 pub fn seal(
     store: &Store,
     issuer: &Issuer,
+    open_ledger: OpenLedger<'_>,
     now: OffsetDateTime,
     observe: Observe<'_>,
 ) -> Result<Sealed, ForgeError> {
     let location = store.location();
     let octets = store.read(BATCH_OBJECT, None)?;
-    let record = match BatchRecord::read(&octets, &location) {
-        Ok(read) => read.record,
+    let (record, profile_sha256) = match BatchRecord::read(&octets, &location) {
+        Ok(read) => (read.record, read.profile.digest()),
         Err(_) => return Err(ForgeError::ForeignBatch { location }),
     };
     let batch_sha256 = sha256(&octets);
@@ -109,8 +110,16 @@ pub fn seal(
         })?;
         return Sealed::before(store, &seal);
     }
-    let shards = shard_seals(store, certificate, &record, batch_sha256)?;
     let mut builder = Builder::new(record.rows);
+    let Some(shards) = record.shards else {
+        let ledger = open_ledger()?;
+        let batch = ledger.find_batch(&record.batch)?;
+        let batch = batch.filter(|batch| is_record_of(&record, profile_sha256, batch, ledger.id()));
+        let batch = batch.ok_or(ForgeError::ForeignBatch { location })?;
+        made_in_all(store, &*ledger, &batch, chunks(), &mut builder)?;
+        return finish(store, &record, batch_sha256, issuer, now, builder);
+    };
+    let shards = shard_seals(store, certificate, &record, shards, batch_sha256)?;
     each_group(store, chunks(), index_object, |indexes| {
         let digest = |(chunk, index): &(u64, Octets)| {
             let of = shards.iter().find(|(shard, _)| shard.has(*chunk));
@@ -131,14 +140,10 @@ fn shard_seals(
     store: &Store,
     issuer: &CaCertificate,
     record: &BatchRecord,
+    shards: u32,
     batch_sha256: [u8; 32],
 ) -> Result<Vec<(Shard, ShardSeal)>, ForgeError> {
     let location = || store.location();
-    let Some(shards) = record.shards else {
-        return Err(ForgeError::SealedByRun {
-            location: location(),
-        });
-    };
     let mut sealed = Vec::new();
     for shard in Shard::all(shards) {
         let chunks = shard.chunks(record.shape()).count() as u64;
@@ -167,6 +172,16 @@ fn shard_seals(
         }
     }
     Ok(sealed)
+}
+
+/// Whether the record in a store says of a batch what its ledger does.
+fn is_record_of(record: &BatchRecord, profile_sha256: [u8; 32], batch: &Batch, ledger: &str) -> bool {
+    record.ledger == ledger
+        && (record.layout, record.shape()) == (batch.layout, batch.shape())
+        && record.manifest_sha256 == HEXLOWER.encode(&batch.manifest_sha256)
+        && record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256)
+        && profile_sha256 == batch.profile_sha256
+        && record.issuer_id == HEXLOWER.encode(&sha256(&batch.issuer_certificate))
 }
 
 fn of_shard(record: &BatchRecord, batch_sha256: [u8; 32], shard: Shard) -> OfShard<'_> {
@@ -323,7 +338,7 @@ fn put_lookups(store: &Store, lookups: &Lookups) -> Result<(), StoreError> {
             .map(|part| (lookup_object(part), lookups.part(part).into_bytes()))
             .collect();
         store
-            .publish(&objects, Existing::Refuse)
+            .publish(&objects)
             .into_iter()
             .collect::<Result<(), _>>()?;
     }

@@ -6,7 +6,8 @@ use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
     BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, SHARDS,
-    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index, shard_object,
+    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index,
+    shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
 use crate::store::{Listed, Store, released_chunks};
@@ -95,10 +96,9 @@ pub(super) fn extras(
             || name == SEAL_OBJECT
             || name == WITHDRAWN_OBJECT
             || chunk_in(&name, "lookup/", ".csv").is_some_and(|part| lookup_object(part) == name)
-            || chunk_in(&name, SHARDS, ".json").is_some_and(|shard| {
-                (1..=record.shards.unwrap_or(0).into()).contains(&shard)
-                    && u32::try_from(shard).is_ok_and(|shard| shard_object(shard) == name)
-            })
+            || (name.starts_with(SHARDS)
+                && (1..=record.shards.unwrap_or(0))
+                    .any(|shard| [shard_object(shard), shard_ledger_object(shard)].contains(&name)))
             || [CLAIMS, FLASHED, FAILED, SCRAPPED]
                 .iter()
                 .any(|folder| name.starts_with(folder))

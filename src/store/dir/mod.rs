@@ -6,6 +6,7 @@
 //! file.
 
 mod atomic;
+mod release;
 mod replace;
 mod sync;
 
@@ -20,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::transport::{
-    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Transport, Version, When,
+    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
 
 /// The folder of one batch.
@@ -57,14 +58,8 @@ impl Transport for Dir {
     }
 
     fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
-        if let Some(mode) = self.open_to_others() {
-            let refused = |_| {
-                Putting::Ended(Err(StoreError::OpenToOthers {
-                    folder: self.locate(""),
-                    mode,
-                }))
-            };
-            return objects.iter().map(refused).collect();
+        if let Some(refused) = self.refused(objects.len()) {
+            return refused;
         }
         match how.manner {
             Manner::Bulk => self.put_in_bulk(objects, how),
@@ -80,6 +75,20 @@ impl Transport for Dir {
             Err(error) => Err(self.error("make durable", "")(copy(error))),
         };
         lots.iter().map(result).collect()
+    }
+
+    fn release(&self, chunks: &[Release<'_>]) -> Vec<Putting> {
+        if let Some(refused) = self.refused(chunks.len()) {
+            return refused;
+        }
+        match self.take_place(chunks) {
+            Ok(outcomes) => outcomes.into_iter().map(|outcome| Putting::Ended(Ok(outcome))).collect(),
+            // What is released together fails together.
+            Err(error) => chunks
+                .iter()
+                .map(|chunk| Putting::Ended(Err(self.error("publish", &chunk.index.name)(copy(&error)))))
+                .collect(),
+        }
     }
 
     fn delete(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
@@ -131,6 +140,18 @@ impl Dir {
         Ok(self.folder.get_or_init(|| folder))
     }
 
+    /// So many puts that are refused, when the folder does not keep others out.
+    fn refused(&self, puts: usize) -> Option<Vec<Putting>> {
+        let mode = self.open_to_others()?;
+        let refused = |_| {
+            Putting::Ended(Err(StoreError::OpenToOthers {
+                folder: self.locate(""),
+                mode,
+            }))
+        };
+        Some((0..puts).map(refused).collect())
+    }
+
     /// The mode of the folder, if there is one that does not keep others out.
     fn open_to_others(&self) -> Option<u32> {
         if self.folder.get().is_some() {
@@ -165,8 +186,7 @@ impl Dir {
     fn put_one(&self, object: &Object<'_>, when: &When) -> io::Result<Outcome> {
         let path = self.path(&object.name);
         let written = match when {
-            When::Absent => self.write(&path, object.body, true),
-            When::Any => self.write(&path, object.body, false),
+            When::Absent => self.write(&path, object.body),
             When::Is(version, replaced) => return self.swap(&path, object.body, version, *replaced),
         };
         match written {
@@ -175,16 +195,12 @@ impl Dir {
         }
     }
 
-    /// Writes a file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8], is_new: bool) -> io::Result<File> {
+    /// Writes a new file, mode 0600; makes its folder when it is missing.
+    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
         self.folder()?;
         let open = || {
             let mut options = OpenOptions::new();
-            match is_new {
-                true => options.create_new(true),
-                false => options.create(true).truncate(true),
-            };
-            options.write(true).mode(0o600).open(path)
+            options.write(true).create_new(true).mode(0o600).open(path)
         };
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -275,7 +291,6 @@ fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
     Ok(Some(Found {
         version: Version::of(&octets),
         is_same: octets.as_slice() == body,
-        is_of_ledger: false,
         attempt: None,
     }))
 }
@@ -303,7 +318,7 @@ fn listed(name: String, metadata: &fs::Metadata) -> Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, Existing, FEW, Store, Ticket};
+    use crate::store::{Attempt, FEW, Store, Ticket};
     use std::os::unix::fs::PermissionsExt;
 
     const FIRST: Attempt<'static> = Attempt {
@@ -331,7 +346,7 @@ mod tests {
         let store = Store::in_folder(folder.path().join("out/batch"));
         put(&store, "bundles/3f/A.zip", b"key").unwrap();
         let index = [("index/000000.csv".to_owned(), b"row".to_vec())];
-        assert!(store.publish(&index, Existing::Refuse)[0].is_ok());
+        assert!(store.publish(&index)[0].is_ok());
         for name in [
             "out",
             "out/batch",
@@ -362,7 +377,7 @@ mod tests {
         let objects = ["index/000000.csv", "index/000001.csv"].map(|name| (name.to_owned(), b"x".to_vec()));
         assert!(
             store
-                .publish(&objects, Existing::Refuse)
+                .publish(&objects)
                 .iter()
                 .all(Result::is_ok)
         );
@@ -409,17 +424,12 @@ mod tests {
         store.put(&object(b"first"), FIRST).unwrap();
         let again = store.put(&object(b"second"), FIRST);
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
-        store.put(&object(b"third"), SECOND).unwrap();
-        assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"third");
-
         let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
-        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
-        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
-        let again = store.publish(&index(b"second"), Existing::Refuse);
+        assert!(store.publish(&index(b"first"))[0].is_ok());
+        assert!(store.publish(&index(b"first"))[0].is_ok());
+        let again = store.publish(&index(b"second"));
         assert!(matches!(again[..], [Err(StoreError::Conflict { .. })]));
         assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"first");
-        assert!(store.publish(&index(b"second"), Existing::Replace)[0].is_ok());
-        assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"second");
         assert_eq!(
             fs::read_dir(folder.path().join("batch/index")).unwrap().count(),
             1

@@ -35,11 +35,11 @@ pub use error::StoreError;
 pub use options::Credentials;
 pub use options::{ATTEMPT_TIMEOUT, DEFAULT_UPLOADS, Encryption, StoreOptions};
 pub use place::{Place, PlaceError};
-pub use put::{Attempt, Existing, Ticket};
+pub use put::{Aside, Attempt, Ticket};
 pub use reading::{ReadError, read_index, read_record, released_chunks};
 pub use transport::{
-    Body, FEW, Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Replaced, Transport, Version,
-    When,
+    Body, FEW, Found, Got, How, Listed, Lot, Manner, Move, Object, Outcome, Putting, Release, Replaced,
+    Transport, Version, When,
 };
 pub use withdrawal::{put_withdrawn, read_withdrawn};
 

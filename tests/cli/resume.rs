@@ -61,6 +61,30 @@ fn a_second_run_changes_no_file_of_the_batch() {
 }
 
 #[test]
+fn a_second_run_sees_what_was_changed_since_the_first() {
+    for (object, told) in [
+        (
+            "index/000000.csv",
+            "index/000000.csv is not what the ledger released: it was changed since",
+        ),
+        (
+            "lookup/000000.csv",
+            "lookup/000000.csv is not what the seal says: it was changed after the batch was sealed",
+        ),
+    ] {
+        let place = workplace("packs");
+        place.succeed(&run("packs"));
+        let path = place.join("out/b").join(object);
+        let mut octets = fs::read(&path).expect("it is there");
+        let last = octets.len() - 2;
+        octets[last] ^= 1;
+        fs::write(&path, octets).expect("it is changed");
+        let error = place.fail(&run("packs"), 6);
+        assert!(error.contains(&format!("certforge: error: {told}\n")), "{error}");
+    }
+}
+
+#[test]
 fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
     for layout in ["objects", "packs"] {
         let place = workplace(layout);

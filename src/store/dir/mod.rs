@@ -7,6 +7,7 @@
 
 mod atomic;
 mod folder;
+mod release;
 mod replace;
 mod sync;
 
@@ -21,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::transport::{
-    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Transport, Version, When,
+    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
 use crate::exposure::Exposure;
 
@@ -73,11 +74,8 @@ impl Transport for Dir {
     }
 
     fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
-        if let Err(first) = self.refuse_exposed() {
-            // What comes after the first may go without an answer.
-            let others = objects.iter().skip(1).filter_map(|_| self.refuse_exposed().err());
-            let errors = std::iter::once(first).chain(others);
-            return errors.map(|error| Putting::Ended(Err(error))).collect();
+        if let Some(refused) = self.refused(objects.len()) {
+            return refused;
         }
         match how.manner {
             Manner::Bulk => self.put_in_bulk(objects, how),
@@ -93,6 +91,23 @@ impl Transport for Dir {
             Err(error) => Err(self.error("make durable", "")(copy(error))),
         };
         lots.iter().map(result).collect()
+    }
+
+    fn release(&self, chunks: &[Release<'_>]) -> Vec<Putting> {
+        if let Some(refused) = self.refused(chunks.len()) {
+            return refused;
+        }
+        match self.take_place(chunks) {
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| Putting::Ended(Ok(outcome)))
+                .collect(),
+            // What is released together fails together.
+            Err(error) => chunks
+                .iter()
+                .map(|chunk| Putting::Ended(Err(self.error("publish", &chunk.index.name)(copy(&error)))))
+                .collect(),
+        }
     }
 
     fn delete(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
@@ -144,6 +159,15 @@ impl Dir {
         Ok(self.folder.get_or_init(|| folder))
     }
 
+    /// So many puts that are refused, when the folder does not keep others out.
+    fn refused(&self, puts: usize) -> Option<Vec<Putting>> {
+        let first = self.refuse_exposed().err()?;
+        // What comes after the first may go without an answer.
+        let others = (1..puts).filter_map(|_| self.refuse_exposed().err());
+        let errors = std::iter::once(first).chain(others);
+        Some(errors.map(|error| Putting::Ended(Err(error))).collect())
+    }
+
     /// Writes each file in its place: three system calls. Others that are in the way end it.
     fn put_in_bulk(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
         let mut puttings = Vec::with_capacity(objects.len());
@@ -167,8 +191,7 @@ impl Dir {
     fn put_one(&self, object: &Object<'_>, when: &When) -> io::Result<Outcome> {
         let path = self.path(&object.name);
         let written = match when {
-            When::Absent => self.write(&path, object.body, true),
-            When::Any => self.write(&path, object.body, false),
+            When::Absent => self.write(&path, object.body),
             When::Is(version, replaced) => return self.swap(&path, object.body, version, *replaced),
         };
         match written {
@@ -177,14 +200,14 @@ impl Dir {
         }
     }
 
-    /// Writes a file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8], is_new: bool) -> io::Result<File> {
+    /// Writes a new file, mode 0600; makes its folder when it is missing.
+    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
         let folder = self.folder()?;
         let name = path.strip_prefix(&self.root).unwrap_or(path);
-        let mut file = match folder::create(folder, name, is_new) {
+        let mut file = match folder::create(folder, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 folder::make_above(folder, name)?;
-                folder::create(folder, name, is_new)?
+                folder::create(folder, name)?
             }
             other => other?,
         };
@@ -286,7 +309,6 @@ fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
     Ok(Some(Found {
         version: Version::of(&octets),
         is_same: octets.as_slice() == body,
-        is_of_ledger: false,
         attempt: None,
     }))
 }
@@ -314,7 +336,7 @@ fn listed(name: String, metadata: &fs::Metadata) -> Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, Existing, FEW, Store, Ticket};
+    use crate::store::{Attempt, FEW, Store, Ticket};
     use std::os::unix::fs::PermissionsExt;
 
     const FIRST: Attempt<'static> = Attempt {
@@ -342,7 +364,7 @@ mod tests {
         let store = Store::in_folder(folder.path().join("out/batch"));
         put(&store, "bundles/3f/A.zip", b"key").unwrap();
         let index = [("index/000000.csv".to_owned(), b"row".to_vec())];
-        assert!(store.publish(&index, Existing::Refuse)[0].is_ok());
+        assert!(store.publish(&index)[0].is_ok());
         for name in [
             "out",
             "out/batch",
@@ -371,12 +393,7 @@ mod tests {
             Err(StoreError::NotFound { .. })
         ));
         let objects = ["index/000000.csv", "index/000001.csv"].map(|name| (name.to_owned(), b"x".to_vec()));
-        assert!(
-            store
-                .publish(&objects, Existing::Refuse)
-                .iter()
-                .all(Result::is_ok)
-        );
+        assert!(store.publish(&objects).iter().all(Result::is_ok));
         let mut names = Vec::new();
         store
             .list("", &mut |listed| names.push((listed.name, listed.size)))
@@ -420,17 +437,12 @@ mod tests {
         store.put(&object(b"first"), FIRST).unwrap();
         let again = store.put(&object(b"second"), FIRST);
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
-        store.put(&object(b"third"), SECOND).unwrap();
-        assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"third");
-
         let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
-        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
-        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
-        let again = store.publish(&index(b"second"), Existing::Refuse);
+        assert!(store.publish(&index(b"first"))[0].is_ok());
+        assert!(store.publish(&index(b"first"))[0].is_ok());
+        let again = store.publish(&index(b"second"));
         assert!(matches!(again[..], [Err(StoreError::Conflict { .. })]));
         assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"first");
-        assert!(store.publish(&index(b"second"), Existing::Replace)[0].is_ok());
-        assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"second");
         assert_eq!(
             fs::read_dir(folder.path().join("batch/index")).unwrap().count(),
             1

@@ -17,8 +17,9 @@ use crate::digest::sha256;
 const UNKNOWN_FILES: usize = 64;
 const UNKNOWN_OCTETS: usize = 1024 * 1024;
 
-/// Octets of such a bundle, at most.
-pub const MOST_OCTETS: usize = UNKNOWN_FILES * UNKNOWN_OCTETS;
+/// Octets of such a bundle, at most: several times what any recipe makes. What a list of files takes in memory is
+/// fifty times what it takes in a ZIP.
+pub const MOST_OCTETS: usize = 2 * 1024 * 1024;
 
 /// What a ZIP has beside the contents of its files, at most: for each of them two headers, with its name in both.
 const HEADERS: usize = 4 * 1024;
@@ -82,8 +83,7 @@ pub fn open<'a>(octets: &[u8], sha256: &[u8; 32], recipe: &'a Recipe) -> Result<
 ///
 /// When the octets are no bundle of this recipe.
 pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
-    let room = |member: &Member| 2 * member.room(&Sizes::LARGEST) + HEADERS;
-    refuse_too_long(octets, recipe.members().iter().map(room).sum())?;
+    refuse_too_long(octets, most_octets(recipe))?;
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
     let find = |name: &String| recipe.members().iter().find(|member| member.name() == name);
@@ -102,6 +102,13 @@ pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>,
         opened.push(Opened { member, octets });
     }
     Ok(opened)
+}
+
+/// Octets that a bundle of a recipe has at most: more than any that a forge makes.
+#[must_use]
+pub fn most_octets(recipe: &Recipe) -> usize {
+    let room = |member: &Member| 2 * member.room(&Sizes::LARGEST) + HEADERS;
+    recipe.members().iter().map(room).sum()
 }
 
 /// Opens a bundle that somebody has at hand without its batch, so that its recipe is not known: the files by their

@@ -74,6 +74,11 @@ impl<'a> Standard<'a> {
         })
     }
 
+    /// Octets that a bundle has at most.
+    pub(super) fn most_octets(&self) -> usize {
+        bundle::most_octets(self.profile.recipe())
+    }
+
     /// Finds everything that is wrong with a bundle. `row` is the device's, when the manifest is at hand.
     pub(crate) fn inspect(&self, octets: &[u8], entry: &IndexEntry, row: Option<&Row>) -> Findings {
         let recipe = self.profile.recipe();

@@ -70,7 +70,7 @@ pub(super) fn verify(
     let pack = read_pack(task, store)?;
     let bundles = match &pack {
         Some(_) => Vec::new(),
-        None => read_bundles(task, &rows, store)?,
+        None => read_bundles(task, &rows, store, standard)?,
     };
     let bundle = |i: usize| match &pack {
         Some(pack) if pack.is_empty() => None,
@@ -227,6 +227,7 @@ fn read_bundles(
     task: &Task<'_>,
     rows: &[IndexRow],
     store: &Store,
+    standard: &Standard<'_>,
 ) -> Result<Vec<Option<Zeroizing<Vec<u8>>>>, VerifyError> {
     // A name comes from the device id, never from what the index says: that may lead anywhere.
     let name = |row: &IndexRow| task.record.layout.object(task.chunk, &row.entry.device_id);
@@ -236,9 +237,8 @@ fn read_bundles(
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     };
-    // One octet more than any is to have tells that one is another.
-    let longest = rows.iter().map(|row| row.entry.length).max().unwrap_or_default();
-    let read = store.read_starts(&names, longest.saturating_add(1));
+    // One octet more than any can have tells that one is no bundle.
+    let read = store.read_starts(&names, standard.most_octets() as u64 + 1);
     read.into_iter().map(bundle).collect()
 }
 

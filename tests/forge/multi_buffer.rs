@@ -338,6 +338,6 @@ fn what_is_no_such_library_is_refused() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     says(
         &run_with(&place, &file, &run),
-        &format!("anyone may write to {shown}\n"),
+        &format!("{shown} can be written by others (mode 0666)\n"),
     );
 }

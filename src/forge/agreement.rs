@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::{ForgeError, Shard};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, ShardLedger, certificates_object, index_object,
-    pack_object, shard_ledger_object, write_index,
+    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, ShardLedger, certificates_object,
+    index_object, pack_object, shard_ledger_object, write_index,
 };
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;

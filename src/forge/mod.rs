@@ -4,6 +4,7 @@ mod agreement;
 mod begun;
 mod check;
 mod credentials;
+mod distinct;
 mod error;
 mod issuance;
 mod lab;
@@ -189,6 +190,7 @@ pub fn run(
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
+    store.refuse_exposed()?;
     withdrawn::refuse_withdrawn(&store, &name)?;
     let location = store.location();
     // The ledger may be read from another folder.
@@ -338,9 +340,8 @@ fn refuse_issued(
         }
         let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
         issued.retain(|bookmark| !done.contains(&bookmark.number()));
-        let problems = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
-        let lines = problems.len();
-        if let Some(first) = problems.into_iter().next() {
+        let found = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
+        if let Some((first, lines)) = found {
             return Err(ForgeError::Issued {
                 path: job.manifest.path().to_owned(),
                 first,

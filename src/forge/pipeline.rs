@@ -21,7 +21,7 @@ use crate::batch::pack_object;
 use crate::batch::{Layout, certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
-use crate::manifest::{Block, Bookmark, ManifestError, Reread};
+use crate::manifest::{Bookmark, ManifestError, Reread, Unproven};
 use crate::seal::{Builder, ChunkDigest};
 use crate::store::{Aside, Attempt, Object, Store, Ticket};
 
@@ -63,12 +63,12 @@ impl<'a> Source<'a> {
         })
     }
 
-    fn next(&mut self) -> Result<Option<(Remaining<'a>, Block)>, ManifestError> {
+    fn next(&mut self) -> Result<Option<(Reservation, Unproven)>, ManifestError> {
         let Some(remaining) = self.remaining.pop_front() else {
             return Ok(None);
         };
         let block = self.manifest.block(remaining.bookmark)?;
-        Ok(Some((remaining, block)))
+        Ok(Some((remaining.reservation, block)))
     }
 }
 
@@ -199,12 +199,12 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
     let mut workshop = Workshop::new(shared.plan);
     while !shared.is_stopped() {
         let next = shared.source.lock().expect("no holder panics").next();
-        let (remaining, block) = match next {
+        let (reservation, block) = match next {
             Ok(Some(next)) => next,
             Ok(None) => return,
             Err(error) => return shared.fail(0, error.into()),
         };
-        match make_and_store(shared, &mut workshop, remaining, &block) {
+        match make_and_store(shared, &mut workshop, reservation, &block) {
             // The committer is gone only after a failure of its own, which it has recorded.
             Ok(stored) => {
                 if sender.send(stored).is_err() {
@@ -212,8 +212,8 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
                 }
             }
             Err(error) => {
-                let chunk = remaining.reservation.chunk;
-                return shared.fail(shared.stock.batch.shape().rows_of(chunk), error);
+                let devices = shared.stock.batch.shape().rows_of(reservation.chunk);
+                return shared.fail(devices, error);
             }
         }
     }
@@ -222,15 +222,12 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
 fn make_and_store(
     shared: &Shared<'_>,
     workshop: &mut Workshop<'_>,
-    Remaining {
-        reservation,
-        bookmark,
-    }: Remaining<'_>,
-    block: &Block,
+    reservation: Reservation,
+    block: &Unproven,
 ) -> Result<Stored, ForgeError> {
     let plan = shared.plan;
     let chunk = reservation.chunk;
-    let rows = plan.manifest.parse_again(block, bookmark)?;
+    let (rows, _) = plan.manifest.parse_again(block)?;
     let entries = workshop.make(&rows, reservation.prefix)?;
     let mut objects = Vec::with_capacity(entries.len() + 1);
     match plan.layout {

@@ -38,12 +38,17 @@ impl Sealed {
     /// A batch whose seal holds already, and whose lookups are those that were sealed.
     fn before(store: &Store, seal: &Seal) -> Result<Self, ForgeError> {
         let statement = seal.statement().clone();
-        each_group(store, 0..statement.lookups.len() as u64, lookup_object, |lookups| {
-            for (part, lookup) in lookups {
-                seal.check_lookup(*part, lookup)?;
-            }
-            Ok(())
-        })?;
+        each_group(
+            store,
+            0..statement.lookups.len() as u64,
+            lookup_object,
+            |lookups| {
+                for (part, lookup) in lookups {
+                    seal.check_lookup(*part, lookup)?;
+                }
+                Ok(())
+            },
+        )?;
         Ok(Self {
             statement,
             before: true,
@@ -65,6 +70,7 @@ pub fn seal(
     observe: Observe<'_>,
 ) -> Result<Sealed, ForgeError> {
     let location = store.location();
+    store.refuse_exposed()?;
     let octets = store.read(BATCH_OBJECT, None)?;
     let (record, profile_sha256) = match BatchRecord::read(&octets, &location) {
         Ok(read) => (read.record, read.profile.digest()),
@@ -337,10 +343,7 @@ fn put_lookups(store: &Store, lookups: &Lookups) -> Result<(), StoreError> {
             .into_par_iter()
             .map(|part| (lookup_object(part), lookups.part(part).into_bytes()))
             .collect();
-        store
-            .publish(&objects)
-            .into_iter()
-            .collect::<Result<(), _>>()?;
+        store.publish(&objects).into_iter().collect::<Result<(), _>>()?;
     }
     Ok(())
 }

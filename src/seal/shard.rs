@@ -4,8 +4,8 @@
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use super::signed::{self, Signable};
 use super::SealError;
+use super::signed::{self, Signable};
 use crate::batch::{index_object, shard_object};
 use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};

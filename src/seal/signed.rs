@@ -55,11 +55,7 @@ pub(super) fn sign(statement: &impl Signable, issuer: &Issuer) -> Result<Vec<u8>
 }
 
 /// Reads the statement in an object, and verifies it against the certificate of the issuer that is trusted.
-pub(super) fn open<T: Signable>(
-    octets: &[u8],
-    object: &str,
-    issuer: &CaCertificate,
-) -> Result<T, SealError> {
+pub(super) fn open<T: Signable>(octets: &[u8], object: &str, issuer: &CaCertificate) -> Result<T, SealError> {
     let malformed = |source| SealError::Malformed {
         object: object.to_owned(),
         source,

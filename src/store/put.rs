@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::transport::{
-    Body, FEW, Found, How, Lot, Manner, Move, Object, Outcome, Putting, RELEASE, Release, Replaced, Version, When,
+    Body, FEW, Found, How, Lot, Manner, Move, Object, Outcome, Putting, RELEASE, Release, Replaced, Version,
+    When,
 };
 use super::{Store, StoreError};
 
@@ -165,11 +166,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when there is neither.
-    pub fn read_aside(
-        &self,
-        names: &[String],
-        aside: &Aside,
-    ) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+    pub fn read_aside(&self, names: &[String], aside: &Aside) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         if aside.moves.is_empty() {
             return self.read_all(names);
         }
@@ -356,7 +353,9 @@ fn bulk(attempt: &str) -> How<'_> {
 
 /// Where an attempt puts an object aside: it begins with a dot, so it is no object.
 fn aside_name(name: &str, attempt: &str) -> String {
-    let (folder, file) = name.rsplit_once('/').map_or(("", name), |(folder, file)| (folder, file));
+    let (folder, file) = name
+        .rsplit_once('/')
+        .map_or(("", name), |(folder, file)| (folder, file));
     let gap = if folder.is_empty() { "" } else { "/" };
     format!("{folder}{gap}.{file}.{attempt}.tmp")
 }
@@ -418,10 +417,7 @@ mod tests {
         };
         let tickets = ["a", "b", "c"].map(|name| store.put(&[object(name, b"key")], attempt).unwrap());
         let flushed = store.flush(tickets.into());
-        assert!(matches!(
-            flushed[..],
-            [Ok(_), Err(StoreError::Io { .. }), Ok(_)]
-        ));
+        assert!(matches!(flushed[..], [Ok(_), Err(StoreError::Io { .. }), Ok(_)]));
     }
 
     #[test]

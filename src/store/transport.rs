@@ -17,6 +17,15 @@ pub trait Transport: Send + Sync {
     /// An object as a person finds it, a path or a URL; of an empty name, the batch.
     fn locate(&self, name: &str) -> String;
 
+    /// Refuses a place that others can get at, if it is one that exists and can tell. It is asked before keys go there.
+    ///
+    /// # Errors
+    ///
+    /// When others can.
+    fn refuse_exposed(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether an object tells who wrote it, as [`Found`] has it. Where it does not, an attempt that has predecessors
     /// puts its objects aside, and they take their place when its chunk is released.
     fn tells_writers(&self) -> bool;

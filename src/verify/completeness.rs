@@ -6,8 +6,7 @@ use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
     BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, SHARDS,
-    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index,
-    shard_ledger_object, shard_object,
+    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index, shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
 use crate::store::{Listed, Store, released_chunks};

@@ -298,6 +298,30 @@ fn refuses_a_batch_folder_that_others_can_enter() {
 }
 
 #[test]
+fn refuses_a_batch_folder_of_another_user_also_when_it_goes_on_or_seals() {
+    use std::os::unix::fs::chown;
+    let place = Workplace::new();
+    place.manifest(5);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&RUN);
+    let folder = place.join("out/b");
+    if chown(&folder, Some(1000), None).is_err() {
+        eprintln!("LEFT OUT: only root can give a folder away");
+        return;
+    }
+    for command in [&RUN[..], &["seal", "out/b", "--ca", "ca"]] {
+        let text = place.fail(command, 6);
+        assert!(
+            text.contains("out/b belongs to another user (uid 1000)"),
+            "{text}"
+        );
+        assert!(text.contains("hint: who owns it could read every key"), "{text}");
+    }
+    chown(&folder, Some(0), None).expect("the folder is taken back");
+    place.succeed(&RUN);
+}
+
+#[test]
 fn tells_machines_of_a_run_that_stopped_in_one_document() {
     let place = Workplace::new();
     place.manifest(5);

@@ -346,7 +346,11 @@ fn a_claim_of_another_device_is_never_believed() {
         );
         for take_over in [&[][..], &["--take-over"]] {
             let claim = ["claim", "--device", device, "--out", "elsewhere"];
-            assert_eq!(line.fail("st2", &[&claim[..], take_over].concat(), 6), told, "{id}");
+            assert_eq!(
+                line.fail("st2", &[&claim[..], take_over].concat(), 6),
+                told,
+                "{id}"
+            );
         }
         assert_eq!(line.fail("st2", &["show", device], 6), told, "{id}");
         // The one that it has in hand is neither flashed nor reported by another name, and leaves no key.
@@ -358,7 +362,11 @@ fn a_claim_of_another_device_is_never_believed() {
             assert!(!key.exists(), "{folder}: {id}");
         }
         let found = tool("find", &[".", "-name", "victim*"], line.0.path());
-        assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
+        assert!(
+            found.stdout.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&found.stdout)
+        );
         // Put back, it goes on; what the station remembers is its own.
         fs::write(&object, text).unwrap();
         line.succeed("st1", &["send"]);

@@ -71,7 +71,9 @@ fn put(store: &Store, name: &str, body: &[u8], existing: Existing) -> Result<(),
 }
 
 fn release(store: &Store, index: &str, aside: Aside) -> Result<(), StoreError> {
-    store.release(&[(index.to_owned(), b"row".to_vec(), aside)]).remove(0)
+    store
+        .release(&[(index.to_owned(), b"row".to_vec(), aside)])
+        .remove(0)
 }
 
 pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
@@ -157,7 +159,9 @@ pub fn what_is_released_is_never_touched(open: Open<'_>) {
     }
     let index = ("index/000000.csv".to_owned(), b"other row".to_vec());
     for aside in [Some(first), slow.ok()].into_iter().flatten() {
-        let late = store.release(&[(index.0.clone(), index.1.clone(), aside)]).remove(0);
+        let late = store
+            .release(&[(index.0.clone(), index.1.clone(), aside)])
+            .remove(0);
         assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
     }
     for name in names {

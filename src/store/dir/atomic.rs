@@ -37,7 +37,9 @@ impl Dir {
         }
         let written = with_body().map(|(path, body)| self.write_beside(path, body));
         let written: Vec<PathBuf> = written.collect::<io::Result<_>>()?;
-        let linked = with_body().zip(&written).map(|((path, body), scratch)| link(scratch, path, body));
+        let linked = with_body()
+            .zip(&written)
+            .map(|((path, body), scratch)| link(scratch, path, body));
         let outcomes = linked.collect::<io::Result<_>>()?;
         self.sync_names(paths.iter().map(PathBuf::as_path))?;
         Ok(outcomes)

@@ -1,19 +1,20 @@
 //! A directory as a store.
 //!
-//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
+//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is another's or open to others
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
 //! for what others wrote. What is put atomically is written beside its place first. Nothing tells who wrote a
 //! file.
 
 mod atomic;
+mod folder;
 mod release;
 mod replace;
 mod sync;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -23,6 +24,7 @@ use super::StoreError;
 use super::transport::{
     Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
+use crate::exposure::Exposure;
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -42,6 +44,20 @@ impl Transport for Dir {
 
     fn tells_writers(&self) -> bool {
         false
+    }
+
+    fn refuse_exposed(&self) -> Result<(), StoreError> {
+        if self.folder.get().is_some() {
+            return Ok(());
+        }
+        match folder::open(&self.root) {
+            Ok(folder) => {
+                self.folder.get_or_init(|| folder);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.error("open", "")(error)),
+        }
     }
 
     fn get(&self, names: &[&str], range: Option<Range<u64>>) -> Vec<Result<Got, StoreError>> {
@@ -82,7 +98,10 @@ impl Transport for Dir {
             return refused;
         }
         match self.take_place(chunks) {
-            Ok(outcomes) => outcomes.into_iter().map(|outcome| Putting::Ended(Ok(outcome))).collect(),
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| Putting::Ended(Ok(outcome)))
+                .collect(),
             // What is released together fails together.
             Err(error) => chunks
                 .iter()
@@ -136,31 +155,17 @@ impl Dir {
             return Ok(folder);
         }
         make_folder(&self.root)?;
-        let folder = File::open(&self.root)?;
+        let folder = folder::open(&self.root)?;
         Ok(self.folder.get_or_init(|| folder))
     }
 
     /// So many puts that are refused, when the folder does not keep others out.
     fn refused(&self, puts: usize) -> Option<Vec<Putting>> {
-        let mode = self.open_to_others()?;
-        let refused = |_| {
-            Putting::Ended(Err(StoreError::OpenToOthers {
-                folder: self.locate(""),
-                mode,
-            }))
-        };
-        Some((0..puts).map(refused).collect())
-    }
-
-    /// The mode of the folder, if there is one that does not keep others out.
-    fn open_to_others(&self) -> Option<u32> {
-        if self.folder.get().is_some() {
-            return None;
-        }
-        let metadata = fs::metadata(&self.root).ok()?;
-        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-        let mode = metadata.mode() & 0o777;
-        (!is_own || mode & 0o077 != 0).then_some(mode)
+        let first = self.refuse_exposed().err()?;
+        // What comes after the first may go without an answer.
+        let others = (1..puts).filter_map(|_| self.refuse_exposed().err());
+        let errors = std::iter::once(first).chain(others);
+        Some(errors.map(|error| Putting::Ended(Err(error))).collect())
     }
 
     /// Writes each file in its place: three system calls. Others that are in the way end it.
@@ -197,15 +202,12 @@ impl Dir {
 
     /// Writes a new file, mode 0600; makes its folder when it is missing.
     fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
-        self.folder()?;
-        let open = || {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600).open(path)
-        };
-        let mut file = match open() {
+        let folder = self.folder()?;
+        let name = path.strip_prefix(&self.root).unwrap_or(path);
+        let mut file = match folder::create(folder, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folder(path.parent().unwrap_or(&self.root))?;
-                open()?
+                folder::make_above(folder, name)?;
+                folder::create(folder, name)?
             }
             other => other?,
         };
@@ -258,7 +260,23 @@ impl Dir {
         name: &'a str,
     ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
-            let object = self.path(name).display().to_string();
+            let object = self.locate(name);
+            let within = source.get_ref();
+            match within.and_then(|within| within.downcast_ref::<Exposure>()) {
+                Some(Exposure::Owner { uid }) => {
+                    return StoreError::OfAnother {
+                        folder: self.locate(""),
+                        uid: *uid,
+                    };
+                }
+                Some(Exposure::Readable { mode } | Exposure::Writable { mode }) => {
+                    return StoreError::OpenToOthers {
+                        folder: self.locate(""),
+                        mode: *mode,
+                    };
+                }
+                None => {}
+            }
             match (operation, source.kind()) {
                 ("read", io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                     StoreError::NotFound { object }

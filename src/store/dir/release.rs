@@ -16,7 +16,9 @@ use crate::store::transport::{Outcome, Release};
 impl Dir {
     pub(super) fn take_place(&self, chunks: &[Release<'_>]) -> io::Result<Vec<Outcome>> {
         let index = |chunk: &Release<'_>| self.path(&chunk.index.name);
-        let written = chunks.iter().map(|chunk| self.write_beside(&index(chunk), chunk.index.body));
+        let written = chunks
+            .iter()
+            .map(|chunk| self.write_beside(&index(chunk), chunk.index.body));
         let written: Vec<PathBuf> = written.collect::<io::Result<_>>()?;
         let lock = self.lock()?;
         let mut outcomes = Vec::with_capacity(chunks.len());

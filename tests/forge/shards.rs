@@ -226,12 +226,9 @@ fn seals_nothing_that_no_shard_has_signed_for() {
     );
     // The record is what the shards made their chunks by.
     let wider = |path: &Path| {
-        let text = fs::read_to_string(path).unwrap();
-        fs::write(
-            path,
-            text.replace("\"profile\":{", "\"profile\":{\"name\":\"x\","),
-        )
-        .unwrap();
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        record["profile"]["name"] = "wider".into();
+        fs::write(path, record.to_string()).unwrap();
     };
     put_back(
         "batch.json",

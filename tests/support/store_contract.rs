@@ -157,8 +157,13 @@ pub fn what_is_released_is_never_touched(open: Open<'_>) {
     for name in names {
         assert_eq!(**store.read(name, None).unwrap(), *b"third", "{name}");
     }
+    // One wakes up that began before, and writes.
+    let late = put_all("4", &one, b"fourth");
+    for name in names {
+        assert_eq!(**store.read(name, None).unwrap(), *b"third", "{name}");
+    }
     let index = ("index/000000.csv".to_owned(), b"other row".to_vec());
-    for aside in [Some(first), slow.ok()].into_iter().flatten() {
+    for aside in [Some(first), slow.ok(), late.ok()].into_iter().flatten() {
         let late = store
             .release(&[(index.0.clone(), index.1.clone(), aside)])
             .remove(0);

@@ -48,7 +48,7 @@ pub(super) fn make_above(folder: &File, name: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{chown, symlink};
+    use std::os::unix::fs::{DirBuilderExt, chown, symlink};
 
     use super::*;
     use crate::store::{Store, StoreError};
@@ -81,10 +81,11 @@ mod tests {
     fn a_link_in_the_place_of_the_folder_is_not_followed() {
         let place = tempfile::tempdir().unwrap();
         let (root, others) = (place.path().join("batch"), place.path().join("others"));
-        fs::DirBuilder::new().create(&others).unwrap();
+        // It is as good as any, but for the link to it.
+        fs::DirBuilder::new().mode(0o700).create(&others).unwrap();
         symlink(&others, &root).unwrap();
         let store = Store::in_folder(root);
-        assert!(write(&store).is_err());
+        assert!(store.refuse_exposed().is_err() && write(&store).is_err());
         assert_eq!(fs::read_dir(&others).unwrap().count(), 0);
     }
 

@@ -96,6 +96,7 @@ pub mod rehearsal;
 pub mod causes;
 pub mod digest;
 pub mod pem;
+pub mod printable;
 #[cfg(feature = "sdk")]
 pub mod sdk;
 pub mod shell;

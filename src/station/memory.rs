@@ -113,7 +113,8 @@ impl Memory {
 
     /// All devices that the station has in hand, the one that it has longest first.
     pub(super) fn all_held(&self) -> Result<Vec<Held>, StationError> {
-        let mut all: Vec<Held> = self.read_all("held")?;
+        // One that cannot be read is told to whoever asks for its device.
+        let mut all: Vec<Held> = self.read_all("held")?.into_iter().flatten().collect();
         all.retain(|held| held.claim.hold.state == State::Claimed);
         all.sort_by(|a, b| {
             let key = |held: &Held| (held.claim.hold.claimed_at, held.claim.device_id.clone());
@@ -130,11 +131,17 @@ impl Memory {
         remove(&self.held_path(device_id))
     }
 
-    /// The reports that are still to be sent, oldest first.
-    pub(super) fn reports(&self) -> Result<Vec<Report>, StationError> {
-        let mut reports: Vec<Report> = self.read_all("reports")?;
+    /// The reports that are still to be sent, oldest first; and why others cannot be read.
+    pub(super) fn reports(&self) -> Result<(Vec<Report>, Vec<StationError>), StationError> {
+        let (mut reports, mut damaged) = (Vec::new(), Vec::new());
+        for read in self.read_all::<Report>("reports")? {
+            match read {
+                Ok(report) => reports.push(report),
+                Err(error) => damaged.push(error),
+            }
+        }
         reports.sort_by(|a, b| (a.at, &a.device_id).cmp(&(b.at, &b.device_id)));
-        Ok(reports)
+        Ok((reports, damaged))
     }
 
     pub(super) fn report(&self, device_id: &DeviceId) -> Result<Option<Report>, StationError> {
@@ -182,7 +189,10 @@ impl Memory {
         self.folder.join("reports").join(format!("{device_id}.json"))
     }
 
-    fn read_all<T: DeserializeOwned>(&self, folder: &str) -> Result<Vec<T>, StationError> {
+    fn read_all<T: DeserializeOwned>(
+        &self,
+        folder: &str,
+    ) -> Result<Vec<Result<T, StationError>>, StationError> {
         let folder = self.folder.join(folder);
         let failed = |source| StationError::Memory {
             path: folder.clone(),
@@ -196,7 +206,7 @@ impl Memory {
         for entry in entries {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
-                all.extend(read(&path)?);
+                all.extend(read(&path).transpose());
             }
         }
         Ok(all)

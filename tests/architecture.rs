@@ -4,25 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 28] = [
+const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("causes", &[]),
     ("digest", &[]),
     ("pem", &[]),
     ("printable", &[]),
     ("shell", &[]),
+    ("exposure", &["shell"]),
     ("manifest", &["digest"]),
     ("bundle", &["digest", "pem", "printable"]),
     ("profile", &["digest", "printable", "manifest", "bundle"]),
-    ("engine", &["profile"]),
+    ("engine", &["exposure", "profile"]),
     ("signer", &["engine"]),
-    ("issuer", &["digest", "pem", "profile", "engine", "signer"]),
+    (
+        "issuer",
+        &["digest", "pem", "exposure", "profile", "engine", "signer"],
+    ),
     ("certificate", &["profile", "engine", "signer", "issuer"]),
     ("sdk", &["causes", "pem"]),
     (
         "batch",
         &["digest", "pem", "manifest", "profile", "issuer", "certificate"],
     ),
-    ("store", &["digest", "pem", "batch", "sdk"]),
+    ("store", &["digest", "pem", "exposure", "batch", "sdk"]),
     (
         "seal",
         &[
@@ -31,7 +35,15 @@ const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ),
     (
         "ledger",
-        &["digest", "manifest", "profile", "issuer", "certificate", "batch"],
+        &[
+            "digest",
+            "exposure",
+            "manifest",
+            "profile",
+            "issuer",
+            "certificate",
+            "batch",
+        ],
     ),
     (
         "forge",

@@ -97,6 +97,7 @@ pub mod causes;
 pub mod digest;
 pub mod exposure;
 pub mod pem;
+pub mod printable;
 #[cfg(feature = "sdk")]
 pub mod sdk;
 pub mod shell;

@@ -113,7 +113,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateRole { name, .. } => write!(f, "create role {name}, which AWS IoT may take"),
-            Self::SetTrust { name, .. } => write!(f, "let AWS IoT alone take role {name}"),
+            Self::SetTrust { name, .. } => write!(f, "let AWS IoT take role {name}, for this account alone"),
             Self::AttachPolicy { role, policy_arn } => write!(f, "attach {policy_arn} to role {role}"),
             Self::CreateTemplate { name, .. } => write!(f, "create provisioning template {name}"),
             Self::AddTemplateVersion { name, .. } => {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::action::Action;
 use super::difference::{Difference, compare_configs, compare_templates, difference};
 use super::inventory::{Inventory, ProvisioningTemplate, RegisteredCa, RegistrationConfig, TopicRule};
-use super::role::{managed_policies, trust_policy, trusts_iot};
+use super::role::{IotTrust, iot_trust, managed_policies, trust_policy, with_iot};
 use super::wanted::{Wanted, rule_name};
 use crate::jitp::Prerequisite;
 
@@ -43,27 +43,30 @@ pub(super) fn role(name: &str, inventory: &Inventory) -> Asset {
         policy_arn,
     };
     let needed = managed_policies(inventory.caller.partition());
-    let trust = trust_policy();
+    let caller = &inventory.caller;
     let state = match &inventory.role {
         None => AssetState::Missing {
             actions: std::iter::once(Action::CreateRole {
                 name: name.to_owned(),
-                trust,
+                trust: trust_policy(caller),
             })
             .chain(needed.into_iter().map(attach))
             .collect(),
         },
-        Some(role) if !trusts_iot(&role.trust) => AssetState::Differs {
-            differences: vec![Difference {
-                what: "trust policy".to_owned(),
-                is: role.trust.to_string(),
-                wanted: trust.to_string(),
-            }],
-            actions: vec![Action::SetTrust {
-                name: name.to_owned(),
-                trust,
-            }],
-        },
+        Some(role) if iot_trust(&role.trust, caller) != IotTrust::ForAccount => {
+            let trust = with_iot(&role.trust, caller);
+            AssetState::Differs {
+                differences: vec![difference(
+                    "trust policy",
+                    &role.trust.to_string(),
+                    &trust.to_string(),
+                )],
+                actions: vec![Action::SetTrust {
+                    name: name.to_owned(),
+                    trust,
+                }],
+            }
+        }
         Some(role) => {
             let missing: BTreeSet<String> = needed.into_iter().collect();
             let missing: Vec<Action> = missing.difference(&role.policies).cloned().map(attach).collect();

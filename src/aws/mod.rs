@@ -37,6 +37,6 @@ pub use difference::Difference;
 pub use inventory::{IamRole, Inventory, ProvisioningTemplate, RegisteredCa, RegistrationConfig, TopicRule};
 pub use readiness::{Readiness, Runs};
 pub use registration::{Registration, permission};
-pub use role::{managed_policies, trust_policy, trusts_iot};
+pub use role::{IotTrust, iot_trust, managed_policies, trust_policy};
 pub use wanted::{CertificateMode, Flow, Role, Wanted, rule_name};
 pub use withdraw::{Outlook, RevocationSummary, Terms, WithdrawError, Withdrawing};

@@ -3,7 +3,7 @@
 use super::call::AwsError;
 use super::cloud::Cloud;
 use super::inventory::{RegisteredCa, TopicRule};
-use super::role::{managed_policies, trusts_iot};
+use super::role::{IotTrust, iot_trust, managed_policies};
 use super::wanted::rule_name;
 use crate::issuer::CaCertificate;
 use crate::jitp::{Finding, Template};
@@ -136,7 +136,7 @@ impl Cloud {
                     needed.join(", ")
                 ));
             }
-            Ok(Some(role)) if !trusts_iot(&role.trust) => {
+            Ok(Some(role)) if iot_trust(&role.trust, self.caller()) == IotTrust::Refused => {
                 missing.push(format!(
                     "role {name} may not be taken by AWS IoT (its trust policy)"
                 ));

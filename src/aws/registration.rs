@@ -243,7 +243,7 @@ mod tests {
         let mut found = found("eu-central-1");
         found.role = Some(IamRole {
             arn: "arn:aws:iam::123456789012:role/path/certforge-jitp".to_owned(),
-            trust: trust_policy(),
+            trust: trust_policy(&found.caller),
             policies: managed_policies("aws").into_iter().collect(),
         });
         let config = RegistrationConfig {

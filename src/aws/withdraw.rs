@@ -11,13 +11,14 @@ use super::call::AwsError;
 use super::cloud::Cloud;
 use super::revoke::{Condemned, Revocation, Revoked};
 use crate::batch::WithdrawnRecord;
+use crate::causes::in_one_line;
 use crate::issuer::CaCertificate;
 use crate::jitp::{Issued, IssuedError};
 use crate::ledger::{Batch, Ledger, LedgerError};
 use crate::manifest::DeviceId;
 use crate::pem;
 use crate::profile::rfc3339;
-use crate::store::{Store, StoreError, put_withdrawn};
+use crate::store::{ReadError, Store, StoreError, put_withdrawn};
 
 /// Certificates after which the ledger notes how far it is.
 const AT_A_TIME: usize = 200;
@@ -242,7 +243,20 @@ impl<'a> Withdrawing<'a> {
         };
         for chunk in row / record.chunk_rows..record.shape().chunks() {
             let end = chunk * record.chunk_rows + record.shape().rows_of(chunk);
-            let Some(certificates) = self.certificates(chunk)? else {
+            let certificates = match self.certificates(chunk) {
+                // Its index is damaged: that keeps nobody from revoking the others.
+                Err(WithdrawError::Issued(error @ IssuedError::Batch(ReadError::Index { .. }))) => {
+                    summary.failed += end - row;
+                    summary
+                        .first_failure
+                        .get_or_insert_with(|| format!("chunk {chunk}: {}", in_one_line(&error)));
+                    observe(end - row);
+                    row = end;
+                    continue;
+                }
+                other => other?,
+            };
+            let Some(certificates) = certificates else {
                 // What was never released is in no station's hands, and no run begins with it any more.
                 summary.unreleased += record.shape().rows_of(chunk);
                 observe(end - row);

@@ -36,10 +36,18 @@ pub struct Member {
 /// Why there cannot be such a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecipeError {
-    #[error("{name:?} cannot name a file in a bundle; use 1 to 64 of A-Z a-z 0-9 . _ - and no . first")]
+    #[error(
+        "{name:?} cannot name a file in a bundle; use 1 to 64 of A-Z a-z 0-9 . _ - and no . first or last"
+    )]
     Name { name: String },
     #[error("two files are named {name}")]
     NameTwice { name: String },
+    #[error(
+        "the files {first} and {second} have one name where case does not count, as in Windows and on SD cards"
+    )]
+    NameTwiceButForCase { first: String, second: String },
+    #[error("{name}: Windows keeps this name for a device, whatever follows its first dot")]
+    DeviceName { name: String },
     #[error("{name}: has {count} contents, 1 to {MAX_CONTENTS} are allowed")]
     Contents { name: String, count: usize },
     #[error("{name}: {content} appears twice")]
@@ -72,6 +80,9 @@ impl Member {
         let name = name.to_owned();
         if !is_name(&name) {
             return Err(RecipeError::Name { name });
+        }
+        if is_device_name(&name) {
+            return Err(RecipeError::DeviceName { name });
         }
         let count = contents.len();
         if !(1..=MAX_CONTENTS).contains(&count) {
@@ -169,9 +180,20 @@ impl Member {
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && !name.starts_with('.')
+        && !name.ends_with('.')
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>
+fn is_device_name(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    let is_port = ["COM", "LPT"].iter().any(|port| {
+        let number = stem.strip_prefix(port);
+        number.is_some_and(|number| number.len() == 1 && number.bytes().all(|b| b.is_ascii_digit()))
+    });
+    is_port || ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str())
 }
 
 /// The files of a bundle.
@@ -191,6 +213,13 @@ impl Recipe {
             if members[..i].iter().any(|other| other.name == member.name) {
                 let name = member.name.clone();
                 return Err(RecipeError::NameTwice { name });
+            }
+            let is_alike = |other: &&Member| other.name.eq_ignore_ascii_case(&member.name);
+            if let Some(other) = members[..i].iter().find(is_alike) {
+                return Err(RecipeError::NameTwiceButForCase {
+                    first: other.name.clone(),
+                    second: member.name.clone(),
+                });
             }
             if let Some(file) = member.files().find(|file| file.sha256().is_none()) {
                 return Err(member.unread(file));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use certforge::forge;
 use certforge::manifest::{Manifest, Problem, Problems};
+use certforge::printable;
 use certforge::profile::{self, Binding, Profile};
 use clap::Args;
 use data_encoding::HEXLOWER;
@@ -84,16 +85,15 @@ impl Check {
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            manifest, profile, ..
-        } = self;
+        let (manifest, profile) = (printable::line(&self.manifest), printable::line(&self.profile));
         if self.bad_lines == 0 {
             return writeln!(f, "{manifest}: {}, all fit profile {profile}", devices(self.rows));
         }
         for problem in &self.problems {
-            writeln!(f, "{manifest}, {problem}")?;
+            writeln!(f, "{manifest}, {}", printable::line(&problem.to_string()))?;
         }
         for Unlisted { reason, problems } in &self.unlisted {
+            let reason = printable::line(reason);
             writeln!(f, "{manifest}: and {} more: {reason}", count(*problems))?;
         }
         let (bad, all) = (count(self.bad_lines), count(self.rows));

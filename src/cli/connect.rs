@@ -9,6 +9,7 @@ use bytes::Bytes;
 use certforge::bundle::{MOST_OCTETS, OpenError};
 use certforge::causes::in_one_line;
 use certforge::pem;
+use certforge::printable;
 use certforge::rehearsal::{
     Attempt, ConnectError, DEFAULT_TOPIC, Device, DeviceError, Done, Greeting, Sends, Step, Target, Told,
     connect, roots,
@@ -102,10 +103,11 @@ impl Connect {
         let trusted = roots(&self.roots(&device)?).map_err(|error| {
             Failure::usage(&error.to_string(), "give root certificates, PEM, with --cafile")
         })?;
-        printer.tell(format!(
-            "{}, certificate {}, to {}:{}\n",
+        let whom = format!(
+            "{}, certificate {}, to {}:{}",
             greeting.client_id, device.certificate_id, target.host, target.port
-        ));
+        );
+        printer.tell(printable::line(&whom) + "\n");
         let mut tell = |told: Told<'_>| printer.tell(describe(told));
         let attempts = connect(&device, &trusted, &target, &greeting, self.attempts, &mut tell)?;
         Ok(end(attempts, &device, target, greeting))
@@ -324,7 +326,8 @@ fn steps(done: &[Done]) -> String {
             Step::Connect => "CONNECT",
             Step::Publish => "PUBLISH",
         };
-        format!("  {name:8} {:8.1} ms  {}\n", done.milliseconds, done.detail)
+        let detail = printable::line(&done.detail);
+        format!("  {name:8} {:8.1} ms  {detail}\n", done.milliseconds)
     });
     lines.collect()
 }

@@ -128,6 +128,7 @@ table! {
         | StationError::Certificates { .. }
         | StationError::Bundle { .. }
         | StationError::NotRead(_)
+        | StationError::Damaged { .. }
         | StationError::Pack { .. } => STORE,
         StationError::Seal(error) => error.code(),
         StationError::Engine(error) => error.code(),

@@ -1,13 +1,18 @@
 //! `certforge export`.
 
 use certforge::batch::claim::State;
-use certforge::station::Ended as Flashed;
+use certforge::printable;
+use certforge::station::{Damaged, Ended as Flashed};
 use clap::Args;
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
+use super::Failure;
 use super::report::{Ended, Outcome, print};
 use super::station::BatchArgs;
+
+/// What is left out is named one by one so often.
+const WARNED: usize = 10;
 
 const COLUMNS: [&str; 7] = [
     "device_id",
@@ -46,13 +51,20 @@ impl Export {
         if !self.pem {
             print(&line(&COLUMNS.map(str::to_owned)));
         }
-        batch.ended(&store, &cache, state, self.pem, &mut |ended| {
+        let damaged = batch.ended(&store, &cache, state, self.pem, &mut |ended| {
             print(&match &ended.certificate {
                 Some(certificate) => format!("# {}\n{certificate}", ended.entry.device_id),
                 None => line(&fields(&ended)),
             });
         })?;
-        Ok(Ended::silent())
+        let mut ended = Ended::silent();
+        for Damaged { object, reason } in damaged.iter().take(WARNED) {
+            ended = ended.warning(match reason.contains(object) {
+                true => format!("left out: {reason}"),
+                false => format!("left out: {object}: {reason}"),
+            });
+        }
+        Ok(ended.failed(Damaged::error(&damaged).map(Failure::from)))
     }
 }
 
@@ -73,8 +85,8 @@ fn fields(ended: &Flashed) -> [String; 7] {
         HEXLOWER.encode(&entry.certificate_id),
         entry.certificate_serial.to_string(),
         certforge::profile::rfc3339(not_after),
-        hold.station.clone(),
+        printable::line(&hold.station).into_owned(),
         certforge::profile::rfc3339(hold.ended_at.unwrap_or(hold.claimed_at)),
-        hold.reason.clone().unwrap_or_default(),
+        printable::line(hold.reason.as_deref().unwrap_or_default()).into_owned(),
     ]
 }

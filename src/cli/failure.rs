@@ -4,6 +4,7 @@ use certforge::causes::in_one_line;
 use serde::Serialize;
 
 use super::exit::{self, Coded};
+use super::out::tell_aside;
 
 /// A command that failed.
 #[derive(Debug, Clone, Serialize)]
@@ -72,9 +73,9 @@ impl Failure {
 
     /// Tells people: error and hint.
     pub fn tell(&self) {
-        eprintln!("certforge: error: {}", self.message);
+        tell_aside(format_args!("certforge: error: {}", self.message));
         if let Some(hint) = &self.hint {
-            eprintln!("certforge: hint: {hint}");
+            tell_aside(format_args!("certforge: hint: {hint}"));
         }
     }
 }

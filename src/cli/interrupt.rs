@@ -3,6 +3,7 @@
 use certforge::forge::Cancel;
 
 use super::exit;
+use super::out::tell_aside;
 
 static CANCEL: Cancel = Cancel::new();
 
@@ -21,7 +22,7 @@ pub fn cancel_or(what: &'static str, abandon: impl Fn() + Send + 'static) -> &'s
         }
         CANCEL.cancel();
         if !what.is_empty() {
-            eprintln!("certforge: {what}");
+            tell_aside(format_args!("certforge: {what}"));
         }
     };
     ctrlc::set_handler(handler).expect("no other handler is set");

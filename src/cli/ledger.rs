@@ -1,16 +1,21 @@
 //! `certforge ledger`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
+use certforge::causes::in_one_line;
 use certforge::ledger;
-use certforge::store::{Store, read_index, read_record, released_chunks};
+use certforge::printable;
+use certforge::store::{ReadError, Store, read_index, read_record, released_chunks};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::report::{Ended, Outcome, Printer, check_output};
+use super::report::{Ended, Outcome, Printer, print, print_document};
+use super::text::count;
 use super::{Failure, place};
+
+/// What is left out is named one by one so often.
+const WARNED: usize = 10;
 
 /// The ledger of a command that names none.
 pub const DEFAULT_FILE: &str = "certforge.db";
@@ -74,16 +79,45 @@ struct Row<'a> {
     batch: &'a str,
 }
 
+impl<'a> Row<'a> {
+    fn of(fields: [&'a str; 8], entry: &IndexEntry, batch: &'a str) -> Self {
+        let [
+            device_id,
+            certificate_id,
+            certificate_serial,
+            not_after,
+            object,
+            _,
+            _,
+            sha256,
+        ] = fields;
+        Self {
+            device_id,
+            certificate_id,
+            certificate_serial,
+            not_after,
+            object,
+            offset: entry.offset,
+            length: entry.length,
+            sha256,
+            batch,
+        }
+    }
+}
+
 impl Ledger {
     pub fn run(&self, printer: Printer) -> Outcome {
         let Self::Export(export) = self;
         let mut out = Lines::new(printer);
-        match export.of.open(&export.reach)? {
+        let damaged = match export.of.open(&export.reach)? {
             Source::Place(store) => write_place(&store, &mut out)?,
-            Source::Ledger(ledger, batch) => write_ledger(&*ledger, batch, &mut out)?,
-        }
-        out.flush();
-        Ok(Ended::silent())
+            Source::Ledger(ledger, batch) => {
+                write_ledger(&*ledger, batch, &mut out)?;
+                Vec::new()
+            }
+        };
+        out.end();
+        Ok(left_out(&damaged))
     }
 }
 
@@ -103,107 +137,95 @@ fn write_ledger(
     Ok(())
 }
 
-/// What the indexes of a batch say.
-fn write_place(store: &Store, out: &mut Lines) -> Result<(), Failure> {
+/// What the indexes of a batch say; and why some say nothing.
+fn write_place(store: &Store, out: &mut Lines) -> Result<Vec<ReadError>, Failure> {
     let record = read_record(store)?.record;
+    let mut damaged = Vec::new();
     for chunk in released_chunks(store)? {
-        let entries = read_index(store, &record, chunk)?;
+        let entries = match read_index(store, &record, chunk) {
+            Err(error) if error.is_of_one_object() => {
+                damaged.push(error);
+                continue;
+            }
+            other => other?,
+        };
         if !out.write(&record.batch, record.layout, chunk, &entries) {
             break;
         }
     }
-    Ok(())
+    Ok(damaged)
 }
 
-/// Rows of an export, as CSV or as JSON. Nothing is written before the first of them, or the end.
-enum Lines {
-    Csv {
-        writer: Box<csv::Writer<io::StdoutLock<'static>>>,
-        has_header: bool,
-    },
-    Json(io::BufWriter<io::StdoutLock<'static>>),
+/// How an export ended that went on without some of the indexes.
+fn left_out(damaged: &[ReadError]) -> Ended {
+    let Some((last, others)) = damaged.split_last() else {
+        return Ended::silent();
+    };
+    let mut ended = Ended::silent();
+    for error in others.iter().take(WARNED) {
+        ended = ended.warning(format_args!(
+            "the devices of a chunk are left out: {}",
+            in_one_line(error)
+        ));
+    }
+    let indexes = count(damaged.len() as u64);
+    let failure = Failure::of(last);
+    ended
+        .warning(format_args!(
+            "indexes that cannot be read, whose devices are left out: {indexes}"
+        ))
+        .failed(Some(failure))
+}
+
+/// Rows of an export, as CSV or as JSON: a chunk at a time. Nothing is written before the first of them, or the end.
+struct Lines {
+    is_json: bool,
+    has_header: bool,
 }
 
 impl Lines {
     fn new(printer: Printer) -> Self {
-        let out = io::stdout().lock();
-        match printer.wants_documents() {
-            true => Self::Json(io::BufWriter::new(out)),
-            false => Self::Csv {
-                writer: Box::new(csv::Writer::from_writer(out)),
-                has_header: false,
-            },
+        Self {
+            is_json: printer.wants_documents(),
+            has_header: false,
         }
     }
 
-    fn write_header(&mut self) {
-        if let Self::Csv { writer, has_header } = self
-            && !std::mem::replace(has_header, true)
-        {
-            // A reader that is gone is noticed at the first row.
-            let _ = writer.write_record(INDEX_COLUMNS.into_iter().chain(["batch"]));
+    fn header(&mut self) -> Option<csv::Writer<Vec<u8>>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        if !std::mem::replace(&mut self.has_header, true) {
+            let columns = INDEX_COLUMNS.into_iter().chain(["batch"]);
+            writer.write_record(columns).expect("memory does not fail");
         }
+        (!self.is_json).then_some(writer)
     }
 
     /// Writes entries of a chunk. Returns whether anybody still reads them.
     fn write(&mut self, batch: &str, layout: Layout, chunk: u64, entries: &[IndexEntry]) -> bool {
-        self.write_header();
-        let written = self.try_write(batch, layout, chunk, entries);
-        let is_read = written.is_ok();
-        check_output(written);
-        is_read
-    }
-
-    fn try_write(
-        &mut self,
-        batch: &str,
-        layout: Layout,
-        chunk: u64,
-        entries: &[IndexEntry],
-    ) -> io::Result<()> {
         let mut fields = IndexFields::new(layout, chunk);
+        let Some(mut writer) = self.header() else {
+            let rows = entries.iter().map(|entry| {
+                let row = Row::of(fields.of(entry), entry, batch);
+                serde_json::to_string(&row).expect("it has only text keys") + "\n"
+            });
+            return print_document(&rows.collect::<String>());
+        };
+        let batch = printable::line(batch);
         for entry in entries {
-            let fields = fields.of(entry);
-            match self {
-                Self::Csv { writer, .. } => {
-                    let row = fields.into_iter().chain([batch]);
-                    writer.write_record(row)?;
-                }
-                Self::Json(writer) => {
-                    let [
-                        device_id,
-                        certificate_id,
-                        certificate_serial,
-                        not_after,
-                        object,
-                        _,
-                        _,
-                        sha256,
-                    ] = fields;
-                    let row = Row {
-                        device_id,
-                        certificate_id,
-                        certificate_serial,
-                        not_after,
-                        object,
-                        offset: entry.offset,
-                        length: entry.length,
-                        sha256,
-                        batch,
-                    };
-                    serde_json::to_writer(&mut *writer, &row)?;
-                    writeln!(writer)?;
-                }
-            }
+            let row = fields.of(entry).into_iter().chain([&*batch]);
+            writer.write_record(row).expect("memory does not fail");
         }
-        Ok(())
+        print_csv(writer)
     }
 
-    fn flush(&mut self) {
-        self.write_header();
-        check_output(match self {
-            Self::Csv { writer, .. } => writer.flush(),
-            Self::Json(writer) => writer.flush(),
-        });
+    fn end(&mut self) {
+        if !self.has_header {
+            self.header().map(print_csv);
+        }
     }
+}
+
+fn print_csv(writer: csv::Writer<Vec<u8>>) -> bool {
+    let rows = writer.into_inner().expect("memory does not fail");
+    print(&String::from_utf8_lossy(&rows))
 }

@@ -16,6 +16,7 @@ mod issuer;
 #[cfg(feature = "aws")]
 mod jitp;
 mod ledger;
+mod out;
 mod passphrase;
 mod place;
 mod progress;
@@ -31,6 +32,7 @@ mod verify;
 
 use std::process::ExitCode;
 
+use clap::error::ContextValue;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
@@ -95,7 +97,15 @@ enum Command {
 
 pub fn main() -> ExitCode {
     forbid_core_dumps();
-    let matches = Cli::command().get_matches();
+    outlive_file_limits();
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => {
+            out::tell_usage(&printable_error(error).to_string());
+            return exit::USAGE.into();
+        }
+        Err(error) => error.exit(),
+    };
     let printer = Printer::of(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match &cli.command {
@@ -120,6 +130,32 @@ pub fn main() -> ExitCode {
         Command::Bench(command) => command.run(),
     };
     printer.end(outcome)
+}
+
+/// What was typed may be names of files that somebody else gave.
+fn printable_error(mut error: clap::Error) -> clap::Error {
+    use certforge::printable::line;
+    let printable = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(line(text).into_owned()))),
+        ContextValue::Strings(texts) => {
+            let texts = texts.iter().map(|text| line(text).into_owned());
+            Some((kind, ContextValue::Strings(texts.collect())))
+        }
+        _ => None,
+    });
+    for (kind, value) in printable.collect::<Vec<_>>() {
+        error.insert(kind, value);
+    }
+    error
+}
+
+/// A file that grows beyond what the user may write (`ulimit -f`) is an error of the ledger or the store, which say what
+/// to do; not the end of the process by SIGXFSZ. Threads to come have the mask too; scripts that are started have not.
+fn outlive_file_limits() {
+    use nix::sys::signal::{SigSet, Signal};
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGXFSZ);
+    let _ = blocked.thread_block();
 }
 
 /// Private keys are in memory; a core dump would put them on disk.

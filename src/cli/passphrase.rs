@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use certforge::exposure::{self, Exposure};
+use certforge::printable;
 use zeroize::Zeroizing;
 
 /// The variable that may hold the passphrase.
@@ -74,5 +75,5 @@ fn prompt(text: &str) -> io::Result<Zeroizing<String>> {
     if !io::stdin().is_terminal() {
         return Err(io::Error::other("there is no terminal to ask at"));
     }
-    rpassword::prompt_password(text).map(Zeroizing::new)
+    rpassword::prompt_password(printable::line(text)).map(Zeroizing::new)
 }

@@ -1,4 +1,4 @@
-//! What a command hands back, and the one place that prints it.
+//! What a command hands back, and how it is told.
 //!
 //! A command is made in three moves: it parses its clap struct, calls one function of the library, and returns an
 //! [`Outcome`]: how it [`Ended`], or a [`Failure`]. What it has to say is a [`Report`]: `Display` for people, whole lines of it,
@@ -8,14 +8,16 @@
 //! command that speaks while it works takes the [`Printer`], and says whether it speaks to all or to people alone.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Result as IoResult, Write};
 use std::process::ExitCode;
 
+use certforge::printable;
 use clap::ArgMatches;
 use serde::Serialize;
 
-use super::exit;
 use super::failure::Failure;
+#[cfg(feature = "aws")]
+pub use super::out::ask_aside;
+pub use super::out::{print, print_document, tell_aside, warn};
 
 /// How a command came to its end.
 pub type Outcome = Result<Ended, Failure>;
@@ -108,10 +110,10 @@ impl Printer {
 
     /// Prints a report at once: the command goes on, or has printed part of it before.
     pub fn show(self, report: &dyn Report) {
-        print(&match self.json {
-            true => report.document(),
-            false => report.to_string(),
-        });
+        match self.json {
+            true => print_document(&report.document()),
+            false => print(&report.to_string()),
+        };
     }
 
     /// Tells people alone, on standard output.
@@ -125,8 +127,8 @@ impl Printer {
     /// Says a line to whoever watches; standard output is for the document when there is one.
     pub fn say(self, line: impl Display) {
         match self.json {
-            true => eprintln!("{line}"),
-            false => print(&format!("{line}\n")),
+            true => tell_aside(line),
+            false => _ = print(&format!("{}\n", printable::line(&line.to_string()))),
         }
     }
 
@@ -151,7 +153,7 @@ impl Printer {
         }
         let text_notes = ended.text_notes.iter().filter(|_| !self.json);
         for note in ended.notes.iter().chain(text_notes) {
-            eprintln!("{note}");
+            tell_aside(note);
         }
         match &ended.failure {
             Some(failure) => {
@@ -160,29 +162,5 @@ impl Printer {
             }
             None => ended.code.into(),
         }
-    }
-}
-
-/// Warns people while the command works.
-pub fn warn(warning: impl Display) {
-    eprintln!("certforge: warning: {warning}");
-}
-
-/// Prints to standard output. A reader that went away wants no more; anything else must not pass for
-/// success.
-pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    check_output(written);
-}
-
-/// Ends the command when its output could not be written, unless nobody reads it.
-pub fn check_output(written: IoResult<()>) {
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("certforge: error: standard output cannot be written: {error}");
-            std::process::exit(exit::STORE.into());
-        }
-        _ => {}
     }
 }

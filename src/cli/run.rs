@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
 use super::progress::Bar;
-use super::report::{Ended, Outcome, warn};
+use super::report::{Ended, Outcome, tell_aside, warn};
 use super::text::{Lines, count, devices, whole};
 use super::{Failure, ca, exit, interrupt, ledger, place};
 
@@ -204,12 +204,12 @@ impl Run {
         if !self.issuer.is_named()
             && forge::make_lab_ca(default, (manifest, profile), self.shard, ledger, now)?
         {
-            eprintln!(
+            tell_aside(format_args!(
                 "certforge: there was no CA: made a LAB CA in ./{}",
                 ca::DEFAULT_FOLDER
-            );
-            eprintln!(
-                "certforge: its key is not encrypted; it is for trying things out, not for devices that ship"
+            ));
+            tell_aside(
+                "certforge: its key is not encrypted; it is for trying things out, not for devices that ship",
             );
         }
         Ok(self.issuer.load_for(engines, now)?)

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use certforge::ledger::BatchStatus;
+use certforge::printable;
 use certforge::profile::rfc3339;
 use certforge::verify;
 use clap::Args;
@@ -68,7 +69,7 @@ impl fmt::Display for OfPlace {
 impl fmt::Display for OfLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.batches.is_empty() {
-            return writeln!(f, "ledger {} has no batches", self.ledger);
+            return writeln!(f, "ledger {} has no batches", printable::line(&self.ledger));
         }
         for (i, status) in self.batches.iter().enumerate() {
             let gap = if i > 0 { "\n" } else { "" };

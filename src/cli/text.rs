@@ -1,5 +1,7 @@
 //! Text for people: numbers with thousands, and lines in two columns.
 
+use certforge::printable;
+
 /// 1234567 as `1,234,567`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -36,13 +38,13 @@ pub fn threads(n: usize) -> String {
     }
 }
 
-/// Lines with a label and a value each.
+/// Lines with a label and a value each, which is one line whoever wrote it.
 #[derive(Debug, Default)]
 pub struct Lines(Vec<(&'static str, String)>);
 
 impl Lines {
     pub fn line(&mut self, label: &'static str, value: impl Into<String>) -> &mut Self {
-        self.0.push((label, value.into()));
+        self.0.push((label, printable::line(&value.into()).into_owned()));
         self
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::ledger;
+use certforge::printable;
 use certforge::store::read_record;
 use certforge::verify::{self, Job, Report};
 use clap::Args;
@@ -83,11 +84,15 @@ impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(report) = self;
         for fault in &report.faults {
-            writeln!(f, "{fault}")?;
+            writeln!(f, "{}", printable::line(&fault.to_string()))?;
         }
-        let batch = &report.batch;
+        let batch = printable::line(&report.batch);
         if let Some(record) = &report.withdrawn {
-            writeln!(f, "batch {batch}: WITHDRAWN {record}")?;
+            writeln!(
+                f,
+                "batch {batch}: WITHDRAWN {}",
+                printable::line(&record.to_string())
+            )?;
         }
         let all = devices(report.devices);
         if report.is_good() {
@@ -113,7 +118,7 @@ impl fmt::Display for Verified {
                 count(report.good)
             )?;
         }
-        writeln!(f, ", against {}", against(report))
+        writeln!(f, ", against {}", printable::line(&against(report)))
     }
 }
 

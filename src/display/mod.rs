@@ -2,6 +2,8 @@
 //!
 //! Only public facts are served. The page asks for `/status.json` every two seconds.
 
+mod host;
+
 use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, RwLock};
@@ -13,6 +15,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
+
+pub use host::Names;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -54,16 +58,17 @@ impl Display {
     }
 }
 
-/// Serves the page until the process ends.
+/// Serves the page until the process ends, to those who call it by an address or by one of its names.
 ///
 /// # Errors
 ///
 /// When it cannot listen.
-pub fn serve(listener: TcpListener, display: Arc<Display>) -> io::Result<()> {
+pub fn serve(listener: TcpListener, names: Names, display: Arc<Display>) -> io::Result<()> {
     let routes = Router::new()
         .route("/", get(async || html(PAGE)))
         .route("/status.json", get(status))
         .with_state(display);
+    let routes = names.guard(routes);
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -42,6 +42,7 @@ pub use expression::NoValue;
 pub use finding::{Finding, Severity};
 pub use issued::{Issued, IssuedCertificate, IssuedError};
 pub use parameter::{Facts, NotCertificate, Parameter};
+pub(crate) use pattern::Pattern;
 pub use proof::{Proof, ProofError, prove};
 pub use provision::{CertificateMade, PolicyMade, Provisioned, Refusal, ThingMade};
 pub use template::{Prerequisite, Reading, Template};

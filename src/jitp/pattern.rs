@@ -2,7 +2,7 @@
 
 /// A pattern. Letters count as they are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Token>);
+pub(crate) struct Pattern(Vec<Token>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {

@@ -203,6 +203,9 @@ impl fmt::Display for Reason {
             }
             Self::LineTooLong { limit } => write!(f, "the line is longer than {limit} bytes"),
             Self::NotUtf8 => f.write_str("is not UTF-8"),
+            Self::Control(c) if !c.is_control() => {
+                write!(f, "contains U+{:04X}, which cannot be seen", u32::from(*c))
+            }
             Self::Control(c) => write!(f, "contains the control character U+{:04X}", u32::from(*c)),
             Self::OuterSpace => f.write_str("begins or ends with white space"),
             Self::ByteOrderMark => f.write_str("the line begins with a byte order mark"),

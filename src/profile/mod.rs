@@ -424,6 +424,26 @@ mod tests {
                 "name = 'x'\nsubject = ['C=Germany']",
                 "is not a two-letter country code",
             ),
+            (
+                "name = 'x'\nsubject = ['O=Fabrik \u{202e}x', 'CN={serial_number}']",
+                "contains U+202E, which cannot be seen",
+            ),
+            (
+                "name = 'x'\nsubject = ['CN={serial_number}\u{2067}x']",
+                "contains U+2067, which cannot be seen",
+            ),
+            (
+                "name = 'x'\n[bundle]\nfiles = [{name='K', content='private-key'}, {name='k', content='chain'}]",
+                "the files K and k have one name",
+            ),
+            (
+                "name = 'x'\n[bundle]\nfiles = [{name='nul.pem', content='private-key'}]",
+                "nul.pem: Windows keeps this name",
+            ),
+            (
+                "name = 'x'\n[bundle]\nfiles = [{name='key.', content='private-key'}]",
+                "no . first or last",
+            ),
             ("name = 'x'\nsubject = []", "needs a subject"),
             ("name = 'x'\n[validity]\ndays = 0", "at least 1"),
             ("name = 'x'\n[validity]\ndays = 1\nnone = true", "exactly one of"),

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::{MAX_NAMES, ProfileError, Template, template};
 use crate::manifest::Reason;
+use crate::printable::is_hidden;
 
 /// A subject attribute that AWS IoT JITP turns into a template parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Attribute {
         if value.is_empty() {
             return Err(Reason::Empty);
         }
-        if let Some(c) = value.chars().find(|c| c.is_control()) {
+        if let Some(c) = value.chars().find(|c| is_hidden(*c)) {
             return Err(Reason::Control(c));
         }
         if value.trim() != value {
@@ -147,6 +148,9 @@ pub(super) fn read(entries: &[String]) -> Result<Vec<(Attribute, Template)>, Pro
         {
             return Err(invalid(format!("{attribute} appears twice")));
         }
+        if let Some(c) = text.chars().find(|c| is_hidden(*c)) {
+            return Err(invalid(format!("{attribute}={text} {}", Reason::Control(c))));
+        }
         let template = template(&format!("subject.{attribute}"), text)?;
         if template.is_constant() {
             attribute
@@ -186,7 +190,10 @@ mod tests {
             (CommonName, " a", Err(Reason::OuterSpace)),
             (CommonName, "a+b", Err(Reason::PolicyCharacter('+'))),
             (CommonName, "a\u{7}", Err(Reason::Control('\u{7}'))),
+            (CommonName, "a\u{202e}b", Err(Reason::Control('\u{202e}'))),
+            (CommonName, "a\u{200b}b", Err(Reason::Control('\u{200b}'))),
             (CommonName, "Fabrik Köln", Ok(())),
+            (CommonName, "工場 1", Ok(())),
             (DnQualifier, "Köln", Err(Reason::NotPrintable('ö'))),
             (State, &long, Ok(())),
         ] {

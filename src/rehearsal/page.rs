@@ -14,7 +14,7 @@ use super::account::{AccountError, CertificateStatus};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
 use crate::causes::in_one_line;
-use crate::display::{document, html};
+use crate::display::{Names, document, html};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -22,11 +22,12 @@ const PAGE: &str = include_str!("page.html");
 const SHOWN: u32 = 200;
 
 /// Serves the page until the task is dropped.
-pub(super) async fn serve(listener: TcpListener, endpoint: Arc<Endpoint>) {
+pub(super) async fn serve(listener: TcpListener, names: Names, endpoint: Arc<Endpoint>) {
     let routes = Router::new()
         .route("/", get(async || html(PAGE)))
         .route("/state.json", get(state))
         .with_state(endpoint);
+    let routes = names.guard(routes);
     // It ends with the process.
     let _ = axum::serve(listener, routes).await;
 }

@@ -21,6 +21,7 @@ use super::fleet::{self, Destination, DeviceReport, Manner};
 use super::listen::Port;
 use super::page;
 use super::sample::{self, Sample};
+use crate::display::Names;
 use crate::jitp::{Issued, IssuedError};
 use crate::store::Store;
 
@@ -95,6 +96,8 @@ pub struct Listening {
     pub alpn: Option<StdListener>,
     /// For the page.
     pub http: Option<StdListener>,
+    /// By which the page may be called.
+    pub http_names: Names,
 }
 
 impl Listening {
@@ -119,7 +122,11 @@ impl Listening {
             tokio::spawn(endpoint.clone().listen(TcpListener::from_std(alpn)?, Port::Alpn));
         }
         if let Some(http) = self.http {
-            tokio::spawn(page::serve(TcpListener::from_std(http)?, endpoint.clone()));
+            tokio::spawn(page::serve(
+                TcpListener::from_std(http)?,
+                self.http_names,
+                endpoint.clone(),
+            ));
         }
         Ok(())
     }

@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroize;
 
+use super::damaged::set_aside;
 use super::reporting::write_record;
-use super::{Cache, Device, Record, SealedBatch, StationError};
+use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
 use crate::batch::report;
-use crate::batch::{CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, pack_object};
+use crate::batch::{
+    CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, index_object, pack_object,
+};
 use crate::bundle::remove_members;
 use crate::digest::sha256;
 use crate::manifest::DeviceId;
@@ -26,13 +29,15 @@ const ROUNDS: u32 = 8;
 const AT_A_TIME: usize = 256;
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Burned {
     pub bundles: u64,
     /// Packs that were rewritten.
     pub packs_rewritten: u64,
     /// Packs that were removed.
     pub packs_removed: u64,
+    /// What could not be read, by name: the bundles that depend on it are as they were.
+    pub damaged: BTreeSet<Damaged>,
 }
 
 /// A device of a chunk with its claim.
@@ -53,7 +58,7 @@ impl SealedBatch {
     ///
     /// # Errors
     ///
-    /// When one could not be removed; what was removed stays so.
+    /// When one could not be removed; what was removed stays so. What is damaged is no error: it is in the answer.
     pub fn burn(
         &self,
         store: &Store,
@@ -74,16 +79,23 @@ impl SealedBatch {
             })?;
         }
         for (chunk, claimed) in self.claimed(store)? {
-            let rows = self.index(store, cache, chunk)?;
+            let rows = self.index(store, cache, chunk);
+            let Some(rows) = set_aside(&index_object(chunk), rows, &mut done.damaged)? else {
+                continue;
+            };
             let object = |row: &IndexEntry| self.layout().object(chunk, &row.device_id);
             match self.layout() {
-                Layout::Packs => burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done)?,
+                Layout::Packs => {
+                    let result = burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done);
+                    set_aside(&pack_object(chunk), result, &mut done.damaged)?;
+                }
                 Layout::Objects => {
                     let rows = rows
                         .iter()
                         .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
-                    let retired = retired(store, chunk, &rows.collect::<Vec<_>>())?;
-                    heal(store, chunk, &retired, &recorded)?;
+                    let damaged = &mut done.damaged;
+                    let retired = retired(store, chunk, &rows.collect::<Vec<_>>(), damaged)?;
+                    heal(store, chunk, &retired, &recorded, damaged)?;
                     let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
                     for some in names.chunks(AT_A_TIME) {
                         store.remove_all(some).into_iter().collect::<Result<(), _>>()?;
@@ -135,11 +147,17 @@ fn burn_pack(
         let left = rows.iter().filter(|row| !is_zero(&pack, row));
         let left: Vec<&IndexEntry> = left.collect();
         let claimed = left.iter().filter(|row| claimed.contains(&row.device_id));
-        let retired = retired(store, chunk, &claimed.copied().collect::<Vec<_>>())?;
+        let damaged_claims = &mut done.damaged;
+        let retired = retired(
+            store,
+            chunk,
+            &claimed.copied().collect::<Vec<_>>(),
+            damaged_claims,
+        )?;
         if retired.is_empty() {
             return Ok(());
         }
-        heal(store, chunk, &retired, recorded)?;
+        heal(store, chunk, &retired, recorded, damaged_claims)?;
         if retired.len() == left.len() {
             store.remove(&object)?;
             done.packs_removed += 1;
@@ -176,11 +194,18 @@ fn burn_pack(
 }
 
 /// Of these devices those that were flashed or scrapped, as their claims say.
-fn retired<'a>(store: &Store, chunk: u64, rows: &[&'a IndexEntry]) -> Result<Vec<Claimed<'a>>, StationError> {
+fn retired<'a>(
+    store: &Store,
+    chunk: u64,
+    rows: &[&'a IndexEntry],
+    damaged: &mut BTreeSet<Damaged>,
+) -> Result<Vec<Claimed<'a>>, StationError> {
     let mut retired = Vec::new();
     for some in rows.chunks(AT_A_TIME) {
-        for (row, claim) in some.iter().zip(read_claims(store, chunk, some)?) {
-            if claim.hold.state.is_final() {
+        for (row, claim) in some.iter().zip(read_claims(store, chunk, some, damaged)?) {
+            if let Some(claim) = claim
+                && claim.hold.state.is_final()
+            {
                 retired.push((*row, claim));
             }
         }
@@ -188,17 +213,22 @@ fn retired<'a>(store: &Store, chunk: u64, rows: &[&'a IndexEntry]) -> Result<Vec
     Ok(retired)
 }
 
-/// The claims of these devices, each of which has one.
+/// The claims of these devices, each of which has one; `None` where it is damaged.
 pub(super) fn read_claims(
     store: &Store,
     chunk: u64,
     rows: &[&IndexEntry],
-) -> Result<Vec<Claim>, StationError> {
+    damaged: &mut BTreeSet<Damaged>,
+) -> Result<Vec<Option<Claim>>, StationError> {
     let name = |row: &&IndexEntry| claim_object(chunk, &row.device_id);
     let names: Vec<String> = rows.iter().map(name).collect();
     let read = store.read_all(&names).into_iter().zip(names);
     read.zip(rows)
-        .map(|((octets, object), row)| Ok(Claim::read(&octets?, &object, &row.device_id)?))
+        .map(|((octets, object), row)| {
+            let read = octets.map_err(StationError::from);
+            let claim = read.and_then(|octets| Ok(Claim::read(&octets, &object, &row.device_id)?));
+            set_aside(&object, claim, damaged)
+        })
         .collect()
 }
 
@@ -208,6 +238,7 @@ fn heal(
     chunk: u64,
     retired: &[Claimed<'_>],
     recorded: &BTreeSet<String>,
+    damaged: &mut BTreeSet<Damaged>,
 ) -> Result<(), StationError> {
     for (row, claim) in retired {
         let device = Device {
@@ -217,7 +248,8 @@ fn heal(
         if let Some(object) = report::object(claim, &device)
             && !recorded.contains(&object)
         {
-            write_record(store, &object, &Record::of(claim, &device))?;
+            let written = write_record(store, &object, &Record::of(claim, &device));
+            set_aside(&object, written, damaged)?;
         }
     }
     Ok(())

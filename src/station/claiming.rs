@@ -3,6 +3,7 @@
 //! What a claim says is written to memory before it is sent, so an answer that is lost, or a process that
 //! dies, leaves behind a claim that is found again as one's own.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::memory::{Held, Unpacked, Way};
@@ -54,7 +55,7 @@ impl Station {
     /// [`StationError::NothingLeft`] when there is none, [`StationError::Withdrawn`] when none may be had.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
-        if let Some(held) = self.next_held()? {
+        for held in self.next_held()? {
             let device_id = held.claim.device_id;
             let claimed = match self.find(&device_id) {
                 Ok(device) => self.acquire(device, Way::Next, false),
@@ -66,13 +67,24 @@ impl Station {
                     self.wipe(&device_id)?;
                     self.memory.let_go(&device_id)?;
                 }
-                Err(error) if is_refusal(&error) => {}
+                // It stays the station's own, for when its claim is put back.
+                Err(error) if is_refusal(&error) || error.is_of_one_object() => {}
                 other => return other,
             }
         }
-        while let Some(chunk) = self.walk.chunk() {
+        let (mut aside, mut why) = (BTreeSet::new(), None);
+        while let Some(chunk) = self.walk.chunk().filter(|chunk| !aside.contains(chunk)) {
             let rows = match self.batch.index(&self.store, &self.cache, chunk) {
-                Err(error) if self.is_outdated(&error)? => continue,
+                Err(error) if self.is_outdated(&error)? => {
+                    aside.clear();
+                    continue;
+                }
+                Err(error) if error.is_of_one_object() => {
+                    self.walk.put_off();
+                    aside.insert(chunk);
+                    why.get_or_insert(error);
+                    continue;
+                }
                 other => other?,
             };
             let Some(row) = self.walk.draw(&self.store, chunk, &rows)? else {
@@ -89,19 +101,23 @@ impl Station {
                 Err(error) if is_refusal(&error) || matches!(error, StationError::Contended { .. }) => {
                     self.walk.collided(&device_id);
                 }
+                Err(StationError::NotRead(_)) => {
+                    self.memory.let_go(&device_id)?;
+                    self.walk.collided(&device_id);
+                }
                 Err(error) => return Err(error),
             }
         }
-        Err(StationError::NothingLeft {
+        Err(why.unwrap_or_else(|| StationError::NothingLeft {
             batch: self.batch.name().to_owned(),
-        })
+        }))
     }
 
-    /// The device that the station has as its next one, and has not reported on.
-    fn next_held(&self) -> Result<Option<Held>, StationError> {
-        let all = self.memory.all_held()?;
-        let is_next = |held: &Held| held.way == Way::Next && !self.memory.has_report(&held.claim.device_id);
-        Ok(all.into_iter().find(is_next))
+    /// The devices that the station has as its next ones, and has not reported on: hardly ever more than one.
+    fn next_held(&self) -> Result<Vec<Held>, StationError> {
+        let mut all = self.memory.all_held()?;
+        all.retain(|held| held.way == Way::Next && !self.memory.has_report(&held.claim.device_id));
+        Ok(all)
     }
 
     /// Sees that the bundle of a device may be unpacked into a folder, before the device is claimed. What
@@ -112,18 +128,18 @@ impl Station {
     /// When something else is there, or others may enter it.
     pub fn prepare(&self, folder: &Path, device_id: Option<&DeviceId>) -> Result<(), StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let held = match device_id {
-            Some(device_id) => self.memory.held(device_id)?,
+        let all_held = match device_id {
+            Some(device_id) => self.memory.held(device_id)?.into_iter().collect(),
             None => self.next_held()?,
         };
-        if let Some(held) = held
-            && let Some(unpacked) = &held.unpacked
-        {
-            unpack::wipe(&unpacked.folder)?;
-            self.memory.hold(&Held {
-                unpacked: None,
-                ..held
-            })?;
+        for held in all_held {
+            if let Some(unpacked) = &held.unpacked {
+                unpack::wipe(&unpacked.folder)?;
+                self.memory.hold(&Held {
+                    unpacked: None,
+                    ..held
+                })?;
+            }
         }
         unpack::check(&folder)
     }

@@ -1,5 +1,6 @@
 //! The cycle of a station that works by itself: claim, fetch, run the script, report, wipe, and again.
 
+use std::ffi::OsString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -11,6 +12,14 @@ use serde::Serialize;
 use super::{Claimed, Reported, Sent, Station, StationError};
 use crate::batch::claim::State;
 use crate::manifest::DeviceId;
+
+/// What a script gets of the station's own environment, and nothing else: no passphrase, no credentials.
+const PASSED: [&str; 11] = [
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR", "LANG", "LANGUAGE", "PWD",
+];
+
+/// The same, by how the name begins.
+const PASSED_PREFIXES: [&str; 2] = ["LC_", "XDG_"];
 
 /// Environment of the script.
 const DEVICE_ID: &str = "CERTFORGE_DEVICE_ID";
@@ -30,6 +39,8 @@ pub struct Cycle<'a> {
     /// Flashes one device; success is exit code 0.
     pub script: &'a Path,
     pub arguments: &'a [String],
+    /// Variables that the script gets besides those that every program needs.
+    pub environment: &'a [String],
     /// Where bundles are unpacked, one at a time.
     pub folder: &'a Path,
     /// Whether the bundle of a flashed device is removed from the store.
@@ -219,6 +230,8 @@ impl Station {
         }
         let mut script = command
             .args(cycle.arguments)
+            .env_clear()
+            .envs(environment(cycle.environment))
             .env(DEVICE_ID, device_id.as_str())
             .env(STATION, &self.name)
             .env(BUNDLE_DIR, folder)
@@ -241,6 +254,17 @@ impl Station {
             std::thread::sleep(STEP);
         }
     }
+}
+
+/// What a script gets of the station's environment.
+fn environment(more: &[String]) -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| {
+        name.to_str().is_some_and(|name| {
+            PASSED.contains(&name)
+                || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                || more.iter().any(|more| more == name)
+        })
+    })
 }
 
 fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {

@@ -110,6 +110,8 @@ pub enum StationError {
     },
     #[error(transparent)]
     NotRead(#[from] NotRead),
+    #[error("damaged objects, left alone with all that depends on them: {objects}; the first: {first}")]
+    Damaged { objects: usize, first: String },
     #[error("{object} changes faster than it can be claimed")]
     Contended { object: String },
     #[error("bundles cannot be unpacked in {path}")]
@@ -137,6 +139,20 @@ impl StationError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_passing())
+    }
+
+    /// Whether it is about one object of the batch, so that others need not fail with it.
+    #[must_use]
+    pub fn is_of_one_object(&self) -> bool {
+        match self {
+            Self::NotRead(_) | Self::Certificates { .. } | Self::Pack { .. } | Self::Contended { .. } => true,
+            Self::Seal(error) => matches!(
+                error,
+                SealError::Changed { .. } | SealError::NotRead(_) | SealError::Rows { .. }
+            ),
+            Self::Store(error) => error.is_of_one_object(),
+            _ => false,
+        }
     }
 
     /// What the user can do about it.
@@ -206,6 +222,10 @@ impl StationError {
                 ),
             },
             Self::NotRead(_) => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),
+            Self::Damaged { .. } => {
+                "find out who wrote them, put them back as they were, and repeat the command; `certforge verify` tells more"
+                    .to_owned()
+            }
             Self::Contended { .. } => "try again".to_owned(),
             Self::Wipe { path, .. } => format!("remove {} by hand", path.display()),
             Self::Unpack { .. } => "choose another folder with --out, best under /dev/shm".to_owned(),

@@ -113,7 +113,8 @@ impl Memory {
 
     /// All devices that the station has in hand, the one that it has longest first.
     pub(super) fn all_held(&self) -> Result<Vec<Held>, StationError> {
-        let mut all: Vec<Held> = self.read_all("held")?;
+        // One that cannot be read is told to whoever asks for its device.
+        let mut all: Vec<Held> = self.read_all("held")?.into_iter().flatten().collect();
         all.retain(|held| held.claim.hold.state == State::Claimed);
         all.sort_by(|a, b| {
             let key = |held: &Held| (held.claim.hold.claimed_at, held.claim.device_id.clone());
@@ -130,11 +131,17 @@ impl Memory {
         remove(&self.held_path(device_id))
     }
 
-    /// The reports that are still to be sent, oldest first.
-    pub(super) fn reports(&self) -> Result<Vec<Report>, StationError> {
-        let mut reports: Vec<Report> = self.read_all("reports")?;
+    /// The reports that are still to be sent, oldest first; and why others cannot be read.
+    pub(super) fn reports(&self) -> Result<(Vec<Report>, Vec<StationError>), StationError> {
+        let (mut reports, mut damaged) = (Vec::new(), Vec::new());
+        for read in self.read_all::<Report>("reports")? {
+            match read {
+                Ok(report) => reports.push(report),
+                Err(error) => damaged.push(error),
+            }
+        }
         reports.sort_by(|a, b| (a.at, &a.device_id).cmp(&(b.at, &b.device_id)));
-        Ok(reports)
+        Ok((reports, damaged))
     }
 
     pub(super) fn report(&self, device_id: &DeviceId) -> Result<Option<Report>, StationError> {
@@ -182,8 +189,8 @@ impl Memory {
         self.folder.join("reports").join(format!("{device_id}.json"))
     }
 
-    /// All that is remembered in a folder. What is named after no device is none of it.
-    fn read_all<T: OfDevice>(&self, folder: &str) -> Result<Vec<T>, StationError> {
+    /// All that is remembered in a folder, or why it cannot be read. What is named after no device is none of it.
+    fn read_all<T: OfDevice>(&self, folder: &str) -> Result<Vec<Result<T, StationError>>, StationError> {
         let folder = self.folder.join(folder);
         let failed = |source| StationError::Memory {
             path: folder.clone(),
@@ -199,7 +206,7 @@ impl Memory {
             let name = path.file_name().and_then(|name| name.to_str());
             let device_id = name.and_then(|name| DeviceId::parse(name.strip_suffix(".json")?).ok());
             if let Some(device_id) = device_id {
-                all.extend(read(&path, &device_id)?);
+                all.extend(read(&path, &device_id).transpose());
             }
         }
         Ok(all)

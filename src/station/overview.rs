@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
-use super::{SealedBatch, StationError};
+use super::{Damaged, SealedBatch, StationError};
 use crate::batch::claim::{Claim, State};
 use crate::batch::{CLAIMS, WithdrawnRecord, device_of};
 use crate::digest::sha256_start;
@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError, read_withdrawn};
 /// Claims that are read at a time.
 const CLAIMS_AT_A_TIME: usize = 256;
 
-/// Failures and stale claims that are listed one by one.
+/// Failures, stale claims and damaged ones that are listed one by one.
 const LISTED: usize = 100;
 
 /// A rate is that of the last hour.
@@ -31,7 +31,7 @@ pub struct Overview {
     pub at: OffsetDateTime,
     /// That nothing of it may come up.
     pub withdrawn: Option<WithdrawnRecord>,
-    /// All of the batch: the sum of the six that follow.
+    /// All of the batch: the sum of the seven that follow.
     pub devices: u64,
     /// Not claimed.
     pub left: u64,
@@ -43,6 +43,8 @@ pub struct Overview {
     /// Failed, and may be tried again.
     pub failed: u64,
     pub scrapped: u64,
+    /// Whose claim cannot be read, so that nobody can tell.
+    pub damaged: u64,
     /// Flashed in the last hour, or since the first claim when that was later.
     pub devices_per_hour: f64,
     /// When all are flashed at this rate.
@@ -54,6 +56,8 @@ pub struct Overview {
     pub stale_claims: Vec<StaleClaim>,
     /// The last 100, the newest first.
     pub failures: Vec<Failure>,
+    /// The first 100, by name.
+    pub damaged_claims: Vec<Damaged>,
 }
 
 /// One station of a batch.
@@ -112,6 +116,8 @@ struct Known {
 pub struct Watch {
     claims: HashMap<[u8; 12], Known>,
     stations: BTreeMap<String, Arc<str>>,
+    /// Claims that cannot be read, by name; with the stamp of those that will not become readable by themselves.
+    damaged: BTreeMap<String, (Option<[u8; 8]>, Damaged)>,
     withdrawn: Option<WithdrawnRecord>,
 }
 
@@ -120,32 +126,61 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// When the store cannot be read; what was known stays known.
+    /// When the store cannot be read; what was known stays known. A claim that cannot be read is none.
     pub fn refresh(&mut self, store: &Store) -> Result<(), StationError> {
         if self.withdrawn.is_none() {
             self.withdrawn = read_withdrawn(store)?;
         }
         let mut changed = Vec::new();
+        let mut damaged = BTreeMap::new();
         store.list(CLAIMS, &mut |listed| {
             let stamp: [u8; 8] = sha256_start(listed.stamp.as_bytes());
+            let Some((_, device_id)) = device_of(&listed.name, CLAIMS) else {
+                return;
+            };
             let known = self.claims.get(&sha256_start(listed.name.as_bytes()));
-            if let Some((_, device_id)) = device_of(&listed.name, CLAIMS)
-                && known.is_none_or(|known| known.stamp != stamp)
-            {
-                changed.push((listed.name, stamp, device_id));
+            match self.damaged.get(&listed.name) {
+                Some(known) if known.0 == Some(stamp) => {
+                    damaged.insert(listed.name, known.clone());
+                }
+                _ if known.is_none_or(|known| known.stamp != stamp) => {
+                    changed.push((listed.name, stamp, device_id));
+                }
+                _ => {}
             }
         })?;
+        let mut refused = None;
         for some in changed.chunks(CLAIMS_AT_A_TIME) {
             let names: Vec<String> = some.iter().map(|(name, ..)| name.clone()).collect();
             for ((name, stamp, device_id), read) in some.iter().zip(store.read_all(&names)) {
-                let octets = match read {
+                let key = sha256_start(name.as_bytes());
+                let claim = match read {
                     Err(StoreError::NotFound { .. }) => continue,
-                    other => other?,
+                    Err(error) => Err(error.into()),
+                    Ok(octets) => Claim::read(&octets, name, device_id).map_err(StationError::from),
                 };
-                let claim = Claim::read(&octets, name, device_id)?;
-                let known = self.known(claim, *stamp);
-                self.claims.insert(sha256_start(name.as_bytes()), known);
+                match claim {
+                    Ok(claim) => {
+                        let known = self.known(claim, *stamp);
+                        self.claims.insert(key, known);
+                    }
+                    Err(error) if error.is_of_one_object() => {
+                        let is_final = matches!(error, StationError::NotRead(_));
+                        damaged.insert(
+                            name.clone(),
+                            (is_final.then_some(*stamp), Damaged::by(name, &error)),
+                        );
+                        self.claims.remove(&key);
+                        refused = (!is_final).then_some(error).or(refused);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
+        }
+        self.damaged = damaged;
+        // Nothing at all was read: that is the store's fault, or the reader's.
+        if let (true, Some(error)) = (self.claims.is_empty(), refused) {
+            return Err(error);
         }
         Ok(())
     }
@@ -211,12 +246,13 @@ impl Watch {
             at: moment(now_seconds),
             withdrawn: self.withdrawn.clone(),
             devices,
-            left: devices.saturating_sub(self.claims.len() as u64),
+            left: devices.saturating_sub((self.claims.len() + self.damaged.len()) as u64),
             claimed: all.claimed,
             stale: all.stale,
             flashed: all.flashed,
             failed: all.failed,
             scrapped: all.scrapped,
+            damaged: self.damaged.len() as u64,
             devices_per_hour: rate,
             complete_at: complete_at(open, rate, now),
             stations: stations
@@ -225,6 +261,12 @@ impl Watch {
                 .collect(),
             stale_claims,
             failures,
+            damaged_claims: self
+                .damaged
+                .values()
+                .take(LISTED)
+                .map(|(_, damaged)| damaged.clone())
+                .collect(),
         }
     }
 }

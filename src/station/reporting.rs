@@ -137,7 +137,8 @@ impl Station {
     ///
     /// When they cannot be read.
     pub fn pending(&self) -> Result<usize, StationError> {
-        Ok(self.memory.reports()?.len())
+        let (reports, damaged) = self.memory.reports()?;
+        Ok(reports.len() + damaged.len())
     }
 
     /// Sends the reports that wait.
@@ -158,8 +159,12 @@ impl Station {
         &self,
         refused: &mut dyn FnMut(&Report, StationError) -> Option<StationError>,
     ) -> Result<Sent, StationError> {
-        let mut sent = Sent::default();
-        for report in self.memory.reports()? {
+        let (reports, why) = self.memory.reports()?;
+        let mut sent = Sent {
+            why,
+            ..Sent::default()
+        };
+        for report in reports {
             match self.send_one(&report) {
                 Ok(()) => {}
                 Err(error) if is_final(&error) => {

@@ -49,6 +49,12 @@ impl Walk {
         self.chunks.last().copied()
     }
 
+    /// Puts the chunk behind all others: nothing can be claimed from it for now.
+    pub(super) fn put_off(&mut self) {
+        self.chunks.rotate_right(1);
+        self.here = None;
+    }
+
     /// A device of the chunk that nobody is known to have; `None` when all are taken, and then the chunk
     /// is left for good.
     pub(super) fn draw<'a>(

@@ -77,10 +77,12 @@ impl Bucket<'_> {
         }
     }
 
-    /// Keys of every batch.
+    /// Keys of the batch that is here, or of every batch within. A star is any text, slashes too: a name is whole only
+    /// with a slash before it. What lies deeper is taken for a batch as well: a place must not be within another.
     fn keys(&self, names: &[&str]) -> Vec<String> {
         let within = self.within();
-        names.iter().map(|name| format!("{within}*{name}")).collect()
+        let keys = |name| [format!("{within}{name}"), format!("{within}*/{name}")];
+        names.iter().flat_map(keys).collect()
     }
 
     /// The same as ARNs.
@@ -156,6 +158,17 @@ impl Policy {
     #[must_use]
     pub fn of_station(bucket: Bucket<'_>, burns: bool) -> Self {
         const WRITTEN: [&str; 4] = ["claims/*", "flashed/*", "failed/*", "scrapped/*"];
+        // By chunk, of six digits or seven: nothing that a forge writes is called so, whatever its batch is called.
+        const PUT: [&str; 8] = [
+            "claims/??????/*.json",
+            "claims/???????/*.json",
+            "flashed/??????/*.json",
+            "flashed/???????/*.json",
+            "failed/??????/*.json",
+            "failed/???????/*.json",
+            "scrapped/??????/*.json",
+            "scrapped/???????/*.json",
+        ];
         const READ: [&str; 7] = [
             "seal.json",
             "batch.json",
@@ -166,6 +179,7 @@ impl Policy {
             "packs/*",
         ];
         const BUNDLES: [&str; 2] = ["bundles/*", "packs/*"];
+        const PACKS: [&str; 2] = ["packs/??????.zip", "packs/???????.zip"];
         let allow = |sid, action: Values, resource, condition| Statement {
             sid,
             effect: "Allow",
@@ -184,7 +198,7 @@ impl Policy {
             allow(
                 "ClaimAndReport",
                 "s3:PutObject".into(),
-                bucket.objects(&WRITTEN),
+                bucket.objects(&PUT),
                 None,
             ),
             // To one who may not list it, S3 does not say that the batch is not withdrawn.
@@ -200,7 +214,7 @@ impl Policy {
                 allow(
                     "BurnBundles",
                     ["s3:DeleteObject", "s3:DeleteObjectVersion"].as_slice().into(),
-                    bucket.objects(&BUNDLES),
+                    bucket.objects(&[&["bundles/??/*.zip"], &PACKS[..]].concat()),
                     None,
                 ),
                 allow(
@@ -208,7 +222,7 @@ impl Policy {
                     ["s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"]
                         .as_slice()
                         .into(),
-                    bucket.objects(&["packs/*"]),
+                    bucket.objects(&PACKS),
                     None,
                 ),
                 allow(
@@ -329,6 +343,121 @@ pub fn role_partition(arn: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What policies mean by a pattern: `*` is any text, slashes too, and `?` any one character.
+    fn matches(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, rest) => rest.is_none(),
+            (Some((b'*', after)), rest) => {
+                matches(after, text) || rest.is_some_and(|(_, rest)| matches(pattern, rest))
+            }
+            (Some((p, after)), Some((t, rest))) => (*p == b'?' || p == t) && matches(after, rest),
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether a policy's statement of that name is about a key.
+    fn covers(policy: &Policy, sid: &str, key: &str) -> bool {
+        let policy = serde_json::to_value(policy).unwrap();
+        let statements = policy["Statement"].as_array().unwrap();
+        let statement = statements
+            .iter()
+            .find(|statement| statement["Sid"] == sid)
+            .unwrap();
+        let patterns = match &statement["Resource"] {
+            serde_json::Value::Array(patterns) => patterns.clone(),
+            one => vec![one.clone()],
+        };
+        let arn = format!("arn:aws:s3:::b/{key}");
+        patterns
+            .iter()
+            .any(|pattern| matches(pattern.as_str().unwrap().as_bytes(), arn.as_bytes()))
+    }
+
+    #[test]
+    fn a_station_writes_into_its_own_folders_whatever_batches_are_called() {
+        const NAMES: [&str; 12] = [
+            "line-7",
+            "000000",
+            "packs",
+            "flashed",
+            "claims",
+            "insurance-claims",
+            "failed",
+            "unscrapped",
+            "bundles",
+            "old-packs",
+            "seal.json",
+            "index",
+        ];
+        const FORGES: [&str; 9] = [
+            "seal.json",
+            "batch.json",
+            "withdrawn.json",
+            "index/000000.csv",
+            "lookup/000000.csv",
+            "certificates/000000.pem",
+            "bundles/de/SN1.zip",
+            "packs/000000.zip",
+            "packs/1000000.zip",
+        ];
+        const STATIONS: [&str; 5] = [
+            "claims/000000/SN1.json",
+            "claims/1000000/claims.json",
+            "flashed/000000/SN1.json",
+            "failed/000000/SN1/2.json",
+            "scrapped/000000/SN1.json",
+        ];
+        for prefix in ["", "p"] {
+            let bucket = Bucket {
+                partition: "aws",
+                name: "b",
+                prefix,
+            };
+            let (station, public) = (
+                Policy::of_station(bucket, true),
+                Policy::of_bucket(bucket, &["r"]),
+            );
+            // The batches of this place; and the place as a batch.
+            let batches = NAMES.map(|name| format!("{}{name}/", bucket.within()));
+            for batch in batches.into_iter().chain([bucket.within()]) {
+                let key = |object: &str| format!("{batch}{object}");
+                for key in FORGES.map(key) {
+                    assert!(!covers(&station, "ClaimAndReport", &key), "{key} is the forge's");
+                }
+                for key in STATIONS.map(key) {
+                    assert!(covers(&station, "ClaimAndReport", &key), "{key} is the station's");
+                    assert!(covers(&station, "ReadBatches", &key), "{key} is the station's");
+                }
+                for (key, folder) in [(key(FORGES[6]), "bundles"), (key(FORGES[7]), "packs")] {
+                    assert!(covers(&station, "ReadBatches", &key) && covers(&station, "BurnBundles", &key));
+                    assert!(
+                        covers(&public, "RefuseReadsByOthers", &key),
+                        "{key} holds {folder}"
+                    );
+                }
+                for key in [key("seal.json"), key("index/000000.csv")] {
+                    assert!(!covers(&station, "BurnBundles", &key), "{key} is the forge's");
+                }
+            }
+        }
+        // The place's own name is whole too.
+        let bucket = Bucket {
+            partition: "aws",
+            name: "b",
+            prefix: "p",
+        };
+        for key in [
+            "p/insurance-claims/seal.json",
+            "p2/b/claims/000000/SN1.json",
+            "p/claims/seal.json",
+        ] {
+            assert!(
+                !covers(&Policy::of_station(bucket, true), "ClaimAndReport", key),
+                "{key}"
+            );
+        }
+    }
 
     #[test]
     fn tells_roles_from_other_arns() {

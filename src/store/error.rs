@@ -74,6 +74,23 @@ impl StoreError {
         matches!(self, Self::Unanswered { .. })
     }
 
+    /// Whether it is about one object, so that others need not fail with it.
+    #[must_use]
+    pub fn is_of_one_object(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Conflict { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidData
+            ),
+            // Archived; or encrypted by, or belonging to, somebody else.
+            Self::Refused { code, .. } => {
+                ["AccessDenied", "InvalidObjectState"].contains(&code.as_str()) || code.starts_with("KMS.")
+            }
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -93,6 +110,9 @@ impl StoreError {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "free some space, then run the same command again; it goes on where it stopped"
+                }
+                io::ErrorKind::FileTooLarge => {
+                    "this shell limits the size of files: ulimit -f unlimited, then run the same command again; it goes on where it stopped"
                 }
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::NotADirectory

@@ -22,6 +22,16 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether it is about one object of the batch, so that others need not fail with it.
+    #[must_use]
+    pub fn is_of_one_object(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_of_one_object(),
+            Self::Index { .. } => true,
+            Self::NoBatch { .. } | Self::Record(_) => false,
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 20
 OUTAGE_PATIENCE = 60
-STATES = ["flashed", "failed", "scrapped", "stale", "claimed", "left"]
+STATES = ["flashed", "failed", "scrapped", "stale", "damaged", "claimed", "left"]
 
 SEEN = """
 const at = id => document.getElementById(id);
@@ -46,7 +46,7 @@ return {
     known: latest?.failures.map(failure => failure.station) ?? [],
     failures: items("failures"), noFailures: notice("failures"),
     stale: items("stale"), noStale: notice("stale"),
-    banner: notice("banner"), complete: notice("complete"), withdrawn: notice("withdrawn"),
+    banner: notice("banner"), complete: notice("complete"), withdrawn: notice("withdrawn"), damaged: notice("damaged"),
 };
 """
 
@@ -157,6 +157,9 @@ def compare(seen, status):
     withdrawn = status["withdrawn"]
     expect("withdrawn message", bool(seen["withdrawn"]), withdrawn is not None)
     expect("withdrawn in the title", "WITHDRAWN" in seen["title"], withdrawn is not None)
+    expect("message of damaged claims", bool(seen["damaged"]), status["damaged"] > 0)
+    for claim in status["damaged_claims"][:5]:
+        expect("damaged claim", squeeze(claim["object"]) in squeeze(seen["damaged"]), True)
     if withdrawn:
         expect("reason", squeeze(withdrawn["reason"]) in squeeze(seen["withdrawn"]), True)
     if not complete:
@@ -276,7 +279,7 @@ def check_banner(browser, url):
         message = json.load(error)["error"]["message"]
         assert squeeze(message) in squeeze(seen["banner"]), f"the banner does not say {message!r}: {seen['banner']!r}"
     except OSError:
-        assert "not reachable" in seen["banner"], f"the banner says {seen['banner']!r}"
+        assert "does not answer" in seen["banner"], f"the banner says {seen['banner']!r}"
     if loaded:
         assert seen["flashed"]["text"], "the old data is gone"
         opacity = browser.execute_script("return getComputedStyle(document.getElementById('main')).opacity")

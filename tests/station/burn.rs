@@ -143,8 +143,9 @@ fn a_pack_whose_own_directory_was_changed_is_not_burned_wrongly() {
     fs::write(&path, &changed).unwrap();
     assert_eq!(
         line.fail("st1", &["burn"], 6),
-        "certforge: error: packs/000000.zip has been damaged: another bundle in it is not what the index says\n\
-         certforge: hint: `certforge verify` tells more; nothing was changed"
+        "certforge: error: damaged objects, left alone with all that depends on them: 1; the first: packs/000000.zip has been damaged: \
+         another bundle in it is not what the index says\n\
+         certforge: hint: find out who wrote them, put them back as they were, and repeat the command; `certforge verify` tells more"
     );
     assert_eq!(fs::read(&path).unwrap(), changed);
 }
@@ -165,7 +166,9 @@ fn exports_no_certificate_but_the_one_that_was_sealed() {
     fs::write(&path, &text[second..]).unwrap();
     assert_eq!(
         line.0.fail(&export, 6),
-        "certforge: error: certificates/000000.pem does not have the certificate of device SN000000\n\
-         certforge: hint: it was changed; `certforge verify` tells more\n"
+        "certforge: warning: left out: certificates/000000.pem does not have the certificate of device SN000000\n\
+         certforge: error: damaged objects, left alone with all that depends on them: 1; the first: certificates/000000.pem does not have \
+         the certificate of device SN000000\n\
+         certforge: hint: find out who wrote them, put them back as they were, and repeat the command; `certforge verify` tells more\n"
     );
 }

@@ -16,6 +16,7 @@ mod support;
 
 mod burn;
 mod claims;
+mod damaged;
 #[cfg(feature = "display")]
 mod page;
 #[cfg(feature = "s3")]

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::Workplace;
@@ -18,8 +19,16 @@ struct Page {
 
 impl Page {
     fn serve(place: &Workplace) -> Self {
+        Self::serve_as(place, &[])
+    }
+
+    fn serve_as(place: &Workplace, more: &[&str]) -> Self {
         let arguments = ["station", "serve", "--batch", "out/b", "--http", "127.0.0.1:0"];
-        let mut process = place.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = place
+            .command(&[&arguments[..], more].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut url = String::new();
         BufReader::new(process.stdout.take().unwrap())
             .read_line(&mut url)
@@ -61,6 +70,44 @@ fn passes(mut look: Command) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The status of an answer to one who calls the page by a name.
+fn status_for(page: &Page, path: &str, host: &str) -> String {
+    let mut stream = TcpStream::connect(page.url.trim_start_matches("http://")).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let is_refused = answer.contains("does not answer to that name");
+    assert_eq!(is_refused, answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    answer[9..12].to_owned()
+}
+
+#[test]
+fn the_page_answers_to_no_name_that_nobody_gave_it() {
+    let place = line();
+    let page = Page::serve_as(&place, &["--http-name", "line7.example"]);
+    let own = page.url.trim_start_matches("http://").to_owned();
+    for path in ["/", "/status.json"] {
+        for host in ["evil.example", "evil.example:8090", "localhost.evil.example", ""] {
+            assert_eq!(status_for(&page, path, host), "421", "{host}");
+        }
+        for host in [&own, "localhost", "[::1]:8090", "LINE7.example:8090"] {
+            assert_ne!(status_for(&page, path, host), "421", "{host}");
+        }
+    }
+}
+
+#[test]
+fn the_page_shows_the_rest_when_a_claim_is_damaged() {
+    let place = line();
+    fs::write(place.join("out/b/claims/000000/SN000003.json"), "{").unwrap();
+    let page = Page::serve(&place);
+    passes(page.look(&place, &[]));
 }
 
 /// A batch of twelve devices in which everything has happened.

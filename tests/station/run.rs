@@ -69,6 +69,67 @@ fn a_script_gets_its_device_and_its_exit_code_counts() {
 }
 
 #[test]
+fn a_script_gets_no_secrets_of_the_station() {
+    let line = Line::new("packs", 4);
+    line.script("env > \"env-$CERTFORGE_DEVICE_ID\"; env > env");
+    let run = |more: &[&str]| {
+        let arguments = ["run", "--exec", "./flash.sh", "--out", "dev", "--limit", "1"];
+        let mut command = line.station("st1", &[&arguments[..], more].concat());
+        command
+            .env("CERTFORGE_CA_PASSPHRASE", "secret")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_SESSION_TOKEN", "secret")
+            .env("FLASH_PORT", "/dev/ttyUSB0")
+            .env("LC_TIME", "C")
+            .env("XDG_RUNTIME_DIR", "/run/user/1");
+        command.output().unwrap()
+    };
+    let names = || {
+        let text = fs::read_to_string(line.0.join("env")).unwrap();
+        assert!(!text.contains("secret"), "{text}");
+        let names: Vec<String> = text
+            .lines()
+            .map(|line| line.split('=').next().unwrap().to_owned())
+            .collect();
+        names
+    };
+    assert!(run(&[]).status.success());
+    let plain = names();
+    for name in [
+        "PATH",
+        "HOME",
+        "LC_TIME",
+        "XDG_RUNTIME_DIR",
+        "CERTFORGE_DEVICE_ID",
+        "CERTFORGE_STATION",
+        "CERTFORGE_BUNDLE_DIR",
+    ] {
+        assert!(plain.contains(&name.to_owned()), "{name} is not in {plain:?}");
+    }
+    for name in ["FLASH_PORT", "CERTFORGE_BATCH", "CERTFORGE_MEMORY"] {
+        assert!(!plain.contains(&name.to_owned()), "{name} is in {plain:?}");
+    }
+    assert!(
+        run(&["--env", "FLASH_PORT", "--env", "CERTFORGE_BATCH"])
+            .status
+            .success()
+    );
+    let more = names();
+    assert!(
+        more.contains(&"FLASH_PORT".to_owned()) && more.contains(&"CERTFORGE_BATCH".to_owned()),
+        "{more:?}"
+    );
+    // One that is not there costs no claim.
+    let output = run(&["--env", "FLASH_PROT"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("error: --env FLASH_PROT: there is no such variable"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_broken_station_stops_before_it_goes_through_the_batch() {
     let line = Line::new("packs", 9);
     line.script("kill -TERM $$");

@@ -329,6 +329,72 @@ fn a_role_is_completed_or_taken_as_it_is() {
 }
 
 #[test]
+fn a_role_is_for_this_account_and_its_conditions_stay() {
+    let desk = Desk::new();
+    desk.ends(0, &REGISTER);
+    let aws_trust = |change: Option<&str>| {
+        let config = aws_sdk_iam::Config::builder()
+            .behavior_version(aws_sdk_iam::config::BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .credentials_provider(Credentials::new(ACCOUNT, SECRET, None, None, "test"))
+            .endpoint_url(&desk.server.url)
+            .region(Region::from_static("eu-central-1"))
+            .build();
+        let iam = aws_sdk_iam::Client::from_conf(config);
+        if let Some(document) = change {
+            let request = iam.update_assume_role_policy().role_name("certforge-jitp");
+            desk.runtime
+                .block_on(request.policy_document(document).send())
+                .unwrap();
+        }
+        let answer = desk
+            .runtime
+            .block_on(iam.get_role().role_name("certforge-jitp").send())
+            .unwrap();
+        let document = answer
+            .role()
+            .unwrap()
+            .assume_role_policy_document()
+            .unwrap()
+            .to_owned();
+        let document = percent_encoding::percent_decode_str(&document)
+            .decode_utf8_lossy()
+            .into_owned();
+        serde_json::from_str::<Value>(&document).unwrap()
+    };
+    let made = aws_trust(None);
+    let condition = &made["Statement"][0]["Condition"];
+    assert_eq!(condition["StringEquals"]["aws:SourceAccount"], ACCOUNT);
+    assert_eq!(
+        condition["ArnLike"]["aws:SourceArn"],
+        format!("arn:aws:iot:*:{ACCOUNT}:*")
+    );
+    assert!(desk.ends(0, &REGISTER).contains("nothing to do"));
+    // Conditions that say more are as good.
+    let mut narrow = made.clone();
+    narrow["Statement"][0]["Condition"]["ArnLike"]["aws:SourceArn"] =
+        format!("arn:aws:iot:eu-central-1:{ACCOUNT}:*").into();
+    aws_trust(Some(&narrow.to_string()));
+    assert!(desk.ends(0, &REGISTER).contains("nothing to do"));
+    let update = [&REGISTER[..], &["--update"]].concat();
+    desk.ends(0, &update);
+    assert_eq!(aws_trust(None), narrow, "it is as it was");
+    // A role for anybody is bound, and keeps whom else it serves.
+    let mut open = made.clone();
+    open["Statement"][0]["Principal"]["Service"] =
+        serde_json::json!(["iot.amazonaws.com", "ec2.amazonaws.com"]);
+    open["Statement"][0]
+        .as_object_mut()
+        .unwrap()
+        .shift_remove("Condition");
+    aws_trust(Some(&open.to_string()));
+    assert!(desk.ends(8, &REGISTER).contains("trust policy"));
+    desk.ends(0, &update);
+    open["Statement"][0]["Condition"] = made["Statement"][0]["Condition"].clone();
+    assert_eq!(aws_trust(None), open);
+}
+
+#[test]
 fn the_same_as_commands_of_the_aws_cli() {
     let desk = Desk::new();
     let text = desk.ends(0, &["register", "--template", "template.json", "--print-cli"]);

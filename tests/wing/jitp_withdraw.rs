@@ -487,6 +487,29 @@ fn what_another_shard_releases_after_the_withdrawal_is_revoked_by_the_next_one()
     );
 }
 
+/// What another shard made is known by its index alone.
+#[test]
+fn a_damaged_index_keeps_no_other_certificate_from_being_revoked() {
+    let account = Account::new();
+    register_ca(&account);
+    for shard in ["1/2", "2/2"] {
+        account.make("b", 0..10, &["--chunk-rows", "2", "--shard", shard]);
+    }
+    let ids = account.ids("b");
+    let index = account.place.join("out/b/index/000001.csv");
+    let was = fs::read(&index).unwrap();
+    fs::write(&index, "{").unwrap();
+    let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
+    let error = account.fail(&withdraw, 8);
+    assert!(error.contains("certificates that are not revoked: 2"), "{error}");
+    assert!(error.contains("index/000001.csv is no index"), "{error}");
+    assert_eq!(account.status(&ids[2]), None);
+    assert_eq!(account.status(&ids[9]), Some(CertificateStatus::Revoked));
+    fs::write(&index, was).unwrap();
+    account.succeed(&withdraw);
+    all_revoked(&account, &ids);
+}
+
 #[test]
 fn a_batch_that_is_being_made_is_not_withdrawn() {
     let account = account(3, &[]);

@@ -137,6 +137,28 @@ fn change_template(place: &Workplace, resource: &str, property: &str, value: &Va
 }
 
 #[test]
+fn the_page_answers_to_no_name_that_nobody_gave_it() {
+    let place = batch(1);
+    let rehearsal = Rehearsal::serve(&place, &["--http-name", "line7.example"]);
+    let address = rehearsal.url.trim_start_matches("http://").trim_end_matches('/');
+    for (host, is_refused) in [("evil.example", true), ("line7.example", false), (address, false)] {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET /state.json HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 421 "),
+            is_refused,
+            "{host}: {answer}"
+        );
+    }
+}
+
+#[test]
 fn the_page_shows_first_connections_live_and_refusals_with_their_reason() {
     let place = batch(3);
     let common_name = json!({ "Ref": "AWS::IoT::Certificate::CommonName" });

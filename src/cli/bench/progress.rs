@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use certforge::bench::Event;
+use certforge::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::text::count;
@@ -22,6 +23,7 @@ impl Steps {
                 *state = Some((ProgressBar::new(steps as u64).with_style(style), String::new()));
             }
             (Event::Measuring { what: step }, Some((bar, what))) => {
+                let step = printable::line(&step).into_owned();
                 bar.set_message(step.clone());
                 *what = step;
             }

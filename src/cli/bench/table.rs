@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use certforge::bench::{Comparison, Measure, Measurements, Quantity};
+use certforge::printable;
 use certforge::profile::KeyType;
 
 use crate::cli::text::{self, Lines, count, whole};
@@ -50,6 +51,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     let Comparison { date, certforge, .. } = comparison;
     let mut out = "\n".to_owned();
     let row = |what: &str, before: &str, now: &str, ratio: &str| {
+        let what = printable::line(what);
         format!("{what:<67}{before:>12}{now:>12}{ratio:>7}\n")
     };
     out += &row(

@@ -6,6 +6,7 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 
 use certforge::jitp::{self, BulkError, Issued};
+use certforge::printable;
 use clap::Args;
 use serde::Serialize;
 
@@ -88,7 +89,7 @@ impl fmt::Display for Written {
             .line("devices", devices(self.devices))
             .line("template", &self.template)
             .line("parameters", &self.parameters);
-        let to = &self.to;
+        let to = printable::line(&self.to);
         writeln!(
             f,
             "{lines}\nThe CA must be registered first. Then, with a bucket and a role of yours:\n  \

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::jitp::{AllowList, AllowListError, HANDLER, Issued};
+use certforge::printable;
 use certforge::shell::quoted;
 use clap::Args;
 use serde::Serialize;
@@ -100,7 +101,7 @@ impl fmt::Display for Lambda {
              --role ROLE --environment Variables={{POLICY_NAME=POLICY}} --zip-file fileb://{}\n  \
              certforge jitp register --flow jitr --lambda-arn ARN --ca DIR\nAll other certificates of the CA are refused: \
              package all its batches together.",
-            quoted(&self.package)
+            printable::line(&quoted(&self.package))
         )
     }
 }

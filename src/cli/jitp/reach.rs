@@ -1,12 +1,13 @@
 //! How AWS is reached, and whether it may be changed.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use certforge::aws::{AwsError, Cloud};
 use certforge::sdk::Reach;
 use clap::Args;
 
 use crate::cli::failure::Failure;
+use crate::cli::report::ask_aside;
 
 /// How to reach AWS IoT and IAM. What is left out comes from where the AWS CLI has it.
 #[derive(Debug, Clone, Args)]
@@ -42,8 +43,7 @@ pub fn consent(yes: bool, question: &str) -> Result<(), Failure> {
             "say --yes, or --dry-run to see the plan only",
         ));
     }
-    eprint!("{question} [y/N] ");
-    let _ = std::io::stderr().flush();
+    ask_aside(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     match read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {

@@ -8,6 +8,7 @@ use certforge::aws::{
 };
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
+use certforge::printable;
 use certforge::profile::{self, Profile};
 use certforge::shell::quoted;
 use clap::{Args, ValueEnum};
@@ -19,7 +20,7 @@ use super::reach::{AwsReach, consent};
 use super::template;
 use crate::cli::failure::Failure;
 use crate::cli::issuer::IssuerArgs;
-use crate::cli::report::{Ended, Outcome, Printer, warn};
+use crate::cli::report::{Ended, Outcome, Printer, tell_aside, warn};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -136,7 +137,7 @@ impl Register {
         };
         let changes = plan.carry_out(&cloud, &ca, self.update, now, &prove, &mut |action| {
             if !printer.wants_documents() {
-                eprintln!("done: {action}");
+                tell_aside(format_args!("done: {action}"));
             }
         })?;
         let said = match self.flow {
@@ -317,6 +318,7 @@ fn describe(plan: &Registration, ca: &CaCertificate, update: bool) -> String {
         }
     }
     lines.extend(plan.warnings.iter().map(|warning| line("warning", warning)));
+    let lines: Vec<_> = lines.iter().map(|line| printable::line(line)).collect();
     lines.join("\n") + "\n"
 }
 

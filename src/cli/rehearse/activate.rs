@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::jitp::{Issued, certificate_ids};
+use certforge::printable;
 use certforge::rehearsal::{Account, Activation, CertificateStatus, Registered, decide};
 use clap::{Args, ValueEnum};
 use data_encoding::HEXLOWER;
@@ -102,7 +103,8 @@ impl fmt::Display for Activated {
         }
         for one in &self.certificates {
             let said = one.result.as_ref().or(one.error.as_ref());
-            writeln!(f, "{}  {}", one.name, said.map_or("", String::as_str))?;
+            let name = printable::line(&one.name);
+            writeln!(f, "{name}  {}", said.map_or("", String::as_str))?;
         }
         Ok(())
     }
@@ -190,7 +192,7 @@ impl Mark {
 impl fmt::Display for Marked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for name in &self.names {
-            writeln!(f, "{name}  {}", self.status.as_str())?;
+            writeln!(f, "{}  {}", printable::line(name), self.status.as_str())?;
         }
         Ok(())
     }

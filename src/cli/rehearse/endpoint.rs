@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use certforge::causes::in_one_line;
+use certforge::display::Names;
 use certforge::issuer::CaCertificate;
 use certforge::jitp::{Home, Issued, ManyHomes, Policies, Prerequisite, Template, certificate_ids, homes_in};
 use certforge::pem;
@@ -72,6 +73,9 @@ pub struct EndpointArgs {
     /// Serve a page that shows what happens, such as 127.0.0.1:8080. Whoever reaches it may read it
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Name by which the page may be called, besides addresses and localhost; may be given again
+    #[arg(long = "http-name", value_name = "NAME", requires = "http")]
+    http_names: Vec<String>,
     /// Name or address in the endpoint's certificate, beside localhost; may be given again
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
@@ -165,6 +169,7 @@ impl EndpointArgs {
             mqtt: Listening::bind(self.address.unwrap_or(default_address))?,
             alpn: self.alpn_address.map(Listening::bind).transpose()?,
             http: self.http.map(Listening::bind).transpose()?,
+            http_names: Names::new(&self.http_names),
         };
         let template = self.template.as_deref().map(template::load).transpose()?;
         let policies = self.read_policies()?;

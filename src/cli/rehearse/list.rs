@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use certforge::printable;
 use certforge::rehearsal::Listing;
 use clap::Args;
 use serde::Serialize;
@@ -104,5 +105,7 @@ fn section<T>(
     if !items.is_empty() {
         writeln!(f, "\n{title}")?;
     }
-    items.iter().try_for_each(|item| writeln!(f, "  {}", line(item)))
+    items
+        .iter()
+        .try_for_each(|item| writeln!(f, "  {}", printable::line(&line(item))))
 }

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use certforge::jitp::{Home, Prerequisite};
+use certforge::printable;
 use certforge::rehearsal::{CertificateStatus, Counts, DeviceReport, Rehearsed, Stage};
 use serde::Serialize;
 
@@ -126,14 +127,14 @@ impl Rehearsal {
             writeln!(
                 f,
                 "  {who}:\n    {}",
-                first.reason.as_deref().unwrap_or("no reason is known")
+                printable::line(first.reason.as_deref().unwrap_or("no reason is known"))
             )?;
             if let Some(saw) = first
                 .device_saw
                 .as_ref()
                 .filter(|saw| Some(*saw) != first.reason.as_ref())
             {
-                writeln!(f, "    the device saw: {saw}")?;
+                writeln!(f, "    the device saw: {}", printable::line(saw))?;
             }
         }
         let untold: usize = groups.iter().skip(TOLD).map(Vec::len).sum();
@@ -216,13 +217,17 @@ impl fmt::Display for Rehearsal {
                 f,
                 "  second connection  {connected} connected, {} published to {} (QoS 1), {} PUBACK",
                 count(published),
-                self.topics(),
+                printable::line(&self.topics()),
                 count(self.count(|device| device.stage == Stage::Published)),
             )?,
         }
         if !self.taken_for_granted.is_empty() {
             let names = self.taken_for_granted.join(", ");
-            writeln!(f, "  taken for granted  {names}, in the account")?;
+            writeln!(
+                f,
+                "  taken for granted  {}, in the account",
+                printable::line(&names)
+            )?;
         }
         let good = self.would_come_up;
         if self.is_good() {
@@ -282,6 +287,7 @@ fn row(device: &DeviceReport) -> [String; 6] {
         device.attempts.len().to_string(),
         result,
     ]
+    .map(|cell| printable::line(&cell).into_owned())
 }
 
 /// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fmt, fs};
 
 use certforge::pem;
+use certforge::printable;
 use certforge::rehearsal::{self, Event, EventKind};
 use certforge::shell::quoted;
 use serde::Serialize;
@@ -15,7 +16,7 @@ use time::macros::format_description;
 
 use super::endpoint::{EndpointArgs, Ready};
 use crate::cli::failure::Failure;
-use crate::cli::report::{Ended, Outcome, Printer, print};
+use crate::cli::report::{Ended, Outcome, Printer, print, print_document};
 use crate::cli::text::Lines;
 use crate::cli::{ca, interrupt};
 
@@ -38,11 +39,11 @@ pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
     };
     let here = SocketAddr::from(([127, 0, 0, 1], PORT));
     let listener = move |event: &Event| match printer.wants_documents() {
-        true => print(&format!(
-            "{}\n",
-            serde_json::to_string(event).expect("it has only text keys")
-        )),
-        false => print(&line(event)),
+        true => {
+            let document = serde_json::to_string(event).expect("it has only text keys");
+            print_document(&format!("{document}\n"));
+        }
+        false => _ = print(&line(event)),
     };
     let ready = args.prepare(authorities, None, None, here, Box::new(listener))?;
     if args.is_throw_away() {
@@ -176,9 +177,6 @@ pub fn line(event: &Event) -> String {
         kind => kind.as_str(),
     };
     // What devices call themselves is theirs, and does not move the cursor.
-    let text: String = format!("{at}  {kind:12}  {who}  {}", event.text)
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
-    format!("{text}\n")
+    let text = format!("{at}  {kind:12}  {who}  {}", event.text);
+    format!("{}\n", printable::line(&text))
 }

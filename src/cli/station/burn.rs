@@ -3,12 +3,14 @@
 use std::fmt;
 
 use certforge::batch::Layout;
-use certforge::station::Burned;
+use certforge::station::{Burned, Damaged};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::BatchArgs;
+use super::status::list_damaged;
+use crate::cli::Failure;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::count;
 
@@ -39,10 +41,13 @@ impl Burn {
             bar.tick();
         });
         bar.finish_and_clear();
-        Ok(Ended::with(Removed {
-            burned: burned?,
+        let burned = burned?;
+        let failure = Damaged::error(&burned.damaged).map(Failure::from);
+        let removed = Removed {
+            burned,
             layout: batch.layout(),
-        }))
+        };
+        Ok(Ended::with(removed).failed(failure))
     }
 }
 
@@ -55,6 +60,11 @@ impl fmt::Display for Removed {
             let removed = count(self.burned.packs_removed);
             write!(f, "; packs rewritten: {rewritten}, removed: {removed}")?;
         }
-        writeln!(f)
+        writeln!(f)?;
+        if !self.burned.damaged.is_empty() {
+            writeln!(f, "what cannot be read, and keeps its bundles")?;
+            list_damaged(&self.burned.damaged, self.burned.damaged.len() as u64, f)?;
+        }
+        Ok(())
     }
 }

@@ -20,9 +20,13 @@ const TELL_AGAIN: Duration = Duration::from_mins(1);
 #[derive(Debug, Args)]
 pub struct Run {
     /// Script that flashes one device; its exit code says whether it did. In its environment: CERTFORGE_DEVICE_ID,
-    /// CERTFORGE_STATION, CERTFORGE_BUNDLE_DIR
+    /// CERTFORGE_STATION, CERTFORGE_BUNDLE_DIR; of this command's own only PATH, HOME, USER, LOGNAME, SHELL, TERM, TZ,
+    /// TMPDIR, PWD, LANG, LANGUAGE, LC_* and XDG_*, so that it sees no passphrase and no credentials
     #[arg(long, value_name = "FILE")]
     exec: PathBuf,
+    /// Variable that the script gets too; may be given several times
+    #[arg(long, value_name = "NAME")]
+    env: Vec<String>,
     /// Arguments of the script
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -67,6 +71,7 @@ struct Ran {
 impl Run {
     pub fn run(&self, printer: Printer) -> Outcome {
         self.check_script()?;
+        self.check_environment()?;
         let mut station = self.station.open(self.lease)?;
         if self.burn && station.batch().layout() == Layout::Packs {
             return Err(Failure::usage(
@@ -83,6 +88,7 @@ impl Run {
         let cycle = Cycle {
             script: &self.exec,
             arguments: &self.arguments,
+            environment: &self.env,
             folder: &folder,
             burn: self.burn,
             output_to_stderr: printer.wants_documents(),
@@ -132,6 +138,17 @@ impl Run {
                 Failure::usage(&format!("--exec {} is not executable", self.exec.display()), hint),
             ),
             Ok(_) => Ok(()),
+        }
+    }
+
+    /// Nor does one that would lack what it needs.
+    fn check_environment(&self) -> Result<(), Failure> {
+        match self.env.iter().find(|name| std::env::var_os(name).is_none()) {
+            None => Ok(()),
+            Some(name) => Err(Failure::usage(
+                &format!("--env {name}: there is no such variable"),
+                "give the name of a variable of this command's environment, such as --env FLASH_PORT",
+            )),
         }
     }
 

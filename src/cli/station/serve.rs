@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use certforge::display::{Display, serve};
+use certforge::display::{Display, Names, serve};
 use certforge::station::Watch;
 use clap::Args;
 use time::OffsetDateTime;
@@ -21,6 +21,9 @@ pub struct Serve {
     /// Address and port to listen on; port 0 takes a free one. Whoever reaches it may read the page
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     http: SocketAddr,
+    /// Name by which the page may be called, besides addresses and localhost; may be given again
+    #[arg(long = "http-name", value_name = "NAME")]
+    http_names: Vec<String>,
     #[command(flatten)]
     batch: BatchArgs,
 }
@@ -55,7 +58,7 @@ impl Serve {
             }
         });
         printer.tell(format_args!("http://{address}\n"));
-        serve(listener, display).map_err(busy)?;
+        serve(listener, Names::new(&self.http_names), display).map_err(busy)?;
         Ok(Ended::silent())
     }
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use certforge::batch::claim::{Claim, Hold, State};
 use certforge::manifest::DeviceId;
+use certforge::printable;
 use certforge::profile::rfc3339;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::StationArgs;
-use super::status::plain;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -87,7 +87,7 @@ fn line(hold: &Hold) -> String {
     let reason = hold
         .reason
         .as_deref()
-        .map_or(String::new(), |reason| format!(": {}", plain(reason)));
+        .map_or(String::new(), |reason| format!(": {}", printable::line(reason)));
     let until = match hold.ended_at {
         Some(at) => format!("{} at {}", hold.state, rfc3339(at)),
         None => format!("until {}", rfc3339(hold.lease_until)),
@@ -95,7 +95,7 @@ fn line(hold: &Hold) -> String {
     format!(
         "attempt {} by {} since {}, {until}{reason}",
         hold.attempt,
-        plain(&hold.station),
+        printable::line(&hold.station),
         rfc3339(hold.claimed_at)
     )
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Formatter};
 
+use certforge::printable;
 use certforge::profile::rfc3339;
-use certforge::station::{Overview, StationOverview, Watch};
+use certforge::station::{Damaged, Overview, StationOverview, Watch};
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -12,7 +13,7 @@ use super::BatchArgs;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::{Lines, count, devices, whole};
 
-/// Stale claims and failures that are shown to people.
+/// Stale claims, failures and damaged objects that are shown to people.
 const SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
@@ -49,7 +50,7 @@ impl fmt::Display for Seen {
         if !overview.stale_claims.is_empty() {
             writeln!(f, "\nclaims whose lease is over")?;
             for stale in overview.stale_claims.iter().take(SHOWN) {
-                let (id, station) = (&stale.device_id, &stale.station);
+                let (id, station) = (&stale.device_id, printable::line(&stale.station));
                 let (since, until) = (rfc3339(stale.claimed_at), rfc3339(stale.lease_until));
                 writeln!(f, "  {id} at {station} since {since}, until {until}")?;
             }
@@ -58,15 +59,26 @@ impl fmt::Display for Seen {
         if !overview.failures.is_empty() {
             writeln!(f, "\nfailed or scrapped, the last ones first")?;
             for failure in overview.failures.iter().take(SHOWN) {
-                let (id, state, station) = (&failure.device_id, failure.state, &failure.station);
+                let (id, state, station) = (
+                    &failure.device_id,
+                    failure.state,
+                    printable::line(&failure.station),
+                );
                 let (at, attempt) = (rfc3339(failure.at), failure.attempt);
                 write!(f, "  {id} {state} at {station} at {at}, attempt {attempt}")?;
                 if let Some(reason) = &failure.reason {
-                    write!(f, ": {}", plain(reason))?;
+                    write!(f, ": {}", printable::line(reason))?;
                 }
                 writeln!(f)?;
             }
             more(overview.failed + overview.scrapped, f)?;
+        }
+        if !overview.damaged_claims.is_empty() {
+            writeln!(
+                f,
+                "\nclaims that cannot be read: nobody can tell what became of their devices"
+            )?;
+            list_damaged(&overview.damaged_claims, overview.damaged, f)?;
         }
         Ok(())
     }
@@ -86,22 +98,33 @@ fn totals(overview: &Overview) -> Lines {
         .line("claimed", count(overview.claimed))
         .line("stale", count(overview.stale))
         .line("failed", count(overview.failed))
-        .line("scrapped", count(overview.scrapped))
-        .line(
-            "rate",
-            match overview.complete_at {
-                Some(at) => format!("{rate}; all flashed at about {}", rfc3339(at)),
-                None => rate,
-            },
-        );
+        .line("scrapped", count(overview.scrapped));
+    if overview.damaged > 0 {
+        lines.line("damaged", count(overview.damaged));
+    }
+    lines.line(
+        "rate",
+        match overview.complete_at {
+            Some(at) => format!("{rate}; all flashed at about {}", rfc3339(at)),
+            None => rate,
+        },
+    );
     lines
 }
 
-/// Somebody else wrote it: nothing in it reaches the terminal as anything but text.
-pub fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+/// What cannot be used, and why, of so many.
+pub fn list_damaged<'a>(
+    damaged: impl IntoIterator<Item = &'a Damaged>,
+    all: u64,
+    f: &mut Formatter<'_>,
+) -> fmt::Result {
+    for Damaged { object, reason } in damaged.into_iter().take(SHOWN) {
+        match reason.contains(object) {
+            true => writeln!(f, "  {}", printable::line(reason))?,
+            false => writeln!(f, "  {}: {}", printable::line(object), printable::line(reason))?,
+        }
+    }
+    more(all, f)
 }
 
 fn more(all: u64, f: &mut Formatter<'_>) -> fmt::Result {
@@ -125,7 +148,7 @@ fn table(stations: &[StationOverview], f: &mut Formatter<'_>) -> fmt::Result {
     .map(str::to_owned);
     let rows = stations.iter().map(|station| {
         [
-            plain(&station.station),
+            printable::line(&station.station).into_owned(),
             count(station.claimed),
             count(station.stale),
             count(station.flashed),
@@ -136,7 +159,12 @@ fn table(stations: &[StationOverview], f: &mut Formatter<'_>) -> fmt::Result {
         ]
     });
     let rows: Vec<[String; 8]> = std::iter::once(header).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: [usize; 8] = std::array::from_fn(width);
     for row in &rows {
         for (i, (cell, width)) in row.iter().zip(widths).enumerate() {

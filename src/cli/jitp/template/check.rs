@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use certforge::forge;
 use certforge::jitp::{self, Census, DeviceFault, Finding, Severity, Template};
 use certforge::manifest::Manifest;
+use certforge::printable;
 use certforge::profile::{self, Binding, Profile};
 use clap::Args;
 use serde::Serialize;
@@ -79,11 +80,11 @@ impl Check {
 
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, profile) = (&self.template, &self.profile);
+        let (path, profile) = (printable::line(&self.template), printable::line(&self.profile));
         for finding in &self.findings {
-            writeln!(f, "{path}: {finding}")?;
+            writeln!(f, "{path}: {}", printable::line(&finding.to_string()))?;
             if let Some(hint) = &finding.hint {
-                writeln!(f, "    {hint}")?;
+                writeln!(f, "    {}", printable::line(hint))?;
             }
         }
         let faults = self.faults.as_deref().unwrap_or_default();
@@ -94,7 +95,8 @@ impl fmt::Display for Checked {
         } in faults
         {
             let manifest = self.manifest.as_deref().unwrap_or_default();
-            writeln!(f, "{manifest}, line {line}: device {device_id}: {reason}")?;
+            let fault = format!("{manifest}, line {line}: device {device_id}: {reason}");
+            writeln!(f, "{}", printable::line(&fault))?;
         }
         let refused = self.devices_refused.unwrap_or_default();
         if refused > faults.len() {

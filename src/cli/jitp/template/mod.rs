@@ -10,7 +10,7 @@ use certforge::jitp::{Finding, Template as Checked};
 use clap::Subcommand;
 
 use crate::cli::failure::Failure;
-use crate::cli::report::{Outcome, Printer};
+use crate::cli::report::{Outcome, Printer, tell_aside};
 
 #[derive(Debug, Subcommand)]
 pub enum Template {
@@ -65,8 +65,8 @@ pub fn refused(path: &Path, findings: &[Finding]) -> Failure {
 }
 
 fn print_finding(path: &Path, finding: &Finding) {
-    eprintln!("{}: {finding}", path.display());
+    tell_aside(format_args!("{}: {finding}", path.display()));
     if let Some(hint) = &finding.hint {
-        eprintln!("    {hint}");
+        tell_aside(format_args!("    {hint}"));
     }
 }

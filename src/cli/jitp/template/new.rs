@@ -4,7 +4,7 @@ use certforge::jitp::{Draft, Parameter, Template};
 use clap::Args;
 
 use crate::cli::failure::Failure;
-use crate::cli::report::{Ended, Outcome, Printer};
+use crate::cli::report::{Ended, Outcome, Printer, tell_aside};
 
 #[derive(Debug, Args)]
 pub struct New {
@@ -65,7 +65,7 @@ impl New {
             ));
         }
         for finding in &reading.findings {
-            eprintln!("certforge: {finding}");
+            tell_aside(format_args!("certforge: {finding}"));
         }
         printer.tell(text);
         Ok(Ended::silent())

@@ -1,0 +1,101 @@
+//! Standard output and standard error that cannot be written to, and files that may not grow.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::support::Workplace;
+
+#[test]
+fn a_full_standard_error_keeps_nothing_from_being_done() {
+    let place = Workplace::new();
+    place.manifest(4);
+    let full = || {
+        OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full")
+    };
+    for (arguments, code) in [
+        (&["check", "missing.csv"][..], 3),
+        (&["check", "--no-such-option"], 2),
+        // The lab CA is announced there.
+        (&["run", "devices.csv", "--batch", "b"], 0),
+        (&["verify", "out/b"], 0),
+    ] {
+        let status = place
+            .command(arguments)
+            .stderr(full())
+            .stdout(Stdio::null())
+            .status();
+        assert_eq!(
+            status.expect("the binary runs").code(),
+            Some(code),
+            "{arguments:?}"
+        );
+    }
+    // What standard output lacks is a failure, even when nobody can be told.
+    let mut both = place.command(&["verify", "out/b"]);
+    let status = both.stderr(full()).stdout(full()).status();
+    assert_eq!(status.expect("the binary runs").code(), Some(6));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
+    let place = Workplace::new();
+    place.manifest(2000);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--batch",
+        "b",
+        "--layout",
+        "packs",
+        "--chunk-rows",
+        "100",
+    ]);
+    for arguments in [
+        &["ledger", "export"][..],
+        &["ledger", "export", "--json"],
+        &["ledger", "export", "out/b"],
+    ] {
+        let mut command = place.command(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut line = String::new();
+        let mut lines = BufReader::with_capacity(64, child.stdout.take().expect("a pipe"));
+        lines.read_line(&mut line).expect("a line");
+        drop(lines);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_like_others() {
+    let place = Workplace::new();
+    place.manifest(2000);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    let limited = |blocks: u32, more: &str| {
+        let certforge = env!("CARGO_BIN_EXE_certforge");
+        let script = format!("ulimit -f {blocks}; exec '{certforge}' run devices.csv --batch b {more}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(place.path())
+            .output();
+        let output = output.expect("sh runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), stderr)
+    };
+    let (code, stderr) = limited(20, "--ledger small.db");
+    assert_eq!(code, Some(7), "{stderr}");
+    assert!(stderr.contains("certforge: hint: "), "{stderr}");
+    let (code, stderr) = limited(4000, "--layout packs");
+    assert_eq!(code, Some(6), "{stderr}");
+    assert!(stderr.contains("ulimit -f unlimited"), "{stderr}");
+    place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+}

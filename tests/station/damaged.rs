@@ -1,0 +1,153 @@
+//! One damaged object of a batch: it is named and counted, and the line goes on with all others.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::line::Line;
+
+/// A batch of twelve devices in three chunks, of which one is flashed and one is scrapped; then the claim of another is
+/// damaged.
+fn line(layout: &str) -> Line {
+    let line = Line::new(layout, 12);
+    line.claim("st1", "SN000000");
+    line.succeed("st1", &["done", "SN000000"]);
+    line.succeed("st1", &["scrap", "SN000005", "--reason", "broken"]);
+    line.claim("st1", "SN000001");
+    fs::write(line.path("claims/000000/SN000001.json"), "{").unwrap();
+    line
+}
+
+#[test]
+fn the_overview_names_a_damaged_claim_and_shows_the_rest() {
+    let line = line("objects");
+    let text = line.succeed("st1", &["status"]);
+    for part in [
+        "flashed   1 of 12 devices",
+        "left      9\n",
+        "scrapped  1\n",
+        "damaged   1\n",
+        "  claims/000000/SN000001.json is no claim\n",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    let document: Value = serde_json::from_str(&line.succeed("st1", &["status", "--json"])).unwrap();
+    let claims = &document["damaged_claims"];
+    assert_eq!(
+        (&document["damaged"], claims.as_array().unwrap().len()),
+        (&1.into(), 1)
+    );
+    assert_eq!(claims[0]["object"], "claims/000000/SN000001.json");
+}
+
+#[test]
+fn the_stations_go_on_with_every_other_device() {
+    let line = line("objects");
+    // Of the damaged one nothing is done, at the station that had it as at any other.
+    for station in ["st1", "st2"] {
+        let refusal = line.refusal(station, "SN000001", 6);
+        assert!(
+            refusal.contains("claims/000000/SN000001.json is no claim"),
+            "{refusal}"
+        );
+    }
+    line.claim("st2", "SN000002");
+    line.succeed("st2", &["done", "SN000002"]);
+    // The one that the station has as its next is damaged, and so is a chunk's index.
+    let next = ["claim", "--next", "--out", "dev-st3", "--json"];
+    let document: Value = serde_json::from_str(&line.succeed("st3", &next)).unwrap();
+    let device = document["device_id"].as_str().unwrap();
+    let number: u32 = device[2..].parse().unwrap();
+    fs::write(
+        line.path(&format!("claims/{:06}/{device}.json", number / 4)),
+        "{}",
+    )
+    .unwrap();
+    let index = line.path("index/000002.csv");
+    let was = fs::read(&index).unwrap();
+    fs::write(&index, "x").unwrap();
+    let output = line.output("st4", &["run", "--exec", "true", "--out", "dev-st4"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
+    assert!(
+        stderr.contains("index/000002.csv is not what the seal says"),
+        "{stderr}"
+    );
+    fs::write(&index, was).unwrap();
+    line.succeed("st3", &["run", "--exec", "true", "--out", "dev-st3"]);
+    let text = line.succeed("st3", &["status"]);
+    assert!(
+        text.contains("flashed   9 of 12") && text.contains("damaged   2\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_read_waits_and_keeps_nobody_else() {
+    let line = line("objects");
+    line.claim("st5", "SN000002");
+    let memory = line.0.join("memory/st5");
+    let batch = fs::read_dir(&memory).unwrap().map(|entry| entry.unwrap().path());
+    let station = batch
+        .map(|path| path.join("station-st5"))
+        .find(|path| path.exists());
+    let reports = station.unwrap().join("reports");
+    fs::create_dir_all(&reports).unwrap();
+    fs::write(reports.join("SN000003.json"), "{").unwrap();
+    let output = line.output("st5", &["done", "SN000002"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{stderr}");
+    assert!(
+        stderr.contains("NOT SENT YET: 1") && stderr.contains("reports/SN000003.json"),
+        "{stderr}"
+    );
+    assert!(line.path("flashed/000000/SN000002.json").exists());
+}
+
+#[test]
+fn burn_and_export_do_the_rest_and_say_what_they_left_out() {
+    for layout in ["objects", "packs"] {
+        let line = line(layout);
+        let burned = line.output("st1", &["burn"]);
+        let stdout = String::from_utf8_lossy(&burned.stdout).into_owned();
+        assert!(
+            stdout.contains("devices removed: 2") && stdout.contains("SN000001.json is no claim"),
+            "{stdout}"
+        );
+        let message = line.fail("st1", &["burn"], 6);
+        assert!(
+            message.starts_with("certforge: error: damaged objects, left alone with all that depends on them: 1; the first: claims/"),
+            "{message}"
+        );
+        let export = ["export", "--flashed", "--batch", "out/b"];
+        let output = line.0.run(&export);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(
+            (output.status.code(), text.matches("\nSN").count()),
+            (Some(6), 1),
+            "{text}"
+        );
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            stderr.contains("warning: left out: claims/000000/SN000001.json is no claim"),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn the_export_of_a_place_goes_on_without_a_damaged_index() {
+    let line = line("objects");
+    fs::write(line.path("index/000001.csv"), "{").unwrap();
+    for more in [&[][..], &["--json"]] {
+        let output = line.0.run(&[&["ledger", "export", "out/b"], more].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(6), "{stderr}");
+        assert!(stderr.contains("index/000001.csv is no index"), "{stderr}");
+        assert!(
+            text.contains("SN000003") && !text.contains("SN000004") && text.contains("SN000008"),
+            "{text}"
+        );
+    }
+}

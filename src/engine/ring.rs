@@ -61,19 +61,23 @@ impl Engine for Ring {
                 let pair =
                     EcdsaKeyPair::from_private_key_and_public_key(algorithm, scalar, public_key, &random)
                         .map_err(|e| key.rejected(NAME, &e))?;
-                Ok(Box::new(OneByOne(move |message: &[u8], signature: &mut Vec<u8>| {
-                    let made = pair.sign(&random, message).map_err(|_| failed("sign"))?;
-                    signature.extend_from_slice(made.as_ref());
-                    Ok(())
-                })))
+                Ok(Box::new(OneByOne(
+                    move |message: &[u8], signature: &mut Vec<u8>| {
+                        let made = pair.sign(&random, message).map_err(|_| failed("sign"))?;
+                        signature.extend_from_slice(made.as_ref());
+                        Ok(())
+                    },
+                )))
             }
             (Secret::Rsa { pkcs1 }, _) => {
                 let pair = RsaKeyPair::from_der(pkcs1).map_err(|e| key.rejected(NAME, &e))?;
-                Ok(Box::new(OneByOne(move |message: &[u8], signature: &mut Vec<u8>| {
-                    signature.resize(pair.public().modulus_len(), 0);
-                    pair.sign(&RSA_PKCS1_SHA256, &random, message, signature)
-                        .map_err(|_| failed("sign"))
-                })))
+                Ok(Box::new(OneByOne(
+                    move |message: &[u8], signature: &mut Vec<u8>| {
+                        signature.resize(pair.public().modulus_len(), 0);
+                        pair.sign(&RSA_PKCS1_SHA256, &random, message, signature)
+                            .map_err(|_| failed("sign"))
+                    },
+                )))
             }
             _ => Err(EngineError::NoSignatures {
                 engine: NAME,

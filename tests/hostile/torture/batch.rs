@@ -1,0 +1,222 @@
+//! One batch, made by processes that are killed and whose store fails, with rivals that have ledgers of their own.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use certforge::batch::{self, Layout};
+
+use super::crew::{self, Ended, Task};
+use super::place::{BATCH, Place};
+use super::promises::Promises;
+use super::{CHUNK_ROWS, ROWS, Tally};
+
+/// How many make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Whole,
+    Shards,
+}
+
+const SHARDS: usize = 3;
+
+/// A part of the batch, and those who would make it: the first has the part's ledger, the other is a rival.
+struct Part {
+    shard: Option<String>,
+    ledgers: [String; 2],
+    is_made: bool,
+}
+
+pub struct Batch {
+    pub place: Place,
+    pub promises: Promises,
+    pub tally: Tally,
+    pub random: fastrand::Rng,
+    layout: Layout,
+    parts: Vec<Part>,
+    most_kills: usize,
+    /// Kills come within so many microseconds.
+    latest: u64,
+}
+
+impl Batch {
+    pub fn new(place: Place, layout: Layout, shape: Shape, random: fastrand::Rng, most_kills: usize) -> Self {
+        let part = |name: &str, shard| Part {
+            shard,
+            ledgers: ["ledger", "rival"].map(|who| format!("{who}-{name}.db")),
+            is_made: false,
+        };
+        let parts = match shape {
+            Shape::Whole => vec![part("0", None)],
+            Shape::Shards => (1..=SHARDS)
+                .map(|i| part(&i.to_string(), Some(format!("{i}/{SHARDS}"))))
+                .collect(),
+        };
+        let shape = batch::Shape {
+            rows: ROWS as u64,
+            chunk_rows: CHUNK_ROWS as u64,
+        };
+        Self {
+            place,
+            promises: Promises::new(layout, shape),
+            tally: Tally::default(),
+            random,
+            layout,
+            parts,
+            most_kills,
+            latest: 60_000,
+        }
+    }
+
+    /// Makes the batch, whole and sealed.
+    pub fn make(&mut self, keys: &mut HashSet<[u8; 32]>) {
+        let mut released = 0;
+        while self.parts.iter().any(|part| !part.is_made) && self.goes_on(2) {
+            let mut tasks = Vec::new();
+            for i in 0..self.parts.len() {
+                if !self.parts[i].is_made {
+                    tasks.push(self.task(i, 0));
+                    // One who does not know what was made, at the same time.
+                    if self.random.u8(..3) == 0 {
+                        tasks.push(self.task(i, 1));
+                    }
+                }
+            }
+            for ended in self.run(tasks) {
+                self.judge(&ended, &[0, 6, 7]);
+                if let Some(part) = ended.name.strip_prefix("part ") {
+                    self.parts[part.parse::<usize>().unwrap()].is_made |= ended.code == Some(0);
+                } else {
+                    assert_ne!(
+                        ended.code,
+                        Some(0),
+                        "{} made what another had begun\n{}",
+                        ended.name,
+                        ended.stdout
+                    );
+                    self.tally.refused += usize::from(ended.code.is_some());
+                }
+            }
+            let now = self.hold(4);
+            // On a machine that is slow just now, they need longer to get anywhere.
+            self.latest = if now == released {
+                self.latest * 5 / 4
+            } else {
+                60_000
+            };
+            released = now;
+        }
+        self.finish();
+        assert_eq!(self.hold(1), ROWS);
+        self.promises.hold_complete(&self.place, keys);
+        self.tally.devices = ROWS;
+        self.verify();
+    }
+
+    /// What was not made is made, when nothing fails and nobody is killed; then what was made in shards is sealed.
+    fn finish(&mut self) {
+        self.place.heal();
+        for i in 0..self.parts.len() {
+            let command = self.command(i, 0);
+            self.succeed(command);
+        }
+        if self.parts.len() > 1 {
+            let batch = self.place.batch();
+            let command = self.place.command(&["seal", &batch, "--ca", "ca"]);
+            self.succeed(command);
+        }
+    }
+
+    /// Whether there are kills left for this half of the batch's life.
+    pub fn goes_on(&self, halves: usize) -> bool {
+        self.tally.kills < self.most_kills / halves
+    }
+
+    /// Runs a crew, and counts what came over it.
+    pub fn run(&mut self, tasks: Vec<Task>) -> Vec<Ended> {
+        let ended = crew::run(tasks, self.place.workplace.path());
+        self.tally.kills += ended.iter().filter(|ended| ended.code.is_none()).count();
+        self.tally.faults = self.place.faults();
+        ended
+    }
+
+    /// A process may end as these codes say, or be killed.
+    pub fn judge(&self, ended: &Ended, codes: &[i32]) {
+        let is_good = ended.code.is_none_or(|code| codes.contains(&code));
+        assert!(
+            is_good,
+            "{} ended with {:?}\n{}{}",
+            ended.name, ended.code, ended.stdout, ended.stderr
+        );
+    }
+
+    /// What holds at every moment. `sampled`: the bundles of one chunk in so many are read.
+    pub fn hold(&mut self, sampled: u64) -> usize {
+        let ledgers = self.parts.iter().flat_map(|part| &part.ledgers);
+        let ledgers: Vec<PathBuf> = ledgers.map(|name| self.place.workplace.join(name)).collect();
+        self.promises.hold(&self.place, &ledgers, sampled)
+    }
+
+    pub fn succeed(&self, mut command: Command) -> String {
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{command:?} ended with {}\n{text}{stderr}",
+            output.status
+        );
+        text
+    }
+
+    pub fn verify(&mut self) {
+        let batch = self.place.batch();
+        let command = self
+            .place
+            .command(&["verify", &batch, "--manifest", "devices.csv"]);
+        let text = self.succeed(command);
+        assert!(text.contains(&format!("{ROWS} devices verified")), "{text}");
+    }
+
+    /// When a process is killed; some are not.
+    pub fn moment(&mut self) -> Option<Duration> {
+        (self.random.u8(..6) != 0).then(|| Duration::from_micros(self.random.u64(1_000..self.latest)))
+    }
+
+    /// The run of a part once more.
+    pub fn again(&mut self) -> Task {
+        let i = self.random.usize(..self.parts.len());
+        self.task(i, 0)
+    }
+
+    fn task(&mut self, part: usize, ledger: usize) -> Task {
+        Task {
+            name: format!("{} {part}", ["part", "rival of part"][ledger]),
+            command: self.command(part, ledger),
+            killed_after: self.moment(),
+        }
+    }
+
+    fn command(&mut self, part: usize, ledger: usize) -> Command {
+        let (to, layout, rows) = (
+            self.place.to.clone(),
+            self.layout.to_string(),
+            CHUNK_ROWS.to_string(),
+        );
+        let part = &self.parts[part];
+        let mut arguments = vec!["run", "devices.csv", "--ca", "ca", "--to", &to, "--batch", BATCH];
+        arguments.extend([
+            "--layout",
+            &layout,
+            "--chunk-rows",
+            &rows,
+            "--ledger",
+            &part.ledgers[ledger],
+        ]);
+        if let Some(shard) = &part.shard {
+            arguments.extend(["--shard", shard]);
+        }
+        self.place.command(&arguments)
+    }
+}

@@ -21,11 +21,12 @@ pub enum Shape {
 
 const SHARDS: usize = 3;
 
-/// A part of the batch, and those who would make it: the first has the part's ledger, the other is a rival.
+/// A part of the batch, and the ledgers of two who would make it. Only one of them can, whoever came first.
 struct Part {
     shard: Option<String>,
     ledgers: [String; 2],
-    is_made: bool,
+    /// Who made it.
+    maker: Option<usize>,
 }
 
 pub struct Batch {
@@ -45,7 +46,7 @@ impl Batch {
         let part = |name: &str, shard| Part {
             shard,
             ledgers: ["ledger", "rival"].map(|who| format!("{who}-{name}.db")),
-            is_made: false,
+            maker: None,
         };
         let parts = match shape {
             Shape::Whole => vec![part("0", None)],
@@ -72,30 +73,25 @@ impl Batch {
     /// Makes the batch, whole and sealed.
     pub fn make(&mut self, keys: &mut HashSet<[u8; 32]>) {
         let mut released = 0;
-        while self.parts.iter().any(|part| !part.is_made) && self.goes_on(2) {
+        while self.parts.iter().any(|part| part.maker.is_none()) && self.goes_on(2) {
             let mut tasks = Vec::new();
-            for i in 0..self.parts.len() {
-                if !self.parts[i].is_made {
-                    tasks.push(self.task(i, 0));
-                    // One who does not know what was made, at the same time.
-                    if self.random.u8(..3) == 0 {
-                        tasks.push(self.task(i, 1));
+            let mut who = Vec::new();
+            for part in 0..self.parts.len() {
+                if self.parts[part].maker.is_none() {
+                    // At the same time, now and then, one who does not know what was made.
+                    let makers = if self.random.u8(..3) == 0 { 2 } else { 1 };
+                    for maker in 0..makers {
+                        tasks.push(self.task(part, maker));
+                        who.push((part, maker));
                     }
                 }
             }
-            for ended in self.run(tasks) {
-                self.judge(&ended, &[0, 6, 7]);
-                if let Some(part) = ended.name.strip_prefix("part ") {
-                    self.parts[part.parse::<usize>().unwrap()].is_made |= ended.code == Some(0);
-                } else {
-                    assert_ne!(
-                        ended.code,
-                        Some(0),
-                        "{} made what another had begun\n{}",
-                        ended.name,
-                        ended.stdout
-                    );
-                    self.tally.refused += usize::from(ended.code.is_some());
+            for (ended, (part, maker)) in self.run(tasks).iter().zip(who) {
+                self.judge(ended, &[0, 6, 7]);
+                if ended.code == Some(0) {
+                    self.is_made(part, maker);
+                } else if ended.stderr.contains("ledger") {
+                    self.tally.refused += 1;
                 }
             }
             let now = self.hold(4);
@@ -117,15 +113,40 @@ impl Batch {
     /// What was not made is made, when nothing fails and nobody is killed; then what was made in shards is sealed.
     fn finish(&mut self) {
         self.place.heal();
-        for i in 0..self.parts.len() {
-            let command = self.command(i, 0);
-            self.succeed(command);
+        for part in 0..self.parts.len() {
+            let mut told = String::new();
+            for maker in 0..2 {
+                let ledger = self.place.workplace.join(&self.parts[part].ledgers[maker]);
+                if maker == 1 && !ledger.exists() {
+                    continue;
+                }
+                let mut task = self.task(part, maker);
+                task.killed_after = None;
+                let ended = self.run(vec![task]).remove(0);
+                self.judge(&ended, &[0, 6, 7]);
+                if ended.code == Some(0) {
+                    self.is_made(part, maker);
+                }
+                told.push_str(&ended.stderr);
+            }
+            assert!(
+                self.parts[part].maker.is_some(),
+                "nobody can make part {part}:\n{told}"
+            );
         }
         if self.parts.len() > 1 {
             let batch = self.place.batch();
             let command = self.place.command(&["seal", &batch, "--ca", "ca"]);
             self.succeed(command);
         }
+    }
+
+    fn is_made(&mut self, part: usize, maker: usize) {
+        let before = self.parts[part].maker.replace(maker);
+        assert!(
+            before.is_none_or(|before| before == maker),
+            "part {part} was made by two"
+        );
     }
 
     /// Whether there are kills left for this half of the batch's life.
@@ -172,9 +193,11 @@ impl Batch {
 
     pub fn verify(&mut self) {
         let batch = self.place.batch();
-        let command = self
-            .place
-            .command(&["verify", &batch, "--manifest", "devices.csv"]);
+        let mut arguments = vec!["verify", &batch, "--manifest", "devices.csv"];
+        if let [part] = &self.parts[..] {
+            arguments.extend(["--ledger", &part.ledgers[part.maker.unwrap()]]);
+        }
+        let command = self.place.command(&arguments);
         let text = self.succeed(command);
         assert!(text.contains(&format!("{ROWS} devices verified")), "{text}");
     }
@@ -186,19 +209,19 @@ impl Batch {
 
     /// The run of a part once more.
     pub fn again(&mut self) -> Task {
-        let i = self.random.usize(..self.parts.len());
-        self.task(i, 0)
+        let part = self.random.usize(..self.parts.len());
+        self.task(part, self.parts[part].maker.unwrap())
     }
 
-    fn task(&mut self, part: usize, ledger: usize) -> Task {
+    fn task(&mut self, part: usize, maker: usize) -> Task {
         Task {
-            name: format!("{} {part}", ["part", "rival of part"][ledger]),
-            command: self.command(part, ledger),
+            name: format!("{} {part}", ["part", "rival of part"][maker]),
+            command: self.command(part, maker),
             killed_after: self.moment(),
         }
     }
 
-    fn command(&mut self, part: usize, ledger: usize) -> Command {
+    fn command(&mut self, part: usize, maker: usize) -> Command {
         let (to, layout, rows) = (
             self.place.to.clone(),
             self.layout.to_string(),
@@ -212,7 +235,7 @@ impl Batch {
             "--chunk-rows",
             &rows,
             "--ledger",
-            &part.ledgers[ledger],
+            &part.ledgers[maker],
         ]);
         if let Some(shard) = &part.shard {
             arguments.extend(["--shard", shard]);

@@ -28,8 +28,8 @@ const FAULTS: (&str, usize) = ("CERTFORGE_TORTURE_FAULTS", 50);
 const KILLS_OF_ONE_BATCH: usize = 24;
 
 /// Devices of each batch, and of each of its chunks.
-const ROWS: usize = 90;
-const CHUNK_ROWS: usize = 6;
+const ROWS: usize = 48;
+const CHUNK_ROWS: usize = 4;
 
 /// What happened.
 #[derive(Debug, Default, Clone, Copy)]

@@ -64,7 +64,7 @@ impl Place {
             log: workplace.join("faults"),
             under: under.clone(),
             // A run makes more calls for many objects than for a few packs.
-            one_in: if layout == Layout::Objects { 500 } else { 120 },
+            one_in: if layout == Layout::Objects { 60 } else { 25 },
         };
         Self {
             store: Store::in_folder(under.join(BATCH)),
@@ -79,7 +79,7 @@ impl Place {
     /// A prefix of the server's bucket.
     pub fn bucket(server: &Server, layout: Layout, rows: usize, seed: u64) -> Self {
         let prefix = format!("torture-{seed:x}");
-        let one_in = if layout == Layout::Objects { 25 } else { 10 };
+        let one_in = if layout == Layout::Objects { 8 } else { 4 };
         Self {
             workplace: workplace(rows),
             store: Server::store(&format!("{prefix}/{BATCH}"), &server.options()),

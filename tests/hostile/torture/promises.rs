@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use certforge::batch::claim::{Claim, State};
+use certforge::batch::claim::{Claim, Hold};
 use certforge::batch::{
     CLAIMS, INDEXES, IndexEntry, Layout, Shape, chunk_of, device_of, index_object, read_index,
 };
@@ -111,9 +111,9 @@ impl Promises {
         }
     }
 
-    /// That what stations unpacked was the device's that they asked for; how many there were.
-    pub fn hold_unpacked(&self, folder: &Path) -> usize {
-        let mut count = 0;
+    /// That what stations unpacked was the device's that they asked for: whose there were, each time.
+    pub fn hold_unpacked(&self, folder: &Path) -> Vec<DeviceId> {
+        let mut unpacked = Vec::new();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
@@ -136,13 +136,13 @@ impl Promises {
                 entry.certificate_id,
                 "{device_id} got its own bundle"
             );
-            count += 1;
+            unpacked.push(device_id);
         }
-        count
+        unpacked
     }
 
-    /// How each device ended, by its claim.
-    pub fn claims(&self, place: &Place) -> BTreeMap<DeviceId, State> {
+    /// Who had each device, and what became of it.
+    pub fn claims(&self, place: &Place) -> BTreeMap<DeviceId, Hold> {
         let mut names = Vec::new();
         place
             .store
@@ -151,7 +151,7 @@ impl Promises {
         let read = |name: &String| {
             let (_, device_id) = device_of(name, CLAIMS)?;
             let claim = Claim::read(&place.store.read(name, None).unwrap(), name, &device_id).unwrap();
-            Some((device_id, claim.hold.state))
+            Some((device_id, claim.hold))
         };
         names.iter().filter_map(read).collect()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use certforge::batch::{self, Layout};
 
-use super::crew::{self, Ended, Task};
+use super::crew::{self, Ended, Fate, Task};
 use super::place::{BATCH, Place};
 use super::promises::Promises;
 use super::{CHUNK_ROWS, ROWS, Tally};
@@ -74,6 +74,7 @@ impl Batch {
     pub fn make(&mut self, keys: &mut HashSet<[u8; 32]>) {
         let mut released = 0;
         while self.parts.iter().any(|part| part.maker.is_none()) && self.goes_on(2) {
+            self.draw_weather();
             let mut tasks = Vec::new();
             let mut who = Vec::new();
             for part in 0..self.parts.len() {
@@ -112,7 +113,7 @@ impl Batch {
 
     /// What was not made is made, when nothing fails and nobody is killed; then what was made in shards is sealed.
     fn finish(&mut self) {
-        self.place.heal();
+        self.place.fail(false);
         for part in 0..self.parts.len() {
             let mut told = String::new();
             for maker in 0..2 {
@@ -121,7 +122,7 @@ impl Batch {
                     continue;
                 }
                 let mut task = self.task(part, maker);
-                task.killed_after = None;
+                task.fate = Fate::Ends;
                 let ended = self.run(vec![task]).remove(0);
                 self.judge(&ended, &[0, 6, 7]);
                 if ended.code == Some(0) {
@@ -147,6 +148,12 @@ impl Batch {
             before.is_none_or(|before| before == maker),
             "part {part} was made by two"
         );
+    }
+
+    /// Whether the store fails, for the next crew.
+    pub fn draw_weather(&mut self) {
+        let is_failing = self.random.bool();
+        self.place.fail(is_failing);
     }
 
     /// Whether there are kills left for this half of the batch's life.
@@ -202,9 +209,14 @@ impl Batch {
         assert!(text.contains(&format!("{ROWS} devices verified")), "{text}");
     }
 
-    /// When a process is killed; some are not.
-    pub fn moment(&mut self) -> Option<Duration> {
-        (self.random.u8(..6) != 0).then(|| Duration::from_micros(self.random.u64(1_000..self.latest)))
+    /// What becomes of a process: where nothing fails, most are killed; where the store fails, most go on until it does.
+    pub fn fate(&mut self) -> Fate {
+        let moment = Duration::from_micros(self.random.u64(1_000..self.latest));
+        match (self.random.u8(..12), self.place.is_failing()) {
+            (0, _) => Fate::Sleeps(moment),
+            (1, false) | (3.., true) => Fate::Ends,
+            _ => Fate::Killed(moment),
+        }
     }
 
     /// The run of a part once more.
@@ -217,7 +229,7 @@ impl Batch {
         Task {
             name: format!("{} {part}", ["part", "rival of part"][maker]),
             command: self.command(part, maker),
-            killed_after: self.moment(),
+            fate: self.fate(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! A crew: processes that work at the same time, each of which may be killed at a moment that the seed draws.
+//! A crew: processes that work at the same time. Each may be killed, or put to sleep until the others have ended, at a
+//! moment that the seed draws.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -6,13 +7,23 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A process that is to run.
 pub struct Task {
     /// What it is, for whoever reads what failed.
     pub name: String,
     pub command: Command,
-    /// When it is killed, from the start of the crew; `None`: it may end by itself.
-    pub killed_after: Option<Duration>,
+    pub fate: Fate,
+}
+
+/// What becomes of a process, at a moment from the start of its crew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It ends by itself.
+    Ends,
+    Killed(Duration),
+    Sleeps(Duration),
 }
 
 /// How a process ended.
@@ -27,7 +38,7 @@ pub struct Ended {
 struct Running {
     name: String,
     child: Child,
-    killed_after: Option<Duration>,
+    fate: Fate,
     outputs: [PathBuf; 2],
 }
 
@@ -41,25 +52,47 @@ pub fn run(tasks: Vec<Task>, folder: &std::path::Path) -> Vec<Ended> {
         Running {
             name: task.name,
             child: task.command.spawn().unwrap(),
-            killed_after: task.killed_after,
+            fate: task.fate,
             outputs,
         }
     };
     let mut crew: Vec<_> = tasks.into_iter().enumerate().map(begin).collect();
     let mut order: Vec<_> = (0..crew.len()).collect();
-    order.sort_by_key(|i| crew[*i].killed_after.unwrap_or(Duration::MAX));
-    for i in order {
-        if let Some(moment) = crew[i].killed_after {
+    order.sort_by_key(|i| match crew[*i].fate {
+        Fate::Ends => Duration::MAX,
+        Fate::Killed(moment) | Fate::Sleeps(moment) => moment,
+    });
+    for i in &order {
+        if let Fate::Killed(moment) | Fate::Sleeps(moment) = crew[*i].fate {
             // This is the random moment itself, not a wait for something.
             std::thread::sleep(moment.saturating_sub(start.elapsed()));
-            crew[i].child.kill().unwrap();
         }
+        match crew[*i].fate {
+            Fate::Ends => {}
+            Fate::Killed(_) => crew[*i].child.kill().unwrap(),
+            Fate::Sleeps(_) => crew[*i].signal(Signal::STOP),
+        }
+    }
+    let (asleep, awake): (Vec<_>, Vec<_>) = order
+        .into_iter()
+        .partition(|i| matches!(crew[*i].fate, Fate::Sleeps(_)));
+    for i in awake {
+        crew[i].child.wait().unwrap();
+    }
+    for i in asleep {
+        crew[i].signal(Signal::CONT);
         crew[i].child.wait().unwrap();
     }
     crew.into_iter().map(Running::end).collect()
 }
 
 impl Running {
+    /// To one that has ended and was not waited for, too.
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
     fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
         let [stdout, stderr] = self

@@ -9,7 +9,7 @@ use certforge::batch::claim::State;
 
 use super::ROWS;
 use super::batch::Batch;
-use super::crew::Task;
+use super::crew::{Fate, Task};
 
 const STATIONS: [&str; 2] = ["st1", "st2"];
 /// The station that is asked by name, and the folder of what it unpacked.
@@ -22,6 +22,7 @@ impl Batch {
         self.script();
         // Processes that do little at a time are killed sooner.
         while self.goes_on(1) {
+            self.draw_weather();
             let mut tasks: Vec<_> = STATIONS
                 .iter()
                 .map(|station| self.station_runs(station))
@@ -29,7 +30,7 @@ impl Batch {
             tasks.push(self.named());
             if self.random.bool() {
                 let command = self.station(NAMED, &["burn"]);
-                tasks.push(self.killed("burn", command));
+                tasks.push(self.task_of("burn", command));
             }
             if self.random.u8(..4) == 0 {
                 tasks.push(self.again());
@@ -50,10 +51,10 @@ impl Batch {
 
     /// Nothing fails any more, and nobody is killed.
     fn end(&mut self) {
-        self.place.heal();
+        self.place.fail(false);
         for station in STATIONS {
             let mut task = self.station_runs(station);
-            task.killed_after = None;
+            task.fate = Fate::Ends;
             let ended = self.run(vec![task]).remove(0);
             self.judge(&ended, &[0, 1]);
             assert!(
@@ -123,7 +124,7 @@ impl Batch {
             station,
             &["run", "--exec", "./flash.sh", "--out", &out, "--stop-after", "9"],
         );
-        self.killed(station, command)
+        self.task_of(station, command)
     }
 
     /// A device is asked for, or what became of it is said.
@@ -143,14 +144,14 @@ impl Batch {
             (false, 2) => self.station(NAMED, &["scrap", &held[0], "--reason", "broken board"]),
             _ => self.station(NAMED, &["claim", "--device", &device, "--out", out]),
         };
-        self.killed(NAMED, command)
+        self.task_of(NAMED, command)
     }
 
-    fn killed(&mut self, name: &str, command: Command) -> Task {
+    fn task_of(&mut self, name: &str, command: Command) -> Task {
         Task {
             name: name.to_owned(),
             command,
-            killed_after: self.moment(),
+            fate: self.fate(),
         }
     }
 }

@@ -71,7 +71,7 @@ impl Place {
             workplace,
             fails,
             to: "out".to_owned(),
-            is_failing: true,
+            is_failing: false,
             seed,
         }
     }
@@ -88,7 +88,7 @@ impl Place {
                 proxy: FaultProxy::start(server.address(), seed, one_in),
                 server_url: server.url.clone(),
             },
-            is_failing: true,
+            is_failing: false,
             seed,
         }
     }
@@ -97,7 +97,7 @@ impl Place {
         format!("{}/{BATCH}", self.to)
     }
 
-    /// A command whose store fails now and then, unless it is healed.
+    /// A command whose store fails now and then, when it is to.
     pub fn command(&mut self, arguments: &[&str]) -> Command {
         self.seed = self.seed.wrapping_add(1);
         let mut command = self.workplace.command(arguments);
@@ -126,9 +126,13 @@ impl Place {
         command
     }
 
-    /// From now on nothing fails.
-    pub fn heal(&mut self) {
-        self.is_failing = false;
+    /// Whether the store of the next commands fails.
+    pub fn fail(&mut self, is_failing: bool) {
+        self.is_failing = is_failing;
+    }
+
+    pub fn is_failing(&self) -> bool {
+        self.is_failing
     }
 
     /// Faults so far.

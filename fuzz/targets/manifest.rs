@@ -24,10 +24,8 @@ pub fn run(octets: &[u8]) {
         assert!(rows.len() <= block.rows() && rows.len() + problems.len() >= block.rows());
         let again = manifest.parse_again(&block, &block.bookmark());
         assert_eq!(again.is_ok(), problems.is_empty());
+        assert!(problems.iter().all(|problem| !problem.to_string().is_empty()));
         for (row, binding) in rows.iter().zip(binding.iter().cycle()) {
-            problems
-                .iter()
-                .for_each(|problem| assert!(!problem.to_string().is_empty()));
             assert!(!binding.problems(row).is_empty() || binding.subject(row).count() > 0);
         }
     }

@@ -34,7 +34,9 @@ mod seal;
 #[path = "../../fuzz/targets/template.rs"]
 mod template;
 
-const TARGETS: [(&str, fn(&[u8])); 12] = [
+type Run = fn(&[u8]);
+
+const TARGETS: [(&str, Run); 12] = [
     ("batch", batch::run),
     ("bundle", bundle::run),
     ("ca_key", ca_key::run),
@@ -62,7 +64,9 @@ fn every_target_holds_whatever_comes() {
     for (name, run) in TARGETS {
         let corpus = [corpus("corpus", name), corpus("found", name)].concat();
         assert!(!corpus.is_empty(), "{name} has a corpus");
-        corpus.iter().for_each(|input| hold(name, run, input));
+        for input in &corpus {
+            hold(name, run, input);
+        }
         let mut random = fastrand::Rng::with_seed(seed);
         let start = Instant::now();
         let mut inputs = 0;
@@ -90,7 +94,7 @@ fn corpus(kind: &str, name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Runs a target over one input, which is kept when it fails.
-fn hold(name: &str, run: fn(&[u8]), input: &[u8]) {
+fn hold(name: &str, run: Run, input: &[u8]) {
     let start = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| run(input)));
     if outcome.is_err() || start.elapsed() > TIME_OF_ONE {
@@ -118,7 +122,7 @@ fn mutated(random: &mut fastrand::Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
             0 if at < input.len() => input[at] ^= 1 << random.u8(..8),
             1 if at < input.len() => input[at] = random.u8(..),
             2 if at < input.len() => {
-                input[at] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'{', b'$'][random.usize(..8)]
+                input[at] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'{', b'$'][random.usize(..8)];
             }
             3 => drop(input.drain(at..end)),
             4 => {

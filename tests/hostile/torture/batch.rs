@@ -21,6 +21,10 @@ pub enum Shape {
 
 const SHARDS: usize = 3;
 
+/// Processes are killed within so many microseconds: more where they get nowhere.
+const QUICKEST: u64 = 60_000;
+const SLOWEST: u64 = 1_000_000;
+
 /// A part of the batch, and the ledgers of two who would make it. Only one of them can, whoever came first.
 struct Part {
     shard: Option<String>,
@@ -37,7 +41,7 @@ pub struct Batch {
     layout: Layout,
     parts: Vec<Part>,
     most_kills: usize,
-    /// Kills come within so many microseconds.
+    /// Microseconds within which processes are killed.
     latest: u64,
 }
 
@@ -66,7 +70,7 @@ impl Batch {
             layout,
             parts,
             most_kills,
-            latest: 60_000,
+            latest: QUICKEST,
         }
     }
 
@@ -88,7 +92,7 @@ impl Batch {
                 }
             }
             for (ended, (part, maker)) in self.run(tasks).iter().zip(who) {
-                self.judge(ended, &[0, 6, 7]);
+                Self::judge(ended, &[0, 6, 7]);
                 if ended.code == Some(0) {
                     self.is_made(part, maker);
                 } else if ended.stderr.contains("ledger") {
@@ -97,14 +101,14 @@ impl Batch {
             }
             let now = self.hold(4);
             // On a machine that is slow just now, they need longer to get anywhere.
-            self.latest = if now == released {
-                self.latest * 5 / 4
-            } else {
-                60_000
+            self.latest = match now == released {
+                true => SLOWEST.min(self.latest * 5 / 4),
+                false => QUICKEST,
             };
             released = now;
         }
         self.finish();
+        self.latest = QUICKEST * 5;
         assert_eq!(self.hold(1), ROWS);
         self.promises.hold_complete(&self.place, keys);
         self.tally.devices = ROWS;
@@ -124,7 +128,7 @@ impl Batch {
                 let mut task = self.task(part, maker);
                 task.fate = Fate::Ends;
                 let ended = self.run(vec![task]).remove(0);
-                self.judge(&ended, &[0, 6, 7]);
+                Self::judge(&ended, &[0, 6, 7]);
                 if ended.code == Some(0) {
                     self.is_made(part, maker);
                 }
@@ -138,7 +142,7 @@ impl Batch {
         if self.parts.len() > 1 {
             let batch = self.place.batch();
             let command = self.place.command(&["seal", &batch, "--ca", "ca"]);
-            self.succeed(command);
+            Self::succeed(command);
         }
     }
 
@@ -163,14 +167,15 @@ impl Batch {
 
     /// Runs a crew, and counts what came over it.
     pub fn run(&mut self, tasks: Vec<Task>) -> Vec<Ended> {
-        let ended = crew::run(tasks, self.place.workplace.path());
+        let (ended, is_blocked) = crew::run(tasks, self.place.workplace.path());
+        self.tally.blocked += usize::from(is_blocked);
         self.tally.kills += ended.iter().filter(|ended| ended.code.is_none()).count();
         self.tally.faults = self.place.faults();
         ended
     }
 
     /// A process may end as these codes say, or be killed.
-    pub fn judge(&self, ended: &Ended, codes: &[i32]) {
+    pub fn judge(ended: &Ended, codes: &[i32]) {
         let is_good = ended.code.is_none_or(|code| codes.contains(&code));
         assert!(
             is_good,
@@ -186,7 +191,7 @@ impl Batch {
         self.promises.hold(&self.place, &ledgers, sampled)
     }
 
-    pub fn succeed(&self, mut command: Command) -> String {
+    pub fn succeed(mut command: Command) -> String {
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -205,7 +210,7 @@ impl Batch {
             arguments.extend(["--ledger", &part.ledgers[part.maker.unwrap()]]);
         }
         let command = self.place.command(&arguments);
-        let text = self.succeed(command);
+        let text = Self::succeed(command);
         assert!(text.contains(&format!("{ROWS} devices verified")), "{text}");
     }
 

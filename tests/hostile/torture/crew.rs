@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// So long the others are waited for, while one sleeps.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
 /// A process that is to run.
 pub struct Task {
     /// What it is, for whoever reads what failed.
@@ -42,8 +45,9 @@ struct Running {
     outputs: [PathBuf; 2],
 }
 
-/// Runs a crew to its end. Outputs go to files in `folder`, so that nobody waits for a reader.
-pub fn run(tasks: Vec<Task>, folder: &std::path::Path) -> Vec<Ended> {
+/// Runs a crew to its end, and says whether somebody waited for one that slept. Outputs go to files in `folder`, so that
+/// nobody waits for a reader.
+pub fn run(tasks: Vec<Task>, folder: &std::path::Path) -> (Vec<Ended>, bool) {
     let start = Instant::now();
     let begin = |(i, mut task): (usize, Task)| {
         let outputs = ["out", "err"].map(|kind| folder.join(format!("crew-{i}.{kind}")));
@@ -64,8 +68,11 @@ pub fn run(tasks: Vec<Task>, folder: &std::path::Path) -> Vec<Ended> {
     });
     for i in &order {
         if let Fate::Killed(moment) | Fate::Sleeps(moment) = crew[*i].fate {
-            // This is the random moment itself, not a wait for something.
-            std::thread::sleep(moment.saturating_sub(start.elapsed()));
+            // This is the random moment itself, not a wait for something; it is let go when nobody is left.
+            while start.elapsed() < moment && crew.iter_mut().any(Running::is_alive) {
+                let rest = moment.saturating_sub(start.elapsed());
+                std::thread::sleep(rest.min(Duration::from_millis(5)));
+            }
         }
         match crew[*i].fate {
             Fate::Ends => {}
@@ -76,19 +83,37 @@ pub fn run(tasks: Vec<Task>, folder: &std::path::Path) -> Vec<Ended> {
     let (asleep, awake): (Vec<_>, Vec<_>) = order
         .into_iter()
         .partition(|i| matches!(crew[*i].fate, Fate::Sleeps(_)));
+    let woken = Instant::now() + LONGEST_SLEEP;
+    let mut is_blocked = false;
     for i in awake {
+        // Whoever waits for one that sleeps has waited long enough.
+        while !asleep.is_empty() && !is_blocked && crew[i].is_alive() {
+            is_blocked = Instant::now() > woken;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if is_blocked {
+            for i in &asleep {
+                crew[*i].signal(Signal::CONT);
+            }
+        }
         crew[i].child.wait().unwrap();
     }
     for i in asleep {
         crew[i].signal(Signal::CONT);
         crew[i].child.wait().unwrap();
     }
-    crew.into_iter().map(Running::end).collect()
+    (crew.into_iter().map(Running::end).collect(), is_blocked)
 }
 
 impl Running {
-    /// To one that has ended and was not waited for, too.
-    fn signal(&self, signal: Signal) {
+    fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if !self.is_alive() {
+            return;
+        }
         let id = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
     }

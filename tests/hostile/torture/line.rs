@@ -10,6 +10,7 @@ use certforge::batch::claim::State;
 use super::ROWS;
 use super::batch::Batch;
 use super::crew::{Fate, Task};
+use super::promises;
 
 const STATIONS: [&str; 2] = ["st1", "st2"];
 /// The station that is asked by name, and the folder of what it unpacked.
@@ -37,7 +38,9 @@ impl Batch {
             }
             let ended = self.run(tasks);
             // Taken, in use, or the store failed.
-            ended.iter().for_each(|ended| self.judge(ended, &[0, 1, 6, 7, 9]));
+            for ended in &ended {
+                Self::judge(ended, &[0, 1, 6, 7, 9]);
+            }
             let is_over = ended
                 .iter()
                 .any(|ended| ended.stdout.contains("nothing is left to claim"));
@@ -56,7 +59,7 @@ impl Batch {
             let mut task = self.station_runs(station);
             task.fate = Fate::Ends;
             let ended = self.run(vec![task]).remove(0);
-            self.judge(&ended, &[0, 1]);
+            Self::judge(&ended, &[0, 1]);
             assert!(
                 ended.stdout.contains("nothing is left to claim"),
                 "{}{}",
@@ -65,8 +68,8 @@ impl Batch {
             );
         }
         let burn = self.station(NAMED, &["burn"]);
-        self.succeed(burn);
-        let claims = self.promises.claims(&self.place);
+        Self::succeed(burn);
+        let claims = promises::claims(&self.place);
         assert_eq!(claims.len(), ROWS, "every device was claimed");
         let unpacked = self.promises.hold_unpacked(&self.place.workplace.join(UNPACKED));
         for (device_id, hold) in claims {

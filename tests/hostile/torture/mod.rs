@@ -41,14 +41,16 @@ pub struct Tally {
     pub unpacked: usize,
     /// Runs that did not get what another had.
     pub refused: usize,
+    /// Crews that waited for one of them that slept.
+    pub blocked: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} kills, {} faults, {} devices made, {} bundles unpacked, {} rivals refused",
-            self.kills, self.faults, self.devices, self.unpacked, self.refused
+            "{} kills, {} faults, {} devices made, {} bundles unpacked, {} rivals refused, {} crews blocked",
+            self.kills, self.faults, self.devices, self.unpacked, self.refused, self.blocked
         )
     }
 }
@@ -60,6 +62,7 @@ impl std::ops::AddAssign for Tally {
         self.devices += other.devices;
         self.unpacked += other.unpacked;
         self.refused += other.refused;
+        self.blocked += other.blocked;
     }
 }
 

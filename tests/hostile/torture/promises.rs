@@ -140,21 +140,21 @@ impl Promises {
         }
         unpacked
     }
+}
 
-    /// Who had each device, and what became of it.
-    pub fn claims(&self, place: &Place) -> BTreeMap<DeviceId, Hold> {
-        let mut names = Vec::new();
-        place
-            .store
-            .list(CLAIMS, &mut |listed| names.push(listed.name))
-            .unwrap();
-        let read = |name: &String| {
-            let (_, device_id) = device_of(name, CLAIMS)?;
-            let claim = Claim::read(&place.store.read(name, None).unwrap(), name, &device_id).unwrap();
-            Some((device_id, claim.hold))
-        };
-        names.iter().filter_map(read).collect()
-    }
+/// Who had each device, and what became of it.
+pub fn claims(place: &Place) -> BTreeMap<DeviceId, Hold> {
+    let mut names = Vec::new();
+    place
+        .store
+        .list(CLAIMS, &mut |listed| names.push(listed.name))
+        .unwrap();
+    let read = |name: &String| {
+        let (_, device_id) = device_of(name, CLAIMS)?;
+        let claim = Claim::read(&place.store.read(name, None).unwrap(), name, &device_id).unwrap();
+        Some((device_id, claim.hold))
+    };
+    names.iter().filter_map(read).collect()
 }
 
 /// What all ledgers have committed of the batch: no device in two of them.

@@ -95,6 +95,7 @@ pub mod rehearsal;
 
 pub mod causes;
 pub mod digest;
+pub mod exposure;
 pub mod pem;
 #[cfg(feature = "sdk")]
 pub mod sdk;

@@ -4,24 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 27] = [
+const MAY_IMPORT: [(&str, &[&str]); 28] = [
     ("causes", &[]),
     ("digest", &[]),
     ("pem", &[]),
     ("shell", &[]),
+    ("exposure", &["shell"]),
     ("manifest", &["digest"]),
     ("bundle", &["digest", "pem"]),
     ("profile", &["digest", "manifest", "bundle"]),
-    ("engine", &["profile"]),
+    ("engine", &["exposure", "profile"]),
     ("signer", &["engine"]),
-    ("issuer", &["digest", "pem", "profile", "engine", "signer"]),
+    (
+        "issuer",
+        &["digest", "pem", "exposure", "profile", "engine", "signer"],
+    ),
     ("certificate", &["profile", "engine", "signer", "issuer"]),
     ("sdk", &["causes", "pem"]),
     (
         "batch",
         &["digest", "pem", "manifest", "profile", "issuer", "certificate"],
     ),
-    ("store", &["digest", "pem", "batch", "sdk"]),
+    ("store", &["digest", "pem", "exposure", "batch", "sdk"]),
     (
         "seal",
         &[
@@ -30,7 +34,15 @@ const MAY_IMPORT: [(&str, &[&str]); 27] = [
     ),
     (
         "ledger",
-        &["digest", "manifest", "profile", "issuer", "certificate", "batch"],
+        &[
+            "digest",
+            "exposure",
+            "manifest",
+            "profile",
+            "issuer",
+            "certificate",
+            "batch",
+        ],
     ),
     (
         "forge",

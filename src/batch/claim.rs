@@ -17,6 +17,9 @@ use crate::manifest::DeviceId;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
+/// A claim has some 250 octets for each time that a station began to flash the device.
+const MOST_OCTETS: usize = 1 << 20;
+
 /// What became of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -189,6 +192,15 @@ impl Claim {
         })
     }
 
+    /// Whether every hold is such as a station writes.
+    fn is_sound(&self) -> bool {
+        let is_sound = |hold: &Hold| {
+            let is_hex = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+            hold.claim.len() == 32 && hold.claim.bytes().all(is_hex) && hold.attempt >= 1
+        };
+        self.earlier.iter().chain([&self.hold]).all(is_sound)
+    }
+
     /// As the store has it.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
@@ -201,9 +213,11 @@ impl Claim {
     ///
     /// When the octets are no claim, or another device's.
     pub fn read(octets: &[u8], object: &str, asked: &DeviceId) -> Result<Self, NotRead> {
-        let claim: Option<Self> = serde_json::from_slice(octets).ok();
+        let claim: Option<Self> = (octets.len() <= MOST_OCTETS)
+            .then(|| serde_json::from_slice(octets).ok())
+            .flatten();
         claim
-            .filter(|claim| claim.device_id == *asked)
+            .filter(|claim| claim.device_id == *asked && claim.is_sound())
             .ok_or_else(|| NotRead {
                 object: object.to_owned(),
                 what: "claim",

@@ -20,6 +20,9 @@ pub const WITHDRAWN_OBJECT: &str = "withdrawn.json";
 /// Folder of the indexes.
 pub const INDEXES: &str = "index/";
 
+/// Folder of what the shards of a batch state.
+pub const SHARDS: &str = "shards/";
+
 /// Folders of what stations write.
 pub const CLAIMS: &str = "claims/";
 pub const FLASHED: &str = "flashed/";
@@ -99,6 +102,18 @@ pub fn certificates_object(chunk: u64) -> String {
 #[must_use]
 pub fn lookup_object(part: u64) -> String {
     format!("lookup/{part:06}.csv")
+}
+
+/// What a shard states of its chunks, once all are released.
+#[must_use]
+pub fn shard_object(shard: u32) -> String {
+    format!("{SHARDS}{shard:06}.json")
+}
+
+/// Whose a shard is: the ledger that accounts for it, before it has any object.
+#[must_use]
+pub fn shard_ledger_object(shard: u32) -> String {
+    format!("{SHARDS}{shard:06}.ledger.json")
 }
 
 /// The claim of a device: what became of it, and at which station. A chunk's claims are in one folder, so

@@ -24,6 +24,7 @@ mod lookup;
 mod record;
 pub mod report;
 mod shape;
+mod shard_ledger;
 mod withdrawal;
 
 pub use certificates::ChunkCertificates;
@@ -33,14 +34,15 @@ pub use index::{
     write_index,
 };
 pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
+    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, WITHDRAWN_OBJECT,
     certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
-    lookup_object, pack_object, scrapped_object,
+    lookup_object, pack_object, scrapped_object, shard_ledger_object, shard_object,
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};
 pub use record::{BatchRecord, ReadRecord, RecordError};
 pub use shape::Shape;
+pub use shard_ledger::ShardLedger;
 pub use withdrawal::WithdrawnRecord;
 pub(crate) use withdrawal::since;
 

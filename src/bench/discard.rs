@@ -100,7 +100,7 @@ impl Transport for Discard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, Existing, Store};
+    use crate::store::{Attempt, Store};
 
     #[test]
     fn forgets_bundles_and_keeps_what_is_read_back() {
@@ -125,12 +125,7 @@ mod tests {
             ("index/000000.csv".to_owned(), b"index".to_vec()),
             ("seal.json".to_owned(), b"seal".to_vec()),
         ];
-        assert!(
-            store
-                .publish(&published, Existing::Refuse)
-                .iter()
-                .all(Result::is_ok)
-        );
+        assert!(store.publish(&published).iter().all(Result::is_ok));
 
         assert_eq!(&*store.read("batch.json", None).unwrap(), b"record");
         assert_eq!(&*store.read("batch.json", Some(1..3)).unwrap(), b"ec");

@@ -3,7 +3,7 @@
 //! It is the very code that a run goes through. What comes out is thrown away: it is in no ledger, so nothing
 //! of it may ever be used.
 
-use crate::certificate::{SerialPrefix, distinct_keys};
+use crate::certificate::SerialPrefix;
 use crate::engine::Random;
 use crate::forge::{ForgeError, Issuance, Job, Plan, Workshop, check};
 use crate::manifest::Row;
@@ -44,7 +44,7 @@ impl<'a> Workbench<'a> {
                     std::hint::black_box(&certificate);
                 }
             })?;
-            distinct_keys(&key_ids)?;
+            self.plan.keys.add(&key_ids)?;
             Ok(self.rows.len() as u64)
         }
     }

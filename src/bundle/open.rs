@@ -17,6 +17,12 @@ use crate::digest::sha256;
 const UNKNOWN_FILES: usize = 64;
 const UNKNOWN_OCTETS: usize = 1024 * 1024;
 
+/// Octets of such a bundle, at most.
+pub const MOST_OCTETS: usize = UNKNOWN_FILES * UNKNOWN_OCTETS;
+
+/// What a ZIP has beside the contents of its files, at most: for each of them two headers, with its name in both.
+const HEADERS: usize = 4 * 1024;
+
 /// Names that an error tells of, at most, and characters of each.
 const NAMES_TOLD: usize = 64;
 const CHARACTERS_TOLD: usize = 64;
@@ -52,6 +58,8 @@ pub enum OpenError {
     },
     #[error("{name} has more than {limit} octets")]
     TooLarge { name: String, limit: usize },
+    #[error("has {found} octets, and no bundle of this kind has more than {limit}")]
+    TooLong { found: usize, limit: usize },
     #[error("this is a pack, with the bundles of {bundles} devices")]
     Pack { bundles: usize },
 }
@@ -74,6 +82,8 @@ pub fn open<'a>(octets: &[u8], sha256: &[u8; 32], recipe: &'a Recipe) -> Result<
 ///
 /// When the octets are no bundle of this recipe.
 pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
+    let room = |member: &Member| 2 * member.room(&Sizes::LARGEST) + HEADERS;
+    refuse_too_long(octets, recipe.members().iter().map(room).sum())?;
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
     let find = |name: &String| recipe.members().iter().find(|member| member.name() == name);
@@ -101,6 +111,7 @@ pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>,
 ///
 /// When the octets are no bundle.
 pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
+    refuse_too_long(octets, MOST_OCTETS)?;
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
     let bundles = names.iter().filter(|name| name.ends_with(".zip")).count();
@@ -130,6 +141,14 @@ pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
 pub fn names(octets: &[u8]) -> Result<Vec<String>, OpenError> {
     let archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     Ok(names_of(&archive))
+}
+
+/// Refuses what is too long to be a bundle before any of it is read, its list of files least of all.
+fn refuse_too_long(octets: &[u8], limit: usize) -> Result<(), OpenError> {
+    match octets.len() {
+        found if found > limit => Err(OpenError::TooLong { found, limit }),
+        _ => Ok(()),
+    }
 }
 
 fn damaged(error: impl std::fmt::Display) -> OpenError {
@@ -259,6 +278,47 @@ mod tests {
             error(&liar)
         );
         assert!(open_unknown(&liar).is_err());
+    }
+
+    #[test]
+    fn reads_no_list_of_more_files_than_a_bundle_can_have() {
+        let names: Vec<String> = (0..30_000).map(|i| format!("{i:05}")).collect();
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        let octets = zip(&files);
+        let told = error(&octets);
+        assert!(
+            told.contains("octets, and no bundle of this kind has more than"),
+            "{told}"
+        );
+        let fewer = error(&zip(&files[..200]));
+        assert!(
+            fewer.starts_with("holds 00000, 00001") && fewer.len() < 2000,
+            "{fewer}"
+        );
+        assert!(open_unknown(&octets).is_err());
+        let larger = vec![0; MOST_OCTETS + 1];
+        assert!(matches!(open_unknown(&larger), Err(OpenError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_zip_within_a_file_is_not_opened() {
+        let bomb = zip(&[("key", &vec![0; 16 * 1024 * 1024]), ("certificate", b"c")]);
+        let octets = zip(&[("key", b"k"), ("certificate", &bomb)]);
+        let recipe = recipe();
+        let opened = examine(&octets, &recipe).unwrap();
+        assert_eq!(opened[1].octets.as_slice(), bomb);
+    }
+
+    #[test]
+    fn files_that_lie_over_one_another_are_bounded_as_others_are() {
+        // Both files are the first one, by where the list of files says that they begin.
+        let mut octets = zip(&[("key", &vec![0; 15 * 1024]), ("certificate", b"c")]);
+        let second = octets
+            .windows(4)
+            .rposition(|window| window == b"PK\x01\x02")
+            .unwrap();
+        octets[second + 42..second + 46].fill(0);
+        assert!(!error(&octets).is_empty());
     }
 
     #[test]

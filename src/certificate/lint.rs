@@ -1,8 +1,7 @@
 //! Lint: nothing is signed that has not been read back.
 //!
 //! A specimen of a batch is read in full by a parser that is not ours ([`full`]); every
-//! certificate's stamped fields are read back from its octets ([`fields`]); and no key may appear
-//! twice in a chunk ([`distinct_keys`]).
+//! certificate's stamped fields are read back from its octets ([`fields`]).
 
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::prelude::{FromDer, ParsedExtension};
@@ -252,32 +251,4 @@ fn is_extension(content: &[u8]) -> bool {
         Some(oid == OID && octets == OCTET_STRING && rest.is_empty() && after.is_empty())
     };
     shape() == Some(true)
-}
-
-/// Holds the public keys of a chunk against each other, by their identifiers.
-///
-/// # Errors
-///
-/// When two are the same: the source of randomness is broken.
-pub fn distinct_keys(ids: &[[u8; 20]]) -> Result<(), LintError> {
-    let mut ids = ids.to_vec();
-    ids.sort_unstable();
-    ensure(
-        ids.windows(2).all(|pair| pair[0] != pair[1]),
-        "two devices got the same key",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refuses_a_key_that_is_used_twice() {
-        assert!(distinct_keys(&[[1; 20], [2; 20], [3; 20]]).is_ok());
-        assert_eq!(
-            distinct_keys(&[[1; 20], [2; 20], [1; 20]]),
-            Err(LintError("two devices got the same key"))
-        );
-    }
 }

@@ -9,7 +9,7 @@ mod linted;
 mod serial;
 mod stamp;
 
-pub use lint::{Expected, LintError, distinct_keys};
+pub use lint::{Expected, LintError};
 pub use linted::{Linted, Signed, Stamped};
 pub use serial::{CertificateSerial, SerialPrefix};
 pub use stamp::{Fields, Stamp, encode_san, encode_subject};

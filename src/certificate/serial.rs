@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
+
 use crate::engine::{EngineError, Random};
 
 /// The first half of the serials of a chunk's certificates.
@@ -41,6 +43,12 @@ impl SerialPrefix {
         self.0
     }
 
+    /// The name of the attempt at a chunk that it was drawn for: no other attempt has it.
+    #[must_use]
+    pub fn attempt(&self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
     /// The serial with this prefix and the device's own octets.
     #[must_use]
     pub fn serial(self, own: [u8; 8]) -> CertificateSerial {
@@ -59,6 +67,12 @@ impl CertificateSerial {
     #[must_use]
     pub fn octets(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// The octets of its prefix.
+    #[must_use]
+    pub fn prefix(&self) -> [u8; 8] {
+        std::array::from_fn(|i| self.0[i])
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::forge;
-use certforge::manifest::{Manifest, Problem};
+use certforge::manifest::{Manifest, Problem, Problems};
 use certforge::profile::{self, Binding, Profile};
 use clap::Args;
 use data_encoding::HEXLOWER;
@@ -34,7 +34,24 @@ struct Checked {
     sha256: String,
     rows: u64,
     bad_lines: u64,
+    /// The first of them, in full.
     problems: Vec<Problem>,
+    /// How many more there are, by what is wrong.
+    unlisted: Vec<Unlisted>,
+}
+
+/// Problems of one kind that are not listed.
+#[derive(Serialize)]
+struct Unlisted {
+    reason: &'static str,
+    problems: u64,
+}
+
+fn unlisted(problems: &Problems) -> Vec<Unlisted> {
+    let unlisted = problems.unlisted().iter();
+    unlisted
+        .map(|(&reason, &problems)| Unlisted { reason, problems })
+        .collect()
 }
 
 impl Check {
@@ -43,8 +60,8 @@ impl Check {
         let manifest = Manifest::open(&self.manifest, profile.id_column())?;
         let binding = Binding::new(&profile, manifest.header(), manifest.path())?;
         let report = forge::check(&manifest, &binding, 1024)?;
-        let mut hints: Vec<_> = report
-            .problems
+        let listed = report.problems.listed();
+        let mut hints: Vec<_> = listed
             .iter()
             .filter_map(|problem| problem.reason.hint())
             .collect();
@@ -55,8 +72,9 @@ impl Check {
             profile: profile.name().to_owned(),
             sha256: HEXLOWER.encode(&report.sha256),
             rows: report.rows,
-            bad_lines: report.bad_lines() as u64,
-            problems: report.problems,
+            bad_lines: report.bad_lines,
+            problems: listed.to_vec(),
+            unlisted: unlisted(&report.problems),
         };
         let code = if checked.bad_lines == 0 { 0 } else { exit::MANIFEST };
         let ended = Ended::with(checked).code(code);
@@ -74,6 +92,9 @@ impl fmt::Display for Checked {
         }
         for problem in &self.problems {
             writeln!(f, "{manifest}, {problem}")?;
+        }
+        for Unlisted { reason, problems } in &self.unlisted {
+            writeln!(f, "{manifest}: and {} more: {reason}", count(*problems))?;
         }
         let (bad, all) = (count(self.bad_lines), count(self.rows));
         writeln!(f, "{manifest}: bad rows: {bad} of {all}")

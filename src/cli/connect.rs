@@ -1,11 +1,12 @@
 //! `certforge connect`: one device, to its real endpoint.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use certforge::bundle::OpenError;
+use certforge::bundle::{MOST_OCTETS, OpenError};
 use certforge::causes::in_one_line;
 use certforge::pem;
 use certforge::rehearsal::{
@@ -120,8 +121,7 @@ impl Connect {
         let opened = if self.bundle.is_dir() {
             Device::from_files(read_folder(&self.bundle).map_err(unreadable)?)
         } else {
-            let octets = Zeroizing::new(std::fs::read(&self.bundle).map_err(unreadable)?);
-            Device::open(&octets)
+            Device::open(&read_bounded(&self.bundle).map_err(unreadable)?)
         };
         opened.map_err(|error| {
             Failure::usage(
@@ -248,6 +248,16 @@ impl Connect {
     }
 }
 
+/// A file, or as much of it as tells that it is too long.
+fn read_bounded(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let file = std::fs::File::open(path)?;
+    // Of full size from the start, so that it never moves and leaves a copy behind.
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut octets = Zeroizing::new(Vec::with_capacity(size.min(MOST_OCTETS) + 1));
+    file.take(MOST_OCTETS as u64 + 1).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
 /// The files of a folder, by name.
 fn read_folder(folder: &Path) -> std::io::Result<Vec<(String, Zeroizing<Vec<u8>>)>> {
     let mut files = Vec::new();
@@ -255,7 +265,7 @@ fn read_folder(folder: &Path) -> std::io::Result<Vec<(String, Zeroizing<Vec<u8>>
         let entry = entry?;
         if entry.file_type()?.is_file() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            files.push((name, Zeroizing::new(std::fs::read(entry.path())?)));
+            files.push((name, read_bounded(&entry.path())?));
         }
     }
     files.sort_by(|(a, _), (b, _)| a.cmp(b));

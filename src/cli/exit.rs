@@ -99,6 +99,8 @@ table! {
         | ForgeError::OtherShards { .. }
         | ForgeError::SealedBefore { .. }
         | ForgeError::Unfinished { .. }
+        | ForgeError::ForeignShard { .. }
+        | ForgeError::UnsealedShard { .. }
         | ForgeError::BundlesGone { .. } => STORE,
         ForgeError::OtherIssuer { .. } => ISSUER,
         ForgeError::Ledger(_)

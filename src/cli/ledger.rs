@@ -28,6 +28,8 @@ pub struct Export {
     /// Write a JSON document a line in place of CSV
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
 }
 
 /// Batches of the ledger, or one by its place.
@@ -38,8 +40,6 @@ pub struct Which {
     /// Ledger to read; a run may be writing to it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
-    #[command(flatten)]
-    reach: place::Reach,
 }
 
 /// Where batches are looked up.
@@ -50,11 +50,11 @@ pub enum Source<'a> {
 }
 
 impl Which {
-    pub fn open(&self) -> Result<Source<'_>, Failure> {
+    pub fn open(&self, reach: &place::Reach) -> Result<Source<'_>, Failure> {
         let batch = self.batch.as_deref();
         if let Some(text) = batch.filter(|text| place::is_place(text)) {
-            let place = place::parse(text, &self.reach, None)?;
-            return Ok(Source::Place(self.reach.open(&place)?));
+            let place = place::parse(text, reach, None)?;
+            return Ok(Source::Place(reach.open(&place)?));
         }
         Ok(Source::Ledger(ledger::open_read_only(&self.ledger)?, batch))
     }
@@ -78,7 +78,7 @@ impl Ledger {
     pub fn run(&self, printer: Printer) -> Outcome {
         let Self::Export(export) = self;
         let mut out = Lines::new(printer);
-        match export.of.open()? {
+        match export.of.open(&export.reach)? {
             Source::Place(store) => write_place(&store, &mut out)?,
             Source::Ledger(ledger, batch) => write_ledger(&*ledger, batch, &mut out)?,
         }

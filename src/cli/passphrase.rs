@@ -3,9 +3,9 @@
 use std::env::VarError;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use certforge::exposure::{self, Exposure};
 use zeroize::Zeroizing;
 
 /// The variable that may hold the passphrase.
@@ -48,12 +48,13 @@ impl PassphraseArgs {
         if let Some(path) = &self.passphrase_file {
             let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
             let mut file = File::open(path).map_err(named)?;
-            let mode = file.metadata().map_err(named)?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                let message = format!(
-                    "{} can be read by others (mode {mode:04o}); chmod 600 it",
-                    path.display()
-                );
+            let exposure = exposure::of_secret(&file.metadata().map_err(named)?);
+            if let Some(exposure) = exposure {
+                let remedy = match exposure {
+                    Exposure::Owner { .. } => "use one of your own",
+                    _ => "chmod 600 it",
+                };
+                let message = format!("{} {exposure}; {remedy}", path.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
             }
             let mut text = Zeroizing::new(String::new());

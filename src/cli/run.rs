@@ -45,7 +45,7 @@ pub struct Run {
     /// auto, multi-buffer, aws-lc or ring. multi-buffer is Intel's crypto_mb
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
-    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else in the Python environment or the usual folders]
+    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else none]
     #[arg(long, value_name = "FILE|DIR")]
     crypto_mb: Option<PathBuf>,
     /// Threads that work [default: one a core]

@@ -1,13 +1,15 @@
 //! `certforge seal`.
 
 use std::fmt;
+use std::path::PathBuf;
 
-use certforge::forge;
+use certforge::{forge, ledger};
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
+use super::ledger::DEFAULT_FILE;
 use super::place;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
@@ -19,6 +21,9 @@ pub struct Seal {
     batch: String,
     #[command(flatten)]
     issuer: IssuerArgs,
+    /// Ledger that it was made with; a batch in shards needs none
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    ledger: PathBuf,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -45,7 +50,8 @@ impl Seal {
         let now = OffsetDateTime::now_utc();
         let issuer = self.issuer.load(now)?;
         let bar = Bar::default();
-        let sealed = forge::seal(&store, &issuer, now, &|event| bar.show(&event));
+        let open_ledger = || ledger::open_read_only(&self.ledger);
+        let sealed = forge::seal(&store, &issuer, &open_ledger, now, &|event| bar.show(&event));
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;
         Ok(Ended::with(Sealed {

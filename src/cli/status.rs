@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::ledger::{Source, Which};
+use super::place;
 use super::report::{Ended, Outcome};
 use super::text::{Lines, count, devices};
 
@@ -19,6 +20,8 @@ pub struct Status {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reach: place::Reach,
 }
 
 /// How far each batch of a ledger is.
@@ -36,7 +39,7 @@ struct OfPlace(verify::Progress);
 
 impl Status {
     pub fn run(&self) -> Outcome {
-        match self.of.open()? {
+        match self.of.open(&self.reach)? {
             Source::Place(store) => Ok(Ended::with(OfPlace(verify::progress(&store)?))),
             Source::Ledger(ledger, batch) => Ok(Ended::with(OfLedger {
                 batches: ledger.status(batch)?,

@@ -135,7 +135,7 @@ impl<S: Fn(&[u8], &mut Vec<u8>) -> Result<(), EngineError> + Send + Sync> KeySig
 /// Which engine to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Choice {
-    /// The fastest that can, by key type.
+    /// The fastest that can, by key type. No library is loaded that nobody has named.
     #[default]
     Auto,
     Named(String),
@@ -193,7 +193,7 @@ impl Choice {
 }
 
 /// The first of [`ENGINES`] that can, and works here. They stand there fastest first, as `certforge bench` finds them:
-/// multi-buffer for both of its curves, where there is what it needs. aws-lc makes P-256 keys a fifth faster than ring
+/// multi-buffer for both of its curves, where somebody has named what it needs. aws-lc makes P-256 keys a fifth faster than ring
 /// and P-384 keys some seven times, and signs faster for every curve; for RSA signatures the two are level, and aws-lc
 /// zeroizes what ring does not.
 fn fastest(can: impl Fn(&dyn Engine) -> bool) -> &'static dyn Engine {

@@ -7,19 +7,22 @@ use std::collections::BTreeSet;
 
 use super::{ForgeError, Shard};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, index_object, pack_object, write_index,
+    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, ShardLedger, certificates_object,
+    index_object, pack_object, shard_ledger_object, write_index,
 };
+use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
 use crate::ledger::{Batch, Ledger};
-use crate::store::{self, Existing, ReadError, Store, StoreError, released_chunks};
+use crate::store::{self, Aside, Attempt, ReadError, Replaced, Store, StoreError, released_chunks};
 
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
-/// store against the chunks that the ledger has, each with whether it is released.
+/// store against the chunks that the ledger has, each with whether it is released. A shard enters its ledger before
+/// it has any object.
 pub(super) fn establish(
     store: &Store,
     committed: &[(u64, bool)],
     record: &BatchRecord,
-    shard: Option<Shard>,
+    (shard, ledger): (Option<Shard>, &str),
 ) -> Result<(), ForgeError> {
     let location = store.location();
     let gone = |missing: usize, of: usize| ForgeError::BundlesGone {
@@ -43,6 +46,9 @@ pub(super) fn establish(
     if let Some(&chunk) = indexed.difference(&known).find(is_own) {
         return Err(ForgeError::ForeignChunk { location, chunk });
     }
+    if let Some(shard) = shard {
+        enter_shard(store, shard, ledger)?;
+    }
     let released: Vec<u64> = committed
         .iter()
         .filter_map(|(chunk, released)| released.then_some(*chunk))
@@ -56,6 +62,25 @@ pub(super) fn establish(
     match released.iter().filter(|chunk| !indexed.contains(chunk)).count() {
         0 => Ok(()),
         missing => Err(gone(missing, released.len())),
+    }
+}
+
+/// Enters the ledger as the one that accounts for a shard, or finds it entered.
+fn enter_shard(store: &Store, shard: Shard, ledger: &str) -> Result<(), ForgeError> {
+    let name = shard_ledger_object(shard.number());
+    let own = ShardLedger {
+        ledger: ledger.to_owned(),
+    };
+    if store.create(&name, &own.to_json())? {
+        return Ok(());
+    }
+    match ShardLedger::read(&store.read(&name, None)?, shard.number()) {
+        Ok(found) if found == own => Ok(()),
+        _ => Err(ForgeError::ForeignShard {
+            location: store.location(),
+            shard,
+            object: name,
+        }),
     }
 }
 
@@ -75,8 +100,13 @@ fn begin(store: &Store, record: &BatchRecord) -> Result<(), ForgeError> {
             if !is_empty {
                 return Err(ForgeError::Leftovers { location });
             }
-            let record = (BATCH_OBJECT.to_owned(), record.to_json());
-            Ok(publish(store, record, Existing::Replace)?)
+            // Who began it as something else once more meanwhile is seen.
+            let (octets, version) = store.read_version(BATCH_OBJECT)?;
+            let is_that = BatchRecord::read(&octets, &location).is_ok_and(|read| read.record == found);
+            match is_that && store.replace(BATCH_OBJECT, &record.to_json(), &version, Replaced::Forgotten)? {
+                true => Ok(()),
+                false => Err(ForgeError::ForeignBatch { location }),
+            }
         }
         Some(found) if found.shards != record.shards => Err(ForgeError::OtherShards {
             location,
@@ -85,10 +115,6 @@ fn begin(store: &Store, record: &BatchRecord) -> Result<(), ForgeError> {
         }),
         _ => Err(ForgeError::ForeignBatch { location }),
     }
-}
-
-fn publish(store: &Store, object: (String, Vec<u8>), existing: Existing) -> Result<(), StoreError> {
-    store.publish(&[object], existing).into_iter().collect()
 }
 
 /// The record in the store; one that does not read is another's.
@@ -100,6 +126,16 @@ pub(super) fn read_record(store: &Store) -> Result<Option<BatchRecord>, ForgeErr
             location: store.location(),
         }),
         Err(ReadError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// The digest of the record in the store, which is seen to be still the batch's own.
+pub(super) fn record_digest(store: &Store, record: &BatchRecord) -> Result<[u8; 32], ForgeError> {
+    let octets = store.read(BATCH_OBJECT, None)?;
+    let location = store.location();
+    match BatchRecord::read(&octets, &location) {
+        Ok(found) if found.record == *record => Ok(sha256(&octets)),
+        _ => Err(ForgeError::ForeignBatch { location }),
     }
 }
 
@@ -117,12 +153,33 @@ pub(super) fn release_committed(
     ledger: &mut dyn Ledger,
     batch: &Batch,
 ) -> Result<(), ForgeError> {
+    let attempts = ledger.attempts(batch)?;
     for (chunk, released) in ledger.committed(batch)? {
         if released {
             continue;
         }
         let entries = ledger.entries(batch, chunk)?;
-        if !holds(store, batch, chunk, &entries)? {
+        let mut names: Vec<String> = match batch.layout {
+            Layout::Packs => vec![pack_object(chunk)],
+            Layout::Objects => {
+                let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
+                entries.iter().map(object).collect()
+            }
+        };
+        let bundles = names.len();
+        names.push(certificates_object(chunk));
+        // The one that was committed is the one whose serials they are.
+        let all = attempts.get(&chunk).map_or(&[][..], Vec::as_slice);
+        let own = entries.first().map(|entry| entry.certificate_serial.prefix());
+        let committed = all.iter().position(|prefix| Some(prefix.octets()) == own);
+        let all: Vec<String> = all.iter().map(SerialPrefix::attempt).collect();
+        let aside = committed.map(|committed| Attempt {
+            name: &all[committed],
+            earlier: &all[..committed],
+        });
+        let objects = || names.iter().map(String::as_str);
+        let aside = aside.map_or_else(Aside::default, |attempt| store.aside(objects(), attempt));
+        if !holds(store, &names[..bundles], &aside, &entries)? {
             return Err(ForgeError::BundlesGone {
                 batch: batch.name.clone(),
                 location: store.location(),
@@ -131,23 +188,17 @@ pub(super) fn release_committed(
             });
         }
         let index = write_index(batch.layout, chunk, &entries);
-        publish(store, (index_object(chunk), index), Existing::Refuse)?;
+        let released = [(index_object(chunk), index, aside)];
+        store.release(&released).into_iter().collect::<Result<(), _>>()?;
         ledger.mark_released(batch, &[chunk])?;
     }
     Ok(())
 }
 
 /// Whether every bundle of a chunk is there as the ledger has it.
-fn holds(store: &Store, batch: &Batch, chunk: u64, entries: &[IndexEntry]) -> Result<bool, ForgeError> {
-    let names: Vec<String> = match batch.layout {
-        Layout::Packs => vec![pack_object(chunk)],
-        Layout::Objects => {
-            let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
-            entries.iter().map(object).collect()
-        }
-    };
+fn holds(store: &Store, names: &[String], aside: &Aside, entries: &[IndexEntry]) -> Result<bool, ForgeError> {
     let mut objects = Vec::with_capacity(names.len());
-    for object in store.read_all(&names) {
+    for object in store.read_aside(names, aside) {
         match object {
             Ok(object) => objects.push(object),
             Err(StoreError::NotFound { .. }) => return Ok(false),

@@ -2,7 +2,8 @@
 //! cannot know before the end is looked up in the blocks that have it: the lines of a duplicate, and those of
 //! devices that were issued before.
 //!
-//! Memory grows by 16 octets a row, by which duplicates are found, and by a bookmark for each chunk.
+//! Memory grows by 16 octets a row, by which duplicates are found, and by a bookmark for each chunk. What is read at a
+//! time is bounded by octets, and of what is wrong the first thousand are kept, the others counted.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use super::ForgeError;
 use crate::digest::{Repeated, Seen};
 use crate::issuer::CaCertificate;
 use crate::ledger::Ledger;
-use crate::manifest::{Block, Bookmark, DeviceId, Manifest, ManifestError, Problem, Reason, Row};
+use crate::manifest::{Block, Bookmark, DeviceId, Manifest, ManifestError, Problem, Problems, Reason, Row};
 use crate::profile::Binding;
 
 /// Blocks that are parsed at a time.
@@ -25,8 +26,9 @@ pub struct Findings {
     pub rows: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
-    /// In line order.
-    pub problems: Vec<Problem>,
+    /// Lines with a fault or more.
+    pub bad_lines: u64,
+    pub problems: Problems,
     /// One for each chunk, by which the second reading finds it, and is held to the first.
     pub bookmarks: Vec<Bookmark>,
     /// The first good row.
@@ -43,20 +45,14 @@ pub struct Accepted {
 }
 
 impl Findings {
-    /// Lines with a fault or more.
-    #[must_use]
-    pub fn bad_lines(&self) -> usize {
-        self.problems.chunk_by(|one, next| one.line == next.line).count()
-    }
-
     /// The manifest, if nothing is wrong with it.
     ///
     /// # Errors
     ///
     /// [`ManifestError::BadLines`] otherwise.
     pub fn accept(self, manifest: &Manifest) -> Result<Accepted, ManifestError> {
-        let bad_lines = self.bad_lines();
-        match (self.problems.into_iter().next(), self.specimen) {
+        let bad_lines = self.bad_lines;
+        match (self.problems.listed().first().cloned(), self.specimen) {
             (Some(first), _) => Err(ManifestError::BadLines {
                 path: manifest.path().to_owned(),
                 first,
@@ -120,7 +116,8 @@ fn read<E: From<ManifestError>>(
     let mut findings = Findings {
         rows: 0,
         sha256: [0; 32],
-        problems: Vec::new(),
+        bad_lines: 0,
+        problems: Problems::default(),
         bookmarks: Vec::new(),
         specimen: None,
     };
@@ -137,6 +134,7 @@ fn read<E: From<ManifestError>>(
         for (block, inspected) in window.iter().zip(inspected) {
             findings.rows += block.rows() as u64;
             findings.bookmarks.push(inspected.bookmark);
+            findings.bad_lines += inspected.bad_lines;
             findings.problems.extend(inspected.problems);
             findings.specimen = findings.specimen.or(inspected.specimen);
             seen.extend(inspected.seen);
@@ -150,14 +148,13 @@ fn read<E: From<ManifestError>>(
         }
         .into());
     }
-    let duplicates = duplicates(manifest, &findings.bookmarks, &seen.repeated())?;
-    findings.problems.extend(duplicates);
-    findings.problems.sort_by_key(|problem| problem.line);
+    find_duplicates(manifest, binding, &seen.repeated(), &mut findings)?;
     Ok(findings)
 }
 
 struct Inspected {
     bookmark: Bookmark,
+    bad_lines: u64,
     problems: Vec<Problem>,
     specimen: Option<Row>,
     ids: Vec<DeviceId>,
@@ -167,6 +164,7 @@ struct Inspected {
 fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     let (rows, mut problems) = manifest.parse(block);
     problems.extend(rows.iter().flat_map(|row| binding.problems(row)));
+    problems.sort_by_key(|problem| problem.line);
     let specimen = rows.first().cloned();
     let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
     let mut seen = Seen::default();
@@ -175,6 +173,7 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     }
     Inspected {
         bookmark: block.bookmark(),
+        bad_lines: problems.chunk_by(|one, next| one.line == next.line).count() as u64,
         problems,
         specimen,
         seen,
@@ -182,24 +181,25 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     }
 }
 
-/// Every row whose id stands on an earlier line, looked up in the blocks that have ids which are repeated.
-fn duplicates(
+/// Finds every row whose id stands on an earlier line, in the blocks that have ids which are repeated.
+fn find_duplicates(
     manifest: &Manifest,
-    bookmarks: &[Bookmark],
+    binding: &Binding,
     repeated: &Repeated,
-) -> Result<Vec<Problem>, ManifestError> {
-    let mut problems = Vec::new();
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
     if repeated.blocks.is_empty() {
-        return Ok(problems);
+        return Ok(());
     }
+    let mut problems = Problems::default();
     let mut first_lines: HashMap<DeviceId, u64> = HashMap::new();
     let mut file = manifest.reread()?;
     for bookmark in repeated
         .blocks
         .iter()
-        .filter_map(|block| bookmarks.get(*block as usize))
+        .filter_map(|block| findings.bookmarks.get(*block as usize))
     {
-        let (rows, _) = manifest.parse(&file.block(bookmark)?);
+        let (rows, _) = manifest.parse_again(&file.block(bookmark)?)?;
         for row in rows {
             if !repeated.has(row.device_id.as_str()) {
                 continue;
@@ -208,11 +208,15 @@ fn duplicates(
                 None => {
                     first_lines.insert(row.device_id, row.line);
                 }
-                Some(&first_line) => problems.push(on_id(manifest, &row, Reason::Duplicate { first_line })),
+                Some(&first_line) => {
+                    findings.bad_lines += u64::from(binding.problems(&row).is_empty());
+                    problems.extend([on_id(manifest, &row, Reason::Duplicate { first_line })]);
+                }
             }
         }
     }
-    Ok(problems)
+    findings.problems.merge(problems);
+    Ok(())
 }
 
 fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
@@ -224,32 +228,36 @@ fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
     }
 }
 
-/// The rows of these chunks whose device was issued before, by the same issuer, in a batch of another name.
+/// The first row of these chunks whose device was issued before, by the same issuer, in a batch of another name, and how
+/// many there are.
 pub(super) fn issued_before(
     manifest: &Manifest,
     (ledger, issuer): (&dyn Ledger, &CaCertificate),
     batch: &str,
     chunks: &[Bookmark],
-) -> Result<Vec<Problem>, ForgeError> {
-    let mut problems = Vec::new();
+) -> Result<Option<(Problem, usize)>, ForgeError> {
+    let mut found: Option<(Problem, usize)> = None;
     if chunks.is_empty() {
-        return Ok(problems);
+        return Ok(found);
     }
     let mut file = manifest.reread()?;
     for bookmark in chunks {
-        let rows = manifest.parse_again(&file.block(bookmark)?, bookmark)?;
+        let (rows, _) = manifest.parse_again(&file.block(bookmark)?)?;
         let ids: Vec<&str> = rows.iter().map(|row| row.device_id.as_str()).collect();
-        let found = ledger.issued_in(issuer, &ids, batch)?;
-        for (row, other) in rows.iter().zip(found) {
-            problems.extend(other.map(|batch| on_id(manifest, row, Reason::Issued { batch })));
+        let issued = ledger.issued_in(issuer, &ids, batch)?;
+        for (row, other) in rows.iter().zip(issued) {
+            if let Some(batch) = other {
+                let first = || (on_id(manifest, row, Reason::Issued { batch }), 0);
+                found.get_or_insert_with(first).1 += 1;
+            }
         }
     }
-    Ok(problems)
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use tempfile::TempDir;
     use time::OffsetDateTime;
@@ -260,13 +268,18 @@ mod tests {
     use crate::engine::Choice;
     use crate::issuer::{CaFiles, CaRequest, Issuer, create};
     use crate::ledger;
-    use crate::manifest::{DEFAULT_ID_COLUMN, openings};
+    use crate::manifest::{DEFAULT_ID_COLUMN, LISTED, openings};
     use crate::profile::{Attribute, KeyType, NotAfter, Profile};
     use crate::store::{Store, StoreError};
 
     struct Factory {
         folder: TempDir,
         issuer: Issuer,
+    }
+
+    fn text(devices: impl Iterator<Item = u32>) -> String {
+        let rows: String = devices.map(|device| format!("SN{device:05}\n")).collect();
+        format!("serial_number\n{rows}")
     }
 
     impl Factory {
@@ -286,6 +299,10 @@ mod tests {
             Self { folder, issuer }
         }
 
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
         /// Runs over a manifest with these devices. Returns also how often the file was opened: once for its
         /// header, and once for each reading.
         fn run(
@@ -293,21 +310,26 @@ mod tests {
             name: &str,
             devices: impl Iterator<Item = u32>,
         ) -> (Result<Summary, ForgeError>, usize) {
-            let path = self.folder.path().join(name);
-            let rows: String = devices.map(|device| format!("SN{device:05}\n")).collect();
-            std::fs::write(&path, format!("serial_number\n{rows}")).unwrap();
+            let path = self.path(name);
+            std::fs::write(&path, text(devices)).unwrap();
+            self.run_as_it_is(name, false)
+        }
+
+        fn run_as_it_is(&self, name: &str, reissue: bool) -> (Result<Summary, ForgeError>, usize) {
+            let path = self.path(name);
             let before = openings::of(&path);
             let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap();
+            let batch = format!("of-{name}");
             let job = Job {
                 manifest: &manifest,
                 profile: &Profile::load("aws-iot-p256", None).unwrap(),
                 issuer: &self.issuer,
                 engines: Choice::Auto,
                 layout: Layout::Packs,
-                batch: None,
+                batch: reissue.then_some(&*batch),
                 chunk_rows: Some(8),
                 shard: None,
-                reissue: false,
+                reissue,
                 jobs: 2,
                 now: OffsetDateTime::now_utc(),
             };
@@ -367,5 +389,57 @@ mod tests {
             other => panic!("{other}"),
         }
         assert_eq!(openings, 3, "header, check, and the blocks that have them");
+    }
+
+    #[test]
+    fn a_manifest_that_is_swapped_between_two_readings_is_refused_at_each() {
+        let factory = Factory::new();
+        let honest = text(0..40);
+        let double = text((0..30).chain([2]).chain(31..40));
+        // Openings: header, check, duplicates or work, work. The reading that is deceived is put right right behind.
+        for (name, begin, deceived, lie) in [
+            ("header.csv", &honest, 2, text(0..40).replace("serial", "seriel")),
+            ("duplicates.csv", &double, 3, honest.clone()),
+            ("work.csv", &honest, 3, double.clone()),
+            ("shorter.csv", &honest, 3, text(0..20)),
+        ] {
+            let path = factory.path(name);
+            std::fs::write(&path, begin).unwrap();
+            openings::swap(&path, deceived, &lie);
+            openings::swap(&path, deceived + 1, begin);
+            let (result, _) = factory.run_as_it_is(name, true);
+            let error = match result {
+                Err(error) => error,
+                Ok(summary) => summary.failure.expect("it made something of it"),
+            };
+            let is_changed = matches!(error, ForgeError::Manifest(ManifestError::Changed { .. }));
+            assert!(is_changed, "{name}: {error}");
+            // Chunks that were as they had been are made, and nothing else is.
+            let released = factory.path(&format!("of-{name}")).join("index");
+            for index in std::fs::read_dir(released).into_iter().flatten() {
+                let index = std::fs::read_to_string(index.unwrap().path()).unwrap();
+                let ids = index.lines().skip(1).map(|row| &row[..7]);
+                assert!(ids.into_iter().all(|id| honest.contains(id)), "{name}: {index}");
+                assert!(index.matches("SN00002").count() <= 1, "{name}: {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_many_bad_lines_the_first_are_listed_and_all_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("devices.csv");
+        let rows: String = (0..2500)
+            .map(|row| format!("SN/{row}\nSN{}\n", row % 500))
+            .collect();
+        std::fs::write(&path, format!("serial_number\n{rows}")).unwrap();
+        let manifest = Manifest::open(&path, DEFAULT_ID_COLUMN).unwrap();
+        let profile = Profile::load("aws-iot-p256", None).unwrap();
+        let binding = Binding::new(&profile, manifest.header(), &path).unwrap();
+        let findings = check(&manifest, &binding, 64).unwrap();
+        assert_eq!((findings.rows, findings.bad_lines), (5000, 4500));
+        assert_eq!(findings.problems.listed().len(), LISTED);
+        let unlisted: Vec<_> = findings.problems.unlisted().values().copied().collect();
+        assert_eq!(unlisted.iter().sum::<u64>(), 3500);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::MAX_CHUNK_ROWS;
+use super::{MAX_CHUNK_ROWS, Shard};
 use crate::batch::since;
 use crate::bundle::RecipeError;
 use crate::certificate::LintError;
@@ -99,6 +99,14 @@ pub enum ForgeError {
         missing: u64,
         of: u64,
     },
+    #[error("shard {shard} of {location} is made with another ledger")]
+    ForeignShard {
+        location: String,
+        shard: Shard,
+        object: String,
+    },
+    #[error("{location} has no seal of shard {shard}: nobody has signed for what it released")]
+    UnsealedShard { location: String, shard: Shard },
     #[error("a signature of the issuer's key does not verify")]
     Signature,
     #[error("the worker threads cannot be started")]
@@ -182,6 +190,12 @@ impl ForgeError {
             Self::Unfinished { .. } => {
                 Some("run the command that began it again, for every shard; then seal it".to_owned())
             }
+            Self::ForeignShard { object, .. } => Some(format!(
+                "name that ledger with --ledger; when it is lost for good and no chunk of the shard is released, remove {object}"
+            )),
+            Self::UnsealedShard { shard, .. } => Some(format!(
+                "run the command that made it once more, with --shard {shard} and its ledger: it makes nothing twice, and leaves the seal"
+            )),
             Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
             Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
         }

@@ -4,6 +4,7 @@ mod agreement;
 mod begun;
 mod check;
 mod credentials;
+mod distinct;
 mod error;
 mod issuance;
 mod lab;
@@ -96,6 +97,9 @@ pub type Observe<'a> = &'a (dyn Fn(Event) + Sync);
 /// Opens the store of a batch, by the batch's name.
 pub type OpenStore<'a> = &'a dyn Fn(&str) -> Result<Store, StoreError>;
 
+/// Opens the ledger of a batch that was made as a whole.
+pub type OpenLedger<'a> = &'a dyn Fn() -> Result<Box<dyn Ledger>, LedgerError>;
+
 /// Lets somebody else end a run early: chunks in flight are finished and committed.
 #[derive(Debug, Default)]
 pub struct Cancel(AtomicBool);
@@ -186,6 +190,7 @@ pub fn run(
 
     // 4. Hold ledger and store against each other. A store that refuses leaves no batch behind.
     let store = open_store(&name)?;
+    store.refuse_exposed()?;
     withdrawn::refuse_withdrawn(&store, &name)?;
     let location = store.location();
     // The ledger may be read from another folder.
@@ -209,7 +214,7 @@ pub fn run(
         None => Vec::new(),
     };
     let record = batch_record(job, &identity, ledger.id());
-    agreement::establish(&store, &committed, &record, job.shard)?;
+    agreement::establish(&store, &committed, &record, (job.shard, ledger.id()))?;
 
     // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
     let batch = ledger.begin_batch(&identity, job.now)?;
@@ -243,15 +248,20 @@ pub fn run(
     };
     let mut outcome = pipeline::run(source, stock, ledger, &pool, observe, cancel);
 
-    // 8. Seal what is complete.
+    // 8. Seal what is complete: the batch, or what this shard has of it.
     let is_complete = skipped + outcome.made == devices;
     let mut sealed = false;
-    if outcome.failure.is_none() && is_complete && job.shard.is_none() {
+    if outcome.failure.is_none() && is_complete {
         let made = outcome.seal;
         let (store, ledger) = (&store, &mut *ledger);
-        let result = pool.install(move || sealing::seal_made(store, ledger, &batch, &record, job, made));
+        let result = pool.install(move || match job.shard {
+            None => sealing::seal_made(store, ledger, &batch, &record, job, made).map(|_| true),
+            Some(shard) => {
+                sealing::seal_shard(store, ledger, &batch, &record, (job, shard), made).map(|()| false)
+            }
+        });
         match result {
-            Ok(_) => sealed = true,
+            Ok(is_whole) => sealed = is_whole,
             Err(error) => outcome.failure = Some(error),
         }
     }
@@ -330,9 +340,8 @@ fn refuse_issued(
         }
         let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
         issued.retain(|bookmark| !done.contains(&bookmark.number()));
-        let problems = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
-        let lines = problems.len();
-        if let Some(first) = problems.into_iter().next() {
+        let found = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
+        if let Some((first, lines)) = found {
             return Err(ForgeError::Issued {
                 path: job.manifest.path().to_owned(),
                 first,

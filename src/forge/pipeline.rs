@@ -12,7 +12,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use data_encoding::HEXLOWER;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::plan::Plan;
@@ -22,9 +21,9 @@ use crate::batch::pack_object;
 use crate::batch::{Layout, certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
-use crate::manifest::{Block, Bookmark, ManifestError, Reread};
+use crate::manifest::{Bookmark, ManifestError, Reread, Unproven};
 use crate::seal::{Builder, ChunkDigest};
-use crate::store::{Attempt, Existing, Object, Store, Ticket};
+use crate::store::{Aside, Attempt, Object, Store, Ticket};
 
 /// Chunks that one transaction commits at most, and that wait for their turn at most.
 const GROUP: usize = 32;
@@ -64,12 +63,12 @@ impl<'a> Source<'a> {
         })
     }
 
-    fn next(&mut self) -> Result<Option<(Remaining<'a>, Block)>, ManifestError> {
+    fn next(&mut self) -> Result<Option<(Reservation, Unproven)>, ManifestError> {
         let Some(remaining) = self.remaining.pop_front() else {
             return Ok(None);
         };
         let block = self.manifest.block(remaining.bookmark)?;
-        Ok(Some((remaining, block)))
+        Ok(Some((remaining.reservation, block)))
     }
 }
 
@@ -200,12 +199,12 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
     let mut workshop = Workshop::new(shared.plan);
     while !shared.is_stopped() {
         let next = shared.source.lock().expect("no holder panics").next();
-        let (remaining, block) = match next {
+        let (reservation, block) = match next {
             Ok(Some(next)) => next,
             Ok(None) => return,
             Err(error) => return shared.fail(0, error.into()),
         };
-        match make_and_store(shared, &mut workshop, remaining, &block) {
+        match make_and_store(shared, &mut workshop, reservation, &block) {
             // The committer is gone only after a failure of its own, which it has recorded.
             Ok(stored) => {
                 if sender.send(stored).is_err() {
@@ -213,8 +212,8 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
                 }
             }
             Err(error) => {
-                let chunk = remaining.reservation.chunk;
-                return shared.fail(shared.stock.batch.shape().rows_of(chunk), error);
+                let devices = shared.stock.batch.shape().rows_of(reservation.chunk);
+                return shared.fail(devices, error);
             }
         }
     }
@@ -223,15 +222,12 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
 fn make_and_store(
     shared: &Shared<'_>,
     workshop: &mut Workshop<'_>,
-    Remaining {
-        reservation,
-        bookmark,
-    }: Remaining<'_>,
-    block: &Block,
+    reservation: Reservation,
+    block: &Unproven,
 ) -> Result<Stored, ForgeError> {
     let plan = shared.plan;
     let chunk = reservation.chunk;
-    let rows = plan.manifest.parse_again(block, bookmark)?;
+    let (rows, _) = plan.manifest.parse_again(block)?;
     let entries = workshop.make(&rows, reservation.prefix)?;
     let mut objects = Vec::with_capacity(entries.len() + 1);
     match plan.layout {
@@ -253,12 +249,10 @@ fn make_and_store(
         body: &workshop.certificates,
         sha256: None,
     });
-    // The prefix of its serials is what no other attempt has.
-    let name = |prefix: &SerialPrefix| HEXLOWER.encode(&prefix.octets());
     let earlier = shared.stock.earlier.get(&chunk);
-    let earlier: Vec<String> = earlier.into_iter().flatten().map(name).collect();
+    let earlier: Vec<String> = earlier.into_iter().flatten().map(SerialPrefix::attempt).collect();
     let attempt = Attempt {
-        name: &name(&reservation.prefix),
+        name: &reservation.prefix.attempt(),
         earlier: &earlier,
     };
     let ticket = shared.stock.store.put(&objects, attempt)?;
@@ -280,7 +274,7 @@ fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut dyn Led
             .chain(receiver.try_iter().take(GROUP - 1))
             .collect();
         let group = flush(shared, group);
-        let devices: u64 = group.iter().map(|(chunk, _)| chunk.entries.len() as u64).sum();
+        let devices: u64 = group.iter().map(|(chunk, ..)| chunk.entries.len() as u64).sum();
         match commit_group(shared, ledger, group, &mut released) {
             Ok(devices) => {
                 shared.outcome.lock().expect("no holder panics").made += devices;
@@ -298,9 +292,12 @@ fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut dyn Led
     }
 }
 
+/// A chunk that the store holds for good, with the content of its index.
+type Durable = (Committed, Vec<u8>, Aside);
+
 /// Makes a group of chunks durable. A chunk that may be lost fails, and its devices are made anew by the
 /// next run; the others are returned, with their indexes.
-fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
+fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<Durable> {
     let mut tickets = Vec::with_capacity(group.len());
     let mut chunks = Vec::with_capacity(group.len());
     for Stored { chunk, index, ticket } in group {
@@ -309,13 +306,13 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
     }
     let results = shared.stock.store.flush(tickets);
     let mut durable = Vec::with_capacity(chunks.len());
-    for (chunk, result) in chunks.into_iter().zip(results) {
+    for ((chunk, index), result) in chunks.into_iter().zip(results) {
         match result {
-            Ok(()) => {
+            Ok(aside) => {
                 shared.failures_in_a_row.store(0, Ordering::Relaxed);
-                durable.push(chunk);
+                durable.push((chunk, index, aside));
             }
-            Err(error) => shared.fail_chunk(chunk.0.entries.len() as u64, error.into()),
+            Err(error) => shared.fail_chunk(chunk.entries.len() as u64, error.into()),
         }
     }
     durable
@@ -326,21 +323,20 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Vec<u8>)> {
 fn commit_group(
     shared: &Shared<'_>,
     ledger: &mut dyn Ledger,
-    group: Vec<(Committed, Vec<u8>)>,
+    group: Vec<Durable>,
     released: &mut Vec<u64>,
 ) -> Result<u64, LedgerError> {
     if group.is_empty() {
         return Ok(0);
     }
-    let (chunks, indexes): (Vec<Committed>, Vec<Vec<u8>>) = group.into_iter().unzip();
+    let (mut chunks, mut indexes) = (Vec::new(), Vec::new());
+    for (chunk, index, aside) in group {
+        indexes.push((index_object(chunk.reservation.chunk), index, aside));
+        chunks.push(chunk);
+    }
     ledger.commit(shared.stock.batch, &chunks, released)?;
     released.clear();
-    let indexes: Vec<_> = chunks
-        .iter()
-        .map(|chunk| index_object(chunk.reservation.chunk))
-        .zip(indexes)
-        .collect();
-    let results = shared.stock.store.publish(&indexes, Existing::Refuse);
+    let results = shared.stock.store.release(&indexes);
     let mut devices = 0;
     for (chunk, result) in chunks.iter().zip(results) {
         let of_chunk = chunk.entries.len() as u64;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
+use super::distinct::Keys;
 use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
@@ -26,6 +27,8 @@ pub(crate) struct Plan<'a> {
     pub bundler: Bundler,
     pub layout: Layout,
     pub period: Period,
+    /// The keys that were made so far, of which none may come again.
+    pub keys: Keys,
     /// Octets that a bundle takes at most.
     pub bundle_room: usize,
 }
@@ -65,6 +68,7 @@ impl<'a> Plan<'a> {
             bundler: Bundler::new(profile.recipe(), profile.shared(issuer.certificate().der()))?,
             layout,
             period,
+            keys: Keys::default(),
             bundle_room: 0,
         })
     }

@@ -4,8 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::batch::Shape;
+
 /// One of several shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shard {
     /// From 1.
     number: u32,
@@ -13,10 +15,26 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// Every shard of so many.
+    pub(super) fn all(of: u32) -> impl Iterator<Item = Self> {
+        (1..=of).map(move |number| Self { number, of })
+    }
+
+    /// From 1.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.number
+    }
+
     /// How many shards there are.
     #[must_use]
     pub fn of(self) -> u32 {
         self.of
+    }
+
+    /// Its chunks of a batch, in order.
+    pub(super) fn chunks(self, shape: Shape) -> impl Iterator<Item = u64> {
+        (u64::from(self.number - 1)..shape.chunks()).step_by(self.of as usize)
     }
 
     /// Whether this shard makes the chunk: every so many-th one, so that all shards end at about the
@@ -60,6 +78,13 @@ mod tests {
                 .collect();
             for chunk in 0..50 {
                 assert_eq!(shards.iter().filter(|shard| shard.has(chunk)).count(), 1);
+            }
+            let shape = Shape {
+                rows: 50,
+                chunk_rows: 1,
+            };
+            for shard in shards {
+                assert!(shard.chunks(shape).eq((0..50).filter(|chunk| shard.has(*chunk))));
             }
         }
     }

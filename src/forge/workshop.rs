@@ -12,7 +12,7 @@ use super::issuance::Issuance;
 use super::plan::Plan;
 use crate::batch::{IndexEntry, Layout};
 use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
-use crate::certificate::{SerialPrefix, distinct_keys};
+use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
 use crate::manifest::{DeviceId, Row};
 
@@ -69,7 +69,7 @@ impl<'a> Workshop<'a> {
         packing.body.finish();
         let (entries, key_ids) = (packing.entries, packing.key_ids);
         issued?;
-        distinct_keys(&key_ids)?;
+        self.plan.keys.add(&key_ids)?;
         Ok(entries)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use pkcs8::der::Decode;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{AskPassphrase, IssuerError, blocks};
 use crate::engine::{PrivateKey, Random};
+use crate::exposure;
 use crate::pem;
 
 /// Rounds of PBKDF2-HMAC-SHA-256 for a new key (OWASP, Password Storage, 2023).
@@ -24,20 +25,21 @@ const MOST_BLOCKS: u64 = 1 << 23;
 
 const PKCS8_ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
-/// Reads the private key in a file that no one but its owner may read.
+/// Reads the private key in a file of one's own that no one else may read.
 pub(super) fn read(path: &Path, ask: AskPassphrase<'_>) -> Result<PrivateKey, IssuerError> {
     let read_error = |source| IssuerError::Read {
         path: path.to_owned(),
         source,
     };
     let mut file = File::open(path).map_err(read_error)?;
-    let mode = file.metadata().map_err(read_error)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(IssuerError::KeyReadable {
+    let exposure = exposure::of_secret(&file.metadata().map_err(read_error)?);
+    if let Some(exposure) = exposure {
+        return Err(IssuerError::Exposed {
             path: path.to_owned(),
-            mode,
+            exposure,
         });
     }
+    refuse_exposed_folder(path)?;
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text)
         .map_err(|source| match source.kind() {
@@ -57,6 +59,23 @@ pub(super) fn read(path: &Path, ask: AskPassphrase<'_>) -> Result<PrivateKey, Is
         "EC PRIVATE KEY" => PrivateKey::from_sec1(&key.der).map_err(key_error),
         "RSA PRIVATE KEY" => Ok(PrivateKey::from_pkcs1(&key.der)),
         _ => Err(not_pem(path)),
+    }
+}
+
+/// Refuses a file in whose place others could put one of theirs.
+pub(super) fn refuse_exposed_folder(path: &Path) -> Result<(), IssuerError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let metadata = folder.metadata().map_err(|source| IssuerError::Read {
+        path: folder.to_owned(),
+        source,
+    })?;
+    match exposure::of_folder(&metadata) {
+        None => Ok(()),
+        Some(exposure) => Err(IssuerError::Exposed {
+            path: folder.to_owned(),
+            exposure,
+        }),
     }
 }
 

@@ -10,7 +10,8 @@ mod create;
 mod key_file;
 mod request;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
@@ -21,6 +22,7 @@ pub(crate) use ca_certificate::{key_identifier, key_type};
 pub use create::{CaRequest, NewCa, create};
 
 use crate::engine::{Choice, EngineError, PrivateKeyError, Random, SignatureAlgorithm};
+use crate::exposure::{self, Exposure};
 use crate::pem::{self, PemError};
 use crate::profile::{KeyType, rfc3339};
 use crate::signer::{self, Manner, Memory, Signer, SignerError};
@@ -60,8 +62,8 @@ pub enum IssuerError {
     },
     #[error("{key} is not the key of {certificate}")]
     KeyMismatch { certificate: PathBuf, key: String },
-    #[error("{path} can be read by others (mode {mode:04o})")]
-    KeyReadable { path: PathBuf, mode: u32 },
+    #[error("{path} {exposure}")]
+    Exposed { path: PathBuf, exposure: Exposure },
     #[error("{path} cannot be used as a CA key")]
     Key { path: PathBuf, source: PrivateKeyError },
     #[error("{path} cannot be read as PEM")]
@@ -138,7 +140,7 @@ impl IssuerError {
             Self::Expired { .. } => "`certforge ca new` makes a new CA; AWS IoT must be told of it".to_owned(),
             Self::NotYetValid { .. } => "check this machine's clock".to_owned(),
             Self::KeyMismatch { .. } => format!("{CERTIFICATE_FILE} and {KEY_FILE} must belong together"),
-            Self::KeyReadable { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::Exposed { path, exposure } => exposure.hint(path),
             Self::LegacyEncryption { path } | Self::Encryption { path } | Self::Work { path, .. } => format!(
                 "`openssl pkcs8 -topk8 -v2 aes-256-cbc -in {} -out new.pem` writes it as certforge reads it",
                 path.display()
@@ -345,11 +347,24 @@ pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>
 ///
 /// # Errors
 ///
-/// When it cannot be read, or names none.
+/// When it cannot be read, others may write to it, or it names none.
 pub fn read_endpoint(path: &Path) -> Result<Option<String>, IssuerError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+    let read = || {
+        let mut file = File::open(path)?;
+        let exposure = exposure::of_file(&file.metadata()?);
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        Ok((exposure, text))
+    };
+    let text = match read() {
+        Ok((None, text)) => text,
+        Ok((Some(exposure), _)) => {
+            return Err(IssuerError::Exposed {
+                path: path.to_owned(),
+                exposure,
+            });
+        }
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => {
             return Err(IssuerError::Read {
                 path: path.to_owned(),

@@ -12,7 +12,7 @@ use super::parameter::Facts;
 use super::provision::Refusal;
 use super::template::Template;
 use crate::digest::{Repeated, Seen, sha256};
-use crate::manifest::{Block, Bookmark, Manifest, ManifestError, Row};
+use crate::manifest::{Block, Bookmark, LISTED, Manifest, ManifestError, Row};
 use crate::profile::Binding;
 
 /// Rows that are evaluated as one piece of work, and pieces at a time.
@@ -23,8 +23,10 @@ const BLOCKS_AT_A_TIME: usize = 16;
 #[derive(Debug, Default)]
 pub struct Census {
     pub rows: u64,
-    /// Devices that would not come up, or not as themselves, in line order.
+    /// What keeps devices from coming up, or from coming up as themselves: the first [`LISTED`], in line order.
     pub faults: Vec<DeviceFault>,
+    /// How many faults there are in all.
+    pub all_faults: usize,
     /// Devices whose endpoint.json names another thing than the template, and the first of them.
     pub renamed: u64,
     pub first_renamed: Option<Renamed>,
@@ -58,12 +60,17 @@ struct Counted {
     first_renamed: Option<Renamed>,
 }
 
-/// Evaluates a template for every row of a manifest that has passed its own check.
+/// Evaluates a template for every row of a manifest that has passed its own check, in which it had this digest.
 ///
 /// # Errors
 ///
-/// When the manifest cannot be read.
-pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Result<Census, ManifestError> {
+/// When the manifest cannot be read, or is another by now.
+pub fn census(
+    template: &Template,
+    manifest: &Manifest,
+    sha256: &[u8; 32],
+    binding: &Binding,
+) -> Result<Census, ManifestError> {
     let mut census = Census::default();
     let mut seen = Seen::default();
     let mut bookmarks = Vec::new();
@@ -80,16 +87,35 @@ pub fn census(template: &Template, manifest: &Manifest, binding: &Binding) -> Re
         for (block, (bookmark, counted)) in window.iter().zip(counted) {
             bookmarks.push(bookmark);
             census.rows += block.rows() as u64;
-            census.faults.extend(counted.faults);
+            census.add(counted.faults);
             census.renamed += counted.renamed;
             census.first_renamed = census.first_renamed.or(counted.first_renamed);
             seen.extend(counted.seen);
         }
     }
-    let collisions = collisions(template, manifest, binding, &bookmarks, &seen.repeated())?;
-    census.faults.extend(collisions);
+    manifest.prove(blocks, sha256)?;
+    let mut others = Census::default();
+    collisions(
+        template,
+        manifest,
+        binding,
+        (&bookmarks, &seen.repeated()),
+        &mut others,
+    )?;
+    census.all_faults += others.all_faults;
+    census.faults.extend(others.faults);
     census.faults.sort_by_key(|fault| fault.line);
+    census.faults.truncate(LISTED);
     Ok(census)
+}
+
+impl Census {
+    /// Adds faults of lines behind all those before.
+    fn add(&mut self, faults: Vec<DeviceFault>) {
+        self.all_faults += faults.len();
+        let room = LISTED - self.faults.len();
+        self.faults.extend(faults.into_iter().take(room));
+    }
 }
 
 fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Block) -> Counted {
@@ -146,18 +172,17 @@ fn collisions(
     template: &Template,
     manifest: &Manifest,
     binding: &Binding,
-    bookmarks: &[Bookmark],
-    repeated: &Repeated,
-) -> Result<Vec<DeviceFault>, ManifestError> {
-    let mut faults = Vec::new();
+    (bookmarks, repeated): (&[Bookmark], &Repeated),
+    census: &mut Census,
+) -> Result<(), ManifestError> {
     if repeated.blocks.is_empty() {
-        return Ok(faults);
+        return Ok(());
     }
     let mut first: HashMap<String, u64> = HashMap::new();
     let mut file = manifest.reread()?;
     for block in &repeated.blocks {
         let block = file.block(&bookmarks[*block as usize])?;
-        for row in manifest.parse(&block).0 {
+        for row in manifest.parse_again(&block)?.0 {
             let Ok(Some(thing)) = thing_name(template, binding, &row) else {
                 continue;
             };
@@ -166,13 +191,13 @@ fn collisions(
             }
             let first_line = *first.entry(thing.clone()).or_insert(row.line);
             if first_line != row.line {
-                faults.push(DeviceFault {
+                census.add(vec![DeviceFault {
                     line: row.line,
                     device_id: row.device_id.to_string(),
                     reason: format!("the device of line {first_line} becomes thing {thing} already"),
-                });
+                }]);
             }
         }
     }
-    Ok(faults)
+    Ok(())
 }

@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
+
+use crate::exposure::Exposure;
 
 /// A ledger that failed, or that forbids what was asked. A ledger's `location` is what the user named it by.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +13,13 @@ pub enum LedgerError {
     Open { location: String, source: io::Error },
     #[error("there is no ledger {location}")]
     Missing { location: String },
+    #[error("ledger {location}: {} {exposure}", place.display())]
+    Exposed {
+        location: String,
+        /// The ledger's file, one beside it, or its folder.
+        place: PathBuf,
+        exposure: Exposure,
+    },
     #[error("ledger {location} is in use by another certforge")]
     Locked { location: String },
     #[error("ledger {location} is no certforge ledger")]
@@ -65,6 +75,7 @@ impl LedgerError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing { .. } => "name it with --ledger FILE; `certforge run` makes one at ./certforge.db".to_owned(),
+            Self::Exposed { place, exposure, .. } => exposure.hint(place),
             Self::Locked { .. } => "wait until it has ended".to_owned(),
             Self::Foreign { .. } => "choose another file with --ledger".to_owned(),
             Self::Version { .. } => "use the certforge that made it".to_owned(),

@@ -10,18 +10,19 @@ mod problem;
 mod row;
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-pub use block::{Block, Blocks, Bookmark, Reread};
+pub use block::{Block, Blocks, Bookmark, Reread, Unproven};
 pub use device_id::DeviceId;
-pub use problem::{Problem, Reason};
+pub use problem::{LISTED, Problem, Problems, Reason};
 pub use row::Row;
 
 /// The id column of a manifest when the profile names no other.
 pub const DEFAULT_ID_COLUMN: &str = "serial_number";
 
-/// A line may hold this many bytes; a longer one is no manifest row.
+/// A line may hold this many bytes; a longer one is no manifest row. What of a manifest is in memory at a time is bounded
+/// by it.
 const MAX_LINE: usize = 64 * 1024;
 
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
@@ -65,7 +66,7 @@ pub enum ManifestError {
     BadLines {
         path: PathBuf,
         first: Problem,
-        bad_lines: usize,
+        bad_lines: u64,
     },
     #[error("manifest {path} changed while it was being read, near line {line}")]
     Changed { path: PathBuf, line: u64 },
@@ -91,7 +92,7 @@ fn listed(columns: &[String]) -> String {
     names.join(", ")
 }
 
-fn more_bad_lines(bad: usize) -> String {
+fn more_bad_lines(bad: u64) -> String {
     match bad {
         0 | 1 => String::new(),
         2 => " (and 1 more bad line)".to_owned(),
@@ -289,16 +290,27 @@ impl Manifest {
         row::parse(block, &self.header, self.delimiter, self.id_index)
     }
 
-    /// The rows of a block that was read before, and in which nothing was wrong then.
+    /// The rows of a block that was read before, and what was wrong with others of it then.
     ///
     /// # Errors
     ///
     /// [`ManifestError::Changed`] when it is not as it was.
-    pub fn parse_again(&self, block: &Block, bookmark: &Bookmark) -> Result<Vec<Row>, ManifestError> {
-        let (rows, problems) = self.parse(block);
-        match block.bookmark() == *bookmark && problems.is_empty() {
-            true => Ok(rows),
-            false => Err(ManifestError::changed(&self.path, bookmark.line())),
+    pub fn parse_again(&self, unproven: &Unproven) -> Result<(Vec<Row>, Vec<Problem>), ManifestError> {
+        match unproven.is_as_it_was() {
+            true => Ok(self.parse(&unproven.block)),
+            false => Err(ManifestError::changed(&self.path, unproven.bookmark.line())),
+        }
+    }
+
+    /// Holds a whole reading against the digest that an earlier one had.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError::Changed`] when it is another.
+    pub fn prove<R: BufRead>(&self, blocks: Blocks<R>, sha256: &[u8; 32]) -> Result<(), ManifestError> {
+        match blocks.finish() == *sha256 {
+            true => Ok(()),
+            false => Err(ManifestError::changed(&self.path, 1)),
         }
     }
 }
@@ -339,7 +351,7 @@ fn columns(header: &str, delimiter: u8) -> Option<Vec<String>> {
     Some(record.iter().map(|name| name.trim().to_owned()).collect())
 }
 
-/// How often each manifest was opened, for tests that count readings.
+/// How often each manifest was opened, for tests that count readings, and for those that swap the file between two.
 #[cfg(test)]
 pub(crate) mod openings {
     use std::collections::BTreeMap;
@@ -347,13 +359,25 @@ pub(crate) mod openings {
     use std::sync::Mutex;
 
     static OPENINGS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+    static SWAPS: Mutex<BTreeMap<(PathBuf, usize), String>> = Mutex::new(BTreeMap::new());
 
     pub(super) fn note(path: &Path) {
-        *OPENINGS.lock().unwrap().entry(path.to_owned()).or_default() += 1;
+        let mut openings = OPENINGS.lock().unwrap();
+        let opening = openings.entry(path.to_owned()).or_default();
+        *opening += 1;
+        if let Some(text) = SWAPS.lock().unwrap().remove(&(path.to_owned(), *opening)) {
+            std::fs::write(path, text).unwrap();
+        }
     }
 
     pub(crate) fn of(path: &Path) -> usize {
         OPENINGS.lock().unwrap().get(path).copied().unwrap_or_default()
+    }
+
+    /// Writes this text over the file right before it is opened for this time, the first being 1.
+    pub(crate) fn swap(path: &Path, opening: usize, text: &str) {
+        let key = (path.to_owned(), opening);
+        SWAPS.lock().unwrap().insert(key, text.to_owned());
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a manifest row: where, which value, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -110,6 +111,81 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// What is wrong, whatever the value is: by this are counted those that are too many to be listed.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Empty => "is empty",
+            Self::IdCharacter(_) => "contains a character that no id may have",
+            Self::TooLong { .. } => "has too many characters",
+            Self::Duplicate { .. } => "is on an earlier line already",
+            Self::Ragged { .. } => "the row has not as many fields as the header has columns",
+            Self::LineTooLong { .. } => "the line is too long",
+            Self::NotUtf8 => "is not UTF-8",
+            Self::Control(_) => "contains a control character",
+            Self::OpenQuote => "a quoted field is not closed on its line",
+            Self::OuterSpace => "begins or ends with white space",
+            Self::ByteOrderMark => "the line begins with a byte order mark",
+            Self::Header => "the line repeats the header",
+            Self::Unreadable => "the line is not a CSV row",
+            Self::NotDnsName => "is not a DNS name",
+            Self::NotUri => "is not a URI",
+            Self::PolicyCharacter(_) => "contains a character that breaks AWS IoT policy variables",
+            Self::NotPrintable(_) => "contains what a PrintableString cannot hold",
+            Self::NotCountry => "is not a two-letter country code",
+            Self::NotThingName => "cannot name an AWS IoT thing or client",
+            Self::NotIa5(_) => "contains what a subjectAltName cannot hold",
+            Self::Issued { .. } => "was issued in another batch",
+        }
+    }
+}
+
+/// Problems that are kept in full, at most.
+pub const LISTED: usize = 1000;
+
+/// What is wrong with a manifest: the first [`LISTED`] problems in full, and how many more there are of each kind.
+#[derive(Debug, Default)]
+pub struct Problems {
+    listed: Vec<Problem>,
+    unlisted: BTreeMap<&'static str, u64>,
+}
+
+impl Problems {
+    /// Adds problems, each on the line of those before it or behind it.
+    pub fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
+            match self.listed.len() < LISTED {
+                true => self.listed.push(problem),
+                false => *self.unlisted.entry(problem.reason.kind()).or_default() += 1,
+            }
+        }
+    }
+
+    /// Joins problems of one kind with those of another, which may stand on earlier lines.
+    pub fn merge(&mut self, other: Self) {
+        for (kind, count) in other.unlisted {
+            *self.unlisted.entry(kind).or_default() += count;
+        }
+        let mut listed = std::mem::take(&mut self.listed);
+        listed.extend(other.listed);
+        listed.sort_by_key(|problem| problem.line);
+        self.extend(listed);
+    }
+
+    /// In line order.
+    #[must_use]
+    pub fn listed(&self) -> &[Problem] {
+        &self.listed
+    }
+
+    /// The kinds of those that are not listed, and how many there are of each.
+    #[must_use]
+    pub fn unlisted(&self) -> &BTreeMap<&'static str, u64> {
+        &self.unlisted
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -149,5 +225,33 @@ impl fmt::Display for Reason {
             ),
             Self::Issued { batch } => write!(f, "was issued in batch {batch}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: u64, reason: Reason) -> Problem {
+        Problem {
+            line,
+            column: None,
+            value: None,
+            reason,
+        }
+    }
+
+    #[test]
+    fn the_first_problems_are_listed_and_the_others_counted() {
+        let mut problems = Problems::default();
+        problems.extend((1..=5000).map(|line| problem(2 * line, Reason::Empty)));
+        let mut duplicates = Problems::default();
+        let reason = Reason::Duplicate { first_line: 2 };
+        duplicates.extend((1..=3000).map(|line| problem(2 * line + 1, reason.clone())));
+        problems.merge(duplicates);
+        let lines: Vec<u64> = problems.listed().iter().map(|problem| problem.line).collect();
+        assert!(lines.iter().copied().eq(2..1002));
+        let unlisted = [("is empty", 4500), ("is on an earlier line already", 2500)];
+        assert_eq!(*problems.unlisted(), BTreeMap::from(unlisted));
     }
 }

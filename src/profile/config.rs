@@ -84,7 +84,7 @@ pub struct SanConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleConfig {
-    /// Files of a bundle, in order. Default: the six files named in the manual of [`super::recipe`].
+    /// Files of a bundle, in order. Default: the six files that AWS names: key, certificate, chain, two roots, endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileConfig>>,
 }

@@ -1,17 +1,17 @@
 //! The seal: the signed statement that a batch is complete, with the digest of everything in it.
 //!
-//! `seal.json` is `{"seal": STATEMENT, "signature": {"algorithm", "value"}}`. The signature, by the
-//! issuer's key, is over the octets of STATEMENT exactly as they stand in the file. A [`Seal`] exists
-//! only once that signature was verified against a certificate from elsewhere; from it follow the batch
-//! record, the indexes and the lookups, and from an index the bundles. Pure: no disk, clock or network.
+//! A [`Seal`] exists only once its signature, by the issuer's key, was verified against a certificate from
+//! elsewhere; from it follow the batch record, the indexes and the lookups, and from an index the bundles. Each shard
+//! of a batch has a [`ShardSeal`] of its own, of which the batch's is built. Pure: no disk, clock or network.
 
 mod merkle;
+mod shard;
+mod signed;
 mod statement;
 
-use data_encoding::{BASE64, HEXLOWER};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use data_encoding::HEXLOWER;
 
+pub use shard::{OfShard, ShardSeal};
 pub use statement::{Builder, ChunkDigest, Statement};
 
 use crate::batch::{
@@ -19,25 +19,33 @@ use crate::batch::{
     SEAL_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
 };
 use crate::digest::sha256;
-use crate::engine::SignatureAlgorithm;
 use crate::issuer::{CaCertificate, Issuer};
 use crate::manifest::DeviceId;
 use crate::signer::SignerError;
 
-/// Raised with every change of what a statement means.
-const FORMAT: u32 = 1;
-
 /// Why a batch cannot be sealed, or is not what its seal says.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    #[error("{SEAL_OBJECT} is no seal")]
-    Malformed { source: serde_json::Error },
-    #[error("{SEAL_OBJECT} has format {found}, this certforge reads {FORMAT}")]
-    Format { found: u32 },
+    #[error("{object} is no seal")]
+    Malformed {
+        object: String,
+        source: serde_json::Error,
+    },
+    #[error("{object} has format {found}, this certforge reads {read}")]
+    Format { object: String, found: u64, read: u32 },
     #[error("the batch was sealed by another issuer: certificate {found}, not {wanted}")]
     OtherIssuer { found: String, wanted: String },
-    #[error("the signature of {SEAL_OBJECT} is not that of issuer {issuer}")]
-    Signature { issuer: String },
+    #[error("the signature of {object} is not that of issuer {issuer}")]
+    Signature { object: String, issuer: String },
+    #[error("{object} is of shard {shard}/{shards} of batch {batch}, or of another record of it")]
+    OtherShard {
+        object: String,
+        batch: String,
+        shard: u32,
+        shards: u32,
+    },
+    #[error("{object} is not what {by} released: it was changed since")]
+    NotReleased { object: String, by: String },
     #[error("{object} is not what the seal says: it was changed after the batch was sealed")]
     Changed { object: String },
     #[error(transparent)]
@@ -59,7 +67,12 @@ impl SealError {
                 Self::OtherIssuer { .. } => {
                     "name the CA certificate that this batch was made with, or ask whoever made the batch"
                 }
-                Self::Signature { .. } | Self::Changed { .. } | Self::Malformed { .. } | Self::NotRead(_) => {
+                Self::Signature { .. }
+                | Self::Changed { .. }
+                | Self::NotReleased { .. }
+                | Self::OtherShard { .. }
+                | Self::Malformed { .. }
+                | Self::NotRead(_) => {
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more"
                 }
                 Self::Format { .. } => "use the certforge that made it, or a newer one",
@@ -71,43 +84,13 @@ impl SealError {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    seal: &'a RawValue,
-    signature: Signature,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signature {
-    algorithm: String,
-    /// Base64.
-    value: String,
-}
-
-/// The format alone, so that a seal of another one is told from a damaged one.
-#[derive(Deserialize)]
-struct Format {
-    certforge_seal: u32,
-}
-
 /// Signs a statement: the content of `seal.json`.
 ///
 /// # Errors
 ///
 /// When the issuer's signer fails.
 pub fn sign(statement: &Statement, issuer: &Issuer) -> Result<Vec<u8>, SealError> {
-    let statement = serde_json::to_string(statement).expect("a statement has only text keys");
-    let mut signatures = [Vec::new()];
-    issuer.sign(&[statement.as_bytes()], &mut signatures)?;
-    let signature = Signature {
-        algorithm: issuer.algorithm().name().to_owned(),
-        value: BASE64.encode(&signatures[0]),
-    };
-    let signature = serde_json::to_string(&signature).expect("a signature has only text keys");
-    Ok(format!("{{\"seal\":{statement},\"signature\":{signature}}}\n").into_bytes())
+    signed::sign(statement, issuer)
 }
 
 /// A seal that its issuer has signed.
@@ -121,32 +104,7 @@ impl Seal {
     ///
     /// When it is no seal, another issuer's, or changed.
     pub fn open(octets: &[u8], issuer: &CaCertificate) -> Result<Self, SealError> {
-        let malformed = |source| SealError::Malformed { source };
-        let envelope: Envelope<'_> = serde_json::from_slice(octets).map_err(malformed)?;
-        let Format { certforge_seal } = serde_json::from_str(envelope.seal.get()).map_err(malformed)?;
-        if certforge_seal != FORMAT {
-            return Err(SealError::Format {
-                found: certforge_seal,
-            });
-        }
-        let statement: Statement = serde_json::from_str(envelope.seal.get()).map_err(malformed)?;
-        let wanted = HEXLOWER.encode(&issuer.id());
-        if statement.issuer_id != wanted {
-            return Err(SealError::OtherIssuer {
-                found: statement.issuer_id,
-                wanted,
-            });
-        }
-        let algorithm = SignatureAlgorithm::for_key(issuer.key_type()).name();
-        let signature = BASE64.decode(envelope.signature.value.as_bytes());
-        let is_signed = envelope.signature.algorithm == algorithm
-            && signature.is_ok_and(|signature| issuer.has_signed(envelope.seal.get().as_bytes(), &signature));
-        match is_signed && statement.is_sound() {
-            true => Ok(Self(statement)),
-            false => Err(SealError::Signature {
-                issuer: issuer.subject_text().to_owned(),
-            }),
-        }
+        Ok(Self(signed::open(octets, SEAL_OBJECT, issuer)?))
     }
 
     #[must_use]

@@ -6,7 +6,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{FORMAT, SealError, merkle, read_index};
+use super::signed::Signable;
+use super::{SealError, merkle, read_index};
 use crate::batch::{BatchRecord, IndexEntry, Layout, Lookups, Mark, Shape, index_lines};
 use crate::digest::sha256;
 use crate::profile::rfc3339;
@@ -40,14 +41,22 @@ pub struct Statement {
     pub lookups: Vec<String>,
 }
 
-impl Statement {
-    /// Whether the numbers are such as a forge writes.
-    pub(super) fn is_sound(&self) -> bool {
+impl Signable for Statement {
+    const KIND: &'static str = "certforge_seal";
+    const FORMAT: u32 = 1;
+
+    fn issuer_id(&self) -> &str {
+        &self.issuer_id
+    }
+
+    fn is_sound(&self) -> bool {
         self.shape().is_sound()
             && self.shape().chunks() == self.indexes.len() as u64
             && !self.lookups.is_empty()
     }
+}
 
+impl Statement {
     #[must_use]
     pub fn shape(&self) -> Shape {
         Shape {
@@ -137,6 +146,11 @@ impl Builder {
         self.chunks.contains_key(&chunk)
     }
 
+    /// The digest of the index of each chunk that was added, in order.
+    pub fn indexes(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.chunks.values().map(|[index, _]| index)
+    }
+
     /// The statement about a batch whose record has this digest and that is at this place, and its lookup.
     ///
     /// # Errors
@@ -160,7 +174,7 @@ impl Builder {
         let lookups = Lookups::new(self.marks)?;
         let roots = self.chunks.values().map(|[_, root]| merkle::leaf(root)).collect();
         let statement = Statement {
-            certforge_seal: FORMAT,
+            certforge_seal: Statement::FORMAT,
             batch: record.batch.clone(),
             location: location.to_owned(),
             sealed_at: rfc3339(now),

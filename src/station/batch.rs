@@ -193,15 +193,16 @@ impl SealedBatch {
         // A name comes from the device id, never from what an index says.
         let object = self.record.layout.object(device.chunk, &entry.device_id);
         let range = match self.record.layout {
-            Layout::Objects => None,
-            Layout::Packs => Some(entry.offset..entry.offset.saturating_add(entry.length)),
+            // One octet more tells that it is another.
+            Layout::Objects => 0..entry.length.saturating_add(1),
+            Layout::Packs => entry.offset..entry.offset.saturating_add(entry.length),
         };
         let refused = |faults: Vec<String>| StationError::Bundle {
             device_id: entry.device_id.clone(),
             object: object.clone(),
             faults: faults.join("; "),
         };
-        let read = || match store.read(&object, range.clone()) {
+        let read = || match store.read(&object, Some(range.clone())) {
             Err(StoreError::NotFound { .. }) => Err(refused(vec!["it is missing".to_owned()])),
             other => Ok(other?),
         };

@@ -108,7 +108,7 @@ impl Memory {
     }
 
     pub(super) fn held(&self, device_id: &DeviceId) -> Result<Option<Held>, StationError> {
-        read(&self.held_path(device_id))
+        read(&self.held_path(device_id), device_id)
     }
 
     /// All devices that the station has in hand, the one that it has longest first.
@@ -138,7 +138,7 @@ impl Memory {
     }
 
     pub(super) fn report(&self, device_id: &DeviceId) -> Result<Option<Report>, StationError> {
-        read(&self.report_path(device_id))
+        read(&self.report_path(device_id), device_id)
     }
 
     pub(super) fn has_report(&self, device_id: &DeviceId) -> bool {
@@ -182,7 +182,8 @@ impl Memory {
         self.folder.join("reports").join(format!("{device_id}.json"))
     }
 
-    fn read_all<T: DeserializeOwned>(&self, folder: &str) -> Result<Vec<T>, StationError> {
+    /// All that is remembered in a folder. What is named after no device is none of it.
+    fn read_all<T: OfDevice>(&self, folder: &str) -> Result<Vec<T>, StationError> {
         let folder = self.folder.join(folder);
         let failed = |source| StationError::Memory {
             path: folder.clone(),
@@ -195,15 +196,35 @@ impl Memory {
         let mut all = Vec::new();
         for entry in entries {
             let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                all.extend(read(&path)?);
+            let name = path.file_name().and_then(|name| name.to_str());
+            let device_id = name.and_then(|name| DeviceId::parse(name.strip_suffix(".json")?).ok());
+            if let Some(device_id) = device_id {
+                all.extend(read(&path, &device_id)?);
             }
         }
         Ok(all)
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StationError> {
+/// What is remembered of a device.
+trait OfDevice: DeserializeOwned {
+    fn device_id(&self) -> &DeviceId;
+}
+
+impl OfDevice for Held {
+    fn device_id(&self) -> &DeviceId {
+        &self.claim.device_id
+    }
+}
+
+impl OfDevice for Report {
+    fn device_id(&self) -> &DeviceId {
+        &self.device_id
+    }
+}
+
+/// Reads what is remembered of a device, which is not believed to be of this one.
+fn read<T: OfDevice>(path: &Path, asked: &DeviceId) -> Result<Option<T>, StationError> {
     let failed = |source| StationError::Memory {
         path: path.to_owned(),
         source,
@@ -211,9 +232,13 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StationError> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
-        Ok(octets) => serde_json::from_slice(&octets)
-            .map(Some)
-            .map_err(|error| failed(error.into())),
+        Ok(octets) => {
+            let remembered: T = serde_json::from_slice(&octets).map_err(|error| failed(error.into()))?;
+            match remembered.device_id() == asked {
+                true => Ok(Some(remembered)),
+                false => Err(failed(io::Error::other("it is of another device"))),
+            }
+        }
     }
 }
 

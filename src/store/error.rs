@@ -18,6 +18,8 @@ pub enum StoreError {
     NotFound { object: String },
     #[error("store: {folder} belongs to another user or is open to others (mode {mode:04o})")]
     OpenToOthers { folder: String, mode: u32 },
+    #[error("store: {folder} belongs to another user (uid {uid})")]
+    OfAnother { folder: String, uid: u32 },
     #[error("store: {object} is there already, with other content")]
     Conflict { object: String },
     #[error("store: there is no bucket {bucket}")]
@@ -81,6 +83,12 @@ impl StoreError {
             }
             Self::OpenToOthers { folder, .. } => {
                 format!("bundles hold private keys: chmod 700 {folder}, or choose another --to")
+            }
+            Self::OfAnother { folder, .. } => {
+                format!(
+                    "who owns it could read every key: make sure of what is in it, then chown {} {folder}, or choose another --to",
+                    rustix::process::geteuid().as_raw()
+                )
             }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

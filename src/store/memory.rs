@@ -41,11 +41,10 @@ pub struct Call<'a> {
     pub name: &'a str,
 }
 
-/// The batch in memory, on behalf of a ledger. A clone is the same batch.
+/// The batch in memory. A clone is the same batch.
 #[derive(Clone)]
 pub struct Memory {
     batch: Arc<Mutex<Batch>>,
-    ledger: &'static str,
 }
 
 type Plan = Box<dyn FnMut(Call<'_>) -> Option<Fault> + Send>;
@@ -62,7 +61,6 @@ struct Batch {
 struct Kept {
     body: Zeroizing<Vec<u8>>,
     version: u64,
-    ledger: &'static str,
     attempt: Option<String>,
     is_durable: bool,
 }
@@ -77,27 +75,17 @@ impl Default for Memory {
                 plan: Box::new(|_| None),
                 is_off: false,
             })),
-            ledger: "a",
         }
     }
 }
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Memory(of ledger {})", self.ledger)
+        f.write_str("Memory")
     }
 }
 
 impl Memory {
-    /// The same batch, as another ledger sees it.
-    #[must_use]
-    pub fn of_ledger(&self, ledger: &'static str) -> Self {
-        Self {
-            ledger,
-            ..self.clone()
-        }
-    }
-
     /// A store of this batch.
     #[must_use]
     pub fn store(&self) -> Store {
@@ -175,12 +163,12 @@ impl Memory {
             });
         }
         let put = |batch: &mut Batch, body: &[u8]| {
-            batch.put(&object.name, body, how, self.ledger);
+            batch.put(&object.name, body, how);
         };
         let whole = |batch: &mut Batch| {
-            let found = batch.found(object, self.ledger);
+            let found = batch.found(object);
             let holds = match (&how.when, &found) {
-                (When::Absent, None) | (When::Any, _) => true,
+                (When::Absent, None) => true,
                 (When::Is(version, _), Some(found)) => found.version == *version,
                 _ => false,
             };
@@ -194,7 +182,7 @@ impl Memory {
         };
         let half = |batch: &mut Batch| {
             let is_there = batch.objects.contains_key(&object.name);
-            if how.manner == Manner::Bulk && (how.when == When::Any || !is_there) {
+            if how.manner == Manner::Bulk && !is_there {
                 put(batch, &object.body[..object.body.len() / 2]);
             }
         };
@@ -207,22 +195,20 @@ impl Batch {
         self.objects.get(name)?.last()
     }
 
-    fn found(&self, object: &Object<'_>, ledger: &str) -> Option<Found> {
+    fn found(&self, object: &Object<'_>) -> Option<Found> {
         let kept = self.current(&object.name)?;
         Some(Found {
             version: version(kept),
             is_same: kept.body.as_slice() == object.body,
-            is_of_ledger: kept.ledger == ledger,
             attempt: kept.attempt.clone(),
         })
     }
 
-    fn put(&mut self, name: &str, body: &[u8], how: &How<'_>, ledger: &'static str) {
+    fn put(&mut self, name: &str, body: &[u8], how: &How<'_>) {
         self.next_version += 1;
         self.objects.entry(name.to_owned()).or_default().push(Kept {
             body: Zeroizing::new(body.to_vec()),
             version: self.next_version,
-            ledger,
             attempt: how.attempt.map(str::to_owned),
             is_durable: how.manner == Manner::Atomic,
         });

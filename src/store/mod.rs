@@ -35,11 +35,11 @@ pub use error::StoreError;
 pub use options::Credentials;
 pub use options::{ATTEMPT_TIMEOUT, DEFAULT_UPLOADS, Encryption, StoreOptions};
 pub use place::{Place, PlaceError};
-pub use put::{Attempt, Existing, Ticket};
+pub use put::{Aside, Attempt, Ticket};
 pub use reading::{ReadError, read_index, read_record, released_chunks};
 pub use transport::{
-    Body, FEW, Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Replaced, Transport, Version,
-    When,
+    Body, FEW, Found, Got, How, Listed, Lot, Manner, Move, Object, Outcome, Putting, Release, Replaced,
+    Transport, Version, When,
 };
 pub use withdrawal::{put_withdrawn, read_withdrawn};
 
@@ -96,6 +96,15 @@ impl Store {
         self.transport.locate("")
     }
 
+    /// Refuses a place that others can get at, before anything in it is believed or keys go there.
+    ///
+    /// # Errors
+    ///
+    /// When it is a folder of somebody else, or open to others.
+    pub fn refuse_exposed(&self) -> Result<(), StoreError> {
+        self.transport.refuse_exposed()
+    }
+
     /// The octets of an object, or of a range of it. They may hold private keys, so they are zeroized.
     ///
     /// # Errors
@@ -109,6 +118,13 @@ impl Store {
     pub fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let got = self.transport.get(&names, None);
+        got.into_iter().map(|got| Ok(got?.octets)).collect()
+    }
+
+    /// The same, but of each no more than so many octets.
+    pub fn read_starts(&self, names: &[String], octets: u64) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let got = self.transport.get(&names, Some(0..octets));
         got.into_iter().map(|got| Ok(got?.octets)).collect()
     }
 

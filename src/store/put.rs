@@ -1,7 +1,10 @@
 //! Writes: what each may replace, and what counts as done.
 
+use zeroize::Zeroizing;
+
 use super::transport::{
-    Body, FEW, Found, How, Lot, Manner, Object, Outcome, Putting, Replaced, Version, When,
+    Body, FEW, Found, How, Lot, Manner, Move, Object, Outcome, Putting, RELEASE, Release, Replaced, Version,
+    When,
 };
 use super::{Store, StoreError};
 
@@ -17,20 +20,10 @@ pub struct Attempt<'a> {
     pub earlier: &'a [String],
 }
 
-/// What becomes of an object that is there already under the same name, with other content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// It stays, and the call fails with [`StoreError::Conflict`]: nobody should have put it there.
-    Refuse,
-    /// It is replaced, if the same ledger put it there.
-    Replace,
-}
-
 /// What a write may replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Overwrites {
     Nothing,
-    OfLedger,
     /// What these attempts left behind.
     OfAttempts(Vec<String>),
     /// The version that its condition names, and no other.
@@ -68,7 +61,6 @@ impl Overwrites {
     fn allows(&self, found: &Found) -> bool {
         match self {
             Self::Nothing | Self::Known => false,
-            Self::OfLedger => found.is_of_ledger,
             Self::OfAttempts(attempts) => found
                 .attempt
                 .as_ref()
@@ -77,11 +69,19 @@ impl Overwrites {
     }
 }
 
+/// What of a chunk does not lie in its place yet, and what is to go when it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aside {
+    moves: Vec<Move>,
+    stale: Vec<String>,
+}
+
 /// Stands for the objects of one [`Store::put`] until they are flushed.
 pub struct Ticket {
     lot: Lot,
     attempt: String,
     overwrites: Overwrites,
+    aside: Aside,
     /// What was under way when the put returned. Bodies are the transport's.
     under_way: Vec<(Object<'static>, Putting)>,
 }
@@ -94,11 +94,23 @@ impl Store {
     ///
     /// When one could not be written; what is then there under the names of the chunk is undefined.
     pub fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
-        let overwrites = match attempt.earlier {
-            [] => Overwrites::Nothing,
-            earlier => Overwrites::OfAttempts(earlier.to_vec()),
+        let names = || objects.iter().map(|object| object.name.as_str());
+        let aside = self.aside(names(), attempt);
+        let renamed: Vec<Object<'_>>;
+        let (objects, overwrites) = match (attempt.earlier, aside.moves.as_slice()) {
+            ([], _) => (objects, Overwrites::Nothing),
+            (earlier, []) => (objects, Overwrites::OfAttempts(earlier.to_vec())),
+            // It replaces nothing until its chunk is released.
+            (_, moves) => {
+                let objects = objects.iter().zip(moves).map(|(object, to)| Object {
+                    name: to.aside.clone(),
+                    ..object.clone()
+                });
+                renamed = objects.collect();
+                (renamed.as_slice(), Overwrites::Nothing)
+            }
         };
-        let how = self.bulk(attempt.name, &overwrites);
+        let how = bulk(attempt.name);
         let mut under_way = Vec::new();
         for (object, putting) in objects.iter().zip(self.transport.put(objects, &how)) {
             match putting {
@@ -125,21 +137,58 @@ impl Store {
             },
             attempt: attempt.name.to_owned(),
             overwrites,
+            aside,
             under_way,
         })
     }
 
+    /// What an attempt at a chunk has put aside, of objects with these names.
+    pub fn aside<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, attempt: Attempt<'_>) -> Aside {
+        if self.transport.tells_writers() || attempt.earlier.is_empty() {
+            return Aside::default();
+        }
+        let to = |name: &str| Move {
+            aside: aside_name(name, attempt.name),
+            name: name.to_owned(),
+        };
+        // The first of all put nothing aside.
+        let before = attempt.earlier[1..].iter();
+        Aside {
+            moves: names.clone().map(to).collect(),
+            stale: before
+                .flat_map(|earlier| names.clone().map(|name| aside_name(name, earlier)))
+                .collect(),
+        }
+    }
+
+    /// The octets of what was put aside, or of what lies in its place already.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is neither.
+    pub fn read_aside(&self, names: &[String], aside: &Aside) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
+        if aside.moves.is_empty() {
+            return self.read_all(names);
+        }
+        let is_of = |name: &String| aside.moves.iter().find(|to| to.name == *name);
+        let read = |name| match is_of(name).map(|to| self.read(&to.aside, None)) {
+            None | Some(Err(StoreError::NotFound { .. })) => self.read(name, None),
+            Some(other) => other,
+        };
+        names.iter().map(read).collect()
+    }
+
     /// Makes durable what was put with these tickets. Tells of each ticket, in their order, whether all
-    /// its objects are durable.
+    /// its objects are durable, and what of them is to take its place when they are released.
     #[must_use]
-    pub fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<(), StoreError>> {
+    pub fn flush(&self, tickets: Vec<Ticket>) -> Vec<Result<Aside, StoreError>> {
         let mut lots = Vec::with_capacity(tickets.len());
         let mut results = Vec::with_capacity(tickets.len());
         for ticket in tickets {
-            let how = self.bulk(&ticket.attempt, &ticket.overwrites);
+            let how = bulk(&ticket.attempt);
             let (objects, puttings): (Vec<_>, Vec<_>) = ticket.under_way.into_iter().unzip();
             let seen = self.see_through(&objects, puttings, &how, &ticket.overwrites);
-            let result = self.all_there(&objects, seen);
+            let result = self.all_there(&objects, seen).map(|()| ticket.aside);
             if result.is_ok() {
                 lots.push(ticket.lot);
             }
@@ -147,9 +196,31 @@ impl Store {
         }
         let mut synced = self.transport.sync(&lots).into_iter();
         for result in results.iter_mut().filter(|result| result.is_ok()) {
-            *result = synced.next().expect("each lot has its answer");
+            if let Err(error) = synced.next().expect("each lot has its answer") {
+                *result = Err(error);
+            }
         }
         results
+    }
+
+    /// Releases chunks whose objects are durable, each with the name and the content of its index: what was put
+    /// aside takes its place, then the index is put, unless another is there. Tells of each, in their order, whether
+    /// it is released now.
+    #[must_use]
+    pub fn release(&self, chunks: &[(String, Vec<u8>, Aside)]) -> Vec<Result<(), StoreError>> {
+        let releases = chunks.iter().map(|(name, index, aside)| Release {
+            index: object(name, index),
+            moves: &aside.moves,
+            stale: &aside.stale,
+        });
+        let releases: Vec<Release<'_>> = releases.collect();
+        let indexes: Vec<Object<'_>> = releases.iter().map(|release| release.index.clone()).collect();
+        let puttings = self.transport.release(&releases);
+        let seen = self.see_through(&indexes, puttings, &RELEASE, &Overwrites::Nothing);
+        seen.into_iter()
+            .zip(&indexes)
+            .map(|(is_there, index)| self.there(&index.name, is_there?))
+            .collect()
     }
 
     /// Puts an object in place that must not be there yet, atomically and durably. Returns whether it is
@@ -162,24 +233,14 @@ impl Store {
         self.put_one("create", name, body, When::Absent, &Overwrites::Nothing)
     }
 
-    /// Puts objects in place atomically, each whole or not at all, and durable when it returns. Tells of
-    /// each object, in their order, whether it is in place.
+    /// Puts objects in place that must not be there yet with other content, atomically, each whole or not at all, and
+    /// durable when it returns. Tells of each object, in their order, whether it is in place.
     #[must_use]
-    pub fn publish(&self, objects: &[(String, Vec<u8>)], existing: Existing) -> Vec<Result<(), StoreError>> {
-        let overwrites = match existing {
-            Existing::Refuse => Overwrites::Nothing,
-            Existing::Replace => Overwrites::OfLedger,
-        };
-        let how = How {
-            operation: "publish",
-            manner: Manner::Atomic,
-            when: self.first_condition(&overwrites),
-            attempt: None,
-        };
+    pub fn publish(&self, objects: &[(String, Vec<u8>)]) -> Vec<Result<(), StoreError>> {
         let objects = objects.iter().map(|(name, body)| object(name, body));
         let objects: Vec<Object<'_>> = objects.collect();
-        let puttings = self.transport.put(&objects, &how);
-        let seen = self.see_through(&objects, puttings, &how, &overwrites);
+        let puttings = self.transport.put(&objects, &RELEASE);
+        let seen = self.see_through(&objects, puttings, &RELEASE, &Overwrites::Nothing);
         seen.into_iter()
             .zip(&objects)
             .map(|(is_there, object)| self.there(&object.name, is_there?))
@@ -205,24 +266,6 @@ impl Store {
             self.purge(name)?;
         }
         Ok(is_there)
-    }
-
-    fn bulk<'a>(&self, attempt: &'a str, overwrites: &Overwrites) -> How<'a> {
-        How {
-            operation: "write",
-            manner: Manner::Bulk,
-            when: self.first_condition(overwrites),
-            attempt: Some(attempt),
-        }
-    }
-
-    /// The condition under which a write is first tried. Where nobody can tell who wrote an object, one who
-    /// may replace some replaces whatever is there.
-    fn first_condition(&self, overwrites: &Overwrites) -> When {
-        match overwrites {
-            Overwrites::OfLedger | Overwrites::OfAttempts(_) if !self.transport.tells_writers() => When::Any,
-            _ => When::Absent,
-        }
     }
 
     fn put_one(
@@ -299,6 +342,24 @@ impl Store {
     }
 }
 
+fn bulk(attempt: &str) -> How<'_> {
+    How {
+        operation: "write",
+        manner: Manner::Bulk,
+        when: When::Absent,
+        attempt: Some(attempt),
+    }
+}
+
+/// Where an attempt puts an object aside: it begins with a dot, so it is no object.
+fn aside_name(name: &str, attempt: &str) -> String {
+    let (folder, file) = name
+        .rsplit_once('/')
+        .map_or(("", name), |(folder, file)| (folder, file));
+    let gap = if folder.is_empty() { "" } else { "/" };
+    format!("{folder}{gap}.{file}.{attempt}.tmp")
+}
+
 fn object<'a>(name: &str, body: &'a [u8]) -> Object<'a> {
     Object {
         name: name.to_owned(),
@@ -314,7 +375,7 @@ mod tests {
 
     fn put(store: &Store, name: &str, body: &[u8], attempt: Attempt<'_>) -> Result<(), StoreError> {
         let ticket = store.put(&[object(name, body)], attempt)?;
-        store.flush(vec![ticket]).remove(0)
+        store.flush(vec![ticket]).remove(0).map(drop)
     }
 
     fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
@@ -356,26 +417,20 @@ mod tests {
         };
         let tickets = ["a", "b", "c"].map(|name| store.put(&[object(name, b"key")], attempt).unwrap());
         let flushed = store.flush(tickets.into());
-        assert!(matches!(
-            flushed[..],
-            [Ok(()), Err(StoreError::Io { .. }), Ok(())]
-        ));
+        assert!(matches!(flushed[..], [Ok(_), Err(StoreError::Io { .. }), Ok(_)]));
     }
 
     #[test]
-    fn what_is_published_replaces_only_what_the_same_ledger_published() {
-        let memory = Memory::default();
-        let (own, other) = (memory.store(), memory.of_ledger("b").store());
-        let publish = |store: &Store, body: &[u8], existing| {
-            let record = [("batch.json".to_owned(), body.to_vec())];
-            store.publish(&record, existing).remove(0)
+    fn what_is_published_replaces_nothing() {
+        let store = Memory::default().store();
+        let publish = |body: &[u8]| {
+            let record = [("seal.json".to_owned(), body.to_vec())];
+            store.publish(&record).remove(0)
         };
-        publish(&own, b"first", Existing::Refuse).unwrap();
-        assert!(is_conflict(&publish(&own, b"second", Existing::Refuse)));
-        publish(&own, b"second", Existing::Replace).unwrap();
-        assert!(is_conflict(&publish(&other, b"third", Existing::Replace)));
-        publish(&other, b"second", Existing::Refuse).expect("it is what was to be there");
-        assert_eq!(**own.read("batch.json", None).unwrap(), *b"second");
+        publish(b"first").unwrap();
+        assert!(is_conflict(&publish(b"second")));
+        publish(b"first").expect("it is what was to be there");
+        assert_eq!(**store.read("seal.json", None).unwrap(), *b"first");
     }
 
     #[test]

@@ -17,7 +17,17 @@ pub trait Transport: Send + Sync {
     /// An object as a person finds it, a path or a URL; of an empty name, the batch.
     fn locate(&self, name: &str) -> String;
 
-    /// Whether an object tells who wrote it, as [`Found`] has it.
+    /// Refuses a place that others can get at, if it is one that exists and can tell. It is asked before keys go there.
+    ///
+    /// # Errors
+    ///
+    /// When others can.
+    fn refuse_exposed(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Whether an object tells who wrote it, as [`Found`] has it. Where it does not, an attempt that has predecessors
+    /// puts its objects aside, and they take their place when its chunk is released.
     fn tells_writers(&self) -> bool;
 
     /// The octets of objects, or of a range of each, in their order: at once where that is faster. What
@@ -28,6 +38,14 @@ pub trait Transport: Send + Sync {
     /// [`Manner::Bulk`], what comes after the first that failed may be left undone, without an answer.
     /// It may wait until there is room for what is under way.
     fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting>;
+
+    /// Releases chunks: what was put aside takes its place, and then the index is put, atomically and durably. Nothing
+    /// of a chunk is touched whose index is there already, whoever sleeps in between. Where nothing is ever put
+    /// aside, that is a put.
+    fn release(&self, chunks: &[Release<'_>]) -> Vec<Putting> {
+        let indexes: Vec<Object<'_>> = chunks.iter().map(|chunk| chunk.index.clone()).collect();
+        self.put(&indexes, &RELEASE)
+    }
 
     /// Makes durable what was put in bulk. Tells of each lot, in their order, whether it is.
     fn sync(&self, lots: &[Lot]) -> Vec<Result<(), StoreError>>;
@@ -94,9 +112,32 @@ pub enum When {
     Absent,
     /// The object there is this version.
     Is(Version, Replaced),
-    /// Whatever is there.
-    Any,
 }
+
+/// A chunk that is to be released.
+#[derive(Debug, Clone)]
+pub struct Release<'a> {
+    pub index: Object<'a>,
+    /// What was put aside of it.
+    pub moves: &'a [Move],
+    /// What attempts before that put aside, and nobody needs: it holds private keys.
+    pub stale: &'a [String],
+}
+
+/// An object that was put aside under another name, and its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    pub aside: String,
+    pub name: String,
+}
+
+/// How an index is put.
+pub(super) const RELEASE: How<'static> = How {
+    operation: "publish",
+    manner: Manner::Atomic,
+    when: When::Absent,
+    attempt: None,
+};
 
 /// What becomes of a version that was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,8 +220,6 @@ pub struct Found {
     pub version: Version,
     /// Whether its octets are those that were to be put.
     pub is_same: bool,
-    /// Whether the ledger of this batch wrote it, as far as that is told.
-    pub is_of_ledger: bool,
     /// The attempt that wrote it, if that is told.
     pub attempt: Option<String>,
 }

@@ -41,7 +41,6 @@ pub fn read_withdrawn(store: &Store) -> Result<Option<WithdrawnRecord>, StoreErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Existing;
     use crate::store::memory::{Fault, Memory};
 
     fn record(reason: &str) -> WithdrawnRecord {
@@ -122,7 +121,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::in_folder(folder.path().join("b"));
             let object = (WITHDRAWN_OBJECT.to_owned(), text.as_bytes().to_vec());
-            assert!(store.publish(&[object], Existing::Refuse)[0].is_ok());
+            assert!(store.publish(&[object])[0].is_ok());
             let found = read_withdrawn(&store).unwrap().expect("it is withdrawn");
             assert!(found.to_string().starts_with(told), "{text}: {found}");
         }

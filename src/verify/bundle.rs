@@ -263,6 +263,14 @@ impl<'a> Standard<'a> {
     }
 }
 
+/// The identifier of the public key that a certificate has.
+pub(super) fn public_key_id(der: &[u8]) -> Option<[u8; 20]> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(key_identifier(
+        certificate.public_key().subject_public_key.data.as_ref(),
+    ))
+}
+
 /// The subject as attributes and values, in DN order; `None` when it has an attribute that no profile
 /// knows.
 fn subject_names(certificate: &X509Certificate<'_>) -> Option<Vec<(Attribute, String)>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use zeroize::Zeroizing;
 
-use super::bundle::{Findings, Standard};
+use super::bundle::{Findings, Standard, public_key_id};
 use super::retired::retired;
 use super::seal::CHANGED;
 use super::tally::Tallies;
@@ -94,7 +94,8 @@ pub(super) fn verify(
         let octets = bundle(i);
         if retired.contains(&row.entry.device_id) {
             let number = task.chunk * task.record.chunk_rows + i as u64;
-            tally(&mut verified.tallies, row, &Findings::default(), number);
+            let key = listed_key(&chunk_certificates, i, row);
+            tally(&mut verified.tallies, row, key, number);
             verified.burned += u64::from(!disputed.contains(&i));
             continue;
         }
@@ -120,7 +121,8 @@ pub(super) fn verify(
             ));
         }
         let number = task.chunk * task.record.chunk_rows + i as u64;
-        tally(&mut verified.tallies, row, &findings, number);
+        let key = findings.key.or_else(|| listed_key(&chunk_certificates, i, row));
+        tally(&mut verified.tallies, row, key, number);
         let is_good = findings.faults.is_empty() && octets.is_some() && !disputed.contains(&i);
         verified.good += u64::from(is_good);
         let device = &row.entry.device_id;
@@ -163,14 +165,19 @@ fn read_certificates(
     Ok(certificates)
 }
 
-fn tally(tallies: &mut Tallies, row: &IndexRow, findings: &Findings, number: u64) {
+/// The key of a device whose bundle is gone, or does not tell: that of the certificate which the index names.
+fn listed_key(certificates: &ChunkCertificates, i: usize, row: &IndexRow) -> Option<[u8; 20]> {
+    public_key_id(certificates.of(i, &row.entry)?)
+}
+
+fn tally(tallies: &mut Tallies, row: &IndexRow, key: Option<[u8; 20]>, number: u64) {
     tallies
         .devices
         .add(row.entry.device_id.as_str().as_bytes(), number);
     tallies.certificates.add(&row.entry.certificate_id, number);
     tallies.serials.add(row.entry.certificate_serial.octets(), number);
-    if let Some(key) = &findings.key {
-        tallies.keys.add(key, number);
+    if let Some(key) = key {
+        tallies.keys.add(&key, number);
     }
 }
 
@@ -229,7 +236,10 @@ fn read_bundles(
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     };
-    store.read_all(&names).into_iter().map(bundle).collect()
+    // One octet more than any is to have tells that one is another.
+    let longest = rows.iter().map(|row| row.entry.length).max().unwrap_or_default();
+    let read = store.read_starts(&names, longest.saturating_add(1));
+    read.into_iter().map(bundle).collect()
 }
 
 /// The pack of a chunk, when the batch is in packs; empty when it is missing.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, WITHDRAWN_OBJECT,
-    chunk_of, index_object, lookup_object, parse_index,
+    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, SHARDS,
+    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index, shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
 use crate::store::{Listed, Store, released_chunks};
@@ -95,6 +95,9 @@ pub(super) fn extras(
             || name == SEAL_OBJECT
             || name == WITHDRAWN_OBJECT
             || chunk_in(&name, "lookup/", ".csv").is_some_and(|part| lookup_object(part) == name)
+            || (name.starts_with(SHARDS)
+                && (1..=record.shards.unwrap_or(0))
+                    .any(|shard| [shard_object(shard), shard_ledger_object(shard)].contains(&name)))
             || [CLAIMS, FLASHED, FAILED, SCRAPPED]
                 .iter()
                 .any(|folder| name.starts_with(folder))

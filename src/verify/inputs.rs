@@ -22,8 +22,8 @@ pub(super) struct Inputs {
     pub batch: Option<Batch>,
     /// The chunks that the ledger knows, and whether each is released.
     pub committed: Vec<(u64, bool)>,
-    /// The manifest, when it is at hand.
-    pub manifest: Option<Manifest>,
+    /// The manifest, when it is at hand, and the digest that it had.
+    pub manifest: Option<(Manifest, [u8; 32])>,
     pub manifest_changed: bool,
 }
 
@@ -52,7 +52,7 @@ impl Inputs {
             _ => Vec::new(),
         };
         let (manifest, manifest_changed) = match open_manifest(job, batch.as_ref(), &record, &profile)? {
-            Found::Same(manifest) => (Some(manifest), false),
+            Found::Same(manifest, sha256) => (Some((manifest, sha256)), false),
             Found::Changed => (None, true),
             Found::Nothing => (None, false),
         };
@@ -98,7 +98,8 @@ impl Inputs {
 
     /// The profile's templates, bound to the manifest's columns.
     pub(super) fn binding(&self) -> Result<Option<Binding>, ManifestError> {
-        let bind = |manifest: &Manifest| Binding::new(&self.profile, manifest.header(), manifest.path());
+        let bind =
+            |(manifest, _): &(Manifest, _)| Binding::new(&self.profile, manifest.header(), manifest.path());
         self.manifest.as_ref().map(bind).transpose()
     }
 
@@ -117,11 +118,15 @@ impl Inputs {
     /// The manifest's rows, from the first chunk on.
     pub(super) fn rows(&self) -> Result<ManifestRows<'_>, VerifyError> {
         let chunk_rows = usize::try_from(self.record.chunk_rows).unwrap_or(usize::MAX);
-        let open = |manifest| -> Result<_, ManifestError> {
-            Ok((manifest, Manifest::blocks(manifest, chunk_rows)?))
+        let open = |(manifest, sha256)| -> Result<_, ManifestError> {
+            Ok((manifest, sha256, Manifest::blocks(manifest, chunk_rows)?))
         };
+        let manifest = self
+            .manifest
+            .as_ref()
+            .map(|(manifest, sha256)| (manifest, sha256));
         Ok(ManifestRows {
-            open: self.manifest.as_ref().map(open).transpose()?,
+            open: manifest.map(open).transpose()?,
         })
     }
 }
@@ -153,7 +158,7 @@ fn compare_batch(batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) ->
 
 /// What became of a batch's manifest.
 enum Found {
-    Same(Manifest),
+    Same(Manifest, [u8; 32]),
     Changed,
     Nothing,
 }
@@ -170,15 +175,16 @@ fn open_manifest(
         (None, Some(batch)) => PathBuf::from(&batch.manifest),
         (None, None) => return Ok(Found::Nothing),
     };
-    let open = || -> Result<Option<Manifest>, ManifestError> {
+    let open = || -> Result<Option<(Manifest, [u8; 32])>, ManifestError> {
         let manifest = Manifest::open(&path, profile.id_column())?;
         let mut blocks = manifest.blocks(4096)?;
         while blocks.next_block()?.is_some() {}
-        let is_same = HEXLOWER.encode(&blocks.finish()) == record.manifest_sha256;
-        Ok(is_same.then_some(manifest))
+        let sha256 = blocks.finish();
+        let is_same = HEXLOWER.encode(&sha256) == record.manifest_sha256;
+        Ok(is_same.then_some((manifest, sha256)))
     };
     match (open(), job.manifest) {
-        (Ok(Some(manifest)), _) => Ok(Found::Same(manifest)),
+        (Ok(Some((manifest, sha256))), _) => Ok(Found::Same(manifest, sha256)),
         (Ok(None), Some(_)) => Err(VerifyError::OtherManifest {
             path,
             batch: record.batch.clone(),
@@ -191,18 +197,27 @@ fn open_manifest(
 
 /// The manifest's rows, chunk by chunk.
 pub(super) struct ManifestRows<'a> {
-    open: Option<(&'a Manifest, Blocks<BufReader<File>>)>,
+    open: Option<(&'a Manifest, &'a [u8; 32], Blocks<BufReader<File>>)>,
 }
 
 impl ManifestRows<'_> {
-    /// The rows of the next chunk; `None` when there is no manifest.
+    /// The rows of the next chunk; `None` when there is no manifest. They count once [`ManifestRows::prove`] has seen all.
     pub(super) fn next_chunk(&mut self) -> Result<Option<Vec<Row>>, VerifyError> {
-        let Some((manifest, blocks)) = &mut self.open else {
+        let Some((manifest, _, blocks)) = &mut self.open else {
             return Ok(None);
         };
         let block = blocks.next_block()?;
         Ok(Some(
             block.map(|block| manifest.parse(&block).0).unwrap_or_default(),
         ))
+    }
+
+    /// Reads to the end, and fails when this was not the manifest of the batch all along.
+    pub(super) fn prove(self) -> Result<(), VerifyError> {
+        let Some((manifest, sha256, mut blocks)) = self.open else {
+            return Ok(());
+        };
+        while blocks.next_block()?.is_some() {}
+        Ok(manifest.prove(blocks, sha256)?)
     }
 }

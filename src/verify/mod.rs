@@ -208,7 +208,7 @@ pub fn verify(
         manifest: inputs
             .manifest
             .as_ref()
-            .map(|manifest| manifest.path().to_owned()),
+            .map(|(manifest, _)| manifest.path().to_owned()),
         manifest_changed: inputs.manifest_changed,
         ledger: inputs.batch.is_some(),
     };
@@ -269,6 +269,8 @@ pub fn verify(
             digests.extend(chunk.digest);
         }
     }
+
+    rows.prove()?;
 
     if let Some(seal) = &seal {
         seal::check_lookups(job.store, seal, &mut report.faults)?;

@@ -24,6 +24,13 @@ fn the_forge_prints_what_the_page_says() {
     std::fs::write(place.join("bad.csv"), rows).expect("the manifest is written");
     hold("`check`", &["check", "bad.csv"]);
     hold("`check`", &["check", "devices.csv"]);
+    let rows: String = (0..1100).map(|row| format!("A/{row}\n")).collect();
+    std::fs::write(place.join("many.csv"), format!("serial_number\n{rows}"))
+        .expect("the manifest is written");
+    let document = hold("`check`", &["check", "many.csv"]).remove(0);
+    assert_eq!(document["bad_lines"], 1100);
+    assert_eq!(document["problems"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(document["unlisted"][0]["problems"], 100);
     hold("`ca new` and `ca show`", &["ca", "new", "--no-passphrase"]);
     hold("`ca new` and `ca show`", &["ca", "show"]);
     hold("`run`", &["run", "devices.csv", "--batch", "b"]);

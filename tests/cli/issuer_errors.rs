@@ -229,6 +229,54 @@ fn refuses_a_key_file_that_others_can_read() {
 }
 
 #[test]
+fn refuses_a_key_a_folder_and_a_passphrase_that_others_own_or_may_change() {
+    use std::os::unix::fs::chown;
+    let place = workplace();
+    set_mode(&place.join("ca"), 0o777);
+    let text = refusal(&place);
+    assert!(
+        text.starts_with("certforge: error: ca can be written by others (mode 0777)\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("then: chmod go-w ca\n"), "{text}");
+    set_mode(&place.join("ca"), 0o700);
+    if chown(place.join("ca/key.pem"), Some(1000), None).is_err() {
+        eprintln!("LEFT OUT: only root can give a file away");
+        return;
+    }
+    for owned in ["ca/key.pem", "ca"] {
+        chown(place.join(owned), Some(1000), None).expect("root gives it away");
+        let text = refusal(&place);
+        assert!(
+            text.starts_with(&format!(
+                "certforge: error: {owned} belongs to another user (uid 1000)\n"
+            )),
+            "{text}"
+        );
+        assert!(text.ends_with(&format!("then: chown 0 {owned}\n")), "{text}");
+        chown(place.join(owned), Some(0), None).expect("root takes it back");
+    }
+    fs::write(place.join("passphrase.txt"), "correct horse\n").expect("a passphrase");
+    set_mode(&place.join("passphrase.txt"), 0o600);
+    chown(place.join("passphrase.txt"), Some(1000), None).expect("root gives it away");
+    let new = [
+        "ca",
+        "new",
+        "--to",
+        "other",
+        "--passphrase-file",
+        "passphrase.txt",
+    ];
+    let output = place.run(&new);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && text.contains("passphrase.txt belongs to another user (uid 1000)"),
+        "{text}"
+    );
+    place.succeed(&["run", "devices.csv"]);
+}
+
+#[test]
 fn refuses_a_key_file_that_holds_no_key_it_can_use() {
     let place = workplace();
     let block = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");

@@ -35,6 +35,28 @@ fn one_process_writes_while_others_read() {
 }
 
 #[test]
+fn refuses_a_ledger_that_others_may_write_to() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = workplace();
+    let set_mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(place.join("certforge.db"), mode).expect("the mode is set");
+    };
+    set_mode(0o666);
+    for arguments in [&["run", "devices.csv"][..], &["status"], &["verify", "out/b"]] {
+        let text = place.fail(arguments, 7);
+        assert!(
+            text.starts_with("certforge: error: ledger certforge.db: ")
+                && text.contains("/certforge.db can be written by others (mode 0666)\n"),
+            "{text}"
+        );
+        assert!(text.contains("then: chmod go-w "), "{text}");
+    }
+    set_mode(0o600);
+    place.succeed(&["status"]);
+}
+
+#[test]
 fn refuses_a_database_that_is_something_else() {
     let place = Workplace::new();
     place.manifest(1);

@@ -61,6 +61,30 @@ fn a_second_run_changes_no_file_of_the_batch() {
 }
 
 #[test]
+fn a_second_run_sees_what_was_changed_since_the_first() {
+    for (object, told) in [
+        (
+            "index/000000.csv",
+            "index/000000.csv is not what the ledger released: it was changed since",
+        ),
+        (
+            "lookup/000000.csv",
+            "lookup/000000.csv is not what the seal says: it was changed after the batch was sealed",
+        ),
+    ] {
+        let place = workplace("packs");
+        place.succeed(&run("packs"));
+        let path = place.join("out/b").join(object);
+        let mut octets = fs::read(&path).expect("it is there");
+        let last = octets.len() - 2;
+        octets[last] ^= 1;
+        fs::write(&path, octets).expect("it is changed");
+        let error = place.fail(&run("packs"), 6);
+        assert!(error.contains(&format!("certforge: error: {told}\n")), "{error}");
+    }
+}
+
+#[test]
 fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
     for layout in ["objects", "packs"] {
         let place = workplace(layout);
@@ -270,6 +294,30 @@ fn refuses_a_batch_folder_that_others_can_enter() {
         assert!(files(&folder).is_empty(), "nothing is made");
     }
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("the mode is set");
+    place.succeed(&RUN);
+}
+
+#[test]
+fn refuses_a_batch_folder_of_another_user_also_when_it_goes_on_or_seals() {
+    use std::os::unix::fs::chown;
+    let place = Workplace::new();
+    place.manifest(5);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&RUN);
+    let folder = place.join("out/b");
+    if chown(&folder, Some(1000), None).is_err() {
+        eprintln!("LEFT OUT: only root can give a folder away");
+        return;
+    }
+    for command in [&RUN[..], &["seal", "out/b", "--ca", "ca"]] {
+        let text = place.fail(command, 6);
+        assert!(
+            text.contains("out/b belongs to another user (uid 1000)"),
+            "{text}"
+        );
+        assert!(text.contains("hint: who owns it could read every key"), "{text}");
+    }
+    chown(&folder, Some(0), None).expect("the folder is taken back");
     place.succeed(&RUN);
 }
 

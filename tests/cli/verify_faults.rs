@@ -306,6 +306,27 @@ fn names_devices_that_have_one_identity() {
 }
 
 #[test]
+fn names_devices_of_two_chunks_that_have_one_key_though_a_bundle_is_gone() {
+    let place = workplace("objects");
+    let last = fs::read_dir(object(&place, "bundles"))
+        .expect("a folder")
+        .map(|folder| folder.expect("it can be read").path().join("SN000004.zip"))
+        .find(|path| path.exists())
+        .expect("the bundle of the last chunk");
+    fs::copy(object(&place, FIRST), &last).expect("the bundle is overwritten");
+    let shared = "batch: devices SN000000 and SN000004 share one private key";
+    let output = place.run(&["verify", "out/b"]);
+    let text = String::from_utf8(output.stdout).expect("output is UTF-8");
+    assert!(text.lines().any(|line| line == shared), "{text}");
+    // The certificate that is kept beside the bundles tells of a key that is gone.
+    fs::remove_file(object(&place, FIRST)).expect("the bundle is removed");
+    let output = place.run(&["verify", "out/b"]);
+    let text = String::from_utf8(output.stdout).expect("output is UTF-8");
+    assert!(text.contains("the bundle is missing"), "{text}");
+    assert!(text.lines().any(|line| line == shared), "{text}");
+}
+
+#[test]
 fn names_members_that_are_not_what_the_profile_says() {
     let place = workplace("objects");
     let bundle = fs::read(object(&place, FIRST)).expect("a bundle");

@@ -230,6 +230,41 @@ fn says(output: &Output, expected: &str) {
 }
 
 #[test]
+fn nothing_is_searched_for_and_nothing_is_loaded_that_others_may_change() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = Workplace::new();
+    place.manifest(3);
+    // Where it was searched for: an environment whose library is as good as any.
+    let environment = place.join("environment");
+    fs::create_dir_all(environment.join("lib")).unwrap();
+    let name = "libcrypto_mb.so.13";
+    let library = library().map(|named| if named.is_dir() { named.join(name) } else { named });
+    match &library {
+        Some(library) => symlink(library, environment.join("lib").join(name)).unwrap(),
+        None => fs::write(environment.join("lib").join(name), "").unwrap(),
+    }
+    let unnamed = |arguments: &[&str]| {
+        let mut command = place.command(arguments);
+        command
+            .env("VIRTUAL_ENV", &environment)
+            .env("CONDA_PREFIX", &environment);
+        command.env_remove(VARIABLE).output().expect("the binary runs")
+    };
+    let output = unnamed(&["run", "devices.csv", "--json"]);
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["key_engine"], "aws-lc");
+    let run = ["run", "devices.csv", "--engine", "multi-buffer"];
+    says(&unnamed(&run), "nobody has named the library\n");
+
+    // Named, but somebody else may put a library of his beside it.
+    let folder = environment.join("lib");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let shown = folder.canonicalize().unwrap().display().to_string();
+    let expected = format!("{shown} can be written by others (mode 0777)\n");
+    says(&run_with(&place, &folder, &run), &expected);
+}
+
+#[test]
 fn what_is_missing_is_said_and_auto_does_without() {
     let place = Workplace::new();
     place.manifest(3);

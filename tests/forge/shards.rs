@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 #[cfg(feature = "s3")]
@@ -137,6 +138,197 @@ fn a_shard_writes_nothing_but_its_own() {
          certforge: hint: leave --ledger out; --manifest names what to verify it against\n"
     );
     place.succeed(&["seal", "out/b"]);
+}
+
+/// Swaps all but the ids of the first two rows of an index: each device would get the other's identity.
+fn swap_identities(index: &Path) {
+    let text = fs::read_to_string(index).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (a, of_a) = lines[1]
+        .split_once(',')
+        .map(|(id, rest)| (id.to_owned(), rest.to_owned()))
+        .unwrap();
+    let (b, of_b) = lines[2]
+        .split_once(',')
+        .map(|(id, rest)| (id.to_owned(), rest.to_owned()))
+        .unwrap();
+    lines[1] = format!("{a},{of_b}");
+    lines[2] = format!("{b},{of_a}");
+    fs::write(index, lines.join("\n") + "\n").unwrap();
+}
+
+#[test]
+fn seals_nothing_that_no_shard_has_signed_for() {
+    let place = factory();
+    place.succeed(&run("out", "1/2"));
+    place.succeed(&run("out", "2/2"));
+    let batch = place.join("out/b");
+    let seal = |code| {
+        place
+            .fail(&["seal", "out/b"], code)
+            .replace(batch.to_str().unwrap(), "[BATCH]")
+    };
+    let put_back = |object: &str, change: &dyn Fn(&Path), code: i32, told: &str| {
+        let path = batch.join(object);
+        let octets = fs::read(&path).unwrap();
+        change(&path);
+        let error = seal(code);
+        assert!(
+            error.starts_with(&format!("certforge: error: {told}\n")),
+            "{object}: {error}"
+        );
+        assert!(!batch.join("seal.json").exists());
+        fs::write(&path, octets).unwrap();
+    };
+    put_back(
+        "index/000000.csv",
+        &swap_identities,
+        6,
+        "index/000000.csv is not what shard 1/2 released: it was changed since",
+    );
+    let remove = |path: &Path| fs::remove_file(path).unwrap();
+    put_back(
+        "shards/000002.json",
+        &remove,
+        6,
+        "[BATCH] has no seal of shard 2/2: nobody has signed for what it released",
+    );
+    let other = |path: &Path| assert!(fs::copy(path.with_file_name("000001.json"), path).unwrap() > 0);
+    put_back(
+        "shards/000002.json",
+        &other,
+        6,
+        "shards/000002.json is of shard 1/2 of batch b, or of another record of it",
+    );
+    let changed = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        fs::write(path, text.replacen("\"indexes\":[\"", "\"indexes\":[\"00", 1)).unwrap();
+    };
+    put_back(
+        "shards/000001.json",
+        &changed,
+        5,
+        &format!(
+            "the signature of shards/000001.json is not that of issuer {}",
+            place
+                .succeed(&["ca", "show"])
+                .lines()
+                .find_map(|line| line.strip_prefix("subject"))
+                .unwrap()
+                .trim()
+        ),
+    );
+    put_back(
+        "shards/000001.json",
+        &|path| fs::write(path, "{").unwrap(),
+        6,
+        "shards/000001.json is no seal: EOF while parsing an object at line 1 column 1",
+    );
+    // The record is what the shards made their chunks by.
+    let wider = |path: &Path| {
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        record["profile"]["name"] = "wider".into();
+        fs::write(path, record.to_string()).unwrap();
+    };
+    put_back(
+        "batch.json",
+        &wider,
+        6,
+        "shards/000001.json is of shard 1/2 of batch b, or of another record of it",
+    );
+    place.succeed(&["seal", "out/b"]);
+    assert!(
+        place
+            .succeed(&["seal", "out/b"])
+            .contains("sealed    before, at ")
+    );
+    // What is sealed is seen to lie there as it was sealed.
+    swap_identities(&batch.join("index/000001.csv"));
+    let told = seal(6);
+    assert!(
+        told.starts_with("certforge: error: index/000001.csv is not what the seal says: it was changed"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_batch_that_is_made_as_a_whole_is_sealed_by_what_its_ledger_says() {
+    let place = factory();
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+        "--chunk-rows",
+        "64",
+    ]);
+    fs::remove_file(place.join("out/b/seal.json")).unwrap();
+    let told = place.fail(&["seal", "out/b", "--ledger", "none.db"], 7);
+    assert!(told.contains("none.db"), "{told}");
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--ledger",
+        "other.db",
+        "--batch",
+        "b",
+        "--to",
+        "elsewhere",
+    ]);
+    let told = place.fail(&["seal", "out/b", "--ledger", "other.db"], 6);
+    assert!(
+        told.contains("holds another batch, or one that another ledger accounts for\n"),
+        "{told}"
+    );
+    let index = place.join("out/b/index/000003.csv");
+    let rows = fs::read(&index).unwrap();
+    swap_identities(&index);
+    let told = place.fail(&["seal", "out/b"], 6);
+    assert!(
+        told.starts_with(
+            "certforge: error: index/000003.csv is not what the ledger released: it was changed since\n"
+        ),
+        "{told}"
+    );
+    fs::write(&index, rows).unwrap();
+    place.succeed(&["seal", "out/b"]);
+    place.succeed(&["verify", "out/b"]);
+}
+
+#[test]
+fn a_shard_is_made_with_one_ledger() {
+    let place = factory();
+    fs::create_dir_all(place.join("out")).unwrap();
+    place.succeed(&run("out", "2/2"));
+    // A first attempt at shard 1, of which nothing is released; then another ledger comes.
+    let ledger = |name: &'static str| [&run("out", "1/2")[..], &["--ledger", name]].concat();
+    let mut first = place.command(&ledger("a.db"));
+    first.args(["--jobs", "1"]);
+    let shard = place.join("out/b/shards/000001.ledger.json");
+    let mut first = first.stdout(std::process::Stdio::null()).spawn().unwrap();
+    while !shard.exists() {
+        std::thread::yield_now();
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    for index in fs::read_dir(place.join("out/b/index")).unwrap() {
+        let path = index.unwrap().path();
+        let chunk: u64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap_or(1);
+        if chunk % 2 == 0 {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let told = place.fail(&ledger("b.db"), 6);
+    assert!(told.contains("certforge: error: shard 1/2 of "), "{told}");
+    assert!(told.contains(" is made with another ledger\n"), "{told}");
+    assert!(
+        told.contains("certforge: hint: name that ledger with --ledger; "),
+        "{told}"
+    );
 }
 
 #[test]

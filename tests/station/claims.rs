@@ -319,3 +319,72 @@ fn a_bundle_that_was_moved_away_is_told_of() {
         "{told}"
     );
 }
+
+/// Every station can write every claim: whoever changes one gains nothing by it.
+#[test]
+fn a_claim_of_another_device_is_never_believed() {
+    for id in ["another", "../../../../../victim", "SN000000\u{1b}[2J", ""] {
+        let line = Line::new("objects", 4);
+        line.script("exit 0");
+        let next = ["claim", "--next", "--out", "dev-st1", "--json"];
+        let claimed: Value = serde_json::from_str(&line.succeed("st1", &next)).unwrap();
+        let device = claimed["device_id"].as_str().unwrap();
+        let id = match id {
+            "another" if device == "SN000000" => "SN000001",
+            "another" => "SN000000",
+            id => id,
+        };
+        let name = format!("claims/000000/{device}.json");
+        let object = line.path(&name);
+        let text = fs::read_to_string(&object).unwrap();
+        let mut claim: Value = serde_json::from_str(&text).unwrap();
+        claim["device_id"] = id.into();
+        fs::write(&object, claim.to_string()).unwrap();
+        let told = format!(
+            "certforge: error: {name} is no claim\n\
+             certforge: hint: somebody else wrote it; find out who before anybody flashes this device"
+        );
+        for take_over in [&[][..], &["--take-over"]] {
+            let claim = ["claim", "--device", device, "--out", "elsewhere"];
+            assert_eq!(
+                line.fail("st2", &[&claim[..], take_over].concat(), 6),
+                told,
+                "{id}"
+            );
+        }
+        assert_eq!(line.fail("st2", &["show", device], 6), told, "{id}");
+        // The one that it has in hand is neither flashed nor reported by another name, and leaves no key.
+        let run = ["run", "--exec", "./flash.sh", "--out", "work", "--limit", "1"];
+        assert_eq!(line.fail("st1", &run, 6), told, "{id}");
+        line.output("st1", &["failed", device, "--reason", "no boot"]);
+        for folder in ["dev-st1", "elsewhere", "work"] {
+            let key = line.0.join(folder).join("private.pem.key");
+            assert!(!key.exists(), "{folder}: {id}");
+        }
+        let found = tool("find", &[".", "-name", "victim*"], line.0.path());
+        assert!(
+            found.stdout.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&found.stdout)
+        );
+        // Put back, it goes on; what the station remembers is its own.
+        fs::write(&object, text).unwrap();
+        line.succeed("st1", &["send"]);
+        assert_eq!(line.claim_of(device).hold.state, State::Failed);
+    }
+}
+
+#[test]
+fn what_a_station_remembers_is_of_the_device_whose_name_it_has() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    let found = tool("find", &["memory", "-name", "SN000000.json"], line.0.path());
+    let path = line.0.join(String::from_utf8(found.stdout).unwrap().trim());
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("SN000000", "SN000001")).unwrap();
+    let told = line.fail("st1", &["claim", "--next", "--out", "dev"], 9);
+    assert!(
+        told.contains("SN000000.json") && told.contains("it is of another device"),
+        "{told}"
+    );
+}

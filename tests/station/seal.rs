@@ -195,7 +195,7 @@ fn seals_what_is_complete_and_nothing_else() {
     let first = line.0.succeed(&["seal", "out/b", "--json"]);
     let first: Value = serde_json::from_str(&first).unwrap();
     assert_eq!(first["sealed_before"], true);
-    // The same is stated when it is sealed by what the store holds.
+    // The same is stated when it is sealed by what the ledger says.
     line.0.unseal("b");
     let second: Value = serde_json::from_str(&line.0.succeed(&["seal", "out/b", "--json"])).unwrap();
     assert_eq!(second["sealed_before"], false);
@@ -210,11 +210,8 @@ fn seals_what_is_complete_and_nothing_else() {
     fs::write(&index, swapped).unwrap();
     assert_eq!(
         sealed(6),
-        format!(
-            "certforge: error: {}/out/b has a seal already, which says otherwise\n\
-             certforge: hint: it was changed after it was sealed: `certforge verify` tells where; flash nothing of it\n",
-            line.0.path().display()
-        )
+        "certforge: error: index/000001.csv is not what the seal says: it was changed after the batch was sealed\n\
+         certforge: hint: flash nothing of this batch until you know who changed it; `certforge verify` tells more\n"
     );
     assert!(
         line.0
@@ -229,15 +226,15 @@ fn seals_what_is_complete_and_nothing_else() {
     fs::copy(line.path("index/000000.csv"), &index).unwrap();
     let error = sealed(6);
     assert!(
-        error.starts_with("certforge: error: index/000001.csv is no index\n"),
+        error.starts_with("certforge: error: index/000001.csv is not what the ledger released: "),
         "{error}"
     );
     let shorter: Vec<&str> = rows.lines().take(3).collect();
     fs::write(&index, shorter.join("\n")).unwrap();
     assert_eq!(
         sealed(6),
-        "certforge: error: index/000001.csv has 2 rows, the batch has 4 there\n\
-         certforge: hint: `certforge verify` tells more\n"
+        "certforge: error: index/000001.csv is not what the ledger released: it was changed since\n\
+         certforge: hint: flash nothing of this batch until you know who changed it; `certforge verify` tells more\n"
     );
     fs::remove_file(&index).unwrap();
     assert_eq!(
@@ -257,8 +254,8 @@ fn a_device_of_two_chunks_is_sealed_by_nobody() {
     fs::copy(line.path("index/000000.csv"), line.path("index/000001.csv")).unwrap();
     assert_eq!(
         line.0.fail(&["seal", "out/b"], 6),
-        "certforge: error: chunks 0 and 1 have the same device\n\
-         certforge: hint: `certforge verify` tells more\n"
+        "certforge: error: index/000001.csv is not what the ledger released: it was changed since\n\
+         certforge: hint: flash nothing of this batch until you know who changed it; `certforge verify` tells more\n"
     );
 }
 

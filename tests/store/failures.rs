@@ -20,7 +20,7 @@ use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
 use certforge::store::memory::Memory;
 use certforge::store::{
-    Dir, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Store, StoreError, Transport, When,
+    Dir, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Store, StoreError, Transport, When,
 };
 use certforge::verify;
 use time::OffsetDateTime;
@@ -157,6 +157,23 @@ impl Transport for Failing {
         }
     }
 
+    fn release(&self, chunks: &[Release<'_>]) -> Vec<Putting> {
+        let release = |chunks: &[Release<'_>]| -> Result<Vec<Outcome>, StoreError> {
+            self.inner.release(chunks).into_iter().map(Putting::end).collect()
+        };
+        let half = || drop(release(&chunks[..chunks.len() / 2]));
+        match self.call("publish", || release(chunks), half) {
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| Putting::Ended(Ok(outcome)))
+                .collect(),
+            Err(_) => chunks
+                .iter()
+                .map(|_| Putting::Ended(Err(Self::error("publish"))))
+                .collect(),
+        }
+    }
+
     fn sync(&self, lots: &[Lot]) -> Vec<Result<(), StoreError>> {
         let whole = || {
             for (name, body) in std::mem::take(&mut *self.unsynced.lock().unwrap()) {
@@ -169,9 +186,10 @@ impl Transport for Failing {
                 let how = How {
                     operation: "write",
                     manner: Manner::Bulk,
-                    when: When::Any,
+                    when: When::Absent,
                     attempt: None,
                 };
+                self.inner.delete(std::slice::from_ref(&object.name)).remove(0)?;
                 self.inner.put(&[object], &how).remove(0).end()?;
             }
             Ok(())

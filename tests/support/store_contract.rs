@@ -9,7 +9,14 @@
 use std::collections::BTreeSet;
 
 use certforge::digest::sha256;
-use certforge::store::{Attempt, Existing, Object, Replaced, Store, StoreError};
+use certforge::store::{Aside, Attempt, Object, Replaced, Store, StoreError};
+
+/// What of an earlier attempt is there already.
+#[derive(Clone, Copy)]
+enum Existing {
+    Refuse,
+    Replace,
+}
 
 /// Opens a batch under a prefix; each has its own.
 pub type Open<'a> = &'a (dyn Fn(&str) -> Store + Sync);
@@ -19,6 +26,7 @@ pub fn holds(open: Open<'_>) {
     a_conditional_write_never_writes_over_anything_unasked(open);
     a_version_is_replaced_only_by_one_who_knows_it(open);
     what_is_removed_is_gone(open);
+    what_is_released_is_never_touched(open);
     large_objects_go_in_parts_and_come_back_whole_or_in_ranges(open);
     lists_more_than_a_page_of_objects(open);
 }
@@ -54,7 +62,18 @@ fn put(store: &Store, name: &str, body: &[u8], existing: Existing) -> Result<(),
         },
     };
     let ticket = store.put(&[object(name, body)], attempt)?;
-    store.flush(vec![ticket]).remove(0)
+    let aside = store.flush(vec![ticket]).remove(0)?;
+    match existing {
+        Existing::Refuse => Ok(()),
+        // It takes its place when its chunk is released.
+        Existing::Replace => release(store, &format!("index/of/{name}"), aside),
+    }
+}
+
+fn release(store: &Store, index: &str, aside: Aside) -> Result<(), StoreError> {
+    store
+        .release(&[(index.to_owned(), b"row".to_vec(), aside)])
+        .remove(0)
 }
 
 pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
@@ -75,9 +94,9 @@ pub fn a_conditional_write_never_writes_over_anything_unasked(open: Open<'_>) {
     put(&store, "bundles/00/A.zip", b"other", Existing::Replace).unwrap();
     assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"other");
     let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
-    assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
-    assert!(store.publish(&index(b"row"), Existing::Refuse)[0].is_ok());
-    let conflict = store.publish(&index(b"row 2"), Existing::Refuse);
+    assert!(store.publish(&index(b"row"))[0].is_ok());
+    assert!(store.publish(&index(b"row"))[0].is_ok());
+    let conflict = store.publish(&index(b"row 2"));
     assert!(
         matches!(conflict[..], [Err(StoreError::Conflict { .. })]),
         "{conflict:?}"
@@ -97,7 +116,7 @@ pub fn what_another_attempt_put_there_stays(open: Open<'_>) {
             earlier,
         };
         let ticket = store.put(&objects, attempt)?;
-        store.flush(vec![ticket]).remove(0)
+        store.flush(vec![ticket]).remove(0).map(drop)
     };
     put_all(&names[..50], "1", &[], b"first").unwrap();
     put_all(&names, "2", &earlier, b"second").unwrap();
@@ -113,6 +132,50 @@ pub fn what_another_attempt_put_there_stays(open: Open<'_>) {
         "{conflict:?}"
     );
     assert!(is_second());
+}
+
+/// Whoever was slow touches nothing of a chunk that somebody else has released, and keeps nobody else from it.
+pub fn what_is_released_is_never_touched(open: Open<'_>) {
+    let store = open("released");
+    let names = ["packs/000000.zip", "certificates/000000.pem"];
+    let put_all = |attempt: &str, earlier: &[String], body: &[u8]| {
+        let objects = names.map(|name| object(name, body));
+        let attempt = Attempt {
+            name: attempt,
+            earlier,
+        };
+        let ticket = store.put(&objects, attempt)?;
+        store.flush(vec![ticket]).remove(0)
+    };
+    let first = put_all("1", &[], b"first").unwrap();
+    // A second attempt, that knows of the first one only; and a third, that knows of both.
+    let one = ["1".to_owned()];
+    let both = ["1".to_owned(), "2".to_owned()];
+    let slow = put_all("2", &one, b"second");
+    let third = put_all("3", &both, b"third").unwrap();
+    release(&store, "index/000000.csv", third).unwrap();
+    for name in names {
+        assert_eq!(**store.read(name, None).unwrap(), *b"third", "{name}");
+    }
+    // One wakes up that began before, and writes.
+    let late = put_all("4", &one, b"fourth");
+    for name in names {
+        assert_eq!(**store.read(name, None).unwrap(), *b"third", "{name}");
+    }
+    let index = ("index/000000.csv".to_owned(), b"other row".to_vec());
+    for aside in [Some(first), slow.ok(), late.ok()].into_iter().flatten() {
+        let late = store
+            .release(&[(index.0.clone(), index.1.clone(), aside)])
+            .remove(0);
+        assert!(matches!(late, Err(StoreError::Conflict { .. })), "{late:?}");
+    }
+    for name in names {
+        assert_eq!(**store.read(name, None).unwrap(), *b"third", "{name}");
+    }
+    assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"row");
+    let mut listed = Vec::new();
+    store.list("", &mut |found| listed.push(found.name)).unwrap();
+    assert_eq!(listed.len(), 3, "{listed:?}");
 }
 
 pub fn a_version_is_replaced_only_by_one_who_knows_it(open: Open<'_>) {

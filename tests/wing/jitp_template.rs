@@ -638,11 +638,9 @@ fn checked(case: &Case, folder: &Path) -> Option<(Template, Profile, Manifest, B
     }
     let manifest = Manifest::open(&path, profile.id_column()).ok()?;
     let binding = Binding::new(&profile, manifest.header(), manifest.path()).unwrap();
-    forge::check(&manifest, &binding, 64)
-        .ok()?
-        .accept(&manifest)
-        .ok()?;
-    let census = census(&template, &manifest, &binding).unwrap();
+    let findings = forge::check(&manifest, &binding, 64).ok()?;
+    let accepted = findings.accept(&manifest).ok()?;
+    let census = census(&template, &manifest, &accepted.sha256, &binding).unwrap();
     census
         .faults
         .is_empty()

@@ -29,7 +29,7 @@ pub struct Bench {
     /// auto, multi-buffer, aws-lc or ring; may be given again [default: all that work here]
     #[arg(long = "engine", value_name = "ENGINE")]
     engines: Vec<String>,
-    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else in the Python environment or the usual folders]
+    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else none]
     #[arg(long, value_name = "FILE|DIR")]
     crypto_mb: Option<PathBuf>,
     /// Type of all keys; may be given again [default: P-256 for everything, P-384 for keys and signatures, RSA-2048 and RSA-3072 for keys]

@@ -4,7 +4,7 @@
 //! (Montgomery's trick) for three multiplications each, where the library inverts for every eight. What outlives
 //! a multiplication is zeroized.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::curve::{Curve, GROUP, Number, P256_ORDER, P384_ORDER};
 
@@ -18,12 +18,14 @@ pub fn affine(curve: Curve, x: &mut [Number], y: &mut [Number], z: &[Number]) ->
     }
 }
 
-/// The same for x alone: `y` is left as it is.
+/// Whether affine points are on their curve: y^2 = x^3 - 3x + b, with both coordinates below the prime. Of a point that
+/// is, no other has the same x but its negative; a bit that flips in either coordinate leads off the curve, and so does
+/// one that flipped on the way, for the formulas by which points are added know nothing of b.
 #[must_use]
-pub fn affine_x(curve: Curve, x: &mut [Number], z: &[Number]) -> bool {
+pub fn on_curve(curve: Curve, x: &[Number], y: &[Number]) -> bool {
     match curve {
-        Curve::P256 => P256.affine(x, &mut [], z),
-        Curve::P384 => P384.affine(x, &mut [], z),
+        Curve::P256 => P256.on_curve(&P256_B, x, y),
+        Curve::P384 => P384.on_curve(&P384_B, x, y),
     }
 }
 
@@ -40,6 +42,22 @@ pub fn second_halves(
     match curve {
         Curve::P256 => P256_SCALARS.second_halves(digests, nonces, key, r, s),
         Curve::P384 => P384_SCALARS.second_halves(digests, nonces, key, r, s),
+    }
+}
+
+/// Whether the second halves of a group of signatures are what [`second_halves`] is to make: s k = e + r d.
+#[must_use]
+pub fn second_halves_agree(
+    curve: Curve,
+    digests: &[Number],
+    nonces: &[Number],
+    key: &Number,
+    r: &[Number],
+    s: &[Number],
+) -> bool {
+    match curve {
+        Curve::P256 => P256_SCALARS.second_halves_agree(digests, nonces, key, r, s),
+        Curve::P384 => P384_SCALARS.second_halves_agree(digests, nonces, key, r, s),
     }
 }
 
@@ -75,6 +93,22 @@ const P384: Field<6> = Field::new([
 const P256_SCALARS: Field<4> = Field::new(*P256_ORDER.0.first_chunk().expect("it has four limbs"));
 const P384_SCALARS: Field<6> = Field::new(*P384_ORDER.0.first_chunk().expect("it has six limbs"));
 
+/// What the equations of the curves end with (SP 800-186, 3.2.1.3 and 3.2.1.4).
+const P256_B: [u64; 4] = [
+    0x3bce_3c3e_27d2_604b,
+    0x651d_06b0_cc53_b0f6,
+    0xb3eb_bd55_7698_86bc,
+    0x5ac6_35d8_aa3a_93e7,
+];
+const P384_B: [u64; 6] = [
+    0x2a85_c8ed_d3ec_2aef,
+    0xc656_398d_8a2e_d19d,
+    0x0314_088f_5013_875a,
+    0x181d_9c6e_fe81_4112,
+    0x988e_056b_e3f8_2d19,
+    0xb331_2fa7_e23e_e7e4,
+];
+
 impl<const N: usize> Field<N> {
     const fn new(prime: [u64; N]) -> Self {
         let mut factor = 1_u64;
@@ -107,15 +141,56 @@ impl<const N: usize> Field<N> {
         let mut inverses = Zeroizing::new([[0; N]; GROUP]);
         let is_finite = self.invert(z, &mut inverses[..z.len()]);
         // One factor is an element and the other a plain number, so the products are plain numbers.
-        for (x, inverse) in x.iter_mut().zip(inverses.iter()) {
-            let square = self.times(inverse, inverse);
-            self.multiply(x, &square);
-        }
-        for (y, inverse) in y.iter_mut().zip(inverses.iter()) {
-            let cube = self.times(&self.times(inverse, inverse), inverse);
-            self.multiply(y, &cube);
+        let mut power = Zeroizing::new([0; N]);
+        for ((x, y), inverse) in x.iter_mut().zip(y).zip(inverses.iter()) {
+            *power = self.times(inverse, inverse);
+            self.multiply(x, &power);
+            *power = self.times(&power, inverse);
+            self.multiply(y, &power);
         }
         is_finite
+    }
+
+    fn on_curve(&self, b: &[u64; N], x: &[Number], y: &[Number]) -> bool {
+        let mut three = self.prime;
+        three[0] -= 3;
+        let minus_three = self.times(&three, &self.radix);
+        let is_on = |x: &Number, y: &Number| {
+            let (is_reduced, x, y) = (self.has(x) & self.has(y), limbs(x), limbs(y));
+            let (element_x, element_y) = (self.times(x, &self.radix), self.times(y, &self.radix));
+            let square = self.times(&element_x, &element_x);
+            let right = self.times(x, &self.plus(&square, &minus_three));
+            is_reduced & (self.times(y, &element_y) == self.plus(&right, b))
+        };
+        // All of them, so that the time does not tell which.
+        x.iter().zip(y).fold(true, |all, (x, y)| all & is_on(x, y))
+    }
+
+    /// Whether a number is below the prime.
+    fn has(&self, number: &Number) -> bool {
+        let high = number.0[N..].iter().fold(0, |all, limb| all | limb);
+        high == 0 && reduce(*limbs(number), 0, &self.prime) == *limbs(number)
+    }
+
+    fn second_halves_agree(
+        &self,
+        digests: &[Number],
+        nonces: &[Number],
+        key: &Number,
+        r: &[Number],
+        s: &[Number],
+    ) -> bool {
+        let mut element = Zeroizing::new([0; N]);
+        let key = Zeroizing::new(self.times(limbs(key), &self.radix));
+        let (mut left, mut right) = (Zeroizing::new([0; N]), Zeroizing::new([0; N]));
+        let inputs = digests.iter().zip(nonces).zip(r.iter().zip(s));
+        inputs.fold(true, |all, ((digest, nonce), (r, s))| {
+            *element = self.times(limbs(s), &self.radix);
+            *left = self.times(limbs(nonce), &element);
+            *right = self.times(limbs(r), &key);
+            *right = self.plus(limbs(digest), &right);
+            all & self.has(s) & (*left == *right)
+        })
     }
 
     fn second_halves(
@@ -142,21 +217,20 @@ impl<const N: usize> Field<N> {
     /// inverses are zero.
     fn invert(&self, numbers: &[Number], inverses: &mut [[u64; N]]) -> bool {
         let mut elements = Zeroizing::new([[0; N]; GROUP]);
-        let mut product = self.one;
+        let mut product = Zeroizing::new(self.one);
         for ((number, element), place) in numbers.iter().zip(elements.iter_mut()).zip(&mut *inverses) {
             *element = self.times(limbs(number), &self.radix);
             // The product of those before it, for now.
-            *place = product;
-            product = self.times(&product, element);
+            *place = *product;
+            *product = self.times(&product, element);
         }
         let is_unit = product.iter().fold(0, |all, limb| all | limb) != 0;
-        let mut inverse = self.inverse(&product);
+        let mut inverse = Zeroizing::new([0; N]);
+        self.inverse(&product, &mut inverse);
         for (element, place) in elements.iter().zip(&mut *inverses).take(numbers.len()).rev() {
             *place = self.times(&inverse, place);
-            inverse = self.times(&inverse, element);
+            *inverse = self.times(&inverse, element);
         }
-        product.zeroize();
-        inverse.zeroize();
         is_unit
     }
 
@@ -198,19 +272,19 @@ impl<const N: usize> Field<N> {
         reduce(sum, top, &self.prime)
     }
 
-    /// The inverse of an element, which is its power by the prime less two; of zero it is zero.
-    fn inverse(&self, element: &[u64; N]) -> [u64; N] {
+    /// The inverse of an element, which is its power by the prime less two; of zero it is zero. It is made in its place,
+    /// so that it is in no other.
+    fn inverse(&self, element: &[u64; N], power: &mut [u64; N]) {
         let mut exponent = self.prime;
         exponent[0] -= 2;
-        let mut power = self.one;
+        *power = self.one;
         // The exponent is no secret.
         for bit in (0..64 * N).rev() {
-            power = self.times(&power, &power);
+            *power = self.times(power, power);
             if exponent[bit / 64] >> (bit % 64) & 1 == 1 {
-                power = self.times(&power, element);
+                *power = self.times(power, element);
             }
         }
-        power
     }
 }
 
@@ -316,7 +390,9 @@ mod tests {
         let result = runner.run(&three, |(a, b, c)| {
             let element = field.times(&a, &field.radix);
             prop_assert_eq!(field.times(&element, &b), product(field, a, b));
-            let unit = field.times(&element, &field.inverse(&element));
+            let mut inverse = [0; N];
+            field.inverse(&element, &mut inverse);
+            let unit = field.times(&element, &inverse);
             prop_assert_eq!(unit, if a == [0; N] { [0; N] } else { field.one });
 
             // Points with these coordinates, for a z that is given and one that is 1.
@@ -340,6 +416,12 @@ mod tests {
                 let second = field.plus(&c, &product(field, b, c));
                 prop_assert_eq!(product(field, *limbs(&s[0]), a), first);
                 prop_assert_eq!(*limbs(&s[1]), second);
+                let agree = |s: &[Number; 2]| {
+                    field.second_halves_agree(&digests, &nonces, &number(c), &[number(a), number(b)], s)
+                };
+                prop_assert!(agree(&s));
+                s[1].0[N - 1] ^= 1 << 7;
+                prop_assert!(!agree(&s));
             }
             Ok(())
         });
@@ -352,5 +434,33 @@ mod tests {
         static LONG: [Field<6>; 2] = [P384, P384_SCALARS];
         SHORT.iter().for_each(check);
         LONG.iter().for_each(check);
+    }
+
+    #[test]
+    fn a_point_with_a_flipped_bit_is_on_no_curve() {
+        use crate::engine::{AwsLc, DeviceKey, KeyMaker};
+        for curve in [Curve::P256, Curve::P384] {
+            let mut keys = vec![DeviceKey::default(); 8];
+            AwsLc.make_keys(curve.key_type(), &mut keys).unwrap();
+            let coordinate = |key: &DeviceKey, i: usize| {
+                Number::from_octets(&key.public_key()[1..][i * curve.octets()..][..curve.octets()])
+            };
+            let x: Vec<_> = keys.iter().map(|key| coordinate(key, 0)).collect();
+            let y: Vec<_> = keys.iter().map(|key| coordinate(key, 1)).collect();
+            assert!(on_curve(curve, &x, &y));
+            for lane in 0..8 {
+                for bit in 0..512 {
+                    let (mut x, mut y) = (x.clone(), y.clone());
+                    x[lane].0[bit / 64] ^= 1 << (bit % 64);
+                    assert!(
+                        !on_curve(curve, &x, &y[..]),
+                        "{curve:?}, lane {lane}, bit {bit} of x"
+                    );
+                    x[lane].0[bit / 64] ^= 1 << (bit % 64);
+                    y[lane].0[bit / 64] ^= 1 << (bit % 64);
+                    assert!(!on_curve(curve, &x, &y), "{curve:?}, lane {lane}, bit {bit} of y");
+                }
+            }
+        }
     }
 }

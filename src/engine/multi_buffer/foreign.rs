@@ -16,6 +16,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::Unavailable;
 use super::curve::{Curve, Number};
+use super::locate::sound;
 
 /// Operations that the library makes at a time.
 pub const LANES: usize = 8;
@@ -100,6 +101,7 @@ impl CryptoMb {
             // names under which they are loaded then, so it needs no search path, and they no RTLD_GLOBAL.
             let candidates = [folder.join(name), Path::new(COMPILER).join(name)];
             if let Some(runtime) = candidates.iter().find(|path| path.is_file()) {
+                sound(runtime)?;
                 libraries.push(open(runtime)?);
             }
         }
@@ -174,6 +176,21 @@ impl CryptoMb {
         z: Option<&mut [Number; LANES]>,
     ) -> Result<(), Fault> {
         all_scalars(curve, scalars)?;
+        let mut z = z;
+        let status = self.call(curve, scalars, x, y, z.as_deref_mut());
+        #[cfg(test)]
+        flips::strike([Some(x), Some(y), z]);
+        all_well(status)
+    }
+
+    fn call(
+        &self,
+        curve: Curve,
+        scalars: &[Number; LANES],
+        x: &mut [Number; LANES],
+        y: &mut [Number; LANES],
+        z: Option<&mut [Number; LANES]>,
+    ) -> u32 {
         let scalars = scalars.each_ref().map(|scalar| scalar.0.as_ptr());
         let mut x = x.each_mut().map(|x| x.0.as_mut_ptr());
         let mut y = y.each_mut().map(|y| y.0.as_mut_ptr());
@@ -182,7 +199,7 @@ impl CryptoMb {
         // library reads or writes 32 (P-256) or 48 (P-384) of them, and keeps no pointer. x, y and z are
         // borrowed mutably, so nothing overlaps. It takes null for z, and ignores the scratch buffer. That
         // this processor has what the code needs was asked of the library when it was loaded.
-        let status = unsafe {
+        unsafe {
             (self.functions(curve).public_keys)(
                 x.as_mut_ptr(),
                 y.as_mut_ptr(),
@@ -190,8 +207,7 @@ impl CryptoMb {
                 scalars.as_ptr(),
                 ptr::null_mut(),
             )
-        };
-        all_well(status)
+        }
     }
 
     /// Signs eight digests, each less than the order and not zero, with one private key.
@@ -248,8 +264,8 @@ fn all_well(status: u32) -> Result<(), Fault> {
 }
 
 fn open(path: &Path) -> Result<Library, Unavailable> {
-    // SAFETY: loading runs the library's initialisers. It is the one that the user installed under a name
-    // of Intel's, in a place that not anyone may write to; they set up dispatch by processor, and no more.
+    // SAFETY: loading runs the library's initialisers. It is the one that the user has named, in a place that nobody
+    // else may write to; they set up dispatch by processor, and no more.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
     library.map_err(|error| unloadable(path, &error))
 }
@@ -332,6 +348,41 @@ fn interface(text: &str) -> Option<&str> {
     let (_, version) = text.split_once("ver: ")?;
     let (_, interface) = version.split_once('(')?;
     interface.split_once('.').map(|(major, _)| major)
+}
+
+/// Bits that flip in what the library gives, on this thread, for tests.
+#[cfg(test)]
+pub(super) mod flips {
+    use std::cell::Cell;
+
+    use super::{LANES, Number};
+
+    /// The lane, counted over calls; x, y or z; the bits of the lowest limb.
+    type Flip = (usize, usize, u64);
+
+    thread_local! {
+        static NEXT: Cell<Option<Flip>> = const { Cell::new(None) };
+    }
+
+    /// Flips bits once, in the call that comes to this lane.
+    pub fn once(lane: usize, coordinate: usize, bits: u64) {
+        NEXT.set(Some((lane, coordinate, bits)));
+    }
+
+    pub(super) fn strike(coordinates: [Option<&mut [Number; LANES]>; 3]) {
+        let Some((lane, coordinate, bits)) = NEXT.get() else {
+            return;
+        };
+        if lane >= LANES {
+            return NEXT.set(Some((lane - LANES, coordinate, bits)));
+        }
+        NEXT.set(None);
+        for (i, numbers) in coordinates.into_iter().enumerate() {
+            if let (true, Some(numbers)) = (i == coordinate, numbers) {
+                numbers[lane].0[0] ^= bits;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! Where the library is.
+//! Where the library is: where somebody said, and nowhere else.
 //!
-//! Looked for in this order: what the caller was given, or `CERTFORGE_CRYPTO_MB`, a file or its folder, and nowhere
-//! else when it is set (empty: not at all); the active Python environment; the usual folders.
+//! It sees private keys, and runs as whoever runs certforge. So it is never looked for, and one that another user could
+//! change is refused: the file, the libraries beside it, which it may ask for, and each folder above.
 
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Unavailable;
+use crate::exposure;
 
 /// The library, by the name that carries the version of its interface.
 pub const LIBRARY: &str = "libcrypto_mb.so.13";
@@ -15,124 +15,136 @@ pub const LIBRARY: &str = "libcrypto_mb.so.13";
 /// Names the library, or its folder.
 pub const VARIABLE: &str = "CERTFORGE_CRYPTO_MB";
 
-/// Roots of Python environments, in which `pip install` puts it.
-const ENVIRONMENTS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
-
-const USUAL: [&str; 6] = [
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib64",
-    "/usr/lib",
-    "/usr/local/lib64",
-    "/usr/local/lib",
-    "/opt/intel/oneapi/ippcp/latest/lib",
-];
-
-/// The path of the library; absolute, so that the dynamic loader searches no further.
-pub fn find(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Unavailable> {
-    let candidates = match variable(VARIABLE) {
+/// The path of the library that somebody named, itself or its folder; absolute, so that the dynamic loader searches no
+/// further.
+pub fn find(named: Option<OsString>) -> Result<PathBuf, Unavailable> {
+    let named = match named {
+        None => return Err(Unavailable::NotNamed),
         Some(named) if named.is_empty() => return Err(Unavailable::Off),
-        Some(named) => {
-            let named = PathBuf::from(named);
-            vec![if named.is_dir() {
-                named.join(LIBRARY)
-            } else {
-                named
-            }]
-        }
-        None => ENVIRONMENTS
-            .iter()
-            .filter_map(|name| variable(name).filter(|root| !root.is_empty()))
-            .map(|root| Path::new(&root).join("lib"))
-            .chain(USUAL.iter().map(PathBuf::from))
-            .map(|folder| folder.join(LIBRARY))
-            .collect(),
+        Some(named) => PathBuf::from(named),
     };
-    match candidates.iter().find(|path| path.is_file()) {
-        Some(path) => sound(path),
-        None => Err(Unavailable::Missing { looked: candidates }),
+    let path = if named.is_dir() {
+        named.join(LIBRARY)
+    } else {
+        named
+    };
+    if !path.is_file() {
+        return Err(Unavailable::Missing { path });
     }
-}
-
-/// Refuses what anyone on this machine may replace: the library sees private keys.
-fn sound(path: &Path) -> Result<PathBuf, Unavailable> {
-    let unloadable = |error: &std::io::Error| Unavailable::Unloadable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
-    let path = path.canonicalize().map_err(|error| unloadable(&error))?;
-    for place in [Some(path.as_path()), path.parent()].into_iter().flatten() {
-        let mode = place
-            .metadata()
-            .map_err(|error| unloadable(&error))?
-            .permissions()
-            .mode();
-        if mode & 0o002 != 0 {
-            return Err(Unavailable::Writable {
-                path: place.to_owned(),
-            });
+    let path = sound(&path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let unreadable = |error: &std::io::Error| unloadable(folder, error);
+    for entry in folder.read_dir().map_err(|error| unreadable(&error))? {
+        let beside = entry.map_err(|error| unreadable(&error))?;
+        let is_library = beside.file_name().to_string_lossy().contains(".so");
+        // A link that leads nowhere can be loaded by nobody.
+        if is_library && beside.path().is_file() {
+            sound(&beside.path())?;
         }
     }
     Ok(path)
 }
 
+/// Refuses a library that another user could change, or put another in the place of. Returns where it is indeed.
+pub fn sound(path: &Path) -> Result<PathBuf, Unavailable> {
+    let failed = |error: &std::io::Error| unloadable(path, error);
+    let whole = path.canonicalize().map_err(|error| failed(&error))?;
+    let named = std::path::absolute(path).map_err(|error| failed(&error))?;
+    let of_file = exposure::of_file(&whole.metadata().map_err(|error| failed(&error))?);
+    if let Some(exposure) = of_file {
+        return Err(Unavailable::Exposed {
+            path: whole,
+            exposure,
+        });
+    }
+    for path in [&whole, &named] {
+        if let Some((folder, exposure)) = exposure::of_folders_above(path).map_err(|error| failed(&error))? {
+            return Err(Unavailable::Exposed {
+                path: folder.to_owned(),
+                exposure,
+            });
+        }
+    }
+    Ok(whole)
+}
+
+fn unloadable(path: &Path, error: &std::io::Error) -> Unavailable {
+    Unavailable::Unloadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
+    use crate::exposure::Exposure;
 
-    /// A folder `lib` with a library in it.
+    /// A folder `lib` with a library in it, and another beside that.
     fn environment() -> (tempfile::TempDir, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         let lib = root.path().join("lib");
         fs::create_dir(&lib).unwrap();
-        fs::set_permissions(&lib, fs::Permissions::from_mode(0o755)).unwrap();
-        let file = lib.join(LIBRARY);
-        fs::write(&file, "").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        let file = file.canonicalize().unwrap();
+        set_mode(&lib, 0o755);
+        for name in ["libirng.so", LIBRARY] {
+            fs::write(lib.join(name), "").unwrap();
+            set_mode(&lib.join(name), 0o755);
+        }
+        let file = lib.join(LIBRARY).canonicalize().unwrap();
         (root, file)
     }
 
-    #[test]
-    fn finds_it_by_file_by_folder_and_in_a_python_environment() {
-        let (root, file) = environment();
-        for (name, value) in [
-            (VARIABLE, file.as_path()),
-            (VARIABLE, file.parent().unwrap()),
-            ("VIRTUAL_ENV", root.path()),
-            ("CONDA_PREFIX", root.path()),
-        ] {
-            let found = find(|asked| (asked == name).then(|| value.into()));
-            assert_eq!(found.as_ref(), Ok(&file), "{name}={}", value.display());
-        }
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
-    fn a_name_that_is_given_is_the_only_place() {
-        let (root, _) = environment();
-        let found = find(|name| match name {
-            VARIABLE => Some("/nowhere/at/all".into()),
-            _ => Some(root.path().into()),
-        });
-        let looked = vec![PathBuf::from("/nowhere/at/all")];
-        assert_eq!(found, Err(Unavailable::Missing { looked }));
-        let found = find(|name| match name {
-            VARIABLE => Some(OsString::new()),
-            _ => Some(root.path().into()),
-        });
-        assert_eq!(found, Err(Unavailable::Off));
-    }
-
-    #[test]
-    fn refuses_what_anyone_may_write_to() {
+    fn is_where_somebody_said_and_nowhere_else() {
         let (_root, file) = environment();
-        for place in [file.as_path(), file.parent().unwrap()] {
-            fs::set_permissions(place, fs::Permissions::from_mode(0o757)).unwrap();
-            let found = find(|name| (name == VARIABLE).then(|| file.clone().into()));
-            let path = place.to_owned();
-            assert_eq!(found, Err(Unavailable::Writable { path }));
-            fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+        for named in [file.as_path(), file.parent().unwrap()] {
+            assert_eq!(find(Some(named.into())).as_ref(), Ok(&file));
+        }
+        let path = PathBuf::from("/nowhere/at/all");
+        assert_eq!(
+            find(Some(path.clone().into())),
+            Err(Unavailable::Missing { path })
+        );
+        assert_eq!(find(Some(OsString::new())), Err(Unavailable::Off));
+        assert_eq!(find(None), Err(Unavailable::NotNamed));
+    }
+
+    #[test]
+    fn refuses_what_others_may_change() {
+        let (root, file) = environment();
+        let lib = file.parent().unwrap().to_owned();
+        let root = root.path().canonicalize().unwrap();
+        let find = || find(Some(lib.clone().into()));
+        for (place, mode) in [
+            (&file, 0o775),
+            (&file, 0o757),
+            (&lib.join("libirng.so"), 0o757),
+            (&lib, 0o757),
+            (&root, 0o757),
+        ] {
+            set_mode(place, mode);
+            let exposure = Exposure::Writable { mode };
+            let path = place.clone();
+            assert_eq!(find(), Err(Unavailable::Exposed { path, exposure }));
+            set_mode(place, 0o755);
+        }
+        assert_eq!(find().as_ref(), Ok(&file));
+        for place in [&file, &lib.join("libirng.so"), &lib, &root] {
+            if chown(place, Some(1000), None).is_err() {
+                eprintln!("LEFT OUT: only root can give a file away");
+                return;
+            }
+            let exposure = Exposure::Owner { uid: 1000 };
+            let path = place.clone();
+            assert_eq!(find(), Err(Unavailable::Exposed { path, exposure }));
+            chown(place, Some(0), None).unwrap();
         }
     }
 }

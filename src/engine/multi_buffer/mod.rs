@@ -1,8 +1,9 @@
 //! multi-buffer: P-256 and P-384, eight at a time, by Intel's crypto_mb.
 //!
-//! The library is looked for and loaded at run time, once, when somebody first asks for the engine; it is
-//! never needed to build. It is used only after [`self_test`] has passed, and goes on being checked: one key
-//! and one signature in each [`GROUP`] is held against aws-lc, every time in another place.
+//! The library that somebody has named is loaded at run time, once, when the engine is first asked for; it is
+//! never needed to build, and never searched for. It is used only after [`self_test`] has passed, and goes on being checked:
+//! every point is held against its curve's equation, every signature against the one that it solves, and one key
+//! and one signature in each [`GROUP`] against aws-lc, every time in another place.
 //!
 //! The library multiplies points, which is nearly all of the work. What its own functions would divide for every
 //! eight, [`field`] divides for a whole group.
@@ -30,6 +31,7 @@ use self::group::public_keys;
 use self::signer::MultiBufferSigner;
 use super::key::Secret;
 use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, PrivateKey, Random, SigningKey};
+use crate::exposure::Exposure;
 use crate::profile::KeyType;
 
 /// The engine on crypto_mb.
@@ -65,10 +67,12 @@ pub enum Unavailable {
     Processor,
     #[error("{} is empty, which rules it out", locate::VARIABLE)]
     Off,
-    #[error("there is no {}", list(looked))]
-    Missing { looked: Vec<PathBuf> },
-    #[error("anyone may write to {path}")]
-    Writable { path: PathBuf },
+    #[error("nobody has named the library")]
+    NotNamed,
+    #[error("there is no {path}")]
+    Missing { path: PathBuf },
+    #[error("{path} {exposure}")]
+    Exposed { path: PathBuf, exposure: Exposure },
     #[error("{path} cannot be loaded: {reason}")]
     Unloadable { path: PathBuf, reason: String },
     #[error("{path} is of another version: {found}")]
@@ -77,11 +81,6 @@ pub enum Unavailable {
     NotApplicable { path: PathBuf },
     #[error("{path} fails its test: {what}")]
     Unsound { path: PathBuf, what: &'static str },
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
-    paths.join(", ")
 }
 
 impl Unavailable {
@@ -96,13 +95,13 @@ impl Unavailable {
                 "unset it, or let it name {} or its folder; --engine auto does without",
                 locate::LIBRARY
             ),
-            Self::Missing { .. } | Self::Version { .. } => format!(
+            Self::NotNamed | Self::Missing { .. } | Self::Version { .. } => format!(
                 "`pip install ipp-crypto intel-cmplr-lib-rt` brings it; --crypto-mb or {} names the file or its \
                  folder; --engine auto does without",
                 locate::VARIABLE
             ),
-            Self::Writable { .. } => {
-                "it would see every private key: take the right to write away from others".to_owned()
+            Self::Exposed { path, exposure } => {
+                format!("it would see every private key: {}", exposure.hint(path))
             }
             Self::Unloadable { .. } => "it needs OpenSSL 3 (libcrypto.so.3) and, beside it, what \
                  `pip install intel-cmplr-lib-rt` brings; --engine auto does without"
@@ -128,10 +127,8 @@ fn load() -> Result<CryptoMb, Unavailable> {
     if !processor_can() {
         return Err(Unavailable::Processor);
     }
-    let path = locate::find(|name| match GIVEN.get() {
-        Some(path) if name == locate::VARIABLE => Some(path.clone().into()),
-        _ => std::env::var_os(name),
-    })?;
+    let given = GIVEN.get().map(|path| path.clone().into());
+    let path = locate::find(given.or_else(|| std::env::var_os(locate::VARIABLE)))?;
     let library = CryptoMb::load(&path)?;
     match self_test::pass(&library) {
         Ok(()) => Ok(library),

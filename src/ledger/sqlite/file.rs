@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::exposure;
 use crate::ledger::LedgerError;
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -26,6 +27,39 @@ pub(super) fn settle(connection: &Connection, writes: bool) -> rusqlite::Result<
         connection.pragma_update(None, "cache_size", -65_536)?;
     }
     connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Refuses a ledger that others may write to, or could put one of theirs in the place of. SQLite's own files beside it
+/// count as the ledger does.
+pub(super) fn refuse_exposed(path: &Path) -> Result<(), LedgerError> {
+    let exposed = |place: &Path, exposure| LedgerError::Exposed {
+        location: location(path),
+        place: place.to_owned(),
+        exposure,
+    };
+    let whole = path.canonicalize().map_err(cannot_open(path))?;
+    for suffix in ["", "-wal", "-shm", "-journal", "-lock"] {
+        let mut name = whole.clone().into_os_string();
+        name.push(suffix);
+        let file = Path::new(&name);
+        match file.symlink_metadata() {
+            Ok(metadata) => {
+                if let Some(exposure) = exposure::of_file(&metadata) {
+                    return Err(exposed(file, exposure));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot_open(path)(error)),
+        }
+    }
+    let as_named = std::path::absolute(path).map_err(cannot_open(path))?;
+    for folder in [as_named.parent(), whole.parent()].into_iter().flatten() {
+        let metadata = folder.metadata().map_err(cannot_open(path))?;
+        if let Some(exposure) = exposure::of_folder(&metadata) {
+            return Err(exposed(folder, exposure));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn location(path: &Path) -> String {

@@ -52,7 +52,7 @@ impl SqliteLedger {
     ///
     /// # Errors
     ///
-    /// When another process writes to it, or the file is something else.
+    /// When another process writes to it, somebody else may, or the file is something else.
     pub fn open(path: &Path, new_id: [u8; 16]) -> Result<Self, LedgerError> {
         if path.is_dir() {
             return Err(cannot_open(path)(io::ErrorKind::IsADirectory.into()));
@@ -67,7 +67,7 @@ impl SqliteLedger {
     ///
     /// # Errors
     ///
-    /// When there is none, or the file is something else.
+    /// When there is none, others may write to it, or the file is something else.
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         match path.is_file() {
             true => Self::connect(path, None, None),
@@ -79,6 +79,7 @@ impl SqliteLedger {
 
     fn connect(path: &Path, lock: Option<Lock>, new_id: Option<[u8; 16]>) -> Result<Self, LedgerError> {
         let location = location(path);
+        file::refuse_exposed(path)?;
         let failed = |error| failed(&location, error);
         let foreign = || LedgerError::Foreign {
             location: location.clone(),
@@ -350,5 +351,51 @@ mod tests {
             SqliteLedger::open(&path, [7; 16]),
             Err(LedgerError::Version { found: 99, .. })
         ));
+    }
+
+    #[test]
+    fn refuses_what_others_may_write_to_or_own() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("certforge.db");
+        SqliteLedger::open(&path, [7; 16]).unwrap();
+        let set_mode = |place: &Path, mode| {
+            std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let exposed = |place: &Path| {
+            for opened in [
+                SqliteLedger::open(&path, [7; 16]),
+                SqliteLedger::open_read_only(&path),
+            ] {
+                let error = opened.expect_err("others may write to it");
+                assert!(
+                    matches!(&error, LedgerError::Exposed { place: found, .. } if found == place),
+                    "{}: {error}",
+                    place.display()
+                );
+            }
+        };
+        let (wal, shm) = (
+            folder.path().join("certforge.db-wal"),
+            folder.path().join("certforge.db-shm"),
+        );
+        for beside in [&wal, &shm] {
+            std::fs::write(beside, "").unwrap();
+        }
+        for file in [&path, &wal, &shm] {
+            for mode in [0o666, 0o620] {
+                set_mode(file, mode);
+                exposed(file);
+            }
+            set_mode(file, 0o600);
+            if chown(file, Some(1000), None).is_ok() {
+                exposed(file);
+                chown(file, Some(rustix::process::geteuid().as_raw()), None).unwrap();
+            }
+        }
+        set_mode(folder.path(), 0o777);
+        exposed(folder.path());
+        set_mode(folder.path(), 0o1777);
+        assert!(SqliteLedger::open(&path, [7; 16]).is_ok());
     }
 }

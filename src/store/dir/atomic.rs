@@ -37,13 +37,10 @@ impl Dir {
         }
         let written = with_body().map(|(path, body)| self.write_beside(path, body));
         let written: Vec<PathBuf> = written.collect::<io::Result<_>>()?;
-        let mut outcomes = Vec::with_capacity(paths.len());
-        for ((path, body), scratch) in with_body().zip(&written) {
-            outcomes.push(match when {
-                When::Absent => link(scratch, path, body)?,
-                _ => fs::rename(scratch, path).map(|()| Outcome::Stored)?,
-            });
-        }
+        let linked = with_body()
+            .zip(&written)
+            .map(|((path, body), scratch)| link(scratch, path, body));
+        let outcomes = linked.collect::<io::Result<_>>()?;
         self.sync_names(paths.iter().map(PathBuf::as_path))?;
         Ok(outcomes)
     }
@@ -51,7 +48,7 @@ impl Dir {
     /// Writes a file beside its place, durably, under a name that nobody else uses.
     pub(super) fn write_beside(&self, path: &Path, body: &[u8]) -> io::Result<PathBuf> {
         let scratch = scratch(path);
-        let written = self.write(&scratch, body, true).and_then(|file| file.sync_all());
+        let written = self.write(&scratch, body).and_then(|file| file.sync_all());
         match written {
             Ok(()) => Ok(scratch),
             Err(error) => {
@@ -65,7 +62,7 @@ impl Dir {
 
 /// Puts a written file in its place, unless another is there. Unlike a rename, a link never takes the
 /// place of what is there.
-fn link(scratch: &Path, path: &Path, body: &[u8]) -> io::Result<Outcome> {
+pub(super) fn link(scratch: &Path, path: &Path, body: &[u8]) -> io::Result<Outcome> {
     let linked = fs::hard_link(scratch, path);
     fs::remove_file(scratch)?;
     match linked {

@@ -1,18 +1,20 @@
 //! A directory as a store.
 //!
-//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is open to others
+//! Folders are 0700 and files 0600 from the moment they exist; a batch folder that is another's or open to others
 //! is refused. Many files become durable by one `syncfs`, a few by an fsync each, which does not wait
 //! for what others wrote. What is put atomically is written beside its place first. Nothing tells who wrote a
 //! file.
 
 mod atomic;
+mod folder;
+mod release;
 mod replace;
 mod sync;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -20,8 +22,9 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::transport::{
-    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Transport, Version, When,
+    Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
+use crate::exposure::Exposure;
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -43,6 +46,20 @@ impl Transport for Dir {
         false
     }
 
+    fn refuse_exposed(&self) -> Result<(), StoreError> {
+        if self.folder.get().is_some() {
+            return Ok(());
+        }
+        match folder::open(&self.root) {
+            Ok(folder) => {
+                self.folder.get_or_init(|| folder);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.error("open", "")(error)),
+        }
+    }
+
     fn get(&self, names: &[&str], range: Option<Range<u64>>) -> Vec<Result<Got, StoreError>> {
         let get = |name: &&str| {
             let octets = self
@@ -57,14 +74,8 @@ impl Transport for Dir {
     }
 
     fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
-        if let Some(mode) = self.open_to_others() {
-            let refused = |_| {
-                Putting::Ended(Err(StoreError::OpenToOthers {
-                    folder: self.locate(""),
-                    mode,
-                }))
-            };
-            return objects.iter().map(refused).collect();
+        if let Some(refused) = self.refused(objects.len()) {
+            return refused;
         }
         match how.manner {
             Manner::Bulk => self.put_in_bulk(objects, how),
@@ -80,6 +91,23 @@ impl Transport for Dir {
             Err(error) => Err(self.error("make durable", "")(copy(error))),
         };
         lots.iter().map(result).collect()
+    }
+
+    fn release(&self, chunks: &[Release<'_>]) -> Vec<Putting> {
+        if let Some(refused) = self.refused(chunks.len()) {
+            return refused;
+        }
+        match self.take_place(chunks) {
+            Ok(outcomes) => outcomes
+                .into_iter()
+                .map(|outcome| Putting::Ended(Ok(outcome)))
+                .collect(),
+            // What is released together fails together.
+            Err(error) => chunks
+                .iter()
+                .map(|chunk| Putting::Ended(Err(self.error("publish", &chunk.index.name)(copy(&error)))))
+                .collect(),
+        }
     }
 
     fn delete(&self, names: &[String]) -> Vec<Result<(), StoreError>> {
@@ -127,19 +155,17 @@ impl Dir {
             return Ok(folder);
         }
         make_folder(&self.root)?;
-        let folder = File::open(&self.root)?;
+        let folder = folder::open(&self.root)?;
         Ok(self.folder.get_or_init(|| folder))
     }
 
-    /// The mode of the folder, if there is one that does not keep others out.
-    fn open_to_others(&self) -> Option<u32> {
-        if self.folder.get().is_some() {
-            return None;
-        }
-        let metadata = fs::metadata(&self.root).ok()?;
-        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
-        let mode = metadata.mode() & 0o777;
-        (!is_own || mode & 0o077 != 0).then_some(mode)
+    /// So many puts that are refused, when the folder does not keep others out.
+    fn refused(&self, puts: usize) -> Option<Vec<Putting>> {
+        let first = self.refuse_exposed().err()?;
+        // What comes after the first may go without an answer.
+        let others = (1..puts).filter_map(|_| self.refuse_exposed().err());
+        let errors = std::iter::once(first).chain(others);
+        Some(errors.map(|error| Putting::Ended(Err(error))).collect())
     }
 
     /// Writes each file in its place: three system calls. Others that are in the way end it.
@@ -165,8 +191,7 @@ impl Dir {
     fn put_one(&self, object: &Object<'_>, when: &When) -> io::Result<Outcome> {
         let path = self.path(&object.name);
         let written = match when {
-            When::Absent => self.write(&path, object.body, true),
-            When::Any => self.write(&path, object.body, false),
+            When::Absent => self.write(&path, object.body),
             When::Is(version, replaced) => return self.swap(&path, object.body, version, *replaced),
         };
         match written {
@@ -175,21 +200,14 @@ impl Dir {
         }
     }
 
-    /// Writes a file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8], is_new: bool) -> io::Result<File> {
-        self.folder()?;
-        let open = || {
-            let mut options = OpenOptions::new();
-            match is_new {
-                true => options.create_new(true),
-                false => options.create(true).truncate(true),
-            };
-            options.write(true).mode(0o600).open(path)
-        };
-        let mut file = match open() {
+    /// Writes a new file, mode 0600; makes its folder when it is missing.
+    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
+        let folder = self.folder()?;
+        let name = path.strip_prefix(&self.root).unwrap_or(path);
+        let mut file = match folder::create(folder, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_folder(path.parent().unwrap_or(&self.root))?;
-                open()?
+                folder::make_above(folder, name)?;
+                folder::create(folder, name)?
             }
             other => other?,
         };
@@ -242,7 +260,23 @@ impl Dir {
         name: &'a str,
     ) -> impl FnOnce(io::Error) -> StoreError + 'a {
         move |source| {
-            let object = self.path(name).display().to_string();
+            let object = self.locate(name);
+            let within = source.get_ref();
+            match within.and_then(|within| within.downcast_ref::<Exposure>()) {
+                Some(Exposure::Owner { uid }) => {
+                    return StoreError::OfAnother {
+                        folder: self.locate(""),
+                        uid: *uid,
+                    };
+                }
+                Some(Exposure::Readable { mode } | Exposure::Writable { mode }) => {
+                    return StoreError::OpenToOthers {
+                        folder: self.locate(""),
+                        mode: *mode,
+                    };
+                }
+                None => {}
+            }
             match (operation, source.kind()) {
                 ("read", io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                     StoreError::NotFound { object }
@@ -275,7 +309,6 @@ fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
     Ok(Some(Found {
         version: Version::of(&octets),
         is_same: octets.as_slice() == body,
-        is_of_ledger: false,
         attempt: None,
     }))
 }
@@ -303,7 +336,7 @@ fn listed(name: String, metadata: &fs::Metadata) -> Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Attempt, Existing, FEW, Store, Ticket};
+    use crate::store::{Attempt, FEW, Store, Ticket};
     use std::os::unix::fs::PermissionsExt;
 
     const FIRST: Attempt<'static> = Attempt {
@@ -318,7 +351,7 @@ mod tests {
     fn put(store: &Store, name: &str, body: &[u8]) -> Result<Ticket, StoreError> {
         let name = name.to_owned();
         let sha256 = None;
-        store.put(&[Object { name, body, sha256 }], SECOND)
+        store.put(&[Object { name, body, sha256 }], FIRST)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -331,7 +364,7 @@ mod tests {
         let store = Store::in_folder(folder.path().join("out/batch"));
         put(&store, "bundles/3f/A.zip", b"key").unwrap();
         let index = [("index/000000.csv".to_owned(), b"row".to_vec())];
-        assert!(store.publish(&index, Existing::Refuse)[0].is_ok());
+        assert!(store.publish(&index)[0].is_ok());
         for name in [
             "out",
             "out/batch",
@@ -349,9 +382,8 @@ mod tests {
     fn gives_back_what_was_put_whole_or_in_part() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path().join("batch"));
-        let first = put(&store, "packs/000000.zip", b"long, long ago").unwrap();
-        let second = put(&store, "packs/000000.zip", b"0123456789").unwrap();
-        assert!(store.flush(vec![first, second]).iter().all(Result::is_ok));
+        let ticket = put(&store, "packs/000000.zip", b"0123456789").unwrap();
+        assert!(store.flush(vec![ticket]).iter().all(Result::is_ok));
         assert_eq!(**store.read("packs/000000.zip", None).unwrap(), *b"0123456789");
         assert_eq!(**store.read("packs/000000.zip", Some(2..5)).unwrap(), *b"234");
         assert_eq!(**store.read("packs/000000.zip", Some(8..50)).unwrap(), *b"89");
@@ -360,12 +392,7 @@ mod tests {
             Err(StoreError::NotFound { .. })
         ));
         let objects = ["index/000000.csv", "index/000001.csv"].map(|name| (name.to_owned(), b"x".to_vec()));
-        assert!(
-            store
-                .publish(&objects, Existing::Refuse)
-                .iter()
-                .all(Result::is_ok)
-        );
+        assert!(store.publish(&objects).iter().all(Result::is_ok));
         let mut names = Vec::new();
         store
             .list("", &mut |listed| names.push((listed.name, listed.size)))
@@ -409,17 +436,12 @@ mod tests {
         store.put(&object(b"first"), FIRST).unwrap();
         let again = store.put(&object(b"second"), FIRST);
         assert!(matches!(again, Err(StoreError::Conflict { .. })));
-        store.put(&object(b"third"), SECOND).unwrap();
-        assert_eq!(**store.read("bundles/00/A.zip", None).unwrap(), *b"third");
-
         let index = |body: &[u8]| [("index/000000.csv".to_owned(), body.to_vec())];
-        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
-        assert!(store.publish(&index(b"first"), Existing::Refuse)[0].is_ok());
-        let again = store.publish(&index(b"second"), Existing::Refuse);
+        assert!(store.publish(&index(b"first"))[0].is_ok());
+        assert!(store.publish(&index(b"first"))[0].is_ok());
+        let again = store.publish(&index(b"second"));
         assert!(matches!(again[..], [Err(StoreError::Conflict { .. })]));
         assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"first");
-        assert!(store.publish(&index(b"second"), Existing::Replace)[0].is_ok());
-        assert_eq!(**store.read("index/000000.csv", None).unwrap(), *b"second");
         assert_eq!(
             fs::read_dir(folder.path().join("batch/index")).unwrap().count(),
             1

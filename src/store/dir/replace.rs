@@ -25,12 +25,16 @@ impl Dir {
         version: &Version,
         replaced: Replaced,
     ) -> io::Result<Outcome> {
+        // Written before the lock, so that a slow disk keeps nobody waiting.
+        let written = self.write_beside(path, body)?;
         let _lock = self.lock()?;
         match found(path, body)? {
             Some(found) if found.version == *version => {}
-            found => return Ok(Outcome::Refused { found, body: None }),
+            found => {
+                fs::remove_file(&written)?;
+                return Ok(Outcome::Refused { found, body: None });
+            }
         }
-        let written = self.write_beside(path, body)?;
         if replaced == Replaced::Shredded {
             fs::hard_link(path, scratch(path))?;
         }
@@ -74,7 +78,7 @@ impl Dir {
         Ok(())
     }
 
-    fn lock(&self) -> io::Result<File> {
+    pub(super) fn lock(&self) -> io::Result<File> {
         self.folder()?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);

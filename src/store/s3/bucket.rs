@@ -244,12 +244,10 @@ impl Bucket {
         self.settings
             .check_some_encryption(&self.url(key), encryption)
             .map_err(|failed| self.error(key, failed))?;
-        let (attempt, is_of_ledger) = self.settings.writer(head.metadata());
         Ok(Some(Found {
+            attempt: Settings::writer(head.metadata()),
             version: Version(head.e_tag.unwrap_or_default()),
             is_same,
-            is_of_ledger,
-            attempt,
         }))
     }
 

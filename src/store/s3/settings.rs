@@ -93,11 +93,9 @@ impl Settings {
         ledger.into_iter().chain(attempt).collect()
     }
 
-    /// The attempt that stored an object with this metadata, and whether the same ledger did.
-    pub(super) fn writer(&self, metadata: Option<&HashMap<String, String>>) -> (Option<String>, bool) {
-        let get = |key| metadata.and_then(|metadata| metadata.get(key));
-        let is_of_ledger = self.ledger.is_some() && get(LEDGER) == self.ledger.as_ref();
-        (get(ATTEMPT).cloned(), is_of_ledger)
+    /// The attempt that stored an object with this metadata.
+    pub(super) fn writer(metadata: Option<&HashMap<String, String>>) -> Option<String> {
+        metadata?.get(ATTEMPT).cloned()
     }
 
     pub(super) fn algorithm(&self) -> Option<ServerSideEncryption> {
@@ -142,7 +140,6 @@ pub(super) fn conditions(when: &When) -> (Option<String>, Option<String>) {
     match when {
         When::Absent => (Some("*".to_owned()), None),
         When::Is(version, _) => (None, Some(version.0.clone())),
-        When::Any => (None, None),
     }
 }
 

@@ -70,7 +70,7 @@ impl Check {
             errors: findings.iter().filter(|finding| finding.is_error()).count(),
             findings,
             devices: census.as_ref().map(|census| census.rows),
-            devices_refused: census.as_ref().map(|census| census.faults.len()),
+            devices_refused: census.as_ref().map(|census| census.all_faults),
             faults: census.map(|census| census.faults),
         };
         Ok(Ended::with(checked).code(code))
@@ -96,6 +96,11 @@ impl fmt::Display for Checked {
             let manifest = self.manifest.as_deref().unwrap_or_default();
             writeln!(f, "{manifest}, line {line}: device {device_id}: {reason}")?;
         }
+        let refused = self.devices_refused.unwrap_or_default();
+        if refused > faults.len() {
+            let more = count((refused - faults.len()) as u64);
+            writeln!(f, "and {more} more")?;
+        }
         let warnings = match self.findings.len() - self.errors {
             0 => String::new(),
             1 => "; 1 warning".to_owned(),
@@ -111,7 +116,7 @@ impl fmt::Display for Checked {
             (0, Some(rows)) => writeln!(
                 f,
                 "{path}: {} of {} would not be provisioned as they should",
-                count(faults.len() as u64),
+                count(refused as u64),
                 devices(rows)
             ),
             (1, _) => writeln!(f, "{path}: 1 error"),
@@ -142,6 +147,6 @@ fn count_devices(template: &Template, path: &Path, profile: &Profile) -> Result<
     let manifest = Manifest::open(path, profile.id_column())?;
     let binding = Binding::new(profile, manifest.header(), manifest.path())?;
     // A manifest that is no manifest is said first, as `run` would.
-    forge::check(&manifest, &binding, 1024)?.accept(&manifest)?;
-    Ok(jitp::census(template, &manifest, &binding)?)
+    let accepted = forge::check(&manifest, &binding, 1024)?.accept(&manifest)?;
+    Ok(jitp::census(template, &manifest, &accepted.sha256, &binding)?)
 }

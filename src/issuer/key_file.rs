@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use pkcs8::der::Decode;
-use pkcs8::pkcs5::pbes2;
+use pkcs8::pkcs5::pbes2::{self, Kdf};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
@@ -17,6 +17,11 @@ use crate::pem;
 
 /// Rounds of PBKDF2-HMAC-SHA-256 for a new key (OWASP, Password Storage, 2023).
 const PBKDF2_ROUNDS: u32 = 600_000;
+
+/// Work that a passphrase may take, at most: rounds of PBKDF2 (RFC 8018, 4.2 takes so many to be appropriate for the most
+/// critical of keys), and N * r * p of scrypt, which is a gibibyte of memory for p = 1.
+const MOST_ROUNDS: u32 = 10_000_000;
+const MOST_BLOCKS: u64 = 1 << 23;
 
 const PKCS8_ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
@@ -86,9 +91,8 @@ fn decrypt(path: &Path, der: &[u8], ask: AskPassphrase<'_>) -> Result<PrivateKey
         path: path.to_owned(),
     };
     let encrypted = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| unsupported())?;
-    if encrypted.encryption_algorithm.pbes2().is_none() {
-        return Err(unsupported());
-    }
+    let pbes2 = encrypted.encryption_algorithm.pbes2().ok_or_else(unsupported)?;
+    check_work(path, &pbes2.kdf)?;
     let passphrase = ask(path).map_err(|source| IssuerError::NoPassphrase {
         path: path.to_owned(),
         source,
@@ -106,6 +110,38 @@ fn decrypt(path: &Path, der: &[u8], ask: AskPassphrase<'_>) -> Result<PrivateKey
         })?;
     // A wrong passphrase leaves valid padding once in 256 times, and then anything but a key.
     PrivateKey::from_pkcs8(document.as_bytes()).map_err(|_| wrong())
+}
+
+/// The file says how much work it takes to open it: nobody waits for hours, or gives all memory, because it says so.
+fn check_work(path: &Path, kdf: &Kdf) -> Result<(), IssuerError> {
+    let (is_bearable, work) = match kdf {
+        Kdf::Pbkdf2(kdf) => (
+            kdf.iteration_count <= MOST_ROUNDS,
+            format!("{} rounds of PBKDF2", kdf.iteration_count),
+        ),
+        Kdf::Scrypt(kdf) => {
+            let blocks = u64::from(kdf.block_size) * u64::from(kdf.parallelization);
+            let blocks = kdf.cost_parameter.checked_mul(blocks);
+            let (n, r, p) = (kdf.cost_parameter, kdf.block_size, kdf.parallelization);
+            (
+                blocks.is_some_and(|blocks| blocks <= MOST_BLOCKS),
+                format!("scrypt with N {n}, r {r}, p {p}"),
+            )
+        }
+        // A kind that pkcs5 will learn: it is not known what it costs.
+        _ => {
+            return Err(IssuerError::Encryption {
+                path: path.to_owned(),
+            });
+        }
+    };
+    match is_bearable {
+        true => Ok(()),
+        false => Err(IssuerError::Work {
+            path: path.to_owned(),
+            work,
+        }),
+    }
 }
 
 /// Writes a new key file, mode 0600 from the moment it exists.
@@ -139,4 +175,37 @@ pub(super) fn write(path: &Path, pkcs8: &[u8], passphrase: Option<&str>) -> Resu
         .map_err(write_error)?;
     file.write_all(text.as_bytes()).map_err(write_error)?;
     file.sync_all().map_err(write_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use pkcs8::pkcs5::pbes2::{Pbkdf2Params, ScryptParams};
+
+    use super::*;
+
+    #[test]
+    fn no_file_says_how_long_it_is_waited_for() {
+        let pbkdf2 = |rounds| Kdf::Pbkdf2(Pbkdf2Params::hmac_sha256(rounds, b"12345678").unwrap());
+        let scrypt = |log_n: u32, block_size, parallelization| {
+            Kdf::Scrypt(ScryptParams {
+                salt: b"12345678".as_slice().try_into().unwrap(),
+                cost_parameter: 1 << log_n,
+                block_size,
+                parallelization,
+                key_length: None,
+            })
+        };
+        for (kdf, told) in [
+            (pbkdf2(600_000), None),
+            (pbkdf2(10_000_001), Some("10000001 rounds of PBKDF2")),
+            (scrypt(14, 8, 1), None),
+            (scrypt(20, 8, 1), None),
+            (scrypt(40, 8, 1), Some("scrypt with N 1099511627776, r 8, p 1")),
+            (scrypt(14, 8, 4096), Some("scrypt with N 16384, r 8, p 4096")),
+        ] {
+            let error = check_work(Path::new("key.pem"), &kdf).err();
+            let expected = told.map(|told| format!("it would take {told} to open key.pem"));
+            assert_eq!(error.map(|error| error.to_string()), expected);
+        }
+    }
 }

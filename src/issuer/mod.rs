@@ -72,6 +72,8 @@ pub enum IssuerError {
     LegacyEncryption { path: PathBuf },
     #[error("{path} is encrypted in a way that is not supported")]
     Encryption { path: PathBuf },
+    #[error("it would take {work} to open {path}")]
+    Work { path: PathBuf, work: String },
     #[error("{path} names no endpoint")]
     Endpoint { path: PathBuf },
     #[error("no passphrase for {path}")]
@@ -139,7 +141,7 @@ impl IssuerError {
             Self::NotYetValid { .. } => "check this machine's clock".to_owned(),
             Self::KeyMismatch { .. } => format!("{CERTIFICATE_FILE} and {KEY_FILE} must belong together"),
             Self::Exposed { path, exposure } => exposure.hint(path),
-            Self::LegacyEncryption { path } | Self::Encryption { path } => format!(
+            Self::LegacyEncryption { path } | Self::Encryption { path } | Self::Work { path, .. } => format!(
                 "`openssl pkcs8 -topk8 -v2 aes-256-cbc -in {} -out new.pem` writes it as certforge reads it",
                 path.display()
             ),

@@ -20,6 +20,8 @@ mod device;
 mod endpoint;
 mod event;
 mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod leaf;
 mod limit;
 mod link;

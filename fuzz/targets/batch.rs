@@ -1,0 +1,19 @@
+//! `batch.json`, and `withdrawn.json`, which is believed whatever it says.
+#![cfg_attr(fuzzing, no_main)]
+
+use certforge::batch::{BatchRecord, WithdrawnRecord};
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| run(octets));
+
+pub fn run(octets: &[u8]) {
+    let withdrawn = WithdrawnRecord::read(octets);
+    assert!(!withdrawn.to_string().chars().any(char::is_control));
+    if let Ok(read) = BatchRecord::read(octets, "out/b") {
+        let again = BatchRecord::read(&read.record.to_json(), "out/b").expect("it was read before");
+        assert_eq!(
+            (again.record, again.profile.digest()),
+            (read.record, read.profile.digest())
+        );
+    }
+}

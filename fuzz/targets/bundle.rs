@@ -1,0 +1,25 @@
+//! A bundle: no file beyond its recipe, and none larger than that allows.
+#![cfg_attr(fuzzing, no_main)]
+
+use std::sync::LazyLock;
+
+use certforge::bundle::{examine, names, open, open_unknown};
+use certforge::digest::sha256;
+use certforge::profile::Profile;
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| run(octets));
+
+static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::load("aws-iot-p256", None).expect("built in"));
+
+pub fn run(octets: &[u8]) {
+    let recipe = PROFILE.recipe();
+    let opened = open(octets, &sha256(octets), recipe).ok();
+    assert_eq!(opened.is_some(), examine(octets, recipe).is_ok());
+    if let Some(files) = opened {
+        let total: usize = files.iter().map(|file| file.octets.len()).sum();
+        assert!(files.len() == recipe.members().len() && total < 1 << 20);
+    }
+    let files = open_unknown(octets).unwrap_or_default();
+    assert!(files.is_empty() || names(octets).is_ok_and(|names| names.len() == files.len()));
+}

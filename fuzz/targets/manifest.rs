@@ -1,0 +1,32 @@
+//! A manifest: its header, its rows, and what a profile with templates makes of them, read twice.
+#![cfg_attr(fuzzing, no_main)]
+
+use std::sync::LazyLock;
+
+use certforge::manifest::{DEFAULT_ID_COLUMN, Manifest};
+use certforge::profile::{Binding, Profile};
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| run(octets));
+
+static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::load("aws-iot-subject", None).unwrap());
+
+pub fn run(octets: &[u8]) {
+    let file = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+    std::fs::write(file.path(), octets).unwrap();
+    let Ok(manifest) = Manifest::open(file.path(), DEFAULT_ID_COLUMN) else {
+        return;
+    };
+    let binding = Binding::new(&PROFILE, manifest.header(), file.path()).ok();
+    let mut blocks = manifest.blocks(3).unwrap();
+    while let Some(block) = blocks.next_block().unwrap() {
+        let (rows, problems) = manifest.parse(&block);
+        assert!(rows.len() <= block.rows() && rows.len() + problems.len() >= block.rows());
+        let again = manifest.parse_again(&block, &block.bookmark());
+        assert_eq!(again.is_ok(), problems.is_empty());
+        assert!(problems.iter().all(|problem| !problem.to_string().is_empty()));
+        for (row, binding) in rows.iter().zip(binding.iter().cycle()) {
+            assert!(!binding.problems(row).is_empty() || binding.subject(row).count() > 0);
+        }
+    }
+}

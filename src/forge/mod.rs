@@ -17,6 +17,7 @@ mod withdrawn;
 mod workshop;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -192,13 +193,10 @@ pub fn run(
     let store = open_store(&name)?;
     store.refuse_exposed()?;
     withdrawn::refuse_withdrawn(&store, &name)?;
-    let location = store.location();
-    // The ledger may be read from another folder.
-    let manifest_path =
-        std::path::absolute(job.manifest.path()).unwrap_or_else(|_| job.manifest.path().to_owned());
+    let manifest_path = absolute(job.manifest.path());
     let identity = BatchIdentity {
         name: &name,
-        location: &location,
+        location: &store.location(),
         issuer: job.issuer.certificate(),
         manifest: &manifest_path.display().to_string(),
         manifest_sha256: accepted.sha256,
@@ -280,6 +278,11 @@ pub fn run(
         sealed,
         failure: outcome.failure,
     })
+}
+
+/// A path that means the same wherever the ledger is read from.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The chunks that are still to be made, and how many devices there are in all; of one shard, or of the batch.

@@ -119,12 +119,14 @@ impl Inputs {
     pub(super) fn rows(&self) -> Result<ManifestRows<'_>, VerifyError> {
         let chunk_rows = usize::try_from(self.record.chunk_rows).unwrap_or(usize::MAX);
         let open = |(manifest, sha256)| -> Result<_, ManifestError> {
-            Ok((manifest, sha256, Manifest::blocks(manifest, chunk_rows)?))
+            Ok(Reading {
+                blocks: Manifest::blocks(manifest, chunk_rows)?,
+                manifest,
+                sha256,
+            })
         };
-        let manifest = self
-            .manifest
-            .as_ref()
-            .map(|(manifest, sha256)| (manifest, sha256));
+        let manifest = self.manifest.as_ref();
+        let manifest = manifest.map(|(manifest, sha256)| (manifest, sha256));
         Ok(ManifestRows {
             open: manifest.map(open).transpose()?,
         })
@@ -197,27 +199,33 @@ fn open_manifest(
 
 /// The manifest's rows, chunk by chunk.
 pub(super) struct ManifestRows<'a> {
-    open: Option<(&'a Manifest, &'a [u8; 32], Blocks<BufReader<File>>)>,
+    open: Option<Reading<'a>>,
+}
+
+struct Reading<'a> {
+    manifest: &'a Manifest,
+    blocks: Blocks<BufReader<File>>,
+    /// What the file was when it was looked at first.
+    sha256: &'a [u8; 32],
 }
 
 impl ManifestRows<'_> {
     /// The rows of the next chunk; `None` when there is no manifest. They count once [`ManifestRows::prove`] has seen all.
     pub(super) fn next_chunk(&mut self) -> Result<Option<Vec<Row>>, VerifyError> {
-        let Some((manifest, _, blocks)) = &mut self.open else {
+        let Some(reading) = &mut self.open else {
             return Ok(None);
         };
-        let block = blocks.next_block()?;
-        Ok(Some(
-            block.map(|block| manifest.parse(&block).0).unwrap_or_default(),
-        ))
+        let block = reading.blocks.next_block()?;
+        let rows = block.map(|block| reading.manifest.parse(&block).0);
+        Ok(Some(rows.unwrap_or_default()))
     }
 
     /// Reads to the end, and fails when this was not the manifest of the batch all along.
     pub(super) fn prove(self) -> Result<(), VerifyError> {
-        let Some((manifest, sha256, mut blocks)) = self.open else {
+        let Some(mut reading) = self.open else {
             return Ok(());
         };
-        while blocks.next_block()?.is_some() {}
-        Ok(manifest.prove(blocks, sha256)?)
+        while reading.blocks.next_block()?.is_some() {}
+        Ok(reading.manifest.prove(reading.blocks, reading.sha256)?)
     }
 }

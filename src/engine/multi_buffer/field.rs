@@ -189,7 +189,8 @@ impl<const N: usize> Field<N> {
             *left = self.times(limbs(nonce), &element);
             *right = self.times(limbs(r), &key);
             *right = self.plus(limbs(digest), &right);
-            all & self.has(s) & (*left == *right)
+            let is_solved = *left == *right;
+            all & self.has(s) & is_solved
         })
     }
 

@@ -164,7 +164,10 @@ impl CryptoMb {
         y: &mut [Number; LANES],
         z: &mut [Number; LANES],
     ) -> Result<(), Fault> {
-        self.multiply(curve, scalars, x, y, Some(z))
+        let multiplied = self.multiply(curve, scalars, x, y, Some(&mut *z));
+        #[cfg(test)]
+        flips::strike(&mut [x, y, z]);
+        multiplied
     }
 
     fn multiply(
@@ -176,21 +179,6 @@ impl CryptoMb {
         z: Option<&mut [Number; LANES]>,
     ) -> Result<(), Fault> {
         all_scalars(curve, scalars)?;
-        let mut z = z;
-        let status = self.call(curve, scalars, x, y, z.as_deref_mut());
-        #[cfg(test)]
-        flips::strike([Some(x), Some(y), z]);
-        all_well(status)
-    }
-
-    fn call(
-        &self,
-        curve: Curve,
-        scalars: &[Number; LANES],
-        x: &mut [Number; LANES],
-        y: &mut [Number; LANES],
-        z: Option<&mut [Number; LANES]>,
-    ) -> u32 {
         let scalars = scalars.each_ref().map(|scalar| scalar.0.as_ptr());
         let mut x = x.each_mut().map(|x| x.0.as_mut_ptr());
         let mut y = y.each_mut().map(|y| y.0.as_mut_ptr());
@@ -199,7 +187,7 @@ impl CryptoMb {
         // library reads or writes 32 (P-256) or 48 (P-384) of them, and keeps no pointer. x, y and z are
         // borrowed mutably, so nothing overlaps. It takes null for z, and ignores the scratch buffer. That
         // this processor has what the code needs was asked of the library when it was loaded.
-        unsafe {
+        let status = unsafe {
             (self.functions(curve).public_keys)(
                 x.as_mut_ptr(),
                 y.as_mut_ptr(),
@@ -207,7 +195,8 @@ impl CryptoMb {
                 scalars.as_ptr(),
                 ptr::null_mut(),
             )
-        }
+        };
+        all_well(status)
     }
 
     /// Signs eight digests, each less than the order and not zero, with one private key.
@@ -369,7 +358,7 @@ pub(super) mod flips {
         NEXT.set(Some((lane, coordinate, bits)));
     }
 
-    pub(super) fn strike(coordinates: [Option<&mut [Number; LANES]>; 3]) {
+    pub(super) fn strike(coordinates: &mut [&mut [Number; LANES]; 3]) {
         let Some((lane, coordinate, bits)) = NEXT.get() else {
             return;
         };
@@ -377,11 +366,7 @@ pub(super) mod flips {
             return NEXT.set(Some((lane - LANES, coordinate, bits)));
         }
         NEXT.set(None);
-        for (i, numbers) in coordinates.into_iter().enumerate() {
-            if let (true, Some(numbers)) = (i == coordinate, numbers) {
-                numbers[lane].0[0] ^= bits;
-            }
-        }
+        coordinates[coordinate][lane].0[0] ^= bits;
     }
 }
 

@@ -119,7 +119,8 @@ fn check_work(path: &Path, kdf: &Kdf) -> Result<(), IssuerError> {
             kdf.iteration_count <= MOST_ROUNDS,
             format!("{} rounds of PBKDF2", kdf.iteration_count),
         ),
-        Kdf::Scrypt(kdf) => {
+        // N is a power of two, and greater than 1 (RFC 7914, 2); pkcs5 panics where it is 0.
+        Kdf::Scrypt(kdf) if kdf.cost_parameter > 1 && kdf.cost_parameter.is_power_of_two() => {
             let blocks = u64::from(kdf.block_size) * u64::from(kdf.parallelization);
             let blocks = kdf.cost_parameter.checked_mul(blocks);
             let (n, r, p) = (kdf.cost_parameter, kdf.block_size, kdf.parallelization);
@@ -128,7 +129,7 @@ fn check_work(path: &Path, kdf: &Kdf) -> Result<(), IssuerError> {
                 format!("scrypt with N {n}, r {r}, p {p}"),
             )
         }
-        // A kind that pkcs5 will learn: it is not known what it costs.
+        // That, or a kind that pkcs5 will learn: it is not known what it costs.
         _ => {
             return Err(IssuerError::Encryption {
                 path: path.to_owned(),
@@ -195,6 +196,8 @@ mod tests {
                 key_length: None,
             })
         };
+        let nothing = check_work(Path::new("key.pem"), &scrypt(0, 8, 1));
+        assert!(matches!(nothing, Err(IssuerError::Encryption { .. })));
         for (kdf, told) in [
             (pbkdf2(600_000), None),
             (pbkdf2(10_000_001), Some("10000001 rounds of PBKDF2")),

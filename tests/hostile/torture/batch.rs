@@ -156,7 +156,7 @@ impl Batch {
 
     /// Whether the store fails, for the next crew.
     pub fn draw_weather(&mut self) {
-        let is_failing = self.random.bool();
+        let is_failing = self.random.u8(..3) == 0;
         self.place.fail(is_failing);
     }
 

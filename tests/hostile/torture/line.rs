@@ -37,9 +37,11 @@ impl Batch {
                 tasks.push(self.again());
             }
             let ended = self.run(tasks);
-            // Taken, in use, or the store failed.
             for ended in &ended {
-                Self::judge(ended, &[0, 1, 6, 7, 9]);
+                // Where the store cannot tell what became of a device, its files stay until it can: the next one has no place.
+                let is_full = ended.code == Some(2) && ended.stderr.contains("is not empty");
+                // Else: taken, in use, or the store failed.
+                Self::judge(ended, if is_full { &[2] } else { &[0, 1, 6, 7, 9] });
             }
             let is_over = ended
                 .iter()

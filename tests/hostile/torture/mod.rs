@@ -25,7 +25,7 @@ const KILLS: (&str, usize) = ("CERTFORGE_TORTURE_KILLS", 50);
 const FAULTS: (&str, usize) = ("CERTFORGE_TORTURE_FAULTS", 50);
 
 /// Of each batch, at most.
-const KILLS_OF_ONE_BATCH: usize = 24;
+const KILLS_OF_ONE_BATCH: usize = 40;
 
 /// Devices of each batch, and of each of its chunks.
 const ROWS: usize = 48;

@@ -2,6 +2,7 @@
 //! stands beside it is spelled out, as in `\u{1b}`.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// Whether a character does something to a terminal rather than stand in it: control characters (C0, DEL, C1), line and
 /// paragraph separators, and those that set the direction of text (Unicode TR 9, 2).
@@ -60,7 +61,7 @@ pub fn json(document: &str) -> Cow<'_, str> {
     let is_replaced = |c| c != '\n' && is_active(c);
     // All of them are in the basic plane.
     replace(document, is_replaced, |c, out| {
-        out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        let _ = write!(out, "\\u{:04x}", u32::from(c));
     })
 }
 

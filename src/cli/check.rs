@@ -93,7 +93,6 @@ impl fmt::Display for Checked {
             writeln!(f, "{manifest}, {}", printable::line(&problem.to_string()))?;
         }
         for Unlisted { reason, problems } in &self.unlisted {
-            let reason = printable::line(reason);
             writeln!(f, "{manifest}: and {} more: {reason}", count(*problems))?;
         }
         let (bad, all) = (count(self.bad_lines), count(self.rows));

@@ -67,8 +67,8 @@ impl Station {
                     self.wipe(&device_id)?;
                     self.memory.let_go(&device_id)?;
                 }
-                // It stays the station's own, for when its claim is put back.
-                Err(error) if is_refusal(&error) || error.is_of_one_object() => {}
+                // One that it has in hand and that cannot be read is told, even so: a device may have it already.
+                Err(error) if is_refusal(&error) => {}
                 other => return other,
             }
         }

@@ -113,8 +113,8 @@ impl Memory {
 
     /// All devices that the station has in hand, the one that it has longest first.
     pub(super) fn all_held(&self) -> Result<Vec<Held>, StationError> {
-        // One that cannot be read is told to whoever asks for its device.
-        let mut all: Vec<Held> = self.read_all("held")?.into_iter().flatten().collect();
+        let all: Result<Vec<Held>, StationError> = self.read_all("held")?.into_iter().collect();
+        let mut all = all?;
         all.retain(|held| held.claim.hold.state == State::Claimed);
         all.sort_by(|a, b| {
             let key = |held: &Held| (held.claim.hold.claimed_at, held.claim.device_id.clone());

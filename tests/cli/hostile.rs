@@ -209,7 +209,8 @@ fn what_lies_in_a_store() {
         change(&place, &format!("out/b/claims/000000/{device}.json"), |claim| {
             claim["station"] = HOSTILE.into();
             claim["reason"] = HOSTILE.into();
-            claim["claim"] = HOSTILE.into();
+            // Not the hold that the station remembers.
+            claim["claim"] = "0".repeat(32).into();
         });
     }
     let status = ["station", "status", "--batch", "out/b"];

@@ -74,7 +74,18 @@ fn the_stations_go_on_with_every_other_device() {
         "{stderr}"
     );
     fs::write(&index, was).unwrap();
-    line.succeed("st3", &["run", "--exec", "true", "--out", "dev-st3"]);
+    // The station that has a damaged one in hand is told so, and goes on once it has said how that ended.
+    let run = ["run", "--exec", "true", "--out", "dev-st3"];
+    let message = line.fail("st3", &run, 6);
+    assert!(
+        message.contains(&format!("{device}.json is no claim")),
+        "{message}"
+    );
+    line.succeed("st3", &["failed", device, "--reason", "its claim is damaged"]);
+    let output = line.output("st3", &run);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{stderr}");
+    assert!(stderr.contains("NOT SENT YET: 1"), "{stderr}");
     let text = line.succeed("st3", &["status"]);
     assert!(
         text.contains("flashed   9 of 12") && text.contains("damaged   2\n"),

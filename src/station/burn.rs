@@ -146,6 +146,9 @@ fn burn_pack(
         };
         let left = rows.iter().filter(|row| !is_zero(&pack, row));
         let left: Vec<&IndexEntry> = left.collect();
+        if left.is_empty() {
+            return remove_overwritten(store, chunk, rows, claimed, done);
+        }
         let claimed = left.iter().filter(|row| claimed.contains(&row.device_id));
         let damaged_claims = &mut done.damaged;
         let retired = retired(
@@ -191,6 +194,24 @@ fn burn_pack(
         }
     }
     Err(StationError::Contended { object })
+}
+
+/// Removes a pack of nothing but zeros: who removed it overwrote it first, and was stopped. It goes only when all that was
+/// in it was retired: else somebody else has overwritten it, and a bucket may have another version.
+fn remove_overwritten(
+    store: &Store,
+    chunk: u64,
+    rows: &[IndexEntry],
+    claimed: &BTreeSet<DeviceId>,
+    done: &mut Burned,
+) -> Result<(), StationError> {
+    let claimed = rows.iter().filter(|row| claimed.contains(&row.device_id));
+    let retired = retired(store, chunk, &claimed.collect::<Vec<_>>())?;
+    if retired.len() == rows.len() {
+        store.remove(&pack_object(chunk))?;
+        done.packs_removed += 1;
+    }
+    Ok(())
 }
 
 /// Of these devices those that were flashed or scrapped, as their claims say.

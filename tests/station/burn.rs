@@ -172,3 +172,28 @@ fn exports_no_certificate_but_the_one_that_was_sealed() {
          certforge: hint: find out who wrote them, put them back as they were, and repeat the command; `certforge verify` tells more\n"
     );
 }
+
+#[test]
+fn a_pack_that_was_overwritten_and_not_removed_is_removed_by_the_next_one() {
+    let line = Line::new("packs", 8);
+    let pack = line.path("packs/000000.zip");
+    let zeros = vec![0; usize::try_from(fs::metadata(&pack).unwrap().len()).unwrap()];
+    for device in ["SN000000", "SN000001", "SN000002", "SN000003"] {
+        // Somebody else overwrote it: it stays as it is.
+        if device == "SN000003" {
+            fs::write(&pack, &zeros).unwrap();
+            line.succeed("st1", &["burn"]);
+            assert!(pack.exists());
+        }
+        line.succeed("st1", &["scrap", device, "--reason", "broken board"]);
+    }
+    // Who removes it is killed after he has overwritten it.
+    let burned = line.succeed("st1", &["burn"]);
+    assert!(burned.contains("removed: 1"), "{burned}");
+    assert!(!pack.exists());
+    let verified = line.0.succeed(&["verify", "out/b"]);
+    assert!(
+        verified.contains("8 devices verified, 4 of them removed"),
+        "{verified}"
+    );
+}

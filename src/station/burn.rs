@@ -206,7 +206,7 @@ fn remove_overwritten(
     done: &mut Burned,
 ) -> Result<(), StationError> {
     let claimed = rows.iter().filter(|row| claimed.contains(&row.device_id));
-    let retired = retired(store, chunk, &claimed.collect::<Vec<_>>())?;
+    let retired = retired(store, chunk, &claimed.collect::<Vec<_>>(), &mut done.damaged)?;
     if retired.len() == rows.len() {
         store.remove(&pack_object(chunk))?;
         done.packs_removed += 1;

@@ -237,11 +237,7 @@ fn seals_nothing_that_no_shard_has_signed_for() {
         "shards/000001.json is of shard 1/2 of batch b, or of another record of it",
     );
     place.succeed(&["seal", "out/b"]);
-    assert!(
-        place
-            .succeed(&["seal", "out/b"])
-            .contains(" before, at ")
-    );
+    assert!(place.succeed(&["seal", "out/b"]).contains(" before, at "));
     // What is sealed is seen to lie there as it was sealed.
     swap_identities(&batch.join("index/000001.csv"));
     let told = seal(6);

@@ -234,7 +234,7 @@ fn what_lies_in_a_store() {
     }
     // A claim and a record that are none, and names of objects.
     change(&place, "out/b/claims/000000/SN000000.json", |claim| {
-        claim["device_id"] = HOSTILE.into()
+        claim["device_id"] = HOSTILE.into();
     });
     is_fit_for_a_terminal("damaged", &place.run(&status));
 
@@ -275,7 +275,7 @@ fn what_lies_in_a_store() {
         is_fit_for_a_terminal("batch.json", &place.run(command));
     }
     change(&place, "out/b/seal.json", |seal| {
-        seal["seal"]["location"] = HOSTILE.into()
+        seal["seal"]["location"] = HOSTILE.into();
     });
     is_fit_for_a_terminal("seal.json", &place.run(&status));
 }

@@ -177,8 +177,8 @@ pub(super) fn release_committed(
             name: &all[committed],
             earlier: &all[..committed],
         });
-        let objects = || names.iter().map(String::as_str);
-        let aside = aside.map_or_else(Aside::default, |attempt| store.aside(objects(), attempt));
+        let objects: Vec<&str> = names.iter().map(String::as_str).collect();
+        let aside = aside.map_or_else(Aside::default, |attempt| store.aside(&objects, attempt));
         if !holds(store, &names[..bundles], &aside, &entries)? {
             return Err(ForgeError::BundlesGone {
                 batch: batch.name.clone(),

@@ -94,8 +94,8 @@ impl Store {
     ///
     /// When one could not be written; what is then there under the names of the chunk is undefined.
     pub fn put(&self, objects: &[Object<'_>], attempt: Attempt<'_>) -> Result<Ticket, StoreError> {
-        let names = || objects.iter().map(|object| object.name.as_str());
-        let aside = self.aside(names(), attempt);
+        let names: Vec<&str> = objects.iter().map(|object| object.name.as_str()).collect();
+        let aside = self.aside(&names, attempt);
         let renamed: Vec<Object<'_>>;
         let (objects, overwrites) = match (attempt.earlier, aside.moves.as_slice()) {
             ([], _) => (objects, Overwrites::Nothing),
@@ -143,7 +143,8 @@ impl Store {
     }
 
     /// What an attempt at a chunk has put aside, of objects with these names.
-    pub fn aside<'a>(&self, names: impl Iterator<Item = &'a str> + Clone, attempt: Attempt<'_>) -> Aside {
+    #[must_use]
+    pub fn aside(&self, names: &[&str], attempt: Attempt<'_>) -> Aside {
         if self.transport.tells_writers() || attempt.earlier.is_empty() {
             return Aside::default();
         }
@@ -154,9 +155,9 @@ impl Store {
         // The first of all put nothing aside.
         let before = attempt.earlier[1..].iter();
         Aside {
-            moves: names.clone().map(to).collect(),
+            moves: names.iter().copied().map(to).collect(),
             stale: before
-                .flat_map(|earlier| names.clone().map(|name| aside_name(name, earlier)))
+                .flat_map(|earlier| names.iter().map(|name| aside_name(name, earlier)))
                 .collect(),
         }
     }
@@ -166,6 +167,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when there is neither.
+    #[must_use]
     pub fn read_aside(&self, names: &[String], aside: &Aside) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         if aside.moves.is_empty() {
             return self.read_all(names);

@@ -314,7 +314,7 @@ fn a_shard_is_made_with_one_ledger() {
     for index in fs::read_dir(place.join("out/b/index")).unwrap() {
         let path = index.unwrap().path();
         let chunk: u64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap_or(1);
-        if chunk % 2 == 0 {
+        if chunk.is_multiple_of(2) {
             fs::remove_file(path).unwrap();
         }
     }

@@ -61,7 +61,8 @@ impl Dir {
         self.shred_scratch_of(&self.path(name))
     }
 
-    /// The same under the lock, which whoever replaces a file holds, so nobody uses what is found.
+    /// The same under the lock, which whoever replaces a file holds, so nobody uses what is found. Who was stopped
+    /// between the two steps of a replacement left another name of the file that is still in its place.
     fn shred_scratch_of(&self, path: &Path) -> io::Result<()> {
         let prefix = scratch_prefix(path);
         let folder = path.parent().unwrap_or(&self.root);
@@ -69,10 +70,18 @@ impl Dir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             other => other?,
         };
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let in_place = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            other => Some(id(other?)),
+        };
         for entry in entries {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                remove_overwritten(&entry.path())?;
+                match Some(id(entry.metadata()?)) == in_place {
+                    true => fs::remove_file(entry.path())?,
+                    false => remove_overwritten(&entry.path())?,
+                }
             }
         }
         Ok(())
@@ -140,6 +149,20 @@ mod tests {
                 .unwrap()
         );
         assert_eq!(**store.read("claims/A.json", None).unwrap(), *b"second");
+    }
+
+    #[test]
+    fn another_name_of_the_file_in_its_place_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path().join("batch"));
+        store.create("packs/0.zip", b"private keys").unwrap();
+        let path = folder.path().join("batch/packs/0.zip");
+        // Stopped after the first step of a replacement.
+        let left = scratch(&path);
+        fs::hard_link(&path, &left).unwrap();
+        store.purge("packs/0.zip").unwrap();
+        assert_eq!(**store.read("packs/0.zip", None).unwrap(), *b"private keys");
+        assert!(!left.exists());
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Transport for Dir {
                 self.folder.get_or_init(|| folder);
                 Ok(())
             }
-            // There is none yet, or none can be: whoever makes it says so.
+            // There was none yet, or none can be: whoever makes it says so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(_) if fs::symlink_metadata(&self.root).is_err() => Ok(()),
             Err(error) => Err(self.error("open", "")(error)),
         }

@@ -30,7 +30,7 @@ async function fetchState() {
     if (response.ok) return await response.json();
   } catch (error) {
     if (error.name === "TimeoutError") throw Error(`no answer within ${GIVE_UP_AFTER / 1000} seconds`);
-    throw Error(error instanceof SyntaxError ? "the answer is not JSON" : "certforge is not reachable");
+    throw Error(error instanceof SyntaxError ? "the answer is not JSON" : "certforge does not answer: it has ended, or is not reachable");
   }
   const body = await response.json().catch(() => null);
   throw Error(body?.error?.message ?? `it answers HTTP ${response.status}`);

@@ -7,11 +7,16 @@ pub struct Shape {
     pub chunk_rows: u64,
 }
 
+/// So many chunks a batch has at most: what counts them by name ends in a moment, whoever wrote the number of rows.
+const MOST_CHUNKS: u64 = 1 << 20;
+
 impl Shape {
     /// Whether the numbers are such as a forge writes.
     #[must_use]
     pub fn is_sound(self) -> bool {
-        (1..=u64::from(u32::MAX)).contains(&self.rows) && (1..=1 << 20).contains(&self.chunk_rows)
+        (1..=u64::from(u32::MAX)).contains(&self.rows)
+            && (1..=1 << 20).contains(&self.chunk_rows)
+            && self.chunks() <= MOST_CHUNKS
     }
 
     /// Chunks, counted from 0; the last one may be shorter.

@@ -100,6 +100,7 @@ table! {
         | ForgeError::SealedBefore { .. }
         | ForgeError::Unfinished { .. }
         | ForgeError::ForeignShard { .. }
+        | ForgeError::SealElsewhere { .. }
         | ForgeError::UnsealedShard { .. }
         | ForgeError::BundlesGone { .. } => STORE,
         ForgeError::OtherIssuer { .. } => ISSUER,

@@ -24,6 +24,9 @@ pub struct Seal {
     /// Ledger that it was made with; a batch in shards needs none
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     ledger: PathBuf,
+    /// Seal it though it is reached by another path than when it was made: it was moved, and is no copy
+    #[arg(long)]
+    moved: bool,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -51,7 +54,9 @@ impl Seal {
         let issuer = self.issuer.load(now)?;
         let bar = Bar::default();
         let open_ledger = || ledger::open_read_only(&self.ledger);
-        let sealed = forge::seal(&store, &issuer, &open_ledger, now, &|event| bar.show(&event));
+        let sealed = forge::seal(&store, &issuer, (&open_ledger, self.moved), now, &|event| {
+            bar.show(&event)
+        });
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;
         Ok(Ended::with(Sealed {

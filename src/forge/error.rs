@@ -105,6 +105,8 @@ pub enum ForgeError {
         shard: Shard,
         object: String,
     },
+    #[error("{location} is not where this batch was made, which is {made}")]
+    SealElsewhere { location: String, made: String },
     #[error("{location} has no seal of shard {shard}: nobody has signed for what it released")]
     UnsealedShard { location: String, shard: Shard },
     #[error("a signature of the issuer's key does not verify")]
@@ -193,6 +195,10 @@ impl ForgeError {
             Self::ForeignShard { object, .. } => Some(format!(
                 "name that ledger with --ledger; when it is lost for good and no chunk of the shard is released, remove {object}"
             )),
+            Self::SealElsewhere { .. } => Some(
+                "a copy that is sealed would give each device out once more: name the place where it was made; --moved says that it was moved, or is reached by another path, and is no copy"
+                    .to_owned(),
+            ),
             Self::UnsealedShard { shard, .. } => Some(format!(
                 "run the command that made it once more, with --shard {shard} and its ledger: it makes nothing twice, and leaves the seal"
             )),

@@ -31,7 +31,7 @@ pub use sealing::{Sealed, seal};
 pub use shard::Shard;
 pub use withdrawn::refuse_withdrawn;
 
-use crate::batch::{BatchRecord, Layout};
+use crate::batch::{BatchRecord, Layout, Shape};
 use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError, Random};
 use crate::issuer::Issuer;
@@ -175,6 +175,13 @@ pub fn run(
     let (findings, issued) = pool.install(|| check_rows(job, &plan.binding, chunk_rows, ledger))?;
     let accepted = findings.accept(job.manifest)?;
     plan.lint_specimen(&accepted.specimen)?;
+    let shape = Shape {
+        rows: accepted.rows,
+        chunk_rows: chunk_rows as u64,
+    };
+    if !shape.is_sound() {
+        return Err(ForgeError::ChunkRows { rows: chunk_rows });
+    }
 
     // 3. Refuse a batch that is withdrawn, and devices that have an identity already.
     let name = batch_name(job, &accepted.sha256)?;

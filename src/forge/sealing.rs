@@ -3,6 +3,8 @@
 //!
 //! The lookups are put first and the seal last, so a batch that is sealed has all that its seal names.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use time::OffsetDateTime;
@@ -57,7 +59,8 @@ impl Sealed {
 }
 
 /// Seals a batch that is made: one in shards, each with a ledger of its own, by what each shard has signed for; one
-/// that was made as a whole by what its ledger says. What merely lies in the store is not believed.
+/// that was made as a whole by what its ledger says. What merely lies in the store is not believed. `moved`: it is no copy,
+/// though it is reached by another path than when it was made.
 ///
 /// # Errors
 ///
@@ -65,7 +68,7 @@ impl Sealed {
 pub fn seal(
     store: &Store,
     issuer: &Issuer,
-    open_ledger: OpenLedger<'_>,
+    (open_ledger, moved): (OpenLedger<'_>, bool),
     now: OffsetDateTime,
     observe: Observe<'_>,
 ) -> Result<Sealed, ForgeError> {
@@ -121,11 +124,26 @@ pub fn seal(
         let ledger = open_ledger()?;
         let batch = ledger.find_batch(&record.batch)?;
         let batch = batch.filter(|batch| is_record_of(&record, profile_sha256, batch, ledger.id()));
-        let batch = batch.ok_or(ForgeError::ForeignBatch { location })?;
+        let batch = batch.ok_or(ForgeError::ForeignBatch {
+            location: location.clone(),
+        })?;
+        if batch.location != location && !moved {
+            return Err(ForgeError::SealElsewhere {
+                location,
+                made: batch.location,
+            });
+        }
         made_in_all(store, &*ledger, &batch, chunks(), &mut builder)?;
         return finish(store, &record, batch_sha256, issuer, now, builder);
     };
     let shards = shard_seals(store, certificate, &record, shards, batch_sha256)?;
+    let elsewhere = shards.iter().find(|(_, seal)| seal.location() != location);
+    if let Some((_, seal)) = elsewhere.filter(|_| !moved) {
+        return Err(ForgeError::SealElsewhere {
+            made: seal.location().to_owned(),
+            location,
+        });
+    }
     each_group(store, chunks(), index_object, |indexes| {
         let digest = |(chunk, index): &(u64, Octets)| {
             let of = shards.iter().find(|(shard, _)| shard.has(*chunk));
@@ -229,6 +247,16 @@ fn made_in_all(
     made: &mut Builder,
 ) -> Result<(), ForgeError> {
     let before: Vec<u64> = chunks.filter(|chunk| !made.has(*chunk)).collect();
+    let committed: BTreeMap<u64, bool> = ledger.committed(batch)?.into_iter().collect();
+    let mut missing = before.iter().filter(|chunk| committed.get(chunk) != Some(&true));
+    if let Some(first) = missing.next() {
+        return Err(ForgeError::Unfinished {
+            batch: batch.name.clone(),
+            first: *first,
+            missing: 1 + missing.count() as u64,
+            of: batch.shape().chunks(),
+        });
+    }
     each_group(store, before, index_object, |indexes| {
         for (chunk, found) in indexes {
             let entries = ledger.entries(batch, *chunk)?;
@@ -276,13 +304,18 @@ pub(super) fn seal_shard(
     let batch_sha256 = agreement::record_digest(store, record)?;
     made_in_all(store, ledger, batch, chunks(), &mut made)?;
     let of = of_shard(record, batch_sha256, shard);
-    let statement = ShardSeal::new(&of, ledger.id(), issuer.certificate(), made.indexes());
+    let statement = ShardSeal::new(
+        &of,
+        (ledger.id(), &store.location()),
+        issuer.certificate(),
+        made.indexes(),
+    );
     if store.create(&of.object(), &statement.sign(issuer)?)? {
         return Ok(());
     }
     // It was sealed before, which it may be in other words of the same meaning only.
     let octets = store.read(&of.object(), None)?;
-    match ShardSeal::open(&octets, &of, issuer.certificate())? == statement {
+    match ShardSeal::open(&octets, &of, issuer.certificate())?.states_the_same(&statement) {
         true => Ok(()),
         false => Err(ForgeError::OtherSeal {
             location: store.location(),

@@ -21,6 +21,8 @@ pub struct ShardSeal {
     shards: u32,
     /// Id of the ledger that accounts for the shard.
     ledger: String,
+    /// Where the batch was when the shard was made.
+    location: String,
     /// Of `batch.json`.
     batch_sha256: String,
     issuer_id: String,
@@ -64,7 +66,7 @@ impl ShardSeal {
     #[must_use]
     pub fn new<'a>(
         of: &OfShard<'_>,
-        ledger: &str,
+        (ledger, location): (&str, &str),
         issuer: &CaCertificate,
         indexes: impl Iterator<Item = &'a [u8; 32]>,
     ) -> Self {
@@ -74,6 +76,7 @@ impl ShardSeal {
             shard: of.shard,
             shards: of.shards,
             ledger: ledger.to_owned(),
+            location: location.to_owned(),
             batch_sha256: HEXLOWER.encode(&of.batch_sha256),
             issuer_id: HEXLOWER.encode(&issuer.id()),
             indexes: indexes.map(|digest| HEXLOWER.encode(digest)).collect(),
@@ -108,6 +111,22 @@ impl ShardSeal {
                 shards: statement.shards,
             }),
         }
+    }
+
+    /// Where the batch was when the shard was made.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Whether two state the same of a shard, by whatever path the batch is reached.
+    #[must_use]
+    pub fn states_the_same(&self, other: &Self) -> bool {
+        let other = Self {
+            location: self.location.clone(),
+            ..other.clone()
+        };
+        *self == other
     }
 
     /// How many chunks it states something of.

@@ -171,6 +171,7 @@ impl Builder {
             self.chunks.keys().copied().eq(0..record.shape().chunks()),
             "every chunk is added"
         );
+        assert_eq!(self.marks.len() as u64, record.rows, "every row is added");
         let lookups = Lookups::new(self.marks)?;
         let roots = self.chunks.values().map(|[_, root]| merkle::leaf(root)).collect();
         let statement = Statement {

@@ -95,9 +95,7 @@ pub(super) fn extras(
             || name == SEAL_OBJECT
             || name == WITHDRAWN_OBJECT
             || chunk_in(&name, "lookup/", ".csv").is_some_and(|part| lookup_object(part) == name)
-            || (name.starts_with(SHARDS)
-                && (1..=record.shards.unwrap_or(0))
-                    .any(|shard| [shard_object(shard), shard_ledger_object(shard)].contains(&name)))
+            || shard_in(&name).is_some_and(|shard| (1..=record.shards.unwrap_or(0)).contains(&shard))
             || [CLAIMS, FLASHED, FAILED, SCRAPPED]
                 .iter()
                 .any(|folder| name.starts_with(folder))
@@ -115,6 +113,15 @@ pub(super) fn extras(
     })?;
     faults.sort_by(|a, b| a.object.cmp(&b.object));
     Ok(faults)
+}
+
+/// The shard whose ledger or seal has this name.
+fn shard_in(name: &str) -> Option<u32> {
+    let number = name.strip_prefix(SHARDS)?.split_once('.')?.0.parse().ok()?;
+    let is_named = [shard_object(number), shard_ledger_object(number)]
+        .iter()
+        .any(|object| object == name);
+    is_named.then_some(number)
 }
 
 fn chunk_in(name: &str, folder: &str, extension: &str) -> Option<u64> {

@@ -295,6 +295,64 @@ fn a_batch_that_is_made_as_a_whole_is_sealed_by_what_its_ledger_says() {
     place.succeed(&["verify", "out/b"]);
 }
 
+/// The index of a chunk of no device: what a ledger would say of one that it has not made.
+const EMPTY: &str = "device_id,certificate_id,certificate_serial,not_after,object,offset,length,sha256\n";
+
+#[test]
+fn what_was_never_made_is_sealed_by_nobody() {
+    let place = factory();
+    place.succeed(&run("out", "1/2"));
+    for chunk in (0..16).filter(|chunk| chunk % 2 == 1) {
+        fs::write(place.join(&format!("out/b/index/{chunk:06}.csv")), EMPTY).unwrap();
+    }
+    let told = place.fail(&["seal", "out/b"], 6);
+    assert!(told.contains(" has no seal of shard 2/2: "), "{told}");
+    // As a whole it is not made either, whatever its record says.
+    let record = place.join("out/b/batch.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    let entered = fs::read(place.join("out/b/shards/000001.ledger.json")).unwrap();
+    let entered: serde_json::Value = serde_json::from_slice(&entered).unwrap();
+    json["ledger"] = entered["ledger"].clone();
+    json.as_object_mut().unwrap().shift_remove("shards");
+    fs::write(&record, json.to_string()).unwrap();
+    let told = place.fail(&["seal", "out/b", "--ledger", "certforge-1-of-2.db"], 6);
+    assert!(
+        told.starts_with(
+            "certforge: error: batch b is not complete: 8 of 16 chunks are missing, the first is 1\n"
+        ),
+        "{told}"
+    );
+    assert!(!place.join("out/b/seal.json").exists());
+}
+
+#[test]
+fn a_copy_that_is_not_sealed_gets_no_seal_of_its_own() {
+    let place = factory();
+    place.succeed(&["run", "devices.csv", "--ca", "ca", "--batch", "whole"]);
+    fs::remove_file(place.join("out/whole/seal.json")).unwrap();
+    place.succeed(&run("out", "1/2"));
+    place.succeed(&run("out", "2/2"));
+    for batch in ["whole", "b"] {
+        let (made, copy) = (format!("out/{batch}"), format!("copy-{batch}"));
+        let copied = Command::new("cp")
+            .args(["-a", &made, &copy])
+            .current_dir(place.path())
+            .status();
+        assert!(copied.unwrap().success());
+        let told = place.fail(&["seal", &copy], 6);
+        assert!(
+            told.contains(&format!("/{copy} is not where this batch was made, which is ")),
+            "{told}"
+        );
+        assert!(
+            told.contains("certforge: hint: a copy that is sealed would give each device out once more"),
+            "{told}"
+        );
+        place.succeed(&["seal", &copy, "--moved"]);
+        place.succeed(&["seal", &made]);
+    }
+}
+
 #[test]
 fn a_shard_is_made_with_one_ledger() {
     let place = factory();

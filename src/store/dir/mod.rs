@@ -10,21 +10,28 @@ mod folder;
 mod release;
 mod replace;
 mod sync;
+mod walk;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
+
+use folder::{open_file, split};
 
 use super::StoreError;
 use super::transport::{
     Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
 use crate::exposure::Exposure;
+
+/// What is in the place of a file may be larger by so much.
+const MUCH_LARGER: u64 = 4 << 20;
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -121,16 +128,16 @@ impl Transport for Dir {
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        if prefix.is_empty() || prefix.ends_with('/') {
-            return self.walk(prefix, visit).map_err(self.error("list", prefix));
+        match prefix.is_empty() || prefix.ends_with('/') {
+            true => {
+                let left_out = self.walk(prefix, visit).map_err(self.error("list", prefix))?;
+                left_out.map_or(Ok(()), |(name, source)| {
+                    let object = self.locate(&name);
+                    Err(StoreError::Unlisted { object, source })
+                })
+            }
+            false => self.look_at(prefix, visit).map_err(self.error("list", prefix)),
         }
-        match fs::metadata(self.path(prefix)) {
-            Ok(metadata) if metadata.is_file() => visit(listed(prefix.to_owned(), &metadata)),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.error("list", prefix)(error)),
-        }
-        Ok(())
     }
 }
 
@@ -190,21 +197,21 @@ impl Dir {
     }
 
     fn put_one(&self, object: &Object<'_>, when: &When) -> io::Result<Outcome> {
-        let path = self.path(&object.name);
         let written = match when {
-            When::Absent => self.write(&path, object.body),
-            When::Is(version, replaced) => return self.swap(&path, object.body, version, *replaced),
+            When::Absent => self.write(&object.name, object.body),
+            When::Is(version, replaced) => return self.swap(&object.name, object.body, version, *replaced),
         };
         match written {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refused(&path, object.body),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                refused(self.folder()?, &object.name, object.body)
+            }
             other => other.map(|_| Outcome::Stored),
         }
     }
 
     /// Writes a new file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
+    fn write(&self, name: &str, body: &[u8]) -> io::Result<File> {
         let folder = self.folder()?;
-        let name = path.strip_prefix(&self.root).unwrap_or(path);
         let mut file = match folder::create(folder, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 folder::make_above(folder, name)?;
@@ -216,43 +223,22 @@ impl Dir {
         Ok(file)
     }
 
-    fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut file = File::open(self.path(name))?;
-        let size = file.metadata()?.len();
-        let range = range.unwrap_or(0..size);
-        let len = range.end.min(size).saturating_sub(range.start);
-        // Of full size from the start, so that it never moves and leaves a copy behind.
-        let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0)));
-        file.seek(SeekFrom::Start(range.start))?;
-        file.take(len).read_to_end(&mut octets)?;
-        Ok(octets)
+    /// Looks at what is in the folder of the batch, which nobody need have opened for writing.
+    fn within<T>(&self, ask: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        match self.folder.get() {
+            Some(folder) => ask(folder),
+            None => ask(&folder::look(&self.root)?),
+        }
     }
 
-    fn walk(&self, folder: &str, visit: &mut dyn FnMut(Listed)) -> io::Result<()> {
-        let entries = match fs::read_dir(self.path(folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let file_name = entry.file_name();
-            let file_name = file_name.to_string_lossy();
-            if file_name.starts_with('.') {
-                continue;
-            }
-            let name = format!("{folder}{file_name}");
-            let metadata = match entry.metadata() {
-                // Somebody removed it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other?,
-            };
-            if metadata.is_dir() {
-                self.walk(&format!("{name}/"), visit)?;
-            } else {
-                visit(listed(name, &metadata));
-            }
+    fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut file = self.within(|folder| open_file(folder, name, OFlags::RDONLY))?;
+        let size = file.metadata()?.len();
+        let range = range.unwrap_or(0..size);
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start))?;
         }
-        Ok(())
+        read(file, range.end.min(size).saturating_sub(range.start))
     }
 
     fn error<'a>(
@@ -301,12 +287,30 @@ fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }
 
+/// So many octets of a file, or all that follow.
+fn read(file: File, len: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Of full size from the start, so that it never moves and leaves a copy behind.
+    let mut octets = Zeroizing::new(Vec::new());
+    octets.try_reserve_exact(usize::try_from(len).unwrap_or(usize::MAX))?;
+    file.take(len).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
 /// What is in the way of a file.
-fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
-    let octets = match fs::read(path) {
+fn found(folder: &File, name: &str, body: &[u8]) -> io::Result<Option<Found>> {
+    let file = match open_file(folder, name, OFlags::RDONLY) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => Zeroizing::new(other?),
+        other => other?,
     };
+    let size = file.metadata()?.len();
+    // Another attempt's, or another version, is about as large: it is not known by anything but its content.
+    if size > MUCH_LARGER + 2 * body.len() as u64 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "something far larger is in its place",
+        ));
+    }
+    let octets = read(file, size)?;
     Ok(Some(Found {
         version: Version::of(&octets),
         is_same: octets.as_slice() == body,
@@ -314,24 +318,11 @@ fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
     }))
 }
 
-fn refused(path: &Path, body: &[u8]) -> io::Result<Outcome> {
+fn refused(folder: &File, name: &str, body: &[u8]) -> io::Result<Outcome> {
     Ok(Outcome::Refused {
-        found: found(path, body)?,
+        found: found(folder, name, body)?,
         body: None,
     })
-}
-
-fn listed(name: String, metadata: &fs::Metadata) -> Listed {
-    Listed {
-        name,
-        size: metadata.len(),
-        stamp: format!(
-            "{}-{}.{:09}",
-            metadata.ino(),
-            metadata.mtime(),
-            metadata.mtime_nsec()
-        ),
-    }
 }
 
 #[cfg(test)]

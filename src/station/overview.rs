@@ -1,6 +1,7 @@
 //! The overview of a batch: what became of its devices, by station. It follows from the claims alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -176,7 +177,13 @@ impl Watch {
                             (is_final.then_some(*stamp), Damaged::by(name, &error)),
                         );
                         self.claims.remove(&key);
-                        refused = (!is_final).then_some(error).or(refused);
+                        // A link, a pipe or a folder in its place is nobody's fault but its own.
+                        let is_its_own = matches!(
+                            &error,
+                            StationError::Store(StoreError::Io { source, .. })
+                                if source.kind() != io::ErrorKind::PermissionDenied
+                        );
+                        refused = (!is_final && !is_its_own).then_some(error).or(refused);
                     }
                     Err(error) => return Err(error),
                 }

@@ -301,4 +301,29 @@ mod tests {
         assert!(create(&folder, "link").is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"untouched");
     }
+
+    #[test]
+    fn without_the_call_of_linux_it_is_as_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("batch");
+        let store = Store::in_folder(root.clone());
+        assert!(store.create("claims/000000/A.json", b"{}").unwrap());
+        symlink("000000", root.join("claims/000001")).unwrap();
+        symlink("A.json", root.join("claims/000000/B.json")).unwrap();
+        let folder = open(&root).unwrap();
+        for (name, is_there) in [
+            ("claims/000000/A.json", Ok(())),
+            ("claims/000000/B.json", Err(io::ErrorKind::InvalidData)),
+            ("claims/000001/A.json", Err(io::ErrorKind::InvalidData)),
+            ("claims/000000/C.json", Err(io::ErrorKind::NotFound)),
+            ("claims/000000/A.json/D", Err(io::ErrorKind::NotADirectory)),
+        ] {
+            for open in [open_beneath, open_by_steps] {
+                let opened = open(&folder, name, OFlags::RDONLY, Mode::empty());
+                assert_eq!(opened.map(drop).map_err(|error| error.kind()), is_there, "{name}");
+            }
+        }
+        assert!(open_by_steps(&folder, "claims/../../batch", OFlags::RDONLY, Mode::empty()).is_err());
+        assert!(open_by_steps(&folder, ".", FOLDER, Mode::empty()).is_ok());
+    }
 }

@@ -329,7 +329,9 @@ fn refused(folder: &File, name: &str, body: &[u8]) -> io::Result<Outcome> {
 mod tests {
     use super::*;
     use crate::store::{Attempt, FEW, Store, Ticket};
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
 
     const FIRST: Attempt<'static> = Attempt {
         name: "1",
@@ -470,5 +472,129 @@ mod tests {
         let few = store.put(&objects[..2], SECOND).unwrap();
         let flushed = store.flush(vec![few, many]);
         assert!(flushed.len() == 2 && flushed.iter().all(Result::is_ok));
+    }
+
+    /// Puts what is no regular file at a path.
+    fn put_odd(what: &str, path: &Path) {
+        match what {
+            "loop" => symlink(path, path).unwrap(),
+            "device" => symlink("/dev/zero", path).unwrap(),
+            "folder" => fs::create_dir(path).unwrap(),
+            "socket" => drop(UnixListener::bind(path).unwrap()),
+            _ => assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("batch");
+        let store = Store::in_folder(root.clone());
+        let name = "claims/000000/A.json";
+        assert!(store.create(name, b"first").unwrap());
+        let (_, version) = store.read_version(name).unwrap();
+        let path = root.join(name);
+        for what in ["loop", "device", "folder", "socket", "pipe"] {
+            match path.is_dir() {
+                true => fs::remove_dir(&path).unwrap(),
+                false => fs::remove_file(&path).unwrap(),
+            }
+            put_odd(what, &path);
+            for refused in [
+                store.read(name, None).map(drop),
+                Store::in_folder(root.clone()).read(name, None).map(drop),
+                store.create(name, b"second").map(drop),
+                store
+                    .replace(name, b"second", &version, crate::store::Replaced::Forgotten)
+                    .map(drop),
+                store.remove(name),
+            ] {
+                let error = refused.expect_err(what);
+                assert!(error.is_of_one_object(), "{what}: {error:?}");
+                assert!(!matches!(error, StoreError::NotFound { .. }), "{what}");
+            }
+            // Nothing is left of what could not take its place.
+            let left = fs::read_dir(path.parent().unwrap()).unwrap();
+            assert_eq!(left.count(), 1, "{what}");
+        }
+    }
+
+    #[test]
+    fn of_what_stations_write_no_more_is_read_than_any_of_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path().join("batch"));
+        let name = "claims/000000/A.json";
+        assert!(store.create(name, b"first").unwrap());
+        let file = File::options()
+            .write(true)
+            .open(folder.path().join("batch").join(name));
+        file.unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(store.read(name, None).unwrap().len(), (1 << 20) + 1);
+        assert_eq!(
+            store.read_all(&[name.to_owned()])[0].as_ref().unwrap().len(),
+            (1 << 20) + 1
+        );
+        let (_, version) = store.read_version(name).unwrap();
+        let replaced = store.replace(name, b"x", &version, crate::store::Replaced::Forgotten);
+        for refused in [store.create(name, b"first"), replaced] {
+            assert!(refused.expect_err("it is large").is_of_one_object());
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, others) = (folder.path().join("batch"), folder.path().join("others"));
+        let store = Store::in_folder(root.clone());
+        assert!(store.create("batch.json", b"{}").unwrap());
+        fs::create_dir(&others).unwrap();
+        fs::write(others.join("A.json"), "first").unwrap();
+        fs::create_dir(root.join("claims")).unwrap();
+        symlink(&others, root.join("claims/000000")).unwrap();
+        let (name, new) = ("claims/000000/A.json", "claims/000000/B.json");
+        let version = Version::of(b"first");
+        let index = [(new.to_owned(), b"row".to_vec())];
+        for refused in [
+            store.read(name, None).map(drop),
+            Store::in_folder(root.clone()).read(name, None).map(drop),
+            store.create(new, b"second").map(drop),
+            store
+                .replace(name, b"second", &version, crate::store::Replaced::Forgotten)
+                .map(drop),
+            put(&store, new, b"second").map(drop),
+            put(&store, "claims/000000/deeper/B.json", b"second").map(drop),
+            store.publish(&index).remove(0),
+            store.remove(name),
+            store.purge(name),
+            store.list("claims/000000/", &mut |_| panic!("it is elsewhere")),
+        ] {
+            let error = refused.expect_err("it leads elsewhere");
+            assert!(error.is_of_one_object(), "{error:?}");
+        }
+        assert_eq!(fs::read_dir(&others).unwrap().count(), 1);
+        assert_eq!(fs::read(others.join("A.json")).unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_keeps_nobody_from_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("batch");
+        let store = Store::in_folder(root.clone());
+        for name in ["claims/000000/A.json", "claims/000001/B.json"] {
+            assert!(store.create(name, b"x").unwrap());
+        }
+        fs::create_dir_all(root.join("claims/000000/a/b/c/d/e")).unwrap();
+        fs::write(root.join("claims/000002"), "").unwrap();
+        let mut names = Vec::new();
+        let listed = store.list("claims/", &mut |listed| names.push(listed.name));
+        names.sort();
+        assert_eq!(
+            names,
+            ["claims/000000/A.json", "claims/000001/B.json", "claims/000002"]
+        );
+        let error = listed.expect_err("it is deeper than a batch is");
+        assert!(matches!(&error, StoreError::Unlisted { object, .. } if object.ends_with("000000/a/b/c")));
+        let listed = store.list("claims/000002/", &mut |_| panic!("it is a file"));
+        assert!(listed.expect_err("it is a file").is_of_one_object());
     }
 }

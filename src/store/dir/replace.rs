@@ -40,7 +40,9 @@ impl Dir {
         // Written before the lock, so that a slow disk keeps nobody waiting.
         let written = write_beside(&spot, body)?;
         let (folder, file) = (&spot.folder, spot.file);
-        let looked = self.lock().and_then(|lock| Ok((found(folder, file, body)?, lock)));
+        let looked = self
+            .lock()
+            .and_then(|lock| Ok((found(folder, file, body)?, lock)));
         let _lock = match looked {
             Ok((Some(found), lock)) if found.version == *version => lock,
             other => {
@@ -95,8 +97,12 @@ impl Dir {
     /// Takes the lock, unless somebody holds it for so long.
     fn lock_within(&self, wait: Duration) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE;
-        let file = folder::open_file(self.folder()?, LOCK_FILE, flags)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path(LOCK_FILE).display())))?;
+        let file = folder::open_file(self.folder()?, LOCK_FILE, flags).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("{}: {error}", self.path(LOCK_FILE).display()),
+            )
+        })?;
         let until = Instant::now() + wait;
         let mut nap = Duration::from_millis(1);
         loop {
@@ -288,5 +294,41 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(done, 1);
+    }
+
+    #[test]
+    fn a_lock_that_another_holds_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::new(folder.path().join("batch"));
+        let held = dir.lock().unwrap();
+        let error = dir.lock_within(Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(
+            error.to_string().starts_with("another process holds /"),
+            "{error}"
+        );
+        let error = crate::store::StoreError::Io {
+            operation: "replace",
+            object: "claims/A.json".to_owned(),
+            source: error,
+        };
+        assert!(error.is_passing() && error.hint().is_some_and(|hint| hint.contains("fuser")));
+        drop(held);
+        drop(dir.lock_within(Duration::ZERO).unwrap());
+    }
+
+    #[test]
+    fn a_lock_that_is_no_regular_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::new(folder.path().join("batch"));
+        drop(dir.lock().unwrap());
+        let path = folder.path().join("batch").join(LOCK_FILE);
+        let elsewhere = folder.path().join("elsewhere");
+        for target in [elsewhere.as_path(), std::path::Path::new("/dev/null")] {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            assert_eq!(dir.lock().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(!elsewhere.exists());
     }
 }

@@ -20,11 +20,7 @@ type LeftOut = (String, io::Error);
 
 impl Dir {
     /// Visits what is in a folder. Gives back the first folder below it that cannot be listed, which is left out.
-    pub(super) fn walk(
-        &self,
-        prefix: &str,
-        visit: &mut dyn FnMut(Listed),
-    ) -> io::Result<Option<LeftOut>> {
+    pub(super) fn walk(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> io::Result<Option<LeftOut>> {
         let mut left_out = None;
         match self.within(|folder| open_folder(folder, prefix.trim_end_matches('/'))) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

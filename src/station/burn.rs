@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroize;
 
-use super::damaged::set_aside;
+use super::damaged::{set_aside, set_left_out_aside};
 use super::reporting::write_record;
 use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
@@ -68,17 +68,19 @@ impl SealedBatch {
         let mut done = Burned::default();
         let mut recorded = BTreeSet::new();
         for folder in [FLASHED, SCRAPPED] {
-            store.list(folder, &mut |listed| {
+            let listed = store.list(folder, &mut |listed| {
                 recorded.insert(listed.name);
-            })?;
+            });
+            set_left_out_aside(folder, listed, &mut done.damaged)?;
         }
         let mut there = BTreeSet::new();
         if self.layout() == Layout::Objects {
-            store.list("bundles/", &mut |listed| {
+            let listed = store.list("bundles/", &mut |listed| {
                 there.insert(listed.name);
-            })?;
+            });
+            set_left_out_aside("bundles/", listed, &mut done.damaged)?;
         }
-        for (chunk, claimed) in self.claimed(store)? {
+        for (chunk, claimed) in self.claimed(store, &mut done.damaged)? {
             let rows = self.index(store, cache, chunk);
             let Some(rows) = set_aside(&index_object(chunk), rows, &mut done.damaged)? else {
                 continue;
@@ -98,8 +100,11 @@ impl SealedBatch {
                     heal(store, chunk, &retired, &recorded, damaged)?;
                     let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
                     for some in names.chunks(AT_A_TIME) {
-                        store.remove_all(some).into_iter().collect::<Result<(), _>>()?;
-                        done.bundles += some.len() as u64;
+                        for (name, removed) in some.iter().zip(store.remove_all(some)) {
+                            let removed = removed.map_err(StationError::from);
+                            let removed = set_aside(name, removed, &mut done.damaged)?;
+                            done.bundles += u64::from(removed.is_some());
+                        }
                         burned(&done);
                     }
                 }
@@ -110,15 +115,20 @@ impl SealedBatch {
     }
 
     /// The devices that have a claim, by chunk.
-    pub(super) fn claimed(&self, store: &Store) -> Result<BTreeMap<u64, BTreeSet<DeviceId>>, StationError> {
+    pub(super) fn claimed(
+        &self,
+        store: &Store,
+        damaged: &mut BTreeSet<Damaged>,
+    ) -> Result<BTreeMap<u64, BTreeSet<DeviceId>>, StationError> {
         let mut claimed: BTreeMap<u64, BTreeSet<DeviceId>> = BTreeMap::new();
-        store.list(CLAIMS, &mut |listed| {
+        let listed = store.list(CLAIMS, &mut |listed| {
             if let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS)
                 && chunk < self.shape().chunks()
             {
                 claimed.entry(chunk).or_default().insert(device_id);
             }
-        })?;
+        });
+        set_left_out_aside(CLAIMS, listed, damaged)?;
         Ok(claimed)
     }
 }

@@ -4,6 +4,7 @@
 //! dies, leaves behind a claim that is found again as one's own.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use super::memory::{Held, Unpacked, Way};
@@ -11,7 +12,7 @@ use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
 use crate::batch::claim_object;
 use crate::manifest::DeviceId;
-use crate::store::Version;
+use crate::store::{StoreError, Version};
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
@@ -87,11 +88,23 @@ impl Station {
                 }
                 other => other?,
             };
-            let Some(row) = self.walk.draw(&self.store, chunk, &rows)? else {
-                self.memory.mark_full(self.batch.digest(), chunk);
+            let row = match self.walk.draw(&self.store, chunk, &rows) {
+                // Its claims cannot be told, or only in part.
+                Err(error) if is_of_claims(&error) => {
+                    self.walk.put_off();
+                    aside.insert(chunk);
+                    why.get_or_insert(error);
+                    continue;
+                }
+                other => other?.cloned(),
+            };
+            let Some(row) = row else {
+                // What is in the place of a claim may be removed again.
+                if !self.walk.avoids_any(&rows) {
+                    self.memory.mark_full(self.batch.digest(), chunk);
+                }
                 continue;
             };
-            let row = row.clone();
             let device_id = row.device_id.clone();
             match self.acquire(Device { chunk, entry: row }, Way::Next, false) {
                 Ok(claimed) => {
@@ -101,9 +114,24 @@ impl Station {
                 Err(error) if is_refusal(&error) || matches!(error, StationError::Contended { .. }) => {
                     self.walk.collided(&device_id);
                 }
-                Err(StationError::NotRead(_)) => {
-                    self.memory.let_go(&device_id)?;
-                    self.walk.collided(&device_id);
+                Err(error) if is_of_claims(&error) => {
+                    let held = self.memory.held(&device_id)?;
+                    // One of which it has something is not forgotten.
+                    if held.is_none_or(|held| !held.delivered && held.unpacked.is_none()) {
+                        self.memory.let_go(&device_id)?;
+                    }
+                    match is_denied(&error) {
+                        // So it is with all others of the folder.
+                        true => {
+                            self.walk.put_off();
+                            aside.insert(chunk);
+                        }
+                        false => self.walk.avoid(&device_id),
+                    }
+                    // What is no claim is somebody else's device, as far as can be told.
+                    if !matches!(error, StationError::NotRead(_)) {
+                        why.get_or_insert(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -359,4 +387,26 @@ pub(super) fn is_refusal(error: &StationError) -> bool {
             | StationError::FailedElsewhere { .. }
             | StationError::TakenOver { .. }
     )
+}
+
+/// Whether it is for what is in the place of a claim, or of the folder of some, that it is not to be had. A server that
+/// refuses one refuses all.
+fn is_of_claims(error: &StationError) -> bool {
+    match error {
+        StationError::NotRead(_) => true,
+        StationError::Store(error @ (StoreError::Io { .. } | StoreError::Unlisted { .. })) => {
+            error.is_of_one_object()
+        }
+        _ => false,
+    }
+}
+
+fn is_denied(error: &StationError) -> bool {
+    match error {
+        StationError::Store(StoreError::Io { source, .. }) => matches!(
+            source.kind(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+        ),
+        _ => false,
+    }
 }

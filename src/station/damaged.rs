@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::StationError;
 use crate::causes::in_one_line;
+use crate::store::StoreError;
 
 /// An object of the batch that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,5 +48,20 @@ pub(super) fn set_aside<T>(
             Ok(None)
         }
         other => other.map(Some),
+    }
+}
+
+/// What became of a listing. A folder that was left out is noted; an error is what concerns the whole.
+pub(super) fn set_left_out_aside(
+    folder: &str,
+    listed: Result<(), StoreError>,
+    damaged: &mut BTreeSet<Damaged>,
+) -> Result<(), StationError> {
+    match listed {
+        Err(error @ StoreError::Unlisted { .. }) => {
+            damaged.insert(Damaged::by(folder, &error.into()));
+            Ok(())
+        }
+        other => Ok(other?),
     }
 }

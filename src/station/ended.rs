@@ -39,7 +39,7 @@ impl SealedBatch {
         visit: &mut dyn FnMut(Ended),
     ) -> Result<BTreeSet<Damaged>, StationError> {
         let mut damaged = BTreeSet::new();
-        for (chunk, claimed) in self.claimed(store)? {
+        for (chunk, claimed) in self.claimed(store, &mut damaged)? {
             let rows = self.index(store, cache, chunk);
             let Some(rows) = set_aside(&index_object(chunk), rows, &mut damaged)? else {
                 continue;

@@ -1,11 +1,13 @@
 //! The overview of a batch: what became of its devices, by station. It follows from the claims alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::sync::Arc;
 
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
+use super::damaged::set_left_out_aside;
 use super::{Damaged, SealedBatch, StationError};
 use crate::batch::claim::{Claim, State};
 use crate::batch::{CLAIMS, WithdrawnRecord, device_of};
@@ -118,6 +120,8 @@ pub struct Watch {
     stations: BTreeMap<String, Arc<str>>,
     /// Claims that cannot be read, by name; with the stamp of those that will not become readable by themselves.
     damaged: BTreeMap<String, (Option<[u8; 8]>, Damaged)>,
+    /// Folders of claims that cannot be listed, in one: nobody can tell how many claims they hold.
+    left_out: Option<Damaged>,
     withdrawn: Option<WithdrawnRecord>,
 }
 
@@ -133,7 +137,7 @@ impl Watch {
         }
         let mut changed = Vec::new();
         let mut damaged = BTreeMap::new();
-        store.list(CLAIMS, &mut |listed| {
+        let listed = store.list(CLAIMS, &mut |listed| {
             let stamp: [u8; 8] = sha256_start(listed.stamp.as_bytes());
             let Some((_, device_id)) = device_of(&listed.name, CLAIMS) else {
                 return;
@@ -148,7 +152,9 @@ impl Watch {
                 }
                 _ => {}
             }
-        })?;
+        });
+        let mut left_out = BTreeSet::new();
+        set_left_out_aside(CLAIMS, listed, &mut left_out)?;
         let mut refused = None;
         for some in changed.chunks(CLAIMS_AT_A_TIME) {
             let names: Vec<String> = some.iter().map(|(name, ..)| name.clone()).collect();
@@ -171,13 +177,20 @@ impl Watch {
                             (is_final.then_some(*stamp), Damaged::by(name, &error)),
                         );
                         self.claims.remove(&key);
-                        refused = (!is_final).then_some(error).or(refused);
+                        // A link, a pipe or a folder in its place is nobody's fault but its own.
+                        let is_its_own = matches!(
+                            &error,
+                            StationError::Store(StoreError::Io { source, .. })
+                                if source.kind() != io::ErrorKind::PermissionDenied
+                        );
+                        refused = (!is_final && !is_its_own).then_some(error).or(refused);
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
         self.damaged = damaged;
+        self.left_out = left_out.pop_first();
         // Nothing at all was read: that is the store's fault, or the reader's.
         if let (true, Some(error)) = (self.claims.is_empty(), refused) {
             return Err(error);
@@ -262,10 +275,11 @@ impl Watch {
             stale_claims,
             failures,
             damaged_claims: self
-                .damaged
-                .values()
+                .left_out
+                .iter()
+                .chain(self.damaged.values().map(|(_, damaged)| damaged))
                 .take(LISTED)
-                .map(|(_, damaged)| damaged.clone())
+                .cloned()
                 .collect(),
         }
     }

@@ -11,7 +11,7 @@ use crate::batch::{CLAIMS, IndexEntry, device_of};
 use crate::digest::sha256_start;
 use crate::engine::Random;
 use crate::manifest::DeviceId;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Where a station is on its way through a batch.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Walk {
     /// Chunks of which something may be left, the next one last.
     chunks: Vec<u64>,
     here: Option<Here>,
+    /// Devices in the place of whose claim something else is.
+    avoided: HashSet<DeviceId>,
 }
 
 /// What is known of the chunk in which the station is.
@@ -41,6 +43,7 @@ impl Walk {
         Self {
             chunks: order.into_iter().map(|(_, chunk)| chunk).collect(),
             here: None,
+            avoided: HashSet::new(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Walk {
         let free: Vec<&IndexEntry> = rows
             .iter()
             .filter(|row| known.is_none_or(|taken| !taken.contains(&row.device_id)))
+            .filter(|row| !self.avoided.contains(&row.device_id))
             .collect();
         if free.is_empty() {
             self.chunks.pop();
@@ -102,17 +106,32 @@ impl Walk {
             here.is_shared = true;
         }
     }
+
+    /// Something that is no claim is in the place of one, and a listing need not show it.
+    pub(super) fn avoid(&mut self, device_id: &DeviceId) {
+        self.collided(device_id);
+        self.avoided.insert(device_id.clone());
+    }
+
+    /// Whether there is such a one among these.
+    pub(super) fn avoids_any(&self, rows: &[IndexEntry]) -> bool {
+        !self.avoided.is_empty() && rows.iter().any(|row| self.avoided.contains(&row.device_id))
+    }
 }
 
 /// The devices of a chunk that somebody has claimed.
 fn taken(store: &Store, chunk: u64) -> Result<HashSet<DeviceId>, StationError> {
     let mut taken = HashSet::new();
-    store.list(&format!("{CLAIMS}{chunk:06}/"), &mut |listed| {
+    let listed = store.list(&format!("{CLAIMS}{chunk:06}/"), &mut |listed| {
         if let Some((_, device_id)) = device_of(&listed.name, CLAIMS) {
             taken.insert(device_id.clone());
         }
-    })?;
-    Ok(taken)
+    });
+    match listed {
+        // A folder among the claims is none.
+        Err(StoreError::Unlisted { .. }) => Ok(taken),
+        other => Ok(other.map(|()| taken)?),
+    }
 }
 
 /// A random number below a bound.

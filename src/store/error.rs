@@ -14,6 +14,13 @@ pub enum StoreError {
         object: String,
         source: io::Error,
     },
+    /// The others are.
+    #[error("store: {object} cannot be listed, and what is in it is left out")]
+    Unlisted {
+        /// A folder below the one that was to be listed.
+        object: String,
+        source: io::Error,
+    },
     #[error("store: there is no {object}")]
     NotFound { object: String },
     #[error("store: {folder} belongs to another user or is open to others (mode {mode:04o})")]
@@ -71,17 +78,26 @@ impl StoreError {
     /// Whether the same may well succeed a little later, so that others need not fail with it.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unanswered { .. })
+        match self {
+            Self::Unanswered { .. } => true,
+            // Another process holds the batch.
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
     }
 
     /// Whether it is about one object, so that others need not fail with it.
     #[must_use]
     pub fn is_of_one_object(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::Conflict { .. } => true,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Unlisted { .. } => true,
+            // Links, pipes and the like are invalid data, as whoever opens them says.
             Self::Io { source, .. } => matches!(
                 source.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory | io::ErrorKind::InvalidData
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::IsADirectory
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::InvalidData
             ),
             // Archived; or encrypted by, or belonging to, somebody else.
             Self::Refused { code, .. } => {
@@ -117,9 +133,16 @@ impl StoreError {
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::NotADirectory
                 | io::ErrorKind::ReadOnlyFilesystem => "choose a folder that you may write with --to",
+                io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory => {
+                    "no certforge put that there: find out who did, and remove it"
+                }
+                io::ErrorKind::TimedOut => {
+                    "`fuser -v` and the path of the lock tell who it is; a certforge that was stopped goes on with `kill -CONT`, and whoever else holds it has no business with it"
+                }
                 _ => "run the same command again; it goes on where it stopped",
             }
             .to_owned(),
+            Self::Unlisted { .. } => "no certforge put that there: find out who did, and remove it".to_owned(),
             Self::Conflict { .. } => {
                 "somebody else wrote it, or another copy of this ledger is in use; find out before you run again".to_owned()
             }

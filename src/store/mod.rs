@@ -28,6 +28,8 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+use crate::batch::{CLAIMS, FAILED, FLASHED, SCRAPPED, WITHDRAWN_OBJECT};
+
 pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, Policy, role_partition};
 pub use dir::Dir;
 pub use error::StoreError;
@@ -42,6 +44,18 @@ pub use transport::{
     Transport, Version, When,
 };
 pub use withdrawal::{put_withdrawn, read_withdrawn};
+
+/// As much as is read of what stations write: one octet more than the largest that any reader takes, who so refuses it.
+const SMALL: Range<u64> = 0..(1 << 20) + 1;
+
+/// Whether it is an object that stations write, or such as they believe before any seal: whoever may write it may have
+/// made it larger than any memory.
+fn is_small(name: &str) -> bool {
+    name == WITHDRAWN_OBJECT
+        || [CLAIMS, FLASHED, FAILED, SCRAPPED]
+            .iter()
+            .any(|folder| name.starts_with(folder))
+}
 
 /// Opens the batch at a place. Nothing is asked of it yet.
 ///
@@ -117,7 +131,8 @@ impl Store {
     /// The octets of many objects, in their order: at once where that is faster.
     pub fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let got = self.transport.get(&names, None);
+        let are_small = names.iter().all(|name| is_small(name));
+        let got = self.transport.get(&names, are_small.then_some(SMALL));
         got.into_iter().map(|got| Ok(got?.octets)).collect()
     }
 
@@ -188,6 +203,7 @@ impl Store {
     }
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> Result<Got, StoreError> {
+        let range = range.or_else(|| is_small(name).then_some(SMALL));
         self.transport.get(&[name], range).remove(0)
     }
 }

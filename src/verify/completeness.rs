@@ -9,7 +9,7 @@ use crate::batch::{
     WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index, shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
-use crate::store::{Listed, Store, released_chunks};
+use crate::store::{Listed, Store, StoreError, released_chunks};
 
 /// How the fault of a batch begins that is not finished.
 pub(super) const INCOMPLETE: &str = "incomplete";
@@ -90,7 +90,7 @@ pub(super) fn extras(
 ) -> Result<Vec<Fault>, VerifyError> {
     let is_complete = (0..record.shape().chunks()).all(|chunk| released.contains(&chunk));
     let mut faults = Vec::new();
-    store.list("", &mut |Listed { name, .. }| {
+    let listed = store.list("", &mut |Listed { name, .. }| {
         let is_known = name == BATCH_OBJECT
             || name == SEAL_OBJECT
             || name == WITHDRAWN_OBJECT
@@ -110,7 +110,11 @@ pub(super) fn extras(
         if !is_known {
             faults.push(Fault::of(&name, "no index accounts for it".to_owned()));
         }
-    })?;
+    });
+    match listed {
+        Err(error @ StoreError::Unlisted { .. }) => faults.push(Fault::of_batch(error.to_string())),
+        other => other?,
+    }
     faults.sort_by(|a, b| a.object.cmp(&b.object));
     Ok(faults)
 }

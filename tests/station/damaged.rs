@@ -1,6 +1,8 @@
 //! One damaged object of a batch: it is named and counted, and the line goes on with all others.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -161,4 +163,91 @@ fn the_export_of_a_place_goes_on_without_a_damaged_index() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn what_is_no_file_in_the_place_of_a_claim_ends_nothing_and_holds_nobody() {
+    let line = line("objects");
+    let claim = |number: u32| line.path(&format!("claims/{:06}/SN{number:06}.json", number / 4));
+    fs::remove_file(claim(1)).unwrap();
+    symlink(claim(1), claim(1)).unwrap();
+    symlink("/dev/zero", claim(2)).unwrap();
+    fs::create_dir(claim(3)).unwrap();
+    assert!(Command::new("mkfifo").arg(claim(4)).status().unwrap().success());
+    fs::File::create(claim(6)).unwrap().set_len(1 << 40).unwrap();
+    let text = line.succeed("st1", &["status"]);
+    assert!(
+        text.contains("flashed   1 of 12") && text.contains("damaged   4\n"),
+        "{text}"
+    );
+    for number in [1, 2, 3, 4, 6] {
+        line.refusal("st2", &format!("SN{number:06}"), 6);
+    }
+    let burned = line.output("st1", &["burn"]);
+    let stdout = String::from_utf8_lossy(&burned.stdout).into_owned();
+    assert_eq!(burned.status.code(), Some(6));
+    assert!(stdout.contains("SN000002.json"), "{stdout}");
+    let output = line.0.run(&["export", "--flashed", "--batch", "out/b"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        (output.status.code(), stdout.matches("\nSN").count()),
+        (Some(6), 1)
+    );
+    line.0.succeed(&["verify", "out/b", "--ca", "ca"]);
+    // One draws the device in whose place a folder is, and goes on with the others.
+    let message = line.fail("st3", &["run", "--exec", "true", "--out", "dev-st3"], 6);
+    assert!(
+        message.contains("SN000003.json") && message.contains("it is no regular file"),
+        "{message}"
+    );
+    let text = line.succeed("st3", &["status"]);
+    assert!(text.contains("flashed   6 of 12"), "{text}");
+}
+
+#[test]
+fn folders_that_no_batch_has_end_nothing() {
+    let line = line("objects");
+    fs::create_dir_all(line.path("claims/000000/a/b/c/d")).unwrap();
+    fs::write(line.path("claims/000002"), "").unwrap();
+    fs::write(line.path("flashed/000002"), "").unwrap();
+    let text = line.succeed("st1", &["status"]);
+    assert!(
+        text.contains("flashed   1 of 12") && text.contains("claims/000000/a/b/c"),
+        "{text}"
+    );
+    let burned = line.output("st1", &["burn"]);
+    let stdout = String::from_utf8_lossy(&burned.stdout).into_owned();
+    assert_eq!(burned.status.code(), Some(6));
+    assert!(
+        stdout.contains("devices removed: 2") && stdout.contains("claims/000000/a/b/c"),
+        "{stdout}"
+    );
+    let output = line.0.run(&["export", "--flashed", "--batch", "out/b"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        (output.status.code(), stdout.matches("\nSN").count()),
+        (Some(6), 1)
+    );
+    let output = line.0.run(&["verify", "out/b", "--ca", "ca"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("claims/000000/a/b/c"), "{text}");
+    let message = line.fail("st3", &["run", "--exec", "true", "--out", "dev-st3"], 6);
+    assert!(message.contains("claims/000002"), "{message}");
+    let text = line.succeed("st3", &["status"]);
+    assert!(text.contains("flashed   6 of 12"), "{text}");
+}
+
+#[test]
+fn a_folder_of_claims_that_is_a_link_is_written_through_by_nobody() {
+    let line = line("objects");
+    let elsewhere = line.0.join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, line.path("claims/000002")).unwrap();
+    let refusal = line.refusal("st2", "SN000008", 6);
+    assert!(refusal.contains("a symbolic link"), "{refusal}");
+    let message = line.fail("st3", &["run", "--exec", "true", "--out", "dev-st3"], 6);
+    assert!(message.contains("a symbolic link"), "{message}");
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    let text = line.succeed("st3", &["status"]);
+    assert!(text.contains("flashed   6 of 12"), "{text}");
 }

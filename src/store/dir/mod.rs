@@ -10,21 +10,28 @@ mod folder;
 mod release;
 mod replace;
 mod sync;
+mod walk;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
+
+use folder::{open_file, split};
 
 use super::StoreError;
 use super::transport::{
     Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
 use crate::exposure::Exposure;
+
+/// What is in the place of a file may be larger by so much.
+const MUCH_LARGER: u64 = 4 << 20;
 
 /// The folder of one batch.
 #[derive(Debug)]
@@ -122,16 +129,16 @@ impl Transport for Dir {
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        if prefix.is_empty() || prefix.ends_with('/') {
-            return self.walk(prefix, visit).map_err(self.error("list", prefix));
+        match prefix.is_empty() || prefix.ends_with('/') {
+            true => {
+                let left_out = self.walk(prefix, visit).map_err(self.error("list", prefix))?;
+                left_out.map_or(Ok(()), |(name, source)| {
+                    let object = self.locate(&name);
+                    Err(StoreError::Unlisted { object, source })
+                })
+            }
+            false => self.look_at(prefix, visit).map_err(self.error("list", prefix)),
         }
-        match fs::metadata(self.path(prefix)) {
-            Ok(metadata) if metadata.is_file() => visit(listed(prefix.to_owned(), &metadata)),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.error("list", prefix)(error)),
-        }
-        Ok(())
     }
 }
 
@@ -191,21 +198,21 @@ impl Dir {
     }
 
     fn put_one(&self, object: &Object<'_>, when: &When) -> io::Result<Outcome> {
-        let path = self.path(&object.name);
         let written = match when {
-            When::Absent => self.write(&path, object.body),
-            When::Is(version, replaced) => return self.swap(&path, object.body, version, *replaced),
+            When::Absent => self.write(&object.name, object.body),
+            When::Is(version, replaced) => return self.swap(&object.name, object.body, version, *replaced),
         };
         match written {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refused(&path, object.body),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                refused(self.folder()?, &object.name, object.body)
+            }
             other => other.map(|_| Outcome::Stored),
         }
     }
 
     /// Writes a new file, mode 0600; makes its folder when it is missing.
-    fn write(&self, path: &Path, body: &[u8]) -> io::Result<File> {
+    fn write(&self, name: &str, body: &[u8]) -> io::Result<File> {
         let folder = self.folder()?;
-        let name = path.strip_prefix(&self.root).unwrap_or(path);
         let mut file = match folder::create(folder, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 folder::make_above(folder, name)?;
@@ -217,43 +224,22 @@ impl Dir {
         Ok(file)
     }
 
-    fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut file = File::open(self.path(name))?;
-        let size = file.metadata()?.len();
-        let range = range.unwrap_or(0..size);
-        let len = range.end.min(size).saturating_sub(range.start);
-        // Of full size from the start, so that it never moves and leaves a copy behind.
-        let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0)));
-        file.seek(SeekFrom::Start(range.start))?;
-        file.take(len).read_to_end(&mut octets)?;
-        Ok(octets)
+    /// Looks at what is in the folder of the batch, which nobody need have opened for writing.
+    fn within<T>(&self, ask: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        match self.folder.get() {
+            Some(folder) => ask(folder),
+            None => ask(&folder::look(&self.root)?),
+        }
     }
 
-    fn walk(&self, folder: &str, visit: &mut dyn FnMut(Listed)) -> io::Result<()> {
-        let entries = match fs::read_dir(self.path(folder)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let file_name = entry.file_name();
-            let file_name = file_name.to_string_lossy();
-            if file_name.starts_with('.') {
-                continue;
-            }
-            let name = format!("{folder}{file_name}");
-            let metadata = match entry.metadata() {
-                // Somebody removed it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                other => other?,
-            };
-            if metadata.is_dir() {
-                self.walk(&format!("{name}/"), visit)?;
-            } else {
-                visit(listed(name, &metadata));
-            }
+    fn read_file(&self, name: &str, range: Option<Range<u64>>) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut file = self.within(|folder| open_file(folder, name, OFlags::RDONLY))?;
+        let size = file.metadata()?.len();
+        let range = range.unwrap_or(0..size);
+        if range.start > 0 {
+            file.seek(SeekFrom::Start(range.start))?;
         }
-        Ok(())
+        read(file, range.end.min(size).saturating_sub(range.start))
     }
 
     fn error<'a>(
@@ -302,12 +288,30 @@ fn copy(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }
 
+/// So many octets of a file, or all that follow.
+fn read(file: File, len: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Of full size from the start, so that it never moves and leaves a copy behind.
+    let mut octets = Zeroizing::new(Vec::new());
+    octets.try_reserve_exact(usize::try_from(len).unwrap_or(usize::MAX))?;
+    file.take(len).read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
 /// What is in the way of a file.
-fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
-    let octets = match fs::read(path) {
+fn found(folder: &File, name: &str, body: &[u8]) -> io::Result<Option<Found>> {
+    let file = match open_file(folder, name, OFlags::RDONLY) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => Zeroizing::new(other?),
+        other => other?,
     };
+    let size = file.metadata()?.len();
+    // Another attempt's, or another version, is about as large: it is not known by anything but its content.
+    if size > MUCH_LARGER + 2 * body.len() as u64 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "something far larger is in its place",
+        ));
+    }
+    let octets = read(file, size)?;
     Ok(Some(Found {
         version: Version::of(&octets),
         is_same: octets.as_slice() == body,
@@ -315,31 +319,20 @@ fn found(path: &Path, body: &[u8]) -> io::Result<Option<Found>> {
     }))
 }
 
-fn refused(path: &Path, body: &[u8]) -> io::Result<Outcome> {
+fn refused(folder: &File, name: &str, body: &[u8]) -> io::Result<Outcome> {
     Ok(Outcome::Refused {
-        found: found(path, body)?,
+        found: found(folder, name, body)?,
         body: None,
     })
-}
-
-fn listed(name: String, metadata: &fs::Metadata) -> Listed {
-    Listed {
-        name,
-        size: metadata.len(),
-        stamp: format!(
-            "{}-{}.{:09}",
-            metadata.ino(),
-            metadata.mtime(),
-            metadata.mtime_nsec()
-        ),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{Attempt, FEW, Store, Ticket};
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
 
     const FIRST: Attempt<'static> = Attempt {
         name: "1",
@@ -480,5 +473,129 @@ mod tests {
         let few = store.put(&objects[..2], SECOND).unwrap();
         let flushed = store.flush(vec![few, many]);
         assert!(flushed.len() == 2 && flushed.iter().all(Result::is_ok));
+    }
+
+    /// Puts what is no regular file at a path.
+    fn put_odd(what: &str, path: &Path) {
+        match what {
+            "loop" => symlink(path, path).unwrap(),
+            "device" => symlink("/dev/zero", path).unwrap(),
+            "folder" => fs::create_dir(path).unwrap(),
+            "socket" => drop(UnixListener::bind(path).unwrap()),
+            _ => assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
+        }
+    }
+
+    #[test]
+    fn nothing_but_a_regular_file_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("batch");
+        let store = Store::in_folder(root.clone());
+        let name = "claims/000000/A.json";
+        assert!(store.create(name, b"first").unwrap());
+        let (_, version) = store.read_version(name).unwrap();
+        let path = root.join(name);
+        for what in ["loop", "device", "folder", "socket", "pipe"] {
+            match path.is_dir() {
+                true => fs::remove_dir(&path).unwrap(),
+                false => fs::remove_file(&path).unwrap(),
+            }
+            put_odd(what, &path);
+            for refused in [
+                store.read(name, None).map(drop),
+                Store::in_folder(root.clone()).read(name, None).map(drop),
+                store.create(name, b"second").map(drop),
+                store
+                    .replace(name, b"second", &version, crate::store::Replaced::Forgotten)
+                    .map(drop),
+                store.remove(name),
+            ] {
+                let error = refused.expect_err(what);
+                assert!(error.is_of_one_object(), "{what}: {error:?}");
+                assert!(!matches!(error, StoreError::NotFound { .. }), "{what}");
+            }
+            // Nothing is left of what could not take its place.
+            let left = fs::read_dir(path.parent().unwrap()).unwrap();
+            assert_eq!(left.count(), 1, "{what}");
+        }
+    }
+
+    #[test]
+    fn of_what_stations_write_no_more_is_read_than_any_of_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path().join("batch"));
+        let name = "claims/000000/A.json";
+        assert!(store.create(name, b"first").unwrap());
+        let file = File::options()
+            .write(true)
+            .open(folder.path().join("batch").join(name));
+        file.unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(store.read(name, None).unwrap().len(), (1 << 20) + 1);
+        assert_eq!(
+            store.read_all(&[name.to_owned()])[0].as_ref().unwrap().len(),
+            (1 << 20) + 1
+        );
+        let (_, version) = store.read_version(name).unwrap();
+        let replaced = store.replace(name, b"x", &version, crate::store::Replaced::Forgotten);
+        for refused in [store.create(name, b"first"), replaced] {
+            assert!(refused.expect_err("it is large").is_of_one_object());
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_folder_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, others) = (folder.path().join("batch"), folder.path().join("others"));
+        let store = Store::in_folder(root.clone());
+        assert!(store.create("batch.json", b"{}").unwrap());
+        fs::create_dir(&others).unwrap();
+        fs::write(others.join("A.json"), "first").unwrap();
+        fs::create_dir(root.join("claims")).unwrap();
+        symlink(&others, root.join("claims/000000")).unwrap();
+        let (name, new) = ("claims/000000/A.json", "claims/000000/B.json");
+        let version = Version::of(b"first");
+        let index = [(new.to_owned(), b"row".to_vec())];
+        for refused in [
+            store.read(name, None).map(drop),
+            Store::in_folder(root.clone()).read(name, None).map(drop),
+            store.create(new, b"second").map(drop),
+            store
+                .replace(name, b"second", &version, crate::store::Replaced::Forgotten)
+                .map(drop),
+            put(&store, new, b"second").map(drop),
+            put(&store, "claims/000000/deeper/B.json", b"second").map(drop),
+            store.publish(&index).remove(0),
+            store.remove(name),
+            store.purge(name),
+            store.list("claims/000000/", &mut |_| panic!("it is elsewhere")),
+        ] {
+            let error = refused.expect_err("it leads elsewhere");
+            assert!(error.is_of_one_object(), "{error:?}");
+        }
+        assert_eq!(fs::read_dir(&others).unwrap().count(), 1);
+        assert_eq!(fs::read(others.join("A.json")).unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_keeps_nobody_from_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("batch");
+        let store = Store::in_folder(root.clone());
+        for name in ["claims/000000/A.json", "claims/000001/B.json"] {
+            assert!(store.create(name, b"x").unwrap());
+        }
+        fs::create_dir_all(root.join("claims/000000/a/b/c/d/e")).unwrap();
+        fs::write(root.join("claims/000002"), "").unwrap();
+        let mut names = Vec::new();
+        let listed = store.list("claims/", &mut |listed| names.push(listed.name));
+        names.sort();
+        assert_eq!(
+            names,
+            ["claims/000000/A.json", "claims/000001/B.json", "claims/000002"]
+        );
+        let error = listed.expect_err("it is deeper than a batch is");
+        assert!(matches!(&error, StoreError::Unlisted { object, .. } if object.ends_with("000000/a/b/c")));
+        let listed = store.list("claims/000002/", &mut |_| panic!("it is a file"));
+        assert!(listed.expect_err("it is a file").is_of_one_object());
     }
 }

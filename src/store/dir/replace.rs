@@ -3,103 +3,162 @@
 //! A version is a digest of the content. Of many processes that replace files of a batch one does at a
 //! time, under a lock that the kernel takes away from whoever dies.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
-use super::atomic::{scratch, scratch_prefix};
+use rustix::fs::{AtFlags, OFlags, linkat, renameat, statat};
+use rustix::io::Errno;
+
+use super::atomic::{remove, scratch, scratch_prefix, write_beside};
+use super::folder::{self, Spot, Spots};
 use super::{Dir, found};
 use crate::store::transport::{Outcome, Replaced, Version};
 
 /// Beside the objects, and no object.
 const LOCK_FILE: &str = ".lock";
 
+/// Nobody holds the lock for longer than a disk takes for some files: who does was stopped while it had it, or has no
+/// business with it.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Between two looks at the lock.
+const LONGEST_NAP: Duration = Duration::from_millis(10);
+
 impl Dir {
     /// Replaces a file that still is this version. One that is to be shredded keeps a name until a purge
     /// overwrites it, so that it is found after a crash.
     pub(super) fn swap(
         &self,
-        path: &Path,
+        name: &str,
         body: &[u8],
         version: &Version,
         replaced: Replaced,
     ) -> io::Result<Outcome> {
+        let spot = Spots::new(self.folder()?).make(name)?;
         // Written before the lock, so that a slow disk keeps nobody waiting.
-        let written = self.write_beside(path, body)?;
-        let _lock = self.lock()?;
-        match found(path, body)? {
-            Some(found) if found.version == *version => {}
-            found => {
-                fs::remove_file(&written)?;
+        let written = write_beside(&spot, body)?;
+        let (folder, file) = (&spot.folder, spot.file);
+        let looked = self
+            .lock()
+            .and_then(|lock| Ok((found(folder, file, body)?, lock)));
+        let _lock = match looked {
+            Ok((Some(found), lock)) if found.version == *version => lock,
+            other => {
+                remove(&spot, &written)?;
+                let found = other?.0;
                 return Ok(Outcome::Refused { found, body: None });
             }
-        }
+        };
         if replaced == Replaced::Shredded {
-            fs::hard_link(path, scratch(path))?;
+            linkat(folder, file, folder, scratch(file), AtFlags::empty())?;
         }
-        fs::rename(&written, path)?;
-        self.sync_names(std::iter::once(path))?;
+        renameat(folder, &written, folder, file)?;
+        self.sync_names(std::iter::once(name))?;
         Ok(Outcome::Stored)
     }
 
     /// Overwrites a file and removes it. A disk may still hold what it held: SECURITY.md says so.
     pub(super) fn shred(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name);
         let _lock = self.lock()?;
-        self.shred_scratch_of(&path)?;
-        match remove_overwritten(&path) {
+        let Some(spot) = self.spot(name)? else {
+            return Ok(());
+        };
+        shred_scratch_of(&spot)?;
+        match remove_overwritten(&spot, spot.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => self.sync_names(std::iter::once(path.as_path())),
+            Ok(()) => self.sync_names(std::iter::once(name)),
         }
     }
 
     /// Overwrites and removes what was written beside a file, or replaced, by one who was stopped.
     pub(super) fn shred_scratch(&self, name: &str) -> io::Result<()> {
         let _lock = self.lock()?;
-        self.shred_scratch_of(&self.path(name))
+        match self.spot(name)? {
+            Some(spot) => shred_scratch_of(&spot),
+            None => Ok(()),
+        }
     }
 
-    /// The same under the lock, which whoever replaces a file holds, so nobody uses what is found. Who was stopped
-    /// between the two steps of a replacement left another name of the file that is still in its place.
-    fn shred_scratch_of(&self, path: &Path) -> io::Result<()> {
-        let prefix = scratch_prefix(path);
-        let folder = path.parent().unwrap_or(&self.root);
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        };
-        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let in_place = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            other => Some(id(other?)),
-        };
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(&prefix) {
-                match Some(id(entry.metadata()?)) == in_place {
-                    true => fs::remove_file(entry.path())?,
-                    false => remove_overwritten(&entry.path())?,
-                }
-            }
+    /// Where a file is, if its folder is there.
+    fn spot<'n>(&self, name: &'n str) -> io::Result<Option<Spot<'n>>> {
+        match Spots::new(self.folder()?).of(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some),
         }
-        Ok(())
     }
 
     pub(super) fn lock(&self) -> io::Result<File> {
-        self.folder()?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(self.path(LOCK_FILE))?;
-        file.lock()?;
-        Ok(file)
+        self.lock_within(LOCK_WAIT)
+    }
+
+    /// Takes the lock, unless somebody holds it for so long.
+    fn lock_within(&self, wait: Duration) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE;
+        let file = folder::open_file(self.folder()?, LOCK_FILE, flags).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("{}: {error}", self.path(LOCK_FILE).display()),
+            )
+        })?;
+        let until = Instant::now() + wait;
+        let mut nap = Duration::from_millis(1);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(std::fs::TryLockError::Error(error)) => return Err(error),
+                Err(std::fs::TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::sleep(nap);
+                    nap = (nap * 2).min(LONGEST_NAP);
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let path = self.path(LOCK_FILE);
+                    let message = format!(
+                        "another process holds {} for {} s",
+                        path.display(),
+                        wait.as_secs()
+                    );
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+                }
+            }
+        }
     }
 }
 
-fn remove_overwritten(path: &Path) -> io::Result<()> {
-    overwrite(OpenOptions::new().write(true).open(path)?)?;
-    fs::remove_file(path)
+/// Overwrites and removes what lies beside a file, under the lock, which whoever replaces a file holds, so nobody uses
+/// what is found. Who was stopped between the two steps of a replacement left another name of the file that is still in
+/// its place.
+fn shred_scratch_of(spot: &Spot<'_>) -> io::Result<()> {
+    let prefix = scratch_prefix(spot.file);
+    let id = |file: &str| match statat(&spot.folder, file, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(|stat| Some((stat.st_dev, stat.st_ino))),
+    };
+    let in_place = id(spot.file)?;
+    for entry in rustix::fs::Dir::read_from(&spot.folder)? {
+        let entry = entry?;
+        let file = entry.file_name().to_string_lossy();
+        if !file.starts_with(&prefix) {
+            continue;
+        }
+        let is_in_place = in_place.is_some() && id(&file)? == in_place;
+        match is_in_place {
+            true => remove(spot, &file)?,
+            false => match remove_overwritten(spot, &file) {
+                // A link or a pipe holds nothing of its own.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => remove(spot, &file)?,
+                other => other?,
+            },
+        }
+    }
+    Ok(())
+}
+
+fn remove_overwritten(spot: &Spot<'_>, file: &str) -> io::Result<()> {
+    overwrite(folder::open_file(&spot.folder, file, OFlags::WRONLY)?)?;
+    remove(spot, file)
 }
 
 /// Writes zeros over a file, to the disk.
@@ -117,6 +176,8 @@ fn overwrite(mut file: File) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::Store;
 
@@ -158,7 +219,7 @@ mod tests {
         store.create("packs/0.zip", b"private keys").unwrap();
         let path = folder.path().join("batch/packs/0.zip");
         // Stopped after the first step of a replacement.
-        let left = scratch(&path);
+        let left = path.with_file_name(scratch("0.zip"));
         fs::hard_link(&path, &left).unwrap();
         store.purge("packs/0.zip").unwrap();
         assert_eq!(**store.read("packs/0.zip", None).unwrap(), *b"private keys");
@@ -233,5 +294,41 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(done, 1);
+    }
+
+    #[test]
+    fn a_lock_that_another_holds_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::new(folder.path().join("batch"));
+        let held = dir.lock().unwrap();
+        let error = dir.lock_within(Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(
+            error.to_string().starts_with("another process holds /"),
+            "{error}"
+        );
+        let error = crate::store::StoreError::Io {
+            operation: "replace",
+            object: "claims/A.json".to_owned(),
+            source: error,
+        };
+        assert!(error.is_passing() && error.hint().is_some_and(|hint| hint.contains("fuser")));
+        drop(held);
+        drop(dir.lock_within(Duration::ZERO).unwrap());
+    }
+
+    #[test]
+    fn a_lock_that_is_no_regular_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::new(folder.path().join("batch"));
+        drop(dir.lock().unwrap());
+        let path = folder.path().join("batch").join(LOCK_FILE);
+        let elsewhere = folder.path().join("elsewhere");
+        for target in [elsewhere.as_path(), std::path::Path::new("/dev/null")] {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            assert_eq!(dir.lock().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(!elsewhere.exists());
     }
 }

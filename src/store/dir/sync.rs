@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::Dir;
+use super::folder::{open_file, open_folder};
 use crate::store::transport::{FEW, Lot};
 
 impl Dir {
@@ -23,29 +25,33 @@ impl Dir {
     }
 
     /// Makes the names of files durable, and those of the folders that they are in.
-    pub(super) fn sync_names<'a>(&'a self, paths: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+    pub(super) fn sync_names<'a>(&self, names: impl Iterator<Item = &'a str>) -> io::Result<()> {
+        let folder = self.folder()?;
         // Each folder up to the batch's: any of them may be new.
-        let above = |path: &'a Path| path.ancestors().skip(1).take_while(|folder| *folder != self.root);
-        let mut folders: BTreeSet<&Path> = paths.flat_map(above).collect();
-        folders.insert(&self.root);
-        folders.extend(self.root.parent());
-        folders
-            .into_iter()
-            .try_for_each(|folder| File::open(folder)?.sync_all())
+        let above = |name: &'a str| name.match_indices('/').map(|(end, _)| &name[..end]);
+        let folders: BTreeSet<&str> = names.flat_map(above).collect();
+        for above in folders {
+            open_folder(folder, above)?.sync_all()?;
+        }
+        folder.sync_all()?;
+        match self.root.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn sync_lots(&self, lots: &[Lot]) -> io::Result<()> {
         let few = |lot: &Lot| match lot {
-            Lot::Few(names) => Some(names.iter().map(|name| self.path(name)).collect::<Vec<_>>()),
+            Lot::Few(names) => Some(names.clone()),
             Lot::Many => None,
         };
-        let few: Option<Vec<Vec<PathBuf>>> = lots.iter().map(few).collect();
+        let few: Option<Vec<Vec<String>>> = lots.iter().map(few).collect();
         match few.map(|few| few.concat()) {
-            Some(paths) if paths.len() <= FEW => {
-                for path in &paths {
-                    File::open(path)?.sync_all()?;
+            Some(names) if names.len() <= FEW => {
+                for name in &names {
+                    open_file(self.folder()?, name, OFlags::RDONLY)?.sync_all()?;
                 }
-                self.sync_names(paths.iter().map(PathBuf::as_path))
+                self.sync_names(names.iter().map(String::as_str))
             }
             _ => self.sync_all(),
         }

@@ -280,7 +280,7 @@ impl Station {
 
     /// Whether half of a lease is over: a device that is begun anew gets a whole one.
     fn is_worn(&self, claim: &Claim) -> bool {
-        self.now() + self.lease / 2 > claim.hold.lease_until
+        self.now().saturating_add(self.lease / 2) > claim.hold.lease_until
     }
 
     /// A device is not to be had: it is forgotten, and what was unpacked of it wiped.

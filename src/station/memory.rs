@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use super::cache::batch_folder;
 use super::{StationError, durable};
-use crate::batch::claim::{Claim, State};
+use crate::batch::claim::{Claim, State, is_hold, is_moment};
 use crate::manifest::DeviceId;
 
 /// How a station came by a device.
@@ -216,17 +216,28 @@ impl Memory {
 /// What is remembered of a device.
 trait OfDevice: DeserializeOwned {
     fn device_id(&self) -> &DeviceId;
+
+    /// Whether it is such as a station remembers.
+    fn is_sound(&self) -> bool;
 }
 
 impl OfDevice for Held {
     fn device_id(&self) -> &DeviceId {
         &self.claim.device_id
     }
+
+    fn is_sound(&self) -> bool {
+        self.claim.is_sound()
+    }
 }
 
 impl OfDevice for Report {
     fn device_id(&self) -> &DeviceId {
         &self.device_id
+    }
+
+    fn is_sound(&self) -> bool {
+        is_moment(self.at) && self.claim.as_deref().is_none_or(is_hold)
     }
 }
 
@@ -242,7 +253,8 @@ fn read<T: OfDevice>(path: &Path, asked: &DeviceId) -> Result<Option<T>, Station
         Ok(octets) => {
             let remembered: T = serde_json::from_slice(&octets).map_err(|error| failed(error.into()))?;
             match remembered.device_id() == asked {
-                true => Ok(Some(remembered)),
+                true if remembered.is_sound() => Ok(Some(remembered)),
+                true => Err(failed(io::Error::other("no station writes such a thing"))),
                 false => Err(failed(io::Error::other("it is of another device"))),
             }
         }

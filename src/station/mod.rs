@@ -48,7 +48,7 @@ pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
 pub use reporting::{Reported, Sent};
 pub use unpack::is_in_memory;
 
-use crate::batch::claim::{Claim, Wish};
+use crate::batch::claim::{Claim, Wish, is_station_name};
 use crate::batch::claim_object;
 use crate::engine::Random;
 use crate::manifest::DeviceId;
@@ -56,9 +56,6 @@ use crate::seal::SealError;
 use crate::store::{Store, StoreError};
 use memory::Memory;
 use walk::Walk;
-
-/// Most characters of a station's name.
-const LONGEST_NAME: usize = 64;
 
 /// Who a station is, and how it works.
 #[derive(Debug)]
@@ -237,12 +234,7 @@ pub fn open_batch(
 }
 
 fn check_name(name: &str) -> Result<(), StationError> {
-    let is_name = (1..=LONGEST_NAME).contains(&name.len())
-        && !name.starts_with(['.', '-'])
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    match is_name {
+    match is_station_name(name) {
         true => Ok(()),
         false => Err(StationError::Name {
             name: name.to_owned(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::claiming::{is_refusal, taken_over, why_refused};
 use super::memory::{Held, Report};
 use super::{Device, Record, Station, StationError, claim_id};
-use crate::batch::claim::{Claim, Hold, Refusal, State};
+use crate::batch::claim::{Claim, Hold, Refusal, State, shortened};
 use crate::batch::claim_object;
 use crate::batch::report;
 use crate::manifest::DeviceId;
@@ -256,7 +256,6 @@ impl Station {
 
     /// The claim of a device that is scrapped by one who did not have it.
     fn scrap(&self, found: Option<&Claim>, report: &Report) -> Result<Claim, StationError> {
-        let mut earlier = Vec::new();
         if let Some(found) = found {
             let is_in_hand = found.hold.state == State::Claimed && !found.hold.is_stale(self.now());
             if is_in_hand {
@@ -265,27 +264,29 @@ impl Station {
             if !found.hold.state.may_become(State::Scrapped) {
                 return Err(cannot_follow(&found.device_id, found.hold.state, State::Scrapped));
             }
-            earlier.clone_from(&found.earlier);
-            earlier.push(found.hold.clone());
         }
         let at = report.at.replace_nanosecond(0).unwrap_or(report.at);
         let claim = match &report.claim {
             Some(claim) => claim.clone(),
             None => claim_id()?,
         };
-        Ok(Claim {
-            device_id: report.device_id.clone(),
-            hold: Hold {
-                station: self.name.clone(),
-                claim,
-                state: State::Scrapped,
-                attempt: found.map_or(1, |found| found.hold.attempt),
-                claimed_at: at,
-                lease_until: at,
-                ended_at: Some(at),
-                reason: report.reason.clone(),
+        let hold = Hold {
+            station: self.name.clone(),
+            claim,
+            state: State::Scrapped,
+            attempt: found.map_or(1, |found| found.hold.attempt),
+            claimed_at: at,
+            lease_until: at,
+            ended_at: Some(at),
+            reason: report.reason.as_deref().map(shortened),
+        };
+        Ok(match found {
+            Some(found) => found.followed(hold),
+            None => Claim {
+                device_id: report.device_id.clone(),
+                hold,
+                earlier: Vec::new(),
             },
-            earlier,
         })
     }
 }

@@ -6,15 +6,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::burn::read_claims;
 use super::memory::{Held, Unpacked, Way};
 use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
-use crate::batch::claim_object;
+use crate::batch::{IndexEntry, claim_object};
 use crate::manifest::DeviceId;
 use crate::store::Version;
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
+
+/// Claims that are read at a time.
+const CLAIMS_AT_A_TIME: usize = 256;
 
 /// A device that is the station's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +49,13 @@ impl Station {
                 }));
             }
         }
-        self.acquire(device, Way::Named, take_over)
+        let was_held = self.memory.held(device_id)?.is_some();
+        let claimed = self.acquire(device, Way::Named, take_over);
+        if claimed.as_ref().is_err_and(StationError::is_of_one_object) && !was_held {
+            // It never had it.
+            self.memory.let_go(device_id)?;
+        }
+        claimed
     }
 
     /// Claims a device that nobody has claimed yet; first the one that this station has from before.
@@ -88,7 +98,7 @@ impl Station {
                 other => other?,
             };
             let Some(row) = self.walk.draw(&self.store, chunk, &rows)? else {
-                self.memory.mark_full(self.batch.digest(), chunk);
+                self.mark_full(chunk, &rows);
                 continue;
             };
             let row = row.clone();
@@ -111,6 +121,18 @@ impl Station {
         Err(why.unwrap_or_else(|| StationError::NothingLeft {
             batch: self.batch.name().to_owned(),
         }))
+    }
+
+    /// Remembers that nothing of a chunk is left to claim: each device has a claim that can be read, which none loses.
+    fn mark_full(&self, chunk: u64, rows: &[IndexEntry]) {
+        let rows: Vec<&IndexEntry> = rows.iter().collect();
+        let is_full = rows.chunks(CLAIMS_AT_A_TIME).all(|some| {
+            let mut damaged = BTreeSet::new();
+            read_claims(&self.store, chunk, some, &mut damaged).is_ok() && damaged.is_empty()
+        });
+        if is_full {
+            self.memory.mark_full(self.batch.digest(), chunk);
+        }
     }
 
     /// The devices that the station has as its next ones, and has not reported on: hardly ever more than one.

@@ -4,10 +4,11 @@
 //! dies, leaves behind a claim that is found again as one's own.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::burn::read_claims;
 use super::memory::{Held, Unpacked, Way};
+use super::unpack::Wiped;
 use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
 use crate::batch::{IndexEntry, claim_object};
@@ -143,27 +144,24 @@ impl Station {
     }
 
     /// Sees that the bundle of a device may be unpacked into a folder, before the device is claimed. What
-    /// this station unpacked of the same device before, wherever that was, is wiped. `device_id`: `None` for the next one.
+    /// this station unpacked of the same device before, wherever that was, is wiped; returned is where something else
+    /// is in its place. `device_id`: `None` for the next one.
     ///
     /// # Errors
     ///
     /// When something else is there, or others may enter it.
-    pub fn prepare(&self, folder: &Path, device_id: Option<&DeviceId>) -> Result<(), StationError> {
+    pub fn prepare(&self, folder: &Path, device_id: Option<&DeviceId>) -> Result<Vec<PathBuf>, StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let all_held = match device_id {
             Some(device_id) => self.memory.held(device_id)?.into_iter().collect(),
             None => self.next_held()?,
         };
-        for held in all_held {
-            if let Some(unpacked) = &held.unpacked {
-                unpack::wipe(&unpacked.folder)?;
-                self.memory.hold(&Held {
-                    unpacked: None,
-                    ..held
-                })?;
-            }
-        }
-        unpack::check(&folder)
+        let all: Vec<_> = all_held.into_iter().map(|held| self.wipe_held(held)).collect();
+        let gone = all.into_iter().collect::<Result<Vec<_>, _>>()?;
+        unpack::check(&folder)?;
+        // One that was in memory is not there after a restart, as it should be.
+        let gone = gone.into_iter().flatten();
+        Ok(gone.filter(|folder| folder.exists()).collect())
     }
 
     /// Fetches the bundle of a device that is the station's own, and unpacks it once it is seen to be
@@ -182,13 +180,14 @@ impl Station {
             }
             other => other?,
         };
-        let unpacked = Unpacked {
-            folder: folder.clone(),
-            files: files.iter().map(|(name, _)| name.clone()).collect(),
-        };
         // The folder is seen to be the station's own, then remembered, then filled: whatever stops it, what
         // is in it can be wiped, and nothing else is.
-        unpack::make(&folder)?;
+        let made = unpack::make(&folder)?;
+        let unpacked = Unpacked {
+            folder,
+            files: files.iter().map(|(name, _)| name.clone()).collect(),
+            made: Some(made.inode),
+        };
         if let Some(held) = self.memory.held(&claimed.claim.device_id)? {
             self.memory.hold(&Held {
                 unpacked: Some(unpacked.clone()),
@@ -196,7 +195,8 @@ impl Station {
                 ..held
             })?;
         }
-        if let Err(error) = unpack::fill(&folder, &files) {
+        if let Err(error) = unpack::fill(&made, &files) {
+            unpack::wipe(&unpacked.folder, unpacked.made)?;
             self.wipe(&claimed.claim.device_id)?;
             return Err(error);
         }
@@ -286,18 +286,25 @@ impl Station {
         Ok(self.store.replace(object, &claim.to_json(), version, replaced)?)
     }
 
-    /// Wipes what was unpacked of a device.
-    pub(super) fn wipe(&self, device_id: &DeviceId) -> Result<(), StationError> {
-        if let Some(held) = self.memory.held(device_id)?
-            && let Some(unpacked) = &held.unpacked
-        {
-            unpack::wipe(&unpacked.folder)?;
-            self.memory.hold(&Held {
-                unpacked: None,
-                ..held
-            })?;
+    /// Wipes what was unpacked of a device. Returns the folder into which it was when that is not there any more.
+    pub(super) fn wipe(&self, device_id: &DeviceId) -> Result<Option<PathBuf>, StationError> {
+        match self.memory.held(device_id)? {
+            Some(held) => self.wipe_held(held),
+            None => Ok(None),
         }
-        Ok(())
+    }
+
+    fn wipe_held(&self, held: Held) -> Result<Option<PathBuf>, StationError> {
+        let Some(unpacked) = &held.unpacked else {
+            return Ok(None);
+        };
+        let wiped = unpack::wipe(&unpacked.folder, unpacked.made)?;
+        let gone = (wiped == Wiped::Gone).then(|| unpacked.folder.clone());
+        self.memory.hold(&Held {
+            unpacked: None,
+            ..held
+        })?;
+        Ok(gone)
     }
 
     /// Whether half of a lease is over: a device that is begun anew gets a whole one.

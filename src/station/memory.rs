@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::cache::batch_folder;
+use super::unpack::Inode;
 use super::{StationError, durable};
 use crate::batch::claim::{Claim, State, is_hold, is_moment};
 use crate::manifest::DeviceId;
@@ -52,6 +53,9 @@ pub struct Unpacked {
     /// Was made for it, or was empty: all that is in it goes with the bundle.
     pub folder: PathBuf,
     pub files: Vec<String>,
+    /// Which folder it is; nothing else is wiped. `None`: one that an earlier version made.
+    #[serde(default)]
+    pub made: Option<Inode>,
 }
 
 /// How a device ended at this station; sent when the store can be reached.

@@ -46,7 +46,7 @@ pub use error::StationError;
 pub use memory::{Report, Unpacked, Way};
 pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
 pub use reporting::{Reported, Sent};
-pub use unpack::is_in_memory;
+pub use unpack::{Inode, is_in_memory};
 
 use crate::batch::claim::{Claim, Wish, is_station_name};
 use crate::batch::claim_object;

@@ -43,7 +43,7 @@ impl<'a> Reported<'a> {
 /// What became of the reports that waited.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// The folder into which the bundle was unpacked, when it is not there any more to be wiped.
+    /// The folder into which the bundle was unpacked, when it is not there any more to be wiped; another may be.
     pub gone: Option<PathBuf>,
     /// Reports that still wait.
     pub pending: usize,
@@ -61,9 +61,44 @@ impl Station {
     ///
     /// When the device is not this station's to report on, or cannot be wiped.
     pub fn report(&self, reported: Reported<'_>) -> Result<Sent, StationError> {
+        let device_id = reported.device_id;
+        let report = match self.queue(reported) {
+            Ok(report) => report,
+            // What cannot be remembered is still to be wiped.
+            Err(error @ StationError::Memory { .. }) => {
+                let _ = self.wipe(device_id);
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        if report.claim.is_none() {
+            // The station remembers no such device: what it says of it is not for later.
+            self.send_one(&report)?;
+            return self.send();
+        }
+        let wiped = self.wipe(device_id);
+        let mut own_refusal = None;
+        let sent = self.send_each(&mut |report, error| match report.device_id == *device_id {
+            true => {
+                own_refusal = Some(error);
+                None
+            }
+            false => Some(error),
+        });
+        let gone = wiped?;
+        let mut sent = sent?;
+        sent.gone = gone;
+        sent.pending = self.pending()?;
+        match own_refusal {
+            Some(error) => Err(error),
+            None => Ok(sent),
+        }
+    }
+
+    /// Writes a report to disk, unless it is of a device that the station does not remember.
+    fn queue(&self, reported: Reported<'_>) -> Result<Report, StationError> {
         let Reported { device_id, state, .. } = reported;
-        let waiting = self.memory.report(device_id)?;
-        let report = match waiting {
+        let report = match self.memory.report(device_id)? {
             // It was said before, and waits.
             Some(waiting) if waiting.state == state => Report {
                 burn: waiting.burn || reported.burn,
@@ -85,31 +120,10 @@ impl Station {
             }
             waiting => self.new_report(reported, waiting)?,
         };
-        if report.claim.is_none() {
-            // The station remembers no such device: what it says of it is not for later.
-            self.send_one(&report)?;
-            return self.send();
+        if report.claim.is_some() {
+            self.memory.queue(&report)?;
         }
-        self.memory.queue(&report)?;
-        let unpacked = self.memory.held(device_id)?.and_then(|held| held.unpacked);
-        let folder = unpacked.map(|unpacked| unpacked.folder);
-        let gone = folder.filter(|folder| !folder.exists());
-        let wiped = self.wipe(device_id);
-        let mut own_refusal = None;
-        let mut sent = self.send_each(&mut |report, error| match report.device_id == *device_id {
-            true => {
-                own_refusal = Some(error);
-                None
-            }
-            false => Some(error),
-        })?;
-        sent.pending = self.pending()?;
-        sent.gone = gone;
-        wiped?;
-        match own_refusal {
-            Some(error) => Err(error),
-            None => Ok(sent),
-        }
+        Ok(report)
     }
 
     fn new_report(&self, reported: Reported<'_>, waiting: Option<Report>) -> Result<Report, StationError> {

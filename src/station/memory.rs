@@ -85,14 +85,18 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Opens the memory of a station for the batch at a location, in a folder for all batches.
+    /// Opens the memory of a station for the batch at a location, in a folder for all batches that was looked at.
     pub(super) fn open(folder: &Path, location: &str, station: &str) -> Result<Self, StationError> {
-        let folder = batch_folder(folder, location).join(format!("station-{station}"));
+        let batch = batch_folder(folder, location);
+        let folder = batch.join(format!("station-{station}"));
         let failed = |source| StationError::Memory {
             path: folder.clone(),
             source,
         };
-        durable::make_folder(&folder).map_err(failed)?;
+        for folder in [&batch, &folder] {
+            durable::make_folder(folder).map_err(failed)?;
+            durable::check_folder(folder)?;
+        }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(folder.join("lock")).map_err(failed)?;

@@ -112,8 +112,13 @@ impl Station {
     pub fn open(store: Store, options: Options) -> Result<Self, StationError> {
         check_name(&options.name)?;
         let location = store.location();
-        let memory = Memory::open(&options.memory, &location, &options.name)?;
-        let cache = Cache::new(&options.memory, &location);
+        durable::make_folder(&options.memory).map_err(|source| StationError::Memory {
+            path: options.memory.clone(),
+            source,
+        })?;
+        let folder = durable::root(&options.memory)?;
+        let memory = Memory::open(&folder, &location, &options.name)?;
+        let cache = Cache::new(&folder, &location);
         let batch = SealedBatch::open(&store, &cache, options.issuer, options.moved)?;
         let walk = Walk::new(
             &options.name,
@@ -221,7 +226,7 @@ impl Station {
 ///
 /// # Errors
 ///
-/// When it is not sealed by the issuer.
+/// When it is not sealed by the issuer, or others could change what is remembered of it.
 pub fn open_batch(
     store: &Store,
     issuer: Trust,
@@ -229,6 +234,11 @@ pub fn open_batch(
     memory: &Path,
 ) -> Result<(SealedBatch, Cache), StationError> {
     let cache = Cache::new(memory, &store.location());
+    // What is not there yet is made by whoever keeps something.
+    if memory.exists() {
+        durable::root(memory)?;
+        cache.check()?;
+    }
     let batch = SealedBatch::open(store, &cache, issuer, moved)?;
     Ok((batch, cache))
 }

@@ -76,7 +76,9 @@ pub fn of_folders_above(path: &Path) -> io::Result<Option<(&Path, Exposure)>> {
     Ok(None)
 }
 
-fn of_owner(metadata: &Metadata) -> Option<Exposure> {
+/// Of what is another user's, and nothing else: a link has no mode of its own.
+#[must_use]
+pub fn of_owner(metadata: &Metadata) -> Option<Exposure> {
     let own = rustix::process::geteuid().as_raw();
     let uid = metadata.uid();
     (uid != own && uid != 0).then_some(Exposure::Owner { uid })

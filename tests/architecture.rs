@@ -88,8 +88,8 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     (
         "station",
         &[
-            "causes", "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store",
-            "seal", "verify",
+            "causes", "digest", "pem", "exposure", "manifest", "profile", "engine", "issuer", "bundle",
+            "batch", "store", "seal", "verify",
         ],
     ),
     (

@@ -15,10 +15,25 @@
 use super::NotRead;
 use crate::manifest::DeviceId;
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 /// A claim has some 250 octets for each time that a station began to flash the device.
 const MOST_OCTETS: usize = 1 << 20;
+
+/// What a new hold leaves free of them, for how it ends: its reason may take six octets for each of its own.
+const ROOM: usize = 6 * LONGEST_REASON + 1024;
+
+/// Most octets of a reason.
+const LONGEST_REASON: usize = 4096;
+
+/// Most characters of a station's name.
+const LONGEST_NAME: usize = 64;
+
+/// Later ones could not be told in every place of the earth.
+const LAST_MOMENT: OffsetDateTime = time::macros::datetime!(9998-12-31 23:59:59 UTC);
+
+/// No station ever counts so far.
+const MOST_ATTEMPTS: u32 = u32::MAX - 1;
 
 /// What became of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +142,16 @@ pub enum Refusal {
 }
 
 impl Hold {
+    /// Whether it is such as a station writes.
+    fn is_sound(&self) -> bool {
+        let times = [Some(self.claimed_at), Some(self.lease_until), self.ended_at];
+        is_station_name(&self.station)
+            && is_hold(&self.claim)
+            && is_attempt(self.attempt)
+            && is_reason(self.reason.as_deref())
+            && times.into_iter().flatten().all(is_moment)
+    }
+
     /// Whether the station has had it for longer than it said.
     #[must_use]
     pub fn is_stale(&self, now: OffsetDateTime) -> bool {
@@ -163,20 +188,41 @@ impl Claim {
             State::Claimed if self.hold.is_stale(wish.now) => return Err(Refusal::Stale),
             State::Claimed => return Err(Refusal::Taken),
         }
+        let attempt = self.hold.attempt.saturating_add(1).min(MOST_ATTEMPTS);
+        Ok(self.followed(hold(claim, attempt, wish)))
+    }
+
+    /// The claim with another hold after this one.
+    #[must_use]
+    pub fn followed(&self, hold: Hold) -> Self {
         let mut earlier = self.earlier.clone();
         earlier.push(self.hold.clone());
-        Ok(Self {
+        let followed = Self {
             device_id: self.device_id.clone(),
-            hold: hold(claim, self.hold.attempt.saturating_add(1), wish),
+            hold,
             earlier,
-        })
+        };
+        followed.fitted()
+    }
+
+    /// The claim without so many of its oldest holds that it can be read, and be ended: what is left counts on.
+    fn fitted(mut self) -> Self {
+        let over = self.to_json().len().saturating_sub(MOST_OCTETS - ROOM);
+        let mut freed = 0;
+        let oldest = self.earlier.iter().take_while(|hold| {
+            let is_to_go = freed < over;
+            freed += super::to_json(hold).len();
+            is_to_go
+        });
+        self.earlier.drain(..oldest.count());
+        self
     }
 
     /// The same hold with a new lease.
     #[must_use]
     pub fn renewed(&self, wish: Wish<'_>) -> Self {
         let mut renewed = self.clone();
-        renewed.hold.lease_until = whole_seconds(wish.now) + wish.lease;
+        renewed.hold.lease_until = lease_until(wish);
         renewed
     }
 
@@ -187,18 +233,14 @@ impl Claim {
             let mut ended = self.clone();
             ended.hold.state = state;
             ended.hold.ended_at = Some(whole_seconds(at));
-            ended.hold.reason = reason.map(str::to_owned);
-            ended
+            ended.hold.reason = reason.map(shortened);
+            ended.fitted()
         })
     }
 
-    /// Whether every hold is such as a station writes.
-    fn is_sound(&self) -> bool {
-        let is_sound = |hold: &Hold| {
-            let is_hex = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
-            hold.claim.len() == 32 && hold.claim.bytes().all(is_hex) && hold.attempt >= 1
-        };
-        self.earlier.iter().chain([&self.hold]).all(is_sound)
+    /// Whether every hold is such as a station writes, and whoever writes the claim again can read it.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.earlier.iter().chain([&self.hold]).all(Hold::is_sound)
     }
 
     /// As the store has it.
@@ -216,8 +258,10 @@ impl Claim {
         let claim: Option<Self> = (octets.len() <= MOST_OCTETS)
             .then(|| serde_json::from_slice(octets).ok())
             .flatten();
+        // The blanks that a station writes are no more than the rest.
+        let fits = |claim: &Self| octets.len() <= MOST_OCTETS / 2 || claim.to_json().len() <= MOST_OCTETS;
         claim
-            .filter(|claim| claim.device_id == *asked && claim.is_sound())
+            .filter(|claim| claim.device_id == *asked && claim.is_sound() && fits(claim))
             .ok_or_else(|| NotRead {
                 object: object.to_owned(),
                 what: "claim",
@@ -233,10 +277,53 @@ fn hold(claim: String, attempt: u32, wish: Wish<'_>) -> Hold {
         state: State::Claimed,
         attempt,
         claimed_at: now,
-        lease_until: now + wish.lease,
+        lease_until: lease_until(wish),
         ended_at: None,
         reason: None,
     }
+}
+
+fn lease_until(wish: Wish<'_>) -> OffsetDateTime {
+    whole_seconds(wish.now)
+        .saturating_add(wish.lease)
+        .min(LAST_MOMENT)
+}
+
+/// Whether a station may be called so.
+#[must_use]
+pub fn is_station_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && !name.starts_with(['.', '-'])
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// Whether a moment is one at which a station can have worked, and can be told in UTC.
+#[must_use]
+pub fn is_moment(moment: OffsetDateTime) -> bool {
+    let moment = moment.checked_to_offset(UtcOffset::UTC);
+    moment.is_some_and(|moment| (1970..=9998).contains(&moment.year()))
+}
+
+/// Whether a hold is called as stations call theirs.
+pub(crate) fn is_hold(claim: &str) -> bool {
+    let is_hex = |octet: u8| octet.is_ascii_digit() || (b'a'..=b'f').contains(&octet);
+    claim.len() == 32 && claim.bytes().all(is_hex)
+}
+
+pub(super) fn is_attempt(attempt: u32) -> bool {
+    (1..=MOST_ATTEMPTS).contains(&attempt)
+}
+
+pub(super) fn is_reason(reason: Option<&str>) -> bool {
+    reason.is_none_or(|reason| reason.len() <= LONGEST_REASON)
+}
+
+/// As much of a reason as a claim may have.
+#[must_use]
+pub fn shortened(reason: &str) -> String {
+    reason[..reason.floor_char_boundary(LONGEST_REASON)].to_owned()
 }
 
 /// Records have no use for fractions of a second.
@@ -247,6 +334,9 @@ fn whole_seconds(moment: OffsetDateTime) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What somebody else may have written.
+    type Change = fn(&mut Hold);
 
     const NOON: OffsetDateTime = time::macros::datetime!(2026-11-24 12:00 UTC);
 
@@ -350,5 +440,97 @@ mod tests {
         let claim = claim.again("b".to_owned(), wish("st1", 1, false), true).unwrap();
         let read: Claim = serde_json::from_slice(&claim.to_json()).unwrap();
         assert_eq!(read, claim);
+    }
+
+    fn read(claim: &Claim) -> Result<Claim, NotRead> {
+        Claim::read(&claim.to_json(), "", &DeviceId::parse("SN1").unwrap())
+    }
+
+    /// What others wrote, and nobody could tell.
+    #[test]
+    fn a_claim_of_what_no_station_writes_is_none() {
+        let mut good = first();
+        good.hold.claim = "0".repeat(32);
+        assert!(read(&good).is_ok());
+        let as_text = String::from_utf8(good.to_json()).unwrap();
+        let time = "2026-11-24T12:00:00Z";
+        assert!(as_text.contains(time));
+        for moment in [
+            "9999-12-31T23:59:59-23:59",
+            "0000-01-01T00:00:00+23:59",
+            "1969-12-31T23:59:59Z",
+            "9999-01-01T00:00:00Z",
+        ] {
+            let bad = as_text.replace(time, moment);
+            assert!(
+                Claim::read(bad.as_bytes(), "", &good.device_id).is_err(),
+                "{moment}"
+            );
+        }
+        let changes: [Change; 7] = [
+            |hold| hold.station = "s".repeat(65_536),
+            |hold| hold.station = String::new(),
+            |hold| hold.station = "st\n1".to_owned(),
+            |hold| hold.reason = Some("r".repeat(4097)),
+            |hold| hold.attempt = u32::MAX,
+            |hold| hold.attempt = 0,
+            |hold| hold.claim = "x".to_owned(),
+        ];
+        for (i, change) in changes.into_iter().enumerate() {
+            let mut bad = good.clone();
+            change(&mut bad.hold);
+            assert!(read(&bad).is_err(), "{i}");
+            let mut again = good.again("1".repeat(32), wish("st1", 1, true), false).unwrap();
+            change(&mut again.earlier[0]);
+            assert!(read(&again).is_err(), "{i}, earlier");
+        }
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_however_much_there_was() {
+        let mut claim = first();
+        claim.hold.claim = "0".repeat(32);
+        claim.hold.attempt = u32::MAX - 2;
+        let filler = claim.hold.clone();
+        // Others filled it: as much as can be read.
+        let mut octets = |holds| {
+            claim.earlier.resize(holds, filler.clone());
+            claim.to_json().len()
+        };
+        let (one, two) = (octets(1), octets(2));
+        let most = 1 + (MOST_OCTETS - one) / (two - one);
+        octets(most + 1);
+        assert!(read(&claim).is_err());
+        claim.earlier.pop();
+        assert!(read(&claim).is_ok());
+        let why = "\u{1}".repeat(10_000);
+        let ended = claim.ended(State::Failed, NOON, Some(&why)).unwrap();
+        assert_eq!(read(&ended), Ok(ended.clone()));
+        let mut again = claim;
+        for _ in 0..3 {
+            again = again.again("1".repeat(32), wish("st1", 1, true), true).unwrap();
+            assert_eq!(read(&again), Ok(again.clone()));
+            assert_eq!(
+                again.earlier.last().map(|hold| hold.state),
+                Some(again.hold.state)
+            );
+            again
+                .ended(State::Flashed, NOON, Some(&why))
+                .map(|ended| read(&ended).unwrap())
+                .unwrap();
+        }
+        assert_eq!(again.hold.attempt, u32::MAX - 1);
+    }
+
+    #[test]
+    fn a_lease_ends_at_the_end_of_time() {
+        let wish = Wish {
+            lease: Duration::MAX,
+            ..wish("st1", 0, false)
+        };
+        let claim = Claim::first(&DeviceId::parse("SN1").unwrap(), "0".repeat(32), wish);
+        let renewed = claim.renewed(wish);
+        assert!(read(&claim).is_ok() && read(&renewed).is_ok());
+        assert!(!renewed.hold.is_stale(NOON));
     }
 }

@@ -55,6 +55,12 @@ impl Failure {
         Self::new(exit::USAGE, message, hint)
     }
 
+    /// What stations did, or were to do, went wrong.
+    #[cfg(feature = "display")]
+    pub fn station(message: &str, hint: &str) -> Self {
+        Self::new(exit::STATION, message, hint)
+    }
+
     /// The same with another hint.
     pub fn with_hint(self, hint: &str) -> Self {
         Self {

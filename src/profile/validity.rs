@@ -95,13 +95,14 @@ pub(super) fn read(config: &ValidityConfig) -> Result<Validity, ProfileError> {
         (Some(0), None, None) => return Err(invalid("validity.days", "must be at least 1".to_owned())),
         (Some(days), None, None) => NotAfter::Days(days),
         (None, Some(text), None) => {
-            let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+            let moment = OffsetDateTime::parse(text, &Rfc3339).ok();
+            let moment = moment.and_then(|moment| moment.checked_to_offset(time::UtcOffset::UTC));
+            let moment = moment.ok_or_else(|| {
                 invalid(
                     "validity.until",
                     format!("{text:?} is neither issuer nor a moment such as 2049-12-31T23:59:59Z"),
                 )
             })?;
-            let moment = moment.to_offset(time::UtcOffset::UTC);
             NotAfter::Until(moment.replace_nanosecond(0).unwrap_or(moment))
         }
         (None, None, Some(true)) => NotAfter::Never,
@@ -127,12 +128,10 @@ pub fn no_expiry() -> OffsetDateTime {
 /// The moment as `2049-12-31T23:59:59Z`.
 #[must_use]
 pub fn rfc3339(moment: OffsetDateTime) -> String {
-    moment
-        .replace_nanosecond(0)
-        .unwrap_or(moment)
-        .to_offset(time::UtcOffset::UTC)
-        .format(&Rfc3339)
-        .unwrap_or_else(|_| moment.unix_timestamp().to_string())
+    let whole = moment.replace_nanosecond(0).unwrap_or(moment);
+    let in_utc = whole.checked_to_offset(time::UtcOffset::UTC);
+    let text = in_utc.and_then(|moment| moment.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| moment.unix_timestamp().to_string())
 }
 
 #[cfg(test)]
@@ -171,6 +170,18 @@ mod tests {
         ));
         let past = NotAfter::Until(at("2026-01-01T00:00:00Z"));
         assert!(matches!(period(past), Err(ValidityError::Past { .. })));
+    }
+
+    #[test]
+    fn a_moment_that_utc_does_not_have_is_told_and_never_meant() {
+        let text = "9999-12-31T23:59:59-23:59";
+        assert_eq!(rfc3339(at(text)), "253402387139");
+        assert_eq!(rfc3339(at("0000-01-01T00:00:00+23:59")), "-62167305540");
+        let config = ValidityConfig {
+            until: Some(text.to_owned()),
+            ..ValidityConfig::default()
+        };
+        assert!(matches!(read(&config), Err(ProfileError::Field { .. })));
     }
 
     #[test]

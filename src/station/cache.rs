@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use super::durable;
+use super::{StationError, durable};
 use crate::digest::sha256;
 
 /// The cache of one batch.
@@ -21,6 +21,14 @@ impl Cache {
     pub fn new(folder: &Path, location: &str) -> Self {
         Self {
             folder: batch_folder(folder, location).join("cache"),
+        }
+    }
+
+    /// Sees that nobody else can change what is in it.
+    pub(super) fn check(&self) -> Result<(), StationError> {
+        match self.folder.parent().filter(|batch| batch.exists()) {
+            Some(batch) => durable::check_folder(batch),
+            None => Ok(()),
         }
     }
 

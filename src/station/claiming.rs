@@ -5,17 +5,22 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::burn::read_claims;
 use super::memory::{Held, Unpacked, Way};
+use super::unpack::Wiped;
 use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
-use crate::batch::claim_object;
+use crate::batch::{IndexEntry, claim_object};
 use crate::manifest::DeviceId;
 use crate::store::{StoreError, Version};
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
+
+/// Claims that are read at a time.
+const CLAIMS_AT_A_TIME: usize = 256;
 
 /// A device that is the station's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +51,13 @@ impl Station {
                 }));
             }
         }
-        self.acquire(device, Way::Named, take_over)
+        let was_held = self.memory.held(device_id)?.is_some();
+        let claimed = self.acquire(device, Way::Named, take_over);
+        if claimed.as_ref().is_err_and(StationError::is_of_one_object) && !was_held {
+            // It never had it.
+            self.memory.let_go(device_id)?;
+        }
+        claimed
     }
 
     /// Claims a device that nobody has claimed yet; first the one that this station has from before.
@@ -101,7 +112,7 @@ impl Station {
             let Some(row) = row else {
                 // What is in the place of a claim may be removed again.
                 if !self.walk.avoids_any(&rows) {
-                    self.memory.mark_full(self.batch.digest(), chunk);
+                    self.mark_full(chunk, &rows);
                 }
                 continue;
             };
@@ -141,6 +152,18 @@ impl Station {
         }))
     }
 
+    /// Remembers that nothing of a chunk is left to claim: each device has a claim that can be read, which none loses.
+    fn mark_full(&self, chunk: u64, rows: &[IndexEntry]) {
+        let rows: Vec<&IndexEntry> = rows.iter().collect();
+        let is_full = rows.chunks(CLAIMS_AT_A_TIME).all(|some| {
+            let mut damaged = BTreeSet::new();
+            read_claims(&self.store, chunk, some, &mut damaged).is_ok() && damaged.is_empty()
+        });
+        if is_full {
+            self.memory.mark_full(self.batch.digest(), chunk);
+        }
+    }
+
     /// The devices that the station has as its next ones, and has not reported on: hardly ever more than one.
     fn next_held(&self) -> Result<Vec<Held>, StationError> {
         let mut all = self.memory.all_held()?;
@@ -149,27 +172,24 @@ impl Station {
     }
 
     /// Sees that the bundle of a device may be unpacked into a folder, before the device is claimed. What
-    /// this station unpacked of the same device before, wherever that was, is wiped. `device_id`: `None` for the next one.
+    /// this station unpacked of the same device before, wherever that was, is wiped; returned is where something else
+    /// is in its place. `device_id`: `None` for the next one.
     ///
     /// # Errors
     ///
     /// When something else is there, or others may enter it.
-    pub fn prepare(&self, folder: &Path, device_id: Option<&DeviceId>) -> Result<(), StationError> {
+    pub fn prepare(&self, folder: &Path, device_id: Option<&DeviceId>) -> Result<Vec<PathBuf>, StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let all_held = match device_id {
             Some(device_id) => self.memory.held(device_id)?.into_iter().collect(),
             None => self.next_held()?,
         };
-        for held in all_held {
-            if let Some(unpacked) = &held.unpacked {
-                unpack::wipe(&unpacked.folder)?;
-                self.memory.hold(&Held {
-                    unpacked: None,
-                    ..held
-                })?;
-            }
-        }
-        unpack::check(&folder)
+        let all: Vec<_> = all_held.into_iter().map(|held| self.wipe_held(held)).collect();
+        let gone = all.into_iter().collect::<Result<Vec<_>, _>>()?;
+        unpack::check(&folder)?;
+        // One that was in memory is not there after a restart, as it should be.
+        let gone = gone.into_iter().flatten();
+        Ok(gone.filter(|folder| folder.exists()).collect())
     }
 
     /// Fetches the bundle of a device that is the station's own, and unpacks it once it is seen to be
@@ -188,13 +208,14 @@ impl Station {
             }
             other => other?,
         };
-        let unpacked = Unpacked {
-            folder: folder.clone(),
-            files: files.iter().map(|(name, _)| name.clone()).collect(),
-        };
         // The folder is seen to be the station's own, then remembered, then filled: whatever stops it, what
         // is in it can be wiped, and nothing else is.
-        unpack::make(&folder)?;
+        let made = unpack::make(&folder)?;
+        let unpacked = Unpacked {
+            folder,
+            files: files.iter().map(|(name, _)| name.clone()).collect(),
+            made: Some(made.inode),
+        };
         if let Some(held) = self.memory.held(&claimed.claim.device_id)? {
             self.memory.hold(&Held {
                 unpacked: Some(unpacked.clone()),
@@ -202,7 +223,8 @@ impl Station {
                 ..held
             })?;
         }
-        if let Err(error) = unpack::fill(&folder, &files) {
+        if let Err(error) = unpack::fill(&made, &files) {
+            unpack::wipe(&unpacked.folder, unpacked.made)?;
             self.wipe(&claimed.claim.device_id)?;
             return Err(error);
         }
@@ -292,23 +314,30 @@ impl Station {
         Ok(self.store.replace(object, &claim.to_json(), version, replaced)?)
     }
 
-    /// Wipes what was unpacked of a device.
-    pub(super) fn wipe(&self, device_id: &DeviceId) -> Result<(), StationError> {
-        if let Some(held) = self.memory.held(device_id)?
-            && let Some(unpacked) = &held.unpacked
-        {
-            unpack::wipe(&unpacked.folder)?;
-            self.memory.hold(&Held {
-                unpacked: None,
-                ..held
-            })?;
+    /// Wipes what was unpacked of a device. Returns the folder into which it was when that is not there any more.
+    pub(super) fn wipe(&self, device_id: &DeviceId) -> Result<Option<PathBuf>, StationError> {
+        match self.memory.held(device_id)? {
+            Some(held) => self.wipe_held(held),
+            None => Ok(None),
         }
-        Ok(())
+    }
+
+    fn wipe_held(&self, held: Held) -> Result<Option<PathBuf>, StationError> {
+        let Some(unpacked) = &held.unpacked else {
+            return Ok(None);
+        };
+        let wiped = unpack::wipe(&unpacked.folder, unpacked.made)?;
+        let gone = (wiped == Wiped::Gone).then(|| unpacked.folder.clone());
+        self.memory.hold(&Held {
+            unpacked: None,
+            ..held
+        })?;
+        Ok(gone)
     }
 
     /// Whether half of a lease is over: a device that is begun anew gets a whole one.
     fn is_worn(&self, claim: &Claim) -> bool {
-        self.now() + self.lease / 2 > claim.hold.lease_until
+        self.now().saturating_add(self.lease / 2) > claim.hold.lease_until
     }
 
     /// A device is not to be had: it is forgotten, and what was unpacked of it wiped.

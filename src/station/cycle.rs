@@ -67,6 +67,8 @@ pub enum CycleEvent<'a> {
         device_id: &'a str,
         reason: &'a str,
     },
+    /// A folder into which a bundle was unpacked is not there any more to be wiped; another may be.
+    Gone(&'a Path),
     /// Reports wait for the store.
     Pending(&'a Sent),
     /// An earlier report is given up.
@@ -151,13 +153,13 @@ impl Station {
             let end = match self.flash(cycle, device_id) {
                 Ok(end) => end,
                 Err(error) => {
-                    self.wipe(device_id)?;
+                    self.tell_wiped(device_id, observe)?;
                     return Err(error);
                 }
             };
             if was_interrupted(&end, is_cancelled) {
                 // Whoever pressed Ctrl-C stopped the script too: the device is as it was.
-                self.wipe(device_id)?;
+                self.tell_wiped(device_id, observe)?;
                 break;
             }
             let reason = reason(&end);
@@ -195,6 +197,17 @@ impl Station {
         Ok(summary)
     }
 
+    fn tell_wiped(
+        &self,
+        device_id: &DeviceId,
+        observe: &mut dyn FnMut(CycleEvent<'_>),
+    ) -> Result<(), StationError> {
+        if let Some(gone) = self.wipe(device_id)? {
+            observe(CycleEvent::Gone(&gone));
+        }
+        Ok(())
+    }
+
     fn claim_and_fetch(
         &mut self,
         folder: &Path,
@@ -208,7 +221,9 @@ impl Station {
                 return Err(error);
             }
         }
-        self.prepare(folder, None)?;
+        for gone in self.prepare(folder, None)? {
+            observe(CycleEvent::Gone(&gone));
+        }
         let mut claimed = self.claim_next()?;
         self.fetch(&mut claimed, folder)?;
         Ok(claimed)
@@ -268,6 +283,9 @@ fn environment(more: &[String]) -> impl Iterator<Item = (OsString, OsString)> {
 }
 
 fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {
+    if let Some(gone) = &sent.gone {
+        observe(CycleEvent::Gone(gone));
+    }
     for error in &sent.refused {
         observe(CycleEvent::Refused(error));
     }

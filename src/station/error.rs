@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::batch::claim::State;
 use crate::batch::{BATCH_OBJECT, NotRead, SEAL_OBJECT, since};
 use crate::engine::EngineError;
+use crate::exposure::Exposure;
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
 use crate::seal::SealError;
@@ -43,6 +44,8 @@ pub enum StationError {
     },
     #[error("what the station remembers cannot be read or written: {path}")]
     Memory { path: PathBuf, source: io::Error },
+    #[error("what the station remembers may be somebody else's: {} {exposure}", place.display())]
+    Exposed { place: PathBuf, exposure: Exposure },
     #[error("batch {batch} has no device {device_id}")]
     UnknownDevice {
         /// As it was asked for.
@@ -184,6 +187,10 @@ impl StationError {
             Self::Memory { .. } => {
                 "choose a folder that is kept over a restart, and that you may write, with --memory".to_owned()
             }
+            Self::Exposed { place, exposure } => format!(
+                "{}; or choose a folder of your own with --memory",
+                exposure.hint(place)
+            ),
             Self::UnknownDevice { .. } => "check the label, and CERTFORGE_BATCH".to_owned(),
             Self::Taken {
                 is_same_name: true,

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::cache::batch_folder;
+use super::unpack::Inode;
 use super::{StationError, durable};
-use crate::batch::claim::{Claim, State};
+use crate::batch::claim::{Claim, State, is_hold, is_moment};
 use crate::manifest::DeviceId;
 
 /// How a station came by a device.
@@ -52,6 +53,9 @@ pub struct Unpacked {
     /// Was made for it, or was empty: all that is in it goes with the bundle.
     pub folder: PathBuf,
     pub files: Vec<String>,
+    /// Which folder it is; nothing else is wiped. `None`: one that an earlier version made.
+    #[serde(default)]
+    pub made: Option<Inode>,
 }
 
 /// How a device ended at this station; sent when the store can be reached.
@@ -81,14 +85,18 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Opens the memory of a station for the batch at a location, in a folder for all batches.
+    /// Opens the memory of a station for the batch at a location, in a folder for all batches that was looked at.
     pub(super) fn open(folder: &Path, location: &str, station: &str) -> Result<Self, StationError> {
-        let folder = batch_folder(folder, location).join(format!("station-{station}"));
+        let batch = batch_folder(folder, location);
+        let folder = batch.join(format!("station-{station}"));
         let failed = |source| StationError::Memory {
             path: folder.clone(),
             source,
         };
-        durable::make_folder(&folder).map_err(failed)?;
+        for folder in [&batch, &folder] {
+            durable::make_folder(folder).map_err(failed)?;
+            durable::check_folder(folder)?;
+        }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(folder.join("lock")).map_err(failed)?;
@@ -216,17 +224,28 @@ impl Memory {
 /// What is remembered of a device.
 trait OfDevice: DeserializeOwned {
     fn device_id(&self) -> &DeviceId;
+
+    /// Whether it is such as a station remembers.
+    fn is_sound(&self) -> bool;
 }
 
 impl OfDevice for Held {
     fn device_id(&self) -> &DeviceId {
         &self.claim.device_id
     }
+
+    fn is_sound(&self) -> bool {
+        self.claim.is_sound()
+    }
 }
 
 impl OfDevice for Report {
     fn device_id(&self) -> &DeviceId {
         &self.device_id
+    }
+
+    fn is_sound(&self) -> bool {
+        is_moment(self.at) && self.claim.as_deref().is_none_or(is_hold)
     }
 }
 
@@ -242,7 +261,8 @@ fn read<T: OfDevice>(path: &Path, asked: &DeviceId) -> Result<Option<T>, Station
         Ok(octets) => {
             let remembered: T = serde_json::from_slice(&octets).map_err(|error| failed(error.into()))?;
             match remembered.device_id() == asked {
-                true => Ok(Some(remembered)),
+                true if remembered.is_sound() => Ok(Some(remembered)),
+                true => Err(failed(io::Error::other("no station writes such a thing"))),
                 false => Err(failed(io::Error::other("it is of another device"))),
             }
         }

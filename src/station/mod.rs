@@ -46,9 +46,9 @@ pub use error::StationError;
 pub use memory::{Report, Unpacked, Way};
 pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
 pub use reporting::{Reported, Sent};
-pub use unpack::is_in_memory;
+pub use unpack::{Inode, is_in_memory};
 
-use crate::batch::claim::{Claim, Wish};
+use crate::batch::claim::{Claim, Wish, is_station_name};
 use crate::batch::claim_object;
 use crate::engine::Random;
 use crate::manifest::DeviceId;
@@ -56,9 +56,6 @@ use crate::seal::SealError;
 use crate::store::{Store, StoreError};
 use memory::Memory;
 use walk::Walk;
-
-/// Most characters of a station's name.
-const LONGEST_NAME: usize = 64;
 
 /// Who a station is, and how it works.
 #[derive(Debug)]
@@ -115,8 +112,13 @@ impl Station {
     pub fn open(store: Store, options: Options) -> Result<Self, StationError> {
         check_name(&options.name)?;
         let location = store.location();
-        let memory = Memory::open(&options.memory, &location, &options.name)?;
-        let cache = Cache::new(&options.memory, &location);
+        durable::make_folder(&options.memory).map_err(|source| StationError::Memory {
+            path: options.memory.clone(),
+            source,
+        })?;
+        let folder = durable::root(&options.memory)?;
+        let memory = Memory::open(&folder, &location, &options.name)?;
+        let cache = Cache::new(&folder, &location);
         let batch = SealedBatch::open(&store, &cache, options.issuer, options.moved)?;
         let walk = Walk::new(
             &options.name,
@@ -224,7 +226,7 @@ impl Station {
 ///
 /// # Errors
 ///
-/// When it is not sealed by the issuer.
+/// When it is not sealed by the issuer, or others could change what is remembered of it.
 pub fn open_batch(
     store: &Store,
     issuer: Trust,
@@ -232,17 +234,17 @@ pub fn open_batch(
     memory: &Path,
 ) -> Result<(SealedBatch, Cache), StationError> {
     let cache = Cache::new(memory, &store.location());
+    // What is not there yet is made by whoever keeps something.
+    if memory.exists() {
+        durable::root(memory)?;
+        cache.check()?;
+    }
     let batch = SealedBatch::open(store, &cache, issuer, moved)?;
     Ok((batch, cache))
 }
 
 fn check_name(name: &str) -> Result<(), StationError> {
-    let is_name = (1..=LONGEST_NAME).contains(&name.len())
-        && !name.starts_with(['.', '-'])
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    match is_name {
+    match is_station_name(name) {
         true => Ok(()),
         false => Err(StationError::Name {
             name: name.to_owned(),

@@ -1,6 +1,6 @@
 //! The overview of a batch: what became of its devices, by station. It follows from the claims alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::damaged::set_left_out_aside;
-use super::{Damaged, SealedBatch, StationError};
+use super::{Cache, Damaged, SealedBatch, StationError};
 use crate::batch::claim::{Claim, State};
 use crate::batch::{CLAIMS, WithdrawnRecord, device_of};
 use crate::digest::sha256_start;
@@ -122,6 +122,8 @@ pub struct Watch {
     damaged: BTreeMap<String, (Option<[u8; 8]>, Damaged)>,
     /// Folders of claims that cannot be listed, in one: nobody can tell how many claims they hold.
     left_out: Option<Damaged>,
+    /// Claims of devices that the batch does not have.
+    strangers: HashSet<[u8; 12]>,
     withdrawn: Option<WithdrawnRecord>,
 }
 
@@ -131,7 +133,7 @@ impl Watch {
     /// # Errors
     ///
     /// When the store cannot be read; what was known stays known. A claim that cannot be read is none.
-    pub fn refresh(&mut self, store: &Store) -> Result<(), StationError> {
+    pub fn refresh(&mut self, store: &Store, batch: &SealedBatch, cache: &Cache) -> Result<(), StationError> {
         if self.withdrawn.is_none() {
             self.withdrawn = read_withdrawn(store)?;
         }
@@ -139,22 +141,26 @@ impl Watch {
         let mut damaged = BTreeMap::new();
         let listed = store.list(CLAIMS, &mut |listed| {
             let stamp: [u8; 8] = sha256_start(listed.stamp.as_bytes());
-            let Some((_, device_id)) = device_of(&listed.name, CLAIMS) else {
+            let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS) else {
                 return;
             };
+            if chunk >= batch.shape().chunks() {
+                return;
+            }
             let known = self.claims.get(&sha256_start(listed.name.as_bytes()));
             match self.damaged.get(&listed.name) {
                 Some(known) if known.0 == Some(stamp) => {
                     damaged.insert(listed.name, known.clone());
                 }
                 _ if known.is_none_or(|known| known.stamp != stamp) => {
-                    changed.push((listed.name, stamp, device_id));
+                    changed.push((chunk, listed.name, stamp, device_id));
                 }
                 _ => {}
             }
         });
         let mut left_out = BTreeSet::new();
         set_left_out_aside(CLAIMS, listed, &mut left_out)?;
+        let changed = self.of_the_batch(changed, store, batch, cache)?;
         let mut refused = None;
         for some in changed.chunks(CLAIMS_AT_A_TIME) {
             let names: Vec<String> = some.iter().map(|(name, ..)| name.clone()).collect();
@@ -196,6 +202,36 @@ impl Watch {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Of these claims those of devices that the batch has: anybody may put others beside them, and they are none. In a
+    /// chunk whose index is damaged, all count.
+    fn of_the_batch(
+        &mut self,
+        mut changed: Vec<(u64, String, [u8; 8], DeviceId)>,
+        store: &Store,
+        batch: &SealedBatch,
+        cache: &Cache,
+    ) -> Result<Vec<(String, [u8; 8], DeviceId)>, StationError> {
+        changed.retain(|(_, name, ..)| !self.strangers.contains(&sha256_start(name.as_bytes())));
+        changed.sort_by_key(|(chunk, ..)| *chunk);
+        let mut kept = Vec::with_capacity(changed.len());
+        for of_chunk in changed.chunk_by(|a, b| a.0 == b.0) {
+            let rows = match batch.index(store, cache, of_chunk[0].0) {
+                Err(error) if error.is_of_one_object() => None,
+                other => Some(other?),
+            };
+            let ids = rows.as_ref().map(|rows| rows.iter().map(|row| &row.device_id));
+            let ids: Option<HashSet<&DeviceId>> = ids.map(Iterator::collect);
+            for (_, name, stamp, device_id) in of_chunk {
+                if ids.as_ref().is_none_or(|ids| ids.contains(device_id)) {
+                    kept.push((name.clone(), *stamp, device_id.clone()));
+                } else {
+                    self.strangers.insert(sha256_start(name.as_bytes()));
+                }
+            }
+        }
+        Ok(kept)
     }
 
     fn known(&mut self, claim: Claim, stamp: [u8; 8]) -> Known {
@@ -312,7 +348,7 @@ impl Tally {
             State::Failed => self.failed += 1,
             State::Scrapped => self.scrapped += 1,
         }
-        let was_lately = now - known.at <= RATE_OVER.whole_seconds();
+        let was_lately = now.saturating_sub(known.at) <= RATE_OVER.whole_seconds();
         self.flashed_lately += u64::from(known.state == State::Flashed && was_lately);
         self.first_at = Some(
             self.first_at
@@ -331,7 +367,7 @@ impl Tally {
     fn rate(&self, now: i64) -> f64 {
         let over = self
             .first_at
-            .map_or(0, |at| now - at)
+            .map_or(0, |at| now.saturating_sub(at))
             .clamp(1, RATE_OVER.whole_seconds());
         let rate = self.flashed_lately as f64 * 3600.0 / over as f64;
         (rate * 10.0).round() / 10.0
@@ -351,7 +387,10 @@ impl Tally {
     }
 }
 
+/// A moment that can be told: of the years up to 9998.
 fn moment(seconds: i64) -> OffsetDateTime {
+    const LAST: OffsetDateTime = time::macros::datetime!(9998-12-31 23:59:59 UTC);
+    let seconds = seconds.clamp(0, LAST.unix_timestamp());
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
@@ -361,7 +400,7 @@ fn complete_at(open: u64, rate: f64, now: OffsetDateTime) -> Option<OffsetDateTi
     const TEN_YEARS: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
     let seconds = open as f64 / rate * 3600.0;
     let is_known = open > 0 && seconds.is_finite() && seconds < TEN_YEARS;
-    let at = is_known.then(|| now + Duration::seconds_f64(seconds))?;
+    let at = is_known.then(|| now.checked_add(Duration::seconds_f64(seconds)))??;
     at.replace_nanosecond(0).ok()
 }
 
@@ -397,6 +436,8 @@ mod tests {
     fn the_end_is_known_when_something_moves() {
         let now = moment(0);
         assert_eq!(complete_at(60, 60.0, now), Some(moment(3600)));
+        let end = moment(i64::MAX);
+        assert_eq!((end.year(), moment(i64::MIN)), (9998, moment(0)));
         assert_eq!(complete_at(60, 0.0, now), None);
         assert_eq!(complete_at(0, 60.0, now), None);
     }

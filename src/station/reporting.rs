@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::claiming::{is_refusal, taken_over, why_refused};
 use super::memory::{Held, Report};
 use super::{Device, Record, Station, StationError, claim_id};
-use crate::batch::claim::{Claim, Hold, Refusal, State};
+use crate::batch::claim::{Claim, Hold, Refusal, State, shortened};
 use crate::batch::claim_object;
 use crate::batch::report;
 use crate::manifest::DeviceId;
@@ -43,7 +43,7 @@ impl<'a> Reported<'a> {
 /// What became of the reports that waited.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// The folder into which the bundle was unpacked, when it is not there any more to be wiped.
+    /// The folder into which the bundle was unpacked, when it is not there any more to be wiped; another may be.
     pub gone: Option<PathBuf>,
     /// Reports that still wait.
     pub pending: usize,
@@ -61,9 +61,44 @@ impl Station {
     ///
     /// When the device is not this station's to report on, or cannot be wiped.
     pub fn report(&self, reported: Reported<'_>) -> Result<Sent, StationError> {
+        let device_id = reported.device_id;
+        let report = match self.queue(reported) {
+            Ok(report) => report,
+            // What cannot be remembered is still to be wiped.
+            Err(error @ StationError::Memory { .. }) => {
+                let _ = self.wipe(device_id);
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
+        if report.claim.is_none() {
+            // The station remembers no such device: what it says of it is not for later.
+            self.send_one(&report)?;
+            return self.send();
+        }
+        let wiped = self.wipe(device_id);
+        let mut own_refusal = None;
+        let sent = self.send_each(&mut |report, error| match report.device_id == *device_id {
+            true => {
+                own_refusal = Some(error);
+                None
+            }
+            false => Some(error),
+        });
+        let gone = wiped?;
+        let mut sent = sent?;
+        sent.gone = gone;
+        sent.pending = self.pending()?;
+        match own_refusal {
+            Some(error) => Err(error),
+            None => Ok(sent),
+        }
+    }
+
+    /// Writes a report to disk, unless it is of a device that the station does not remember.
+    fn queue(&self, reported: Reported<'_>) -> Result<Report, StationError> {
         let Reported { device_id, state, .. } = reported;
-        let waiting = self.memory.report(device_id)?;
-        let report = match waiting {
+        let report = match self.memory.report(device_id)? {
             // It was said before, and waits.
             Some(waiting) if waiting.state == state => Report {
                 burn: waiting.burn || reported.burn,
@@ -85,31 +120,10 @@ impl Station {
             }
             waiting => self.new_report(reported, waiting)?,
         };
-        if report.claim.is_none() {
-            // The station remembers no such device: what it says of it is not for later.
-            self.send_one(&report)?;
-            return self.send();
+        if report.claim.is_some() {
+            self.memory.queue(&report)?;
         }
-        self.memory.queue(&report)?;
-        let unpacked = self.memory.held(device_id)?.and_then(|held| held.unpacked);
-        let folder = unpacked.map(|unpacked| unpacked.folder);
-        let gone = folder.filter(|folder| !folder.exists());
-        let wiped = self.wipe(device_id);
-        let mut own_refusal = None;
-        let mut sent = self.send_each(&mut |report, error| match report.device_id == *device_id {
-            true => {
-                own_refusal = Some(error);
-                None
-            }
-            false => Some(error),
-        })?;
-        sent.pending = self.pending()?;
-        sent.gone = gone;
-        wiped?;
-        match own_refusal {
-            Some(error) => Err(error),
-            None => Ok(sent),
-        }
+        Ok(report)
     }
 
     fn new_report(&self, reported: Reported<'_>, waiting: Option<Report>) -> Result<Report, StationError> {
@@ -256,7 +270,6 @@ impl Station {
 
     /// The claim of a device that is scrapped by one who did not have it.
     fn scrap(&self, found: Option<&Claim>, report: &Report) -> Result<Claim, StationError> {
-        let mut earlier = Vec::new();
         if let Some(found) = found {
             let is_in_hand = found.hold.state == State::Claimed && !found.hold.is_stale(self.now());
             if is_in_hand {
@@ -265,27 +278,29 @@ impl Station {
             if !found.hold.state.may_become(State::Scrapped) {
                 return Err(cannot_follow(&found.device_id, found.hold.state, State::Scrapped));
             }
-            earlier.clone_from(&found.earlier);
-            earlier.push(found.hold.clone());
         }
         let at = report.at.replace_nanosecond(0).unwrap_or(report.at);
         let claim = match &report.claim {
             Some(claim) => claim.clone(),
             None => claim_id()?,
         };
-        Ok(Claim {
-            device_id: report.device_id.clone(),
-            hold: Hold {
-                station: self.name.clone(),
-                claim,
-                state: State::Scrapped,
-                attempt: found.map_or(1, |found| found.hold.attempt),
-                claimed_at: at,
-                lease_until: at,
-                ended_at: Some(at),
-                reason: report.reason.clone(),
+        let hold = Hold {
+            station: self.name.clone(),
+            claim,
+            state: State::Scrapped,
+            attempt: found.map_or(1, |found| found.hold.attempt),
+            claimed_at: at,
+            lease_until: at,
+            ended_at: Some(at),
+            reason: report.reason.as_deref().map(shortened),
+        };
+        Ok(match found {
+            Some(found) => found.followed(hold),
+            None => Claim {
+                device_id: report.device_id.clone(),
+                hold,
+                earlier: Vec::new(),
             },
-            earlier,
         })
     }
 }

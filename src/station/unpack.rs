@@ -1,13 +1,54 @@
 //! Bundles on a station's disk, which should be memory: unpacked for their owner alone, and wiped with
 //! whatever a script made of them.
+//!
+//! What is wiped is the folder that was made, by its inode, and never what is at its path by now: from its descriptor
+//! down, nothing is reached by path and no link is followed.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmod, openat, statat, unlinkat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::StationError;
 use crate::bundle::Files;
+
+/// Which folder it was that was made, whatever is at its path by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inode {
+    device: u64,
+    inode: u64,
+}
+
+impl Inode {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// A folder that was made for a bundle.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    file: File,
+    pub(super) inode: Inode,
+}
+
+/// What became of a folder that was to be wiped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wiped {
+    Wiped,
+    /// It is not there; something else may be.
+    Gone,
+}
 
 /// Sees that bundles may be unpacked into a folder: it is not there, or is the user's own and empty.
 pub(super) fn check(folder: &Path) -> Result<(), StationError> {
@@ -19,8 +60,7 @@ pub(super) fn check(folder: &Path) -> Result<(), StationError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed)?,
     };
-    let is_own = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-    if !is_own || metadata.mode() & 0o077 != 0 {
+    if !is_private(&metadata) {
         return Err(StationError::NotPrivate {
             path: folder.to_owned(),
         });
@@ -33,85 +73,175 @@ pub(super) fn check(folder: &Path) -> Result<(), StationError> {
     }
 }
 
+/// Whether it is a folder of the user's own, and nobody else may enter it.
+fn is_private(metadata: &Metadata) -> bool {
+    metadata.is_dir() && is_own(metadata) && metadata.mode() & 0o077 == 0
+}
+
+fn is_own(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
 /// Makes a folder that [`check`] has passed. What came there since, as anybody may make folders in
 /// `/dev/shm`, is looked at once more.
-pub(super) fn make(folder: &Path) -> Result<(), StationError> {
+pub(super) fn make(path: &Path) -> Result<Folder, StationError> {
     let failed = |source| StationError::Unpack {
-        path: folder.to_owned(),
+        path: path.to_owned(),
         source,
     };
-    if let Some(parent) = folder.parent() {
+    if let Some(parent) = path.parent() {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(parent)
             .map_err(failed)?;
     }
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(folder),
-        other => other.map_err(failed),
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(path)?,
+        other => other.map_err(failed)?,
     }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+    let file = File::from(file);
+    let metadata = file.metadata().map_err(failed)?;
+    if !is_private(&metadata) {
+        return Err(StationError::NotPrivate {
+            path: path.to_owned(),
+        });
+    }
+    if !names(&file).map_err(failed)?.is_empty() {
+        return Err(StationError::NotEmpty {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Folder {
+        path: path.to_owned(),
+        inode: Inode::of(&metadata),
+        file,
+    })
 }
 
 /// Writes the files of a bundle into a folder that was made for it.
-pub(super) fn fill(folder: &Path, files: &Files) -> Result<(), StationError> {
+pub(super) fn fill(folder: &Folder, files: &Files) -> Result<(), StationError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let write = || -> io::Result<()> {
         for (name, content) in files {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(folder.join(name))?;
-            file.write_all(content)?;
+            let file = openat(&folder.file, name, flags, Mode::RUSR | Mode::WUSR)?;
+            File::from(file).write_all(content)?;
         }
         Ok(())
     };
     write().map_err(|source| StationError::Unpack {
-        path: folder.to_owned(),
+        path: folder.path.clone(),
         source,
     })
 }
 
-/// Overwrites and removes a folder that [`fill`] has filled, and all that is in it. No link is followed.
-pub(super) fn wipe(folder: &Path) -> Result<(), StationError> {
-    let result = match fs::symlink_metadata(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(metadata) if metadata.is_dir() => wipe_folder(folder),
-        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+/// Overwrites and removes a folder that [`fill`] has filled, and all that is in it; what cannot be removed does not keep
+/// the rest from it. `made`: which it is, as far as that is remembered; no other is touched.
+pub(super) fn wipe(path: &Path, made: Option<Inode>) -> Result<Wiped, StationError> {
+    let failed = |source| StationError::Wipe {
+        path: path.to_owned(),
+        source,
     };
-    result.map_err(|source| StationError::Wipe {
-        path: folder.to_owned(),
-        source,
-    })
-}
-
-fn wipe_folder(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let metadata = fs::symlink_metadata(&path)?;
-        if metadata.is_dir() {
-            wipe_folder(&path)?;
-            continue;
-        }
-        if metadata.is_file() {
-            overwrite(&path)?;
-        }
-        fs::remove_file(&path)?;
+    let folder = match open_path(CWD, path, OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => return Ok(Wiped::Gone),
+        Err(Errno::NOTDIR | Errno::LOOP) if made.is_some() => return Ok(Wiped::Gone),
+        other => other.map_err(|error| failed(error.into()))?,
+    };
+    let metadata = folder.metadata().map_err(failed)?;
+    // What a script let others do to it is no reason to leave it.
+    let is_it = match made {
+        Some(made) if made != Inode::of(&metadata) => return Ok(Wiped::Gone),
+        Some(_) => is_own(&metadata),
+        None => is_private(&metadata),
+    };
+    if !is_it {
+        return Err(failed(io::Error::other(
+            "it is no folder of your own, or others may enter it",
+        )));
     }
-    fs::remove_dir(folder)
+    let mut first = None;
+    wipe_folder(&folder, &mut first);
+    if let Err(error) = fs::remove_dir(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        first.get_or_insert(error);
+    }
+    first.map_or(Ok(Wiped::Wiped), |error| Err(failed(error)))
 }
 
-fn overwrite(path: &Path) -> io::Result<()> {
+/// Empties a folder: its files first, then the folders in it. `first` gets the first error.
+fn wipe_folder(folder: &File, first: &mut Option<io::Error>) {
+    let mut note = |result: io::Result<()>| {
+        if let Err(error) = result
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            first.get_or_insert(error);
+        }
+    };
+    // A script may have closed it.
+    permit(folder, Mode::RWXU);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = openat(folder, c".", flags, Mode::empty()).map_err(io::Error::from);
+    let listed = opened.and_then(|folder| Ok((names(&folder)?, folder)));
+    let (names, folder) = match listed {
+        Ok(listed) => listed,
+        Err(error) => return note(Err(error)),
+    };
+    let mut folders = Vec::new();
+    for name in names {
+        match statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW)
+            .map(|stat| FileType::from_raw_mode(stat.st_mode))
+        {
+            Ok(FileType::Directory) => {
+                folders.push(name);
+                continue;
+            }
+            Ok(FileType::RegularFile) => note(overwrite(folder.as_fd(), &name)),
+            Ok(_) => {}
+            Err(error) => note(Err(error.into())),
+        }
+        note(unlinkat(&folder, &name, AtFlags::empty()).map_err(io::Error::from));
+    }
+    for name in folders {
+        match open_path(&folder, &name, OFlags::DIRECTORY) {
+            Ok(within) => wipe_folder(&within, first),
+            Err(error) => _ = first.get_or_insert(error.into()),
+        }
+        if let Err(error) = unlinkat(&folder, &name, AtFlags::REMOVEDIR)
+            && error != Errno::NOENT
+        {
+            first.get_or_insert(error.into());
+        }
+    }
+}
+
+/// What is in a folder.
+fn names(folder: impl AsFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn overwrite(folder: BorrowedFd<'_>, name: &CString) -> io::Result<()> {
     // A script may have made it read-only.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).expect("a flag fits");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .custom_flags(no_follow)
-        .open(path)?;
-    let mut left = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    permit(
+        &open_path(folder, name, OFlags::empty())?,
+        Mode::RUSR | Mode::WUSR,
+    );
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file = File::from(openat(folder, name, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    let mut left = usize::try_from(metadata.len()).unwrap_or(0);
     let zeros = [0; 4096];
     while left > 0 {
         let some = left.min(zeros.len());
@@ -119,6 +249,18 @@ fn overwrite(path: &Path) -> io::Result<()> {
         left -= some;
     }
     file.sync_all()
+}
+
+/// Opens what a name stands for, even what may not be read; of a link the link itself.
+fn open_path(folder: impl AsFd, name: impl rustix::path::Arg, more: OFlags) -> Result<File, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | more;
+    openat(folder, name, flags, Mode::empty()).map(OwnedFd::into)
+}
+
+/// Permits its owner what is to be done with it. A failure shows when that is done.
+fn permit(file: &File, mode: Mode) {
+    // A descriptor of this kind has no fchmod, and a path may lead elsewhere by now.
+    let _ = chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode);
 }
 
 /// Whether a folder, or the one that it will be made in, is in memory and on no disk.
@@ -134,6 +276,9 @@ pub fn is_in_memory(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
     use super::*;
 
     #[test]
@@ -144,16 +289,17 @@ mod tests {
             "private.pem.key".to_owned(),
             zeroize::Zeroizing::new(b"key".to_vec()),
         )];
-        make(&folder).unwrap();
-        fill(&folder, &files).unwrap();
+        let made = make(&folder).unwrap();
+        fill(&made, &files).unwrap();
         let elsewhere = scratch.path().join("elsewhere");
         fs::write(&elsewhere, "stays").unwrap();
         fs::create_dir(folder.join("made")).unwrap();
         fs::write(folder.join("made/nvs.bin"), "the key in another form").unwrap();
         std::os::unix::fs::symlink(&elsewhere, folder.join("link")).unwrap();
         assert!(matches!(check(&folder), Err(StationError::NotEmpty { .. })));
-        wipe(&folder).unwrap();
-        wipe(&folder).unwrap();
+        let wipe = |folder: &Path| wipe(folder, None);
+        assert_eq!(wipe(&folder).unwrap(), Wiped::Wiped);
+        assert_eq!(wipe(&folder).unwrap(), Wiped::Gone);
         assert!(!folder.exists());
         assert_eq!(fs::read_to_string(elsewhere).unwrap(), "stays");
         let link = scratch.path().join("link");
@@ -161,5 +307,76 @@ mod tests {
         assert!(matches!(check(&link), Err(StationError::NotPrivate { .. })));
         assert!(matches!(wipe(&link), Err(StationError::Wipe { .. })));
         assert!(matches!(make(&link), Err(StationError::NotPrivate { .. })));
+    }
+
+    fn filled(folder: &Path) -> Folder {
+        let made = make(folder).unwrap();
+        fill(
+            &made,
+            &vec![("key".to_owned(), zeroize::Zeroizing::new(b"key".to_vec()))],
+        )
+        .unwrap();
+        made
+    }
+
+    #[test]
+    fn wipes_the_folder_that_was_made_and_no_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("dev");
+        let made = Some(filled(&folder).inode);
+        let moved = scratch.path().join("moved");
+        fs::rename(&folder, &moved).unwrap();
+        // Another is at its path, or a link.
+        filled(&folder);
+        assert_eq!(wipe(&folder, made).unwrap(), Wiped::Gone);
+        assert_eq!(fs::read(folder.join("key")).unwrap(), b"key");
+        fs::remove_dir_all(&folder).unwrap();
+        symlink(&moved, &folder).unwrap();
+        assert_eq!(wipe(&folder, made).unwrap(), Wiped::Gone);
+        assert_eq!(fs::read(moved.join("key")).unwrap(), b"key");
+        // It itself is wiped although others may enter it by now; not so one of which that is all one knows.
+        fs::set_permissions(&moved, Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(wipe(&moved, None), Err(StationError::Wipe { .. })));
+        assert_eq!(wipe(&moved, made).unwrap(), Wiped::Wiped);
+        assert!(!moved.exists());
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_not_wiped() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("dev");
+        let made = filled(&folder).inode;
+        if chown(&folder, Some(1000), None).is_err() {
+            eprintln!("LEFT OUT: only root can give a folder away");
+            return;
+        }
+        for made in [None, Some(made)] {
+            assert!(matches!(wipe(&folder, made), Err(StationError::Wipe { .. })));
+        }
+        assert_eq!(fs::read(folder.join("key")).unwrap(), b"key");
+    }
+
+    #[test]
+    fn what_cannot_be_wiped_keeps_nothing_else_from_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("dev");
+        let made = filled(&folder);
+        fs::set_permissions(folder.join("key"), Permissions::from_mode(0o400)).unwrap();
+        let also = scratch.path().join("also");
+        fs::hard_link(folder.join("key"), &also).unwrap();
+        for name in ["closed", "closed/deep"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        fs::write(folder.join("closed/deep/key"), "key").unwrap();
+        for name in ["closed/deep", "closed", ""] {
+            fs::set_permissions(folder.join(name), Permissions::from_mode(0o000)).unwrap();
+        }
+        // What is not there any more, when its turn comes, is no error; what cannot be opened is, and the rest is wiped.
+        let mut first = Some(io::Error::other("the first one"));
+        wipe_folder(&open_path(CWD, &folder, OFlags::DIRECTORY).unwrap(), &mut first);
+        assert_eq!(first.unwrap().to_string(), "the first one");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(fs::read(&also).unwrap(), [0; 3]);
+        assert_eq!(wipe(&folder, Some(made.inode)).unwrap(), Wiped::Wiped);
     }
 }

@@ -1,7 +1,7 @@
 //! Flashing stations, as their operators meet them: claims and reports.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
 use crate::line::{Line, mode, timeless};
 use crate::support::tool;
@@ -387,4 +387,120 @@ fn what_a_station_remembers_is_of_the_device_whose_name_it_has() {
         told.contains("SN000000.json") && told.contains("it is of another device"),
         "{told}"
     );
+}
+
+/// In what a station remembers is what it will wipe: it is believed only when nobody else could have written it.
+#[test]
+fn a_memory_that_others_could_have_written_is_refused() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    let memory = line.0.join("memory/st1");
+    let batch = fs::read_dir(&memory).unwrap().next().unwrap().unwrap().path();
+    let station = batch.join("station-st1");
+    for folder in [&memory, &batch, &station, &line.0.join("memory")] {
+        let before = mode(folder);
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let told = line.fail("st1", &["done", "SN000000"], 9);
+        let relative = folder.strip_prefix(line.0.path()).unwrap().display().to_string();
+        let expected = format!(
+            "certforge: error: what the station remembers may be somebody else's: {relative} can be written by others (mode 0777)"
+        );
+        assert!(
+            told.replace(
+                &format!("{}/", fs::canonicalize(line.0.path()).unwrap().display()),
+                ""
+            )
+            .starts_with(&expected),
+            "{told}"
+        );
+        assert!(told.contains("chmod go-w"), "{told}");
+        if *folder != station {
+            line.fail("st1", &["status"], 9);
+        }
+        fs::set_permissions(folder, fs::Permissions::from_mode(before)).unwrap();
+    }
+    // A link in the place of a folder is none.
+    let elsewhere = line.0.join("elsewhere");
+    fs::rename(&station, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &station).unwrap();
+    line.fail("st1", &["done", "SN000000"], 9);
+    fs::remove_file(&station).unwrap();
+    fs::rename(&elsewhere, &station).unwrap();
+    assert!(line.0.join("dev-st1/private.pem.key").exists());
+    line.succeed("st1", &["done", "SN000000"]);
+}
+
+#[test]
+fn a_report_that_cannot_be_remembered_wipes_even_so() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    let batch = fs::read_dir(line.0.join("memory/st1")).unwrap().next().unwrap();
+    let station = batch.unwrap().path().join("station-st1");
+    // As on a disk that is full: nothing can be written there.
+    std::os::unix::fs::symlink("/nowhere/at/all", station.join("reports")).unwrap();
+    let told = line.fail("st1", &["done", "SN000000"], 9);
+    assert!(
+        told.contains("what the station remembers cannot be read or written"),
+        "{told}"
+    );
+    assert!(!line.0.join("dev-st1").exists());
+    line.script("exit 0");
+    let run = ["run", "--exec", "./flash.sh", "--out", "work"];
+    line.fail("st1", &run, 9);
+    assert!(!line.0.join("work").exists());
+    fs::remove_file(station.join("reports")).unwrap();
+    line.succeed("st1", &["done", "SN000000"]);
+}
+
+#[test]
+fn a_folder_that_is_in_the_place_of_the_one_that_was_made_is_left_and_told_of() {
+    let line = Line::new("objects", 4);
+    let is_gone = "is gone, into which the bundle was unpacked";
+    let exchange = || {
+        fs::rename(line.0.join("dev-st1"), line.0.join("moved")).unwrap();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(line.0.join("dev-st1"))
+            .unwrap();
+        fs::write(line.0.join("dev-st1/other"), "untouched").unwrap();
+    };
+    let tidy = || {
+        assert_eq!(fs::read(line.0.join("dev-st1/other")).unwrap(), b"untouched");
+        assert!(line.0.join("moved/private.pem.key").exists());
+        for folder in ["dev-st1", "moved"] {
+            fs::remove_dir_all(line.0.join(folder)).unwrap();
+        }
+    };
+    line.claim("st1", "SN000000");
+    exchange();
+    let told = line.output("st1", &["claim", "--device", "SN000000", "--out", "other"]);
+    assert!(String::from_utf8_lossy(&told.stderr).contains(is_gone));
+    assert!(told.status.success());
+    tidy();
+    line.succeed("st1", &["done", "SN000000"]);
+    line.claim("st1", "SN000001");
+    exchange();
+    let told = line.output("st1", &["done", "SN000001"]);
+    assert!(String::from_utf8_lossy(&told.stderr).contains(is_gone));
+    tidy();
+    line.script("mv dev-st1 moved && mkdir -m 700 dev-st1 && printf untouched > dev-st1/other");
+    let run = ["run", "--exec", "./flash.sh", "--out", "dev-st1", "--limit", "1"];
+    let told = line.output("st1", &run);
+    assert!(told.status.success());
+    assert!(String::from_utf8_lossy(&told.stderr).contains(is_gone));
+    tidy();
+}
+
+#[test]
+fn what_an_earlier_version_unpacked_is_wiped_too() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    let found = tool("find", &["memory", "-name", "SN000000.json"], line.0.path());
+    let path = line.0.join(String::from_utf8(found.stdout).unwrap().trim());
+    let mut held: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let made = held["unpacked"].as_object_mut().unwrap().remove("made");
+    assert!(made.is_some_and(|made| made["inode"].is_u64()));
+    fs::write(&path, held.to_string()).unwrap();
+    line.succeed("st1", &["done", "SN000000"]);
+    assert!(!line.0.join("dev-st1").exists());
 }

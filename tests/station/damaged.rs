@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::line::Line;
+use crate::support::tool;
 
 /// A batch of twelve devices in three chunks, of which one is flashed and one is scrapped; then the claim of another is
 /// damaged.
@@ -250,4 +251,102 @@ fn a_folder_of_claims_that_is_a_link_is_written_through_by_nobody() {
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     let text = line.succeed("st3", &["status"]);
     assert!(text.contains("flashed   6 of 12"), "{text}");
+}
+
+/// Every station can write every claim: one of times that nobody can tell, or of a name as long as a book, is damaged.
+#[test]
+fn a_claim_of_what_no_station_writes_ends_nobody() {
+    let line = line("objects");
+    let good = fs::read_to_string(line.path("claims/000000/SN000000.json")).unwrap();
+    let changes: [(&str, Value); 6] = [
+        ("claimed_at", "9999-12-31T23:59:59-23:59".into()),
+        ("lease_until", "0000-01-01T00:00:00+23:59".into()),
+        ("ended_at", "9999-12-31T23:59:59-23:59".into()),
+        ("station", "s".repeat(70_000).into()),
+        ("reason", "r".repeat(70_000).into()),
+        ("attempt", u32::MAX.into()),
+    ];
+    for (field, value) in changes {
+        let mut claim: Value = serde_json::from_str(&good).unwrap();
+        claim["device_id"] = "SN000001".into();
+        claim[field] = value;
+        fs::write(line.path("claims/000000/SN000001.json"), claim.to_string()).unwrap();
+        let text = line.succeed("st1", &["status"]);
+        assert!(text.contains("damaged   1\n"), "{field}: {text}");
+        line.succeed("st1", &["status", "--json"]);
+        for command in [&["show", "SN000001"][..], &["done", "SN000001"]] {
+            line.output("st1", command);
+        }
+        let refusal = line.refusal("st2", "SN000001", 6);
+        assert!(
+            refusal.contains("SN000001.json is no claim"),
+            "{field}: {refusal}"
+        );
+        line.fail("st1", &["show", "SN000001"], 6);
+    }
+}
+
+#[test]
+fn claims_of_devices_that_the_batch_does_not_have_are_none() {
+    let line = line("packs");
+    let good = fs::read_to_string(line.path("claims/000000/SN000000.json")).unwrap();
+    let before = line.succeed("st1", &["status"]);
+    for (chunk, device) in [
+        ("999999", "SN000002"),
+        ("000000", "SN999999"),
+        ("000001", "SN000000"),
+    ] {
+        let path = line.path(&format!("claims/{chunk}/{device}.json"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, good.replace("SN000000", device)).unwrap();
+    }
+    fs::write(line.path("claims/999999/SN000003.json"), "{").unwrap();
+    fs::write(line.path("claims/000000/SN999998.json"), "{").unwrap();
+    let counts = |text: &str| {
+        text.lines()
+            .take_while(|line| !line.starts_with("rate"))
+            .collect::<String>()
+    };
+    assert_eq!(counts(&line.succeed("st1", &["status"])), counts(&before));
+}
+
+#[test]
+fn what_was_damaged_for_a_while_is_claimed_later() {
+    let line = Line::new("objects", 4);
+    let objects = (0..4).map(|i| line.path(&format!("claims/000000/SN00000{i}.json")));
+    let objects: Vec<_> = objects.collect();
+    fs::create_dir_all(objects[0].parent().unwrap()).unwrap();
+    for object in &objects {
+        fs::write(object, "{").unwrap();
+    }
+    let next = ["claim", "--next", "--out", "dev-st1"];
+    assert!(line.fail("st1", &next, 9).contains("nothing is left to claim"));
+    for object in &objects {
+        fs::remove_file(object).unwrap();
+    }
+    for _ in 0..4 {
+        let claimed: Value =
+            serde_json::from_str(&line.succeed("st1", &[&next[..], &["--json"]].concat())).unwrap();
+        line.succeed("st1", &["done", claimed["device_id"].as_str().unwrap()]);
+    }
+    // That of a chunk that is full for good is remembered.
+    line.fail("st1", &next, 9);
+    let found = tool("find", &["memory/st1", "-name", "full-*"], line.0.path());
+    let path = line.0.join(String::from_utf8(found.stdout).unwrap().trim());
+    assert_eq!(fs::read_to_string(path).unwrap(), "0\n");
+}
+
+#[test]
+fn what_could_not_be_claimed_is_not_remembered_as_claimed() {
+    let line = line("objects");
+    let remembered = |station: &str| {
+        let folder = format!("memory/{station}");
+        let found = tool("find", &[&folder, "-name", "SN000001.json"], line.0.path());
+        !found.stdout.is_empty()
+    };
+    line.refusal("st2", "SN000001", 6);
+    assert!(!remembered("st2"));
+    // One that it had is its own, damaged or not.
+    line.refusal("st1", "SN000001", 6);
+    assert!(remembered("st1"));
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn, warn_of_disk};
+use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn, warn_of_disk, warn_of_gone};
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -66,7 +66,9 @@ impl Claim {
             .as_ref()
             .map(|device| station.device_id(device))
             .transpose()?;
-        station.prepare(&self.out, device_id.as_ref())?;
+        for gone in station.prepare(&self.out, device_id.as_ref())? {
+            warn_of_gone(&gone);
+        }
         let mut claimed = match &device_id {
             Some(device_id) => station.claim(device_id, self.take_over)?,
             None => station.claim_next()?,

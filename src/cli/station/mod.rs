@@ -189,14 +189,22 @@ impl StationArgs {
 /// Says loudly what waits, and what is given up.
 fn warn(sent: &Sent) {
     if let Some(folder) = &sent.gone {
-        warn_people(format_args!(
-            "{} is gone, into which the bundle was unpacked: if it was moved or copied, the private key is still there",
-            folder.display()
-        ));
+        warn_of_gone(folder);
     }
     for error in &sent.refused {
         warn_of_refused(error);
     }
+    warn_of_pending(sent);
+}
+
+fn warn_of_gone(folder: &Path) {
+    warn_people(format_args!(
+        "{} is gone, into which the bundle was unpacked: if it was moved or copied, the private key is still there",
+        folder.display()
+    ));
+}
+
+fn warn_of_pending(sent: &Sent) {
     if sent.pending > 0 {
         warn_people(format_args!(
             "REPORTS THAT ARE NOT SENT YET: {}; they are sent with the next command, or by `certforge station send`",

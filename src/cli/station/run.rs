@@ -9,7 +9,9 @@ use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop};
 use clap::Args;
 use serde::Serialize;
 
-use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn, warn_of_disk, warn_of_refused};
+use super::{
+    DEFAULT_LEASE_MINUTES, StationArgs, warn_of_disk, warn_of_gone, warn_of_pending, warn_of_refused,
+};
 use crate::cli::report::{self, Ended, Outcome, Printer};
 use crate::cli::text::{count, devices};
 use crate::cli::{Failure, exit, interrupt};
@@ -193,7 +195,8 @@ fn show(event: &CycleEvent<'_>, told: &mut Option<Instant>, printer: Printer) {
         CycleEvent::Failed { device_id, reason } => {
             printer.say(format_args!("{device_id}: FAILED: {reason}"));
         }
-        CycleEvent::Pending(sent) => warn(sent),
+        CycleEvent::Gone(folder) => warn_of_gone(folder),
+        CycleEvent::Pending(sent) => warn_of_pending(sent),
         CycleEvent::Refused(error) => warn_of_refused(error),
         CycleEvent::Waiting(error) => {
             if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {

@@ -1,6 +1,7 @@
 //! `certforge station serve`.
 
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(&self, printer: Printer) -> Outcome {
-        let (store, batch, _) = self.batch.open()?;
+        let (store, batch, cache) = self.batch.open()?;
         let busy = |error: std::io::Error| {
             Failure::usage(
                 &format!("nobody can listen on {}: {error}", self.http),
@@ -46,12 +47,20 @@ impl Serve {
             let mut watch = Watch::default();
             loop {
                 let begun = Instant::now();
-                match watch.refresh(&store) {
+                let look = || match watch.refresh(&store, &batch, &cache) {
                     Ok(()) => {
                         let now = OffsetDateTime::now_utc();
                         shown.show(&watch.overview(&batch, store.location(), now));
                     }
                     Err(error) => shown.fail(&Failure::of(&error)),
+                };
+                // What was known may be half of it then: it is read anew.
+                if catch_unwind(AssertUnwindSafe(look)).is_err() {
+                    shown.fail(&Failure::station(
+                        "the claims cannot be looked at: something went wrong that should not have",
+                        "the terminal of this command has the details; `certforge station status` may tell more",
+                    ));
+                    watch = Watch::default();
                 }
                 // Listing a large batch takes long, and costs something: then it is done less often.
                 std::thread::sleep(PAUSE.max(begun.elapsed() * 4));

@@ -31,9 +31,9 @@ struct Seen(Overview);
 
 impl Status {
     pub fn run(&self) -> Outcome {
-        let (store, batch, _) = self.batch.open()?;
+        let (store, batch, cache) = self.batch.open()?;
         let mut watch = Watch::default();
-        watch.refresh(&store)?;
+        watch.refresh(&store, &batch, &cache)?;
         let overview = watch.overview(&batch, store.location(), OffsetDateTime::now_utc());
         Ok(Ended::with(Seen(overview)))
     }
@@ -134,6 +134,9 @@ fn more(all: u64, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
+/// A column is no wider, whatever others wrote: padding ends at `u16::MAX`.
+const WIDEST: usize = 64;
+
 fn table(stations: &[StationOverview], f: &mut Formatter<'_>) -> fmt::Result {
     let header = [
         "station",
@@ -164,6 +167,7 @@ fn table(stations: &[StationOverview], f: &mut Formatter<'_>) -> fmt::Result {
             .map(|row| row[column].chars().count())
             .max()
             .unwrap_or(0)
+            .min(WIDEST)
     };
     let widths: [usize; 8] = std::array::from_fn(width);
     for row in &rows {

@@ -74,6 +74,8 @@ impl Overwrites {
 pub struct Aside {
     moves: Vec<Move>,
     stale: Vec<String>,
+    attempt: String,
+    earlier: Vec<String>,
 }
 
 /// Stands for the objects of one [`Store::put`] until they are flushed.
@@ -146,7 +148,10 @@ impl Store {
     #[must_use]
     pub fn aside(&self, names: &[&str], attempt: Attempt<'_>) -> Aside {
         if self.transport.tells_writers() || attempt.earlier.is_empty() {
-            return Aside::default();
+            return Aside {
+                attempt: attempt.name.to_owned(),
+                ..Aside::default()
+            };
         }
         let to = |name: &str| Move {
             aside: aside_name(name, attempt.name),
@@ -159,6 +164,8 @@ impl Store {
             stale: before
                 .flat_map(|earlier| names.iter().map(|name| aside_name(name, earlier)))
                 .collect(),
+            attempt: attempt.name.to_owned(),
+            earlier: attempt.earlier.to_vec(),
         }
     }
 
@@ -214,6 +221,8 @@ impl Store {
             index: object(name, index),
             moves: &aside.moves,
             stale: &aside.stale,
+            attempt: &aside.attempt,
+            earlier: &aside.earlier,
         });
         let releases: Vec<Release<'_>> = releases.collect();
         let indexes: Vec<Object<'_>> = releases.iter().map(|release| release.index.clone()).collect();

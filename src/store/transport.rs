@@ -122,6 +122,9 @@ pub struct Release<'a> {
     pub moves: &'a [Move],
     /// What attempts before that put aside, and nobody needs: it holds private keys.
     pub stale: &'a [String],
+    /// The attempt, and those before it: what another is about to replace, it leaves alone.
+    pub attempt: &'a str,
+    pub earlier: &'a [String],
 }
 
 /// An object that was put aside under another name, and its own.

@@ -85,6 +85,7 @@ impl Station {
             }
         }
         let (mut aside, mut why) = (BTreeSet::new(), None);
+        self.walk.avoid_none();
         while let Some(chunk) = self.walk.chunk().filter(|chunk| !aside.contains(chunk)) {
             let rows = match self.batch.index(&self.store, &self.cache, chunk) {
                 Err(error) if self.is_outdated(&error)? => {
@@ -110,8 +111,10 @@ impl Station {
                 other => other?.cloned(),
             };
             let Some(row) = row else {
-                // What is in the place of a claim may be removed again.
-                if !self.walk.avoids_any(&rows) {
+                if self.walk.avoids_any(&rows) {
+                    // What is in the place of a claim may be removed again.
+                    aside.insert(chunk);
+                } else {
                     self.mark_full(chunk, &rows);
                 }
                 continue;
@@ -131,18 +134,20 @@ impl Station {
                     if held.is_none_or(|held| !held.delivered && held.unpacked.is_none()) {
                         self.memory.let_go(&device_id)?;
                     }
-                    match is_denied(&error) {
+                    match &error {
+                        // It is somebody else's device, as far as can be told.
+                        StationError::NotRead(_) => {
+                            self.walk.collided(&device_id);
+                            continue;
+                        }
                         // So it is with all others of the folder.
-                        true => {
+                        error if is_denied(error) => {
                             self.walk.put_off();
                             aside.insert(chunk);
                         }
-                        false => self.walk.avoid(&device_id),
+                        _ => self.walk.avoid(&device_id),
                     }
-                    // What is no claim is somebody else's device, as far as can be told.
-                    if !matches!(error, StationError::NotRead(_)) {
-                        why.get_or_insert(error);
-                    }
+                    why.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
             }

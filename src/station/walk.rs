@@ -59,7 +59,7 @@ impl Walk {
     }
 
     /// A device of the chunk that nobody is known to have; `None` when all are taken, and then the chunk
-    /// is left for good.
+    /// is left for good, or put off when some are avoided.
     pub(super) fn draw<'a>(
         &mut self,
         store: &Store,
@@ -85,7 +85,10 @@ impl Walk {
             .filter(|row| !self.avoided.contains(&row.device_id))
             .collect();
         if free.is_empty() {
-            self.chunks.pop();
+            match self.avoids_any(rows) {
+                true => self.put_off(),
+                false => drop(self.chunks.pop()),
+            }
             self.here = None;
             return Ok(None);
         }
@@ -111,6 +114,11 @@ impl Walk {
     pub(super) fn avoid(&mut self, device_id: &DeviceId) {
         self.collided(device_id);
         self.avoided.insert(device_id.clone());
+    }
+
+    /// From now on none is avoided.
+    pub(super) fn avoid_none(&mut self) {
+        self.avoided.clear();
     }
 
     /// Whether there is such a one among these.

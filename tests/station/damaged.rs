@@ -194,7 +194,7 @@ fn what_is_no_file_in_the_place_of_a_claim_ends_nothing_and_holds_nobody() {
         (output.status.code(), stdout.matches("\nSN").count()),
         (Some(6), 1)
     );
-    line.0.succeed(&["verify", "out/b", "--ca", "ca"]);
+    line.0.succeed(&["verify", "out/b"]);
     // One draws the device in whose place a folder is, and goes on with the others.
     let message = line.fail("st3", &["run", "--exec", "true", "--out", "dev-st3"], 6);
     assert!(
@@ -229,7 +229,7 @@ fn folders_that_no_batch_has_end_nothing() {
         (output.status.code(), stdout.matches("\nSN").count()),
         (Some(6), 1)
     );
-    let output = line.0.run(&["verify", "out/b", "--ca", "ca"]);
+    let output = line.0.run(&["verify", "out/b"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("claims/000000/a/b/c"), "{text}");
     let message = line.fail("st3", &["run", "--exec", "true", "--out", "dev-st3"], 6);

@@ -55,7 +55,7 @@ impl Seal {
         let bar = Bar::default();
         let open_ledger = || ledger::open_read_only(&self.ledger);
         let sealed = forge::seal(&store, &issuer, (&open_ledger, self.moved), now, &|event| {
-            bar.show(&event)
+            bar.show(&event);
         });
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;

@@ -162,9 +162,7 @@ pub fn run(
 ) -> Result<Summary, ForgeError> {
     let started = Instant::now();
     let chunk_rows = job.chunk_rows();
-    if !(1..=MAX_CHUNK_ROWS).contains(&chunk_rows) {
-        return Err(ForgeError::ChunkRows { rows: chunk_rows });
-    }
+    check_shape(1, chunk_rows)?;
 
     // 1. Compile profile, issuer and engine.
     let mut plan = Plan::new(job)?;
@@ -175,13 +173,7 @@ pub fn run(
     let (findings, issued) = pool.install(|| check_rows(job, &plan.binding, chunk_rows, ledger))?;
     let accepted = findings.accept(job.manifest)?;
     plan.lint_specimen(&accepted.specimen)?;
-    let shape = Shape {
-        rows: accepted.rows,
-        chunk_rows: chunk_rows as u64,
-    };
-    if !shape.is_sound() {
-        return Err(ForgeError::ChunkRows { rows: chunk_rows });
-    }
+    check_shape(accepted.rows, chunk_rows)?;
 
     // 3. Refuse a batch that is withdrawn, and devices that have an identity already.
     let name = batch_name(job, &accepted.sha256)?;
@@ -290,6 +282,18 @@ pub fn run(
 /// A path that means the same wherever the ledger is read from.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Refuses chunks that are too large, or too small for so many rows.
+fn check_shape(rows: u64, chunk_rows: usize) -> Result<(), ForgeError> {
+    let shape = Shape {
+        rows,
+        chunk_rows: chunk_rows as u64,
+    };
+    match chunk_rows <= MAX_CHUNK_ROWS && shape.is_sound() {
+        true => Ok(()),
+        false => Err(ForgeError::ChunkRows { rows: chunk_rows }),
+    }
 }
 
 /// The chunks that are still to be made, and how many devices there are in all; of one shard, or of the batch.

@@ -193,17 +193,15 @@ impl<'a> Spots<'a> {
     /// When it has no folder, or a link or a file is in the place of that.
     pub(super) fn of<'n>(&mut self, name: &'n str) -> io::Result<Spot<'n>> {
         let (above, file) = split(name);
-        let folder = match self.open.get(above) {
-            Some(folder) => folder.clone(),
-            None => {
-                if self.open.len() >= KEPT {
-                    self.open.clear();
-                }
-                let folder = Rc::new(open_folder(self.folder, above)?);
-                self.open.insert(above.to_owned(), folder.clone());
-                folder
-            }
-        };
+        if let Some(folder) = self.open.get(above) {
+            let folder = folder.clone();
+            return Ok(Spot { folder, file });
+        }
+        if self.open.len() >= KEPT {
+            self.open.clear();
+        }
+        let folder = Rc::new(open_folder(self.folder, above)?);
+        self.open.insert(above.to_owned(), folder.clone());
         Ok(Spot { folder, file })
     }
 

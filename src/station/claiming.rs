@@ -7,20 +7,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::burn::read_claims;
 use super::memory::{Held, Unpacked, Way};
 use super::unpack::Wiped;
 use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
-use crate::batch::{IndexEntry, claim_object};
+use crate::batch::claim_object;
 use crate::manifest::DeviceId;
 use crate::store::{StoreError, Version};
 
 /// Times that a claim is looked at again because it changed meanwhile.
 const ROUNDS: u32 = 8;
-
-/// Claims that are read at a time.
-const CLAIMS_AT_A_TIME: usize = 256;
 
 /// A device that is the station's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +111,7 @@ impl Station {
                     // What is in the place of a claim may be removed again.
                     aside.insert(chunk);
                 } else {
-                    self.mark_full(chunk, &rows);
+                    self.memory.mark_full(self.batch.digest(), chunk);
                 }
                 continue;
             };
@@ -155,18 +151,6 @@ impl Station {
         Err(why.unwrap_or_else(|| StationError::NothingLeft {
             batch: self.batch.name().to_owned(),
         }))
-    }
-
-    /// Remembers that nothing of a chunk is left to claim: each device has a claim that can be read, which none loses.
-    fn mark_full(&self, chunk: u64, rows: &[IndexEntry]) {
-        let rows: Vec<&IndexEntry> = rows.iter().collect();
-        let is_full = rows.chunks(CLAIMS_AT_A_TIME).all(|some| {
-            let mut damaged = BTreeSet::new();
-            read_claims(&self.store, chunk, some, &mut damaged).is_ok() && damaged.is_empty()
-        });
-        if is_full {
-            self.memory.mark_full(self.batch.digest(), chunk);
-        }
     }
 
     /// The devices that the station has as its next ones, and has not reported on: hardly ever more than one.

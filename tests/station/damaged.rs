@@ -311,32 +311,6 @@ fn claims_of_devices_that_the_batch_does_not_have_are_none() {
 }
 
 #[test]
-fn what_was_damaged_for_a_while_is_claimed_later() {
-    let line = Line::new("objects", 4);
-    let objects = (0..4).map(|i| line.path(&format!("claims/000000/SN00000{i}.json")));
-    let objects: Vec<_> = objects.collect();
-    fs::create_dir_all(objects[0].parent().unwrap()).unwrap();
-    for object in &objects {
-        fs::write(object, "{").unwrap();
-    }
-    let next = ["claim", "--next", "--out", "dev-st1"];
-    assert!(line.fail("st1", &next, 9).contains("nothing is left to claim"));
-    for object in &objects {
-        fs::remove_file(object).unwrap();
-    }
-    for _ in 0..4 {
-        let claimed: Value =
-            serde_json::from_str(&line.succeed("st1", &[&next[..], &["--json"]].concat())).unwrap();
-        line.succeed("st1", &["done", claimed["device_id"].as_str().unwrap()]);
-    }
-    // That of a chunk that is full for good is remembered.
-    line.fail("st1", &next, 9);
-    let found = tool("find", &["memory/st1", "-name", "full-*"], line.0.path());
-    let path = line.0.join(String::from_utf8(found.stdout).unwrap().trim());
-    assert_eq!(fs::read_to_string(path).unwrap(), "0\n");
-}
-
-#[test]
 fn what_could_not_be_claimed_is_not_remembered_as_claimed() {
     let line = line("objects");
     let remembered = |station: &str| {

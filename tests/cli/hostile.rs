@@ -205,27 +205,33 @@ fn what_lies_in_a_store() {
         let reason = if end == "done" { &[][..] } else { &reason };
         place.succeed(&[&at(&["station", end, device])[..], reason].concat());
     }
-    for device in ["SN000000", "SN000001", "SN000002"] {
-        change(&place, &format!("out/b/claims/000000/{device}.json"), |claim| {
-            claim["station"] = HOSTILE.into();
-            claim["reason"] = HOSTILE.into();
-            // Not the hold that the station remembers.
-            claim["claim"] = "0".repeat(32).into();
-        });
-    }
     let status = ["station", "status", "--batch", "out/b"];
-    tells(&place, &status);
-    for device in ["SN000000", "SN000001", "SN000002"] {
-        tells(&place, &[&["station", "show", device][..], &station].concat());
-        tells(
-            &place,
-            &[
-                &["station", "claim", "--device", device, "--out", "dev"][..],
-                &station,
-            ]
-            .concat(),
-        );
-        tells(&place, &[&["station", "done", device][..], &station].concat());
+    // A name that no station has makes a claim damaged; a reason is text.
+    for (field, is_text) in [("station", false), ("reason", true)] {
+        for device in ["SN000000", "SN000001", "SN000002"] {
+            change(&place, &format!("out/b/claims/000000/{device}.json"), |claim| {
+                claim["station"] = "s1".into();
+                claim[field] = HOSTILE.into();
+                // Not the hold that the station remembers.
+                claim["claim"] = "0".repeat(32).into();
+            });
+            let show = [&["station", "show", device][..], &station].concat();
+            if is_text {
+                tells(&place, &show);
+            }
+            for command in [
+                &show[..],
+                &status,
+                &[
+                    &["station", "claim", "--device", device, "--out", "dev"][..],
+                    &station,
+                ]
+                .concat(),
+                &[&["station", "done", device][..], &station].concat(),
+            ] {
+                is_fit_for_a_terminal(field, &place.run(command));
+            }
+        }
     }
     for which in ["--flashed", "--scrapped"] {
         let output = place.run(&["export", which, "--batch", "out/b"]);

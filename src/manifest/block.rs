@@ -246,7 +246,7 @@ impl<R: BufRead> Blocks<R> {
         Ok(block)
     }
 
-    /// The next blocks, `at_a_time` at most, and no more than [`OCTETS_AT_A_TIME`] but for the last of them; none at
+    /// The next blocks, `at_a_time` at most, and no more than 16 MiB but for the last of them; none at
     /// the end of the file.
     ///
     /// # Errors

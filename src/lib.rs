@@ -93,6 +93,7 @@ pub mod aws;
 #[cfg(feature = "aws")]
 pub mod rehearsal;
 
+pub mod bounded;
 pub mod causes;
 pub mod digest;
 pub mod exposure;

@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use aws_types::service_config::ServiceConfigKey;
 use rustls_pki_types::CertificateDer;
 
+use crate::bounded;
 use crate::pem;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -159,7 +160,7 @@ fn trust_store() -> Result<TlsContext, SettingsError> {
     let mut builder = TlsContext::builder();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
-        let bundle = std::fs::read_to_string(&path).map_err(|source| SettingsError::TrustFile {
+        let bundle = bounded::read_text(&path).map_err(|source| SettingsError::TrustFile {
             path: path.clone(),
             source,
         })?;

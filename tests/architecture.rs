@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 29] = [
+const MAY_IMPORT: [(&str, &[&str]); 30] = [
+    ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
     ("pem", &[]),
@@ -13,18 +14,28 @@ const MAY_IMPORT: [(&str, &[&str]); 29] = [
     ("exposure", &["shell"]),
     ("manifest", &["digest"]),
     ("bundle", &["digest", "pem", "printable"]),
-    ("profile", &["digest", "printable", "manifest", "bundle"]),
+    ("profile", &["bounded", "digest", "printable", "manifest", "bundle"]),
     ("engine", &["exposure", "profile"]),
     ("signer", &["engine"]),
     (
         "issuer",
-        &["digest", "pem", "exposure", "profile", "engine", "signer"],
+        &[
+            "bounded", "digest", "pem", "exposure", "profile", "engine", "signer",
+        ],
     ),
     ("certificate", &["profile", "engine", "signer", "issuer"]),
-    ("sdk", &["causes", "pem"]),
+    ("sdk", &["bounded", "causes", "pem"]),
     (
         "batch",
-        &["digest", "pem", "manifest", "profile", "issuer", "certificate"],
+        &[
+            "digest",
+            "pem",
+            "manifest",
+            "bundle",
+            "profile",
+            "issuer",
+            "certificate",
+        ],
     ),
     ("store", &["digest", "pem", "exposure", "batch", "sdk"]),
     (

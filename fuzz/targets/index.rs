@@ -11,7 +11,7 @@ pub fn run(octets: &[u8]) {
     let rows = parse_index(octets).map_or(0, |rows| rows.len() as u64);
     let shape = Shape {
         rows,
-        chunk_rows: 1 << 20,
+        chunk_rows: 8192,
     };
     for layout in [Layout::Objects, Layout::Packs] {
         if let Ok(entries) = read_index(octets, 0, shape, layout) {

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Layout, Shape, pack_object};
+use super::{Layout, Shape, most_octets, pack_object};
 use crate::certificate::CertificateSerial;
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
@@ -26,6 +26,19 @@ pub struct IndexEntry {
     pub length: u64,
     /// SHA-256 of the bundle.
     pub sha256: [u8; 32],
+}
+
+/// Octets that the pack of these entries has at most: its bundles, and its directory.
+#[must_use]
+pub fn pack_octets<'a>(entries: impl Iterator<Item = &'a IndexEntry>) -> u64 {
+    // A header in the directory, before it an id and what the name ends in; and the end of the directory.
+    const IN_DIRECTORY: u64 = 46 + 128 + 4;
+    const END: u64 = 22;
+    let (bundles, directory) = entries.fold((0, END), |(bundles, directory), entry| {
+        let end = entry.offset.saturating_add(entry.length);
+        (end.max(bundles), directory + IN_DIRECTORY)
+    });
+    most_octets(&pack_object(0)).min(bundles.saturating_add(directory))
 }
 
 /// An entry and the object it points to, as the index states it.

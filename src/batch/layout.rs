@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::shape::{MAX_CHUNK_ROWS, MOST_CHUNKS};
+use crate::bundle;
 use crate::digest::sha256;
 use crate::manifest::DeviceId;
 
@@ -139,6 +141,31 @@ pub fn failed_object(chunk: u64, device_id: &DeviceId, attempt: u32) -> String {
 #[must_use]
 pub fn scrapped_object(chunk: u64, device_id: &DeviceId) -> String {
     format!("{SCRAPPED}{chunk:06}/{device_id}.json")
+}
+
+/// So many octets an object of this name has at most, if a forge or a station wrote it: whoever may write there could have made
+/// it larger than any memory.
+#[must_use]
+pub fn most_octets(object: &str) -> u64 {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    const ROWS: u64 = MAX_CHUNK_ROWS as u64;
+    match object.split_once('/').map_or(object, |(folder, _)| folder) {
+        // A digest of each chunk, and of each part of the lookup.
+        SEAL_OBJECT => 2 * MOST_CHUNKS * 72 + MIB,
+        "shards" => MOST_CHUNKS * 72 + MIB,
+        BATCH_OBJECT => 4 * MIB,
+        // A row has eight fields, the longest of which is an id in the name of an object.
+        "index" => (ROWS + 1) * 640,
+        "certificates" => ROWS * 16 * KIB,
+        // A part knows about as many devices as a chunk has.
+        "lookup" => MIB,
+        "bundles" => bundle::MOST_OCTETS as u64,
+        // As ZIPs without ZIP64 have.
+        "packs" => u32::MAX.into(),
+        // What stations write, and what withdraws a batch.
+        _ => MIB,
+    }
 }
 
 /// The chunk and the device of a record that is named like `<folder><chunk>/<device id>.json`.

@@ -30,18 +30,18 @@ mod withdrawal;
 pub use certificates::ChunkCertificates;
 pub(crate) use index::index_lines;
 pub use index::{
-    COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, parse_index, read_index,
+    COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, pack_octets, parse_index, read_index,
     write_index,
 };
 pub use layout::{
     BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, WITHDRAWN_OBJECT,
     certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
-    lookup_object, pack_object, scrapped_object, shard_ledger_object, shard_object,
+    lookup_object, most_octets, pack_object, scrapped_object, shard_ledger_object, shard_object,
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};
 pub use record::{BatchRecord, ReadRecord, RecordError};
-pub use shape::Shape;
+pub use shape::{MAX_CHUNK_ROWS, Shape};
 pub use shard_ledger::ShardLedger;
 pub use withdrawal::WithdrawnRecord;
 pub(crate) use withdrawal::since;

@@ -7,15 +7,18 @@ pub struct Shape {
     pub chunk_rows: u64,
 }
 
+/// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.
+pub const MAX_CHUNK_ROWS: usize = 8192;
+
 /// So many chunks a batch has at most: what counts them by name ends in a moment, whoever wrote the number of rows.
-const MOST_CHUNKS: u64 = 1 << 20;
+pub(super) const MOST_CHUNKS: u64 = 1 << 20;
 
 impl Shape {
     /// Whether the numbers are such as a forge writes.
     #[must_use]
     pub fn is_sound(self) -> bool {
         (1..=u64::from(u32::MAX)).contains(&self.rows)
-            && (1..=1 << 20).contains(&self.chunk_rows)
+            && (1..=MAX_CHUNK_ROWS as u64).contains(&self.chunk_rows)
             && self.chunks() <= MOST_CHUNKS
     }
 

@@ -2,9 +2,10 @@
 
 use std::env::VarError;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use certforge::bounded;
 use certforge::exposure::{self, Exposure};
 use certforge::printable;
 use zeroize::Zeroizing;
@@ -48,7 +49,7 @@ impl PassphraseArgs {
     fn given(&self) -> io::Result<Option<Zeroizing<String>>> {
         if let Some(path) = &self.passphrase_file {
             let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-            let mut file = File::open(path).map_err(named)?;
+            let file = File::open(path).map_err(named)?;
             let exposure = exposure::of_secret(&file.metadata().map_err(named)?);
             if let Some(exposure) = exposure {
                 let remedy = match exposure {
@@ -58,8 +59,7 @@ impl PassphraseArgs {
                 let message = format!("{} {exposure}; {remedy}", path.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
             }
-            let mut text = Zeroizing::new(String::new());
-            file.read_to_string(&mut text).map_err(named)?;
+            let text = bounded::read_file_text(file).map_err(named)?;
             let line = text.lines().next().unwrap_or_default();
             return Ok(Some(Zeroizing::new(line.to_owned())));
         }

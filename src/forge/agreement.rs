@@ -101,7 +101,7 @@ fn begin(store: &Store, record: &BatchRecord) -> Result<(), ForgeError> {
                 return Err(ForgeError::Leftovers { location });
             }
             // Who began it as something else once more meanwhile is seen.
-            let (octets, version) = store.read_version(BATCH_OBJECT)?;
+            let (octets, version) = store.read_version(BATCH_OBJECT, None)?;
             let is_that = BatchRecord::read(&octets, &location).is_ok_and(|read| read.record == found);
             match is_that && store.replace(BATCH_OBJECT, &record.to_json(), &version, Replaced::Forgotten)? {
                 true => Ok(()),
@@ -201,7 +201,7 @@ fn holds(store: &Store, names: &[String], aside: &Aside, entries: &[IndexEntry])
     for object in store.read_aside(names, aside) {
         match object {
             Ok(object) => objects.push(object),
-            Err(StoreError::NotFound { .. }) => return Ok(false),
+            Err(StoreError::NotFound { .. } | StoreError::TooLarge { .. }) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{MAX_CHUNK_ROWS, Shard};
-use crate::batch::since;
+use super::Shard;
+use crate::batch::{MAX_CHUNK_ROWS, since};
 use crate::bundle::RecipeError;
 use crate::certificate::LintError;
 use crate::engine::EngineError;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-use super::{ForgeError, MAX_CHUNK_ROWS, Shard, check};
+use super::{ForgeError, Shard, check};
+use crate::batch::MAX_CHUNK_ROWS;
 use crate::issuer::{CaRequest, create};
 use crate::ledger::Ledger;
 use crate::manifest::Manifest;

@@ -44,9 +44,6 @@ pub(crate) use issuance::Issuance;
 pub(crate) use plan::Plan;
 pub(crate) use workshop::Workshop;
 
-/// Most rows of a chunk: keeps packs below 4 GiB and a worker's memory bounded.
-pub const MAX_CHUNK_ROWS: usize = 8192;
-
 /// What shall be made.
 #[derive(Debug)]
 pub struct Job<'a> {
@@ -58,7 +55,7 @@ pub struct Job<'a> {
     pub layout: Layout,
     /// Name of the batch. `None`: the manifest's stem and the start of its digest.
     pub batch: Option<&'a str>,
-    /// Rows of a chunk, 1 to [`MAX_CHUNK_ROWS`]. `None`: as suits the key type.
+    /// Rows of a chunk, 1 to [`crate::batch::MAX_CHUNK_ROWS`]. `None`: as suits the key type.
     pub chunk_rows: Option<usize>,
     /// The shard to make; `None`: the whole batch.
     pub shard: Option<Shard>,
@@ -290,7 +287,7 @@ fn check_shape(rows: u64, chunk_rows: usize) -> Result<(), ForgeError> {
         rows,
         chunk_rows: chunk_rows as u64,
     };
-    match chunk_rows <= MAX_CHUNK_ROWS && shape.is_sound() {
+    match shape.is_sound() {
         true => Ok(()),
         false => Err(ForgeError::ChunkRows { rows: chunk_rows }),
     }

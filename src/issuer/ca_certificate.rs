@@ -3,6 +3,7 @@
 //! Invariant: basicConstraints says CA:TRUE, keyUsage (if any) has keyCertSign, and the key is of a
 //! type that AWS IoT accepts.
 
+use std::io;
 use std::path::Path;
 
 use time::OffsetDateTime;
@@ -16,6 +17,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{IssuerError, blocks};
+use crate::bounded;
 use crate::digest::{sha256, sha256_start};
 use crate::engine::verifies;
 use crate::pem;
@@ -282,11 +284,13 @@ pub(crate) fn key_type(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyType, Strin
 }
 
 fn read_text(path: &Path) -> Result<String, IssuerError> {
-    let bytes = std::fs::read(path).map_err(|source| IssuerError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|_| not_pem(path))
+    bounded::read_text(path).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => not_pem(path),
+        _ => IssuerError::Read {
+            path: path.to_owned(),
+            source,
+        },
+    })
 }
 
 fn not_pem(path: &Path) -> IssuerError {

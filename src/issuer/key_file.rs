@@ -1,7 +1,7 @@
 //! The key file of a CA: PKCS#8, encrypted or not, and the older forms that openssl writes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
 use super::{AskPassphrase, IssuerError, blocks};
+use crate::bounded;
 use crate::engine::{PrivateKey, Random};
 use crate::exposure;
 use crate::pem;
@@ -31,7 +32,7 @@ pub(super) fn read(path: &Path, ask: AskPassphrase<'_>) -> Result<PrivateKey, Is
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(read_error)?;
+    let file = File::open(path).map_err(read_error)?;
     let exposure = exposure::of_secret(&file.metadata().map_err(read_error)?);
     if let Some(exposure) = exposure {
         return Err(IssuerError::Exposed {
@@ -40,12 +41,10 @@ pub(super) fn read(path: &Path, ask: AskPassphrase<'_>) -> Result<PrivateKey, Is
         });
     }
     refuse_exposed_folder(path)?;
-    let mut text = Zeroizing::new(String::new());
-    file.read_to_string(&mut text)
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::InvalidData => not_pem(path),
-            _ => read_error(source),
-        })?;
+    let text = bounded::read_file_text(file).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => not_pem(path),
+        _ => read_error(source),
+    })?;
     let blocks = blocks(&text, path)?;
     let key = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY"));
     let key = key.ok_or_else(|| not_pem(path))?;

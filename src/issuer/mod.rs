@@ -11,7 +11,7 @@ mod key_file;
 mod request;
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
@@ -21,6 +21,7 @@ pub use ca_certificate::CaCertificate;
 pub(crate) use ca_certificate::{key_identifier, key_type};
 pub use create::{CaRequest, NewCa, create};
 
+use crate::bounded;
 use crate::engine::{Choice, EngineError, PrivateKeyError, Random, SignatureAlgorithm};
 use crate::exposure::{self, Exposure};
 use crate::pem::{self, PemError};
@@ -350,11 +351,9 @@ pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>
 /// When it cannot be read, others may write to it, or it names none.
 pub fn read_endpoint(path: &Path) -> Result<Option<String>, IssuerError> {
     let read = || {
-        let mut file = File::open(path)?;
+        let file = File::open(path)?;
         let exposure = exposure::of_file(&file.metadata()?);
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        Ok((exposure, text))
+        Ok((exposure, bounded::read_file_text(file)?))
     };
     let text = match read() {
         Ok((None, text)) => text,

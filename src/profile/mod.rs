@@ -26,6 +26,7 @@ pub use subject::Attribute;
 pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
+use crate::bounded;
 use crate::bundle::{Content, Recipe, Shared};
 use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
@@ -133,7 +134,7 @@ impl Profile {
             return Self::parse(text, name, endpoint_host);
         }
         let path = Path::new(name_or_path);
-        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        let text = bounded::read_text(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ProfileError::Unknown {
                 name: name_or_path.to_owned(),
             },

@@ -1,6 +1,6 @@
 //! The sample: which devices of a batch are rehearsed, and their bundles.
 
-use crate::batch::{IndexEntry, Layout};
+use crate::batch::{IndexEntry, Layout, pack_octets};
 use crate::jitp::{Issued, IssuedError};
 use crate::store::{Store, StoreError};
 use zeroize::Zeroizing;
@@ -102,7 +102,7 @@ fn bundles(
             store.read_all(&names)
         }
         Layout::Packs if entries.len() >= WHOLE_PACK => {
-            if let Ok(pack) = store.read(&object(entries[0]), None) {
+            if let Ok(pack) = store.read(&object(entries[0]), Some(0..pack_octets(entries.iter().copied()))) {
                 let cut = |entry: &&IndexEntry| {
                     let begin = usize::try_from(entry.offset).ok()?;
                     let end = begin.checked_add(usize::try_from(entry.length).ok()?)?;

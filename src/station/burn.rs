@@ -15,7 +15,7 @@ use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
 use crate::batch::report;
 use crate::batch::{
-    CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, index_object, pack_object,
+    CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, index_object, pack_object, pack_octets,
 };
 use crate::bundle::remove_members;
 use crate::digest::sha256;
@@ -150,7 +150,7 @@ fn burn_pack(
     // One who was stopped may have left what he replaced.
     store.purge(&object)?;
     for _ in 0..ROUNDS {
-        let (mut pack, version) = match store.read_version(&object) {
+        let (mut pack, version) = match store.read_version(&object, Some(pack_octets(rows.iter()))) {
             Err(StoreError::NotFound { .. }) => return Ok(()),
             other => other?,
         };

@@ -7,8 +7,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use time::Duration;
+
 use super::memory::{Held, Unpacked, Way};
 use super::unpack::Wiped;
+use super::walk::Walk;
 use super::{Device, Station, StationError, claim_id, unpack};
 use crate::batch::claim::{Claim, Refusal, State};
 use crate::batch::claim_object;
@@ -80,6 +83,17 @@ impl Station {
                 other => return other,
             }
         }
+        let claimed = match self.claim_on_the_way()? {
+            None if self.look_again() => self.claim_on_the_way()?,
+            other => other,
+        };
+        claimed.ok_or_else(|| StationError::NothingLeft {
+            batch: self.batch.name().to_owned(),
+        })
+    }
+
+    /// Claims a device of the chunks that are left; `None` when none is.
+    fn claim_on_the_way(&mut self) -> Result<Option<Claimed>, StationError> {
         let (mut aside, mut why) = (BTreeSet::new(), None);
         self.walk.avoid_none();
         while let Some(chunk) = self.walk.chunk().filter(|chunk| !aside.contains(chunk)) {
@@ -111,7 +125,8 @@ impl Station {
                     // What is in the place of a claim may be removed again.
                     aside.insert(chunk);
                 } else {
-                    self.memory.mark_full(self.batch.digest(), chunk);
+                    let at = self.now().unix_timestamp();
+                    self.memory.mark_full(self.batch.digest(), chunk, at);
                 }
                 continue;
             };
@@ -119,7 +134,7 @@ impl Station {
             match self.acquire(Device { chunk, entry: row }, Way::Next, false) {
                 Ok(claimed) => {
                     self.walk.claimed(&device_id);
-                    return Ok(claimed);
+                    return Ok(Some(claimed));
                 }
                 Err(error) if is_refusal(&error) || matches!(error, StationError::Contended { .. }) => {
                     self.walk.collided(&device_id);
@@ -148,9 +163,17 @@ impl Station {
                 Err(error) => return Err(error),
             }
         }
-        Err(why.unwrap_or_else(|| StationError::NothingLeft {
-            batch: self.batch.name().to_owned(),
-        }))
+        why.map_or(Ok(None), Err)
+    }
+
+    /// Goes once more to the chunks that were full a while ago: a damaged claim may have been removed since. Tells whether there
+    /// is any.
+    fn look_again(&mut self) -> bool {
+        // What is full hardly ever changes, and each look is a listing.
+        let since = (self.now() - Duration::minutes(10)).unix_timestamp();
+        let full = self.memory.full_chunks(self.batch.digest(), since);
+        self.walk = Walk::new(&self.name, self.batch.shape().chunks(), &full);
+        self.walk.chunk().is_some()
     }
 
     /// The devices that the station has as its next ones, and has not reported on: hardly ever more than one.
@@ -255,7 +278,7 @@ impl Station {
             });
         }
         for _ in 0..ROUNDS {
-            let (octets, version) = self.store.read_version(&object)?;
+            let (octets, version) = self.store.read_version(&object, None)?;
             let found = Claim::read(&octets, &object, device_id)?;
             let is_own = found.hold.claim == held.claim.hold.claim;
             let is_followed = held.follows.as_ref() == Some(&found.hold.claim);

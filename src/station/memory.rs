@@ -168,21 +168,25 @@ impl Memory {
         remove(&self.report_path(&report.device_id))
     }
 
-    /// Chunks of the batch with this digest of which nothing is left to claim, which stays so.
-    pub(super) fn full_chunks(&self, batch: &str) -> BTreeSet<u64> {
+    /// Chunks of the batch with this digest of which nothing was left to claim, since then, in seconds since 1970.
+    pub(super) fn full_chunks(&self, batch: &str, since: i64) -> BTreeSet<u64> {
         let text = fs::read_to_string(self.full_path(batch)).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+        let marks = text.lines().filter_map(|line| line.split_once(' '));
+        marks
+            .filter(|(_, at)| at.parse().is_ok_and(|at: i64| at >= since))
+            .filter_map(|(chunk, _)| chunk.parse().ok())
+            .collect()
     }
 
     /// Remembers such a chunk; forgetting it would cost a listing and nothing else.
-    pub(super) fn mark_full(&self, batch: &str, chunk: u64) {
+    pub(super) fn mark_full(&self, batch: &str, chunk: u64, at: i64) {
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
             .create(true)
             .mode(0o600)
             .open(self.full_path(batch));
-        let _ = file.and_then(|mut file| writeln!(file, "{chunk}"));
+        let _ = file.and_then(|mut file| writeln!(file, "{chunk} {at}"));
     }
 
     fn full_path(&self, batch: &str) -> PathBuf {

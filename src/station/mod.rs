@@ -123,7 +123,7 @@ impl Station {
         let walk = Walk::new(
             &options.name,
             batch.shape().chunks(),
-            &memory.full_chunks(batch.digest()),
+            &memory.full_chunks(batch.digest(), i64::MIN),
         );
         Ok(Self {
             store,
@@ -163,7 +163,7 @@ impl Station {
     fn reopen(&mut self) -> Result<bool, StationError> {
         let is_another = self.batch.reopen(&self.store, &self.cache)?;
         if is_another {
-            let full = self.memory.full_chunks(self.batch.digest());
+            let full = self.memory.full_chunks(self.batch.digest(), i64::MIN);
             self.walk = Walk::new(&self.name, self.batch.shape().chunks(), &full);
         }
         Ok(is_another)

@@ -232,7 +232,7 @@ impl Station {
             }
         }
         for _ in 0..ROUNDS {
-            let (octets, version) = match self.store.read_version(&object) {
+            let (octets, version) = match self.store.read_version(&object, None) {
                 Err(StoreError::NotFound { .. }) => {
                     return Err(StationError::NotClaimed {
                         device_id: report.device_id.clone(),

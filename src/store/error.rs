@@ -29,6 +29,8 @@ pub enum StoreError {
     OfAnother { folder: String, uid: u32 },
     #[error("store: {object} is there already, with other content")]
     Conflict { object: String },
+    #[error("store: {object} has more than the {most} octets that anything under its name has")]
+    TooLarge { object: String, most: u64 },
     #[error("store: there is no bucket {bucket}")]
     NoBucket { bucket: String },
     #[error("store: {message}")]
@@ -90,7 +92,7 @@ impl StoreError {
     #[must_use]
     pub fn is_of_one_object(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::Conflict { .. } | Self::Unlisted { .. } => true,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Unlisted { .. } | Self::TooLarge { .. } => true,
             // Links, pipes and the like are invalid data, as whoever opens them says.
             Self::Io { source, .. } => matches!(
                 source.kind(),
@@ -142,7 +144,7 @@ impl StoreError {
                 _ => "run the same command again; it goes on where it stopped",
             }
             .to_owned(),
-            Self::Unlisted { .. } => "no certforge put that there: find out who did, and remove it".to_owned(),
+            Self::Unlisted { .. } | Self::TooLarge { .. } => "no certforge put that there: find out who did, and remove it".to_owned(),
             Self::Conflict { .. } => {
                 "somebody else wrote it, or another copy of this ledger is in use; find out before you run again".to_owned()
             }

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-use crate::batch::{CLAIMS, FAILED, FLASHED, SCRAPPED, WITHDRAWN_OBJECT};
+use crate::batch::most_octets;
 
 pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, Policy, role_partition};
 pub use dir::Dir;
@@ -44,18 +44,6 @@ pub use transport::{
     Transport, Version, When,
 };
 pub use withdrawal::{put_withdrawn, read_withdrawn};
-
-/// As much as is read of what stations write: one octet more than the largest that any reader takes, who so refuses it.
-const SMALL: Range<u64> = 0..(1 << 20) + 1;
-
-/// Whether it is an object that stations write, or such as they believe before any seal: whoever may write it may have
-/// made it larger than any memory.
-fn is_small(name: &str) -> bool {
-    name == WITHDRAWN_OBJECT
-        || [CLAIMS, FLASHED, FAILED, SCRAPPED]
-            .iter()
-            .any(|folder| name.starts_with(folder))
-}
 
 /// Opens the batch at a place. Nothing is asked of it yet.
 ///
@@ -123,7 +111,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when there is none.
+    /// [`StoreError::NotFound`] when there is none; [`StoreError::TooLarge`] when the whole has more octets than anything
+    /// that is written under this name.
     pub fn read(&self, name: &str, range: Option<Range<u64>>) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         Ok(self.get(name, range)?.octets)
     }
@@ -131,9 +120,11 @@ impl Store {
     /// The octets of many objects, in their order: at once where that is faster.
     pub fn read_all(&self, names: &[String]) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let are_small = names.iter().all(|name| is_small(name));
-        let got = self.transport.get(&names, are_small.then_some(SMALL));
-        got.into_iter().map(|got| Ok(got?.octets)).collect()
+        let most = names.iter().map(|name| most_octets(name)).max().unwrap_or(0);
+        let got = self.transport.get(&names, Some(0..most + 1)).into_iter();
+        got.zip(names)
+            .map(|(got, name)| Ok(self.bounded(got?, name, most_octets(name))?.octets))
+            .collect()
     }
 
     /// The same, but of each no more than so many octets.
@@ -156,13 +147,18 @@ impl Store {
         }
     }
 
-    /// The octets of an object, and which version of it they are.
+    /// The octets of an object, and which version of it they are; it has no more than `most` octets, or than anything of its
+    /// name when that is `None`.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when there is none.
-    pub fn read_version(&self, name: &str) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
-        let Got { octets, version } = self.get(name, None)?;
+    /// As [`Store::read`].
+    pub fn read_version(
+        &self,
+        name: &str,
+        most: Option<u64>,
+    ) -> Result<(Zeroizing<Vec<u8>>, Version), StoreError> {
+        let Got { octets, version } = self.get_up_to(name, most.unwrap_or_else(|| most_octets(name)))?;
         let version = version.unwrap_or_else(|| Version::of(&octets));
         Ok((octets, version))
     }
@@ -203,7 +199,25 @@ impl Store {
     }
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> Result<Got, StoreError> {
-        let range = range.or_else(|| is_small(name).then_some(SMALL));
-        self.transport.get(&[name], range).remove(0)
+        match range {
+            Some(range) => self.transport.get(&[name], Some(range)).remove(0),
+            None => self.get_up_to(name, most_octets(name)),
+        }
+    }
+
+    /// A whole object, which has no more than so many octets.
+    fn get_up_to(&self, name: &str, most: u64) -> Result<Got, StoreError> {
+        let got = self.transport.get(&[name], Some(0..most + 1)).remove(0)?;
+        self.bounded(got, name, most)
+    }
+
+    fn bounded(&self, got: Got, name: &str, most: u64) -> Result<Got, StoreError> {
+        match got.octets.len() as u64 <= most {
+            true => Ok(got),
+            false => Err(StoreError::TooLarge {
+                object: self.transport.locate(name),
+                most,
+            }),
+        }
     }
 }

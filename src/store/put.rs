@@ -449,7 +449,7 @@ mod tests {
         let memory = Memory::default();
         let store = memory.store();
         assert!(store.create("packs/0.zip", b"keys").unwrap());
-        let version = || store.read_version("packs/0.zip").unwrap().1;
+        let version = || store.read_version("packs/0.zip", None).unwrap().1;
         let replace = |body: &[u8], replaced| store.replace("packs/0.zip", body, &version(), replaced);
         assert!(replace(b"0001", Replaced::Forgotten).unwrap());
         assert_eq!(memory.versions("packs/0.zip"), 2);

@@ -21,6 +21,7 @@ pub fn read_withdrawn(store: &Store) -> Result<Option<WithdrawnRecord>, StoreErr
     match store.read(WITHDRAWN_OBJECT, None) {
         Ok(octets) => Ok(Some(WithdrawnRecord::read(&octets))),
         Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(error @ StoreError::TooLarge { .. }) => Ok(Some(WithdrawnRecord::unreadable(&error.to_string()))),
         // To one who may list some folders only, S3 says so even of an object that is not there.
         // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         Err(error @ StoreError::Refused { status: 403, .. }) => {

@@ -11,7 +11,7 @@ use super::tally::Tallies;
 use super::{Fault, VerifyError};
 use crate::batch::{
     BatchRecord, ChunkCertificates, IndexEntry, IndexRow, Layout, certificates_object, index_object,
-    pack_object, parse_index,
+    pack_object, pack_octets, parse_index,
 };
 use crate::bundle;
 use crate::manifest::{DeviceId, Row};
@@ -67,7 +67,7 @@ pub(super) fn verify(
     };
     let disputed = compare_rows(task, &rows, &index, &mut verified.faults);
     let chunk_certificates = read_certificates(task.chunk, rows.len(), store, &mut verified.faults)?;
-    let pack = read_pack(task, store)?;
+    let pack = read_pack(task, &rows, store)?;
     let bundles = match &pack {
         Some(_) => Vec::new(),
         None => read_bundles(task, &rows, store, standard)?,
@@ -243,11 +243,17 @@ fn read_bundles(
 }
 
 /// The pack of a chunk, when the batch is in packs; empty when it is missing.
-fn read_pack(task: &Task<'_>, store: &Store) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
+fn read_pack(
+    task: &Task<'_>,
+    rows: &[IndexRow],
+    store: &Store,
+) -> Result<Option<Zeroizing<Vec<u8>>>, VerifyError> {
     if task.record.layout == Layout::Objects {
         return Ok(None);
     }
-    match store.read(&pack_object(task.chunk), None) {
+    // One octet more than it can have tells that it is another.
+    let most = pack_octets(rows.iter().map(|row| &row.entry));
+    match store.read(&pack_object(task.chunk), Some(0..most + 1)) {
         Ok(pack) => Ok(Some(pack)),
         Err(StoreError::NotFound { .. }) => Ok(Some(Zeroizing::default())),
         Err(error) => Err(error.into()),

@@ -97,6 +97,27 @@ fn the_stations_go_on_with_every_other_device() {
 }
 
 #[test]
+fn a_chunk_that_was_full_is_looked_at_once_more_after_a_while() {
+    let line = Line::new("objects", 4);
+    let damaged = line.path("claims/000000/SN000003.json");
+    fs::create_dir_all(damaged.parent().unwrap()).unwrap();
+    fs::write(&damaged, "{").unwrap();
+    let run = ["run", "--exec", "true", "--out", "dev"];
+    let next = ["claim", "--next", "--out", "dev"];
+    assert!(line.succeed("st1", &run).contains("3"));
+    fs::remove_file(&damaged).unwrap();
+    // It was full a moment ago.
+    line.fail("st1", &next, 9);
+    let batch = fs::read_dir(line.0.join("memory/st1")).unwrap().next().unwrap();
+    let files = fs::read_dir(batch.unwrap().path().join("station-st1")).unwrap();
+    let marks = files
+        .map(|file| file.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("full-"));
+    fs::write(marks.expect("what was full is remembered"), "0 1000000000\n").unwrap();
+    assert!(line.succeed("st1", &next).contains("SN000003"));
+}
+
+#[test]
 fn a_report_that_cannot_be_read_waits_and_keeps_nobody_else() {
     let line = line("objects");
     line.claim("st5", "SN000002");

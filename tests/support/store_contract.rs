@@ -26,6 +26,7 @@ pub fn holds(open: Open<'_>) {
     a_conditional_write_never_writes_over_anything_unasked(open);
     a_version_is_replaced_only_by_one_who_knows_it(open);
     what_is_removed_is_gone(open);
+    what_is_larger_than_anything_of_its_name_is_refused(open);
     what_is_released_is_never_touched(open);
     large_objects_go_in_parts_and_come_back_whole_or_in_ranges(open);
     lists_more_than_a_page_of_objects(open);
@@ -181,7 +182,7 @@ pub fn what_is_released_is_never_touched(open: Open<'_>) {
 pub fn a_version_is_replaced_only_by_one_who_knows_it(open: Open<'_>) {
     let store = open("replace");
     assert!(store.create("claims/A.json", b"first").unwrap());
-    let (octets, first) = store.read_version("claims/A.json").unwrap();
+    let (octets, first) = store.read_version("claims/A.json", None).unwrap();
     assert_eq!(**octets, *b"first");
     let replace = |body: &[u8], version| store.replace("claims/A.json", body, version, Replaced::Shredded);
     assert!(replace(b"second", &first).unwrap());
@@ -199,6 +200,28 @@ pub fn a_version_is_replaced_only_by_one_who_knows_it(open: Open<'_>) {
     );
     assert!(!store.exists("claims/B.json").unwrap());
     assert!(store.exists("claims/A.json").unwrap());
+}
+
+pub fn what_is_larger_than_anything_of_its_name_is_refused(open: Open<'_>) {
+    let store = open("larger");
+    for (name, octets, is_read) in [
+        ("claims/000000/A.json", 1 << 20, true),
+        ("claims/000000/B.json", (1 << 20) + 1, false),
+        ("batch.json", (4 << 20) + 1, false),
+    ] {
+        assert!(store.create(name, &vec![b'a'; octets]).unwrap());
+        for read in [
+            store.read(name, None),
+            store.read_all(&[name.to_owned()]).remove(0),
+            store.read_version(name, None).map(|(octets, _)| octets),
+        ] {
+            match read {
+                Ok(read) => assert!(is_read && read.len() == octets, "{name}"),
+                Err(StoreError::TooLarge { .. }) => assert!(!is_read, "{name}"),
+                Err(other) => panic!("{name}: {other}"),
+            }
+        }
+    }
 }
 
 pub fn what_is_removed_is_gone(open: Open<'_>) {

@@ -10,6 +10,7 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
+use certforge::bounded;
 use certforge::rehearsal::{Account, AccountError};
 use clap::{Args, Subcommand};
 
@@ -76,7 +77,7 @@ impl StateArgs {
 
 /// Text of a file that the user named.
 pub fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+    bounded::read_text(path).map_err(|error| {
         Failure::usage(
             &format!("{what} {} cannot be read: {error}", path.display()),
             "check the path and who may read it",

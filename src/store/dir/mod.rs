@@ -493,7 +493,7 @@ mod tests {
         let store = Store::in_folder(root.clone());
         let name = "claims/000000/A.json";
         assert!(store.create(name, b"first").unwrap());
-        let (_, version) = store.read_version(name).unwrap();
+        let (_, version) = store.read_version(name, None).unwrap();
         let path = root.join(name);
         for what in ["loop", "device", "folder", "socket", "pipe"] {
             match path.is_dir() {
@@ -521,24 +521,37 @@ mod tests {
     }
 
     #[test]
-    fn of_what_stations_write_no_more_is_read_than_any_of_it_has() {
+    fn no_more_is_read_than_anything_of_its_name_has() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path().join("batch"));
-        let name = "claims/000000/A.json";
-        assert!(store.create(name, b"first").unwrap());
-        let file = File::options()
-            .write(true)
-            .open(folder.path().join("batch").join(name));
-        file.unwrap().set_len(1 << 40).unwrap();
-        assert_eq!(store.read(name, None).unwrap().len(), (1 << 20) + 1);
-        assert_eq!(
-            store.read_all(&[name.to_owned()])[0].as_ref().unwrap().len(),
-            (1 << 20) + 1
-        );
-        let (_, version) = store.read_version(name).unwrap();
-        let replaced = store.replace(name, b"x", &version, crate::store::Replaced::Forgotten);
-        for refused in [store.create(name, b"first"), replaced] {
-            assert!(refused.expect_err("it is large").is_of_one_object());
+        for name in [
+            "batch.json",
+            "seal.json",
+            "withdrawn.json",
+            "shards/000001.json",
+            "index/000000.csv",
+            "lookup/000000.csv",
+            "bundles/00/A.zip",
+            "claims/000000/A.json",
+            "flashed/000000/A.json",
+        ] {
+            assert!(store.create(name, b"first").unwrap());
+            let (_, version) = store.read_version(name, None).unwrap();
+            let file = File::options()
+                .write(true)
+                .open(folder.path().join("batch").join(name));
+            file.unwrap().set_len(1 << 40).unwrap();
+            for read in [
+                store.read(name, None).map(drop),
+                store.read_all(&[name.to_owned()]).remove(0).map(drop),
+                store.read_version(name, None).map(drop),
+            ] {
+                assert!(matches!(read, Err(StoreError::TooLarge { .. })), "{name}");
+            }
+            let replaced = store.replace(name, b"x", &version, crate::store::Replaced::Forgotten);
+            for refused in [store.create(name, b"first"), replaced] {
+                assert!(refused.expect_err("it is large").is_of_one_object());
+            }
         }
     }
 

@@ -186,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path().join("batch"));
         assert!(store.create("claims/A.json", b"first").unwrap());
-        let (octets, first) = store.read_version("claims/A.json").unwrap();
+        let (octets, first) = store.read_version("claims/A.json", None).unwrap();
         assert_eq!(**octets, *b"first");
         assert!(
             store
@@ -247,7 +247,7 @@ mod tests {
         store.create("packs/0.zip", b"a private key").unwrap();
         let also = folder.path().join("also");
         fs::hard_link(folder.path().join("batch/packs/0.zip"), &also).unwrap();
-        let (_, version) = store.read_version("packs/0.zip").unwrap();
+        let (_, version) = store.read_version("packs/0.zip", None).unwrap();
         assert!(
             store
                 .replace("packs/0.zip", b"none", &version, Replaced::Shredded)
@@ -277,7 +277,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::in_folder(folder.path().join("batch"));
         store.create("claims/A.json", b"first").unwrap();
-        let (_, first) = store.read_version("claims/A.json").unwrap();
+        let (_, first) = store.read_version("claims/A.json", None).unwrap();
         let done: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..16_u8)
                 .map(|i| {

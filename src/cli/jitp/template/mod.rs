@@ -6,6 +6,7 @@ mod render;
 
 use std::path::Path;
 
+use certforge::bounded;
 use certforge::jitp::{Finding, Template as Checked};
 use clap::Subcommand;
 
@@ -34,7 +35,7 @@ impl Template {
 
 /// Reads a template's file.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+    bounded::read_text(path).map_err(|error| {
         Failure::usage(
             &format!("template {} cannot be read: {error}", path.display()),
             "give the path of a JSON file; `certforge jitp template new` prints one",

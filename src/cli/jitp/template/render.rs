@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use certforge::bounded;
 use certforge::jitp::{Facts, Issued, PolicyMade, Provisioned};
 use certforge::pem;
 use clap::Args;
@@ -85,7 +86,7 @@ impl Render {
 }
 
 fn read_certificate(path: &Path) -> Result<Vec<u8>, Failure> {
-    let octets = std::fs::read(path).map_err(|error| {
+    let octets = bounded::read(path).map_err(|error| {
         Failure::usage(
             &format!("certificate {} cannot be read: {error}", path.display()),
             "give the path of a certificate, PEM or DER",
@@ -99,7 +100,7 @@ fn read_certificate(path: &Path) -> Result<Vec<u8>, Failure> {
         .flatten()
         .find(|block| block.label == pem::CERTIFICATE);
     // The first certificate of a chain is the device's own.
-    Ok(first.map_or(octets, |block| block.der.to_vec()))
+    Ok(first.map_or_else(|| octets.to_vec(), |block| block.der.to_vec()))
 }
 
 impl fmt::Display for Rendered {

@@ -78,9 +78,15 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (len, is_read) in [(0, true), (MOST_OCTETS, true), (MOST_OCTETS + 1, false)] {
             fs::write(file.path(), vec![b'a'; len]).unwrap();
-            assert_eq!(read_text(file.path()).ok().map(|text| text.len()), is_read.then_some(len));
+            assert_eq!(
+                read_text(file.path()).ok().map(|text| text.len()),
+                is_read.then_some(len)
+            );
         }
         fs::write(file.path(), [0xff]).unwrap();
-        assert_eq!(read_text(file.path()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            read_text(file.path()).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

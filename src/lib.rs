@@ -73,6 +73,8 @@ pub mod seal;
 
 pub mod ledger;
 
+pub mod vouched;
+
 pub mod forge;
 
 pub mod bench;
@@ -102,3 +104,4 @@ pub mod printable;
 #[cfg(feature = "sdk")]
 pub mod sdk;
 pub mod shell;
+pub mod whole;

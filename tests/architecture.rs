@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 30] = [
+const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
@@ -12,9 +12,13 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
     ("printable", &[]),
     ("shell", &[]),
     ("exposure", &["shell"]),
+    ("whole", &[]),
     ("manifest", &["digest"]),
     ("bundle", &["digest", "pem", "printable"]),
-    ("profile", &["bounded", "digest", "printable", "manifest", "bundle"]),
+    (
+        "profile",
+        &["bounded", "digest", "printable", "manifest", "bundle"],
+    ),
     ("engine", &["exposure", "profile"]),
     ("signer", &["engine"]),
     (
@@ -54,6 +58,12 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
             "issuer",
             "certificate",
             "batch",
+        ],
+    ),
+    (
+        "vouched",
+        &[
+            "digest", "pem", "manifest", "issuer", "batch", "store", "seal", "ledger",
         ],
     ),
     (
@@ -116,20 +126,22 @@ const MAY_IMPORT: [(&str, &[&str]); 30] = [
             "certificate",
             "batch",
             "store",
+            "vouched",
         ],
     ),
     (
         "aws",
         &[
-            "causes", "pem", "shell", "manifest", "profile", "issuer", "batch", "store", "ledger", "jitp",
-            "sdk",
+            "causes", "pem", "shell", "manifest", "profile", "issuer", "batch", "store", "seal", "ledger",
+            "vouched", "jitp", "sdk", "whole",
         ],
     ),
     ("display", &[]),
     (
         "rehearsal",
         &[
-            "causes", "digest", "pem", "profile", "issuer", "bundle", "batch", "store", "jitp", "display",
+            "causes", "digest", "pem", "profile", "issuer", "bundle", "batch", "store", "vouched", "jitp",
+            "display",
         ],
     ),
     ("cli", &[]),

@@ -1,6 +1,5 @@
 //! Carrying out: each action of a plan as a request to AWS IoT or IAM.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use aws_sdk_iot::types;
@@ -13,6 +12,7 @@ use super::inventory::RegistrationConfig;
 use super::registration::Registration;
 use crate::issuer::CaCertificate;
 use crate::jitp::ProofError;
+use crate::whole;
 
 /// How long a role that was just made is waited for, and how long between two attempts.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -224,10 +224,5 @@ fn registration_config(config: &RegistrationConfig) -> types::RegistrationConfig
 
 /// Writes the note; it appears whole or not at all.
 fn note_endpoint(path: &std::path::Path, host: &str) -> std::io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let mut file = std::fs::File::create(&name)?;
-    writeln!(file, "{}", endpoint_note(host))?;
-    file.sync_all()?;
-    std::fs::rename(&name, path)
+    whole::write(path, format!("{}\n", endpoint_note(host)).as_bytes(), 0o644)
 }

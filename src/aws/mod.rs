@@ -39,4 +39,4 @@ pub use readiness::{Readiness, Runs};
 pub use registration::{Registration, permission};
 pub use role::{IotTrust, iot_trust, managed_policies, trust_policy};
 pub use wanted::{CertificateMode, Flow, Role, Wanted, rule_name};
-pub use withdraw::{Outlook, RevocationSummary, Terms, WithdrawError, Withdrawing};
+pub use withdraw::{Named, Outlook, RevocationSummary, Terms, WithdrawError, Withdrawing};

@@ -2,8 +2,12 @@
 //! device of its CA, and every certificate of it is revoked, once in each account and Region, from the first on,
 //! however often it is interrupted.
 //!
-//! What is revoked is what the ledger has: a store that was tampered with revokes nobody else. The ledger notes
-//! how far it is, and nothing behind the mark is left out.
+//! What is revoked is what the ledger has, and of chunks that another shard made what the issuer has signed for: a store
+//! that was tampered with revokes nobody else, and keeps nobody from revoking. The ledger notes how far it is, and nothing
+//! behind the mark is left out.
+
+use std::collections::HashMap;
+use std::path::Path;
 
 use time::OffsetDateTime;
 
@@ -12,13 +16,14 @@ use super::cloud::Cloud;
 use super::revoke::{Condemned, Revocation, Revoked};
 use crate::batch::WithdrawnRecord;
 use crate::causes::in_one_line;
-use crate::issuer::CaCertificate;
-use crate::jitp::{Issued, IssuedError};
+use crate::issuer::{CaCertificate, IssuerError};
 use crate::ledger::{Batch, Ledger, LedgerError};
 use crate::manifest::DeviceId;
 use crate::pem;
 use crate::profile::rfc3339;
-use crate::store::{ReadError, Store, StoreError, put_withdrawn};
+use crate::seal::Trust;
+use crate::store::{Store, StoreError, put_withdrawn};
+use crate::vouched::{self, Stated, VouchedError};
 
 /// Certificates after which the ledger notes how far it is.
 const AT_A_TIME: usize = 200;
@@ -28,7 +33,21 @@ pub struct Withdrawing<'a> {
     ledger: &'a mut dyn Ledger,
     batch: &'a Batch,
     store: &'a Store,
-    issued: Issued<'a>,
+    issuer: CaCertificate,
+    /// What lies in the store; why it cannot be told, where the batch was named by its name in the ledger.
+    stated: Result<Stated<'a>, VouchedError>,
+}
+
+/// How somebody named a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// By its name in the ledger, which says where it is: whatever lies there, this batch is meant.
+    InLedger,
+    /// By the place where it lies.
+    Place {
+        /// Somebody knows that it was moved, and is no copy.
+        moved: bool,
+    },
 }
 
 /// On what terms a batch is withdrawn.
@@ -66,6 +85,8 @@ pub struct RevocationSummary {
     pub mark: u64,
     /// The first that failed, and why.
     pub first_failure: Option<String>,
+    /// Why stations may claim it still, or what is odd in its store.
+    pub store_fault: Option<String>,
 }
 
 /// A withdrawal that cannot begin, or cannot go on.
@@ -76,7 +97,9 @@ pub enum WithdrawError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Issued(#[from] IssuedError),
+    Batch(#[from] VouchedError),
+    #[error("the ledger has no usable issuer certificate")]
+    Issuer(#[from] IssuerError),
     #[error(transparent)]
     Aws(#[from] AwsError),
     #[error("{location} is not batch {batch} of the ledger")]
@@ -98,7 +121,8 @@ impl WithdrawError {
         let text = match self {
             Self::Ledger(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
-            Self::Issued(error) => return error.hint(),
+            Self::Batch(error) => return error.hint(),
+            Self::Issuer(error) => return error.hint(),
             Self::Aws(error) => return error.hint(),
             Self::OtherBatch { .. } => "name the ledger that the batch was made with, with --ledger",
             Self::MayBeCopy { .. } => {
@@ -113,7 +137,7 @@ impl WithdrawError {
 }
 
 impl<'a> Withdrawing<'a> {
-    /// Sees that a store holds a batch of the ledger, and no copy of it. `moved`: somebody knows that it was moved.
+    /// Opens a batch of the ledger, to withdraw it. Where it was named by a place, sees that it lies there and is no copy.
     ///
     /// # Errors
     ///
@@ -122,40 +146,63 @@ impl<'a> Withdrawing<'a> {
         ledger: &'a mut dyn Ledger,
         batch: &'a Batch,
         store: &'a Store,
-        moved: bool,
+        named: Named,
     ) -> Result<Self, WithdrawError> {
-        let issued = Issued::open(store)?;
+        let issuer = CaCertificate::from_der(&batch.issuer_certificate, Path::new(ledger.location()))?;
+        let opened = Stated::open(store, &Trust::Id(issuer.id()));
         let (name, location) = (&batch.name, store.location());
-        if issued.record().batch != *name || issued.issuer().der() != batch.issuer_certificate {
-            return Err(WithdrawError::OtherBatch {
-                location,
-                batch: name.clone(),
-            });
-        }
-        if location != batch.location && !moved {
-            return Err(WithdrawError::MayBeCopy {
-                batch: name.clone(),
-                made_at: batch.location.clone(),
-                location,
-            });
-        }
-        Ok(Self {
+        let stated = opened.and_then(|stated| match stated.record().batch == *name {
+            true => Ok(stated),
+            false => Err(VouchedError::OtherBatch {
+                location: location.clone(),
+                found: stated.record().batch.clone(),
+                asked: name.clone(),
+                ledger: ledger.location().to_owned(),
+            }),
+        });
+        let withdrawing = |stated| Self {
             ledger,
             batch,
             store,
-            issued,
-        })
+            issuer,
+            stated,
+        };
+        match (named, stated) {
+            (Named::InLedger, stated) => Ok(withdrawing(stated)),
+            (
+                Named::Place { .. },
+                Err(VouchedError::OtherBatch { .. } | VouchedError::OtherIssuer { .. }),
+            ) => Err(WithdrawError::OtherBatch {
+                location,
+                batch: name.clone(),
+            }),
+            (Named::Place { .. }, Err(error)) => Err(error.into()),
+            (Named::Place { moved }, Ok(_)) if location != batch.location && !moved => {
+                Err(WithdrawError::MayBeCopy {
+                    batch: name.clone(),
+                    made_at: batch.location.clone(),
+                    location,
+                })
+            }
+            (Named::Place { .. }, Ok(stated)) => Ok(withdrawing(Ok(stated))),
+        }
     }
 
     /// How many certificates the batch has.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.issued.record().rows
+        self.batch.rows
     }
 
     #[must_use]
     pub fn issuer(&self) -> &CaCertificate {
-        self.issued.issuer()
+        &self.issuer
+    }
+
+    /// What is odd in the store, as far as anybody has looked.
+    #[must_use]
+    pub fn store_fault(&self) -> Option<String> {
+        self.stated.as_ref().err().map(|error| in_one_line(error))
     }
 
     /// What is before it in an account; changes nothing.
@@ -164,7 +211,7 @@ impl<'a> Withdrawing<'a> {
     ///
     /// When the CA is not registered there, or AWS or the ledger cannot be read.
     pub fn outlook(&self, cloud: &Cloud) -> Result<Outlook, WithdrawError> {
-        let (caller, issuer) = (cloud.caller(), self.issued.issuer());
+        let (caller, issuer) = (cloud.caller(), &self.issuer);
         if cloud.ca(&issuer.id())?.is_none() {
             return Err(WithdrawError::NotRegistered {
                 account: caller.account.clone(),
@@ -199,8 +246,8 @@ impl<'a> Withdrawing<'a> {
     ///
     /// # Errors
     ///
-    /// When ledger or store cannot be read or written, or AWS does not stop to register devices of the CA. What it
-    /// refuses of certificates is in the summary.
+    /// When the ledger cannot be read or written, or AWS does not stop to register devices of the CA. What it refuses of
+    /// certificates, and what is wrong with the store, is in the summary.
     pub fn carry_out(
         &mut self,
         cloud: &Cloud,
@@ -208,14 +255,22 @@ impl<'a> Withdrawing<'a> {
         is_cancelled: &(dyn Fn() -> bool + Sync),
         observe: &(dyn Fn(u64) + Sync),
     ) -> Result<RevocationSummary, WithdrawError> {
-        // 1. No station gives out a device of it any more.
-        self.stop_stations(terms.reason, terms.now)?;
+        // 1. No station gives out a device of it any more. A store that is away, or odd, keeps nobody from revoking.
+        let stopped = self.stop_stations(terms.reason, terms.now);
+        let store_fault = match stopped {
+            Err(WithdrawError::Store(error)) => Some(in_one_line(&error)),
+            other => other.map(|()| self.store_fault())?,
+        };
         // 2. AWS IoT takes no new device of the CA.
         if !terms.keep_auto_registration {
-            cloud.stop_registration(&self.issued.issuer().id())?;
+            cloud.stop_registration(&self.issuer.id())?;
         }
         // 3. Those that it has, and those that may come, are revoked.
-        self.revoke(cloud, terms.rate, is_cancelled, observe)
+        let summary = self.revoke(cloud, terms.rate, is_cancelled, observe)?;
+        Ok(RevocationSummary {
+            store_fault,
+            ..summary
+        })
     }
 
     /// Revokes what is not yet revoked there.
@@ -230,10 +285,10 @@ impl<'a> Withdrawing<'a> {
         observe: &(dyn Fn(u64) + Sync),
     ) -> Result<RevocationSummary, WithdrawError> {
         let place = cloud.caller().place();
-        let record = self.issued.record();
+        let shape = self.batch.shape();
         let revocation = Revocation {
             cloud,
-            ca: self.issued.issuer(),
+            ca: &self.issuer,
             rate,
         };
         let mut row = self.ledger.revoked(self.batch, &place)?;
@@ -241,11 +296,11 @@ impl<'a> Withdrawing<'a> {
             mark: row,
             ..RevocationSummary::default()
         };
-        for chunk in row / record.chunk_rows..record.shape().chunks() {
-            let end = chunk * record.chunk_rows + record.shape().rows_of(chunk);
+        for chunk in row / shape.chunk_rows..shape.chunks() {
+            let end = chunk * shape.chunk_rows + shape.rows_of(chunk);
             let certificates = match self.certificates(chunk) {
-                // Its index is damaged: that keeps nobody from revoking the others.
-                Err(WithdrawError::Issued(error @ IssuedError::Batch(ReadError::Index { .. }))) => {
+                // Nobody vouches for it as it is: that keeps nobody from revoking the others.
+                Err(WithdrawError::Batch(error)) => {
                     summary.failed += end - row;
                     summary
                         .first_failure
@@ -258,12 +313,12 @@ impl<'a> Withdrawing<'a> {
             };
             let Some(certificates) = certificates else {
                 // What was never released is in no station's hands, and no run begins with it any more.
-                summary.unreleased += record.shape().rows_of(chunk);
+                summary.unreleased += shape.rows_of(chunk);
                 observe(end - row);
                 row = end;
                 continue;
             };
-            let skipped = usize::try_from(row - chunk * record.chunk_rows).unwrap_or(usize::MAX);
+            let skipped = usize::try_from(row - chunk * shape.chunk_rows).unwrap_or(usize::MAX);
             let mut rest = certificates.into_iter().skip(skipped).peekable();
             while rest.peek().is_some() {
                 let some = rest.by_ref().take(AT_A_TIME);
@@ -297,17 +352,25 @@ impl<'a> Withdrawing<'a> {
         Ok(summary)
     }
 
-    /// The certificates of a chunk, each with its device, as the ledger has them; as the index has them when
+    /// The certificates of a chunk, each with its device, as the ledger has them; as the issuer has signed for them when
     /// another shard's ledger accounts for the chunk. `None`: the chunk was never released.
     fn certificates(&self, chunk: u64) -> Result<Option<Vec<(DeviceId, Condemned)>>, WithdrawError> {
         let mut entries = self.ledger.entries(self.batch, chunk)?;
         if entries.is_empty() {
-            entries = match self.issued.entries(chunk) {
-                Err(IssuedError::Incomplete { .. }) => return Ok(None),
+            let Ok(stated) = &self.stated else {
+                return Ok(None);
+            };
+            entries = match stated.entries(chunk) {
+                Err(VouchedError::Incomplete { .. }) => return Ok(None),
                 other => other?,
             };
         }
-        let mut found = self.issued.found(chunk);
+        // Each answer of a store that is away would be waited for.
+        let is_away = matches!(&self.stated, Err(VouchedError::Store(error)) if error.is_passing());
+        let mut found = match is_away {
+            true => HashMap::new(),
+            false => vouched::found(self.store, chunk),
+        };
         let condemned = entries.into_iter().map(|entry| {
             let der = found.remove(&entry.certificate_id);
             let condemned = Condemned {

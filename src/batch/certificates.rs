@@ -22,6 +22,13 @@ impl ChunkCertificates {
         (sha256(der) == entry.certificate_id).then_some(der.as_slice())
     }
 
+    /// As a forge writes them.
+    #[must_use]
+    pub fn to_pem(&self) -> Vec<u8> {
+        let pem = |der: &Vec<u8>| pem::encode(pem::CERTIFICATE, der);
+        self.0.iter().map(pem).collect::<String>().into_bytes()
+    }
+
     /// All of them, whatever they are.
     #[must_use]
     pub fn found(&self) -> &[Vec<u8>] {

@@ -30,8 +30,8 @@ mod withdrawal;
 pub use certificates::ChunkCertificates;
 pub(crate) use index::index_lines;
 pub use index::{
-    COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, pack_octets, parse_index, read_index,
-    write_index,
+    COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, pack_octets,
+    parse_index, read_index, write_index,
 };
 pub use layout::{
     BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, WITHDRAWN_OBJECT,

@@ -5,9 +5,10 @@
 //! the archive. The archive itself is opened by the zip crate, of which the writer knows nothing.
 
 use std::io::{Cursor, Read};
+use std::ops::Range;
 
 use zeroize::Zeroizing;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::format::Sizes;
 use super::{Member, Recipe};
@@ -148,6 +149,41 @@ pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
 pub fn names(octets: &[u8]) -> Result<Vec<String>, OpenError> {
     let archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     Ok(names_of(&archive))
+}
+
+/// A file of a ZIP: its name, and which octets of the ZIP it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    pub name: String,
+    pub octets: Range<u64>,
+}
+
+/// The files of a ZIP whose files are stored as they are, such as a pack, in order.
+///
+/// # Errors
+///
+/// When the octets are no such ZIP.
+pub fn placed(octets: &[u8]) -> Result<Vec<Placed>, OpenError> {
+    let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
+    let names = names_of(&archive);
+    let mut files = Vec::with_capacity(names.len());
+    for (i, name) in names.into_iter().enumerate() {
+        let file = archive.by_index_raw(i).map_err(damaged)?;
+        let start = file.data_start().filter(|_| {
+            file.compression() == CompressionMethod::Stored && file.size() == file.compressed_size()
+        });
+        let start = start.ok_or_else(|| {
+            OpenError::Damaged(format!(
+                "{} is not stored as it is",
+                told(std::slice::from_ref(&name)).concat()
+            ))
+        })?;
+        files.push(Placed {
+            name,
+            octets: start..start.saturating_add(file.size()),
+        });
+    }
+    Ok(files)
 }
 
 /// Refuses what is too long to be a bundle before any of it is read, its list of files least of all.

@@ -14,6 +14,7 @@ use certforge::signer::SignerError;
 use certforge::station::StationError;
 use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
+use certforge::vouched::VouchedError;
 
 pub const SOME_FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -84,6 +85,13 @@ table! {
         SealError::Signer(error) => error.code(),
         _ => STORE,
     };
+    VouchedError: |error| match error {
+        VouchedError::Batch(_) | VouchedError::Store(_) => STORE,
+        VouchedError::Ledger(error) => error.code(),
+        VouchedError::Seal(error) => error.code(),
+        VouchedError::OtherIssuer { .. } => ISSUER,
+        _ => STORE,
+    };
     ForgeError: |error| match error {
         ForgeError::Manifest(error) => error.code(),
         ForgeError::Engine(error) => error.code(),
@@ -117,7 +125,8 @@ table! {
         | ForgeError::Threads { .. } => USAGE,
     };
     VerifyError: |error| match error {
-        VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } | VerifyError::Shards { .. } => LEDGER,
+        VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } => LEDGER,
+        VerifyError::OtherIssuer { .. } => ISSUER,
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
         VerifyError::Store(_) | VerifyError::Read(_) => STORE,
     };
@@ -161,13 +170,12 @@ table! {
 #[cfg(feature = "aws")]
 mod wing {
     use certforge::aws::{ActionError, AwsError, WithdrawError};
-    use certforge::jitp::{IssuedError, NameTaken, ProofError};
+    use certforge::jitp::{NameTaken, ProofError};
     use certforge::rehearsal::{AccountError, RunError, ServerIdentityError};
 
-    use super::{AWS, Coded, ISSUER, STORE, USAGE};
+    use super::{AWS, Coded, ISSUER, LEDGER, STORE, USAGE};
 
     table! {
-        IssuedError: |_| STORE;
         ProofError: |error| match error {
             ProofError::Code { .. } => USAGE,
             ProofError::Engine(error) => error.code(),
@@ -184,7 +192,8 @@ mod wing {
         WithdrawError: |error| match error {
             WithdrawError::Ledger(error) => error.code(),
             WithdrawError::Store(error) => error.code(),
-            WithdrawError::Issued(error) => error.code(),
+            WithdrawError::Batch(error) => error.code(),
+            WithdrawError::Issuer(_) => LEDGER,
             WithdrawError::Aws(_) | WithdrawError::NotRegistered { .. } => AWS,
             WithdrawError::OtherBatch { .. } | WithdrawError::MayBeCopy { .. } => USAGE,
         };

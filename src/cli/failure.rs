@@ -94,6 +94,11 @@ impl Failure {
         Self::new(exit::AWS, message, hint)
     }
 
+    /// A store that is not what it was.
+    pub fn store(message: impl Into<String>, hint: &str) -> Self {
+        Self::new(exit::STORE, message, hint)
+    }
+
     /// The same, with an error and its causes.
     pub fn aws_error(error: impl std::error::Error + 'static, hint: &str) -> Self {
         Self::new(exit::AWS, in_one_line(&error), hint)

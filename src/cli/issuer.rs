@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
 use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError};
+use certforge::seal::Trust;
 use clap::Args;
+use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
 use super::Failure;
@@ -106,6 +108,18 @@ impl IssuerArgs {
     pub fn load_for(&self, engines: &Choice, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         Issuer::load(&self.files(), engines, now, &mut |key| self.passphrase.ask(key))
     }
+}
+
+/// The issuer that somebody trusts: its certificate, its folder, or the SHA-256 of the certificate.
+pub fn trust(text: &str) -> Result<Trust, Failure> {
+    if let Ok(id) = HEXLOWER.decode(text.to_ascii_lowercase().as_bytes())
+        && let Ok(id) = id.try_into()
+    {
+        return Ok(Trust::Id(id));
+    }
+    let hint = "name the certificate of the CA that made the batch, or its SHA-256, with --issuer or in CERTFORGE_ISSUER";
+    let certificate = certificate_at(Path::new(text), hint)?;
+    Ok(Trust::Certificate(Box::new(certificate)))
 }
 
 /// A CA's certificate, from its file or the folder that it is in.

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use certforge::batch::{INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
+use certforge::batch::{BatchRecord, INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::causes::in_one_line;
 use certforge::ledger;
 use certforge::printable;
-use certforge::store::{ReadError, Store, read_index, read_record, released_chunks};
+use certforge::store::{Store, read_index, read_record, released_chunks};
+use certforge::vouched::{Stated, VouchedError};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::issuer::trust;
 use super::report::{Ended, Outcome, Printer, print, print_document};
 use super::text::count;
 use super::{Failure, place};
@@ -30,6 +32,15 @@ pub enum Ledger {
 pub struct Export {
     #[command(flatten)]
     of: Which,
+    /// CA that must have signed for the indexes of a batch at a place: its certificate, its folder, or the SHA-256 of the
+    /// certificate
+    #[arg(
+        long,
+        env = "CERTFORGE_ISSUER",
+        hide_env_values = true,
+        value_name = "FILE|DIR|SHA-256"
+    )]
+    issuer: Option<String>,
     /// Write a JSON document a line in place of CSV
     #[arg(long)]
     json: bool,
@@ -109,15 +120,26 @@ impl Ledger {
     pub fn run(&self, printer: Printer) -> Outcome {
         let Self::Export(export) = self;
         let mut out = Lines::new(printer);
-        let damaged = match export.of.open(&export.reach)? {
-            Source::Place(store) => write_place(&store, &mut out)?,
-            Source::Ledger(ledger, batch) => {
+        let ended = match (export.of.open(&export.reach)?, &export.issuer) {
+            (Source::Place(store), Some(issuer)) => {
+                let stated = Stated::open(&store, &trust(issuer)?)?;
+                let read = |chunk| stated.entries(chunk);
+                left_out(&write_place(&store, stated.record(), read, &mut out)?)
+            }
+            (Source::Place(store), None) => {
+                let record = read_record(&store)?.record;
+                let read = |chunk| Ok(read_index(&store, &record, chunk)?);
+                left_out(&write_place(&store, &record, read, &mut out)?).warning(
+                    "nothing here vouches for what the indexes say: --issuer holds them against what the CA has signed",
+                )
+            }
+            (Source::Ledger(ledger, batch), _) => {
                 write_ledger(&*ledger, batch, &mut out)?;
-                Vec::new()
+                left_out(&[])
             }
         };
         out.end();
-        Ok(left_out(&damaged))
+        Ok(ended)
     }
 }
 
@@ -138,11 +160,15 @@ fn write_ledger(
 }
 
 /// What the indexes of a batch say; and why some say nothing.
-fn write_place(store: &Store, out: &mut Lines) -> Result<Vec<ReadError>, Failure> {
-    let record = read_record(store)?.record;
+fn write_place(
+    store: &Store,
+    record: &BatchRecord,
+    read: impl Fn(u64) -> Result<Vec<IndexEntry>, VouchedError>,
+    out: &mut Lines,
+) -> Result<Vec<VouchedError>, Failure> {
     let mut damaged = Vec::new();
     for chunk in released_chunks(store)? {
-        let entries = match read_index(store, &record, chunk) {
+        let entries = match read(chunk) {
             Err(error) if error.is_of_one_object() => {
                 damaged.push(error);
                 continue;
@@ -157,7 +183,7 @@ fn write_place(store: &Store, out: &mut Lines) -> Result<Vec<ReadError>, Failure
 }
 
 /// How an export ended that went on without some of the indexes.
-fn left_out(damaged: &[ReadError]) -> Ended {
+fn left_out(damaged: &[VouchedError]) -> Ended {
     let Some((last, others)) = damaged.split_last() else {
         return Ended::silent();
     };

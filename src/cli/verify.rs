@@ -3,14 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use certforge::ledger;
+use certforge::ledger::{self, Ledger};
 use certforge::printable;
-use certforge::store::read_record;
+use certforge::store::{Store, read_record};
 use certforge::verify::{self, Job, Report};
 use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::batch::name_of;
+use super::issuer::trust;
 use super::ledger::DEFAULT_FILE;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
@@ -21,12 +23,20 @@ use super::{Failure, exit, place};
 pub struct Verify {
     /// Batch, such as out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01
     batch: String,
-    /// Ledger that accounts for the batch
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    /// Ledger that accounts for the batch, or for a shard of it [default: certforge.db; for a batch in shards only if it is there]
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
     /// Verify without a ledger, as on a machine that has only the bundles
     #[arg(long, conflicts_with = "ledger")]
     no_ledger: bool,
+    /// CA that must have made the batch: its certificate, its folder, or the SHA-256 of the certificate
+    #[arg(
+        long,
+        env = "CERTFORGE_ISSUER",
+        hide_env_values = true,
+        value_name = "FILE|DIR|SHA-256"
+    )]
+    issuer: Option<String>,
     /// Manifest that the batch was made from [default: the one that the ledger names, if it is still there]
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -53,17 +63,12 @@ impl Verify {
                 .map_err(|error| Failure::usage(&error.to_string(), "use fewer --jobs"))?;
         }
         let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
-        // The ledger that is looked for by default is that of a batch made as a whole.
-        let is_default = self.ledger.as_path() == Path::new(DEFAULT_FILE);
-        let is_in_shards =
-            || read_record(&store).is_ok_and(|read| is_default && read.record.shards.is_some());
-        let ledger = match self.no_ledger || is_in_shards() {
-            true => None,
-            false => Some(ledger::open_read_only(&self.ledger).map_err(verify::VerifyError::from)?),
-        };
+        let ledger = self.open_ledger(&store)?;
+        let issuer = self.issuer.as_deref().map(trust).transpose()?;
         let job = Job {
             store: &store,
             ledger: ledger.as_deref(),
+            issuer: issuer.as_ref(),
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),
         };
@@ -75,8 +80,42 @@ impl Verify {
             report.hint(),
             if report.is_good() { 0 } else { exit::SOME_FAILED },
         );
+        let unknown = (!report.issuer_known).then(|| {
+            format!(
+                "nothing here says whose CA made this batch, certificate {}: name yours with --issuer",
+                report.issuer_id
+            )
+        });
         let ended = Ended::with(Verified(report)).code(code);
+        let ended = unknown.into_iter().fold(ended, Ended::warning);
         Ok(hint.into_iter().fold(ended, Ended::hint))
+    }
+}
+
+impl Verify {
+    /// The ledger that was named; or the usual one, which a batch in shards need not have here.
+    fn open_ledger(&self, store: &Store) -> Result<Option<Box<dyn Ledger>>, Failure> {
+        let path = self.ledger.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        if self.no_ledger {
+            return Ok(None);
+        }
+        let opened = ledger::open_read_only(path);
+        let may_be_elsewhere = || {
+            let read = read_record(store).ok().map(|read| read.record);
+            let record = read.filter(|record| self.ledger.is_none() && record.shards.is_some())?;
+            let knows = |name: &str| {
+                matches!(
+                    opened.as_ref().map(|ledger| ledger.find_batch(name)),
+                    Ok(Ok(Some(_)))
+                )
+            };
+            let here = store.location();
+            Some(!knows(&record.batch) && !knows(name_of(&here)))
+        };
+        match may_be_elsewhere() {
+            Some(true) => Ok(None),
+            _ => Ok(Some(opened.map_err(verify::VerifyError::from)?)),
+        }
     }
 }
 
@@ -125,6 +164,9 @@ impl fmt::Display for Verified {
 /// What the batch was held against.
 fn against(report: &Report) -> String {
     match (&report.manifest, report.ledger) {
+        (Some(manifest), true) if report.shards.is_some() => {
+            format!("manifest {} and the ledger of a shard", path(manifest))
+        }
         (Some(manifest), true) => format!("manifest {} and the ledger", path(manifest)),
         (Some(manifest), false) => format!("manifest {}", path(manifest)),
         (None, true) if report.manifest_changed => "the ledger; the manifest has changed since".to_owned(),

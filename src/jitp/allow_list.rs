@@ -9,9 +9,9 @@ use serde_json::json;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::issued::{Issued, IssuedError};
 use crate::issuer::CaCertificate;
 use crate::profile::{Profile, ProfileError};
+use crate::vouched::{Vouched, VouchedError};
 
 /// The function that Lambda calls.
 pub const HANDLER: &str = "activate.handler";
@@ -41,7 +41,7 @@ pub enum AllowListError {
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error(transparent)]
-    Issued(#[from] IssuedError),
+    Batch(#[from] VouchedError),
 }
 
 impl AllowList {
@@ -61,7 +61,7 @@ impl AllowList {
     /// # Errors
     ///
     /// When it is of another CA, its things have names that the index does not have, or it cannot be read.
-    pub fn add(&mut self, issued: &Issued<'_>) -> Result<(), AllowListError> {
+    pub fn add(&mut self, issued: &Vouched<'_>) -> Result<(), AllowListError> {
         let record = issued.record();
         if *issued.issuer() != self.issuer {
             return Err(AllowListError::OtherCa);
@@ -147,7 +147,7 @@ fn names_things_by_id(profile: &Profile) -> bool {
 /// # Errors
 ///
 /// When it cannot be read.
-pub fn certificate_ids(issued: &Issued<'_>) -> Result<HashSet<[u8; 32]>, IssuedError> {
+pub fn certificate_ids(issued: &Vouched<'_>) -> Result<HashSet<[u8; 32]>, VouchedError> {
     let mut ids = HashSet::new();
     for chunk in 0..issued.record().shape().chunks() {
         let entries = issued.entries(chunk)?.into_iter();

@@ -10,12 +10,12 @@ use std::io::Write;
 use serde_json::{Map, Value, json};
 
 use super::declarations::Declared;
-use super::issued::{Issued, IssuedCertificate, IssuedError};
 use super::parameter::{Facts, NotCertificate, Parameter};
 use super::provision::Refusal;
 use super::template::Template;
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
+use crate::vouched::{IssuedCertificate, Vouched, VouchedError};
 
 /// The parameter that holds a device's certificate, PEM.
 const CERTIFICATE: &str = "CertificatePem";
@@ -28,7 +28,7 @@ pub enum BulkError {
     #[error("device {device_id} cannot be registered")]
     Device { device_id: DeviceId, source: BulkFault },
     #[error(transparent)]
-    Issued(#[from] IssuedError),
+    Batch(#[from] VouchedError),
     #[error(transparent)]
     Write(#[from] std::io::Error),
 }
@@ -117,7 +117,7 @@ impl<'a> Bulk<'a> {
     /// # Errors
     ///
     /// When the batch cannot be read, a certificate of it would not be provisioned, or nothing can be written.
-    pub fn write(&self, issued: &Issued<'_>, out: &mut impl Write) -> Result<u64, BulkError> {
+    pub fn write(&self, issued: &Vouched<'_>, out: &mut impl Write) -> Result<u64, BulkError> {
         let mut written = 0;
         for chunk in 0..issued.record().shape().chunks() {
             for certificate in issued.certificates(chunk)? {

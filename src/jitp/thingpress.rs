@@ -4,8 +4,8 @@
 
 use data_encoding::BASE64;
 
-use super::issued::IssuedCertificate;
 use super::parameter::{Facts, Parameter};
+use crate::vouched::IssuedCertificate;
 
 /// The line of a device; `None` when its certificate has no common name, from which its thing would be named.
 #[must_use]

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::{LedgerError, Withdrawal};
-use crate::batch::{Layout, Shape};
+use crate::batch::{BatchRecord, Layout, Shape};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 
@@ -58,6 +58,33 @@ impl Batch {
             rows: self.rows,
             chunk_rows: self.chunk_rows,
         }
+    }
+
+    /// What a record in a store names otherwise than the ledger, in words.
+    pub fn disagreements(
+        &self,
+        record: &BatchRecord,
+        issuer: &CaCertificate,
+    ) -> impl Iterator<Item = &'static str> + use<> {
+        let facts = [
+            (
+                "issuer",
+                self.issuer_certificate == issuer.der() && record.issuer_id == HEXLOWER.encode(&issuer.id()),
+            ),
+            (
+                "manifest",
+                record.manifest_sha256 == HEXLOWER.encode(&self.manifest_sha256),
+            ),
+            (
+                "profile",
+                record.profile_sha256 == HEXLOWER.encode(&self.profile_sha256),
+            ),
+            ("layout", record.layout == self.layout),
+            ("number of rows", record.shape() == self.shape()),
+        ];
+        facts
+            .into_iter()
+            .filter_map(|(what, agrees)| (!agrees).then_some(what))
     }
 }
 

@@ -22,8 +22,8 @@ use super::listen::Port;
 use super::page;
 use super::sample::{self, Sample};
 use crate::display::Names;
-use crate::jitp::{Issued, IssuedError};
 use crate::store::Store;
+use crate::vouched::{Vouched, VouchedError};
 
 /// Devices on their way from the store to a connection, and reports on their way back.
 const QUEUE: usize = 64;
@@ -45,7 +45,7 @@ pub enum RunError {
     #[error("nobody can listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error(transparent)]
-    Batch(#[from] IssuedError),
+    Batch(#[from] VouchedError),
     #[error(transparent)]
     Account(#[from] AccountError),
 }
@@ -69,7 +69,7 @@ impl RunError {
 /// A batch that is to be rehearsed.
 pub struct SampledBatch<'a> {
     pub store: &'a Store,
-    pub issued: &'a Issued<'a>,
+    pub issued: &'a Vouched<'a>,
     pub sample: Sample,
 }
 

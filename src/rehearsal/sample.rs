@@ -1,8 +1,8 @@
 //! The sample: which devices of a batch are rehearsed, and their bundles.
 
 use crate::batch::{IndexEntry, Layout, pack_octets};
-use crate::jitp::{Issued, IssuedError};
 use crate::store::{Store, StoreError};
+use crate::vouched::{Vouched, VouchedError};
 use zeroize::Zeroizing;
 
 /// From so many devices of a pack on, the whole pack is read.
@@ -54,10 +54,10 @@ pub(super) struct Chosen {
 /// When an index cannot be read.
 pub(super) fn read(
     store: &Store,
-    issued: &Issued<'_>,
+    issued: &Vouched<'_>,
     sample: Sample,
     give: &mut dyn FnMut(Chosen) -> bool,
-) -> Result<(), IssuedError> {
+) -> Result<(), VouchedError> {
     let record = issued.record();
     let (rows, chunk_rows) = (record.rows, record.chunk_rows);
     let size = sample.size(rows);

@@ -8,11 +8,13 @@ mod merkle;
 mod shard;
 mod signed;
 mod statement;
+mod trust;
 
 use data_encoding::HEXLOWER;
 
 pub use shard::{OfShard, ShardSeal};
 pub use statement::{Builder, ChunkDigest, Statement};
+pub use trust::Trust;
 
 use crate::batch::{
     self, BATCH_OBJECT, BatchRecord, Candidates, IndexEntry, IndexError, Layout, NotRead, ReadRecord,

@@ -18,7 +18,7 @@ use crate::bundle::{self, Files, OpenError, Opened};
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::Profile;
-use crate::seal::{Seal, SealError};
+use crate::seal::{Seal, SealError, Trust};
 use crate::store::{Store, StoreError};
 use crate::verify::Standard;
 
@@ -39,14 +39,6 @@ pub struct SealedBatch {
 
 /// The rows of an index.
 pub(super) type Rows = Arc<Vec<IndexEntry>>;
-
-/// The issuer whose batches are trusted, known from elsewhere than the batch.
-#[derive(Debug, Clone)]
-pub enum Trust {
-    Certificate(Box<CaCertificate>),
-    /// SHA-256 of its certificate, which the batch itself may then show.
-    Id([u8; 32]),
-}
 
 impl SealedBatch {
     /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or

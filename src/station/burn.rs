@@ -15,7 +15,8 @@ use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
 use crate::batch::report;
 use crate::batch::{
-    CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, index_object, pack_object, pack_octets,
+    CLAIMS, FLASHED, IndexEntry, Layout, SCRAPPED, claim_object, device_of, index_object, pack_object,
+    pack_octets,
 };
 use crate::bundle::remove_members;
 use crate::digest::sha256;

@@ -35,7 +35,7 @@ use time::{Duration, OffsetDateTime};
 
 pub use crate::batch::Device;
 pub use crate::batch::report::Record;
-pub use batch::{SealedBatch, Trust};
+pub use batch::SealedBatch;
 pub use burn::Burned;
 pub use cache::Cache;
 pub use claiming::Claimed;
@@ -53,6 +53,7 @@ use crate::batch::claim_object;
 use crate::engine::Random;
 use crate::manifest::DeviceId;
 use crate::seal::SealError;
+pub use crate::seal::Trust;
 use crate::store::{Store, StoreError};
 use memory::Memory;
 use walk::Walk;

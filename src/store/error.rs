@@ -92,7 +92,9 @@ impl StoreError {
     #[must_use]
     pub fn is_of_one_object(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::Conflict { .. } | Self::Unlisted { .. } | Self::TooLarge { .. } => true,
+            Self::NotFound { .. } | Self::Conflict { .. } | Self::Unlisted { .. } | Self::TooLarge { .. } => {
+                true
+            }
             // Links, pipes and the like are invalid data, as whoever opens them says.
             Self::Io { source, .. } => matches!(
                 source.kind(),

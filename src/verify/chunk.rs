@@ -13,7 +13,7 @@ use crate::batch::{
     BatchRecord, ChunkCertificates, IndexEntry, IndexRow, Layout, certificates_object, index_object,
     pack_object, pack_octets, parse_index,
 };
-use crate::bundle;
+use crate::bundle::{self, Placed};
 use crate::manifest::{DeviceId, Row};
 use crate::seal::{ChunkDigest, Seal};
 use crate::store::{Store, StoreError};
@@ -96,7 +96,16 @@ pub(super) fn verify(
             let number = task.chunk * task.record.chunk_rows + i as u64;
             let key = listed_key(&chunk_certificates, i, row);
             tally(&mut verified.tallies, row, key, number);
-            verified.burned += u64::from(!disputed.contains(&i));
+            let is_another =
+                chunk_certificates.found().len() > i && chunk_certificates.of(i, &row.entry).is_none();
+            if is_another {
+                let what = "has another certificate than the index names".to_owned();
+                let object = certificates_object(task.chunk);
+                verified
+                    .faults
+                    .push(Fault::of_device(&row.entry.device_id, &object, what));
+            }
+            verified.burned += u64::from(!disputed.contains(&i) && !is_another);
             continue;
         }
         let line = task.manifest.as_ref().and_then(|rows| rows.get(i));
@@ -149,8 +158,8 @@ fn read_certificates(
     faults: &mut Vec<Fault>,
 ) -> Result<ChunkCertificates, VerifyError> {
     let object = certificates_object(chunk);
-    let certificates = match store.read(&object, None) {
-        Ok(octets) => ChunkCertificates::read(&octets),
+    let (certificates, octets) = match store.read(&object, None) {
+        Ok(octets) => (ChunkCertificates::read(&octets), octets),
         Err(StoreError::NotFound { .. }) => {
             faults.push(Fault::of(&object, "the certificates are missing".to_owned()));
             return Ok(ChunkCertificates::default());
@@ -161,6 +170,8 @@ fn read_certificates(
     if found != rows {
         let what = format!("certificates in it: {found}, rows in the index: {rows}");
         faults.push(Fault::of(&object, what));
+    } else if certificates.to_pem() != *octets {
+        faults.push(Fault::of(&object, "has more in it than certificates".to_owned()));
     }
     Ok(certificates)
 }
@@ -275,23 +286,58 @@ fn compare_members(
         }
         return;
     }
-    match bundle::names(pack) {
+    match bundle::placed(pack) {
         Err(error) => faults.push(Fault::of(&object, error.to_string())),
         Ok(members) => {
-            let expected = rows
-                .iter()
-                .filter(|row| !retired.contains(&row.entry.device_id))
-                .map(|row| format!("{}.zip", row.entry.device_id));
-            if !expected.eq(members.iter().cloned()) {
+            let kept = || rows.iter().filter(|row| !retired.contains(&row.entry.device_id));
+            let rows = rows.len();
+            if !kept()
+                .map(|row| member_of(&row.entry))
+                .eq(members.iter().cloned())
+            {
                 let what = format!(
-                    "has {} members, not those of the index's {} rows",
-                    members.len(),
-                    rows.len()
+                    "has {} members, not those of the index's {rows} rows",
+                    members.len()
                 );
                 faults.push(Fault::of(&object, what));
             }
         }
     }
+    if pack.len() as u64 != whole(rows, retired) {
+        let what = "has octets that no row of the index accounts for";
+        faults.push(Fault::of(&object, what.to_owned()));
+    }
+}
+
+/// What the pack of an entry's chunk must name it, and where.
+fn member_of(entry: &IndexEntry) -> Placed {
+    Placed {
+        name: format!("{}.zip", entry.device_id),
+        octets: entry.offset..entry.offset.saturating_add(entry.length),
+    }
+}
+
+/// Octets of a whole pack: headers and bundles one after the other, with those that were retired as zeros; and the list of
+/// those that were not. Rows that leave gaps have no whole pack: 0.
+fn whole(rows: &[IndexRow], retired: &HashSet<DeviceId>) -> u64 {
+    // Of ZIP's local header, the header in its directory, and the end of that: APPNOTE.TXT 4.3.7, 4.3.12 and 4.3.16.
+    const LOCAL: u64 = 30;
+    const IN_DIRECTORY: u64 = 46;
+    const END: u64 = 22;
+    let (mut end, mut directory) = (0, END);
+    for IndexRow { entry, .. } in rows {
+        let name = member_of(entry).name.len() as u64;
+        if entry.offset != end + LOCAL + name {
+            return 0;
+        }
+        end = entry.offset.saturating_add(entry.length);
+        directory += if retired.contains(&entry.device_id) {
+            0
+        } else {
+            IN_DIRECTORY + name
+        };
+    }
+    end.saturating_add(directory)
 }
 
 /// The octets that the entry points to; fewer when the pack ends before.

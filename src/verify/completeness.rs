@@ -6,7 +6,8 @@ use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
     BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, SHARDS,
-    WITHDRAWN_OBJECT, chunk_of, index_object, lookup_object, parse_index, shard_ledger_object, shard_object,
+    WITHDRAWN_OBJECT, certificates_object, chunk_of, device_of, failed_object, index_object, lookup_object,
+    pack_object, parse_index, shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
 use crate::store::{Listed, Store, StoreError, released_chunks};
@@ -89,22 +90,20 @@ pub(super) fn extras(
     devices: &Tally,
 ) -> Result<Vec<Fault>, VerifyError> {
     let is_complete = (0..record.shape().chunks()).all(|chunk| released.contains(&chunk));
+    let is_of_chunk =
+        |name: &str, object| numbered(name, object).is_some_and(|chunk| chunk < record.shape().chunks());
     let mut faults = Vec::new();
     let listed = store.list("", &mut |Listed { name, .. }| {
         let is_known = name == BATCH_OBJECT
             || name == SEAL_OBJECT
             || name == WITHDRAWN_OBJECT
-            || chunk_in(&name, "lookup/", ".csv").is_some_and(|part| lookup_object(part) == name)
+            || numbered(&name, lookup_object).is_some()
             || shard_in(&name).is_some_and(|shard| (1..=record.shards.unwrap_or(0)).contains(&shard))
-            || [CLAIMS, FLASHED, FAILED, SCRAPPED]
-                .iter()
-                .any(|folder| name.starts_with(folder))
+            || is_of_stations(&name)
             || chunk_of(&name).is_some()
-            || chunk_in(&name, "certificates/", ".pem").is_some_and(|chunk| chunk < record.shape().chunks())
+            || is_of_chunk(&name, certificates_object)
             || match record.layout {
-                Layout::Packs => {
-                    chunk_in(&name, "packs/", ".zip").is_some_and(|chunk| chunk < record.shape().chunks())
-                }
+                Layout::Packs => is_of_chunk(&name, pack_object),
                 Layout::Objects => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
             };
         if !is_known {
@@ -128,8 +127,25 @@ fn shard_in(name: &str) -> Option<u32> {
     is_named.then_some(number)
 }
 
-fn chunk_in(name: &str, folder: &str, extension: &str) -> Option<u64> {
-    name.strip_prefix(folder)?.strip_suffix(extension)?.parse().ok()
+/// The number in a name that is made of it, and of nothing else.
+fn numbered(name: &str, object: fn(u64) -> String) -> Option<u64> {
+    let digits = name.rsplit_once('/')?.1.split_once('.')?.0;
+    let number = digits.parse().ok()?;
+    (object(number) == name).then_some(number)
+}
+
+/// Whether a station writes something of this name.
+fn is_of_stations(name: &str) -> bool {
+    let is_failed = || {
+        let (device, attempt) = name.rsplit_once('/')?;
+        let (_, device_id) = device_of(&format!("{device}.json"), FAILED)?;
+        let (chunk, attempt) = (device.split('/').nth(1)?, attempt.strip_suffix(".json")?);
+        Some(failed_object(chunk.parse().ok()?, &device_id, attempt.parse().ok()?) == name)
+    };
+    [CLAIMS, FLASHED, SCRAPPED]
+        .iter()
+        .any(|folder| device_of(name, folder).is_some())
+        || is_failed() == Some(true)
 }
 
 fn is_bundle(name: &str, layout: Layout, is_device: impl Fn(&[u8]) -> bool) -> bool {

@@ -12,7 +12,8 @@ use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, Ledger};
 use crate::manifest::{Blocks, Manifest, ManifestError, Row};
 use crate::profile::{Binding, Profile, rfc3339};
-use crate::store::{read_record, read_withdrawn};
+use crate::seal::Trust;
+use crate::store::{Store, read_record, read_withdrawn};
 
 pub(super) struct Inputs {
     pub record: BatchRecord,
@@ -20,6 +21,8 @@ pub(super) struct Inputs {
     pub profile: Profile,
     /// The batch in the ledger, when there is a ledger.
     pub batch: Option<Batch>,
+    /// The name of another batch that the ledger has at this place.
+    pub expected_here: Option<String>,
     /// The chunks that the ledger knows, and whether each is released.
     pub committed: Vec<(u64, bool)>,
     /// The manifest, when it is at hand, and the digest that it had.
@@ -34,19 +37,28 @@ impl Inputs {
             profile,
             issuer,
         } = read_record(job.store)?;
-        if let (Some(_), Some(shards)) = (job.ledger, record.shards) {
-            return Err(VerifyError::Shards {
+        if let Some(wanted) = job.issuer.map(Trust::id).filter(|wanted| *wanted != issuer.id()) {
+            return Err(VerifyError::OtherIssuer {
                 batch: record.batch,
-                shards,
+                found: HEXLOWER.encode(&issuer.id()),
+                wanted: HEXLOWER.encode(&wanted),
             });
         }
-        if let Some(ledger) = job.ledger.filter(|ledger| ledger.id() != record.ledger) {
+        // Each shard has a ledger of its own.
+        let is_other = |ledger: &&dyn Ledger| record.shards.is_none() && ledger.id() != record.ledger;
+        if let Some(ledger) = job.ledger.filter(is_other) {
             return Err(VerifyError::OtherLedger {
                 ledger: ledger.location().to_owned(),
                 batch: record.batch,
             });
         }
         let batch = job.ledger.map(|ledger| ledger.batch(&record.batch)).transpose()?;
+        let expected_here = job
+            .ledger
+            .map(|ledger| expected_at(ledger, job.store))
+            .transpose()?
+            .flatten();
+        let expected_here = expected_here.filter(|name| *name != record.batch);
         let committed = match (job.ledger, &batch) {
             (Some(ledger), Some(batch)) => ledger.committed(batch)?,
             _ => Vec::new(),
@@ -61,6 +73,7 @@ impl Inputs {
             issuer,
             profile,
             batch,
+            expected_here,
             committed,
             manifest,
             manifest_changed,
@@ -70,8 +83,17 @@ impl Inputs {
     /// What `batch.json` says otherwise than the ledger, or than itself.
     pub(super) fn disagreements(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
+        if let Some(other) = &self.expected_here {
+            let what = format!(
+                "is of batch {}, and the ledger has batch {other} here",
+                self.record.batch
+            );
+            faults.push(Fault::of(BATCH_OBJECT, what));
+        }
         if let Some(batch) = &self.batch {
-            faults = compare_batch(batch, &self.record, &self.issuer);
+            let others = batch.disagreements(&self.record, &self.issuer);
+            let fault = |what| Fault::of(BATCH_OBJECT, format!("names another {what} than the ledger"));
+            faults.extend(others.map(fault));
         }
         if HEXLOWER.encode(&self.profile.digest()) != self.record.profile_sha256 {
             let what = "the profile is not the one that its digest names".to_owned();
@@ -110,7 +132,11 @@ impl Inputs {
         chunk: u64,
     ) -> Result<Option<Vec<IndexEntry>>, VerifyError> {
         match (ledger, &self.batch) {
-            (Some(ledger), Some(batch)) => Ok(Some(ledger.entries(batch, chunk)?)),
+            (Some(ledger), Some(batch)) => {
+                let entries = ledger.entries(batch, chunk)?;
+                // It may be another shard's.
+                Ok(Some(entries).filter(|entries| !entries.is_empty() || self.record.shards.is_none()))
+            }
             _ => Ok(None),
         }
     }
@@ -133,29 +159,14 @@ impl Inputs {
     }
 }
 
-/// Holds `batch.json` against the ledger.
-fn compare_batch(batch: &Batch, record: &BatchRecord, issuer: &CaCertificate) -> Vec<Fault> {
-    let facts = [
-        (
-            "issuer",
-            batch.issuer_certificate == issuer.der() && record.issuer_id == HEXLOWER.encode(&issuer.id()),
-        ),
-        (
-            "manifest",
-            record.manifest_sha256 == HEXLOWER.encode(&batch.manifest_sha256),
-        ),
-        (
-            "profile",
-            record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256),
-        ),
-        ("layout", record.layout == batch.layout),
-        ("number of rows", record.shape() == batch.shape()),
-    ];
-    facts
-        .into_iter()
-        .filter(|(_, agrees)| !agrees)
-        .map(|(what, _)| Fault::of(BATCH_OBJECT, format!("names another {what} than the ledger")))
-        .collect()
+/// The name of the batch that a ledger has at a place; a batch is named as its folder is.
+fn expected_at(ledger: &dyn Ledger, store: &Store) -> Result<Option<String>, VerifyError> {
+    let location = store.location();
+    let name = location.rsplit('/').next().unwrap_or_default();
+    let found = ledger
+        .find_batch(name)?
+        .filter(|batch| batch.location == location);
+    Ok(found.map(|batch| batch.name))
 }
 
 /// What became of a batch's manifest.

@@ -14,6 +14,7 @@ mod tally;
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
@@ -22,6 +23,7 @@ use time::OffsetDateTime;
 use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
+use crate::seal::Trust;
 use crate::store::{ReadError, Store, StoreError};
 pub(crate) use bundle::Standard;
 use chunk::Task;
@@ -99,8 +101,13 @@ pub struct Report {
     pub manifest: Option<PathBuf>,
     /// Whether the manifest that the ledger names is there and is not the one of the batch any more.
     pub manifest_changed: bool,
-    /// Whether the rows were held against a ledger.
+    /// Whether the rows were held against a ledger, of a batch in shards against that of one.
     pub ledger: bool,
+    pub shards: Option<u32>,
+    /// SHA-256 of the certificate of the CA that made it, in hexadecimal.
+    pub issuer_id: String,
+    /// Whether a ledger has this CA for the batch, or somebody named it.
+    pub issuer_known: bool,
 }
 
 impl Report {
@@ -143,8 +150,12 @@ pub enum VerifyError {
     Manifest(#[from] ManifestError),
     #[error("ledger {ledger} is not the one that batch {batch} was made with")]
     OtherLedger { ledger: String, batch: String },
-    #[error("batch {batch} was made in {shards} shards, each with a ledger of its own")]
-    Shards { batch: String, shards: u32 },
+    #[error("batch {batch} is of another CA: certificate {found}, not {wanted}")]
+    OtherIssuer {
+        batch: String,
+        found: String,
+        wanted: String,
+    },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
     OtherManifest { path: PathBuf, batch: String },
 }
@@ -167,9 +178,10 @@ impl VerifyError {
             Self::OtherLedger { .. } => Some(
                 "name the one it was made with, with --ledger; --no-ledger verifies without one".to_owned(),
             ),
-            Self::Shards { .. } => {
-                Some("leave --ledger out; --manifest names what to verify it against".to_owned())
-            }
+            Self::OtherIssuer { .. } => Some(
+                "name the CA that this batch was made with, or find out who put a batch of another CA there"
+                    .to_owned(),
+            ),
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
         }
     }
@@ -178,7 +190,10 @@ impl VerifyError {
 /// What to verify, against what.
 pub struct Job<'a> {
     pub store: &'a Store,
+    /// Of a batch in shards it is the ledger of one of them, and accounts for its chunks.
     pub ledger: Option<&'a dyn Ledger>,
+    /// The issuer that must have made it, if somebody names one.
+    pub issuer: Option<&'a Trust>,
     /// `None`: the one that the ledger names, if it is still there and unchanged.
     pub manifest: Option<&'a Path>,
     pub now: OffsetDateTime,
@@ -211,6 +226,9 @@ pub fn verify(
             .map(|(manifest, _)| manifest.path().to_owned()),
         manifest_changed: inputs.manifest_changed,
         ledger: inputs.batch.is_some(),
+        shards: record.shards,
+        issuer_id: HEXLOWER.encode(&inputs.issuer.id()),
+        issuer_known: inputs.batch.is_some() || job.issuer.is_some(),
     };
     begun(record);
 
@@ -275,6 +293,8 @@ pub fn verify(
     if let Some(seal) = &seal {
         seal::check_lookups(job.store, seal, &mut report.faults)?;
         seal::check_statement(seal, record, digests, &mut report.faults);
+    } else {
+        seal::check_unsealed_lookups(job.store, record, digests, &mut report.faults)?;
     }
 
     // 4. Find what two devices share, and what no index accounts for.

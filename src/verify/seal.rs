@@ -1,5 +1,7 @@
 //! The seal, held against what is there.
 
+use std::collections::BTreeSet;
+
 use time::OffsetDateTime;
 
 use super::{Fault, Report, VerifyError};
@@ -61,6 +63,37 @@ pub(super) fn check_statement(
         let what = "states otherwise than the batch is";
         faults.push(Fault::of(SEAL_OBJECT, what.to_owned()));
     }
+}
+
+/// Holds the parts of the lookup of a batch that is not sealed, as far as there are any, against its indexes. Where one of
+/// these is missing or damaged, that is a fault already.
+pub(super) fn check_unsealed_lookups(
+    store: &Store,
+    record: &BatchRecord,
+    digests: Vec<ChunkDigest>,
+    faults: &mut Vec<Fault>,
+) -> Result<(), VerifyError> {
+    let mut parts = BTreeSet::new();
+    store.list("lookup/", &mut |listed| {
+        parts.insert(listed.name);
+    })?;
+    if parts.is_empty() || digests.len() as u64 != record.shape().chunks() {
+        return Ok(());
+    }
+    let mut builder = Builder::new(record.rows);
+    for digest in digests {
+        builder.add(digest);
+    }
+    let Ok((_, lookups)) = builder.finish(record, [0; 32], "", OffsetDateTime::UNIX_EPOCH) else {
+        return Ok(());
+    };
+    for part in (0..lookups.parts()).filter(|part| parts.contains(&lookup_object(*part))) {
+        let object = lookup_object(part);
+        if *store.read(&object, None)? != lookups.part(part).into_bytes() {
+            faults.push(Fault::of(&object, "is not what the indexes say".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// Holds every part of the lookup against the seal.

@@ -57,7 +57,7 @@ fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
     for arguments in [
         &["ledger", "export"][..],
         &["ledger", "export", "--json"],
-        &["ledger", "export", "out/b"],
+        &["ledger", "export", "out/b", "--issuer", "ca"],
     ] {
         let mut command = place.command(arguments);
         let mut child = command

@@ -75,7 +75,7 @@ fn expect_lines(place: &Workplace, arguments: &[&str], faults: &[&str], verdict:
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        stderr.starts_with("certforge: hint: put back what is missing or changed"),
+        stderr.contains("certforge: hint: put back what is missing or changed"),
         "{stderr}"
     );
     assert_eq!(stderr.lines().count(), 1, "faults are no errors");
@@ -203,7 +203,7 @@ fn names_both_devices_whose_private_keys_are_swapped() {
     expect_faults(&place, &faults, "4 faults; 3 of 5 devices are good");
     expect_lines(
         &place,
-        &["verify", "out/b", "--no-ledger"],
+        &["verify", "out/b", "--no-ledger", "--issuer", "ca"],
         &mismatches,
         "batch b: 2 faults; 3 of 5 devices are good, against the index alone; --ledger and --manifest prove more",
     );
@@ -634,4 +634,248 @@ fn names_what_is_not_what_the_seal_says() {
         report.starts_with("lookup/000000.csv: is missing, and the seal has it\n"),
         "{report}"
     );
+}
+
+/// Puts a batch in the place of another one, all of it.
+fn put_in_place(from: &std::path::Path, to: &std::path::Path) {
+    fs::remove_dir_all(to).expect("the batch goes");
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(to)
+        .status();
+    assert!(copied.expect("cp runs").success());
+}
+
+#[test]
+fn a_batch_of_another_ca_is_not_taken_for_the_one_that_was_made() {
+    let place = sealed("objects");
+    place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
+    let whole = ["--ledger", "whole.db", "--chunk-rows", "2"];
+    let shard = ["--ledger", "shard.db", "--shard", "1/1", "--chunk-rows", "2"];
+    for more in [&whole[..], &shard] {
+        let run = [
+            "run",
+            "devices.csv",
+            "--ca",
+            "other",
+            "--batch",
+            "b",
+            "--to",
+            "else",
+        ];
+        place.succeed(&[&run[..], more].concat());
+        if more == shard {
+            place.succeed(&["seal", "else/b", "--ca", "other"]);
+        }
+        put_in_place(&place.join("else/b"), &place.join("out/b"));
+        fs::remove_dir_all(place.join("else")).expect("it was copied");
+        for ledger in [
+            &[][..],
+            &["--ledger", "certforge.db"],
+            &["--ledger", "./certforge.db"],
+        ] {
+            let verify = ["verify", "out/b", "--manifest", "devices.csv"];
+            let output = place.run(&[&verify[..], ledger].concat());
+            assert!(!output.status.success(), "{more:?} {ledger:?}");
+        }
+        // Without a ledger the CA has to be named, and that it was not is told.
+        let verify = ["verify", "out/b", "--no-ledger", "--manifest", "devices.csv"];
+        let output = place.run(&verify);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        assert!(
+            told.contains("nothing here says whose CA made this batch, certificate "),
+            "{told}"
+        );
+        let told = place.fail(&[&verify[..], &["--issuer", "ca"]].concat(), 5);
+        assert!(told.contains("batch b is of another CA: certificate "), "{told}");
+        let output = place.run(&[&verify[..], &["--issuer", "other"]].concat());
+        assert!(output.status.success() && output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_batch_in_shards_is_held_against_the_ledger_of_a_shard() {
+    let place = Workplace::new();
+    place.manifest(8);
+    for shard in ["1/2", "2/2"] {
+        let ledger = format!("{}.db", &shard[..1]);
+        let run = [
+            "run",
+            "devices.csv",
+            "--ca",
+            "ca",
+            "--batch",
+            "b",
+            "--chunk-rows",
+            "2",
+            "--shard",
+            shard,
+            "--ledger",
+            &ledger,
+        ];
+        if shard == "1/2" {
+            place.succeed(&["ca", "new", "--no-passphrase"]);
+        }
+        place.succeed(&run);
+    }
+    place.succeed(&["seal", "out/b"]);
+    place.succeed(&["verify", "out/b"]);
+    let told = place.succeed(&["verify", "out/b", "--ledger", "1.db", "--manifest", "devices.csv"]);
+    assert!(
+        told.ends_with(", sealed, against manifest devices.csv and the ledger of a shard\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn names_another_batch_in_the_place_of_the_one_that_was_made() {
+    let place = sealed("objects");
+    let again = [
+        "run",
+        "devices.csv",
+        "--batch",
+        "new",
+        "--reissue",
+        "--chunk-rows",
+        "2",
+    ];
+    place.succeed(&again);
+    put_in_place(&place.join("out/b"), &place.join("out/new"));
+    let output = place.run(&["verify", "out/new"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.starts_with("batch.json: is of batch b, and the ledger has batch new here\n"),
+        "{told}"
+    );
+}
+
+/// What reads a ZIP believes the list at its end; a second one could name other places.
+#[test]
+fn names_a_pack_whose_list_says_otherwise_than_the_index() {
+    let place = sealed("packs");
+    let path = object(&place, "packs/000000.zip");
+    let pack = fs::read(&path).expect("a pack");
+    let end = pack.len() - 22;
+    let start = u32::from_le_bytes(pack[end + 16..end + 20].try_into().expect("four octets"));
+    let start = usize::try_from(start).expect("it fits");
+    // Both names have the second bundle, in a list behind all that was there.
+    let list = &pack[start..end];
+    let (first, second) = list.split_at(list.len() / 2);
+    let mut other = second.to_vec();
+    other[46..].copy_from_slice(&first[46..]);
+    let mut changed = pack.clone();
+    let begin = u32::try_from(changed.len()).expect("it fits");
+    changed.extend([&other, second].concat());
+    let mut tail = pack[end..].to_vec();
+    tail[16..20].copy_from_slice(&begin.to_le_bytes());
+    changed.extend(tail);
+    fs::write(&path, changed).expect("the pack is changed");
+    let faults = [
+        "packs/000000.zip: has 2 members, not those of the index's 2 rows",
+        "packs/000000.zip: has octets that no row of the index accounts for",
+    ];
+    let output = place.run(&["verify", "out/b"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    // Whoever writes a ZIP's list anew writes its members' own headers too, or is not read.
+    assert!(told.contains(faults[1]), "{told}");
+}
+
+#[test]
+fn names_what_is_named_almost_like_an_object_of_the_batch() {
+    let place = sealed("packs");
+    for name in [
+        "packs/0.zip",
+        "packs/+00000.zip",
+        "certificates/0.pem",
+        "lookup/0.csv",
+        "flashed/keys.zip",
+        "claims/000000/a b.json",
+        "failed/000000/SN000000/x.json",
+    ] {
+        let path = object(&place, name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, "stray\n").expect("the stray is written");
+        let output = place.run(&["verify", "out/b"]);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            told.contains(&format!("{name}: no index accounts for it")),
+            "{told}"
+        );
+        fs::remove_file(path).expect("the stray is removed");
+    }
+    place.succeed(&["verify", "out/b"]);
+    let path = object(&place, "certificates/000000.pem");
+    let pem = fs::read_to_string(&path).expect("certificates");
+    for more in [
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        "note\n",
+    ] {
+        fs::write(&path, format!("{pem}{more}")).expect("it is written");
+        let output = place.run(&["verify", "out/b"]);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            told.contains("certificates/000000.pem: has more in it than certificates"),
+            "{told}"
+        );
+    }
+    fs::write(&path, pem).expect("it is written");
+    // A lookup is held against the indexes when there is no seal to hold it against.
+    fs::remove_file(object(&place, "seal.json")).expect("a seal");
+    place.succeed(&["verify", "out/b"]);
+    fs::write(object(&place, "lookup/000000.csv"), "device_id_hash,chunk\n").expect("it is written");
+    let output = place.run(&["verify", "out/b"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        told.contains("lookup/000000.csv: is not what the indexes say"),
+        "{told}"
+    );
+}
+
+/// The last copy of a certificate is what revokes it.
+#[test]
+fn names_the_certificate_of_a_burned_device_that_is_another() {
+    let place = sealed("objects");
+    for device in ["SN000000", "SN000001"] {
+        let claim = [
+            "station",
+            "claim",
+            "--device",
+            device,
+            "--out",
+            "dev",
+            "--station",
+            "st1",
+            "--batch",
+            "out/b",
+        ];
+        place.succeed(&claim);
+        let done = [
+            "station",
+            "done",
+            device,
+            "--burn",
+            "--station",
+            "st1",
+            "--batch",
+            "out/b",
+        ];
+        place.succeed(&done);
+    }
+    place.succeed(&["verify", "out/b"]);
+    let path = object(&place, "certificates/000000.pem");
+    let pem = fs::read_to_string(&path).expect("certificates");
+    let second = pem.rfind("-----BEGIN").expect("two certificates");
+    fs::write(&path, format!("{}{}", &pem[second..], &pem[..second])).expect("they are swapped");
+    let output = place.run(&["verify", "out/b"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for device in ["SN000000", "SN000001"] {
+        let fault =
+            format!("device {device}, certificates/000000.pem: has another certificate than the index names");
+        assert!(told.contains(&fault), "{told}");
+    }
 }

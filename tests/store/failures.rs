@@ -352,6 +352,7 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
         let job = verify::Job {
             store: &store,
             ledger: Some(&*ledger),
+            issuer: None,
             manifest: None,
             now: OffsetDateTime::now_utc(),
         };

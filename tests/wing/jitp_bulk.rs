@@ -318,6 +318,108 @@ fn a_certificate_that_is_not_that_of_the_index_is_not_registered() {
     assert!(!place.join("bulk/parameters.json").exists());
 }
 
+/// What lies in the store is believed when the ledger, or the CA's signature, says the same.
+#[test]
+fn a_batch_that_was_changed_or_is_of_another_ca_is_not_registered() {
+    let place = batch("aws-iot-subject");
+    write_template(&place, &template());
+    make_other(&place);
+    let commands = [&BULK[..], &["jitp", "thingpress"], &["jitp", "jitr-lambda"]];
+    let refused = |told: &str, more: &[&str], code: i32| {
+        for arguments in commands {
+            let error = place.fail(&[arguments, &["--to", "new", "--batch"], more].concat(), code);
+            assert!(error.contains(told), "{error}");
+            assert!(!place.join("new/parameters.json").exists());
+            let _ = fs::remove_dir_all(place.join("new"));
+        }
+    };
+    // An index of other devices.
+    let index = place.join("out/b/index/000000.csv");
+    let was = fs::read_to_string(&index).unwrap();
+    let (first, second) = was.split_once(',').unwrap();
+    fs::write(&index, format!("{first},{}", second.replacen('1', "2", 1))).unwrap();
+    refused(
+        "index/000000.csv is not what ledger certforge.db has: it was changed",
+        &["b"],
+        6,
+    );
+    refused(
+        "index/000000.csv is not what the seal says",
+        &["out/b", "--issuer", "ca"],
+        6,
+    );
+    fs::write(&index, was).unwrap();
+    // Another CA's batch in its place.
+    fs::rename(place.join("out/b"), place.join("out/was")).unwrap();
+    fs::rename(place.join("else/b"), place.join("out/b")).unwrap();
+    refused("is of another CA: certificate ", &["b"], 5);
+    refused("is of another CA: certificate ", &["out/b"], 5);
+    refused("is of another CA: certificate ", &["out/b", "--issuer", "ca"], 5);
+    for arguments in commands {
+        place.succeed(
+            &[
+                arguments,
+                &["--to", "new", "--batch", "out/b", "--issuer", "other"],
+            ]
+            .concat(),
+        );
+        let new = place.join("new");
+        let removed = if new.is_dir() {
+            fs::remove_dir_all(new)
+        } else {
+            fs::remove_file(new)
+        };
+        removed.unwrap();
+    }
+    // Nobody knows it.
+    for name in ["certforge.db", "ca"] {
+        fs::rename(place.join(name), place.join(&format!("{name}-away"))).unwrap();
+    }
+    refused("nothing vouches for batch ", &["out/b"], 2);
+}
+
+/// The same manifest, made by another CA into another place.
+fn make_other(place: &Workplace) {
+    place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
+    let run = [
+        "run",
+        "devices.csv",
+        "--ca",
+        "other",
+        "--batch",
+        "b",
+        "--to",
+        "else",
+        "--ledger",
+        "other.db",
+        "--profile",
+        "aws-iot-subject",
+    ];
+    place.succeed(&run);
+}
+
+#[test]
+fn files_are_written_into_no_folder_and_through_no_link_of_somebody_else() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let place = batch("aws-iot-subject");
+    write_template(&place, &template());
+    let (to, victim) = (place.join("bulk"), place.join("victim"));
+    fs::write(&victim, "untouched").unwrap();
+    fs::create_dir(&to).unwrap();
+    symlink(&victim, to.join("parameters.json.new")).unwrap();
+    symlink(&victim, to.join("parameters.json")).unwrap();
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o777)).unwrap();
+    let error = place.fail(&[&BULK[..], &["--batch", "b"]].concat(), 2);
+    assert!(
+        error.contains("folder bulk can be written by others (mode 0777)"),
+        "{error}"
+    );
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).unwrap();
+    place.succeed(&[&BULK[..], &["--batch", "b"]].concat());
+    assert_eq!(fs::read(&victim).unwrap(), b"untouched");
+    assert!(!to.join("parameters.json").is_symlink());
+}
+
 /// `AWS::IoT::Certificate::Country` is `Country` here, and a template may have a `Country` of its own.
 #[test]
 fn a_parameter_that_would_be_taken_for_another_is_refused() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use certforge::batch::Layout;
@@ -9,13 +10,12 @@ use certforge::digest::sha256;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel, Job};
 use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
-use certforge::jitp::{
-    Facts, Finding, Issued, Parameter, PolicyMade, Provisioned, Refusal, Template, census,
-};
+use certforge::jitp::{Facts, Finding, Parameter, PolicyMade, Provisioned, Refusal, Template, census};
 use certforge::ledger;
 use certforge::manifest::{Manifest, Row};
 use certforge::profile::{Attribute, Binding, KeyType, NotAfter, Profile};
 use certforge::store::{Store, StoreError};
+use certforge::vouched::{Vouched, Voucher};
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -611,7 +611,9 @@ fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) 
     let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new()).unwrap();
     assert!(summary.failure.is_none());
     let store = Store::in_folder(folder.join("batch"));
-    let issued = Issued::open(&store).unwrap();
+    let batch = ledger.batch("batch").unwrap();
+    let ledger = Mutex::new(ledger);
+    let issued = Vouched::open(&store, Voucher::Ledger(&ledger, &batch)).unwrap();
     let chunks = 0..issued.record().shape().chunks();
     let certificates = chunks.flat_map(|chunk| issued.certificates(chunk).unwrap());
     certificates.map(|certificate| certificate.der).collect()

@@ -131,6 +131,7 @@ fn a_batch_that_is_withdrawn_is_revoked_whole_and_never_claimed() {
         "failed": 0,
         "unreleased": 0,
         "first_failure": null,
+        "store_fault": null,
         "interrupted": false,
     });
     assert_eq!(again, expected);
@@ -502,7 +503,10 @@ fn a_damaged_index_keeps_no_other_certificate_from_being_revoked() {
     let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
     let error = account.fail(&withdraw, 8);
     assert!(error.contains("certificates that are not revoked: 2"), "{error}");
-    assert!(error.contains("index/000001.csv is no index"), "{error}");
+    assert!(
+        error.contains("index/000001.csv is not what shard 2/2 released"),
+        "{error}"
+    );
     assert_eq!(account.status(&ids[2]), None);
     assert_eq!(account.status(&ids[9]), Some(CertificateStatus::Revoked));
     fs::write(&index, was).unwrap();
@@ -616,6 +620,81 @@ fn what_is_revoked_is_what_the_ledger_has_whatever_the_store_says() {
     assert!(others.iter().all(|id| account.status(id).is_none()));
 }
 
+/// How many rows there are, and in which chunks, is what the ledger says as well.
+#[test]
+fn as_many_are_revoked_as_the_ledger_has() {
+    for (field, value) in [("rows", 4), ("rows", 20), ("chunk_rows", 1)] {
+        let account = account(10, &["--chunk-rows", "5"]);
+        let ids = account.ids("b");
+        account.make("c", 10..15, &["--chunk-rows", "5"]);
+        let others = account.ids("c");
+        let path = account.place.join("out/b/batch.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        record[field] = value.into();
+        fs::write(&path, record.to_string()).unwrap();
+        let index = "index/000000.csv";
+        fs::copy(
+            account.place.join("out/c").join(index),
+            account.place.join("out/b/index/000002.csv"),
+        )
+        .unwrap();
+        let errors = account.fail(&withdraw(&["--yes"]), 6);
+        assert!(errors.contains("store is not what it was"), "{errors}");
+        all_revoked(&account, &ids);
+        assert!(others.iter().all(|id| account.status(id).is_none()));
+        assert_eq!(withdrawal(&account, "b").unwrap().revoked, 10);
+    }
+}
+
+/// The ledger has all that it takes.
+#[test]
+fn a_store_that_is_damaged_or_gone_keeps_nothing_from_being_revoked() {
+    type Damage = fn(&std::path::Path);
+    let damages: [Damage; 4] = [
+        |batch| fs::remove_file(batch.join("batch.json")).unwrap(),
+        |batch| fs::write(batch.join("batch.json"), "x").unwrap(),
+        |batch| fs::create_dir(batch.join("withdrawn.json")).unwrap(),
+        |batch| fs::rename(batch, batch.with_file_name("away")).unwrap(),
+    ];
+    for damage in damages {
+        let account = account(4, &[]);
+        let ids = account.ids("b");
+        for row in 0..4 {
+            connect(&account, row);
+        }
+        damage(&account.place.join("out/b"));
+        let errors = account.fail(&withdraw(&["--yes"]), 6);
+        assert!(errors.contains("hint: mend its store"), "{errors}");
+        all_revoked(&account, &ids);
+        assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+    }
+}
+
+/// Of what another shard made, the issuer has signed.
+#[test]
+fn an_index_of_another_shard_revokes_only_what_was_signed_for() {
+    let account = Account::new();
+    register_ca(&account);
+    for shard in ["1/2", "2/2"] {
+        account.make("b", 0..10, &["--chunk-rows", "2", "--shard", shard]);
+    }
+    account.make("c", 10..12, &["--chunk-rows", "2"]);
+    let (ids, others) = (account.ids("b"), account.ids("c"));
+    let index = account.place.join("out/b/index/000001.csv");
+    let was = fs::read(&index).unwrap();
+    fs::copy(account.place.join("out/c/index/000000.csv"), &index).unwrap();
+    let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
+    let error = account.fail(&withdraw, 8);
+    assert!(
+        error.contains("index/000001.csv is not what shard 2/2 released"),
+        "{error}"
+    );
+    assert!(others.iter().all(|id| account.status(id).is_none()));
+    fs::write(&index, was).unwrap();
+    account.succeed(&withdraw);
+    all_revoked(&account, &ids);
+}
+
 #[test]
 fn a_copy_is_not_withdrawn_in_place_of_the_batch() {
     let account = account(2, &[]);
@@ -635,6 +714,8 @@ fn a_copy_is_not_withdrawn_in_place_of_the_batch() {
 fn nothing_of_a_withdrawn_batch_is_prepared_for_registration() {
     let account = account(2, &[]);
     account.succeed(&withdraw(&["--stations-only", "--yes"]));
+    // The ledger knows it too.
+    fs::remove_file(account.place.join("out/b/withdrawn.json")).unwrap();
     for command in [
         &["jitp", "bulk", "--batch", "b", "--template", "t.json"][..],
         &["jitp", "thingpress", "--batch", "b"],

@@ -1,12 +1,12 @@
 //! `certforge jitp bulk`.
 
 use std::fmt;
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
 
-use certforge::jitp::{self, BulkError, Issued};
+use certforge::jitp::{self, BulkError};
 use certforge::printable;
+use certforge::whole::Unfinished;
 use clap::Args;
 use serde::Serialize;
 
@@ -44,26 +44,24 @@ struct Written {
 impl Bulk {
     pub fn run(&self) -> Outcome {
         let template = template::load(&self.template)?;
-        let store = self.batch.open()?;
-        let issued = Issued::open(&store)?;
+        let batch = self.batch.open()?;
+        let issued = batch.vouched()?;
         let bulk = jitp::Bulk::new(&template)?;
         make_folder(&self.to)?;
         let (parameters, body) = (self.to.join("parameters.json"), self.to.join("template.json"));
         let failed = |error: std::io::Error| cannot_write(&parameters, &error);
-        // It appears under its name when it is whole.
-        let unfinished = self.to.join("parameters.json.new");
-        let mut file = BufWriter::new(File::create(&unfinished).map_err(failed)?);
+        let mut file = BufWriter::new(Unfinished::create(&parameters, 0o644).map_err(failed)?);
         let written = bulk.write(&issued, &mut file).map_err(|error| match error {
             BulkError::Write(error) => failed(error),
-            BulkError::Issued(error) => error.into(),
+            BulkError::Batch(error) => error.into(),
             error @ BulkError::Device { .. } => Failure::aws_error(
                 error,
                 "`certforge jitp template check --manifest` lists every device that the template does not fit",
             ),
         })?;
-        finish(file).map_err(failed)?;
         create(&body, bulk.template(issued.issuer()).as_bytes(), false)?;
-        std::fs::rename(&unfinished, &parameters).map_err(failed)?;
+        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error);
+        file.and_then(Unfinished::finish).map_err(failed)?;
         let to = self.to.display();
         Ok(Ended::with(Written {
             batch: issued.record().batch.clone(),
@@ -73,12 +71,6 @@ impl Bulk {
             to: to.to_string(),
         }))
     }
-}
-
-/// Sees that all of a file is on disk.
-pub fn finish(file: BufWriter<File>) -> std::io::Result<()> {
-    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    file.sync_all()
 }
 
 impl fmt::Display for Written {

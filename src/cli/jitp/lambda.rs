@@ -3,16 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use certforge::jitp::{AllowList, AllowListError, HANDLER, Issued};
+use certforge::jitp::{AllowList, AllowListError, HANDLER};
 use certforge::printable;
 use certforge::shell::quoted;
 use clap::Args;
 use serde::Serialize;
 
-use super::{create, open_batch};
+use super::create;
+use crate::cli::batch::VoucherArgs;
 use crate::cli::failure::Failure;
-use crate::cli::ledger::DEFAULT_FILE;
-use crate::cli::place;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::{Lines, devices};
 
@@ -21,9 +20,6 @@ pub struct JitrLambda {
     /// Batch: its folder or s3:// URL, or its name in the ledger; may be given again, for all batches of one CA
     #[arg(long = "batch", value_name = "DIR|S3-URL|NAME", required = true)]
     batches: Vec<String>,
-    /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
     /// File for the function's package
     #[arg(long, value_name = "FILE", default_value = "jitr-lambda.zip")]
     to: PathBuf,
@@ -34,7 +30,7 @@ pub struct JitrLambda {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reach: place::Reach,
+    voucher: VoucherArgs,
 }
 
 /// The function's package.
@@ -51,8 +47,8 @@ impl JitrLambda {
     pub fn run(&self) -> Outcome {
         let mut list: Option<AllowList> = None;
         for batch in &self.batches {
-            let store = open_batch(batch, &self.ledger, &self.reach)?;
-            let issued = Issued::open(&store)?;
+            let open = self.voucher.open(batch)?;
+            let issued = open.vouched()?;
             let list = list.get_or_insert_with(|| AllowList::new(issued.issuer(), !self.no_things));
             list.add(&issued).map_err(|error| match error {
                 AllowListError::OtherCa => Failure::usage(
@@ -64,7 +60,7 @@ impl JitrLambda {
                     "say --no-things, and make the things elsewhere",
                 ),
                 AllowListError::Profile(error) => error.into(),
-                AllowListError::Issued(error) => error.into(),
+                AllowListError::Batch(error) => error.into(),
             })?;
         }
         let list = list.expect("clap asks for a batch");

@@ -10,16 +10,13 @@ pub mod template;
 mod thingpress;
 mod withdraw;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use certforge::forge;
-use certforge::ledger;
-use certforge::store::Store;
+use certforge::exposure;
 use clap::{Args, Subcommand};
 
+use super::batch::{OpenBatch, VoucherArgs};
 use super::failure::Failure;
-use super::ledger::DEFAULT_FILE;
-use super::place;
 use super::report::{Outcome, Printer};
 
 #[derive(Debug, Subcommand)]
@@ -64,28 +61,14 @@ pub struct BatchArgs {
     /// Batch: its folder or s3:// URL, or its name in the ledger
     #[arg(long, value_name = "DIR|S3-URL|NAME")]
     pub batch: String,
-    /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    pub ledger: PathBuf,
     #[command(flatten)]
-    pub reach: place::Reach,
+    pub voucher: VoucherArgs,
 }
 
 impl BatchArgs {
-    pub fn open(&self) -> Result<Store, Failure> {
-        open_batch(&self.batch, &self.ledger, &self.reach)
+    pub fn open(&self) -> Result<OpenBatch, Failure> {
+        self.voucher.open(&self.batch)
     }
-}
-
-/// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
-pub fn open_batch(batch: &str, ledger: &Path, reach: &place::Reach) -> Result<Store, Failure> {
-    let place = match place::is_place(batch) {
-        true => batch.to_owned(),
-        false => ledger::open_read_only(ledger)?.batch(batch)?.location,
-    };
-    let store = reach.open(&place::parse(&place, reach, None)?)?;
-    forge::refuse_withdrawn(&store, batch)?;
-    Ok(store)
 }
 
 /// A file that is made and must not be there yet; `secret`: for its owner alone.
@@ -122,5 +105,14 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
         .recursive(true)
         .mode(0o700)
         .create(path);
-    made.map_err(|error| cannot_write(path, &error))
+    let metadata = made.and_then(|()| path.metadata());
+    let metadata = metadata.map_err(|error| cannot_write(path, &error))?;
+    // Whoever else may write there could put other files in the place of these before they are used.
+    match exposure::of_folder(&metadata) {
+        None => Ok(()),
+        Some(exposure) => Err(Failure::usage(
+            &format!("folder {} {exposure}", path.display()),
+            &exposure.hint(path),
+        )),
+    }
 }

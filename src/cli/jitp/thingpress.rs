@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use certforge::jitp::{self, Issued};
+use certforge::jitp;
 use clap::Args;
 use serde::Serialize;
 
-use super::bulk::finish;
 use super::{BatchArgs, cannot_write, make_folder};
 use crate::cli::failure::Failure;
 use crate::cli::report::{Ended, Outcome};
@@ -41,8 +40,8 @@ struct Written {
 
 impl Thingpress {
     pub fn run(&self) -> Outcome {
-        let store = self.batch.open()?;
-        let issued = Issued::open(&store)?;
+        let batch = self.batch.open()?;
+        let issued = batch.vouched()?;
         make_folder(&self.to)?;
         let (mut written, mut files) = (0, 0);
         let mut file: Option<(PathBuf, BufWriter<File>)> = None;
@@ -81,7 +80,11 @@ impl Thingpress {
 
 fn close(file: Option<(PathBuf, BufWriter<File>)>) -> Result<(), Failure> {
     match file {
-        Some((path, file)) => finish(file).map_err(|error| cannot_write(&path, &error)),
+        Some((path, file)) => {
+            let file = file.into_inner().map_err(std::io::IntoInnerError::into_error);
+            file.and_then(|file| file.sync_all())
+                .map_err(|error| cannot_write(&path, &error))
+        }
         None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use certforge::aws::{Outlook, RevocationSummary, Terms, Withdrawing};
+use certforge::aws::{Named, Outlook, RevocationSummary, Terms, Withdrawing};
 use certforge::ledger::{self, Ledger, LedgerError};
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store};
@@ -13,9 +13,10 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::reach::{AwsReach, consent};
+use crate::cli::batch::name_of;
 use crate::cli::failure::Failure;
 use crate::cli::ledger::DEFAULT_FILE;
-use crate::cli::report::{Ended, Outcome, Printer};
+use crate::cli::report::{Ended, Outcome, Printer, warn};
 use crate::cli::text::{Lines, count, devices};
 use crate::cli::{exit, interrupt, place, progress, run};
 
@@ -66,12 +67,16 @@ impl Withdraw {
         }
         let now = OffsetDateTime::now_utc();
         let mut ledger = open_ledger(&self.ledger)?;
-        let batch = ledger.batch(&self.batch_name())?;
+        let batch = ledger.batch(name_of(&self.batch))?;
         let store = self.open_store(match place::is_place(&self.batch) {
             true => &self.batch,
             false => &batch.location,
         })?;
-        let mut withdrawing = Withdrawing::open(&mut *ledger, &batch, &store, self.moved)?;
+        let named = match place::is_place(&self.batch) {
+            true => Named::Place { moved: self.moved },
+            false => Named::InLedger,
+        };
+        let mut withdrawing = Withdrawing::open(&mut *ledger, &batch, &store, named)?;
         if self.stations_only {
             return self.stop_stations(&mut withdrawing, &batch.name, now);
         }
@@ -97,6 +102,9 @@ impl Withdraw {
             ca: withdrawing.issuer().subject_text().to_owned(),
             rate: self.rate,
         };
+        if let Some(fault) = withdrawing.store_fault() {
+            warn(format!("{fault}; what is revoked is what the ledger has"));
+        }
         if self.dry_run {
             return Ok(Ended::with(planned));
         }
@@ -133,12 +141,6 @@ impl Withdraw {
         }))
     }
 
-    /// A batch is named as its folder is.
-    fn batch_name(&self) -> String {
-        let text = self.batch.trim_end_matches('/');
-        text.rsplit('/').next().unwrap_or(text).to_owned()
-    }
-
     fn open_store(&self, text: &str) -> Result<Store, Failure> {
         let nothing = place::Reach::new(None, None);
         let is_bucket = matches!(place::parse(text, &nothing, None)?, Place::S3 { .. });
@@ -150,6 +152,14 @@ impl Withdraw {
     }
 
     fn end(&self, batch: &str, rows: u64, summary: RevocationSummary, interrupted: bool) -> Ended {
+        let store_failure = summary.store_fault.as_ref().map(|fault| {
+            Failure::store(
+                format!(
+                    "stations may claim devices of the batch still, or its store is not what it was: {fault}"
+                ),
+                "mend its store, then run the same command again",
+            )
+        });
         let failure = summary.first_failure.as_ref().map(|failure| {
             let failed = count(summary.failed);
             let failure = Failure::aws(
@@ -163,19 +173,22 @@ impl Withdraw {
         });
         let withdrawn = Withdrawn {
             batch: batch.to_owned(),
-            done: summary.failed == 0 && !interrupted,
+            done: summary.failed == 0 && summary.store_fault.is_none() && !interrupted,
             auto_registration_stopped: !self.keep_auto_registration,
             revoked: summary.updated + summary.registered,
             of_these_unknown_before: summary.registered,
             failed: summary.failed,
             unreleased: summary.unreleased,
             first_failure: summary.first_failure,
+            store_fault: summary.store_fault,
             interrupted,
             rows,
             mark: summary.mark,
         };
         let code = if interrupted { exit::INTERRUPTED } else { 0 };
-        Ended::with(withdrawn).code(code).failed(failure)
+        Ended::with(withdrawn)
+            .code(code)
+            .failed(failure.or(store_failure))
     }
 }
 
@@ -291,6 +304,7 @@ struct Withdrawn {
     failed: u64,
     unreleased: u64,
     first_failure: Option<String>,
+    store_fault: Option<String>,
     interrupted: bool,
     #[serde(skip)]
     rows: u64,

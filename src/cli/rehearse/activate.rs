@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::PathBuf;
 
-use certforge::jitp::{Issued, certificate_ids};
+use certforge::jitp::certificate_ids;
 use certforge::printable;
 use certforge::rehearsal::{Account, Activation, CertificateStatus, Registered, decide};
 use clap::{Args, ValueEnum};
@@ -12,12 +11,11 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::StateArgs;
+use crate::cli::batch::VoucherArgs;
+use crate::cli::exit;
 use crate::cli::failure::Failure;
-use crate::cli::jitp::open_batch;
-use crate::cli::ledger::DEFAULT_FILE;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::count;
-use crate::cli::{exit, place};
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true))]
@@ -31,16 +29,13 @@ pub struct Activate {
     /// Those of a batch; all others that are pending become INACTIVE, as the Lambda function makes them
     #[arg(long, value_name = "DIR|S3-URL|NAME", group = "which")]
     allow_list: Option<String>,
-    /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
     #[command(flatten)]
     state: StateArgs,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reach: place::Reach,
+    voucher: VoucherArgs,
 }
 
 /// What became of each certificate.
@@ -90,8 +85,8 @@ impl Activate {
 
     /// The certificates of a batch, by id.
     fn read(&self, batch: &str) -> Result<HashSet<String>, Failure> {
-        let store = open_batch(batch, &self.ledger, &self.reach)?;
-        let ids = certificate_ids(&Issued::open(&store)?)?;
+        let batch = self.voucher.open(batch)?;
+        let ids = certificate_ids(&batch.vouched()?)?;
         Ok(ids.iter().map(|id| HEXLOWER.encode(id)).collect())
     }
 }

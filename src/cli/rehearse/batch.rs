@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use certforge::bundle::Recipe;
 use certforge::issuer::{CaCertificate, CaRequest, create};
-use certforge::jitp::Issued;
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
 use certforge::rehearsal::{
     self, Manner, Sample, SampledBatch, Sends, Topic, Trust, Version, allow_connections, roots,
@@ -80,8 +79,8 @@ impl MqttVersion {
 }
 
 pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Printer) -> Outcome {
-    let store = endpoint.open_batch(batch)?;
-    let issued = Issued::open(&store)?;
+    let open = endpoint.open_batch(batch)?;
+    let issued = open.vouched()?;
     let profile = Profile::from_config(&issued.record().profile)?;
     let authorities = match endpoint.authorities()? {
         _ if args.wrong_ca => vec![another_ca()?],
@@ -125,7 +124,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     let before = ready.endpoint.account.counts()?;
     let rehearsed = rehearsal::rehearse(
         &SampledBatch {
-            store: &store,
+            store: open.store(),
             issued: &issued,
             sample: args.sample,
         },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use certforge::causes::in_one_line;
 use certforge::display::Names;
 use certforge::issuer::CaCertificate;
-use certforge::jitp::{Home, Issued, ManyHomes, Policies, Prerequisite, Template, certificate_ids, homes_in};
+use certforge::jitp::{Home, ManyHomes, Policies, Prerequisite, Template, certificate_ids, homes_in};
 use certforge::pem;
 use certforge::rehearsal::{
     Account, Activation, Clock, Endpoint, EndpointOptions, Listener, Listening, Provisioning, ServerIdentity,
@@ -20,11 +20,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::read_text;
 use super::values::{account_id, duration, name_and_file, region};
+use crate::cli::batch::{OpenBatch, VoucherArgs};
 use crate::cli::failure::Failure;
 use crate::cli::issuer::certificate_at;
-use crate::cli::jitp::{open_batch, template};
-use crate::cli::ledger::DEFAULT_FILE;
-use crate::cli::place;
+use crate::cli::jitp::template;
 
 /// What nobody named.
 const DEFAULT_ACCOUNT: &str = "123456789012";
@@ -88,11 +87,8 @@ pub struct EndpointArgs {
     /// File for the root that devices must trust, with --serve
     #[arg(long, value_name = "FILE", default_value = "rehearsal-root.pem")]
     pub root_file: PathBuf,
-    /// Ledger that knows where a batch is
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
     #[command(flatten)]
-    pub reach: place::Reach,
+    voucher: VoucherArgs,
 }
 
 /// An endpoint that is ready to listen, and what people want to know of it.
@@ -111,8 +107,8 @@ pub struct Ready {
 
 impl EndpointArgs {
     /// Opens a batch, by its place or by its name in the ledger.
-    pub fn open_batch(&self, batch: &str) -> Result<certforge::store::Store, Failure> {
-        open_batch(batch, &self.ledger, &self.reach)
+    pub fn open_batch(&self, batch: &str) -> Result<OpenBatch, Failure> {
+        self.voucher.open(batch)
     }
 
     pub fn template_path(&self) -> Option<&Path> {
@@ -241,8 +237,8 @@ impl EndpointArgs {
     fn read_allow_list(&self) -> Result<HashSet<[u8; 32]>, Failure> {
         let mut allowed = HashSet::new();
         for batch in &self.allow_list {
-            let store = self.open_batch(batch)?;
-            allowed.extend(certificate_ids(&Issued::open(&store)?)?);
+            let batch = self.open_batch(batch)?;
+            allowed.extend(certificate_ids(&batch.vouched()?)?);
         }
         Ok(allowed)
     }

@@ -1,14 +1,15 @@
 //! `certforge rehearse --serve`: the endpoint, for real firmware.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::{fmt, fs};
 
 use certforge::pem;
 use certforge::printable;
 use certforge::rehearsal::{self, Event, EventKind};
 use certforge::shell::quoted;
+use certforge::whole;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
@@ -60,11 +61,8 @@ pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
 
 /// Writes the root that devices must trust, whole or not at all.
 fn write_root(path: &Path, der: &[u8]) -> Result<(), Failure> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".{}", std::process::id()));
     let root = pem::encode(pem::CERTIFICATE, der);
-    let written = fs::write(&new, root).and_then(|()| fs::rename(&new, path));
-    written.map_err(|error| {
+    whole::write(path, root.as_bytes(), 0o644).map_err(|error| {
         Failure::usage(
             &format!("{} cannot be written: {error}", path.display()),
             "devices need this root; name a file that you may write with --root-file",

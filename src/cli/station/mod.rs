@@ -18,10 +18,9 @@ use certforge::station::{
 };
 use certforge::store::Store;
 use clap::{Args, Subcommand};
-use data_encoding::HEXLOWER;
 use time::{Duration, OffsetDateTime};
 
-use super::issuer::certificate_at;
+use super::issuer::trust;
 use super::report::{Outcome, Printer, warn as warn_people};
 use super::text::count;
 use super::{Failure, place};
@@ -115,14 +114,7 @@ impl BatchArgs {
     }
 
     pub fn trust(&self) -> Result<Trust, Failure> {
-        if let Ok(id) = HEXLOWER.decode(self.issuer.to_ascii_lowercase().as_bytes())
-            && let Ok(id) = id.try_into()
-        {
-            return Ok(Trust::Id(id));
-        }
-        let hint = "name the certificate of the CA that made the batch, or its SHA-256, with --issuer or in CERTFORGE_ISSUER";
-        let certificate = certificate_at(Path::new(&self.issuer), hint)?;
-        Ok(Trust::Certificate(Box::new(certificate)))
+        trust(&self.issuer)
     }
 
     pub fn memory(&self) -> Result<PathBuf, Failure> {

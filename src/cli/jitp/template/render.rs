@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::bounded;
-use certforge::jitp::{Facts, Issued, PolicyMade, Provisioned};
+use certforge::jitp::{Facts, PolicyMade, Provisioned};
 use certforge::pem;
 use clap::Args;
 use serde::Serialize;
 
 use super::load;
+use crate::cli::batch::VoucherArgs;
 use crate::cli::failure::Failure;
-use crate::cli::place;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -26,14 +26,14 @@ pub struct Render {
     /// Device of a batch, by its id
     #[arg(long, value_name = "ID", group = "whose", requires = "batch")]
     device: Option<String>,
-    /// Batch of the device: its folder or s3:// URL
-    #[arg(long, value_name = "DIR|S3-URL", requires = "device")]
+    /// Batch of the device: its folder or s3:// URL, or its name in the ledger
+    #[arg(long, value_name = "DIR|S3-URL|NAME", requires = "device")]
     batch: Option<String>,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reach: place::Reach,
+    voucher: VoucherArgs,
 }
 
 /// What AWS IoT would create for one device.
@@ -66,8 +66,8 @@ impl Render {
 
     /// The certificate of a device of a batch.
     fn find(&self, device: &str, batch: &str) -> Result<Vec<u8>, Failure> {
-        let store = self.reach.open(&place::parse(batch, &self.reach, None)?)?;
-        let issued = Issued::open(&store)?;
+        let batch = self.voucher.open(batch)?;
+        let issued = batch.vouched()?;
         for chunk in 0..issued.record().shape().chunks() {
             let entries = issued.entries(chunk)?;
             if entries.iter().any(|entry| entry.device_id == *device) {

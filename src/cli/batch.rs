@@ -1,0 +1,128 @@
+//! Batches on the command line: by a place or by a name in the ledger, and who vouches for what lies there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use certforge::forge::{self, ForgeError};
+use certforge::ledger::{self, Batch, Ledger, LedgerError};
+use certforge::profile::rfc3339;
+use certforge::seal::Trust;
+use certforge::store::Store;
+use certforge::vouched::{Vouched, VouchedError, Voucher};
+use clap::Args;
+
+use super::failure::Failure;
+use super::issuer::trust;
+use super::ledger::DEFAULT_FILE;
+use super::place;
+
+/// The CA of a first try, where there is one.
+const DEFAULT_CA: &str = "ca";
+
+/// Who vouches for a batch, and how to reach it.
+#[derive(Debug, Clone, Args)]
+pub struct VoucherArgs {
+    /// Ledger that the batch was made with: it knows where the batch is, and what belongs in it
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub ledger: PathBuf,
+    /// CA that must have sealed the batch: its certificate, its folder, or the SHA-256 of the certificate [default: what
+    /// the ledger says, or else the folder ca]
+    #[arg(
+        long,
+        env = "CERTFORGE_ISSUER",
+        hide_env_values = true,
+        value_name = "FILE|DIR|SHA-256"
+    )]
+    pub issuer: Option<String>,
+    #[command(flatten)]
+    pub reach: place::Reach,
+}
+
+/// A batch in its store, which is not withdrawn, and who vouches for it.
+pub struct OpenBatch {
+    store: Store,
+    voucher: Known,
+}
+
+enum Known {
+    Ledger(Mutex<Box<dyn Ledger>>, Box<Batch>),
+    Issuer(Trust),
+}
+
+impl VoucherArgs {
+    /// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
+    pub fn open(&self, batch: &str) -> Result<OpenBatch, Failure> {
+        let known = self.known(batch)?;
+        let place = match (&known, place::is_place(batch)) {
+            (Some((_, known)), false) => &known.location,
+            _ => batch,
+        };
+        let store = self.reach.open(&place::parse(place, &self.reach, None)?)?;
+        forge::refuse_withdrawn(&store, batch)?;
+        if let Some((ledger, known)) = &known
+            && let Some(withdrawal) = ledger.withdrawal(known)?
+        {
+            return Err(Failure::from(ForgeError::Withdrawn {
+                batch: batch.to_owned(),
+                at: rfc3339(withdrawal.at),
+                reason: withdrawal.reason,
+            }));
+        }
+        let is_there = |name: &&str| Path::new(name).exists();
+        let voucher = match (&self.issuer, known) {
+            (Some(issuer), _) => Known::Issuer(trust(issuer)?),
+            (None, Some((ledger, known))) => Known::Ledger(Mutex::new(ledger), Box::new(known)),
+            (None, None) => match Some(DEFAULT_CA).filter(is_there) {
+                Some(issuer) => Known::Issuer(trust(issuer)?),
+                None => return Err(unvouched(&store, &self.ledger)),
+            },
+        };
+        Ok(OpenBatch { store, voucher })
+    }
+
+    /// The batch as the ledger has it. A place need not be in any ledger; a batch is named as its folder is.
+    fn known(&self, batch: &str) -> Result<Option<(Box<dyn Ledger>, Batch)>, Failure> {
+        let is_place = place::is_place(batch);
+        let ledger = match ledger::open_read_only(&self.ledger) {
+            Err(LedgerError::Missing { .. }) if is_place => return Ok(None),
+            other => other?,
+        };
+        let found = match is_place {
+            true => ledger.find_batch(name_of(batch))?,
+            false => Some(ledger.batch(batch)?),
+        };
+        Ok(found.map(|found| (ledger, found)))
+    }
+}
+
+fn unvouched(store: &Store, ledger: &Path) -> Failure {
+    Failure::usage(
+        &format!(
+            "nothing vouches for batch {}: ledger {} does not know it, and no CA is named",
+            store.location(),
+            ledger.display()
+        ),
+        "name the ledger that it was made with, with --ledger, or its CA, with --issuer",
+    )
+}
+
+/// The name of a batch at a place.
+pub fn name_of(place: &str) -> &str {
+    let place = place.trim_end_matches('/');
+    place.rsplit('/').next().unwrap_or(place)
+}
+
+impl OpenBatch {
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The batch, once it is seen to be the one that is vouched for.
+    pub fn vouched(&self) -> Result<Vouched<'_>, VouchedError> {
+        let voucher = match &self.voucher {
+            Known::Ledger(ledger, batch) => Voucher::Ledger(ledger, batch),
+            Known::Issuer(trust) => Voucher::Issuer(trust),
+        };
+        Vouched::open(&self.store, voucher)
+    }
+}

@@ -23,7 +23,9 @@ static ISSUER: LazyLock<CaCertificate> = LazyLock::new(|| {
     CaCertificate::from_der(&ders[0], Path::new("ca.pem")).expect("a CA")
 });
 static KEY: LazyLock<EcdsaKeyPair> = LazyLock::new(|| {
-    let key = pem::blocks(include_str!("../data/ca.key.pem")).expect("a key").remove(0);
+    let key = pem::blocks(include_str!("../data/ca.key.pem"))
+        .expect("a key")
+        .remove(0);
     let pkcs8 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.der, &SystemRandom::new());
     pkcs8.expect("a key")
 });
@@ -61,7 +63,10 @@ pub fn run(octets: &[u8]) {
     for envelope in [octets, &signed(octets)] {
         if let Ok(shard) = ShardSeal::open(envelope, &of, &ISSUER) {
             assert!(shard.check_index(1, octets).is_err() && shard.states_the_same(&shard));
-            assert!(shard.check_index(0, octets).is_err(), "it has no digest of itself");
+            assert!(
+                shard.check_index(0, octets).is_err(),
+                "it has no digest of itself"
+            );
         }
     }
 }
@@ -84,5 +89,7 @@ fn vouches(seal: &Seal, octets: &[u8]) {
     assert!(candidates.is_err() || seal.check_lookup(part, octets).is_ok());
     let record = seal.record(octets);
     let shape = |read: &certforge::batch::ReadRecord| read.record.shape();
-    assert!(record.is_ok_and(|read| shape(&read) == seal.statement().shape()) || seal.record(octets).is_err());
+    assert!(
+        record.is_ok_and(|read| shape(&read) == seal.statement().shape()) || seal.record(octets).is_err()
+    );
 }

@@ -252,7 +252,15 @@ fn names_both_devices_whose_identities_are_swapped() {
     ];
     expect_lines(
         &place,
-        &["verify", "out/b", "--no-ledger", "--manifest", "devices.csv"],
+        &[
+            "verify",
+            "out/b",
+            "--no-ledger",
+            "--manifest",
+            "devices.csv",
+            "--issuer",
+            "ca",
+        ],
         &faults,
         "batch b: 4 faults; 3 of 5 devices are good, against manifest devices.csv",
     );

@@ -9,7 +9,7 @@ use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::Ledger;
 use certforge::manifest::Manifest;
-use certforge::profile::{self, KeyType, Profile};
+use certforge::profile::{self, Host, KeyType, Profile};
 use certforge::shell::quoted;
 use certforge::store::{Place, Store, StoreError};
 use clap::Args;
@@ -313,9 +313,16 @@ impl fmt::Display for Made {
             ""
         };
         let (issuer, key, engine) = (&self.issuer, self.issuer_key, self.signature_engine);
-        let endpoint = self.endpoint.as_deref().unwrap_or(
-            "none: these bundles name no endpoint; give --endpoint HOST or the profile's [endpoint] host",
-        );
+        let endpoint = match &self.endpoint {
+            None => {
+                "none: these bundles name no endpoint; give --endpoint HOST or the profile's [endpoint] host"
+                    .to_owned()
+            }
+            Some(host) if Host::of(host) == Host::Other => format!(
+                "{host}, none of AWS's own names: as a custom domain it needs a certificate under the roots in the bundles"
+            ),
+            Some(host) => host.clone(),
+        };
         lines
             .line("ledger", &self.ledger)
             .line("keys", format!("{} by engine {}", self.key_type, self.key_engine))

@@ -1,6 +1,7 @@
 //! The endpoint: where a device connects, and as whom.
 
 use super::config::EndpointConfig;
+use super::host::{Host, Unfit, refuse_unfit};
 use super::{ProfileError, Template};
 
 /// MQTT over TLS with client certificates (IANA `secure-mqtt`).
@@ -39,10 +40,24 @@ impl Endpoint {
             region: config
                 .region
                 .clone()
-                .or_else(|| config.host.as_deref().and_then(region).map(str::to_owned)),
+                .or_else(|| Host::of(config.host.as_deref()?).region().map(str::to_owned)),
             thing_name: template("thing_name", thing_name)?,
             client_id: template("client_id", client_id)?,
         })
+    }
+}
+
+impl Endpoint {
+    /// Sees that devices would come up there, as far as its name tells. A profile that is only read back need not be fit.
+    ///
+    /// # Errors
+    ///
+    /// When they would not.
+    pub fn refuse_unfit(&self) -> Result<(), Unfit> {
+        match &self.host {
+            Some(host) => refuse_unfit(host, self.port),
+            None => Ok(()),
+        }
     }
 }
 
@@ -64,27 +79,9 @@ fn check_host(host: &str) -> Result<(), ProfileError> {
     })
 }
 
-/// The Region in `<id>-ats.iot.<region>.amazonaws.com` or `.amazonaws.com.cn`.
-fn region(host: &str) -> Option<&str> {
-    let host = host.strip_suffix(".cn").unwrap_or(host);
-    let (_, region) = host.strip_suffix(".amazonaws.com")?.rsplit_once(".iot.")?;
-    (!region.contains('.')).then_some(region)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_the_region_in_the_host() {
-        for (host, expected) in [
-            ("abc-ats.iot.eu-central-1.amazonaws.com", Some("eu-central-1")),
-            ("abc.ats.iot.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
-            ("mqtt.example.com", None),
-        ] {
-            assert_eq!(region(host), expected, "{host}");
-        }
-    }
 
     #[test]
     fn refuses_a_url_for_a_host() {

@@ -8,6 +8,7 @@ mod binding;
 mod config;
 mod content;
 mod endpoint;
+mod host;
 mod key_type;
 mod own_files;
 mod recipe;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub use binding::{Binding, San};
 pub use config::ProfileConfig;
 pub use endpoint::Endpoint;
+pub use host::{Host, Unfit};
 pub use key_type::KeyType;
 pub use subject::Attribute;
 pub use template::{BoundTemplate, Template, TemplateError};
@@ -71,6 +73,8 @@ pub enum ProfileError {
     },
     #[error("--endpoint: {reason}")]
     Host { reason: String },
+    #[error("endpoint {0}")]
+    Unfit(#[from] Unfit),
     #[error("field bundle.files: {name}: {file} cannot be read")]
     File {
         name: String,
@@ -98,6 +102,7 @@ impl ProfileError {
             Self::File { .. } => {
                 "name a file that is there, by its path from the profile's own folder".to_owned()
             }
+            Self::Unfit(unfit) => unfit.hint(),
             Self::Invalid { source, .. } => return source.hint(),
             _ => "profiles/ has commented examples; every field is described there".to_owned(),
         })
@@ -144,7 +149,9 @@ impl Profile {
             },
         })?;
         Self::read(&text, name_or_path, endpoint_host, path.parent()).map_err(|error| match error {
-            error @ (ProfileError::Syntax { .. } | ProfileError::Host { .. }) => error,
+            error @ (ProfileError::Syntax { .. } | ProfileError::Host { .. } | ProfileError::Unfit(_)) => {
+                error
+            }
             error => ProfileError::Invalid {
                 path: path.to_owned(),
                 source: Box::new(error),
@@ -175,11 +182,15 @@ impl Profile {
             message: error.message().trim().replace('\n', " "),
         })?;
         own_files::read_files(&mut config.bundle, folder)?;
-        let Some(host) = endpoint_host else {
-            return Self::from_config(&config);
+        let profile = match endpoint_host {
+            None => Self::from_config(&config)?,
+            Some(host) => {
+                config.endpoint.host = Some(host.to_owned());
+                Self::from_config(&config).map_err(given_host)?
+            }
         };
-        config.endpoint.host = Some(host.to_owned());
-        Self::from_config(&config).map_err(given_host)
+        profile.endpoint.refuse_unfit()?;
+        Ok(profile)
     }
 
     /// The profile that is recorded so. Of files of the user's own it knows the digests, which is what holds a bundle
@@ -249,6 +260,7 @@ impl Profile {
         let mut config = self.config.clone();
         config.endpoint.host = Some(host.to_owned());
         let noted = Self::from_config(&config).map_err(given_host)?;
+        noted.endpoint.refuse_unfit()?;
         Ok(Self {
             before_note: Some(Box::new(self)),
             ..noted

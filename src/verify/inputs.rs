@@ -95,6 +95,9 @@ impl Inputs {
             let fault = |what| Fault::of(BATCH_OBJECT, format!("names another {what} than the ledger"));
             faults.extend(others.map(fault));
         }
+        if let Err(unfit) = self.profile.endpoint().refuse_unfit() {
+            faults.push(Fault::of(BATCH_OBJECT, format!("endpoint {unfit}")));
+        }
         if HEXLOWER.encode(&self.profile.digest()) != self.record.profile_sha256 {
             let what = "the profile is not the one that its digest names".to_owned();
             faults.push(Fault::of(BATCH_OBJECT, what));

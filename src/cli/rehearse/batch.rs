@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use certforge::bundle::Recipe;
 use certforge::issuer::{CaCertificate, CaRequest, create};
-use certforge::profile::{Attribute, KeyType, NotAfter, Profile};
+use certforge::profile::{Attribute, KeyType, NotAfter, Profile, ProfileError};
 use certforge::rehearsal::{
     self, Manner, Sample, SampledBatch, Sends, Topic, Trust, Version, allow_connections, roots,
 };
@@ -82,6 +82,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     let open = endpoint.open_batch(batch)?;
     let issued = open.vouched()?;
     let profile = Profile::from_config(&issued.record().profile)?;
+    profile.endpoint().refuse_unfit().map_err(ProfileError::from)?;
     let authorities = match endpoint.authorities()? {
         _ if args.wrong_ca => vec![another_ca()?],
         named if named.is_empty() => vec![issued.issuer().clone()],

@@ -129,6 +129,7 @@ table! {
         | StationError::Certificates { .. }
         | StationError::Bundle { .. }
         | StationError::NotRead(_)
+        | StationError::ClaimGone { .. }
         | StationError::Damaged { .. }
         | StationError::Pack { .. } => STORE,
         StationError::Seal(error) => error.code(),

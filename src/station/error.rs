@@ -80,6 +80,13 @@ pub enum StationError {
         station: String,
         at: OffsetDateTime,
     },
+    #[error("device {device_id} was {state}, whatever its claim says: there is a record, {object}")]
+    Recorded {
+        device_id: DeviceId,
+        /// Flashed or scrapped.
+        state: State,
+        object: String,
+    },
     #[error("device {device_id} failed at {station} at {}{}", rfc3339(*.at), colon(.reason.as_deref()))]
     FailedElsewhere {
         device_id: DeviceId,
@@ -95,6 +102,8 @@ pub enum StationError {
     },
     #[error("device {device_id} is not claimed by anybody")]
     NotClaimed { device_id: DeviceId },
+    #[error("the claim of device {device_id} is gone, which this station made: there is no {object}")]
+    ClaimGone { device_id: DeviceId, object: String },
     #[error("device {device_id} is {state}, and cannot be reported {wanted} any more")]
     CannotFollow {
         device_id: DeviceId,
@@ -127,6 +136,8 @@ pub enum StationError {
     NotPrivate { path: PathBuf },
     #[error("the script {path} cannot be run")]
     Script { path: PathBuf, source: io::Error },
+    #[error("something that the script {path} started still runs")]
+    StillRuns { path: PathBuf, source: io::Error },
     #[error("{object} does not have the certificate of device {device_id}")]
     Certificates { object: String, device_id: DeviceId },
     #[error("{object} has been damaged: {reason}")]
@@ -212,11 +223,18 @@ impl StationError {
             Self::Flashed { device_id, .. } => format!(
                 "an identity is for one device: put the second device aside, and find out which label is wrong; `station scrap {device_id} --although-flashed` is for a device that is thrown away after it was flashed"
             ),
+            Self::Recorded { .. } => {
+                "an identity is for one device: put this one aside, and find out who wrote the claim over; `station show` tells who had it"
+                    .to_owned()
+            }
             Self::Scrapped { .. } => "its certificate is to be revoked: give the device another identity".to_owned(),
             Self::TakenOver { .. } => {
                 "two devices may have this identity now: put this one aside, and flash it anew with another".to_owned()
             }
             Self::NotClaimed { device_id } => format!("`station claim --device {device_id}` comes first"),
+            Self::ClaimGone { .. } => {
+                "see that the store is what it was; the report waits, and `station send` sends it".to_owned()
+            }
             Self::CannotFollow { .. } => "`station status` shows what is known of it".to_owned(),
             Self::Unsent { .. } => "`station send` tells why".to_owned(),
             Self::NothingLeft { .. } => "`station status` shows what became of each device".to_owned(),
@@ -244,6 +262,10 @@ impl StationError {
                 "choose another --out: one that is not there yet, or an empty folder of your own with mode 0700".to_owned()
             }
             Self::Script { .. } => "name an executable file with --exec, such as ./flash.sh".to_owned(),
+            Self::StillRuns { .. } => {
+                "it could read the next bundle: end it, and see that the script starts nothing as another user; then the same command goes on"
+                    .to_owned()
+            }
             Self::Certificates { .. } => "it was changed; `certforge verify` tells more".to_owned(),
             Self::Pack { .. } => "`certforge verify` tells more; nothing was changed".to_owned(),
         })

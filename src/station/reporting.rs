@@ -233,11 +233,7 @@ impl Station {
         }
         for _ in 0..ROUNDS {
             let (octets, version) = match self.store.read_version(&object, None) {
-                Err(StoreError::NotFound { .. }) => {
-                    return Err(StationError::NotClaimed {
-                        device_id: report.device_id.clone(),
-                    });
-                }
+                Err(StoreError::NotFound { object }) => return Err(no_claim(report, object)),
                 other => other?,
             };
             let found = Claim::read(&octets, &object, &report.device_id)?;
@@ -320,13 +316,20 @@ pub(super) fn write_record(store: &Store, object: &str, record: &Record) -> Resu
     }
 }
 
+/// That a device has no claim. Of a hold that the station remembers it is no answer: the store is not what it was.
+fn no_claim(report: &Report, object: String) -> StationError {
+    let device_id = report.device_id.clone();
+    match report.claim {
+        Some(_) => StationError::ClaimGone { device_id, object },
+        None => StationError::NotClaimed { device_id },
+    }
+}
+
 /// Whether a report will never be taken.
 fn is_final(error: &StationError) -> bool {
     matches!(
         error,
-        StationError::NotClaimed { .. }
-            | StationError::CannotFollow { .. }
-            | StationError::UnknownDevice { .. }
+        StationError::CannotFollow { .. } | StationError::UnknownDevice { .. }
     ) || is_refusal(error)
 }
 

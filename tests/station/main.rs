@@ -14,6 +14,7 @@ mod s3_server;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod away;
 mod burn;
 mod claims;
 mod damaged;

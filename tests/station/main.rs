@@ -22,6 +22,7 @@ mod damaged;
 mod page;
 #[cfg(feature = "s3")]
 mod race;
+mod records;
 mod run;
 #[cfg(feature = "s3")]
 mod s3;

@@ -24,6 +24,7 @@ mod error;
 mod memory;
 mod overview;
 mod reporting;
+mod script;
 mod unpack;
 mod walk;
 mod withdrawn;

@@ -137,6 +137,7 @@ table! {
         StationError::Name { .. }
         | StationError::NotEmpty { .. }
         | StationError::NotPrivate { .. }
+        | StationError::UnsafeWay { .. }
         | StationError::Script { .. } => USAGE,
         _ => STATION,
     };

@@ -134,6 +134,13 @@ pub enum StationError {
     NotEmpty { path: PathBuf },
     #[error("{path} is no folder of your own, or others may enter it")]
     NotPrivate { path: PathBuf },
+    #[error("others could put another folder in the place of {path}: {} {exposure}", place.display())]
+    UnsafeWay {
+        path: PathBuf,
+        /// A folder above it, or a link on the way.
+        place: PathBuf,
+        exposure: Exposure,
+    },
     #[error("the script {path} cannot be run")]
     Script { path: PathBuf, source: io::Error },
     #[error("something that the script {path} started still runs")]
@@ -261,6 +268,10 @@ impl StationError {
             Self::NotPrivate { .. } => {
                 "choose another --out: one that is not there yet, or an empty folder of your own with mode 0700".to_owned()
             }
+            Self::UnsafeWay { place, exposure, .. } => format!(
+                "{}; or choose another --out, best one in /dev/shm itself",
+                exposure.hint(place)
+            ),
             Self::Script { .. } => "name an executable file with --exec, such as ./flash.sh".to_owned(),
             Self::StillRuns { .. } => {
                 "it could read the next bundle: end it, and see that the script starts nothing as another user; then the same command goes on"

@@ -27,4 +27,5 @@ mod run;
 #[cfg(feature = "s3")]
 mod s3;
 mod seal;
+mod ways;
 mod withdrawn;

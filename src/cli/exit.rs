@@ -130,6 +130,7 @@ table! {
         | StationError::Bundle { .. }
         | StationError::NotRead(_)
         | StationError::ClaimGone { .. }
+        | StationError::Unrecorded { .. }
         | StationError::Damaged { .. }
         | StationError::Pack { .. } => STORE,
         StationError::Seal(error) => error.code(),

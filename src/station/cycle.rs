@@ -73,6 +73,8 @@ pub enum CycleEvent<'a> {
     Pending(&'a Sent),
     /// An earlier report is given up.
     Refused(&'a StationError),
+    /// There is no record of what a claim says.
+    Unrecorded(&'a StationError),
     /// The store cannot be reached; it is tried again.
     Waiting(&'a StationError),
 }
@@ -281,6 +283,9 @@ fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {
     }
     for error in &sent.refused {
         observe(CycleEvent::Refused(error));
+    }
+    for error in &sent.unrecorded {
+        observe(CycleEvent::Unrecorded(error));
     }
     if sent.pending > 0 {
         observe(CycleEvent::Pending(sent));

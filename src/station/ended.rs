@@ -130,26 +130,32 @@ fn records(
             continue;
         }
         let record = match claim.filter(|claim| claim.hold.state == state) {
-            Some(claim) => Some(Record::of(
-                &claim,
-                &Device {
-                    chunk,
-                    entry: entry.clone(),
-                },
-            )),
-            None => {
-                let object = match state {
-                    State::Flashed => flashed_object(chunk, device_id),
-                    _ => scrapped_object(chunk, device_id),
-                };
-                let read = store.read(&object, None).map_err(StationError::from);
-                let record = read.and_then(|octets| Ok(Record::read(&octets, &object, device_id)?));
-                set_aside(&object, record, damaged)?
+            Some(claim) => {
+                let entry = entry.clone();
+                Some(Record::of(&claim, &Device { chunk, entry }))
             }
+            None => read_record(store, state, chunk, device_id, damaged)?,
         };
         records.extend(record.map(|record| (row, record)));
     }
     Ok(records)
+}
+
+/// The record that a device was flashed, or scrapped.
+fn read_record(
+    store: &Store,
+    state: State,
+    chunk: u64,
+    device_id: &DeviceId,
+    damaged: &mut BTreeSet<Damaged>,
+) -> Result<Option<Record>, StationError> {
+    let object = match state {
+        State::Flashed => flashed_object(chunk, device_id),
+        _ => scrapped_object(chunk, device_id),
+    };
+    let octets = store.read(&object, None).map_err(StationError::from);
+    let record = octets.and_then(|octets| Ok(Record::read(&octets, &object, device_id)?));
+    set_aside(&object, record, damaged)
 }
 
 /// The certificate of a row, PEM, if the chunk has it. `certificates`: those of the chunk, once they are read.

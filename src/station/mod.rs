@@ -23,6 +23,7 @@ mod ended;
 mod error;
 mod memory;
 mod overview;
+mod recorded;
 mod reporting;
 mod script;
 mod unpack;

@@ -198,6 +198,7 @@ fn show(event: &CycleEvent<'_>, told: &mut Option<Instant>, printer: Printer) {
         CycleEvent::Gone(folder) => warn_of_gone(folder),
         CycleEvent::Pending(sent) => warn_of_pending(sent),
         CycleEvent::Refused(error) => warn_of_refused(error),
+        CycleEvent::Unrecorded(error) => Failure::of(*error).tell(),
         CycleEvent::Waiting(error) => {
             if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
                 *told = Some(Instant::now());

@@ -76,6 +76,7 @@ fn line(fields: &[String; 7]) -> String {
     String::from_utf8(line).expect("fields are text")
 }
 
+/// Ids are as they are, for whoever reads them back.
 fn fields(ended: &Flashed) -> [String; 7] {
     let (entry, record) = (&ended.entry, &ended.record);
     let not_after =
@@ -85,8 +86,8 @@ fn fields(ended: &Flashed) -> [String; 7] {
         HEXLOWER.encode(&entry.certificate_id),
         entry.certificate_serial.to_string(),
         certforge::profile::rfc3339(not_after),
-        printable::line(&record.station).into_owned(),
+        printable::cell(&record.station).into_owned(),
         certforge::profile::rfc3339(record.at),
-        printable::line(record.reason.as_deref().unwrap_or_default()).into_owned(),
+        printable::cell(record.reason.as_deref().unwrap_or_default()).into_owned(),
     ]
 }

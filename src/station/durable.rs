@@ -19,12 +19,24 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 /// place, or something into it.
 pub(super) fn root(folder: &Path) -> Result<PathBuf, StationError> {
     let failed = failed(folder);
-    if let Some((place, exposure)) = exposure::of_way_to(folder).map_err(&failed)? {
-        refuse(&place, Some(exposure))?;
-    }
+    check_way(folder)?;
     let whole = folder.canonicalize().map_err(&failed)?;
     refuse(&whole, exposure::of_folder(&whole.metadata().map_err(&failed)?))?;
     Ok(whole)
+}
+
+/// Makes that folder, and those above it, where nobody else can put one of theirs in the place of one of these.
+pub(super) fn make_root(folder: &Path) -> Result<PathBuf, StationError> {
+    check_way(folder)?;
+    make_folder(folder).map_err(failed(folder))?;
+    root(folder)
+}
+
+fn check_way(folder: &Path) -> Result<(), StationError> {
+    match exposure::of_way_to(folder).map_err(failed(folder))? {
+        Some((place, exposure)) => refuse(&place, Some(exposure)),
+        None => Ok(()),
+    }
 }
 
 /// Sees the same of a folder in it. A link is none.

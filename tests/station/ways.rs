@@ -30,6 +30,11 @@ fn a_folder_below_one_that_others_may_change_is_refused() {
              certforge: hint: make sure of what is in it, then: chmod go-w far; or choose a folder of your own with --memory"
         );
     }
+    assert_eq!(
+        fs::read_dir(far.join("near")).unwrap().count(),
+        0,
+        "nothing is made there"
+    );
     assert!(!line.path("claims").exists(), "none of it claimed anything");
     // As /tmp is, where nobody moves what is another's.
     set_mode(0o1777);

@@ -3,12 +3,16 @@
 //! Root may own what others use, for root can do anything anyway. What is asked is what the kernel says of an open
 //! file or of a path; whoever opens asks the descriptor.
 
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::shell::quoted;
+
+/// Links on the way to a file, as Linux follows them.
+const MOST_LINKS: u32 = 40;
 
 /// How others could get at a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,18 +66,57 @@ pub fn of_folder(metadata: &Metadata) -> Option<Exposure> {
     of_owner(metadata).or(is_open.then_some(Exposure::Writable { mode }))
 }
 
-/// The same of every folder above a path, up to the root.
+/// The same of every folder on the way to a path, which need not be there yet. A link on the way must be one's own or root's,
+/// and then it is the way to where it leads. Whoever could change one of them could put something else at the path.
 ///
 /// # Errors
 ///
 /// When one cannot be looked at.
-pub fn of_folders_above(path: &Path) -> io::Result<Option<(&Path, Exposure)>> {
-    for folder in path.ancestors().skip(1) {
-        if let Some(exposure) = of_folder(&folder.metadata()?) {
-            return Ok(Some((folder, exposure)));
+pub fn of_way_to(path: &Path) -> io::Result<Option<(PathBuf, Exposure)>> {
+    let whole = std::path::absolute(path)?;
+    let mut left = steps(&whole);
+    let mut here = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(step) = left.pop() {
+        if let Some(exposure) = of_folder(&here.metadata()?) {
+            return Ok(Some((here, exposure)));
         }
+        let next = match step == ".." {
+            true => here.parent().unwrap_or(&here).to_owned(),
+            false => here.join(step),
+        };
+        let metadata = match next.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            other => other?,
+        };
+        if !metadata.is_symlink() {
+            here = next;
+            continue;
+        }
+        if let Some(exposure) = of_owner(&metadata) {
+            return Ok(Some((next, exposure)));
+        }
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(rustix::io::Errno::LOOP.into());
+        }
+        let to = next.read_link()?;
+        if to.is_absolute() {
+            here = PathBuf::from("/");
+        }
+        left.extend(steps(&to));
     }
     Ok(None)
+}
+
+/// The parts of a path, the first one last.
+fn steps(path: &Path) -> Vec<OsString> {
+    let parts = path.components().rev().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    parts.collect()
 }
 
 /// Of what is another user's, and nothing else: a link has no mode of its own.
@@ -87,7 +130,7 @@ pub fn of_owner(metadata: &Metadata) -> Option<Exposure> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 
     use super::*;
 
@@ -138,9 +181,57 @@ mod tests {
         let metadata = file.metadata().unwrap();
         let expected = Some(Exposure::Owner { uid: 1000 });
         assert_eq!((of_secret(&metadata), of_file(&metadata)), (expected, expected));
-        assert!(of_folders_above(&file).unwrap().is_none());
+        assert!(of_way_to(&file).unwrap().is_none());
         chown(folder.path(), Some(1000), Some(1000)).unwrap();
-        let (found, _) = of_folders_above(&file).unwrap().expect("it is another user's");
+        let (found, _) = of_way_to(&file).unwrap().expect("it is another user's");
         assert_eq!(found, folder.path());
+    }
+
+    #[test]
+    fn the_way_to_a_file_is_looked_at_step_by_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("far/off/here")).unwrap();
+        fs::create_dir(root.join("near")).unwrap();
+        symlink("../far/off", root.join("near/link")).unwrap();
+        symlink(root.join("near/link"), root.join("twice")).unwrap();
+        symlink("round", root.join("round")).unwrap();
+        let ways = [
+            "far/off/here/x",
+            "near/link/here/x",
+            "twice/here/x",
+            "near/../twice/here/not/yet",
+        ];
+        for way in ways {
+            let way = root.join(way);
+            assert_eq!(of_way_to(&way).unwrap(), None, "{}", way.display());
+            let exposure = Exposure::Writable { mode: 0o777 };
+            let open = root.join("far");
+            fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+            assert_eq!(
+                of_way_to(&way).unwrap(),
+                Some((open.clone(), exposure)),
+                "{}",
+                way.display()
+            );
+            // As /tmp is.
+            fs::set_permissions(&open, Permissions::from_mode(0o1777)).unwrap();
+            assert_eq!(of_way_to(&way).unwrap(), None, "{}", way.display());
+            fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
+        }
+        // The place itself is whoever's asks.
+        fs::set_permissions(root.join("far/off/here"), Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(of_way_to(&root.join("twice/here")).unwrap(), None);
+        assert!(of_way_to(&root.join("round/x")).is_err());
+        let link = root.join("near/link");
+        if lchown(&link, Some(1000), None).is_err() {
+            eprintln!("LEFT OUT: only root can give a link away");
+            return;
+        }
+        let exposure = Exposure::Owner { uid: 1000 };
+        assert_eq!(
+            of_way_to(&root.join("twice/here/x")).unwrap(),
+            Some((link, exposure))
+        );
     }
 }

@@ -48,6 +48,17 @@ pub fn line(text: &str) -> Cow<'_, str> {
     replace(text, is_active, |c, out| out.extend(c.escape_default()))
 }
 
+/// A text in a cell of a table that a spreadsheet may open: one that would begin a formula there has an apostrophe before it,
+/// which makes it a text. A tab and a carriage return, which could begin one too, are spelled out.
+#[must_use]
+pub fn cell(text: &str) -> Cow<'_, str> {
+    let text = line(text);
+    match text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err() {
+        true => format!("'{text}").into(),
+        false => text,
+    }
+}
+
 /// A text of several lines.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
@@ -96,6 +107,24 @@ mod tests {
         );
         assert_eq!(lines("a\nb\r"), "a\nb\\r");
         assert!(matches!(line("plain"), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn no_cell_begins_a_formula() {
+        for (text, shown) in [
+            ("=1+1", "'=1+1"),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("-1+1", "'-1+1"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1+1", "\\t=1+1"),
+            ("\r=1+1", "\\r=1+1"),
+            ("-1.5", "-1.5"),
+            ("+3", "+3"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(text), shown);
+        }
     }
 
     #[test]

@@ -149,6 +149,8 @@ impl Hold {
             && is_hold(&self.claim)
             && is_attempt(self.attempt)
             && is_reason(self.reason.as_deref())
+            // It is in hand until it has ended.
+            && (self.state == State::Claimed) == self.ended_at.is_none()
             && times.into_iter().flatten().all(is_moment)
     }
 
@@ -467,7 +469,9 @@ mod tests {
                 "{moment}"
             );
         }
-        let changes: [Change; 7] = [
+        let changes: [Change; 9] = [
+            |hold| hold.ended_at = Some(NOON),
+            |hold| hold.state = State::Flashed,
             |hold| hold.station = "s".repeat(65_536),
             |hold| hold.station = String::new(),
             |hold| hold.station = "st\n1".to_owned(),

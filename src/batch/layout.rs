@@ -158,12 +158,11 @@ pub fn most_octets(object: &str) -> u64 {
         // A row has eight fields, the longest of which is an id in the name of an object.
         "index" => (ROWS + 1) * 640,
         "certificates" => ROWS * 16 * KIB,
-        // A part knows about as many devices as a chunk has.
-        "lookup" => MIB,
         "bundles" => bundle::MOST_OCTETS as u64,
         // As ZIPs without ZIP64 have.
         "packs" => u32::MAX.into(),
-        // What stations write, and what withdraws a batch.
+        // What stations write, and what withdraws a batch; and a part of the lookup, which knows about as many devices as a
+        // chunk has.
         _ => MIB,
     }
 }

@@ -138,6 +138,8 @@ table! {
         | StationError::Certificates { .. }
         | StationError::Bundle { .. }
         | StationError::NotRead(_)
+        | StationError::ClaimGone { .. }
+        | StationError::Unrecorded { .. }
         | StationError::Damaged { .. }
         | StationError::Pack { .. } => STORE,
         StationError::Seal(error) => error.code(),
@@ -145,6 +147,7 @@ table! {
         StationError::Name { .. }
         | StationError::NotEmpty { .. }
         | StationError::NotPrivate { .. }
+        | StationError::UnsafeWay { .. }
         | StationError::Script { .. } => USAGE,
         _ => STATION,
     };

@@ -76,8 +76,9 @@ fn line(fields: &[String; 7]) -> String {
     String::from_utf8(line).expect("fields are text")
 }
 
+/// Ids are as they are, for whoever reads them back.
 fn fields(ended: &Flashed) -> [String; 7] {
-    let (entry, hold) = (&ended.entry, &ended.claim.hold);
+    let (entry, record) = (&ended.entry, &ended.record);
     let not_after =
         OffsetDateTime::from_unix_timestamp(entry.not_after).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     [
@@ -85,8 +86,8 @@ fn fields(ended: &Flashed) -> [String; 7] {
         HEXLOWER.encode(&entry.certificate_id),
         entry.certificate_serial.to_string(),
         certforge::profile::rfc3339(not_after),
-        printable::line(&hold.station).into_owned(),
-        certforge::profile::rfc3339(hold.ended_at.unwrap_or(hold.claimed_at)),
-        printable::line(hold.reason.as_deref().unwrap_or_default()).into_owned(),
+        printable::cell(&record.station).into_owned(),
+        certforge::profile::rfc3339(record.at),
+        printable::cell(record.reason.as_deref().unwrap_or_default()).into_owned(),
     ]
 }

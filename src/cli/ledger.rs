@@ -236,7 +236,7 @@ impl Lines {
             });
             return print_document(&rows.collect::<String>());
         };
-        let batch = printable::line(batch);
+        let batch = printable::cell(batch);
         for entry in entries {
             let row = fields.of(entry).into_iter().chain([&*batch]);
             writer.write_record(row).expect("memory does not fail");

@@ -3,6 +3,7 @@
 //! Only public facts are served. The page asks for `/status.json` every two seconds.
 
 mod host;
+mod listen;
 
 use std::io;
 use std::net::TcpListener;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use host::Names;
+pub(crate) use listen::serve as serve_routes;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -75,7 +77,8 @@ pub fn serve(listener: TcpListener, names: Names, display: Arc<Display>) -> io::
         .build()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        axum::serve(listener, routes).await
+        serve_routes(listener, routes).await;
+        Ok(())
     })
 }
 

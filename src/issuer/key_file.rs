@@ -69,13 +69,17 @@ pub(super) fn refuse_exposed_folder(path: &Path) -> Result<(), IssuerError> {
         path: folder.to_owned(),
         source,
     })?;
-    match exposure::of_folder(&metadata) {
-        None => Ok(()),
-        Some(exposure) => Err(IssuerError::Exposed {
-            path: folder.to_owned(),
-            exposure,
-        }),
-    }
+    let of_folder = exposure::of_folder(&metadata).map(|exposure| (folder.to_owned(), exposure));
+    let exposed = match of_folder {
+        None => exposure::of_way_to(path).map_err(|source| IssuerError::Read {
+            path: path.to_owned(),
+            source,
+        })?,
+        found => found,
+    };
+    exposed.map_or(Ok(()), |(path, exposure)| {
+        Err(IssuerError::Exposed { path, exposure })
+    })
 }
 
 fn not_pem(path: &Path) -> IssuerError {

@@ -14,7 +14,7 @@ use super::account::{AccountError, CertificateStatus};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
 use crate::causes::in_one_line;
-use crate::display::{Names, document, html};
+use crate::display::{Names, document, html, serve_routes};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -28,8 +28,7 @@ pub(super) async fn serve(listener: TcpListener, names: Names, endpoint: Arc<End
         .route("/state.json", get(state))
         .with_state(endpoint);
     let routes = names.guard(routes);
-    // It ends with the process.
-    let _ = axum::serve(listener, routes).await;
+    serve_routes(listener, routes).await;
 }
 
 async fn state(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {

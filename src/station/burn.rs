@@ -41,6 +41,9 @@ pub struct Burned {
     pub damaged: BTreeSet<Damaged>,
 }
 
+/// Devices by their chunk.
+pub(super) type ByChunk = BTreeMap<u64, BTreeSet<DeviceId>>;
+
 /// A device of a chunk with its claim.
 type Claimed<'a> = (&'a IndexEntry, Claim);
 
@@ -81,7 +84,7 @@ impl SealedBatch {
             });
             set_left_out_aside("bundles/", listed, &mut done.damaged)?;
         }
-        for (chunk, claimed) in self.claimed(store, &mut done.damaged)? {
+        for (chunk, claimed) in self.devices_in(CLAIMS, store, &mut done.damaged)? {
             let rows = self.index(store, cache, chunk);
             let Some(rows) = set_aside(&index_object(chunk), rows, &mut done.damaged)? else {
                 continue;
@@ -115,22 +118,23 @@ impl SealedBatch {
         Ok(done)
     }
 
-    /// The devices that have a claim, by chunk.
-    pub(super) fn claimed(
+    /// The devices that have a claim, or a record of one kind, by chunk.
+    pub(super) fn devices_in(
         &self,
+        folder: &str,
         store: &Store,
         damaged: &mut BTreeSet<Damaged>,
-    ) -> Result<BTreeMap<u64, BTreeSet<DeviceId>>, StationError> {
-        let mut claimed: BTreeMap<u64, BTreeSet<DeviceId>> = BTreeMap::new();
-        let listed = store.list(CLAIMS, &mut |listed| {
-            if let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS)
+    ) -> Result<ByChunk, StationError> {
+        let mut devices = ByChunk::new();
+        let listed = store.list(folder, &mut |listed| {
+            if let Some((chunk, device_id)) = device_of(&listed.name, folder)
                 && chunk < self.shape().chunks()
             {
-                claimed.entry(chunk).or_default().insert(device_id);
+                devices.entry(chunk).or_default().insert(device_id);
             }
         });
-        set_left_out_aside(CLAIMS, listed, damaged)?;
-        Ok(claimed)
+        set_left_out_aside(folder, listed, damaged)?;
+        Ok(devices)
     }
 }
 

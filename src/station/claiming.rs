@@ -271,6 +271,9 @@ impl Station {
         let is_in_hand = held.claim.hold.state == State::Claimed;
         let is_created = is_in_hand && self.store.create(&object, &held.claim.to_json())?;
         if is_created && !self.is_worn(&held.claim) {
+            if is_remembered {
+                self.refuse_recorded(&device)?;
+            }
             return Ok(Claimed {
                 device,
                 claim: held.claim,
@@ -284,6 +287,7 @@ impl Station {
             let is_followed = held.follows.as_ref() == Some(&found.hold.claim);
             let next = match is_own && found.hold.state == State::Claimed {
                 true if !self.is_worn(&found) => {
+                    self.refuse_recorded(&device)?;
                     return Ok(Claimed {
                         device,
                         claim: found,
@@ -296,6 +300,7 @@ impl Station {
                     Err(refusal) => return Err(self.refused(&held, &found, &refusal, is_own)?),
                 },
             };
+            self.refuse_recorded(&device)?;
             held = Held {
                 chunk: device.chunk,
                 way,
@@ -427,6 +432,7 @@ pub(super) fn is_refusal(error: &StationError) -> bool {
             | StationError::Scrapped { .. }
             | StationError::FailedElsewhere { .. }
             | StationError::TakenOver { .. }
+            | StationError::Recorded { .. }
     )
 }
 

@@ -1,14 +1,14 @@
 //! The cycle of a station that works by itself: claim, fetch, run the script, report, wipe, and again.
 
 use std::ffi::OsString;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
+use super::script::{self, End};
 use super::{Claimed, Reported, Sent, Station, StationError};
 use crate::batch::claim::State;
 use crate::manifest::DeviceId;
@@ -45,7 +45,7 @@ pub struct Cycle<'a> {
     pub folder: &'a Path,
     /// Whether the bundle of a flashed device is removed from the store.
     pub burn: bool,
-    /// How long the script may take; then it is killed, and the device has failed.
+    /// How long the script may take; then it is killed, and the device has failed. Nothing that it started outlives it.
     pub timeout: Option<Duration>,
     /// Whether what the script prints goes to standard error, because standard output is for a machine.
     pub output_to_stderr: bool,
@@ -73,6 +73,8 @@ pub enum CycleEvent<'a> {
     Pending(&'a Sent),
     /// An earlier report is given up.
     Refused(&'a StationError),
+    /// There is no record of what a claim says.
+    Unrecorded(&'a StationError),
     /// The store cannot be reached; it is tried again.
     Waiting(&'a StationError),
 }
@@ -150,8 +152,8 @@ impl Station {
             let device_id = &claimed.claim.device_id;
             observe(CycleEvent::Begun(&claimed));
             let begun = Instant::now();
-            let end = match self.flash(cycle, device_id) {
-                Ok(end) => end,
+            let (end, left) = match self.flash(cycle, device_id) {
+                Ok(ended) => ended,
                 Err(error) => {
                     self.tell_wiped(device_id, observe)?;
                     return Err(error);
@@ -192,6 +194,10 @@ impl Station {
                 }),
             }
             tell(&sent, observe);
+            // It could read the next bundle.
+            if let Some(still_runs) = left {
+                return Err(still_runs);
+            }
         }
         summary.pending = self.pending()?;
         Ok(summary)
@@ -229,7 +235,12 @@ impl Station {
         Ok(claimed)
     }
 
-    fn flash(&self, cycle: Cycle<'_>, device_id: &DeviceId) -> Result<End, StationError> {
+    /// Runs the script. Also tells what it left running and cannot be killed.
+    fn flash(
+        &self,
+        cycle: Cycle<'_>,
+        device_id: &DeviceId,
+    ) -> Result<(End, Option<StationError>), StationError> {
         let folder = std::path::absolute(cycle.folder).unwrap_or_else(|_| cycle.folder.to_owned());
         let mut command = Command::new(cycle.script);
         if cycle.output_to_stderr {
@@ -239,35 +250,19 @@ impl Station {
             path: cycle.script.to_owned(),
             source,
         };
-        if cycle.timeout.is_some() {
-            // A group of its own, so that all of it can be killed; it is none of the terminal's then.
-            command.process_group(0).stdin(Stdio::null());
-        }
-        let mut script = command
+        command
             .args(cycle.arguments)
             .env_clear()
             .envs(environment(cycle.environment))
             .env(DEVICE_ID, device_id.as_str())
             .env(STATION, &self.name)
-            .env(BUNDLE_DIR, folder)
-            .spawn()
-            .map_err(failed)?;
-        let Some(timeout) = cycle.timeout else {
-            return script.wait().map(End::Itself).map_err(failed);
+            .env(BUNDLE_DIR, folder);
+        let (end, left) = script::run(&mut command, cycle.timeout).map_err(failed)?;
+        let still_runs = |source| StationError::StillRuns {
+            path: cycle.script.to_owned(),
+            source,
         };
-        let until = Instant::now() + timeout;
-        loop {
-            if let Some(status) = script.try_wait().map_err(failed)? {
-                return Ok(End::Itself(status));
-            }
-            if Instant::now() > until {
-                let group = Pid::from_child(&script);
-                kill_process_group(group, Signal::KILL).map_err(|error| failed(error.into()))?;
-                script.wait().map_err(failed)?;
-                return Ok(End::TimedOut(timeout));
-            }
-            std::thread::sleep(STEP);
-        }
+        Ok((end, left.map(still_runs)))
     }
 }
 
@@ -289,17 +284,12 @@ fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {
     for error in &sent.refused {
         observe(CycleEvent::Refused(error));
     }
+    for error in &sent.unrecorded {
+        observe(CycleEvent::Unrecorded(error));
+    }
     if sent.pending > 0 {
         observe(CycleEvent::Pending(sent));
     }
-}
-
-/// How a script ended.
-#[derive(Debug, Clone, Copy)]
-enum End {
-    Itself(ExitStatus),
-    /// It was killed after so long.
-    TimedOut(Duration),
 }
 
 /// Why a script failed; `None` when it did not.

@@ -19,19 +19,24 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 /// place, or something into it.
 pub(super) fn root(folder: &Path) -> Result<PathBuf, StationError> {
     let failed = failed(folder);
-    let as_named = std::path::absolute(folder).map_err(&failed)?;
+    check_way(folder)?;
     let whole = folder.canonicalize().map_err(&failed)?;
-    let named = as_named.symlink_metadata().map_err(&failed)?;
-    if named.is_symlink() {
-        refuse(&as_named, exposure::of_owner(&named))?;
-    }
-    for place in [Some(&*whole), whole.parent(), as_named.parent()]
-        .into_iter()
-        .flatten()
-    {
-        refuse(place, exposure::of_folder(&place.metadata().map_err(&failed)?))?;
-    }
+    refuse(&whole, exposure::of_folder(&whole.metadata().map_err(&failed)?))?;
     Ok(whole)
+}
+
+/// Makes that folder, and those above it, where nobody else can put one of theirs in the place of one of these.
+pub(super) fn make_root(folder: &Path) -> Result<PathBuf, StationError> {
+    check_way(folder)?;
+    make_folder(folder).map_err(failed(folder))?;
+    root(folder)
+}
+
+fn check_way(folder: &Path) -> Result<(), StationError> {
+    match exposure::of_way_to(folder).map_err(failed(folder))? {
+        Some((place, exposure)) => refuse(&place, Some(exposure)),
+        None => Ok(()),
+    }
 }
 
 /// Sees the same of a folder in it. A link is none.
@@ -106,7 +111,8 @@ mod tests {
     #[test]
     fn a_memory_that_others_could_change_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
-        let folder = scratch.path().join("memory");
+        let far = scratch.path().join("far");
+        let folder = far.join("off/memory");
         make_folder(&folder).unwrap();
         assert_eq!(root(&folder).unwrap(), folder.canonicalize().unwrap());
         let link = scratch.path().join("link");
@@ -119,7 +125,7 @@ mod tests {
             let refusal = root(&folder).unwrap_err();
             refused && matches!(refusal, StationError::Exposed { place, .. } if place == at)
         };
-        for place in [&*folder, scratch.path()] {
+        for place in [&*folder, scratch.path(), &far] {
             fs::set_permissions(place, Permissions::from_mode(0o777)).unwrap();
             assert!(is_refused(place), "{}", place.display());
             fs::set_permissions(place, Permissions::from_mode(0o700)).unwrap();

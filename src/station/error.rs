@@ -80,6 +80,13 @@ pub enum StationError {
         station: String,
         at: OffsetDateTime,
     },
+    #[error("device {device_id} was {state}, whatever its claim says: there is a record, {object}")]
+    Recorded {
+        device_id: DeviceId,
+        /// Flashed or scrapped.
+        state: State,
+        object: String,
+    },
     #[error("device {device_id} failed at {station} at {}{}", rfc3339(*.at), colon(.reason.as_deref()))]
     FailedElsewhere {
         device_id: DeviceId,
@@ -95,6 +102,16 @@ pub enum StationError {
     },
     #[error("device {device_id} is not claimed by anybody")]
     NotClaimed { device_id: DeviceId },
+    #[error("the claim of device {device_id} is gone, which this station made: there is no {object}")]
+    ClaimGone { device_id: DeviceId, object: String },
+    #[error(
+        "device {device_id} is {state}, as its claim says, but there is no record of it: something else is in the place of {object}"
+    )]
+    Unrecorded {
+        device_id: DeviceId,
+        state: State,
+        object: String,
+    },
     #[error("device {device_id} is {state}, and cannot be reported {wanted} any more")]
     CannotFollow {
         device_id: DeviceId,
@@ -125,8 +142,17 @@ pub enum StationError {
     NotEmpty { path: PathBuf },
     #[error("{path} is no folder of your own, or others may enter it")]
     NotPrivate { path: PathBuf },
+    #[error("others could put another folder in the place of {path}: {} {exposure}", place.display())]
+    UnsafeWay {
+        path: PathBuf,
+        /// A folder above it, or a link on the way.
+        place: PathBuf,
+        exposure: Exposure,
+    },
     #[error("the script {path} cannot be run")]
     Script { path: PathBuf, source: io::Error },
+    #[error("something that the script {path} started still runs")]
+    StillRuns { path: PathBuf, source: io::Error },
     #[error("{object} does not have the certificate of device {device_id}")]
     Certificates { object: String, device_id: DeviceId },
     #[error("{object} has been damaged: {reason}")]
@@ -192,33 +218,18 @@ impl StationError {
                 exposure.hint(place)
             ),
             Self::UnknownDevice { .. } => "check the label, and CERTFORGE_BATCH".to_owned(),
-            Self::Taken {
-                is_same_name: true,
-                device_id,
-                ..
-            } => format!(
-                "this machine does not remember it: another machine has the same station name, or this one lost its memory; \
-                 if you are sure, `station claim --device {device_id} --take-over`"
-            ),
-            Self::Taken { .. } => "flash it there, or wait until the lease has ended".to_owned(),
-            Self::Stale {
-                device_id, station, ..
-            } => format!(
-                "first see that {station} has no report of it that waits (`station send` there) and will not flash it any more; then `station claim --device {device_id} --take-over`"
-            ),
-            Self::FailedElsewhere { device_id, .. } => format!(
-                "to try again here: `station claim --device {device_id} --take-over`; to give it up: `station scrap {device_id}`"
-            ),
-            Self::Flashed { device_id, .. } => format!(
-                "an identity is for one device: put the second device aside, and find out which label is wrong; `station scrap {device_id} --although-flashed` is for a device that is thrown away after it was flashed"
-            ),
-            Self::Scrapped { .. } => "its certificate is to be revoked: give the device another identity".to_owned(),
-            Self::TakenOver { .. } => {
-                "two devices may have this identity now: put this one aside, and flash it anew with another".to_owned()
-            }
-            Self::NotClaimed { device_id } => format!("`station claim --device {device_id}` comes first"),
-            Self::CannotFollow { .. } => "`station status` shows what is known of it".to_owned(),
-            Self::Unsent { .. } => "`station send` tells why".to_owned(),
+            Self::Taken { .. }
+            | Self::Stale { .. }
+            | Self::FailedElsewhere { .. }
+            | Self::Flashed { .. }
+            | Self::Recorded { .. }
+            | Self::Scrapped { .. }
+            | Self::TakenOver { .. }
+            | Self::NotClaimed { .. }
+            | Self::ClaimGone { .. }
+            | Self::Unrecorded { .. }
+            | Self::CannotFollow { .. }
+            | Self::Unsent { .. } => return self.hint_of_device(),
             Self::NothingLeft { .. } => "`station status` shows what became of each device".to_owned(),
             Self::Bundle {
                 device_id, faults, ..
@@ -243,9 +254,61 @@ impl StationError {
             Self::NotPrivate { .. } => {
                 "choose another --out: one that is not there yet, or an empty folder of your own with mode 0700".to_owned()
             }
+            Self::UnsafeWay { place, exposure, .. } => format!(
+                "{}; or choose another --out, best one in /dev/shm itself",
+                exposure.hint(place)
+            ),
             Self::Script { .. } => "name an executable file with --exec, such as ./flash.sh".to_owned(),
+            Self::StillRuns { .. } => {
+                "it could read the next bundle: end it, and see that the script starts nothing as another user; then the same command goes on"
+                    .to_owned()
+            }
             Self::Certificates { .. } => "it was changed; `certforge verify` tells more".to_owned(),
             Self::Pack { .. } => "`certforge verify` tells more; nothing was changed".to_owned(),
+        })
+    }
+
+    /// The same of an error that is about one device.
+    fn hint_of_device(&self) -> Option<String> {
+        Some(match self {
+            Self::Taken {
+                is_same_name: true,
+                device_id,
+                ..
+            } => format!(
+                "this machine does not remember it: another machine has the same station name, or this one lost its memory; \
+                 if you are sure, `station claim --device {device_id} --take-over`"
+            ),
+            Self::Taken { .. } => "flash it there, or wait until the lease has ended".to_owned(),
+            Self::Stale {
+                device_id, station, ..
+            } => format!(
+                "first see that {station} has no report of it that waits (`station send` there) and will not flash it any more; then `station claim --device {device_id} --take-over`"
+            ),
+            Self::FailedElsewhere { device_id, .. } => format!(
+                "to try again here: `station claim --device {device_id} --take-over`; to give it up: `station scrap {device_id}`"
+            ),
+            Self::Flashed { device_id, .. } => format!(
+                "an identity is for one device: put the second device aside, and find out which label is wrong; `station scrap {device_id} --although-flashed` is for a device that is thrown away after it was flashed"
+            ),
+            Self::Recorded { .. } => {
+                "an identity is for one device: put this one aside, and find out who wrote the claim over; `station show` tells who had it"
+                    .to_owned()
+            }
+            Self::Scrapped { .. } => "its certificate is to be revoked: give the device another identity".to_owned(),
+            Self::TakenOver { .. } => {
+                "two devices may have this identity now: put this one aside, and flash it anew with another".to_owned()
+            }
+            Self::NotClaimed { device_id } => format!("`station claim --device {device_id}` comes first"),
+            Self::ClaimGone { .. } => {
+                "see that the store is what it was; the report waits, and `station send` sends it".to_owned()
+            }
+            Self::Unrecorded { .. } => {
+                "the report was taken; find out who put that there, and remove it".to_owned()
+            }
+            Self::CannotFollow { .. } => "`station status` shows what is known of it".to_owned(),
+            Self::Unsent { .. } => "`station send` tells why".to_owned(),
+            _ => return None,
         })
     }
 }

@@ -23,7 +23,9 @@ mod ended;
 mod error;
 mod memory;
 mod overview;
+mod recorded;
 mod reporting;
+mod script;
 mod unpack;
 mod walk;
 mod withdrawn;
@@ -113,11 +115,7 @@ impl Station {
     pub fn open(store: Store, options: Options) -> Result<Self, StationError> {
         check_name(&options.name)?;
         let location = store.location();
-        durable::make_folder(&options.memory).map_err(|source| StationError::Memory {
-            path: options.memory.clone(),
-            source,
-        })?;
-        let folder = durable::root(&options.memory)?;
+        let folder = durable::make_root(&options.memory)?;
         let memory = Memory::open(&folder, &location, &options.name)?;
         let cache = Cache::new(&folder, &location);
         let batch = SealedBatch::open(&store, &cache, options.issuer, options.moved)?;

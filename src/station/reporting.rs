@@ -51,6 +51,8 @@ pub struct Sent {
     pub why: Vec<StationError>,
     /// Earlier reports that the store will never take, and that are given up.
     pub refused: Vec<StationError>,
+    /// Devices whose claim says how they ended, and whose record cannot be written.
+    pub unrecorded: Vec<StationError>,
 }
 
 impl Station {
@@ -73,8 +75,10 @@ impl Station {
         };
         if report.claim.is_none() {
             // The station remembers no such device: what it says of it is not for later.
-            self.send_one(&report)?;
-            return self.send();
+            let unrecorded = self.send_one(&report)?;
+            let mut sent = self.send()?;
+            sent.unrecorded.extend(unrecorded);
+            return Ok(sent);
         }
         let wiped = self.wipe(device_id);
         let mut own_refusal = None;
@@ -155,6 +159,12 @@ impl Station {
         Ok(reports.len() + damaged.len())
     }
 
+    /// Whether a report of a device waits for the store.
+    #[must_use]
+    pub fn is_pending(&self, device_id: &DeviceId) -> bool {
+        self.memory.has_report(device_id)
+    }
+
     /// Sends the reports that wait.
     ///
     /// # Errors
@@ -180,7 +190,7 @@ impl Station {
         };
         for report in reports {
             match self.send_one(&report) {
-                Ok(()) => {}
+                Ok(unrecorded) => sent.unrecorded.extend(unrecorded),
                 Err(error) if is_final(&error) => {
                     self.wipe(&report.device_id)?;
                     self.memory.let_go(&report.device_id)?;
@@ -199,16 +209,20 @@ impl Station {
         Ok(sent)
     }
 
-    fn send_one(&self, report: &Report) -> Result<(), StationError> {
+    /// Sends a report. What is in the place of its record for good keeps it from nothing, and is given back.
+    fn send_one(&self, report: &Report) -> Result<Option<StationError>, StationError> {
         let device_id = &report.device_id;
         let device = self.batch.find(&self.store, &self.cache, device_id)?;
         let claim = self.end_claim(report, &device)?;
-        if let Some(object) = report::object(&claim, &device) {
-            write_record(&self.store, &object, &Record::of(&claim, &device))?;
-        }
-        if report.burn {
+        let recorded = self.record(&claim, &device);
+        // The bundle goes by what the claim says, whether or not it is recorded.
+        if report.burn && claim.hold.state.is_final() {
             self.batch.burn_one(&self.store, &device)?;
         }
+        let unrecorded = match recorded {
+            Err(error @ StationError::Unrecorded { .. }) => Some(error),
+            other => other.map(|()| None)?,
+        };
         // A crash may have come between the report and the wiping.
         self.wipe(device_id)?;
         match (claim.hold.state, self.memory.held(device_id)?) {
@@ -216,7 +230,23 @@ impl Station {
             (State::Failed, Some(held)) => self.memory.hold(&Held { claim, ..held })?,
             _ => self.memory.let_go(device_id)?,
         }
-        self.memory.sent(report)
+        self.memory.sent(report)?;
+        Ok(unrecorded)
+    }
+
+    /// Writes the record of a claim that has ended.
+    fn record(&self, claim: &Claim, device: &Device) -> Result<(), StationError> {
+        let Some(object) = report::object(claim, device) else {
+            return Ok(());
+        };
+        match write_record(&self.store, &object, &Record::of(claim, device)) {
+            Err(StationError::Store(error)) if error.is_in_the_way() => Err(StationError::Unrecorded {
+                device_id: claim.device_id.clone(),
+                state: claim.hold.state,
+                object,
+            }),
+            other => other,
+        }
     }
 
     /// Writes into the claim how it ended, unless it says so already.
@@ -233,11 +263,7 @@ impl Station {
         }
         for _ in 0..ROUNDS {
             let (octets, version) = match self.store.read_version(&object, None) {
-                Err(StoreError::NotFound { .. }) => {
-                    return Err(StationError::NotClaimed {
-                        device_id: report.device_id.clone(),
-                    });
-                }
+                Err(StoreError::NotFound { object }) => return Err(no_claim(report, object)),
                 other => other?,
             };
             let found = Claim::read(&octets, &object, &report.device_id)?;
@@ -320,13 +346,20 @@ pub(super) fn write_record(store: &Store, object: &str, record: &Record) -> Resu
     }
 }
 
+/// That a device has no claim. Of a hold that the station remembers it is no answer: the store is not what it was.
+fn no_claim(report: &Report, object: String) -> StationError {
+    let device_id = report.device_id.clone();
+    match report.claim {
+        Some(_) => StationError::ClaimGone { device_id, object },
+        None => StationError::NotClaimed { device_id },
+    }
+}
+
 /// Whether a report will never be taken.
 fn is_final(error: &StationError) -> bool {
     matches!(
         error,
-        StationError::NotClaimed { .. }
-            | StationError::CannotFollow { .. }
-            | StationError::UnknownDevice { .. }
+        StationError::CannotFollow { .. } | StationError::UnknownDevice { .. }
     ) || is_refusal(error)
 }
 

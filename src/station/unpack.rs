@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StationError;
 use crate::bundle::Files;
+use crate::exposure;
 
 /// Which folder it was that was made, whatever is at its path by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,12 +51,29 @@ pub(super) enum Wiped {
     Gone,
 }
 
-/// Sees that bundles may be unpacked into a folder: it is not there, or is the user's own and empty.
+/// Sees that nobody else could put another folder in the place of one.
+fn check_way(folder: &Path) -> Result<(), StationError> {
+    let way = exposure::of_way_to(folder).map_err(|source| StationError::Unpack {
+        path: folder.to_owned(),
+        source,
+    })?;
+    way.map_or(Ok(()), |(place, exposure)| {
+        Err(StationError::UnsafeWay {
+            path: folder.to_owned(),
+            place,
+            exposure,
+        })
+    })
+}
+
+/// Sees that bundles may be unpacked into a folder: it is not there, or is the user's own and empty; and nobody else
+/// could put another in its place.
 pub(super) fn check(folder: &Path) -> Result<(), StationError> {
     let failed = |source| StationError::Unpack {
         path: folder.to_owned(),
         source,
     };
+    check_way(folder)?;
     let metadata = match fs::symlink_metadata(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed)?,
@@ -96,6 +114,7 @@ pub(super) fn make(path: &Path) -> Result<Folder, StationError> {
             .create(parent)
             .map_err(failed)?;
     }
+    check_way(path)?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check(path)?,
         other => other.map_err(failed)?,

@@ -23,6 +23,8 @@ pub enum StoreError {
     },
     #[error("store: there is no {object}")]
     NotFound { object: String },
+    #[error("store: there is no batch in {folder}, where one was")]
+    Away { folder: String },
     #[error("store: {folder} belongs to another user or is open to others (mode {mode:04o})")]
     OpenToOthers { folder: String, mode: u32 },
     #[error("store: {folder} belongs to another user (uid {uid})")]
@@ -81,7 +83,7 @@ impl StoreError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unanswered { .. } => true,
+            Self::Unanswered { .. } | Self::Away { .. } => true,
             // Another process holds the batch.
             Self::Io { source, .. } => source.kind() == io::ErrorKind::TimedOut,
             _ => false,
@@ -111,12 +113,28 @@ impl StoreError {
         }
     }
 
+    /// Whether something that no certforge wrote is in the place of an object.
+    #[must_use]
+    pub fn is_in_the_way(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::TooLarge { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory
+            ),
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { .. } => {
                 "name a batch, such as ./out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01".to_owned()
+            }
+            Self::Away { .. } => {
+                "see that it is mounted, and is what it was; nothing was written there".to_owned()
             }
             Self::OpenToOthers { folder, .. } => {
                 format!("bundles hold private keys: chmod 700 {folder}, or choose another --to")

@@ -50,13 +50,12 @@ pub use withdrawal::{put_withdrawn, read_withdrawn};
 /// # Errors
 ///
 /// When it cannot be reached with these options.
-#[cfg_attr(
-    not(feature = "s3"),
-    expect(unused_variables, reason = "a folder has no options")
-)]
 pub fn open(place: &Place, options: &StoreOptions) -> Result<Store, StoreError> {
     match place {
-        Place::Folder(folder) => Ok(Store::in_folder(folder.clone())),
+        Place::Folder(folder) => Ok(match options.ledger {
+            Some(_) => Store::in_folder(folder.clone()),
+            None => Store::over(Dir::found(folder.clone())),
+        }),
         #[cfg(feature = "s3")]
         Place::S3 { bucket, prefix } => Ok(Store::over(s3::S3::open(bucket, prefix, options)?)),
         #[cfg(not(feature = "s3"))]

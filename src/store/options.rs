@@ -30,7 +30,8 @@ pub struct StoreOptions {
     pub encryption: Option<Encryption>,
     /// Such as `STANDARD_IA`.
     pub storage_class: Option<String>,
-    /// Id of the ledger that accounts for the batch, kept with every object.
+    /// Id of the ledger that accounts for the batch, kept with every object. Who has none makes no batch: a folder is
+    /// not made for them.
     pub ledger: Option<String>,
     /// Tags of every object.
     pub tags: Vec<(String, String)>,

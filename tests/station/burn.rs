@@ -82,6 +82,7 @@ fn done_burns_the_bundle_of_its_device() {
     line.claim("st1", "SN000000");
     // That a bundle in a pack is not removed alone is no reason to keep a key or to lose a report.
     let output = line.output("st1", &["done", "SN000000", "--burn"]);
+    assert_eq!(output.status.code(), Some(6), "it was asked for, and not done");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "SN000000 flashed\n");
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
@@ -95,6 +96,63 @@ fn done_burns_the_bundle_of_its_device() {
         "certforge: error: --burn is for batches in layout objects, and this one is in packs\n\
          certforge: hint: leave it out; `certforge station burn` removes the bundles of flashed devices from packs"
     );
+}
+
+#[test]
+fn what_is_in_the_place_of_a_record_keeps_no_bundle_from_being_burned_and_is_told_once() {
+    let line = Line::new("objects", 4);
+    fs::create_dir_all(line.path("flashed/000000/SN000001.json")).unwrap();
+    for device in ["SN000000", "SN000002", "SN000003"] {
+        fs::write(line.path(&format!("flashed/000000/{device}.json")), "x").unwrap();
+    }
+    let told = |device: &str| {
+        format!(
+            "certforge: error: device {device} is flashed, as its claim says, but there is no record of it: something else is in \
+             the place of flashed/000000/{device}.json\n\
+             certforge: hint: the report was taken; find out who put that there, and remove it\n"
+        )
+    };
+    for device in ["SN000000", "SN000001"] {
+        line.claim("st1", device);
+        let output = line.output("st1", &["done", device, "--burn"]);
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), told(device));
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("{device} flashed, and its bundle is removed\n")
+        );
+        let again = line.output("st1", &["send"]);
+        assert!(again.status.success() && again.stderr.is_empty());
+    }
+    line.script("exit 0");
+    let output = line.output("st1", &["run", "--exec", "./flash.sh", "--out", "dev", "--burn"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    for device in ["SN000002", "SN000003"] {
+        assert_eq!(stderr.matches(&told(device)).count(), 1, "{stderr}");
+    }
+    let left = tool("find", &["out/b/bundles", "-type", "f"], line.0.path());
+    assert!(
+        left.stdout.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&left.stdout)
+    );
+}
+
+#[test]
+fn a_bundle_that_should_be_burned_and_cannot_be_is_told_of() {
+    let line = Line::new("objects", 4);
+    line.claim("st1", "SN000000");
+    let bundle = line.path("bundles/de/SN000000.zip");
+    fs::remove_file(&bundle).unwrap();
+    fs::create_dir(&bundle).unwrap();
+    let output = line.output("st1", &["done", "SN000000", "--burn"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{told}");
+    assert!(told.contains("REPORTS THAT ARE NOT SENT YET: 1"), "{told}");
+    assert_eq!(line.claim_of("SN000000").hold.state, State::Flashed);
+    fs::remove_dir(&bundle).unwrap();
+    line.succeed("st1", &["send"]);
 }
 
 #[test]
@@ -171,6 +229,25 @@ fn exports_no_certificate_but_the_one_that_was_sealed() {
          the certificate of device SN000000\n\
          certforge: hint: find out who wrote them, put them back as they were, and repeat the command; `certforge verify` tells more\n"
     );
+}
+
+#[test]
+fn a_reason_begins_no_formula_where_an_export_is_opened() {
+    let line = Line::new("packs", 4);
+    for (device, reason) in [
+        ("SN000000", "=HYPERLINK(1)"),
+        ("SN000001", "@SUM(1)"),
+        ("SN000002", "-3"),
+    ] {
+        line.succeed("st1", &["scrap", device, &format!("--reason={reason}")]);
+    }
+    let csv = line.0.succeed(&["export", "--scrapped", "--batch", "out/b"]);
+    let reasons: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .filter_map(|row| row.rsplit(',').next())
+        .collect();
+    assert_eq!(reasons, ["'=HYPERLINK(1)", "'@SUM(1)", "-3"]);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_chunk_that_was_full_is_looked_at_once_more_after_a_while() {
     fs::write(&damaged, "{").unwrap();
     let run = ["run", "--exec", "true", "--out", "dev"];
     let next = ["claim", "--next", "--out", "dev"];
-    assert!(line.succeed("st1", &run).contains("3"));
+    assert!(line.succeed("st1", &run).contains('3'));
     fs::remove_file(&damaged).unwrap();
     // It was full a moment ago.
     line.fail("st1", &next, 9);

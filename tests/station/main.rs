@@ -14,6 +14,7 @@ mod s3_server;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod away;
 mod burn;
 mod claims;
 mod damaged;
@@ -21,8 +22,10 @@ mod damaged;
 mod page;
 #[cfg(feature = "s3")]
 mod race;
+mod records;
 mod run;
 #[cfg(feature = "s3")]
 mod s3;
 mod seal;
+mod ways;
 mod withdrawn;

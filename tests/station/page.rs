@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::support::Workplace;
 use certforge::batch::WithdrawnRecord;
@@ -85,6 +86,31 @@ fn status_for(page: &Page, path: &str, host: &str) -> String {
     let is_refused = answer.contains("does not answer to that name");
     assert_eq!(is_refused, answer.starts_with("HTTP/1.1 421 "), "{answer}");
     answer[9..12].to_owned()
+}
+
+/// More connections than there is room for, none of which ever asks for anything.
+#[test]
+fn who_opens_connections_and_asks_nothing_is_sent_away() {
+    let place = Workplace::new();
+    place.manifest(1);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    let page = Page::serve(&place);
+    let address = page.url.trim_start_matches("http://");
+    let mut open: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for stream in &mut open {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: 127").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    }
+    let files = fs::read_dir(format!("/proc/{}/fd", page.process.id())).unwrap();
+    assert!(files.count() < 180);
+    assert_eq!(status_for(&page, "/", "127.0.0.1"), "200", "it has its turn");
+    for mut stream in open {
+        // With a reset, or an answer that says so, or without a word.
+        if let Err(error) = stream.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+    }
 }
 
 #[test]

@@ -239,6 +239,39 @@ fn a_script_that_hangs_is_killed_in_time() {
     line.succeed("st1", &["send"]);
 }
 
+/// What a script leaves running could read the next bundle, whatever group or session it is in, and however the script
+/// ended.
+#[test]
+fn nothing_that_a_script_started_outlives_it_when_there_is_a_timeout() {
+    for (end, result) in [
+        ("exit 0", "2 devices flashed, 0"),
+        ("sleep 600", "1 device flashed, 1"),
+    ] {
+        let line = Line::new("packs", 2);
+        line.script(&format!(
+            "if mkdir first 2> none; then\n\
+             setsid sh -c 'setsid sleep 600 & echo $! >> left; echo $$ >> left; exec sleep 601' &\n\
+             while [ \"$(wc -l < left)\" != 2 ]; do sleep 0.01; done 2> none\n{end}\nfi\n\
+             while read -r pid; do kill -0 \"$pid\" && echo \"$pid\" >> alive; done < left\nexit 0"
+        ));
+        let run = ["run", "--exec", "./flash.sh", "--out", "dev", "--timeout", "2"];
+        let output = line.output("st1", &run);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(result), "{text}");
+        assert!(!line.0.join("alive").exists(), "{text}");
+    }
+    // A script may leave its own group, so that there is none to be killed.
+    let line = Line::new("packs", 1);
+    line.script("exec perl -e 'setpgrp(0, getpgrp(getppid())); sleep 600'");
+    let run = ["run", "--exec", "./flash.sh", "--out", "dev", "--timeout", "1"];
+    let output = line.output("st1", &run);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.starts_with("SN000000: FAILED: timed out after 1 s\n"),
+        "{text}"
+    );
+}
+
 /// A station that was killed leaves its script running: as long as that may still write into a device, the
 /// station does not begin with the same identity on another.
 #[test]

@@ -20,13 +20,13 @@ use certforge::store::{Store, StoreOptions};
 use tokio::runtime::Runtime;
 
 /// A sealed batch `s3://factory/b` of some devices in chunks of 64.
-struct Line {
-    workplace: Workplace,
-    server: S3Server,
+pub struct Line {
+    pub workplace: Workplace,
+    pub server: S3Server,
 }
 
 impl Line {
-    fn new(layout: &str, devices: usize) -> Self {
+    pub fn new(layout: &str, devices: usize) -> Self {
         Self::with_chunks(layout, devices, "64")
     }
 
@@ -56,7 +56,7 @@ impl Line {
     }
 
     /// A command that reaches the server at an address.
-    fn command(&self, address: SocketAddr, arguments: &[&str]) -> Command {
+    pub fn command(&self, address: SocketAddr, arguments: &[&str]) -> Command {
         let mut command = self.workplace.command(arguments);
         command.args(["--endpoint-url", &url(address)]);
         s3_server::account(&mut command, self.workplace.path());
@@ -66,24 +66,24 @@ impl Line {
         command
     }
 
-    fn output(&self, address: SocketAddr, arguments: &[&str]) -> Output {
+    pub fn output(&self, address: SocketAddr, arguments: &[&str]) -> Output {
         let arguments = [&["station"], arguments].concat();
         self.command(address, &arguments).output().unwrap()
     }
 
     #[track_caller]
-    fn succeed(&self, address: SocketAddr, arguments: &[&str]) -> String {
+    pub fn succeed(&self, address: SocketAddr, arguments: &[&str]) -> String {
         let output = self.output(address, arguments);
         assert!(output.status.success(), "{}", stderr(&output));
         stderr(&output)
     }
 
-    fn store(&self) -> Store {
+    pub fn store(&self) -> Store {
         self.server.store("b")
     }
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

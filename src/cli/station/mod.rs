@@ -186,6 +186,9 @@ fn warn(sent: &Sent) {
     for error in &sent.refused {
         warn_of_refused(error);
     }
+    for error in &sent.unrecorded {
+        Failure::of(error).tell();
+    }
     warn_of_pending(sent);
 }
 

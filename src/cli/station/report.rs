@@ -5,13 +5,13 @@ use std::fmt;
 use certforge::batch::Layout;
 use certforge::batch::claim::State;
 use certforge::manifest::DeviceId;
-use certforge::station::Reported;
+use certforge::station::{Reported, StationError};
 use clap::Args;
 use serde::Serialize;
 
 use super::{StationArgs, Worker, warn};
-use crate::cli::Failure;
 use crate::cli::report::{Ended, Outcome};
+use crate::cli::{Failure, exit};
 
 #[derive(Debug, Args)]
 pub struct Done {
@@ -133,13 +133,21 @@ fn send(station: &Worker, report: Reported<'_>) -> Outcome {
             "this batch is in packs, of which no bundle is removed alone; `certforge station burn` removes those of all flashed devices",
         );
     }
-    Ok(Ended::with(Taken {
+    let is_pending = station.is_pending(report.device_id);
+    let burned = burn && is_alone && !is_pending;
+    // What waits for the network is not lost.
+    let is_away = is_pending && sent.why.iter().any(StationError::is_passing);
+    let taken = Taken {
         device_id: report.device_id.clone(),
         state: report.state,
         station: station.name().to_owned(),
         pending_reports: sent.pending,
         error: sent.why.first().map(Failure::of),
-        burned: burn && is_alone && sent.pending == 0,
+        burned,
+    };
+    Ok(Ended::with(taken).code(match burn && !burned && !is_away {
+        true => exit::STORE,
+        false => 0,
     }))
 }
 

@@ -44,8 +44,8 @@ pub struct Run {
     /// End after so many failures one after the other: then the station is broken, not the devices
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     stop_after: u32,
-    /// Seconds that the script may take; then it and all that it started are killed, and the device has failed. It
-    /// has no terminal to read from then [default: no limit]
+    /// Seconds that the script may take; then it is killed, and the device has failed. All that it started is killed
+    /// when it ends, also a daemon, and it has no terminal to read from [default: no limit]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: Option<u32>,
     /// Minutes until others may take over a device that this station has in hand
@@ -198,6 +198,7 @@ fn show(event: &CycleEvent<'_>, told: &mut Option<Instant>, printer: Printer) {
         CycleEvent::Gone(folder) => warn_of_gone(folder),
         CycleEvent::Pending(sent) => warn_of_pending(sent),
         CycleEvent::Refused(error) => warn_of_refused(error),
+        CycleEvent::Unrecorded(error) => Failure::of(*error).tell(),
         CycleEvent::Waiting(error) => {
             if told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
                 *told = Some(Instant::now());

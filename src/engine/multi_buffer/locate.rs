@@ -49,7 +49,6 @@ pub fn find(named: Option<OsString>) -> Result<PathBuf, Unavailable> {
 pub fn sound(path: &Path) -> Result<PathBuf, Unavailable> {
     let failed = |error: &std::io::Error| unloadable(path, error);
     let whole = path.canonicalize().map_err(|error| failed(&error))?;
-    let named = std::path::absolute(path).map_err(|error| failed(&error))?;
     let of_file = exposure::of_file(&whole.metadata().map_err(|error| failed(&error))?);
     if let Some(exposure) = of_file {
         return Err(Unavailable::Exposed {
@@ -57,15 +56,10 @@ pub fn sound(path: &Path) -> Result<PathBuf, Unavailable> {
             exposure,
         });
     }
-    for path in [&whole, &named] {
-        if let Some((folder, exposure)) = exposure::of_folders_above(path).map_err(|error| failed(&error))? {
-            return Err(Unavailable::Exposed {
-                path: folder.to_owned(),
-                exposure,
-            });
-        }
+    match exposure::of_way_to(path).map_err(|error| failed(&error))? {
+        Some((path, exposure)) => Err(Unavailable::Exposed { path, exposure }),
+        None => Ok(whole),
     }
-    Ok(whole)
 }
 
 fn unloadable(path: &Path, error: &std::io::Error) -> Unavailable {

@@ -59,7 +59,10 @@ pub(super) fn refuse_exposed(path: &Path) -> Result<(), LedgerError> {
             return Err(exposed(folder, exposure));
         }
     }
-    Ok(())
+    match exposure::of_way_to(path).map_err(cannot_open(path))? {
+        Some((place, exposure)) => Err(exposed(&place, exposure)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn location(path: &Path) -> String {

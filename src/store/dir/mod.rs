@@ -28,6 +28,7 @@ use super::StoreError;
 use super::transport::{
     Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
+use crate::batch::BATCH_OBJECT;
 use crate::exposure::Exposure;
 
 /// What is in the place of a file may be larger by so much.
@@ -37,8 +38,18 @@ const MUCH_LARGER: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Dir {
     root: PathBuf,
+    origin: Origin,
     /// The folder, open since before the first write: only so does `syncfs` report every error since.
     folder: OnceLock<File>,
+}
+
+/// Where the folder of a batch comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It is made when something is first written.
+    Made,
+    /// Somebody else has made it, and the batch is in it.
+    Found,
 }
 
 impl Transport for Dir {
@@ -57,7 +68,7 @@ impl Transport for Dir {
         if self.folder.get().is_some() {
             return Ok(());
         }
-        match folder::open(&self.root) {
+        match self.open() {
             Ok(folder) => {
                 self.folder.get_or_init(|| folder);
                 Ok(())
@@ -129,6 +140,7 @@ impl Transport for Dir {
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        self.refuse_away()?;
         match prefix.is_empty() || prefix.ends_with('/') {
             true => {
                 let left_out = self.walk(prefix, visit).map_err(self.error("list", prefix))?;
@@ -146,10 +158,22 @@ impl Dir {
     /// Uses a folder, which is made when something is first written.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
+        Self::from(root, Origin::Made)
+    }
+
+    /// Uses a folder in which a batch is. Where there is none, because a share is not mounted, nothing is written or
+    /// listed: what is missing there tells nothing of the batch.
+    #[must_use]
+    pub fn found(root: PathBuf) -> Self {
+        Self::from(root, Origin::Found)
+    }
+
+    fn from(root: PathBuf, origin: Origin) -> Self {
         // The ledger records the place, so it must not depend on where a command is run.
         let root = std::path::absolute(&root).unwrap_or(root);
         Self {
             root,
+            origin,
             folder: OnceLock::new(),
         }
     }
@@ -158,21 +182,47 @@ impl Dir {
         self.root.join(name)
     }
 
-    /// The folder of the batch, made if need be, for its owner alone.
+    /// The folder of the batch, made if need be and if it may be, for its owner alone.
     fn folder(&self) -> io::Result<&File> {
         if let Some(folder) = self.folder.get() {
             return Ok(folder);
         }
-        make_folder(&self.root)?;
-        let folder = folder::open(&self.root)?;
+        if self.origin == Origin::Made {
+            make_folder(&self.root)?;
+        }
+        let folder = self.open()?;
         Ok(self.folder.get_or_init(|| folder))
     }
 
-    /// So many puts that are refused, when the folder does not keep others out.
+    fn open(&self) -> io::Result<File> {
+        let folder = folder::open(&self.root)?;
+        match self.origin {
+            Origin::Found if !folder::is_in(&folder, BATCH_OBJECT)? => Err(io::ErrorKind::NotFound.into()),
+            _ => Ok(folder),
+        }
+    }
+
+    /// Refuses a folder that has no batch in it, where one was found before.
+    fn refuse_away(&self) -> Result<(), StoreError> {
+        if self.origin == Origin::Made || self.folder.get().is_some() {
+            return Ok(());
+        }
+        let is_there = folder::look(&self.root).and_then(|folder| folder::is_in(&folder, BATCH_OBJECT));
+        match is_there {
+            Ok(true) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.error("open", "")(error)),
+            _ => Err(StoreError::Away {
+                folder: self.locate(""),
+            }),
+        }
+    }
+
+    /// So many puts that are refused, when the folder does not keep others out, or is not there.
     fn refused(&self, puts: usize) -> Option<Vec<Putting>> {
-        let first = self.refuse_exposed().err()?;
+        let look = || self.refuse_exposed().and_then(|()| self.refuse_away());
+        let first = look().err()?;
         // What comes after the first may go without an answer.
-        let others = (1..puts).filter_map(|_| self.refuse_exposed().err());
+        let others = (1..puts).filter_map(|_| look().err());
         let errors = std::iter::once(first).chain(others);
         Some(errors.map(|error| Putting::Ended(Err(error))).collect())
     }

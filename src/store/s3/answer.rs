@@ -37,6 +37,17 @@ where
     }
 }
 
+/// The same of a HEAD, which is answered without a body, so without a code: a 404 can but be believed.
+pub(super) fn judge_head<E>(error: SdkError<E>) -> Answer
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    match &error {
+        SdkError::ServiceError(service) if service.raw().status().as_u16() == 404 => Answer::Missing,
+        _ => judge(error),
+    }
+}
+
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 pub(super) fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
     let again = |is_slow_down| Answer::Again {
@@ -62,7 +73,10 @@ pub(super) fn judge_answer(status: u16, code: &str, message: &str) -> Answer {
         (501, _) | (404, "NoSuchBucket") => refused(status, code, message),
         (500.., _) => again(status == 503),
         (_, "PreconditionFailed") | (412, _) => Answer::Exists,
-        (404, _) => Answer::Missing,
+        // Such as NoSuchKey, NoSuchUpload and NoSuchVersion.
+        (404, code) if code.starts_with("NoSuch") => Answer::Missing,
+        // What stands before the store knows no more of the object than of the store.
+        (404, _) => Answer::unheard("404 by something that is no S3".to_owned()),
         // A HEAD is answered without a body, so without a code.
         (403, "") => refused(status, "AccessDenied", message),
         _ => refused(status, code, message),
@@ -118,7 +132,13 @@ mod tests {
             judge_answer(412, "PreconditionFailed", ""),
             Answer::Exists
         ));
-        assert!(matches!(judge_answer(404, "NoSuchKey", ""), Answer::Missing));
+        for code in ["NoSuchKey", "NoSuchUpload", "NoSuchVersion"] {
+            assert!(matches!(judge_answer(404, code, ""), Answer::Missing), "{code}");
+        }
+        // Of a proxy: without a body, which the SDK calls NotFound, and with a page.
+        for code in ["NotFound", ""] {
+            assert!(again(judge_answer(404, code, "")), "{code}");
+        }
         for (status, code) in [
             (404, "NoSuchBucket"),
             (403, "AccessDenied"),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use super::answer::judge;
+use super::answer::{judge, judge_head};
 use super::client::Connection;
 use super::direct::{Direct, Outcome as Sent};
 use super::settings::{Settings, conditions};
@@ -190,7 +190,7 @@ impl Bucket {
             .requests
             .persist("look at", &self.url(key), || async {
                 let head = self.client.head_object().bucket(&self.name).key(key);
-                head.send().await.map_err(judge)
+                head.send().await.map_err(judge_head)
             })
             .await
             .map_err(|failed| self.error(key, failed))?;
@@ -222,7 +222,7 @@ impl Bucket {
                     .checksum_mode(ChecksumMode::Enabled)
                     .send()
                     .await
-                    .map_err(judge)
+                    .map_err(judge_head)
             })
             .await;
         let head = match head {

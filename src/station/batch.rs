@@ -17,7 +17,7 @@ use crate::batch::{
 use crate::bundle::{self, Files, OpenError, Opened};
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
-use crate::profile::Profile;
+use crate::profile::{Profile, rfc3339};
 use crate::seal::{Seal, SealError, Trust};
 use crate::store::{Store, StoreError};
 use crate::verify::Standard;
@@ -193,6 +193,7 @@ impl SealedBatch {
             device_id: entry.device_id.clone(),
             object: object.clone(),
             faults: faults.join("; "),
+            is_of_time: false,
         };
         let read = || match store.read(&object, Some(range.clone())) {
             Err(StoreError::NotFound { .. }) => Err(refused(vec!["it is missing".to_owned()])),
@@ -214,9 +215,15 @@ impl SealedBatch {
         let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
             .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
         let findings = standard.judge(&files, entry, None);
-        match findings.faults.is_empty() {
-            true => Ok(files.into_iter().map(Opened::into_named).collect()),
-            false => Err(refused(findings.faults)),
+        match (findings.faults.is_empty(), findings.untimely) {
+            (true, None) => Ok(files.into_iter().map(Opened::into_named).collect()),
+            (true, Some(untimely)) => Err(StationError::Bundle {
+                device_id: entry.device_id.clone(),
+                object: object.clone(),
+                faults: format!("{untimely}, and this machine's clock says {}", rfc3339(now)),
+                is_of_time: true,
+            }),
+            (false, _) => Err(refused(findings.faults)),
         }
     }
 }

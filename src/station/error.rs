@@ -127,6 +127,8 @@ pub enum StationError {
         device_id: DeviceId,
         object: String,
         faults: String,
+        /// Whether it is only that the certificate is not valid now.
+        is_of_time: bool,
     },
     #[error(transparent)]
     NotRead(#[from] NotRead),
@@ -232,8 +234,8 @@ impl StationError {
             | Self::Unsent { .. } => return self.hint_of_device(),
             Self::NothingLeft { .. } => "`station status` shows what became of each device".to_owned(),
             Self::Bundle {
-                device_id, faults, ..
-            } => match faults.contains("CertNotValidYet") || faults.contains("CertExpired") {
+                device_id, is_of_time, ..
+            } => match is_of_time {
                 true => "check this machine's clock, then the certificate's validity".to_owned(),
                 false => format!(
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more; `station scrap {device_id}` lets a station go on"

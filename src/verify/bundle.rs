@@ -14,7 +14,7 @@ use crate::digest::sha256;
 use crate::engine::PrivateKey;
 use crate::issuer::{CaCertificate, key_identifier};
 use crate::manifest::Row;
-use crate::profile::{Attribute, Binding, Profile};
+use crate::profile::{Attribute, Binding, Profile, rfc3339};
 
 /// What every bundle of a batch is held against.
 pub(crate) struct Standard<'a> {
@@ -33,6 +33,8 @@ pub(crate) struct Standard<'a> {
 pub(crate) struct Findings {
     /// One line for each fault.
     pub faults: Vec<String>,
+    /// That the certificate is not valid now, which is no sign that anything was changed.
+    pub untimely: Option<String>,
     /// The identifier of the device's public key.
     pub key: Option<[u8; 20]>,
     /// The certificate, DER.
@@ -45,6 +47,11 @@ impl Findings {
             self.faults.push(fault.to_owned());
         }
     }
+}
+
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| format!("second {seconds}"), rfc3339)
 }
 
 impl<'a> Standard<'a> {
@@ -244,10 +251,17 @@ impl<'a> Standard<'a> {
             certificate.validity().not_after.timestamp() == entry.not_after,
             "notAfter is not that of the index",
         );
-        if let Err(error) = self.verify_chain(&der) {
-            findings
+        match self.verify_chain(&der) {
+            Ok(()) => {}
+            Err(webpki::Error::CertExpired { not_after, .. }) => {
+                findings.untimely = Some(format!("the certificate expired on {}", date(not_after)));
+            }
+            Err(webpki::Error::CertNotValidYet { not_before, .. }) => {
+                findings.untimely = Some(format!("the certificate is valid from {} on", date(not_before)));
+            }
+            Err(error) => findings
                 .faults
-                .push(format!("the chain does not verify: {error}"));
+                .push(format!("the chain does not verify: {error}")),
         }
     }
 

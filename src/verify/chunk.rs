@@ -132,7 +132,8 @@ pub(super) fn verify(
         let number = task.chunk * task.record.chunk_rows + i as u64;
         let key = findings.key.or_else(|| listed_key(&chunk_certificates, i, row));
         tally(&mut verified.tallies, row, key, number);
-        let is_good = findings.faults.is_empty() && octets.is_some() && !disputed.contains(&i);
+        let is_whole = findings.faults.is_empty();
+        let is_good = is_whole && findings.untimely.is_none() && octets.is_some() && !disputed.contains(&i);
         verified.good += u64::from(is_good);
         let device = &row.entry.device_id;
         verified.faults.extend(
@@ -141,6 +142,17 @@ pub(super) fn verify(
                 .into_iter()
                 .map(|what| Fault::of_device(device, &row.object, what)),
         );
+        if let Some(what) = findings.untimely {
+            let what = if is_whole {
+                format!("{what}; the bundle is whole")
+            } else {
+                what
+            };
+            verified.faults.push(Fault {
+                is_of_time: true,
+                ..Fault::of_device(device, &row.object, what)
+            });
+        }
     }
     Ok(verified)
 }

@@ -42,6 +42,9 @@ pub struct Fault {
     /// The object, relative to the batch.
     pub object: Option<String>,
     pub what: String,
+    /// Whether it is that a certificate is not valid now, which is no sign that anything was changed.
+    #[serde(skip)]
+    pub is_of_time: bool,
 }
 
 impl Fault {
@@ -50,6 +53,7 @@ impl Fault {
             device_id: None,
             object: Some(object.to_owned()),
             what,
+            is_of_time: false,
         }
     }
 
@@ -58,6 +62,7 @@ impl Fault {
             device_id: Some(device_id.clone()),
             object: Some(object.to_owned()),
             what,
+            is_of_time: false,
         }
     }
 
@@ -66,6 +71,7 @@ impl Fault {
             device_id: None,
             object: None,
             what,
+            is_of_time: false,
         }
     }
 }
@@ -114,8 +120,12 @@ impl Report {
     /// What can be done about the faults, if there are any.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
+        let is_only_of_time = self.faults.iter().all(|fault| fault.is_of_time);
         match (self.is_good(), self.is_only_unfinished()) {
             (true, _) => None,
+            (false, _) if is_only_of_time => Some(
+                "nothing was changed: the time of these certificates is over or has not begun, or this machine's clock is wrong",
+            ),
             (false, true) => Some("run the command that began it again; it goes on where it stopped"),
             (false, false) => Some(
                 "put back what is missing or changed; private keys exist nowhere else. \

@@ -887,3 +887,45 @@ fn names_the_certificate_of_a_burned_device_that_is_another() {
         assert!(told.contains(&fault), "{told}");
     }
 }
+
+/// A batch whose time is over is whole, and nobody is told to look for who changed it.
+#[test]
+fn names_the_day_on_which_certificates_ended() {
+    use certforge::ledger;
+    use certforge::store::Store;
+    use certforge::verify::{Job, verify};
+    let place = sealed("objects");
+    let (store, ledger) = (
+        Store::in_folder(place.join("out/b")),
+        ledger::open_read_only(&place.join("certforge.db")).expect("a ledger"),
+    );
+    for (now, what) in [
+        (
+            time::macros::datetime!(2099-01-01 0:00 UTC),
+            "the certificate expired on 20",
+        ),
+        (
+            time::macros::datetime!(2001-01-01 0:00 UTC),
+            "the certificate is valid from 20",
+        ),
+    ] {
+        let job = Job {
+            store: &store,
+            ledger: Some(&*ledger),
+            issuer: None,
+            manifest: None,
+            now,
+        };
+        let report = verify(&job, &|_| {}, &|_| {}).expect("it is read");
+        assert_eq!((report.good, report.faults.len()), (0, 5));
+        for fault in &report.faults {
+            let told = fault.to_string();
+            assert!(
+                told.contains(what) && told.ends_with("Z; the bundle is whole"),
+                "{told}"
+            );
+        }
+        let hint = report.hint().expect("it is not good");
+        assert!(hint.starts_with("nothing was changed: "), "{hint}");
+    }
+}

@@ -132,11 +132,8 @@ fn a_shard_writes_nothing_but_its_own() {
         "{told}"
     );
     place.succeed(&run("out", "2/2"));
-    assert_eq!(
-        place.fail(&["verify", "out/b", "--ledger", "certforge-2-of-2.db"], 7),
-        "certforge: error: batch b was made in 2 shards, each with a ledger of its own\n\
-         certforge: hint: leave --ledger out; --manifest names what to verify it against\n"
-    );
+    let told = place.succeed(&["verify", "out/b", "--ledger", "certforge-2-of-2.db"]);
+    assert!(told.contains(" and the ledger of a shard\n"), "{told}");
     place.succeed(&["seal", "out/b"]);
 }
 

@@ -1,12 +1,22 @@
 //! A claim, and the record of how it ended: what stations write.
 #![cfg_attr(fuzzing, no_main)]
 
+use std::sync::LazyLock;
+
 use certforge::batch::claim::{Claim, State, Wish};
-use certforge::batch::report::Record;
+use certforge::batch::report::{self, Record};
+use certforge::batch::{Device, parse_index};
 use certforge::manifest::DeviceId;
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| run(octets));
+
+static DEVICE: LazyLock<Device> = LazyLock::new(|| Device {
+    chunk: 0,
+    entry: parse_index(include_bytes!("../corpus/index/packs")).expect("an index")[0]
+        .entry
+        .clone(),
+});
 
 pub fn run(octets: &[u8]) {
     let asked = DeviceId::parse("SN000001").expect("an id");
@@ -30,6 +40,14 @@ pub fn run(octets: &[u8]) {
     let next = claim
         .again("0".repeat(32), wish, true)
         .unwrap_or_else(|_| claim.renewed(wish));
-    let ended = next.ended(State::Flashed, now, Some("it runs"));
-    assert!(ended.is_none_or(|ended| ended.device_id == asked && ended.hold.state.is_final()));
+    let _ = (claim.hold.is_stale(now), claim.followed(next.hold.clone()));
+    for state in [State::Flashed, State::Failed, State::Scrapped] {
+        let Some(ended) = next.ended(state, now, Some("it runs")) else {
+            continue;
+        };
+        assert!(ended.device_id == asked && ended.hold.state == state);
+        let record = Record::of(&ended, &DEVICE);
+        let object = report::object(&ended, &DEVICE).expect("it has ended");
+        assert_eq!(Record::read(&record.to_json(), &object, &asked), Ok(record));
+    }
 }

@@ -102,8 +102,8 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
     (
         "verify",
         &[
-            "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store", "seal",
-            "ledger",
+            "causes", "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store",
+            "seal", "ledger",
         ],
     ),
     (

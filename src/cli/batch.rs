@@ -44,6 +44,9 @@ pub struct OpenBatch {
     voucher: Known,
 }
 
+/// A batch as a ledger has it.
+type InLedger = (Box<dyn Ledger>, Batch);
+
 enum Known {
     Ledger(Mutex<Box<dyn Ledger>>, Box<Batch>),
     Issuer(Trust),
@@ -81,14 +84,14 @@ impl VoucherArgs {
     }
 
     /// The batch as the ledger has it. A place need not be in any ledger; a batch is named as its folder is.
-    fn known(&self, batch: &str) -> Result<Option<(Box<dyn Ledger>, Batch)>, Failure> {
+    fn known(&self, batch: &str) -> Result<Option<InLedger>, Failure> {
         let is_place = place::is_place(batch);
         let ledger = match ledger::open_read_only(&self.ledger) {
             Err(LedgerError::Missing { .. }) if is_place => return Ok(None),
             other => other?,
         };
         let found = match is_place {
-            true => ledger.find_batch(name_of(batch))?,
+            true => ledger.find_batch(place::name_of(batch))?,
             false => Some(ledger.batch(batch)?),
         };
         Ok(found.map(|found| (ledger, found)))
@@ -104,12 +107,6 @@ fn unvouched(store: &Store, ledger: &Path) -> Failure {
         ),
         "name the ledger that it was made with, with --ledger, or its CA, with --issuer",
     )
-}
-
-/// The name of a batch at a place.
-pub fn name_of(place: &str) -> &str {
-    let place = place.trim_end_matches('/');
-    place.rsplit('/').next().unwrap_or(place)
 }
 
 impl OpenBatch {

@@ -86,7 +86,6 @@ table! {
         _ => STORE,
     };
     VouchedError: |error| match error {
-        VouchedError::Batch(_) | VouchedError::Store(_) => STORE,
         VouchedError::Ledger(error) => error.code(),
         VouchedError::Seal(error) => error.code(),
         VouchedError::OtherIssuer { .. } => ISSUER,

@@ -2,6 +2,7 @@
 
 #[cfg(not(feature = "aws"))]
 mod absent;
+#[cfg(feature = "aws")]
 mod batch;
 mod bench;
 mod bucket_policy;

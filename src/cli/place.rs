@@ -57,6 +57,12 @@ pub fn is_place(text: &str) -> bool {
     text.contains('/') || text == "."
 }
 
+/// The name of a batch at a place: a batch is named as its folder is.
+pub fn name_of(place: &str) -> &str {
+    let place = place.trim_end_matches('/');
+    place.rsplit('/').next().unwrap_or(place)
+}
+
 /// Reads a place, and sees that no option is given that has no meaning for it.
 pub fn parse(text: &str, reach: &Reach, upload: Option<&Upload>) -> Result<Place, Failure> {
     let place = Place::parse(text).map_err(|error| Failure::usage(&error.to_string(), &error.hint()))?;

@@ -11,7 +11,6 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::batch::name_of;
 use super::issuer::trust;
 use super::ledger::DEFAULT_FILE;
 use super::progress::Bar;
@@ -110,7 +109,7 @@ impl Verify {
                 )
             };
             let here = store.location();
-            Some(!knows(&record.batch) && !knows(name_of(&here)))
+            Some(!knows(&record.batch) && !knows(place::name_of(&here)))
         };
         match may_be_elsewhere() {
             Some(true) => Ok(None),

@@ -90,71 +90,92 @@ pub(super) fn verify(
     if let Some(pack) = &pack {
         compare_members(task, &rows, pack, &retired, &mut verified.faults);
     }
+    let found = Found {
+        task,
+        certificates: &chunk_certificates,
+        disputed: &disputed,
+        is_pack: pack.is_some(),
+    };
     for (i, row) in rows.iter().enumerate() {
-        let octets = bundle(i);
-        if retired.contains(&row.entry.device_id) {
-            let number = task.chunk * task.record.chunk_rows + i as u64;
-            let key = listed_key(&chunk_certificates, i, row);
-            tally(&mut verified.tallies, row, key, number);
-            let is_another =
-                chunk_certificates.found().len() > i && chunk_certificates.of(i, &row.entry).is_none();
-            if is_another {
-                let what = "has another certificate than the index names".to_owned();
-                let object = certificates_object(task.chunk);
-                verified
-                    .faults
-                    .push(Fault::of_device(&row.entry.device_id, &object, what));
-            }
-            verified.burned += u64::from(!disputed.contains(&i) && !is_another);
-            continue;
+        match retired.contains(&row.entry.device_id) {
+            true => found.account_for_retired(i, row, &mut verified),
+            false => found.judge(i, row, bundle(i), standard, &mut verified),
         }
-        let line = task.manifest.as_ref().and_then(|rows| rows.get(i));
+    }
+    Ok(verified)
+}
+
+/// What was found of a chunk, and its rows are judged by.
+struct Found<'a> {
+    task: &'a Task<'a>,
+    certificates: &'a ChunkCertificates,
+    /// Rows that are not those of the batch, manifest or ledger.
+    disputed: &'a BTreeSet<usize>,
+    is_pack: bool,
+}
+
+impl Found<'_> {
+    /// A row whose device was flashed or scrapped, and whose bundle was removed: its certificate is all that is left.
+    fn account_for_retired(&self, i: usize, row: &IndexRow, verified: &mut Verified) {
+        let key = listed_key(self.certificates, i, row);
+        tally(&mut verified.tallies, row, key, self.number(i));
+        let is_another = self.certificates.found().len() > i && self.certificates.of(i, &row.entry).is_none();
+        if is_another {
+            let what = "has another certificate than the index names".to_owned();
+            let object = certificates_object(self.task.chunk);
+            verified
+                .faults
+                .push(Fault::of_device(&row.entry.device_id, &object, what));
+        }
+        verified.burned += u64::from(!self.disputed.contains(&i) && !is_another);
+    }
+
+    fn judge(
+        &self,
+        i: usize,
+        row: &IndexRow,
+        octets: Option<&[u8]>,
+        standard: &Standard<'_>,
+        verified: &mut Verified,
+    ) {
+        let line = self.task.manifest.as_ref().and_then(|rows| rows.get(i));
         let line = line.filter(|line| line.device_id == row.entry.device_id);
         let mut findings = match octets {
             Some(octets) => standard.inspect(octets, &row.entry, line),
             // A missing pack is one fault, not one a device.
-            None if pack.is_some() => Findings::default(),
+            None if self.is_pack => Findings::default(),
             None => Findings {
                 faults: vec!["the bundle is missing".to_owned()],
                 ..Findings::default()
             },
         };
-        let is_listed = chunk_certificates
-            .found()
-            .get(i)
-            .is_none_or(|listed| *listed == findings.certificate);
+        let listed = self.certificates.found().get(i);
+        let is_listed = listed.is_none_or(|listed| *listed == findings.certificate);
         if !findings.certificate.is_empty() && !is_listed {
-            findings.faults.push(format!(
-                "{} has another certificate",
-                certificates_object(task.chunk)
-            ));
+            let object = certificates_object(self.task.chunk);
+            findings.faults.push(format!("{object} has another certificate"));
         }
-        let number = task.chunk * task.record.chunk_rows + i as u64;
-        let key = findings.key.or_else(|| listed_key(&chunk_certificates, i, row));
-        tally(&mut verified.tallies, row, key, number);
+        let key = findings.key.or_else(|| listed_key(self.certificates, i, row));
+        tally(&mut verified.tallies, row, key, self.number(i));
         let is_whole = findings.faults.is_empty();
-        let is_good = is_whole && findings.untimely.is_none() && octets.is_some() && !disputed.contains(&i);
+        let is_good =
+            is_whole && findings.untimely.is_none() && octets.is_some() && !self.disputed.contains(&i);
         verified.good += u64::from(is_good);
-        let device = &row.entry.device_id;
-        verified.faults.extend(
-            findings
-                .faults
-                .into_iter()
-                .map(|what| Fault::of_device(device, &row.object, what)),
-        );
+        let fault = |what| Fault::of_device(&row.entry.device_id, &row.object, what);
+        verified.faults.extend(findings.faults.into_iter().map(fault));
         if let Some(what) = findings.untimely {
-            let what = if is_whole {
-                format!("{what}; the bundle is whole")
-            } else {
-                what
-            };
+            let end = if is_whole { "; the bundle is whole" } else { "" };
             verified.faults.push(Fault {
                 is_of_time: true,
-                ..Fault::of_device(device, &row.object, what)
+                ..fault(what + end)
             });
         }
     }
-    Ok(verified)
+
+    /// The row's number in the batch.
+    fn number(&self, i: usize) -> u64 {
+        self.task.chunk * self.task.record.chunk_rows + i as u64
+    }
 }
 
 /// Whether a bundle is gone: its object is, or its place in a pack holds zeros.

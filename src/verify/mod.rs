@@ -20,7 +20,8 @@ use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
+use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord, index_object};
+use crate::causes::in_one_line;
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
 use crate::seal::Trust;
@@ -90,6 +91,7 @@ impl std::fmt::Display for Fault {
 
 /// What a batch was found to be.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the document")]
 pub struct Report {
     pub batch: String,
     /// Rows of the manifest.
@@ -288,8 +290,16 @@ pub fn verify(
                 result
             })
             .collect();
-        for chunk in chunks {
-            let mut chunk = chunk?;
+        for (task, chunk) in tasks.iter().zip(chunks) {
+            let mut chunk = match chunk {
+                // Something odd is in the place of one of its objects.
+                Err(VerifyError::Store(error)) if error.is_of_one_object() => {
+                    let what = in_one_line(&error);
+                    report.faults.push(Fault::of(&index_object(task.chunk), what));
+                    continue;
+                }
+                other => other?,
+            };
             report.good += chunk.good;
             report.burned += chunk.burned;
             report.faults.append(&mut chunk.faults);

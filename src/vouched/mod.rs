@@ -113,7 +113,7 @@ impl VouchedError {
 }
 
 /// Who vouches for a batch.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Voucher<'a> {
     /// The ledger that it was made with, and the batch as that has it. Chunks of other shards are the issuer's to vouch for.
     Ledger(&'a Mutex<Box<dyn Ledger>>, &'a Batch),

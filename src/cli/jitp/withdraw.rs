@@ -13,7 +13,6 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::reach::{AwsReach, consent};
-use crate::cli::batch::name_of;
 use crate::cli::failure::Failure;
 use crate::cli::ledger::DEFAULT_FILE;
 use crate::cli::report::{Ended, Outcome, Printer, warn};
@@ -67,7 +66,7 @@ impl Withdraw {
         }
         let now = OffsetDateTime::now_utc();
         let mut ledger = open_ledger(&self.ledger)?;
-        let batch = ledger.batch(name_of(&self.batch))?;
+        let batch = ledger.batch(place::name_of(&self.batch))?;
         let store = self.open_store(match place::is_place(&self.batch) {
             true => &self.batch,
             false => &batch.location,

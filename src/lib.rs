@@ -11,7 +11,8 @@
 //! certificates, bundles: no disk, clock, network or terminal; only a [`signer`] may be far away) or it does input and
 //! output (manifest, store, ledger), never both. The modules stand below in the order of the flow; each knows
 //! only those before it; [`bundle`] comes early, because a profile says which files a bundle has. Nothing is asynchronous but what speaks to a network: S3, within [`store`], the AWS wing, and
-//! the page of `display`. What the forge has sealed, a [`station`] claims, bundle by bundle. Beside the flow stands
+//! the page of `display`. What the forge has sealed, a [`station`] claims, bundle by bundle; whoever else
+//! does something with a batch's certificates has it [`vouched`] for, by its ledger or by what its issuer has signed. Beside the flow stands
 //! [`mod@bench`], which measures its stages one by one, and the whole.
 //!
 //! The AWS wing is `jitp`, which says beforehand what AWS IoT makes of a device, `aws`, which registers the CA for it, and

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use certforge::bundle::{examine, names, open, open_unknown};
+use certforge::bundle::{examine, names, open, open_unknown, placed};
 use certforge::digest::sha256;
 use certforge::profile::Profile;
 
@@ -20,6 +20,8 @@ pub fn run(octets: &[u8]) {
         let total: usize = files.iter().map(|file| file.octets.len()).sum();
         assert!(files.len() == recipe.members().len() && total < 1 << 20);
     }
+    let placed = placed(octets).unwrap_or_default();
+    assert!(placed.iter().all(|file| file.octets.start <= file.octets.end));
     let files = open_unknown(octets).unwrap_or_default();
     assert!(files.is_empty() || names(octets).is_ok_and(|names| names.len() == files.len()));
 }

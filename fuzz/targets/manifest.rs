@@ -30,4 +30,8 @@ pub fn run(octets: &[u8]) {
             assert!(!binding.problems(row).is_empty() || binding.subject(row).count() > 0);
         }
     }
+    let sha256 = blocks.finish();
+    let mut again = manifest.blocks(2).unwrap();
+    while !again.next_blocks(4).unwrap().is_empty() {}
+    manifest.prove(again, &sha256).expect("it is as before");
 }

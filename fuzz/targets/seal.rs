@@ -82,7 +82,9 @@ fn signed(statement: &[u8]) -> Vec<u8> {
 fn vouches(seal: &Seal, octets: &[u8]) {
     let device_id = DeviceId::parse("SN000001").expect("an id");
     let is_of_it = seal.check_index(0, octets).is_ok();
-    assert!(is_of_it || seal.index(0, octets).is_err());
+    let index = seal.index(0, octets);
+    assert!(is_of_it || index.is_err());
+    assert_eq!(HEXLOWER.encode(&seal.batch_digest()).len(), 64);
     let part = seal.part_of(&device_id);
     assert!(part < seal.statement().lookups.len() as u64);
     let candidates = seal.candidates(part, octets, &device_id);

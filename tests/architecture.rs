@@ -13,7 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 32] = [
     ("shell", &[]),
     ("exposure", &["shell"]),
     ("whole", &[]),
-    ("manifest", &["digest"]),
+    ("manifest", &["digest", "shell"]),
     ("bundle", &["digest", "pem", "printable"]),
     (
         "profile",

@@ -17,7 +17,7 @@ pub use archive::{Archive, Constant, remove_members};
 pub use content::{Content, OtherFile, UserFile};
 pub use format::EndpointFile;
 pub use open::{
-    Files, MOST_OCTETS, OpenError, Opened, Placed, examine, most_octets, names, open, open_unknown, placed,
+    Files, MOST_OCTETS, OpenError, Opened, Placed, examine, most_octets, open, open_unknown, placed,
 };
 pub use recipe::{Compression, MAX_USER_FILES, Member, Recipe, RecipeError};
 pub use roots::Root;

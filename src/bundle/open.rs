@@ -141,16 +141,6 @@ pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
     Ok(files)
 }
 
-/// The names of the files in a ZIP, such as a pack, in order.
-///
-/// # Errors
-///
-/// When the octets are no ZIP.
-pub fn names(octets: &[u8]) -> Result<Vec<String>, OpenError> {
-    let archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
-    Ok(names_of(&archive))
-}
-
 /// A file of a ZIP: its name, and which octets of the ZIP it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {

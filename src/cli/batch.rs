@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use certforge::digest::sha256;
 use certforge::forge::{self, ForgeError};
 use certforge::ledger::{self, Batch, Ledger, LedgerError};
 use certforge::profile::rfc3339;
@@ -49,7 +50,8 @@ type InLedger = (Box<dyn Ledger>, Batch);
 
 enum Known {
     Ledger(Mutex<Box<dyn Ledger>>, Box<Batch>),
-    Issuer(Trust),
+    /// And the name that it must have.
+    Issuer(Trust, String),
 }
 
 impl VoucherArgs {
@@ -72,13 +74,18 @@ impl VoucherArgs {
             }));
         }
         let is_there = |name: &&str| Path::new(name).exists();
-        let voucher = match (&self.issuer, known) {
-            (Some(issuer), _) => Known::Issuer(trust(issuer)?),
-            (None, Some((ledger, known))) => Known::Ledger(Mutex::new(ledger), Box::new(known)),
-            (None, None) => match Some(DEFAULT_CA).filter(is_there) {
-                Some(issuer) => Known::Issuer(trust(issuer)?),
-                None => return Err(unvouched(&store, &self.ledger)),
-            },
+        let named = self.issuer.as_deref();
+        let issuer = named.or(Some(DEFAULT_CA).filter(|ca| known.is_none() && is_there(ca)));
+        let trusted = issuer.map(trust).transpose()?;
+        let voucher = match (known, trusted) {
+            // A batch of the ledger is that batch and no other of its CA; when it is not of the CA that is named, the ledger
+            // is of something else.
+            (Some((ledger, known)), None) => Known::Ledger(Mutex::new(ledger), Box::new(known)),
+            (Some((ledger, known)), Some(trusted)) if trusted.id() == sha256(&known.issuer_certificate) => {
+                Known::Ledger(Mutex::new(ledger), Box::new(known))
+            }
+            (_, Some(trusted)) => Known::Issuer(trusted, place::name_of(batch).to_owned()),
+            (None, None) => return Err(unvouched(&store, &self.ledger)),
         };
         Ok(OpenBatch { store, voucher })
     }
@@ -118,7 +125,7 @@ impl OpenBatch {
     pub fn vouched(&self) -> Result<Vouched<'_>, VouchedError> {
         let voucher = match &self.voucher {
             Known::Ledger(ledger, batch) => Voucher::Ledger(ledger, batch),
-            Known::Issuer(trust) => Voucher::Issuer(trust),
+            Known::Issuer(trust, name) => Voucher::Issuer(trust, name),
         };
         Vouched::open(&self.store, voucher)
     }

@@ -134,9 +134,7 @@ impl New {
 
     fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         let passphrase = PassphraseArgs::from_file(self.parent_passphrase_file.clone());
-        Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, now, &mut |key| {
-            passphrase.ask(key)
-        })
+        passphrase.load(&CaFiles::in_folder(folder), &Choice::Auto, now)
     }
 
     fn choose_passphrase(&self) -> Result<zeroize::Zeroizing<String>, IssuerError> {

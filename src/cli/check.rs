@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::forge;
-use certforge::manifest::{Manifest, Problem, Problems};
+use certforge::manifest::{Manifest, Oddity, Problem, Problems};
 use certforge::printable;
 use certforge::profile::{self, Binding, Profile};
 use clap::Args;
@@ -39,6 +39,8 @@ struct Checked {
     problems: Vec<Problem>,
     /// How many more there are, by what is wrong.
     unlisted: Vec<Unlisted>,
+    /// What is odd, and refused by nobody.
+    oddities: Vec<Oddity>,
 }
 
 /// Problems of one kind that are not listed.
@@ -76,6 +78,7 @@ impl Check {
             bad_lines: report.bad_lines,
             problems: listed.to_vec(),
             unlisted: unlisted(&report.problems),
+            oddities: report.oddities,
         };
         let code = if checked.bad_lines == 0 { 0 } else { exit::MANIFEST };
         let ended = Ended::with(checked).code(code);
@@ -86,6 +89,9 @@ impl Check {
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (manifest, profile) = (printable::line(&self.manifest), printable::line(&self.profile));
+        for oddity in &self.oddities {
+            writeln!(f, "{manifest}: warning: {}", printable::line(&oddity.to_string()))?;
+        }
         if self.bad_lines == 0 {
             return writeln!(f, "{manifest}: {}, all fit profile {profile}", devices(self.rows));
         }

@@ -106,7 +106,7 @@ impl IssuerArgs {
 
     /// The same, to sign with an engine of the choice.
     pub fn load_for(&self, engines: &Choice, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
-        Issuer::load(&self.files(), engines, now, &mut |key| self.passphrase.ask(key))
+        self.passphrase.load(&self.files(), engines, now)
     }
 }
 

@@ -6,12 +6,20 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use certforge::bounded;
+use certforge::engine::Choice;
 use certforge::exposure::{self, Exposure};
+use certforge::issuer::{CaFiles, Issuer, IssuerError};
 use certforge::printable;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
+
+use super::report::tell_aside;
 
 /// The variable that may hold the passphrase.
 const VARIABLE: &str = "CERTFORGE_CA_PASSPHRASE";
+
+/// Times that a person is asked for the passphrase of one key.
+const TRIES: u32 = 3;
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct PassphraseArgs {
@@ -26,11 +34,31 @@ impl PassphraseArgs {
     }
 
     /// The passphrase of an existing key.
-    pub fn ask(&self, key: &Path) -> io::Result<Zeroizing<String>> {
+    fn ask(&self, key: &Path) -> io::Result<Zeroizing<String>> {
         if let Some(passphrase) = self.given()? {
             return Ok(passphrase);
         }
         prompt(&format!("passphrase of {}: ", key.display()))
+    }
+
+    /// Loads an issuer, whose key may have a passphrase; who mistypes it at a prompt is asked again.
+    pub fn load(
+        &self,
+        files: &CaFiles,
+        engines: &Choice,
+        now: OffsetDateTime,
+    ) -> Result<Issuer, IssuerError> {
+        let is_given = self.passphrase_file.is_some() || std::env::var_os(VARIABLE).is_some();
+        let mut tries = if is_given { 1 } else { TRIES };
+        loop {
+            match Issuer::load(files, engines, now, &mut |key| self.ask(key)) {
+                Err(IssuerError::WrongPassphrase { .. }) if tries > 1 => {
+                    tries -= 1;
+                    tell_aside(format_args!("certforge: that is not the passphrase; try again"));
+                }
+                other => return other,
+            }
+        }
     }
 
     /// The passphrase of a new key; at a prompt it is asked for twice.

@@ -30,7 +30,7 @@ impl Bar {
         match event {
             Event::Begun { devices, skipped, .. } => self.begin(*devices, *skipped),
             Event::Released { devices } => self.advance(*devices),
-            Event::KeptWithoutHost { .. } => {}
+            Event::KeptWithoutHost { .. } | Event::Odd { .. } => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use certforge::engine::{Choice, MultiBuffer, Random};
 use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
 use certforge::issuer::Issuer;
 use certforge::ledger::Ledger;
-use certforge::manifest::Manifest;
+use certforge::manifest::{Manifest, Oddity};
 use certforge::profile::{self, Host, KeyType, Profile};
 use certforge::shell::quoted;
 use certforge::store::{Place, Store, StoreError};
@@ -153,6 +153,9 @@ impl Run {
             match &event {
                 Event::Begun { .. } if is_news => warn_of_new_ledger(&ledger_name),
                 Event::KeptWithoutHost { noted } => warn_of_host(noted),
+                Event::Odd { first, others } => {
+                    warn_of_oddities(&manifest.path().display().to_string(), first, *others);
+                }
                 _ => {}
             }
             bar.show(&event);
@@ -347,6 +350,16 @@ fn warn_of_new_ledger(ledger: &str) {
     warn(format_args!(
         "ledger {ledger} is new and knows of no device; if this CA has issued devices before, \
          their ledger must be named with --ledger, or they get a second identity"
+    ));
+}
+
+fn warn_of_oddities(manifest: &str, first: &Oddity, others: usize) {
+    let more = match others {
+        0 => String::new(),
+        others => format!("; and {others} more"),
+    };
+    warn(format_args!(
+        "{manifest}: {first}{more}; `certforge check` lists what is odd"
     ));
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use certforge::ledger::{self, Ledger};
+use certforge::ledger::{self, Ledger, LedgerError};
 use certforge::printable;
 use certforge::store::{Store, read_record};
 use certforge::verify::{self, Job, Report};
@@ -98,7 +98,13 @@ impl Verify {
         if self.no_ledger {
             return Ok(None);
         }
-        let opened = ledger::open_read_only(path);
+        let opened = match ledger::open_read_only(path) {
+            // The CA that is named vouches for the batch as well.
+            Err(LedgerError::Missing { .. }) if self.ledger.is_none() && self.issuer.is_some() => {
+                return Ok(None);
+            }
+            other => other,
+        };
         let may_be_elsewhere = || {
             let read = read_record(store).ok().map(|read| read.record);
             let record = read.filter(|record| self.ledger.is_none() && record.shards.is_some())?;
@@ -162,14 +168,15 @@ impl fmt::Display for Verified {
 
 /// What the batch was held against.
 fn against(report: &Report) -> String {
+    let ledger = match report.shards {
+        None => "the ledger",
+        Some(_) => "the ledger of a shard",
+    };
     match (&report.manifest, report.ledger) {
-        (Some(manifest), true) if report.shards.is_some() => {
-            format!("manifest {} and the ledger of a shard", path(manifest))
-        }
-        (Some(manifest), true) => format!("manifest {} and the ledger", path(manifest)),
+        (Some(manifest), true) => format!("manifest {} and {ledger}", path(manifest)),
         (Some(manifest), false) => format!("manifest {}", path(manifest)),
-        (None, true) if report.manifest_changed => "the ledger; the manifest has changed since".to_owned(),
-        (None, true) => "the ledger; the manifest is not at hand, --manifest names it".to_owned(),
+        (None, true) if report.manifest_changed => format!("{ledger}; the manifest has changed since"),
+        (None, true) => format!("{ledger}; the manifest is not at hand, --manifest names it"),
         (None, false) => "the index alone; --ledger and --manifest prove more".to_owned(),
     }
 }

@@ -13,7 +13,10 @@ use super::ForgeError;
 use crate::digest::{Repeated, Seen};
 use crate::issuer::CaCertificate;
 use crate::ledger::Ledger;
-use crate::manifest::{Block, Bookmark, DeviceId, Manifest, ManifestError, Problem, Problems, Reason, Row};
+use crate::manifest::{
+    Block, Bookmark, DeviceId, Manifest, ManifestError, Oddities, Oddity, Problem, Problems, Reason, Row,
+    folded,
+};
 use crate::profile::Binding;
 
 /// Blocks that are parsed at a time.
@@ -29,6 +32,8 @@ pub struct Findings {
     /// Lines with a fault or more.
     pub bad_lines: u64,
     pub problems: Problems,
+    /// What is odd, and refused by nobody.
+    pub oddities: Vec<Oddity>,
     /// One for each chunk, by which the second reading finds it, and is held to the first.
     pub bookmarks: Vec<Bookmark>,
     /// The first good row.
@@ -118,10 +123,11 @@ fn read<E: From<ManifestError>>(
         sha256: [0; 32],
         bad_lines: 0,
         problems: Problems::default(),
+        oddities: Vec::new(),
         bookmarks: Vec::new(),
         specimen: None,
     };
-    let mut seen = Seen::default();
+    let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
     loop {
         let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
         if window.is_empty() {
@@ -138,6 +144,7 @@ fn read<E: From<ManifestError>>(
             findings.problems.extend(inspected.problems);
             findings.specimen = findings.specimen.or(inspected.specimen);
             seen.extend(inspected.seen);
+            oddities.extend(inspected.oddities);
             visit(inspected.bookmark, &inspected.ids)?;
         }
     }
@@ -148,7 +155,8 @@ fn read<E: From<ManifestError>>(
         }
         .into());
     }
-    find_duplicates(manifest, binding, &seen.repeated(), &mut findings)?;
+    find_duplicates(manifest, binding, &seen.repeated(), &mut findings, &mut oddities)?;
+    findings.oddities = oddities.finish();
     Ok(findings)
 }
 
@@ -159,6 +167,7 @@ struct Inspected {
     specimen: Option<Row>,
     ids: Vec<DeviceId>,
     seen: Seen,
+    oddities: Oddities,
 }
 
 fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
@@ -166,11 +175,13 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     problems.extend(rows.iter().flat_map(|row| binding.problems(row)));
     problems.sort_by_key(|problem| problem.line);
     let specimen = rows.first().cloned();
-    let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
-    let mut seen = Seen::default();
-    for id in &ids {
-        seen.add(block.number, id.as_str());
+    let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
+    for row in &rows {
+        // Twins are found as duplicates are: what they are folded to is seen twice.
+        seen.add(block.number, &folded(row.device_id.as_str()));
+        oddities.add(row);
     }
+    let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
     Inspected {
         bookmark: block.bookmark(),
         bad_lines: problems.chunk_by(|one, next| one.line == next.line).count() as u64,
@@ -178,21 +189,24 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
         specimen,
         seen,
         ids,
+        oddities,
     }
 }
 
-/// Finds every row whose id stands on an earlier line, in the blocks that have ids which are repeated.
+/// Finds every row whose id, or one that is taken for it, stands on an earlier line, in the blocks that have such ids.
 fn find_duplicates(
     manifest: &Manifest,
     binding: &Binding,
     repeated: &Repeated,
     findings: &mut Findings,
+    oddities: &mut Oddities,
 ) -> Result<(), ManifestError> {
     if repeated.blocks.is_empty() {
         return Ok(());
     }
     let mut problems = Problems::default();
     let mut first_lines: HashMap<DeviceId, u64> = HashMap::new();
+    let mut first_of_twins: HashMap<String, (u64, DeviceId)> = HashMap::new();
     let mut file = manifest.reread()?;
     for bookmark in repeated
         .blocks
@@ -201,11 +215,16 @@ fn find_duplicates(
     {
         let (rows, _) = manifest.parse_again(&file.block(bookmark)?)?;
         for row in rows {
-            if !repeated.has(row.device_id.as_str()) {
+            let folded = folded(row.device_id.as_str());
+            if !repeated.has(&folded) {
                 continue;
             }
             match first_lines.get(&row.device_id) {
                 None => {
+                    match first_of_twins.get(&folded) {
+                        Some(first) => oddities.twins(first, &row),
+                        None => drop(first_of_twins.insert(folded, (row.line, row.device_id.clone()))),
+                    }
                     first_lines.insert(row.device_id, row.line);
                 }
                 Some(&first_line) => {

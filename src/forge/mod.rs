@@ -36,7 +36,7 @@ use crate::certificate::SerialPrefix;
 use crate::engine::{Choice, EngineError, Random};
 use crate::issuer::Issuer;
 use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
-use crate::manifest::{Bookmark, Manifest};
+use crate::manifest::{Bookmark, Manifest, Oddity};
 use crate::pem;
 use crate::profile::{Binding, Profile};
 use crate::store::{Store, StoreError};
@@ -85,6 +85,8 @@ pub enum Event {
     },
     /// The batch was begun before the host of its endpoint was noted with the issuer, and goes on without it.
     KeptWithoutHost { noted: String },
+    /// Something is odd about the manifest as a whole, and so many things more.
+    Odd { first: Oddity, others: usize },
     /// So many more devices are released.
     Released { devices: u64 },
 }
@@ -168,6 +170,7 @@ pub fn run(
 
     // 2. Check every row, and lint a certificate that is never signed.
     let (findings, issued) = pool.install(|| check_rows(job, &plan.binding, chunk_rows, ledger))?;
+    tell_oddities(&findings, observe);
     let accepted = findings.accept(job.manifest)?;
     plan.lint_specimen(&accepted.specimen)?;
     check_shape(accepted.rows, chunk_rows)?;
@@ -279,6 +282,15 @@ pub fn run(
 /// A path that means the same wherever the ledger is read from.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn tell_oddities(findings: &check::Findings, observe: Observe<'_>) {
+    if let Some(first) = findings.oddities.first() {
+        observe(Event::Odd {
+            first: first.clone(),
+            others: findings.oddities.len() - 1,
+        });
+    }
 }
 
 /// Refuses chunks that are too large, or too small for so many rows.

@@ -75,13 +75,13 @@ pub fn seal(
     let location = store.location();
     store.refuse_exposed()?;
     let octets = store.read(BATCH_OBJECT, None)?;
-    let (record, profile_sha256) = match BatchRecord::read(&octets, &location) {
-        Ok(read) => (read.record, read.profile.digest()),
+    let (record, profile_sha256, shown) = match BatchRecord::read(&octets, &location) {
+        Ok(read) => (read.record, read.profile.digest(), read.issuer),
         Err(_) => return Err(ForgeError::ForeignBatch { location }),
     };
     let batch_sha256 = sha256(&octets);
     let certificate = issuer.certificate();
-    if record.issuer_id != HEXLOWER.encode(&certificate.id()) {
+    if record.issuer_id != HEXLOWER.encode(&certificate.id()) || shown != *certificate {
         return Err(ForgeError::OtherIssuer {
             location,
             issuer: certificate.subject_text().to_owned(),
@@ -122,6 +122,7 @@ pub fn seal(
     let mut builder = Builder::new(record.rows);
     let Some(shards) = record.shards else {
         let ledger = open_ledger()?;
+        withdrawn::refuse_in_ledger(&*ledger, &record.batch)?;
         let batch = ledger.find_batch(&record.batch)?;
         let batch = batch.filter(|batch| is_record_of(&record, profile_sha256, batch, ledger.id()));
         let batch = batch.ok_or(ForgeError::ForeignBatch {

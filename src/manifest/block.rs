@@ -121,8 +121,12 @@ impl<R: BufRead> Lines<R> {
 
     /// Reads the header, which must be the one that was read before.
     fn skip_header(&mut self, header: &[u8], take: &mut impl FnMut(&[u8])) -> Result<(), ManifestError> {
-        self.next(take)?;
-        match self.line == header {
+        // It has two lines where the first one names the delimiter.
+        let mut found = Vec::with_capacity(header.len());
+        while found.len() < header.len() && self.next(take)?.is_some() {
+            found.extend_from_slice(&self.line);
+        }
+        match found == header {
             true => Ok(()),
             false => Err(ManifestError::changed(&self.path, 1)),
         }

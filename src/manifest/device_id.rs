@@ -27,6 +27,9 @@ impl DeviceId {
         if text.is_empty() {
             return Err(Reason::Empty);
         }
+        if let Some(reason) = spoilt(text) {
+            return Err(reason);
+        }
         if let Some(character) = text.chars().find(|c| !is_id_character(*c)) {
             return Err(Reason::IdCharacter(character));
         }
@@ -43,6 +46,18 @@ impl DeviceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What a spreadsheet has made of an id, or somebody to keep it from that.
+fn spoilt(text: &str) -> Option<Reason> {
+    if text.starts_with("=\"") || text.starts_with('\'') {
+        return Some(Reason::Guarded);
+    }
+    let (mantissa, exponent) = text.split_once(['E', 'e'])?;
+    let exponent = exponent.strip_prefix('+')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (whole, rest) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
+    (is_number(whole) && is_number(rest) && is_number(exponent)).then_some(Reason::Rounded)
 }
 
 fn is_id_character(c: char) -> bool {
@@ -98,6 +113,13 @@ mod tests {
     #[test]
     fn refuses_what_cannot_name_a_thing() {
         assert_eq!(DeviceId::parse(""), Err(Reason::Empty));
+        for rounded in ["1.23457E+14", "1,23457E+14", "2E+11", "2e+5"] {
+            assert_eq!(DeviceId::parse(rounded), Err(Reason::Rounded), "{rounded}");
+        }
+        for guarded in ["=\"000123\"", "'000123"] {
+            assert_eq!(DeviceId::parse(guarded), Err(Reason::Guarded), "{guarded}");
+        }
+        assert!(DeviceId::parse("1E14").is_ok());
         assert_eq!(DeviceId::parse("A/42"), Err(Reason::IdCharacter('/')));
         assert_eq!(DeviceId::parse(" A"), Err(Reason::IdCharacter(' ')));
         assert_eq!(DeviceId::parse(".."), Err(Reason::IdCharacter('.')));

@@ -6,6 +6,7 @@
 
 mod block;
 mod device_id;
+mod oddity;
 mod problem;
 mod row;
 
@@ -13,8 +14,11 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use crate::shell::quoted;
 pub use block::{Block, Blocks, Bookmark, Reread, Unproven};
 pub use device_id::DeviceId;
+pub use oddity::{Difference, Digits, Oddity};
+pub(crate) use oddity::{Oddities, folded};
 pub use problem::{LISTED, Problem, Problems, Reason};
 pub use row::Row;
 
@@ -44,6 +48,10 @@ pub enum ManifestError {
     CarriageReturns { path: PathBuf },
     #[error("manifest {path} is an Excel workbook or another ZIP, not a CSV")]
     Workbook { path: PathBuf },
+    #[error("manifest {path} is compressed by gzip, not a CSV")]
+    Gzip { path: PathBuf },
+    #[error("manifest {path} is no file but a pipe or a device, which cannot be read twice")]
+    NoFile { path: PathBuf },
     #[error("manifest {path} is UTF-16")]
     Utf16 { path: PathBuf },
     #[error("manifest {path}, line 1: the header is not UTF-8")]
@@ -122,6 +130,8 @@ impl ManifestError {
             Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } | Self::Workbook { .. } => {
                 "in Excel choose `CSV UTF-8 (Comma delimited)` when saving".to_owned()
             }
+            Self::Gzip { path } => format!("gunzip it first: gunzip -k {}", quoted(&path.display().to_string())),
+            Self::NoFile { .. } => "write it to a file, and name that: it is checked first, and read again for the work".to_owned(),
             Self::HeaderQuote { .. } => "close the quote; one line is one row".to_owned(),
             Self::DuplicateColumn { .. } => "rename one of the two columns".to_owned(),
             Self::MissingColumn { column, found, .. } if let Some(other) = alike(column, found) => {
@@ -202,15 +212,25 @@ impl Manifest {
         if line.starts_with(b"PK\x03\x04") {
             return Err(ManifestError::Workbook { path: path_buf });
         }
+        if line.starts_with(&[0x1f, 0x8b]) {
+            return Err(ManifestError::Gzip { path: path_buf });
+        }
         if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
             return Err(ManifestError::Utf16 { path: path_buf });
         }
-        let text = line.strip_prefix(UTF8_BOM).unwrap_or(&line);
-        let text = text.strip_suffix(b"\n").unwrap_or(text);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
         if line.is_empty() {
             return Err(ManifestError::Empty { path: path_buf });
         }
+        // Excel reads, and others write for it, which delimiter the file has: the header follows.
+        let first = line.len();
+        let named = named_delimiter(text_of(&line));
+        if named.is_some() {
+            block::read_line(&mut reader, &mut line).map_err(read_error)?;
+        }
+        let text = match named {
+            Some(_) => text_of(&line[first..]),
+            None => text_of(&line),
+        };
         if text.trim_ascii().is_empty() {
             return Err(ManifestError::BlankHeader { path: path_buf });
         }
@@ -220,7 +240,7 @@ impl Manifest {
         let text = std::str::from_utf8(text).map_err(|_| ManifestError::HeaderNotUtf8 {
             path: path_buf.clone(),
         })?;
-        let delimiter = delimiter(text);
+        let delimiter = named.unwrap_or_else(|| delimiter(text));
         let columns = columns(text, delimiter).ok_or_else(|| ManifestError::HeaderQuote {
             path: path_buf.clone(),
         })?;
@@ -315,9 +335,37 @@ impl Manifest {
     }
 }
 
+/// A line without what begins a file and ends a line.
+fn text_of(line: &[u8]) -> &[u8] {
+    let text = line.strip_prefix(UTF8_BOM).unwrap_or(line);
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// The delimiter that a first line of `sep=;` names.
+fn named_delimiter(text: &[u8]) -> Option<u8> {
+    match text {
+        [
+            b's' | b'S',
+            b'e' | b'E',
+            b'p' | b'P',
+            b'=',
+            delimiter @ (b',' | b';' | b'\t' | b'|'),
+        ] => Some(*delimiter),
+        _ => None,
+    }
+}
+
 fn open(path: &Path) -> Result<BufReader<File>, ManifestError> {
     #[cfg(test)]
     openings::note(path);
+    // Opened without waiting for whoever may write to a pipe.
+    let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
+    if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
+        return Err(ManifestError::NoFile {
+            path: path.to_owned(),
+        });
+    }
     File::open(path)
         .map(|file| BufReader::with_capacity(256 * 1024, file))
         .map_err(|source| ManifestError::Open {

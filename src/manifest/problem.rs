@@ -47,6 +47,10 @@ pub enum Reason {
     Empty,
     /// Not of `[A-Za-z0-9:_-]`.
     IdCharacter(char),
+    /// Digits that a spreadsheet has rewritten, as in `1.23457E+14`.
+    Rounded,
+    /// Begins as what keeps a spreadsheet from rewriting it, as in `="000123"` or `'000123`.
+    Guarded,
     TooLong {
         characters: usize,
         limit: usize,
@@ -95,6 +99,12 @@ impl Reason {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Rounded => Some(
+                "digits are lost: export again from where the serials come, with that column as text; Excel's own file has lost them too",
+            ),
+            Self::Guarded => Some(
+                "export again with that column as text, without the = and the quotes, or the apostrophe, before it",
+            ),
             Self::IdCharacter(_) | Self::NotThingName => Some("ids may use A-Z a-z 0-9 : _ -"),
             Self::NotUtf8 => Some("in Excel choose `CSV UTF-8 (Comma delimited)` when saving"),
             Self::ByteOrderMark | Self::Header => {
@@ -118,6 +128,8 @@ impl Reason {
         match self {
             Self::Empty => "is empty",
             Self::IdCharacter(_) => "contains a character that no id may have",
+            Self::Rounded => "looks like a number that a spreadsheet has rewritten",
+            Self::Guarded => "looks like text that a spreadsheet was kept from rewriting",
             Self::TooLong { .. } => "has too many characters",
             Self::Duplicate { .. } => "is on an earlier line already",
             Self::Ragged { .. } => "the row has not as many fields as the header has columns",
@@ -191,6 +203,7 @@ impl fmt::Display for Reason {
         match self {
             Self::Empty => f.write_str("is empty"),
             Self::IdCharacter(c) | Self::PolicyCharacter(c) => write!(f, "contains {:?}", c.to_string()),
+            Self::Rounded | Self::Guarded => f.write_str(self.kind()),
             Self::TooLong { characters, limit } => {
                 write!(f, "has {characters} characters, {limit} are allowed")
             }

@@ -108,7 +108,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                     return Ok(Some(Packet::read(packet)));
                 }
             }
-            if self.stream.read_buf(&mut self.read).await? == 0 {
+            let octets = match self.stream.read_buf(&mut self.read).await {
+                // Most firmware closes TCP without a word of TLS.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => 0,
+                other => other?,
+            };
+            if octets == 0 {
                 return match self.read.is_empty() {
                     true => Ok(None),
                     false => Err(LinkError::Io(std::io::ErrorKind::UnexpectedEof.into())),
@@ -164,8 +169,11 @@ fn codec(version: Version) -> MqttCodec {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU16;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use bytes::Bytes;
+    use tokio::io::ReadBuf;
 
     use super::*;
     use crate::rehearsal::packet::{ConnAck, Connect, Publish, QoS};
@@ -250,6 +258,42 @@ mod tests {
             let error = Link::accept(server).next().await.expect_err("it is refused");
             assert!(matches!(error, LinkError::Decode(_)), "{octets:?}: {error}");
         }
+    }
+
+    /// As rustls tells that a peer has closed TCP and said nothing before.
+    struct Cut;
+
+    impl AsyncRead for Cut {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            let error = std::io::Error::new(
+                std::io::ErrorKind::UnexpectedEof,
+                "peer closed connection without sending TLS close_notify",
+            );
+            Poll::Ready(Err(error))
+        }
+    }
+
+    impl AsyncWrite for Cut {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn who_closes_tcp_without_a_word_of_tls_has_closed_the_connection() {
+        assert_eq!(Link::accept(Cut).next().await.expect("it is no fault"), None);
     }
 
     #[tokio::test]

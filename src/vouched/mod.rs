@@ -50,6 +50,12 @@ pub enum VouchedError {
         asked: String,
         ledger: String,
     },
+    #[error("{location} is batch {found}, and not {asked}")]
+    OtherName {
+        location: String,
+        found: String,
+        asked: String,
+    },
     #[error("{location}/batch.json names another {what} than ledger {ledger} for batch {batch}")]
     OtherThanLedger {
         location: String,
@@ -104,6 +110,9 @@ impl VouchedError {
             Self::OtherBatch { .. } => {
                 "name the ledger that the batch was made with, with --ledger, or find out who put another batch there"
             }
+            Self::OtherName { .. } => {
+                "a batch is named as its folder is: give the folder its name back, or find out who put another batch there"
+            }
             Self::OtherThanLedger { .. } | Self::Changed { .. } | Self::Certificate { .. } => {
                 "`certforge verify` names everything that is wrong with the batch"
             }
@@ -117,8 +126,8 @@ impl VouchedError {
 pub enum Voucher<'a> {
     /// The ledger that it was made with, and the batch as that has it. Chunks of other shards are the issuer's to vouch for.
     Ledger(&'a Mutex<Box<dyn Ledger>>, &'a Batch),
-    /// The issuer, who must have signed for every chunk.
-    Issuer(&'a Trust),
+    /// The issuer, who must have signed for every chunk of the batch of that name.
+    Issuer(&'a Trust, &'a str),
 }
 
 /// A batch in its store for which somebody vouches.
@@ -147,8 +156,15 @@ impl<'a> Vouched<'a> {
     /// When there is no batch, or it is not the one that is vouched for.
     pub fn open(store: &'a Store, voucher: Voucher<'a>) -> Result<Self, VouchedError> {
         let (ledger, batch) = match voucher {
-            Voucher::Issuer(trust) => {
+            Voucher::Issuer(trust, name) => {
                 let stated = Stated::open(store, trust)?;
+                if stated.record().batch != name {
+                    return Err(VouchedError::OtherName {
+                        location: store.location(),
+                        found: stated.record().batch.clone(),
+                        asked: name.to_owned(),
+                    });
+                }
                 return Ok(Self { stated, ledger: None });
             }
             Voucher::Ledger(ledger, batch) => (ledger, batch),

@@ -72,11 +72,6 @@ impl<'a> Stated<'a> {
         &self.issuer
     }
 
-    #[must_use]
-    pub fn is_sealed(&self) -> bool {
-        self.seal.is_some()
-    }
-
     pub(super) fn store(&self) -> &'a Store {
         self.store
     }

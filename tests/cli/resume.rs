@@ -441,8 +441,125 @@ fn says_what_a_spreadsheet_user_got_wrong() {
              columns are Serial Number, site\n\
              certforge: hint: rename column Serial Number to serial_number\n",
         ),
+        (
+            "devices.csv.gz",
+            b"\x1f\x8b\x08\x00rest",
+            "certforge: error: manifest devices.csv.gz is compressed by gzip, not a CSV\n\
+             certforge: hint: gunzip it first: gunzip -k devices.csv.gz\n",
+        ),
+        (
+            "rounded.csv",
+            b"serial_number\nA1\n1.23457E+14\n",
+            "certforge: error: manifest rounded.csv, line 3, column serial_number: \"1.23457E+14\" looks like a number \
+             that a spreadsheet has rewritten\n\
+             certforge: hint: digits are lost: export again from where the serials come, with that column as text; \
+             Excel's own file has lost them too; `certforge check rounded.csv`, with the same --profile, lists every bad line\n",
+        ),
+        (
+            "guarded.csv",
+            b"serial_number\n=\"000123\"\n",
+            "certforge: error: manifest guarded.csv, line 2, column serial_number: \"=\\\"000123\\\"\" looks like text \
+             that a spreadsheet was kept from rewriting\n\
+             certforge: hint: export again with that column as text, without the = and the quotes, or the apostrophe, \
+             before it; `certforge check guarded.csv`, with the same --profile, lists every bad line\n",
+        ),
     ] {
         fs::write(place.join(name), content).expect("the manifest is written");
         assert_eq!(place.fail(&["run", name], 3), message);
     }
+    for sep in ["sep=;\r\n", "\u{feff}SEP=;\n"] {
+        let text = format!("{sep}serial_number;site\r\nA1;x,y\r\nA/2;x\r\n");
+        fs::write(place.join("sep.csv"), text).expect("the manifest is written");
+        let output = place.run(&["check", "sep.csv"]);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            told.starts_with("sep.csv, line 4, column serial_number: \"A/2\" contains \"/\"\n"),
+            "{told}"
+        );
+        let good = format!("{sep}serial_number;site\r\nA1;x,y\r\nA2;x\r\n");
+        fs::write(place.join("sep.csv"), good).expect("the manifest is written");
+        place.succeed(&["run", "sep.csv", "--batch", &format!("b{}", sep.len())]);
+        place.succeed(&["verify", &format!("out/b{}", sep.len())]);
+        fs::remove_dir_all(place.join("out")).expect("it was made");
+        fs::remove_file(place.join("certforge.db")).expect("it was made");
+    }
+}
+
+/// What each row may be, and all of them together hardly are.
+#[test]
+fn tells_what_is_odd_about_ids_and_makes_them_even_so() {
+    let place = Workplace::new();
+    for (name, ids, told) in [
+        (
+            "zeros.csv",
+            &["000998", "000999", "1000", "001001"][..],
+            "zeros.csv: warning: ids of digits alone have different lengths: 1 of 4 (such as \"1000\" on line 4), 3 of 6 \
+             (such as \"000998\" on line 2): a spreadsheet may have taken leading zeros away\n",
+        ),
+        (
+            "both.csv",
+            &["000123", "123", "A"],
+            "both.csv: warning: line 3: \"123\" differs from \"000123\" on line 2 in leading zeros alone: one device with two \
+             identities?\n",
+        ),
+        (
+            "mac.csv",
+            &["AA:BB:CC:DD:EE:01", "X", "aa:bb:cc:dd:ee:01"],
+            "mac.csv: warning: line 4: \"aa:bb:cc:dd:ee:01\" differs from \"AA:BB:CC:DD:EE:01\" on line 2 in case alone: one \
+             device with two identities?\n",
+        ),
+        (
+            "letters.csv",
+            &["SN00O1", "SN0001"],
+            "letters.csv: warning: line 3: \"SN0001\" differs from \"SN00O1\" on line 2 in O and 0 alone: one device with two \
+             identities?\n",
+        ),
+        (
+            "plain.csv",
+            &["1", "2", "A1", "a2"],
+            "plain.csv: 4 devices, all fit profile aws-iot-p256\n",
+        ),
+    ] {
+        fs::write(place.join(name), format!("serial_number\n{}\n", ids.join("\n"))).expect("it is written");
+        let checked = place.succeed(&["check", name]);
+        assert!(checked.starts_with(told), "{checked}");
+        assert!(
+            checked.ends_with(" devices, all fit profile aws-iot-p256\n"),
+            "{checked}"
+        );
+    }
+    let output = place.run(&["run", "mac.csv"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("certforge: warning: mac.csv: line 4: \"aa:bb:cc:dd:ee:01\" differs from"),
+        "{told}"
+    );
+    // A duplicate is one, whatever else is odd.
+    fs::write(place.join("all.csv"), "serial_number\nA1\na1\nA1\n").expect("it is written");
+    let output = place.run(&["check", "all.csv"]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains("line 4, column serial_number: \"A1\" is on line 2 already"),
+        "{told}"
+    );
+    assert!(
+        told.contains("warning: line 3: \"a1\" differs from \"A1\" on line 2 in case alone"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_twice_is_refused_before_it_is_read() {
+    let place = Workplace::new();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.join("pipe"))
+        .status();
+    assert!(made.expect("mkfifo runs").success());
+    assert_eq!(
+        place.fail(&["check", "pipe"], 3),
+        "certforge: error: manifest pipe is no file but a pipe or a device, which cannot be read twice\n\
+         certforge: hint: write it to a file, and name that: it is checked first, and read again for the work\n"
+    );
 }

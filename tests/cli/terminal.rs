@@ -1,6 +1,6 @@
 //! Standard output and standard error that cannot be written to, and files that may not grow.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -98,4 +98,46 @@ fn a_limit_on_the_size_of_files_is_an_error_like_others() {
     assert_eq!(code, Some(6), "{stderr}");
     assert!(stderr.contains("ulimit -f unlimited"), "{stderr}");
     place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+}
+
+/// A person at a terminal who mistypes the passphrase is asked again, twice.
+#[test]
+fn a_passphrase_may_be_mistyped_twice() {
+    use std::io::Write;
+    let place = Workplace::new();
+    fs::write(place.join("right"), "correct horse\n").expect("it is written");
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(place.join("right"), own).expect("it is one's own");
+    place.succeed(&["ca", "new", "--passphrase-file", "right"]);
+    place.manifest(1);
+    let at_a_terminal = |typed: &str| {
+        let run = format!(
+            "{} run devices.csv --ca ca",
+            place.command(&[]).get_program().display()
+        );
+        let mut script = std::process::Command::new("script")
+            .args(["-qec", &run, "/dev/null"])
+            .current_dir(place.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script of util-linux");
+        let mut stdin = script.stdin.take().expect("a pipe");
+        stdin.write_all(typed.as_bytes()).expect("it is typed");
+        let output = script.wait_with_output().expect("it ends");
+        drop(stdin);
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let (code, told) = at_a_terminal("wrong\nwrong\nwrong\n");
+    assert_eq!(code, Some(5), "{told}");
+    assert_eq!(
+        told.matches("that is not the passphrase; try again").count(),
+        2,
+        "{told}"
+    );
+    let (code, told) = at_a_terminal("wrong\nwrong\ncorrect horse\n");
+    assert_eq!(code, Some(0), "{told}");
 }

@@ -620,3 +620,56 @@ fn memory_stays_flat_however_slow_the_server_is() {
     println!("{ROWS} devices: {} MB at most", kib / 1000);
     assert!(kib < 250_000, "{kib} KiB");
 }
+
+/// Answers every request so, whatever it asks.
+fn liar(answer: fn(&mut std::net::TcpStream)) -> std::net::SocketAddr {
+    use std::io::{BufRead, BufReader};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut lines = BufReader::new(socket.unwrap());
+            let mut head = String::new();
+            while lines.read_line(&mut head).is_ok_and(|octets| octets > 2) {
+                head.clear();
+            }
+            answer(lines.get_mut());
+        }
+    });
+    address
+}
+
+fn say(socket: &mut std::net::TcpStream, length: u64, body: &[u8]) {
+    use std::io::Write;
+    let head =
+        format!("HTTP/1.1 200 OK\r\nETag: \"x\"\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let _ = socket
+        .write_all(head.as_bytes())
+        .and_then(|()| socket.write_all(body));
+}
+
+/// What a server says of an object's length, and of the pages of a listing, is believed as far as it sends it.
+#[test]
+fn a_server_that_lies_costs_no_memory_and_no_time_without_end() {
+    let read = |answer| {
+        let store = s3_server::open("b", &options(liar(answer)));
+        store.read("claims/000000/A.json", None)
+    };
+    let lied = read(|socket| say(socket, 1 << 62, b"{}"));
+    assert!(matches!(lied, Err(StoreError::Unanswered { .. })), "{lied:?}");
+    // It does not know ranges, or does as if it did not.
+    let whole = read(|socket| say(socket, 64 << 20, &vec![b'a'; 64 << 20]));
+    assert!(
+        matches!(whole, Err(StoreError::TooLarge { .. })),
+        "{:?}",
+        whole.map(|octets| octets.len())
+    );
+    let endless = liar(|socket| {
+        let page = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+                    <NextContinuationToken>more</NextContinuationToken></ListBucketResult>";
+        say(socket, page.len() as u64, page.as_bytes());
+    });
+    let listed = s3_server::open("b", &options(endless)).list("", &mut |_| ());
+    let error = listed.expect_err("it has no end").to_string();
+    assert!(error.contains("without end"), "{error}");
+}

@@ -345,10 +345,26 @@ fn a_batch_that_was_changed_or_is_of_another_ca_is_not_registered() {
     );
     refused(
         "index/000000.csv is not what the seal says",
-        &["out/b", "--issuer", "ca"],
+        &["out/b", "--issuer", "ca", "--ledger", "none.db"],
         6,
     );
     fs::write(&index, was).unwrap();
+    // Another batch of the CA in its place.
+    let again = ["run", "devices.csv", "--ca", "ca", "--batch", "c", "--reissue"];
+    place.succeed(&again);
+    fs::rename(place.join("out/b"), place.join("out/was")).unwrap();
+    fs::rename(place.join("out/c"), place.join("out/b")).unwrap();
+    let is_another = "out/b is batch c, and not b";
+    for more in [
+        &["b"][..],
+        &["b", "--issuer", "ca"],
+        &["out/b", "--issuer", "ca"],
+        &["out/b", "--issuer", "ca", "--ledger", "none.db"],
+    ] {
+        refused(is_another, more, 6);
+    }
+    fs::rename(place.join("out/b"), place.join("out/c")).unwrap();
+    fs::rename(place.join("out/was"), place.join("out/b")).unwrap();
     // Another CA's batch in its place.
     fs::rename(place.join("out/b"), place.join("out/was")).unwrap();
     fs::rename(place.join("else/b"), place.join("out/b")).unwrap();

@@ -716,6 +716,9 @@ fn nothing_of_a_withdrawn_batch_is_prepared_for_registration() {
     account.succeed(&withdraw(&["--stations-only", "--yes"]));
     // The ledger knows it too.
     fs::remove_file(account.place.join("out/b/withdrawn.json")).unwrap();
+    account.place.unseal("b");
+    let error = account.place.fail(&["seal", "out/b"], 7);
+    assert!(error.contains("is withdrawn since"), "{error}");
     for command in [
         &["jitp", "bulk", "--batch", "b", "--template", "t.json"][..],
         &["jitp", "thingpress", "--batch", "b"],

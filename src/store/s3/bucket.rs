@@ -234,7 +234,7 @@ impl Bucket {
         let is_same = match head.checksum_sha256() {
             _ if !is_size => false,
             Some(checksum) => checksum == body.checksum(),
-            None => match self.get(key, None).await {
+            None => match self.get(key, Some(0..body.octets.len() as u64)).await {
                 Ok(got) => sha256(&got.octets) == body.sha256,
                 Err(StoreError::NotFound { .. }) => return Ok(None),
                 Err(error) => return Err(error),
@@ -253,6 +253,11 @@ impl Bucket {
 
     /// The octets of an object, or of a range of it, and its entity tag.
     pub(super) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Got, StoreError> {
+        let most = range
+            .as_ref()
+            .map_or(u64::MAX, |range| range.end.saturating_sub(range.start));
+        // What a server says of the length is no more believed than that it sends no more.
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         let range = match range {
             Some(range) if range.is_empty() => return Ok(nothing()),
             Some(range) => Some(format!("bytes={}-{}", range.start, range.end - 1)),
@@ -274,11 +279,20 @@ impl Bucket {
                     other => other?,
                 };
                 let version = Some(Version(output.e_tag.take().unwrap_or_default()));
-                let len = usize::try_from(output.content_length().unwrap_or(0)).unwrap_or(0);
+                let len = usize::try_from(output.content_length().unwrap_or(0))
+                    .unwrap_or(0)
+                    .min(most);
                 // Of full size from the start, so that it never moves and leaves a copy behind.
-                let mut octets = Zeroizing::new(Vec::with_capacity(len));
-                while let Some(some) = output.body.next().await {
-                    octets.extend_from_slice(&some.map_err(|error| Answer::unheard(causes(&error)))?);
+                let mut octets = Zeroizing::new(Vec::new());
+                octets
+                    .try_reserve_exact(len)
+                    .map_err(|error| Answer::unheard(error.to_string()))?;
+                while octets.len() < len
+                    && let Some(some) = output.body.next().await
+                {
+                    let some = some.map_err(|error| Answer::unheard(causes(&error)))?;
+                    let room = len - octets.len();
+                    octets.extend_from_slice(&some[..some.len().min(room)]);
                 }
                 match octets.len() == len {
                     true => Ok(Got { octets, version }),
@@ -287,6 +301,17 @@ impl Bucket {
             })
             .await
             .map_err(|failed| self.error(key, failed))
+    }
+
+    /// That a server lists without end.
+    pub(super) fn endless(&self, key: &str) -> StoreError {
+        StoreError::Settings {
+            message: format!(
+                "the server lists {} without end: a page that it has listed before, or empty ones",
+                self.url(key)
+            ),
+            hint: "see what answers in place of the bucket, with --endpoint-url, or use another server",
+        }
     }
 
     /// One page of the objects whose key begins with a prefix, and the token of the next page.

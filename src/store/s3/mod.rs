@@ -113,6 +113,9 @@ impl S3 {
     }
 }
 
+/// Empty pages of a listing that are asked for one after the other: S3 may have some where much was removed.
+const EMPTY_PAGES: u32 = 1000;
+
 impl Transport for S3 {
     fn locate(&self, name: &str) -> String {
         let url = self.bucket.url(&self.key(name));
@@ -163,9 +166,13 @@ impl Transport for S3 {
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         let prefix = self.key(prefix);
-        let mut token = None;
+        let (mut token, mut empty) = (None, 0);
         loop {
-            let (page, next) = self.runtime.block_on(self.bucket.list(&prefix, token))?;
+            let (page, next) = self.runtime.block_on(self.bucket.list(&prefix, token.clone()))?;
+            empty = if page.is_empty() { empty + 1 } else { 0 };
+            if next.is_some() && (next == token || empty > EMPTY_PAGES) {
+                return Err(self.bucket.endless(&prefix));
+            }
             for listed in page {
                 if let Some(name) = listed.name.strip_prefix(&self.prefix) {
                     let name = name.to_owned();

@@ -71,6 +71,9 @@ impl Bucket {
             if page.is_truncated() != Some(true) || page.next_key_marker() != Some(key) {
                 return Ok(Some(versions));
             }
+            if (&key_marker, &version_marker) == (&page.next_key_marker, &page.next_version_id_marker) {
+                return Err(self.endless(key));
+            }
             key_marker = page.next_key_marker;
             version_marker = page.next_version_id_marker;
         }

@@ -97,7 +97,7 @@ fn begin(store: &Store, record: &BatchRecord) -> Result<(), ForgeError> {
             // It was begun as something else. Bundles of that, which hold keys, must not stay among these.
             let mut is_empty = true;
             store.list("", &mut |listed| is_empty &= listed.name == BATCH_OBJECT)?;
-            if !is_empty {
+            if !is_empty || store.has_leftovers()? {
                 return Err(ForgeError::Leftovers { location });
             }
             // Who began it as something else once more meanwhile is seen.

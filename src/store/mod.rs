@@ -187,6 +187,15 @@ impl Store {
         self.transport.purge(name)
     }
 
+    /// Whether anything is left of attempts that were stopped, which may hold keys, and which no listing shows.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    pub fn has_leftovers(&self) -> Result<bool, StoreError> {
+        self.transport.has_leftovers()
+    }
+
     /// Visits every object whose name begins with `prefix`, which is empty, ends in `/`, or is the whole
     /// name of an object.
     ///

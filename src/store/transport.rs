@@ -61,6 +61,15 @@ pub trait Transport: Send + Sync {
     /// When something may still be left.
     fn purge(&self, name: &str) -> Result<(), StoreError>;
 
+    /// Whether anything is left of attempts that were stopped, which may hold keys, and which no listing shows.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told.
+    fn has_leftovers(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Visits every object whose name begins with `prefix`, which is empty, ends in `/`, or is the whole
     /// name of an object.
     ///

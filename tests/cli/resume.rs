@@ -563,3 +563,40 @@ fn a_manifest_that_cannot_be_read_twice_is_refused_before_it_is_read() {
          certforge: hint: write it to a file, and name that: it is checked first, and read again for the work\n"
     );
 }
+
+/// What an attempt put aside holds keys, though no listing shows it.
+#[test]
+fn what_was_put_aside_does_not_stay_in_a_batch_that_begins_as_something_else() {
+    let place = Workplace::new();
+    place.manifest(4);
+    place.succeed(&["run", "devices.csv", "--batch", "other"]);
+    let batch = place.join("out/b");
+    std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700)
+        .create(&batch)
+        .expect("a folder");
+    // Nothing can be written there, so nothing is committed.
+    fs::write(batch.join("packs"), "").expect("it is in the way");
+    let run = |layout: &'static str| {
+        [
+            "run",
+            "devices.csv",
+            "--batch",
+            "b",
+            "--reissue",
+            "--layout",
+            layout,
+        ]
+    };
+    place.fail(&run("packs"), 6);
+    fs::remove_file(batch.join("packs")).expect("it was in the way");
+    fs::create_dir(batch.join("packs")).expect("a folder");
+    let aside = batch.join("packs/.000000.zip.0123456789abcdef.tmp");
+    fs::write(&aside, "keys").expect("it is put aside");
+    let told = place.fail(&run("objects"), 6);
+    assert!(
+        told.contains("delete that folder, which holds private keys"),
+        "{told}"
+    );
+    fs::remove_file(aside).expect("it is there");
+    place.succeed(&run("objects"));
+}

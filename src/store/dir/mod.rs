@@ -139,6 +139,10 @@ impl Transport for Dir {
         self.shred_scratch(name).map_err(self.error("purge", name))
     }
 
+    fn has_leftovers(&self) -> Result<bool, StoreError> {
+        self.has_scratch().map_err(self.error("list", ""))
+    }
+
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         self.refuse_away()?;
         match prefix.is_empty() || prefix.ends_with('/') {

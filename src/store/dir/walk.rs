@@ -29,6 +29,15 @@ impl Dir {
         Ok(left_out)
     }
 
+    /// Whether a folder of the batch has a file that was put aside, or written beside its place. The batch's own folder has
+    /// its lock, and nothing with keys.
+    pub(super) fn has_scratch(&self) -> io::Result<bool> {
+        match self.within(|folder| open_folder(folder, "")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            folder => has_scratch(&folder?, 0),
+        }
+    }
+
     /// Visits one file, if it is there.
     pub(super) fn look_at(&self, name: &str, visit: &mut dyn FnMut(Listed)) -> io::Result<()> {
         let (above, file) = split(name);
@@ -44,6 +53,25 @@ impl Dir {
         }
         Ok(())
     }
+}
+
+fn has_scratch(folder: &File, depth: usize) -> io::Result<bool> {
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        let file = entry.file_name().to_string_lossy();
+        if file.starts_with('.') {
+            if depth > 0 && file != "." && file != ".." {
+                return Ok(true);
+            }
+            continue;
+        }
+        let stat = statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_folder = kind(&stat) == FileType::Directory && depth < DEEPEST;
+        if is_folder && has_scratch(&open_folder(folder, &file)?, depth + 1)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn walk(

@@ -100,6 +100,7 @@ pub mod bounded;
 pub mod causes;
 pub mod digest;
 pub mod exposure;
+pub mod metrics;
 pub mod pem;
 pub mod printable;
 #[cfg(feature = "sdk")]

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 32] = [
+const MAY_IMPORT: [(&str, &[&str]); 33] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
+    ("metrics", &[]),
     ("pem", &[]),
     ("printable", &[]),
     ("shell", &[]),

@@ -30,6 +30,32 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     Ok(mem::take(&mut *text))
 }
 
+/// The text of a document at a path, as programs of other systems write it too: with a byte order mark, which is left out, and
+/// behind one in UTF-16.
+///
+/// # Errors
+///
+/// As [`read_text`].
+pub fn read_document(path: &Path) -> io::Result<String> {
+    let octets = read(path)?;
+    let wide = |from: fn([u8; 2]) -> u16| {
+        let pairs = octets[2..].chunks(2);
+        let units: Vec<u16> = pairs
+            .map(|pair| from([pair[0], *pair.get(1).unwrap_or(&0)]))
+            .collect();
+        String::from_utf16(&units).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    };
+    match octets.as_slice() {
+        [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
+        plain => {
+            let text = std::str::from_utf8(plain);
+            let text = text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
+        }
+    }
+}
+
 /// The octets of an open file, which may be a key's: they are zeroized.
 ///
 /// # Errors
@@ -86,6 +112,32 @@ mod tests {
         fs::write(file.path(), [0xff]).unwrap();
         assert_eq!(
             read_text(file.path()).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
+    }
+
+    #[test]
+    fn reads_documents_with_a_byte_order_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("document");
+        let wide = |from: fn(u16) -> [u8; 2]| {
+            "\u{feff}{\"ü\": 1}"
+                .encode_utf16()
+                .flat_map(from)
+                .collect::<Vec<u8>>()
+        };
+        for octets in [
+            "{\"ü\": 1}".as_bytes().to_vec(),
+            "\u{feff}{\"ü\": 1}".as_bytes().to_vec(),
+            wide(u16::to_le_bytes),
+            wide(u16::to_be_bytes),
+        ] {
+            std::fs::write(&path, &octets).unwrap();
+            assert_eq!(read_document(&path).unwrap(), "{\"ü\": 1}", "{octets:?}");
+        }
+        std::fs::write(&path, b"\xff\xfe\0\xd8").unwrap();
+        assert_eq!(
+            read_document(&path).unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
     }

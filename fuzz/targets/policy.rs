@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use certforge::jitp::{Ask, CertificateNames, Connection, Home, Policies};
+use certforge::jitp::{Ask, CertificateNames, Connection, Greeting, Home, Policies, check_policy};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| run(octets));
@@ -17,6 +17,10 @@ static CONNECTION: LazyLock<Connection> = LazyLock::new(|| {
         certificate: CertificateNames::of_certificate(&ders[0]).expect("a certificate"),
         source_ip: "203.0.113.9".parse().expect("an address"),
         domain_name: Some("EXAMPLE-ats.iot.eu-central-1.amazonaws.com".to_owned()),
+        greeting: Greeting {
+            persistent: true,
+            last_will: Some("SN000001/will".to_owned()),
+        },
     }
 });
 
@@ -24,7 +28,9 @@ pub fn run(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(octets) else {
         return;
     };
+    let findings = check_policy(text);
     let Ok(policies) = Policies::read([("policy", text)]) else {
+        assert!(findings.iter().any(certforge::jitp::Finding::is_error));
         return;
     };
     let home = Home::choose(

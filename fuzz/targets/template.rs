@@ -20,11 +20,9 @@ pub fn run(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(octets) else {
         return;
     };
-    let reading = Template::read_for(text, Some(&PROFILE));
-    assert_eq!(
-        reading.template.is_none(),
-        reading.findings.iter().any(certforge::jitp::Finding::is_error)
-    );
+    let reading = Template::read_for(text, Some(&PROFILE), None);
+    // What the profile lacks is an error of the two, and not of the template.
+    assert!(reading.template.is_some() || reading.findings.iter().any(certforge::jitp::Finding::is_error));
     let Some(template) = Template::read(text).template else {
         return;
     };

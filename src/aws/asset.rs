@@ -159,12 +159,17 @@ pub(super) fn template(
     }
 }
 
+/// What the rule for a CA hears.
+pub(super) fn sql_of(ca_id: &[u8; 32]) -> String {
+    format!(
+        "SELECT * FROM '$aws/events/certificates/registered/{}'",
+        HEXLOWER.encode(ca_id)
+    )
+}
+
 pub(super) fn rule(wanted: &Wanted, function: &str, found: Option<&TopicRule>) -> Asset {
     let name = rule_name(&wanted.ca_id);
-    let sql = format!(
-        "SELECT * FROM '$aws/events/certificates/registered/{}'",
-        HEXLOWER.encode(&wanted.ca_id)
-    );
+    let sql = sql_of(&wanted.ca_id);
     let put = |replace| Action::PutRule {
         name: name.clone(),
         sql: sql.clone(),

@@ -111,7 +111,7 @@ impl Cloud {
         missing: &mut Vec<String>,
     ) -> Result<(), AwsError> {
         if let Some(body) = &runs.body {
-            let reading = Template::read_for(body, Some(profile));
+            let reading = Template::read_for(body, Some(profile), None);
             let errors = reading.findings.iter().filter(|finding| finding.is_error());
             missing.extend(errors.map(|finding: &Finding| format!("template: {finding}")));
             let prerequisites = reading.template.iter().flat_map(Template::prerequisites);

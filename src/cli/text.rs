@@ -38,6 +38,17 @@ pub fn threads(n: usize) -> String {
     }
 }
 
+/// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.
+#[cfg(feature = "aws")]
+pub fn many(n: u64, word: &str) -> String {
+    let word = match (n, word.strip_suffix('y')) {
+        (1, _) => word.to_owned(),
+        (_, Some(stem)) => format!("{stem}ies"),
+        (_, None) => format!("{word}s"),
+    };
+    format!("{} {word}", count(n))
+}
+
 /// Lines with a label and a value each, which is one line whoever wrote it.
 #[derive(Debug, Default)]
 pub struct Lines(Vec<(&'static str, String)>);
@@ -67,6 +78,18 @@ mod tests {
     fn groups_thousands() {
         for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(n), text);
+        }
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn counts_in_words() {
+        for (n, word, text) in [
+            (1, "policy", "1 policy"),
+            (0, "policy", "0 policies"),
+            (2, "thing", "2 things"),
+        ] {
+            assert_eq!(many(n, word), text);
         }
     }
 }

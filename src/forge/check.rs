@@ -180,6 +180,9 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
         // Twins are found as duplicates are: what they are folded to is seen twice.
         seen.add(block.number, &folded(row.device_id.as_str()));
         oddities.add(row);
+        for (attribute, value, sign) in binding.unfillable(row) {
+            oddities.unfillable(row, format!("subject.{attribute}"), &value, sign);
+        }
     }
     let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
     Inspected {

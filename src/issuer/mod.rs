@@ -167,7 +167,7 @@ impl IssuerError {
             Self::Chain { .. } => {
                 "list the certificates above the CA, nearest first, each signed by the next".to_owned()
             }
-            Self::Subject { .. } => "a country is two letters, other values have at most 64 characters, and none of * $ + ? #".to_owned(),
+            Self::Subject { .. } => "a country is two letters, other values have at most 64 characters".to_owned(),
             Self::Read { .. } | Self::Write { .. } => "check the path and who may use it".to_owned(),
             Self::ParentName => "use another parent; one relative name may hold one attribute".to_owned(),
             Self::PathLen { .. } => "give the new CA a smaller --path-len, or make the ancestor with a larger one".to_owned(),

@@ -2,14 +2,15 @@
 //!
 //! Memory grows by 16 octets a row: the hash by which thing names that are given twice are found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::parameter::Facts;
-use super::provision::Refusal;
+use super::prerequisite::Prerequisite;
+use super::provision::{Provisioned, Refusal};
 use super::template::Template;
 use crate::digest::{Repeated, Seen, sha256};
 use crate::manifest::{Block, Bookmark, LISTED, Manifest, ManifestError, Row};
@@ -18,6 +19,9 @@ use crate::profile::Binding;
 /// Rows that are evaluated as one piece of work, and pieces at a time.
 const BLOCK_ROWS: usize = 1024;
 const BLOCKS_AT_A_TIME: usize = 16;
+
+/// Stands for a certificate serial: as long as one is, in decimal.
+const SERIAL: &str = "100000000000000000000000000000000000000";
 
 /// What becomes of a manifest's devices.
 #[derive(Debug, Default)]
@@ -30,6 +34,27 @@ pub struct Census {
     /// Devices whose endpoint.json names another thing than the template, and the first of them.
     pub renamed: u64,
     pub first_renamed: Option<Renamed>,
+    pub must_exist: MustExist,
+}
+
+/// The distinct thing types, thing groups, billing groups and policies that devices name: the first [`LISTED`] in order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct MustExist {
+    pub names: BTreeSet<Prerequisite>,
+    /// There are others.
+    pub is_cut: bool,
+}
+
+impl MustExist {
+    fn extend(&mut self, names: impl IntoIterator<Item = Prerequisite>) {
+        for name in names {
+            self.names.insert(name);
+            if self.names.len() > LISTED {
+                self.names.pop_last();
+                self.is_cut = true;
+            }
+        }
+    }
 }
 
 /// A device that would not come up as it should.
@@ -58,6 +83,7 @@ struct Counted {
     seen: Seen,
     renamed: u64,
     first_renamed: Option<Renamed>,
+    must_exist: MustExist,
 }
 
 /// Evaluates a template for every row of a manifest that has passed its own check, in which it had this digest.
@@ -90,6 +116,8 @@ pub fn census(
             census.add(counted.faults);
             census.renamed += counted.renamed;
             census.first_renamed = census.first_renamed.or(counted.first_renamed);
+            census.must_exist.is_cut |= counted.must_exist.is_cut;
+            census.must_exist.extend(counted.must_exist.names);
             seen.extend(counted.seen);
         }
     }
@@ -122,9 +150,8 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
     let mut counted = Counted::default();
     for row in manifest.parse(block).0 {
         let device_id = row.device_id.to_string();
-        let thing = match thing_name(template, binding, &row) {
-            Ok(Some(thing)) => thing,
-            Ok(None) => continue,
+        let made = match provisioned(template, binding, &row) {
+            Ok(made) => made,
             Err(refusal) => {
                 counted.faults.push(DeviceFault {
                     line: row.line,
@@ -133,6 +160,21 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
                 });
                 continue;
             }
+        };
+        counted.must_exist.extend(made.prerequisites());
+        for (attribute, value, sign) in binding.unfillable(&row) {
+            if let Some(variable) = template.subject_variable(attribute) {
+                counted.faults.push(DeviceFault {
+                    line: row.line,
+                    device_id: device_id.clone(),
+                    reason: format!(
+                        "a policy reads {variable}, which is {value:?} of this device: AWS IoT fills in no value that has * $ + ? or #, and this has {sign:?}"
+                    ),
+                });
+            }
+        }
+        let Some(thing) = made.thing.map(|thing| thing.thing_name) else {
+            continue;
         };
         counted.seen.add(block.number, &thing);
         let client_id = binding.client_id(&row);
@@ -159,12 +201,11 @@ fn count(template: &Template, manifest: &Manifest, binding: &Binding, block: &Bl
     counted
 }
 
-/// The thing that a row's device would become.
-fn thing_name(template: &Template, binding: &Binding, row: &Row) -> Result<Option<String>, Refusal> {
-    // The certificate id is not known before the certificate is made; another of its form stands for it.
+/// What AWS IoT would make of a row's device.
+fn provisioned(template: &Template, binding: &Binding, row: &Row) -> Result<Provisioned, Refusal> {
+    // Certificate id and serial are not known before the certificate is made; others of their form stand for them.
     let id = HEXLOWER.encode(&sha256(row.device_id.as_str().as_bytes()));
-    let made = template.provision(&Facts::of_row(binding, row, &id))?;
-    Ok(made.thing.map(|thing| thing.thing_name))
+    template.provision(&Facts::of_row(binding, row, &id, SERIAL))
 }
 
 /// Every row whose thing has the name of another row's, looked up in the blocks that have such.
@@ -183,9 +224,11 @@ fn collisions(
     for block in &repeated.blocks {
         let block = file.block(&bookmarks[*block as usize])?;
         for row in manifest.parse_again(&block)?.0 {
-            let Ok(Some(thing)) = thing_name(template, binding, &row) else {
+            let made = provisioned(template, binding, &row);
+            let Some(thing) = made.ok().and_then(|made| made.thing) else {
                 continue;
             };
+            let thing = thing.thing_name;
             if !repeated.has(&thing) {
                 continue;
             }

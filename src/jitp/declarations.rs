@@ -18,6 +18,17 @@ pub(super) struct Declared {
     pub default: Option<String>,
 }
 
+impl Declared {
+    /// One that is used and not declared.
+    pub fn undeclared(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            parameter: Parameter::parse(name),
+            default: None,
+        }
+    }
+}
+
 pub(super) fn check_top_level(document: &Map<String, Value>, findings: &mut Vec<Finding>) {
     let root = Path::root();
     for key in document.keys() {
@@ -50,8 +61,11 @@ pub(super) fn read_parameters(document: &Map<String, Value>, findings: &mut Vec<
         }
         None => {
             findings.push(
-                Finding::error(&path, "Parameters is missing")
-                    .with_hint("declare at least AWS::IoT::Certificate::Id"),
+                Finding::warning(
+                    &path,
+                    "Parameters is missing, which AWS's documents show in every template",
+                )
+                .with_hint("declare at least AWS::IoT::Certificate::Id"),
             );
             return Vec::new();
         }
@@ -105,8 +119,11 @@ fn read_parameter(name: &str, value: &Value, path: &Path, findings: &mut Vec<Fin
                 path,
                 "nothing gives this parameter a value: JITP fills AWS::IoT::Certificate::… only",
             )
-            .with_hint("give it a Default, or use one of AWS::IoT::Certificate::…"),
+            .with_hint("write the value where it is used, or take one of AWS::IoT::Certificate::…"),
         );
+    }
+    if default.is_some() {
+        findings.push(warning_of_default(parameter, &path.key("Default")));
     }
     Declared {
         name: name.to_owned(),
@@ -116,16 +133,16 @@ fn read_parameter(name: &str, value: &Value, path: &Path, findings: &mut Vec<Fin
 }
 
 pub(super) fn check_use(declared: &Declared, is_used: bool, path: &Path, findings: &mut Vec<Finding>) {
-    if declared.parameter == Some(Parameter::SerialNumber) && is_used {
-        findings.push(
-            Finding::warning(
-                path,
-                "AWS's documents disagree on SerialNumber: the subject's serialNumber, or the certificate's own serial",
-            )
-            .with_hint("use AWS::IoT::Certificate::CommonName"),
-        );
-    }
-    if !is_used {
+    if declared.parameter == Some(Parameter::SerialNumber) {
+        let message = "AWS's documents disagree on SerialNumber: the subject's serialNumber, without which no device would be provisioned, or the certificate's own serial";
+        let hint = match is_used {
+            true => {
+                "use AWS::IoT::Certificate::CommonName; `certforge rehearse --serial-number` tries each reading"
+            }
+            false => "no resource uses it: leave it out",
+        };
+        findings.push(Finding::warning(path, message).with_hint(hint));
+    } else if !is_used {
         let message = match (declared.parameter, &declared.default) {
             (Some(_), None) => {
                 "no resource uses this parameter, and certificates that lack it would not be provisioned"
@@ -166,6 +183,26 @@ pub(super) fn read_mappings(document: &Map<String, Value>, findings: &mut Vec<Fi
         mappings.insert(map.clone(), read);
     }
     mappings
+}
+
+fn warning_of_default(parameter: Option<Parameter>, path: &Path) -> Finding {
+    match parameter {
+        Some(parameter) => Finding::warning(
+            path,
+            "AWS documents Default for values that are passed in; of first connections, that they fail when the certificate lacks what is under Parameters",
+        )
+        .with_hint(match parameter.attribute() {
+            Some(attribute) => format!(
+                "do not rely on it: give the profile a subject with {attribute}=…, or write the value where it is used"
+            ),
+            None => "every certificate has an id: leave Default out".to_owned(),
+        }),
+        None => Finding::warning(
+            path,
+            "AWS documents for first connections that a template can use values of the certificate alone, not that a parameter of its own takes its Default",
+        )
+        .with_hint("do not rely on it: write the value where it is used"),
+    }
 }
 
 /// The entries of an object; none of anything else, which is then among the findings.

@@ -53,6 +53,15 @@ impl Finding {
         }
     }
 
+    /// The same of a document that stands at a path of another one.
+    pub(super) fn within(self, path: &Path) -> Self {
+        let rest = self.path.strip_prefix('$').unwrap_or(&self.path);
+        Self {
+            path: format!("{path}{rest}"),
+            ..self
+        }
+    }
+
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

@@ -6,12 +6,13 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads a document.
+/// Reads a document, which may begin with a byte order mark.
 ///
 /// # Errors
 ///
 /// What is wrong, with line and column.
 pub(super) fn read(text: &str) -> Result<Value, serde_json::Error> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Strict.deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -123,6 +124,7 @@ mod tests {
         assert!(error.contains("\"a\" stands twice"), "{error}");
         assert!(error.contains("line 2"), "{error}");
         assert!(read("{} {}").is_err());
+        assert_eq!(read("\u{feff}{}").unwrap(), serde_json::json!({}));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use data_encoding::HEXLOWER;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::assumptions::SerialNumber;
 use crate::digest::sha256;
 use crate::manifest::Row;
 use crate::profile::{Attribute, Binding};
@@ -108,7 +109,8 @@ impl Parameter {
         })
     }
 
-    fn of(attribute: Attribute) -> Self {
+    /// The parameter that is filled from an attribute.
+    pub(super) fn of(attribute: Attribute) -> Self {
         Self::ALL
             .into_iter()
             .find(|parameter| parameter.attribute() == Some(attribute))
@@ -118,7 +120,11 @@ impl Parameter {
 
 /// What JITP reads from one certificate. Of an attribute that stands in the subject twice, the first counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts<'a>([Option<Cow<'a, str>>; 8]);
+pub struct Facts<'a> {
+    values: [Option<Cow<'a, str>>; 8],
+    /// The certificate serial, in decimal.
+    serial: Option<Cow<'a, str>>,
+}
 
 impl<'a> Facts<'a> {
     /// Those of a certificate.
@@ -133,6 +139,7 @@ impl<'a> Facts<'a> {
         }
         let mut facts = Self::default();
         facts.set(Parameter::Id, Cow::Owned(HEXLOWER.encode(&sha256(der))));
+        facts.serial = Some(Cow::Owned(certificate.serial.to_string()));
         for value in certificate.subject().iter_attributes() {
             // id-at is 2.5.4, in DER 55 04.
             let [0x55, 0x04, arc] = value.attr_type().as_bytes() else {
@@ -146,11 +153,12 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    /// Those of the certificate that a row would get; its id is not known before it is made.
+    /// Those of the certificate that a row would get; its id and its serial, in decimal, are not known before it is made.
     #[must_use]
-    pub fn of_row(binding: &'a Binding, row: &'a Row, id: &'a str) -> Self {
+    pub fn of_row(binding: &'a Binding, row: &'a Row, id: &'a str, serial: &'a str) -> Self {
         let mut facts = Self::default();
         facts.set(Parameter::Id, Cow::Borrowed(id));
+        facts.serial = Some(Cow::Borrowed(serial));
         for (attribute, value) in binding.subject(row) {
             facts.set(Parameter::of(attribute), value);
         }
@@ -158,12 +166,28 @@ impl<'a> Facts<'a> {
     }
 
     fn set(&mut self, parameter: Parameter, value: Cow<'a, str>) {
-        self.0[parameter as usize].get_or_insert(value);
+        self.values[parameter as usize].get_or_insert(value);
     }
 
+    /// The certificate serial, in decimal.
+    #[must_use]
+    pub fn serial(&self) -> Option<&str> {
+        self.serial.as_deref()
+    }
+
+    /// What the certificate has; of [`Parameter::SerialNumber`] the subject's.
     #[must_use]
     pub fn get(&self, parameter: Parameter) -> Option<&str> {
-        self.0[parameter as usize].as_deref()
+        self.values[parameter as usize].as_deref()
+    }
+
+    /// What a template is given for a parameter.
+    pub(super) fn given(&self, parameter: Parameter, reading: SerialNumber) -> Option<&str> {
+        match (parameter, reading) {
+            (Parameter::SerialNumber, SerialNumber::Certificate) => self.serial(),
+            (Parameter::SerialNumber, SerialNumber::Either) => self.get(parameter).or_else(|| self.serial()),
+            _ => self.get(parameter),
+        }
     }
 }
 

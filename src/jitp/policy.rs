@@ -1,11 +1,11 @@
-//! Policies: whether a document is one that AWS IoT accepts.
+//! Policies: whether a document is one that AWS IoT accepts, and its statements as they are written.
 //!
-//! <https://docs.aws.amazon.com/iot/latest/developerguide/iot-policies.html>
+//! <https://docs.aws.amazon.com/iot/latest/developerguide/iot-policies.html>. What the statements mean is `authorize`'s.
 
 use serde_json::{Map, Value};
 
-use super::json;
-use super::pattern::Pattern;
+use super::finding::{Finding, Severity};
+use super::json::{self, Path};
 
 /// Most characters of a policy document, white space not counted.
 const MAX_DOCUMENT: usize = 2048;
@@ -13,98 +13,162 @@ const MAX_DOCUMENT: usize = 2048;
 /// The only version that AWS IoT takes.
 const VERSION: &str = "2012-10-17";
 
-/// What a device may be allowed by a policy of AWS IoT Core.
-/// <https://docs.aws.amazon.com/iot/latest/developerguide/iot-policy-actions.html>
-const ACTIONS: [&str; 17] = [
-    "iot:Connect",
-    "iot:Publish",
-    "iot:Subscribe",
-    "iot:Receive",
-    "iot:RetainPublish",
-    "iot:GetRetainedMessage",
-    "iot:ListRetainedMessages",
-    "iot:GetThingShadow",
-    "iot:UpdateThingShadow",
-    "iot:DeleteThingShadow",
-    "iot:ListNamedShadowsForThing",
-    "iot:DescribeJobExecution",
-    "iot:GetPendingJobExecutions",
-    "iot:UpdateJobExecution",
-    "iot:StartNextPendingJobExecution",
-    "iot:AssumeRoleWithCertificate",
-    "iot:DeleteConnection",
-];
+/// What AWS IoT answers to a document that is none.
+const MALFORMED: &str = "AWS IoT answers MalformedPolicyException: \"Policy document is Malformed\"";
 
-/// What is wrong with a policy document.
-#[derive(Debug, Default)]
-pub(super) struct PolicyFindings {
-    /// AWS IoT refuses it.
-    pub errors: Vec<String>,
-    /// AWS IoT takes it, and it may not do what was meant.
-    pub warnings: Vec<String>,
+/// Something wrong with a policy document, wherever that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PolicyFinding {
+    /// An error: AWS IoT refuses the document, or it cannot do what it is for. A warning: it may not do what was meant.
+    pub severity: Severity,
+    pub message: String,
+    pub hint: Option<String>,
 }
 
-/// Looks at a policy document.
-pub(super) fn check(document: &str) -> PolicyFindings {
-    let mut findings = PolicyFindings::default();
+impl PolicyFinding {
+    pub fn error(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(message)
+        }
+    }
+
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The same of a document that stands at a path.
+    pub fn at(self, path: &Path) -> Finding {
+        let finding = match self.severity {
+            Severity::Error => Finding::error(path, self.message),
+            Severity::Warning => Finding::warning(path, self.message),
+        };
+        match self.hint {
+            Some(hint) => finding.with_hint(hint),
+            None => finding,
+        }
+    }
+}
+
+/// A statement as it is written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statement {
+    /// Its place among the policy's statements, from 0.
+    pub index: usize,
+    pub sid: Option<String>,
+    /// Allow, and not Deny.
+    pub allows: bool,
+    /// `Action`, or `NotAction`.
+    pub actions: Listed,
+    /// `Resource`, or `NotResource`.
+    pub resources: Listed,
+    pub condition: Map<String, Value>,
+}
+
+/// Texts of which one is meant, or none of which is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Listed {
+    pub texts: Vec<String>,
+    /// It is `NotAction` or `NotResource`.
+    pub is_negated: bool,
+}
+
+impl Listed {
+    /// Whether what is asked for is meant, told what a text of the list matches.
+    pub fn means(&self, matches: impl FnMut(&String) -> bool) -> bool {
+        self.texts.iter().any(matches) != self.is_negated
+    }
+}
+
+/// Reads a policy document: its statements, and what is wrong with its form.
+pub(super) fn read(document: &str) -> (Vec<Statement>, Vec<PolicyFinding>) {
+    let mut findings = Vec::new();
     let size = document.chars().filter(|c| !c.is_whitespace()).count();
     if size > MAX_DOCUMENT {
-        findings.errors.push(format!(
+        findings.push(PolicyFinding::error(format!(
             "the policy has {size} characters besides white space, AWS IoT allows {MAX_DOCUMENT}"
-        ));
+        )));
     }
-    match json::read(document) {
-        Ok(Value::Object(policy)) => check_policy(&policy, &mut findings),
-        Ok(_) => findings.errors.push("the policy is no JSON object".to_owned()),
-        Err(error) => findings.errors.push(format!("the policy is no JSON: {error}")),
-    }
-    findings
+    let statements = match json::read(document) {
+        Ok(Value::Object(policy)) => read_policy(&policy, &mut findings),
+        Ok(_) => {
+            findings.push(PolicyFinding::error("the policy is no JSON object").with_hint(MALFORMED));
+            Vec::new()
+        }
+        Err(error) => {
+            let message = format!("the policy is no JSON: {error}");
+            findings.push(PolicyFinding::error(message).with_hint(MALFORMED));
+            Vec::new()
+        }
+    };
+    (statements, findings)
 }
 
-fn check_policy(policy: &Map<String, Value>, findings: &mut PolicyFindings) {
+fn read_policy(policy: &Map<String, Value>, findings: &mut Vec<PolicyFinding>) -> Vec<Statement> {
     for key in policy.keys() {
         if !["Version", "Id", "Statement"].contains(&key.as_str()) {
-            findings.errors.push(format!("a policy has no {key}"));
+            findings.push(PolicyFinding::error(format!("a policy has no {key}")));
         }
     }
     match policy.get("Version") {
         Some(Value::String(version)) if version == VERSION => {}
-        Some(version) => findings
-            .errors
-            .push(format!("Version is {version}, AWS IoT takes \"{VERSION}\" alone")),
-        None => findings
-            .errors
-            .push(format!("Version is missing; it must be \"{VERSION}\"")),
+        Some(version) => findings.push(PolicyFinding::error(format!(
+            "Version is {version}, AWS IoT takes \"{VERSION}\" alone"
+        ))),
+        None => findings.push(PolicyFinding::error(format!(
+            "Version is missing; it must be \"{VERSION}\""
+        ))),
     }
     let statements: Vec<&Value> = match policy.get("Statement") {
         Some(Value::Array(statements)) => statements.iter().collect(),
         Some(statement @ Value::Object(_)) => vec![statement],
-        Some(_) => return findings.errors.push("Statement is no list of objects".to_owned()),
-        None => return findings.errors.push("Statement is missing".to_owned()),
+        other => {
+            let what = if other.is_some() {
+                "no list of objects"
+            } else {
+                "missing"
+            };
+            findings.push(PolicyFinding::error(format!("Statement is {what}")));
+            return Vec::new();
+        }
     };
     if statements.is_empty() {
-        findings.errors.push("Statement is empty".to_owned());
+        findings.push(PolicyFinding::error("Statement is empty"));
     }
-    let mut allows_connect = false;
+    let mut read = Vec::with_capacity(statements.len());
     for (i, statement) in statements.into_iter().enumerate() {
         match statement {
-            Value::Object(statement) => allows_connect |= check_statement(i, statement, findings),
-            _ => findings.errors.push(format!("Statement[{i}] is no object")),
+            Value::Object(statement) => read.push(read_statement(i, statement, findings)),
+            _ => findings.push(PolicyFinding::error(format!("Statement[{i}] is no object"))),
         }
     }
-    if !allows_connect && findings.errors.is_empty() {
-        findings
-            .warnings
-            .push("no statement allows iot:Connect, so that no device can connect".to_owned());
-    }
+    read
 }
 
-/// Whether the statement allows a device to connect.
-fn check_statement(i: usize, statement: &Map<String, Value>, findings: &mut PolicyFindings) -> bool {
-    let mut error = |text: String| findings.errors.push(format!("Statement[{i}] {text}"));
+fn read_statement(
+    index: usize,
+    statement: &Map<String, Value>,
+    findings: &mut Vec<PolicyFinding>,
+) -> Statement {
+    let mut error = |text: String| findings.push(PolicyFinding::error(format!("Statement[{index}] {text}")));
     for key in statement.keys() {
         match key.as_str() {
-            "Sid" | "Effect" | "Action" | "Resource" | "Condition" => {}
+            "Sid" | "Effect" | "Action" | "NotAction" | "Resource" | "NotResource" | "Condition" => {}
             "Principal" | "NotPrincipal" => {
                 error(format!(
                     "has {key}; a policy of AWS IoT is attached to its principal"
@@ -117,87 +181,60 @@ fn check_statement(i: usize, statement: &Map<String, Value>, findings: &mut Poli
     if !matches!(effect, Some("Allow" | "Deny")) {
         error("has no Effect of Allow or Deny".to_owned());
     }
-    if statement
-        .get("Condition")
-        .is_some_and(|condition| !condition.is_object())
-    {
+    let condition = statement.get("Condition");
+    if condition.is_some_and(|condition| !condition.is_object()) {
         error("has a Condition that is no object".to_owned());
     }
-    let actions = texts(statement.get("Action"));
-    if actions.is_none() {
-        error("has no Action".to_owned());
-    }
-    match texts(statement.get("Resource")) {
-        None => error("has no Resource".to_owned()),
-        Some(resources) => {
-            for resource in resources {
-                if resource != "*" && !resource.starts_with("arn:") && !resource.starts_with('$') {
-                    error(format!("has Resource {resource:?}, which is no ARN"));
-                }
+    let mut listed = |name: &str| {
+        let not = format!("Not{name}");
+        match (texts(statement.get(name)), texts(statement.get(&not))) {
+            _ if statement.contains_key(name) && statement.contains_key(&not) => {
+                error(format!("has {name} and {not}; it takes one of them"));
+                Listed::default()
             }
+            (None, None) => {
+                error(format!("has no {name}"));
+                Listed::default()
+            }
+            (plain, negated) => Listed {
+                is_negated: negated.is_some(),
+                texts: plain.or(negated).unwrap_or_default(),
+            },
         }
+    };
+    Statement {
+        index,
+        actions: listed("Action"),
+        resources: listed("Resource"),
+        sid: statement.get("Sid").and_then(Value::as_str).map(str::to_owned),
+        allows: effect == Some("Allow"),
+        condition: condition.and_then(Value::as_object).cloned().unwrap_or_default(),
     }
-    let actions = actions.unwrap_or_default();
-    for action in &actions {
-        let is_known = ACTIONS.iter().any(|known| matches(action, known));
-        if !is_known && !action.starts_with("greengrass:") && !action.starts_with("iotjobsdata:") {
-            findings.warnings.push(format!(
-                "Statement[{i}] has Action {action:?}, which no policy of a device needs"
-            ));
-        }
-    }
-    effect == Some("Allow") && actions.iter().any(|action| matches(action, "iot:Connect"))
 }
 
 /// One text or a list of texts, of which there must be one.
-pub(super) fn texts(value: Option<&Value>) -> Option<Vec<&str>> {
-    let texts: Vec<&str> = match value? {
-        Value::String(text) => vec![text],
-        Value::Array(items) => items.iter().map(Value::as_str).collect::<Option<_>>()?,
+fn texts(value: Option<&Value>) -> Option<Vec<String>> {
+    let texts: Vec<String> = match value? {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<_>>()?,
         _ => return None,
     };
     (!texts.is_empty()).then_some(texts)
 }
 
-/// Whether a pattern with `*` and `?` matches a text, letters in either case.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    Pattern::new(&pattern.to_ascii_lowercase()).matches(&text.to_ascii_lowercase())
-}
-
 /// The ARNs of a policy, wherever they stand.
 pub(super) fn resources(document: &str) -> Vec<String> {
-    let Ok(Value::Object(policy)) = json::read(document) else {
-        return Vec::new();
-    };
-    let statements = match policy.get("Statement") {
-        Some(Value::Array(statements)) => statements.iter().collect(),
-        Some(statement) => vec![statement],
-        None => Vec::new(),
-    };
-    let resources = statements
-        .iter()
-        .filter_map(|statement| texts(statement.get("Resource")));
-    resources.flatten().map(str::to_owned).collect()
+    let (statements, _) = read(document);
+    let resources = statements.into_iter().map(|statement| statement.resources.texts);
+    resources.flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn matches_patterns() {
-        for (pattern, text, expected) in [
-            ("*", "iot:Connect", true),
-            ("iot:*", "iot:Connect", true),
-            ("iot:con?ect", "iot:Connect", true),
-            ("iot:*Shadow", "iot:GetThingShadow", true),
-            ("iot:*Shadow", "iot:Publish", false),
-            ("", "iot:Publish", false),
-            ("iot:Publish", "iot:PublishX", false),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn names_what_is_no_policy() {
@@ -208,10 +245,6 @@ mod tests {
             (r#"{"Version":"2008-10-17","Statement":[]}"#, "2012-10-17"),
             (r#"{"Version":"2012-10-17"}"#, "Statement is missing"),
             (
-                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","Resource":"x"}}"#,
-                "no ARN",
-            ),
-            (
                 r#"{"Version":"2012-10-17","Statement":{"Effect":"allow","Action":"iot:Connect","Resource":"*"}}"#,
                 "no Effect",
             ),
@@ -219,10 +252,19 @@ mod tests {
                 r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"iot:Connect","Resource":"*"}}"#,
                 "Principal",
             ),
+            (
+                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","NotAction":"iot:Publish","Resource":"*"}}"#,
+                "has Action and NotAction",
+            ),
+            (
+                r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","NotResource":[]}}"#,
+                "has no Resource",
+            ),
         ] {
-            let findings = check(document);
+            let (_, findings) = read(document);
+            let mut errors = findings.iter().filter(|finding| finding.is_error());
             assert!(
-                findings.errors.iter().any(|error| error.contains(message)),
+                errors.any(|error| error.message.contains(message)),
                 "{document}: {findings:?}"
             );
         }

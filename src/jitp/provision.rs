@@ -1,13 +1,14 @@
 //! Provisioning: what AWS IoT would create for one certificate, or why it would not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::authorize;
 use super::expression::{NoValue, Scope};
 use super::parameter::{Facts, Parameter};
-use super::policy;
-use super::resources::{Placed, Policy};
+use super::prerequisite::Prerequisite;
+use super::resources::{MAX_POLICIES, Placed, Policy};
 use super::template::Template;
 
 /// What AWS IoT creates for a device that connects for the first time.
@@ -41,8 +42,32 @@ pub struct CertificateMade {
     pub status: String,
 }
 
+impl Provisioned {
+    /// What must exist in the account beforehand.
+    pub fn prerequisites(&self) -> impl Iterator<Item = Prerequisite> {
+        let policies = self.policies.iter().filter_map(|policy| match policy {
+            PolicyMade::PolicyName(name) => Some(Prerequisite::Policy(name.clone())),
+            PolicyMade::PolicyDocument(_) => None,
+        });
+        self.thing
+            .iter()
+            .flat_map(ThingMade::prerequisites)
+            .chain(policies)
+    }
+}
+
+impl ThingMade {
+    /// What must exist in the account beforehand.
+    pub fn prerequisites(&self) -> impl Iterator<Item = Prerequisite> {
+        let kind = self.thing_type_name.iter().cloned().map(Prerequisite::ThingType);
+        let groups = self.thing_groups.iter().cloned().map(Prerequisite::ThingGroup);
+        let billing = self.billing_group.iter().cloned().map(Prerequisite::BillingGroup);
+        kind.chain(groups).chain(billing)
+    }
+}
+
 /// A policy that is attached to the certificate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PolicyMade {
     /// One that exists.
@@ -54,8 +79,14 @@ pub enum PolicyMade {
 /// Why a certificate would stay pending.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the certificate has no {}, and parameter {name} has no Default", .parameter.attribute().map_or("id", crate::profile::Attribute::name))]
+    #[error("the certificate has no {}, and parameter {name} has no Default; AWS IoT logs \"Cannot resolve reference value: {{Ref={name}}}\"", .parameter.attribute().map_or("id", crate::profile::Attribute::name))]
     Missing { name: String, parameter: Parameter },
+    #[error("{0} does not exist (ResourceNotFoundException)")]
+    NotThere(Prerequisite),
+    #[error(
+        "the template attaches {count} policies; a certificate has {MAX_POLICIES} at most (LimitExceededException of AttachPolicy)"
+    )]
+    Policies { count: usize },
     #[error("{path}: {source}")]
     NoValue { path: String, source: NoValue },
     #[error("{path}: {reason}")]
@@ -71,7 +102,10 @@ impl Template {
     pub fn provision(&self, facts: &Facts<'_>) -> Result<Provisioned, Refusal> {
         let mut values = Vec::with_capacity(self.parameters.len());
         for declared in &self.parameters {
-            let value = declared.parameter.and_then(|parameter| facts.get(parameter));
+            let reading = self.assumptions.serial_number;
+            let value = declared
+                .parameter
+                .and_then(|parameter| facts.given(parameter, reading));
             match (value.or(declared.default.as_deref()), declared.parameter) {
                 (Some(value), _) => values.push(value),
                 (None, Some(parameter)) => {
@@ -117,14 +151,28 @@ impl Template {
         let id = self.certificate.id.evaluate(scope);
         let certificate_id = id.map_err(|source| Refusal::NoValue { path: path(), source })?;
         let policies = self.policies.iter().map(|policy| self.policy(policy, scope));
-        Ok(Provisioned {
+        let policies = policies.collect::<Result<Vec<_>, _>>()?;
+        let distinct: BTreeSet<&PolicyMade> = policies.iter().collect();
+        if distinct.len() > MAX_POLICIES {
+            return Err(Refusal::Policies {
+                count: distinct.len(),
+            });
+        }
+        let made = Provisioned {
             thing,
             certificate: CertificateMade {
                 certificate_id: certificate_id.into_owned(),
                 status: self.certificate.status.value(scope)?.to_ascii_uppercase(),
             },
-            policies: policies.collect::<Result<_, _>>()?,
-        })
+            policies,
+        };
+        if let Some(existing) = &self.assumptions.existing {
+            let mut needed = made.thing.iter().flat_map(ThingMade::prerequisites);
+            if let Some(missing) = needed.find(|needed| !existing.contains(needed.name())) {
+                return Err(Refusal::NotThere(missing));
+            }
+        }
+        Ok(made)
     }
 
     fn policy(&self, policy: &Policy, scope: Scope<'_>) -> Result<PolicyMade, Refusal> {
@@ -138,10 +186,10 @@ impl Template {
         })?;
         // One that is the same for every device was looked at when the template was read.
         let is_constant = expression.constant(&self.mappings).is_some();
-        if !is_constant && let Some(error) = policy::check(&document).errors.into_iter().next() {
+        if !is_constant && let Some(error) = authorize::lint(&document).error() {
             return Err(Refusal::Value {
                 path: path.to_string(),
-                reason: error,
+                reason: error.message.clone(),
             });
         }
         Ok(PolicyMade::PolicyDocument(document.into_owned()))

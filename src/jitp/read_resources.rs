@@ -2,20 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::expression::{Expression, Reader};
+use super::authorize;
+use super::expression::Expression;
 use super::finding::Finding;
 use super::json::Path;
 use super::name::ValueKind;
 use super::parameter::Parameter;
-use super::policy;
-use super::resources::{Certificate, Placed, Policy, Resources, Thing};
-
-/// Most attributes of a thing that has no thing type, and of one that has.
-const MAX_ATTRIBUTES: usize = 3;
-const MAX_ATTRIBUTES_WITH_TYPE: usize = 50;
-
-/// Most groups that a thing may be in.
-const MAX_GROUPS: usize = 10;
+use super::placeholder::placeholder;
+use super::read_expression::Reader;
+use super::resources::{Certificate, Placed, Policy, Resources};
+use super::rights::Rights;
 
 pub(super) fn read_resources(document: &Map<String, Value>, reader: &mut Reader<'_>) -> Resources {
     let path = Path::root().key("Resources");
@@ -32,6 +28,7 @@ pub(super) fn read_resources(document: &Map<String, Value>, reader: &mut Reader<
         }
     };
     let (mut things, mut certificates) = (0, 0);
+    let mut rights = Rights::default();
     for (name, resource) in resources {
         let path = path.key(name);
         let Value::Object(resource) = resource else {
@@ -56,12 +53,13 @@ pub(super) fn read_resources(document: &Map<String, Value>, reader: &mut Reader<
             reader: &mut *reader,
             properties,
             path: path.key("Properties"),
+            rights: &mut rights,
         };
         match resource.get("Type").and_then(Value::as_str) {
             Some("AWS::IoT::Thing") => {
                 things += 1;
                 reader.check_names(&THING_PROPERTIES, &THING_PROPERTIES);
-                reader.check_overrides(resource, &path, &THING_PROPERTIES);
+                reader.check_overrides(resource, &path, &THING_OVERRIDES);
                 let thing = reader.thing();
                 read.thing = read.thing.or(thing);
             }
@@ -106,13 +104,7 @@ pub(super) fn read_resources(document: &Map<String, Value>, reader: &mut Reader<
         let message = "there is no AWS::IoT::Thing: devices would come up without a thing";
         reader.findings.push(Finding::warning(&path, message));
     }
-    let has_policy = resources
-        .values()
-        .any(|resource| resource.get("Type").and_then(Value::as_str) == Some("AWS::IoT::Policy"));
-    if !has_policy {
-        let message = "there is no AWS::IoT::Policy: devices would be allowed nothing, not even to connect";
-        reader.findings.push(Finding::warning(&path, message));
-    }
+    rights.check(&read, &path, reader);
     read
 }
 
@@ -125,10 +117,16 @@ const THING_PROPERTIES: [&str; 6] = [
     "PackageVersions",
 ];
 
+/// Properties of a thing that OverrideSettings may speak of, and how AWS's documents spelt them once.
+const THING_OVERRIDES: [&str; 3] = ["AttributePayload", "ThingTypeName", "ThingGroups"];
+const OLD_OVERRIDES: [&str; 3] = ["ATTRIBUTE_PAYLOAD", "THING_TYPE_NAME", "THING_GROUPS"];
+
 const POLICY_PROPERTIES: [&str; 2] = ["PolicyName", "PolicyDocument"];
 
-const CERTIFICATE_PROPERTIES: [&str; 6] = [
+const CERTIFICATE_PROPERTIES: [&str; 7] = [
     "CertificateId",
+    // As AWS's documents list it; in their examples it is CertificateId.
+    "CertificateID",
     "Status",
     "ThingPrincipalType",
     "CertificatePem",
@@ -137,10 +135,11 @@ const CERTIFICATE_PROPERTIES: [&str; 6] = [
 ];
 
 /// Reads the properties of one resource.
-struct ResourceReader<'a, 'b> {
-    reader: &'a mut Reader<'b>,
-    properties: &'a Map<String, Value>,
-    path: Path,
+pub(super) struct ResourceReader<'a, 'b> {
+    pub reader: &'a mut Reader<'b>,
+    pub properties: &'a Map<String, Value>,
+    pub path: Path,
+    rights: &'a mut Rights,
 }
 
 impl ResourceReader<'_, '_> {
@@ -167,14 +166,26 @@ impl ResourceReader<'_, '_> {
         let Value::Object(settings) = settings else {
             return self.reader.error(&path, "OverrideSettings is no object");
         };
-        for (property, setting) in settings {
-            let at = path.key(property);
-            if !known.contains(&property.as_str()) {
-                self.reader
-                    .error(&at, format!("{property} cannot be overridden here"));
+        for (written, setting) in settings {
+            let at = path.key(written);
+            let old = OLD_OVERRIDES.iter().position(|old| old == written);
+            let property = old.map_or(written.as_str(), |i| THING_OVERRIDES[i]);
+            if !known.contains(&property) {
+                let finding = Finding::error(&at, format!("{written} cannot be overridden here"));
+                self.reader.findings.push(match known {
+                    [] => finding,
+                    known => finding.with_hint(known.join(", ")),
+                });
                 continue;
             }
-            let may_merge = ["AttributePayload", "ThingGroups"].contains(&property.as_str());
+            if old.is_some() {
+                let message = format!("AWS's documents list {written}, and their examples have {property}");
+                let hint = format!("write {property}");
+                self.reader
+                    .findings
+                    .push(Finding::warning(&at, message).with_hint(hint));
+            }
+            let may_merge = ["AttributePayload", "ThingGroups"].contains(&property);
             match setting.as_str() {
                 Some("DO_NOTHING" | "REPLACE" | "FAIL") => {}
                 Some("MERGE") if may_merge => {}
@@ -192,7 +203,7 @@ impl ResourceReader<'_, '_> {
     }
 
     /// A value of a kind; one that is the same for every device is held to the rule at once.
-    fn placed(&mut self, value: &Value, path: Path, kind: ValueKind) -> Option<Placed> {
+    pub fn placed(&mut self, value: &Value, path: Path, kind: ValueKind) -> Option<Placed> {
         let expression = self.reader.expression(value, &path)?;
         if let Some(constant) = expression.constant(self.reader.mappings) {
             let refusal = match constant {
@@ -204,6 +215,12 @@ impl ResourceReader<'_, '_> {
                 return None;
             }
         }
+        if let Expression::Text(text) = &expression
+            && let Some(left) = placeholder(text)
+        {
+            let message = format!("{left} looks like a placeholder that was left");
+            self.reader.findings.push(Finding::warning(&path, message));
+        }
         Some(Placed {
             kind,
             expression,
@@ -211,107 +228,9 @@ impl ResourceReader<'_, '_> {
         })
     }
 
-    fn property(&mut self, name: &str, kind: ValueKind) -> Option<Placed> {
+    pub fn property(&mut self, name: &str, kind: ValueKind) -> Option<Placed> {
         let value = self.properties.get(name)?;
         self.placed(value, self.path.key(name), kind)
-    }
-
-    fn thing(&mut self) -> Option<Thing> {
-        if !self.properties.contains_key("ThingName") {
-            self.reader.error(&self.path, "ThingName is missing");
-        }
-        let name = self.property("ThingName", ValueKind::ThingName);
-        let is_constant = |name: &Placed| name.expression.constant(self.reader.mappings).is_some();
-        if name.as_ref().is_some_and(is_constant) {
-            self.reader.findings.push(
-                Finding::warning(
-                    &self.path.key("ThingName"),
-                    "ThingName is the same for every device: all of them would be one thing",
-                )
-                .with_hint("{\"Ref\": \"AWS::IoT::Certificate::CommonName\"}"),
-            );
-        }
-        let attributes = self.attributes();
-        let type_name = self.property("ThingTypeName", ValueKind::ThingType);
-        let billing_group = self.property("BillingGroup", ValueKind::BillingGroup);
-        let groups = self.groups();
-        if self.properties.contains_key("PackageVersions") {
-            let path = self.path.key("PackageVersions");
-            let message = "PackageVersions is not looked at by certforge";
-            self.reader.findings.push(Finding::warning(&path, message));
-        }
-        Some(Thing {
-            name: name?,
-            attributes,
-            type_name,
-            groups,
-            billing_group,
-        })
-    }
-
-    fn attributes(&mut self) -> Vec<(String, Placed)> {
-        let path = self.path.key("AttributePayload");
-        let attributes = match self.properties.get("AttributePayload") {
-            None => return Vec::new(),
-            Some(Value::Object(attributes)) => attributes,
-            Some(_) => {
-                self.reader
-                    .error(&path, "AttributePayload is no object of names and values");
-                return Vec::new();
-            }
-        };
-        let has_type = self.properties.contains_key("ThingTypeName");
-        let most = if has_type {
-            MAX_ATTRIBUTES_WITH_TYPE
-        } else {
-            MAX_ATTRIBUTES
-        };
-        if attributes.len() > most {
-            let message = format!(
-                "the thing has {} attributes, AWS IoT allows {most}",
-                attributes.len()
-            );
-            let finding = Finding::error(&path, message);
-            self.reader.findings.push(match has_type {
-                true => finding,
-                false => finding.with_hint(format!(
-                    "a thing with a ThingTypeName may have {MAX_ATTRIBUTES_WITH_TYPE}"
-                )),
-            });
-        }
-        let mut read = Vec::new();
-        for (name, value) in attributes {
-            let at = path.key(name);
-            if let Some(refusal) = ValueKind::AttributeName.refusal(name) {
-                self.reader.error(&at, refusal);
-            }
-            if let Some(placed) = self.placed(value, at, ValueKind::AttributeValue) {
-                read.push((name.clone(), placed));
-            }
-        }
-        read
-    }
-
-    fn groups(&mut self) -> Vec<Placed> {
-        let path = self.path.key("ThingGroups");
-        let groups = match self.properties.get("ThingGroups") {
-            None => return Vec::new(),
-            Some(Value::Array(groups)) => groups,
-            Some(_) => {
-                self.reader.error(&path, "ThingGroups is no list");
-                return Vec::new();
-            }
-        };
-        if groups.len() > MAX_GROUPS {
-            let message = format!(
-                "the thing is in {} groups, AWS IoT allows {MAX_GROUPS}",
-                groups.len()
-            );
-            self.reader.error(&path, message);
-        }
-        let read = groups.iter().enumerate();
-        read.filter_map(|(i, group)| self.placed(group, path.index(i), ValueKind::ThingGroup))
-            .collect()
     }
 
     fn certificate(&mut self) -> Option<Certificate> {
@@ -329,8 +248,19 @@ impl ResourceReader<'_, '_> {
                 "ThingPrincipalType is documented for fleet templates only; certforge does not look at it";
             self.reader.findings.push(Finding::warning(&path, message));
         }
-        let path = self.path.key("CertificateId");
-        let id = match self.properties.get("CertificateId") {
+        let name = match self.properties.contains_key("CertificateID") {
+            true => "CertificateID",
+            false => "CertificateId",
+        };
+        let path = self.path.key(name);
+        if name == "CertificateID" {
+            let message = "AWS's documents list CertificateID, and their examples have CertificateId";
+            let hint = "write CertificateId";
+            self.reader
+                .findings
+                .push(Finding::warning(&path, message).with_hint(hint));
+        }
+        let id = match self.properties.get(name) {
             None => {
                 self.reader.findings.push(
                     Finding::error(&self.path, "CertificateId is missing")
@@ -352,20 +282,22 @@ impl ResourceReader<'_, '_> {
                 );
             }
         }
-        let status = self.property("Status", ValueKind::CertificateStatus);
-        match self.properties.get("Status") {
-            None => self
-                .reader
+        let status = match self.properties.get("Status") {
+            // It is optional, and ACTIVE then.
+            None => Some(Placed {
+                kind: ValueKind::CertificateStatus,
+                expression: Expression::Text("ACTIVE".to_owned()),
+                path: self.path.key("Status"),
+            }),
+            Some(_) => self.property("Status", ValueKind::CertificateStatus),
+        };
+        if let Some(Value::String(text)) = self.properties.get("Status")
+            && text.eq_ignore_ascii_case("INACTIVE")
+        {
+            let message = "INACTIVE: devices would be registered, and refused until somebody activates them";
+            self.reader
                 .findings
-                .push(Finding::error(&self.path, "Status is missing").with_hint("\"Status\": \"ACTIVE\"")),
-            Some(Value::String(text)) if text.eq_ignore_ascii_case("INACTIVE") => {
-                let message =
-                    "INACTIVE: devices would be registered, and refused until somebody activates them";
-                self.reader
-                    .findings
-                    .push(Finding::warning(&self.path.key("Status"), message));
-            }
-            Some(_) => {}
+                .push(Finding::warning(&self.path.key("Status"), message));
         }
         Some(Certificate {
             id: id?,
@@ -375,6 +307,7 @@ impl ResourceReader<'_, '_> {
     }
 
     fn policy(&mut self) -> Option<Policy> {
+        self.rights.policies += 1;
         match (
             self.properties.get("PolicyName"),
             self.properties.get("PolicyDocument"),
@@ -389,18 +322,20 @@ impl ResourceReader<'_, '_> {
                     .error(&self.path, "PolicyName or PolicyDocument is missing");
                 None
             }
-            (Some(_), None) => self
-                .property("PolicyName", ValueKind::PolicyName)
-                .map(Policy::Named),
+            (Some(_), None) => {
+                // Nobody knows here what it allows.
+                self.rights.may_connect = true;
+                self.property("PolicyName", ValueKind::PolicyName)
+                    .map(Policy::Named)
+            }
             (None, Some(document)) => self.policy_document(document),
         }
     }
 
     fn policy_document(&mut self, document: &Value) -> Option<Policy> {
         let path = self.path.key("PolicyDocument");
-        if document
-            .as_object()
-            .is_some_and(|object| object.contains_key("Statement"))
+        if let Some(object) = document.as_object()
+            && object.contains_key("Statement")
         {
             self.reader.findings.push(
                 Finding::error(
@@ -409,23 +344,33 @@ impl ResourceReader<'_, '_> {
                 )
                 .with_hint("a policy in a text: \"{\\\"Version\\\": \\\"2012-10-17\\\", …}\""),
             );
+            self.judge(&document.to_string(), &path);
             return None;
         }
-        let expression = self.reader.expression(document, &path)?;
+        let Some(expression) = self.reader.expression(document, &path) else {
+            self.rights.may_connect = true;
+            return None;
+        };
         match expression.constant(self.reader.mappings) {
-            None => {}
-            Some(Err(error)) => self.reader.error(&path, error.to_string()),
+            None => self.rights.may_connect = true,
+            Some(Err(error)) => {
+                self.rights.may_connect = true;
+                let error = error.to_string();
+                self.reader.error(&path, error);
+            }
             Some(Ok(text)) => {
-                let found = policy::check(&text);
-                let errors = found.errors.into_iter().map(|text| Finding::error(&path, text));
-                self.reader.findings.extend(errors);
-                let warnings = found
-                    .warnings
-                    .into_iter()
-                    .map(|text| Finding::warning(&path, text));
-                self.reader.findings.extend(warnings);
+                let text = text.into_owned();
+                self.judge(&text, &path);
             }
         }
         Some(Policy::Document { expression, path })
+    }
+
+    fn judge(&mut self, document: &str, path: &Path) {
+        let linted = authorize::lint(document);
+        self.rights.may_connect |= linted.lets_connect || linted.error().is_some();
+        self.rights.first.get_or_insert_with(|| path.clone());
+        let findings = linted.findings.into_iter().map(|finding| finding.at(path));
+        self.reader.findings.extend(findings);
     }
 }

@@ -6,6 +6,9 @@ use super::expression::Expression;
 use super::json::Path;
 use super::name::ValueKind;
 
+/// Most policies of a certificate (quota L-BC2638B3).
+pub(super) const MAX_POLICIES: usize = 10;
+
 /// A value with the place where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Placed {

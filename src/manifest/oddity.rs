@@ -24,6 +24,14 @@ pub enum Oddity {
     MoreTwins(u64),
     /// Ids of nothing but digits, of several lengths: how many of each, and the line and id of the first.
     Lengths(Vec<Digits>),
+    /// Values of a field that AWS IoT fills in nowhere in a policy: the first, and on how many rows there are such.
+    Unfillable {
+        field: String,
+        line: u64,
+        value: String,
+        sign: char,
+        rows: u64,
+    },
 }
 
 /// What two ids differ in, and in nothing else.
@@ -60,6 +68,23 @@ impl fmt::Display for Oddity {
                 )
             }
             Self::MoreTwins(more) => write!(f, "and {more} more pairs like these"),
+            Self::Unfillable {
+                field,
+                line,
+                value,
+                sign,
+                rows,
+            } => {
+                let more = match rows {
+                    1 => String::new(),
+                    2 => ", as 1 more row has".to_owned(),
+                    rows => format!(", as {} more rows have", rows - 1),
+                };
+                write!(
+                    f,
+                    "line {line}, column {field}: {value:?} has {sign:?}{more}: AWS IoT takes such a certificate, and no policy can read the value"
+                )
+            }
             Self::Lengths(lengths) => {
                 let all: Vec<String> = lengths
                     .iter()
@@ -122,6 +147,7 @@ pub(crate) struct Oddities {
     lengths: BTreeMap<usize, (u64, u64, DeviceId)>,
     twins: Vec<Oddity>,
     more: u64,
+    unfillable: BTreeMap<String, (u64, String, char, u64)>,
 }
 
 impl Oddities {
@@ -138,6 +164,15 @@ impl Oddities {
         for (length, (ids, line, id)) in later.lengths {
             self.lengths.entry(length).or_insert((0, line, id)).0 += ids;
         }
+        for (field, (line, value, sign, rows)) in later.unfillable {
+            self.unfillable.entry(field).or_insert((line, value, sign, 0)).3 += rows;
+        }
+    }
+
+    /// A value with a character for which AWS IoT fills it in nowhere in a policy.
+    pub(crate) fn unfillable(&mut self, row: &Row, field: String, value: &str, sign: char) {
+        let first = || (row.line, value.chars().take(40).collect(), sign, 0);
+        self.unfillable.entry(field).or_insert_with(first).3 += 1;
     }
 
     /// A row whose id differs from an earlier one's, and is the same when both are folded.
@@ -164,6 +199,16 @@ impl Oddities {
             };
             oddities.push(Oddity::Lengths(self.lengths.into_iter().map(of).collect()));
         }
+        let unfillable = self.unfillable.into_iter();
+        oddities.extend(
+            unfillable.map(|(field, (line, value, sign, rows))| Oddity::Unfillable {
+                field,
+                line,
+                value,
+                sign,
+                rows,
+            }),
+        );
         oddities
     }
 }

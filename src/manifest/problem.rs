@@ -113,7 +113,9 @@ impl Reason {
             Self::OpenQuote | Self::Control('\n' | '\r') => {
                 Some("one line is one row: close the quote, or take the line break out")
             }
-            Self::PolicyCharacter(_) => Some("* $ + ? # break AWS IoT policy variables"),
+            Self::PolicyCharacter(_) => Some(
+                "the profile says that policies read the subject (policies_read_subject), and AWS IoT fills in no value with * $ + ? #",
+            ),
             Self::NotCountry => Some("a country is two letters, as in ISO 3166: DE, US, CN"),
             Self::Ragged { .. } => Some("a value that holds the delimiter must be quoted"),
             _ => None,

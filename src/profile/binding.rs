@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Attribute, BoundTemplate, Profile};
+use super::{Attribute, BoundTemplate, Profile, policy_character};
 use crate::manifest::{DeviceId, Header, ManifestError, Problem, Reason, Row};
 
 /// Templates of a profile, each with its columns found.
@@ -12,6 +12,7 @@ pub struct Binding {
     san: Vec<(San, BoundTemplate)>,
     thing_name: BoundTemplate,
     client_id: BoundTemplate,
+    policies_read_subject: bool,
 }
 
 /// Kinds of subjectAltName that a profile may ask for.
@@ -62,6 +63,7 @@ impl Binding {
         Ok(Self {
             subject,
             san,
+            policies_read_subject: profile.policies_read_subject,
             thing_name: endpoint
                 .thing_name
                 .bind(header)
@@ -103,6 +105,14 @@ impl Binding {
         self.client_id.render(row)
     }
 
+    /// The values of a row's subject that AWS IoT fills in nowhere in a policy, each with the character for which it does not.
+    pub fn unfillable<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = (Attribute, Cow<'a, str>, char)> {
+        self.subject(row).filter_map(|(attribute, value)| {
+            let sign = policy_character(&value)?;
+            Some((attribute, value, sign))
+        })
+    }
+
     /// Everything that keeps this row from becoming a certificate and a bundle.
     #[must_use]
     pub fn problems(&self, row: &Row) -> Vec<Problem> {
@@ -116,7 +126,11 @@ impl Binding {
             });
         };
         for (attribute, value) in self.subject(row) {
-            if let Err(reason) = attribute.check(&value) {
+            let sign = policy_character(&value).filter(|_| self.policies_read_subject);
+            let checked = attribute.check(&value);
+            if let Err(reason) =
+                checked.and_then(|()| sign.map_or(Ok(()), |c| Err(Reason::PolicyCharacter(c))))
+            {
                 add(format!("subject.{attribute}"), value, reason);
             }
         }

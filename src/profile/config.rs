@@ -24,6 +24,10 @@ pub struct ProfileConfig {
     /// ST, CN, serialNumber. Default: `["CN={serial_number}"]`, with the id column's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Vec<String>>,
+    /// Policies read the subject (`iot:Certificate.Subject.…`): a value with one of `* $ + ? #`, which AWS IoT fills in
+    /// nowhere, is refused, and not only told of. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub policies_read_subject: bool,
     #[serde(default)]
     pub validity: ValidityConfig,
     /// Subject alternative names. Default: none.

@@ -8,6 +8,7 @@ mod binding;
 mod config;
 mod content;
 mod endpoint;
+mod function;
 mod host;
 mod key_type;
 mod own_files;
@@ -24,7 +25,7 @@ pub use config::ProfileConfig;
 pub use endpoint::Endpoint;
 pub use host::{Host, Unfit};
 pub use key_type::KeyType;
-pub use subject::Attribute;
+pub use subject::{Attribute, policy_character};
 pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
@@ -116,6 +117,7 @@ pub struct Profile {
     id_column: String,
     key_type: KeyType,
     subject: Vec<(Attribute, Template)>,
+    policies_read_subject: bool,
     san_dns: Vec<Template>,
     san_uri: Vec<Template>,
     validity: Validity,
@@ -239,7 +241,11 @@ impl Profile {
             name: config.name.clone(),
             id_column: id_column.to_owned(),
             key_type: config.key.key_type,
-            subject: subject::read(config.subject.as_ref().unwrap_or(&default_subject))?,
+            subject: subject::read(
+                config.subject.as_ref().unwrap_or(&default_subject),
+                config.policies_read_subject,
+            )?,
+            policies_read_subject: config.policies_read_subject,
             san_dns: templates("san.dns", &config.san.dns)?,
             san_uri: templates("san.uri", &config.san.uri)?,
             validity: validity::read(&config.validity)?,
@@ -298,6 +304,14 @@ impl Profile {
     /// The attributes of the subject, in DN order.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute> {
         self.subject.iter().map(|(attribute, _)| *attribute)
+    }
+
+    /// The subject in DN order, each value with one text for what each column gives, and as it is written.
+    pub fn subject_filled(&self, with: &str) -> impl Iterator<Item = (Attribute, String, String)> {
+        let filled = move |(attribute, template): &(Attribute, Template)| {
+            (*attribute, template.filled(Some(with)), template.filled(None))
+        };
+        self.subject.iter().map(filled)
     }
 
     #[must_use]

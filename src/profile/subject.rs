@@ -93,9 +93,6 @@ impl Attribute {
         if value.trim() != value {
             return Err(Reason::OuterSpace);
         }
-        if let Some(c) = value.chars().find(|c| "*$+?#".contains(*c)) {
-            return Err(Reason::PolicyCharacter(c));
-        }
         if self == Self::Country {
             let is_code = value.len() == 2 && value.bytes().all(|b| b.is_ascii_uppercase());
             return if is_code { Ok(()) } else { Err(Reason::NotCountry) };
@@ -115,6 +112,13 @@ impl Attribute {
     }
 }
 
+/// The character of a value for which AWS IoT fills in no policy variable with it.
+/// <https://docs.aws.amazon.com/iot/latest/developerguide/cert-policy-variables.html>
+#[must_use]
+pub fn policy_character(value: &str) -> Option<char> {
+    value.chars().find(|c| "*$+?#".contains(*c))
+}
+
 fn is_printable_string_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || " '()+,-./:=?".contains(c)
 }
@@ -126,7 +130,10 @@ impl fmt::Display for Attribute {
 }
 
 /// Reads the entries of a profile's subject, each `NAME=template`.
-pub(super) fn read(entries: &[String]) -> Result<Vec<(Attribute, Template)>, ProfileError> {
+pub(super) fn read(
+    entries: &[String],
+    policies_read_subject: bool,
+) -> Result<Vec<(Attribute, Template)>, ProfileError> {
     let invalid = |reason| ProfileError::Field {
         field: "subject".to_owned(),
         reason,
@@ -153,9 +160,12 @@ pub(super) fn read(entries: &[String]) -> Result<Vec<(Attribute, Template)>, Pro
         }
         let template = template(&format!("subject.{attribute}"), text)?;
         if template.is_constant() {
-            attribute
-                .check(&text.replace("{{", "{").replace("}}", "}"))
-                .map_err(|reason| invalid(format!("{attribute}={text} {reason}")))?;
+            let value = template.filled(None);
+            let refused = |reason: Reason| invalid(format!("{attribute}={text} {reason}"));
+            attribute.check(&value).map_err(refused)?;
+            if let (true, Some(c)) = (policies_read_subject, policy_character(&value)) {
+                return Err(refused(Reason::PolicyCharacter(c)));
+            }
         }
         subject.push((attribute, template));
     }
@@ -188,7 +198,8 @@ mod tests {
                 }),
             ),
             (CommonName, " a", Err(Reason::OuterSpace)),
-            (CommonName, "a+b", Err(Reason::PolicyCharacter('+'))),
+            (CommonName, "Foo + Bar #3", Ok(())),
+            (DnQualifier, "a#b", Err(Reason::NotPrintable('#'))),
             (CommonName, "a\u{7}", Err(Reason::Control('\u{7}'))),
             (CommonName, "a\u{202e}b", Err(Reason::Control('\u{202e}'))),
             (CommonName, "a\u{200b}b", Err(Reason::Control('\u{200b}'))),

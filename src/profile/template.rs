@@ -1,7 +1,9 @@
-//! Templates: text with `{column}` places that a manifest row fills. `{{` and `}}` are braces.
+//! Templates: text with `{column}` places that a manifest row fills. `{{` and `}}` are braces, and `{column|lower}` is what a
+//! function makes of the column's value.
 
 use std::borrow::Cow;
 
+use super::function::{FUNCTIONS, Function};
 use crate::manifest::{Header, Row};
 
 /// Text in which each place names a manifest column.
@@ -13,11 +15,11 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part<C> {
     Literal(String),
-    Column(C),
+    Column(C, Vec<Function>),
 }
 
 /// Why a text is no template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     #[error("a place opened with {{ is not closed with }}")]
     Open,
@@ -25,6 +27,10 @@ pub enum TemplateError {
     Stray,
     #[error("a place {{}} names no column")]
     Unnamed,
+    #[error("there is no function {name}; there are {FUNCTIONS}")]
+    Function { name: String },
+    #[error("{written} is not written as {name} is: {FUNCTIONS}")]
+    Argument { name: &'static str, written: String },
 }
 
 impl Template {
@@ -50,13 +56,14 @@ impl Template {
                             Some(c) => column.push(c),
                         }
                     }
+                    let (column, functions) = Function::parse_all(&column)?;
                     if column.is_empty() {
                         return Err(TemplateError::Unnamed);
                     }
                     if !literal.is_empty() {
                         parts.push(Part::Literal(std::mem::take(&mut literal)));
                     }
-                    parts.push(Part::Column(column));
+                    parts.push(Part::Column(column, functions));
                 }
                 '}' => return Err(TemplateError::Stray),
                 c => literal.push(c),
@@ -71,7 +78,7 @@ impl Template {
     /// The columns that the template names.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Column(name) => Some(name.as_str()),
+            Part::Column(name, _) => Some(name.as_str()),
             Part::Literal(_) => None,
         })
     }
@@ -82,6 +89,20 @@ impl Template {
         self.columns().next().is_none()
     }
 
+    /// The text that every row gives, with one text for what each column gives; `None`: as it is written.
+    #[must_use]
+    pub fn filled(&self, with: Option<&str>) -> String {
+        let part = |part: &Part<String>| match (part, with) {
+            (Part::Literal(text), _) => text.clone(),
+            (Part::Column(..), Some(text)) => text.to_owned(),
+            (Part::Column(name, functions), None) => {
+                let functions: String = functions.iter().map(|function| format!("|{function}")).collect();
+                format!("{{{name}{functions}}}")
+            }
+        };
+        self.parts.iter().map(part).collect()
+    }
+
     /// The template with its columns found in a header, or the name of one that is not there.
     ///
     /// # Errors
@@ -90,7 +111,10 @@ impl Template {
     pub fn bind(&self, header: &Header) -> Result<BoundTemplate, String> {
         let bind = |part: &Part<String>| match part {
             Part::Literal(text) => Ok(Part::Literal(text.clone())),
-            Part::Column(name) => header.index(name).map(Part::Column).ok_or_else(|| name.clone()),
+            Part::Column(name, functions) => match header.index(name) {
+                Some(index) => Ok(Part::Column(index, functions.clone())),
+                None => Err(name.clone()),
+            },
         };
         Ok(BoundTemplate {
             parts: self.parts.iter().map(bind).collect::<Result<_, _>>()?,
@@ -109,17 +133,21 @@ impl BoundTemplate {
     pub fn render<'a>(&'a self, row: &'a Row) -> Cow<'a, str> {
         match self.parts.as_slice() {
             [] => Cow::Borrowed(""),
-            [part] => Cow::Borrowed(part.text(row)),
+            [part] => part.text(row),
             parts => Cow::Owned(parts.iter().map(|part| part.text(row)).collect()),
         }
     }
 }
 
 impl Part<usize> {
-    fn text<'a>(&'a self, row: &'a Row) -> &'a str {
+    fn text<'a>(&'a self, row: &'a Row) -> Cow<'a, str> {
         match self {
-            Part::Literal(text) => text,
-            Part::Column(index) => row.field(*index),
+            Part::Literal(text) => Cow::Borrowed(text),
+            Part::Column(index, functions) => functions
+                .iter()
+                .fold(Cow::Borrowed(row.field(*index)), |text, function| {
+                    function.apply(text)
+                }),
         }
     }
 }
@@ -143,6 +171,8 @@ mod tests {
         assert_eq!(render("x{b}-{a}y", &["a", "b"], &["1", "2"]), "x2-1y");
         assert_eq!(render("{{a}}", &["a"], &["1"]), "{a}");
         assert_eq!(render("", &["a"], &["1"]), "");
+        assert_eq!(render("n-{a|strip(':')|lower}", &["a"], &["AA:BB"]), "n-aabb");
+        assert_eq!(render("{a | upper}{a}", &["a"], &["ab"]), "ABab");
     }
 
     #[test]
@@ -152,12 +182,20 @@ mod tests {
             ("{a{b}}", TemplateError::Open),
             ("a}", TemplateError::Stray),
             ("{}", TemplateError::Unnamed),
+            ("{|lower}", TemplateError::Unnamed),
         ] {
             assert_eq!(Template::parse(text), Err(error), "{text}");
         }
     }
 
     proptest! {
+        #[test]
+        fn functions_are_written_as_they_are_read(name in "[a-z_]{1,8}", functions in proptest::collection::vec(0..3_usize, 0..4)) {
+            let functions: String = functions.iter().map(|i| ["|lower", "|upper", "|strip('-')"][*i]).collect();
+            let written = format!("{{{name}{functions}}}");
+            prop_assert_eq!(Template::parse(&written).unwrap().filled(None), written);
+        }
+
         #[test]
         fn text_without_braces_renders_as_itself(text in "[^{}]*") {
             prop_assert_eq!(render(&text, &["a"], &["1"]), text);

@@ -13,7 +13,7 @@ use super::provisioner::{Settled, Standing};
 use super::rights::{Origin, Rights};
 use super::topic::topic_refusal;
 use crate::causes::in_one_line;
-use crate::jitp::Ask;
+use crate::jitp::{Ask, Greeting};
 
 /// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
 const LONGEST_CLIENT_ID: usize = 128;
@@ -61,6 +61,10 @@ pub(super) fn admit(
     let origin = Origin {
         address: who.peer.ip(),
         server_name: who.server_name.clone(),
+        greeting: Greeting {
+            persistent: connect.is_persistent,
+            last_will: connect.will.as_ref().map(|will| will.topic.clone()),
+        },
     };
     let rights = Rights::read(&endpoint.account, leaf, client_id, &origin, &endpoint.home);
     let rights = rights.map_err(state)??;

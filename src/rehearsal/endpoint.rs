@@ -24,7 +24,7 @@ use super::rights::{Origin, Rights};
 use super::server::ServerIdentity;
 use super::tls::Tls;
 use crate::causes::in_one_line;
-use crate::jitp::Home;
+use crate::jitp::{Greeting, Home};
 
 /// How much later than its device the endpoint may tell of a handshake that failed.
 const LATE: Duration = Duration::from_secs(2);
@@ -149,6 +149,7 @@ impl Endpoint {
         let origin = Origin {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             server_name: Some(host.to_owned()),
+            greeting: Greeting::default(),
         };
         let rights = Rights::read(&self.account, &leaf, client_id, &origin, &self.home);
         rights.ok()?.ok()?.a_topic()

@@ -224,6 +224,7 @@ mod tests {
                 client_id: "SN000001".to_owned(),
                 keep_alive: 30,
                 clean_start: true,
+                is_persistent: false,
                 will: None,
             });
             let mut sent = vec![connect];

@@ -79,6 +79,8 @@ pub struct Connect {
     /// Seconds; 0: none.
     pub keep_alive: u16,
     pub clean_start: bool,
+    /// The session outlives the connection: not `clean_start`, or with an expiry (MQTT 5).
+    pub is_persistent: bool,
     pub will: Option<Publish>,
 }
 
@@ -119,6 +121,7 @@ impl Packet {
                 client_id: connect.client_id.to_string(),
                 keep_alive: connect.keep_alive,
                 clean_start: connect.clean_session,
+                is_persistent: !connect.clean_session,
                 will: connect
                     .last_will
                     .map(|will| Publish::will(&will.topic, will.message, will.qos, will.retain)),
@@ -188,6 +191,7 @@ impl Packet {
                 client_id: connect.client_id.to_string(),
                 keep_alive: connect.keep_alive,
                 clean_start: connect.clean_start,
+                is_persistent: !connect.clean_start || connect.session_expiry_interval_secs > 0,
                 will: connect
                     .last_will
                     .map(|will| Publish::will(&will.topic, will.message, will.qos, will.retain)),

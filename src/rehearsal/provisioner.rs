@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use super::account::{Account, AccountError, CertificateStatus, Made, Registered};
 use super::leaf::Leaf;
 use crate::digest::sha256;
-use crate::jitp::{CertificateMade, Facts, PolicyMade, Provisioned, Template, ThingMade};
+use crate::jitp::{Assumptions, CertificateMade, Facts, PolicyMade, Provisioned, Template, ThingMade};
 
 /// How a certificate that is new comes to be ACTIVE.
 pub enum Provisioning {
@@ -37,6 +37,7 @@ pub enum Activation {
 
 /// Names of settings: what [`Activation`] is kept as.
 const TEMPLATE_SETTING: &str = "template";
+const ASSUMPTIONS_SETTING: &str = "assumptions";
 const POLICIES_SETTING: &str = "policies";
 
 impl Activation {
@@ -60,6 +61,11 @@ impl Activation {
             Self::Policies(names) => (None, Some(names.join("\n"))),
         };
         account.keep_setting(TEMPLATE_SETTING, template)?;
+        let assumptions = match self {
+            Self::Template(template) => serde_json::to_string(template.assumptions()).ok(),
+            Self::Policies(_) => None,
+        };
+        account.keep_setting(ASSUMPTIONS_SETTING, assumptions.as_deref())?;
         account.keep_setting(POLICIES_SETTING, policies.as_deref())
     }
 
@@ -70,7 +76,14 @@ impl Activation {
     /// When the state cannot be read.
     pub fn kept(account: &Account) -> Result<Self, AccountError> {
         let template = account.setting(TEMPLATE_SETTING)?;
-        let template = template.map(|text| Template::read(&text).template.expect("the endpoint has read it"));
+        let assumptions = account.setting(ASSUMPTIONS_SETTING)?;
+        let assumptions: Assumptions = assumptions
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let template = template.map(|text| {
+            let read = Template::read(&text).template;
+            read.expect("the endpoint has read it").assuming(assumptions)
+        });
         let names = account.setting(POLICIES_SETTING)?.unwrap_or_default();
         Ok(Self::new(template, names.lines().map(str::to_owned).collect()))
     }

@@ -6,13 +6,14 @@ use super::account::{Account, AccountError};
 use super::leaf::Leaf;
 use super::topic::topic_refusal;
 use crate::causes::in_one_line;
-use crate::jitp::{Ask, CertificateNames, Connection, Decision, Home, Policies};
+use crate::jitp::{Ask, CertificateNames, Connection, Decision, Greeting, Home, Policies};
 
-/// Where a device connects from, and whom it asked for.
+/// Where a device connects from, whom it asked for, and what.
 pub struct Origin {
     pub address: IpAddr,
     /// SNI.
     pub server_name: Option<String>,
+    pub greeting: Greeting,
 }
 
 /// The rights of one connection, as they were when it began.
@@ -63,6 +64,7 @@ impl Rights {
                 certificate,
                 source_ip: origin.address,
                 domain_name: origin.server_name.clone(),
+                greeting: origin.greeting.clone(),
             },
             home: home.clone(),
             things: names,

@@ -52,6 +52,11 @@ fn what_is_written_for_aws_is_told_as_the_page_says() {
     hold("`jitp template render`", &render("all.json"));
     draft(&place, "pending.json", &["--thing-name", "Country"]);
     hold("A command that fails", &render("pending.json"));
+    let publishes =
+        json!({"Effect": "Allow", "Action": "iot:Publish", "Resource": "arn:aws:iot:*:*:topicfilter/a"});
+    let policy = json!({"Version": "2012-10-17", "Statement": publishes}).to_string();
+    std::fs::write(place.join("policy.json"), policy).expect("the policy is written");
+    hold("`jitp policy check`", &["jitp", "policy", "check", "policy.json"]);
     let code = "7".repeat(64);
     hold(
         "`jitp proof`",

@@ -415,6 +415,23 @@ fn the_same_as_commands_of_the_aws_cli() {
     let read = tool("sh", &["-n", "register.sh"], desk.workplace.path());
     assert!(read.status.success(), "{text}");
 
+    // What the plan warns of is told beside the commands.
+    desk.write_template(|template| {
+        let policy = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:eu-west-1:123456789012:client/*"}}"#;
+        template["Resources"]["policy"]["Properties"] = serde_json::json!({ "PolicyDocument": policy });
+    });
+    let register = ["register", "--template", "template.json", "--print-cli"];
+    let output = desk.jitp(&register);
+    let (commands, said) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let warning = "a policy of the template is of Region eu-west-1, and this is eu-central-1";
+    assert!(
+        said.contains(warning) && !commands.contains(warning),
+        "{said}{commands}"
+    );
+
     let function = "arn:aws:lambda:eu-central-1:123456789012:function:activate";
     let text = desk.ends(
         0,
@@ -430,6 +447,67 @@ fn the_same_as_commands_of_the_aws_cli() {
     for command in ["aws iot create-topic-rule ", "aws lambda add-permission "] {
         assert_eq!(text.matches(command).count(), 1, "{command}\n{text}");
     }
+}
+
+/// What is declared is judged by cfn-lint and by python-hcl2, and read back as it was meant.
+#[test]
+fn the_same_as_infrastructure_that_is_declared() {
+    let desk = Desk::new();
+    let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let cfn_lint = match python.rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/cfn-lint"),
+        None => "cfn-lint".to_owned(),
+    };
+    let judged = |program: &str, arguments: &[&str]| {
+        let output = tool(program, arguments, desk.workplace.path());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        said
+    };
+    let function = "arn:aws:lambda:eu-central-1:000000000000:function:activate";
+    let jitp = ["--template", "template.json"];
+    for (options, kinds) in [
+        (
+            jitp.to_vec(),
+            &["iam_role", "iam_role_policy_attachment", "iot_ca_certificate"][..],
+        ),
+        (
+            [&jitp[..], &["--template-name", "lamps", "--mode", "sni-only"]].concat(),
+            &[
+                "iam_role",
+                "iam_role_policy_attachment",
+                "iot_ca_certificate",
+                "iot_provisioning_template",
+            ],
+        ),
+        (
+            vec!["--flow", "jitr", "--lambda-arn", function],
+            &["iot_ca_certificate", "iot_topic_rule", "lambda_permission"],
+        ),
+    ] {
+        let print = |form: &str| desk.ends(0, &[&["register", "--print", form][..], &options].concat());
+        fs::write(desk.workplace.join("stack.json"), print("cloudformation")).unwrap();
+        fs::write(desk.workplace.join("main.tf"), print("terraform")).unwrap();
+        judged(&cfn_lint, &["stack.json"]);
+        let parse = "import hcl2, json; \
+             print(json.dumps([list(r)[0].strip('\"') for r in hcl2.load(open('main.tf'))['resource']]))";
+        let mut found: Vec<String> = serde_json::from_str(&judged(&python, &["-c", parse])).unwrap();
+        found.sort();
+        let kinds: Vec<String> = kinds.iter().map(|kind| format!("aws_{kind}")).collect();
+        assert_eq!(found, kinds);
+        if options.contains(&"--template") {
+            for file in ["stack.json", "main.tf"] {
+                let read = desk.workplace.run(&["jitp", "template", "check", file, "--json"]);
+                let read: Value = serde_json::from_slice(&read.stdout).unwrap();
+                assert_eq!(read["errors"], 0, "{file}: {read:#}");
+            }
+        }
+    }
+    assert!(desk.described("ca").is_none(), "printing changes nothing");
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod jitp_register;
 mod jitp_template;
 mod jitp_withdraw;
 mod jitr;
+mod policies;
 mod rehearse;
+mod rehearse_assumed;
 mod rehearse_clients;
 mod rehearse_page;

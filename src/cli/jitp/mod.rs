@@ -2,6 +2,7 @@
 
 mod bulk;
 mod lambda;
+mod policy;
 mod proof;
 mod reach;
 mod register;
@@ -24,6 +25,9 @@ pub enum Jitp {
     /// Draft, check and try out provisioning templates
     #[command(subcommand)]
     Template(template::Template),
+    /// Check policies of devices
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Prove to AWS IoT that the CA's key is at hand; works offline
     Proof(proof::Proof),
     /// Register the CA for JITP or JITR: role, template, proof, registration, endpoint
@@ -44,6 +48,7 @@ impl Jitp {
     pub fn run(&self, printer: Printer) -> Outcome {
         match self {
             Self::Template(command) => command.run(printer),
+            Self::Policy(command) => command.run(),
             Self::Proof(command) => command.run(),
             Self::Register(command) => command.run(printer),
             Self::Status(command) => command.run(),

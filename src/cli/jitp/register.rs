@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::aws::{
-    Action, Asset, AssetState, CertificateMode, CommandWords, Flow, Registration, Role, Wanted, permission,
+    Action, Asset, AssetState, CertificateMode, CommandWords, Flow, Registration, Role, Wanted,
+    cloudformation, permission, terraform,
 };
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
@@ -60,6 +61,9 @@ pub struct Register {
     /// Print the plan as commands of the AWS CLI; change nothing
     #[arg(long, conflicts_with = "json")]
     print_cli: bool,
+    /// Print what shall be in the account in another form; change nothing
+    #[arg(long, value_enum, conflicts_with_all = ["json", "print_cli"])]
+    print: Option<PrintArg>,
     /// Do it without asking
     #[arg(long)]
     yes: bool,
@@ -74,6 +78,16 @@ pub struct Register {
 enum FlowArg {
     Jitp,
     Jitr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrintArg {
+    /// Commands of the AWS CLI, as --print-cli
+    Cli,
+    /// A template of CloudFormation
+    Cloudformation,
+    /// A configuration of Terraform
+    Terraform,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -110,14 +124,15 @@ impl Register {
         let cloud = self.reach.open()?;
         let plan = Registration::new(&wanted, &cloud.find(&wanted)?);
         let obstacles = plan.obstacles(self.update).count();
-        if self.print_cli && obstacles == 0 {
-            printer.tell(self.commands(&plan, &ca));
+        let form = self.print.or(self.print_cli.then_some(PrintArg::Cli));
+        if let Some(form) = form.filter(|_| obstacles == 0) {
+            plan.warnings.iter().for_each(warn);
+            warn_of_lab(&ca);
+            printer.tell(self.printed(form, &wanted, &plan, &ca)?);
             return Ok(Ended::silent());
         }
         printer.tell(describe(&plan, &ca, self.update));
-        if ca.is_lab() {
-            warn("this is a LAB CA, not for production");
-        }
+        warn_of_lab(&ca);
         if self.dry_run || obstacles > 0 {
             return Ok(end_early(plan, obstacles));
         }
@@ -151,7 +166,7 @@ impl Register {
         let flow = match (self.flow, &self.template, &self.lambda_arn) {
             (FlowArg::Jitp, Some(path), _) => {
                 let profile = Profile::load(&self.profile, None)?;
-                let reading = jitp::Template::read_for(&template::read(path)?, Some(&profile));
+                let reading = jitp::Template::read_for(&template::read(path)?, Some(&profile), None);
                 if reading.findings.iter().any(jitp::Finding::is_error) {
                     return Err(template::refused(path, &reading.findings));
                 }
@@ -204,6 +219,37 @@ impl Register {
         })
     }
 
+    fn printed(
+        &self,
+        form: PrintArg,
+        wanted: &Wanted,
+        plan: &Registration,
+        ca: &CaCertificate,
+    ) -> Result<String, Failure> {
+        if form == PrintArg::Cli {
+            return Ok(self.commands(plan, ca));
+        }
+        // What is declared is made, and a second one of its name cannot be.
+        for asset in plan
+            .assets
+            .iter()
+            .filter(|asset| matches!(asset.state, AssetState::Exists))
+        {
+            warn(format!(
+                "{} is there already: import it, or leave it out",
+                asset.what
+            ));
+        }
+        let path = self.issuer.certificate_path();
+        Ok(match form {
+            PrintArg::Cli | PrintArg::Cloudformation => {
+                let certificate = crate::cli::rehearse::read_text(&path, "certificate")?;
+                cloudformation(wanted, &plan.caller, &certificate)
+            }
+            PrintArg::Terraform => terraform(wanted, &plan.caller, &path.display().to_string()),
+        })
+    }
+
     /// The plan as commands of the AWS CLI.
     fn commands(&self, plan: &Registration, ca: &CaCertificate) -> String {
         let words = CommandWords {
@@ -218,6 +264,12 @@ impl Register {
         lines.extend(function.map(|function| permission(&plan.caller, &ca.id(), function)));
         lines.extend(plan.actions(self.update).map(|action| action.command(words)));
         lines.join("\n") + "\n"
+    }
+}
+
+fn warn_of_lab(ca: &CaCertificate) {
+    if ca.is_lab() {
+        warn("this is a LAB CA, not for production");
     }
 }
 

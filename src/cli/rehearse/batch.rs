@@ -137,6 +137,10 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
         interrupt::is_cancelled,
     )?;
     bar.lock().expect("no holder panics").finish_and_clear();
+    let mut prerequisites = ready.prerequisites;
+    prerequisites.extend(endpoint.taken_for_granted(&ready.endpoint.account)?);
+    prerequisites.sort();
+    prerequisites.dedup();
     let rehearsal = Rehearsal::new(Findings {
         batch: issued.record().batch.clone(),
         rows,
@@ -144,7 +148,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
         home: ready.home,
         before,
         after: ready.endpoint.account.counts()?,
-        prerequisites: ready.prerequisites,
+        prerequisites,
         elapsed: begun.elapsed(),
         rehearsed,
         table: args.table,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use certforge::causes::in_one_line;
 use certforge::display::Names;
 use certforge::issuer::CaCertificate;
-use certforge::jitp::{Home, ManyHomes, Policies, Prerequisite, Template, certificate_ids, homes_in};
+use certforge::jitp::{
+    Home, ManyHomes, Policies, Prerequisite, Template, certificate_ids, check_policy, homes_in,
+};
 use certforge::pem;
 use certforge::rehearsal::{
     Account, Activation, Clock, Endpoint, EndpointOptions, Listener, Listening, Provisioning, ServerIdentity,
@@ -18,6 +20,7 @@ use clap::Args;
 use rustls_pki_types::PrivateKeyDer;
 use time::{Duration, OffsetDateTime};
 
+use super::assume::AssumeArgs;
 use super::read_text;
 use super::values::{account_id, duration, name_and_file, region};
 use crate::cli::batch::{OpenBatch, VoucherArgs};
@@ -88,6 +91,8 @@ pub struct EndpointArgs {
     #[arg(long, value_name = "FILE", default_value = "rehearsal-root.pem")]
     pub root_file: PathBuf,
     #[command(flatten)]
+    assume: AssumeArgs,
+    #[command(flatten)]
     voucher: VoucherArgs,
 }
 
@@ -117,6 +122,14 @@ impl EndpointArgs {
 
     pub fn state_path(&self) -> Option<&Path> {
         self.state.as_deref()
+    }
+
+    /// What things name in an account, as far as nobody said that it exists.
+    pub fn taken_for_granted(&self, account: &Account) -> Result<Vec<Prerequisite>, Failure> {
+        match self.assume.knows_what_exists() {
+            true => Ok(Vec::new()),
+            false => Ok(account.prerequisites()?),
+        }
     }
 
     /// Whether the endpoint's certificate is made for the run.
@@ -168,6 +181,7 @@ impl EndpointArgs {
             http_names: Names::new(&self.http_names),
         };
         let template = self.template.as_deref().map(template::load).transpose()?;
+        let template = template.map(|template| self.assume.apply(template)).transpose()?;
         let policies = self.read_policies()?;
         let account = Arc::new(match &self.state {
             Some(path) => Account::open(path)?,
@@ -212,6 +226,7 @@ impl EndpointArgs {
             prerequisites: prerequisites
                 .into_iter()
                 .filter(|needed| !matches!(needed, Prerequisite::Policy(_)))
+                .filter(|_| !self.assume.knows_what_exists())
                 .collect(),
         })
     }
@@ -253,6 +268,16 @@ impl EndpointArgs {
                     "correct it, or leave out what the rehearsal cannot evaluate",
                 )
             })?;
+            let findings = check_policy(&document);
+            if let Some(error) = findings.iter().find(|finding| finding.is_error()) {
+                return Err(Failure::aws(
+                    format!("{}: {}", path.display(), error.message),
+                    &format!(
+                        "`certforge jitp policy check {}` lists what is wrong",
+                        path.display()
+                    ),
+                ));
+            }
             policies.push((name.clone(), document));
         }
         Ok(policies)

@@ -1,6 +1,7 @@
 //! `certforge rehearse`.
 
 mod activate;
+mod assume;
 mod batch;
 mod endpoint;
 mod list;
@@ -77,7 +78,7 @@ impl StateArgs {
 
 /// Text of a file that the user named.
 pub fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
-    bounded::read_text(path).map_err(|error| {
+    bounded::read_document(path).map_err(|error| {
         Failure::usage(
             &format!("{what} {} cannot be read: {error}", path.display()),
             "check the path and who may read it",

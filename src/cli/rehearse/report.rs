@@ -11,7 +11,7 @@ use certforge::printable;
 use certforge::rehearsal::{CertificateStatus, Counts, DeviceReport, Rehearsed, Stage};
 use serde::Serialize;
 
-use crate::cli::text::{count, devices};
+use crate::cli::text::{count, devices, many};
 
 /// Reasons of which people are told; the others are in `--table` and `--json`.
 const TOLD: usize = 10;
@@ -288,30 +288,4 @@ fn row(device: &DeviceReport) -> [String; 6] {
         result,
     ]
     .map(|cell| printable::line(&cell).into_owned())
-}
-
-/// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.
-fn many(n: u64, word: &str) -> String {
-    let word = match (n, word.strip_suffix('y')) {
-        (1, _) => word.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{word}s"),
-    };
-    format!("{} {word}", count(n))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_in_words() {
-        for (n, word, text) in [
-            (1, "policy", "1 policy"),
-            (0, "policy", "0 policies"),
-            (2, "thing", "2 things"),
-        ] {
-            assert_eq!(many(n, word), text);
-        }
-    }
 }

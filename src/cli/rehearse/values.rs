@@ -2,26 +2,21 @@
 
 use std::path::PathBuf;
 
+use certforge::jitp::{is_account, is_region};
 use certforge::rehearsal::Sample;
 use time::Duration;
 
 pub fn account_id(text: &str) -> Result<String, &'static str> {
-    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+    match is_account(text) {
         true => Ok(text.to_owned()),
         false => Err("an account has 12 digits, as in 123456789012"),
     }
 }
 
 pub fn region(text: &str) -> Result<String, &'static str> {
-    let parts: Vec<&str> = text.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    match parts.split_last() {
-        Some((number, words))
-            if words.len() >= 2 && words.iter().all(is_word) && number.parse::<u8>().is_ok() =>
-        {
-            Ok(text.to_owned())
-        }
-        _ => Err("a Region has a name such as eu-central-1"),
+    match is_region(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a Region has a name such as eu-central-1"),
     }
 }
 

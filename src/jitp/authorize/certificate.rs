@@ -100,6 +100,14 @@ impl CertificateNames {
         self.values.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// All names, such as `Subject.CommonName`.
+    pub(super) fn known() -> impl Iterator<Item = String> {
+        let names = || ATTRIBUTES.iter().map(|(name, ..)| *name).chain(ALTERNATIVE_NAMES);
+        ["Subject", "Issuer"]
+            .into_iter()
+            .flat_map(move |whose| names().map(move |name| format!("{whose}.{name}")))
+    }
+
     /// Whether AWS IoT documents a variable of that name.
     pub(super) fn is_name(name: &str) -> bool {
         let of = |whose: &str| name.strip_prefix(whose)?.strip_prefix('.');

@@ -8,9 +8,12 @@
 
 use serde_json::Value;
 
+use super::super::arn::Arn;
 use super::clause::Effect;
 use super::connection::Connection;
+use super::greeting::Greeted;
 use super::network::Network;
+use super::ordered::{Relation, Scale};
 use super::reason::{Actual, Unmet};
 use super::text::{Filled, Text, Unfilled};
 use super::variable::{Absent, Variable};
@@ -21,7 +24,8 @@ pub(super) struct Condition {
     operator: String,
     key: String,
     wanted: Vec<String>,
-    variable: Variable,
+    /// `None`: AWS IoT documents no such key.
+    variable: Option<Variable>,
     /// `ForAllValues:` or `ForAnyValue:`.
     set: Option<Set>,
     if_exists: bool,
@@ -38,6 +42,9 @@ enum Set {
 #[derive(Debug, Clone)]
 enum Test {
     Text(Comparison, Vec<Text>),
+    /// The parts of each ARN; of `*` one.
+    Arn(Vec<Vec<Text>>),
+    Ordered(Scale, Relation, Vec<f64>),
     Address(Vec<Network>),
     /// Whether the key may be absent, present, or both.
     Null(Vec<bool>),
@@ -53,12 +60,23 @@ enum Comparison {
 /// Why a condition cannot be evaluated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
-    #[error("operator {operator} is not evaluated here")]
+    #[error("there is no operator {operator}")]
     Operator { operator: String },
-    #[error("AWS IoT documents no condition key {key}")]
-    Key { key: String },
     #[error("{operator} does not take {value}")]
     Value { operator: String, value: String },
+}
+
+impl ConditionError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Operator { .. } => Some(
+                "operators are StringEquals, StringEqualsIgnoreCase, StringLike, Numeric…, Date…, Bool, BinaryEquals, IpAddress, ArnEquals, ArnLike, their opposites and Null, with ForAllValues: or ForAnyValue: before, or IfExists behind",
+            ),
+            Self::Value { .. } => None,
+        }
+    }
 }
 
 impl Condition {
@@ -67,42 +85,33 @@ impl Condition {
         let unknown = || ConditionError::Operator {
             operator: operator.to_owned(),
         };
-        let wanted = texts(value).ok_or_else(|| ConditionError::Value {
-            operator: operator.to_owned(),
-            value: value.to_string(),
-        })?;
         let (set, name) = match operator.split_once(':') {
             Some(("ForAllValues", name)) => (Some(Set::All), name),
             Some(("ForAnyValue", name)) => (Some(Set::Any), name),
             Some(_) => return Err(unknown()),
             None => (None, operator),
         };
+        // AWS shows an empty list with ForAllValues: connections that ask for nothing.
+        let wanted = texts(value).filter(|wanted| set.is_some() || !wanted.is_empty());
+        let wanted = wanted.ok_or_else(|| ConditionError::Value {
+            operator: operator.to_owned(),
+            value: value.to_string(),
+        })?;
         let (name, if_exists) = match name.strip_suffix("IfExists") {
             Some(name) => (name, true),
             None => (name, false),
         };
-        let text = |comparison| {
-            let texts = wanted.iter().map(|wanted| Text::parse(wanted));
-            Test::Text(comparison, texts.collect())
+        let is_null = name == "Null" && set.is_none() && !if_exists;
+        let read = match is_null {
+            true => Some((Test::Null(parse_all(operator, &wanted)?), false)),
+            false => Test::read(operator, name, &wanted)?,
         };
-        let (test, is_negated) = match name {
-            "StringEquals" => (text(Comparison::Equals), false),
-            "StringNotEquals" => (text(Comparison::Equals), true),
-            "StringEqualsIgnoreCase" | "Bool" => (text(Comparison::EqualsIgnoreCase), false),
-            "StringNotEqualsIgnoreCase" => (text(Comparison::EqualsIgnoreCase), true),
-            "StringLike" => (text(Comparison::Like), false),
-            "StringNotLike" => (text(Comparison::Like), true),
-            "IpAddress" => (Test::Address(parse_all(operator, &wanted)?), false),
-            "NotIpAddress" => (Test::Address(parse_all(operator, &wanted)?), true),
-            "Null" if set.is_none() && !if_exists => (Test::Null(parse_all(operator, &wanted)?), false),
-            _ => return Err(unknown()),
-        };
-        let variable = Variable::parse(key).ok_or_else(|| ConditionError::Key { key: key.to_owned() })?;
+        let (test, is_negated) = read.ok_or_else(unknown)?;
         Ok(Self {
             operator: operator.to_owned(),
             key: key.to_owned(),
             wanted,
-            variable,
+            variable: Variable::parse(key),
             set,
             if_exists,
             is_negated,
@@ -110,28 +119,66 @@ impl Condition {
         })
     }
 
+    /// Its key, if AWS IoT documents it.
+    pub fn variable(&self) -> Option<&Variable> {
+        self.variable.as_ref()
+    }
+
+    /// What the key is compared with.
+    pub fn wanted(&self) -> &[String] {
+        &self.wanted
+    }
+
+    /// The texts in which variables count.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let (texts, arns) = match &self.test {
+            Test::Text(_, texts) => (texts.as_slice(), [].as_slice()),
+            Test::Arn(arns) => ([].as_slice(), arns.as_slice()),
+            Test::Ordered(..) | Test::Address(_) | Test::Null(_) => ([].as_slice(), [].as_slice()),
+        };
+        texts.iter().chain(arns.iter().flatten())
+    }
+
+    /// `greeted`: with requests to connect.
+    ///
     /// # Errors
     ///
     /// That it does not hold, and why.
-    pub fn check(&self, effect: Effect, connection: &Connection) -> Result<(), Box<Unmet>> {
-        let values = match self.variable.values(connection) {
+    pub fn check(
+        &self,
+        effect: Effect,
+        connection: &Connection,
+        greeted: Option<&Greeted>,
+    ) -> Result<(), Box<Unmet>> {
+        let variable = self.variable.as_ref().ok_or(Absent::Unknown);
+        let values = match variable.and_then(|variable| variable.values(connection, greeted)) {
             Ok(values) => values,
             Err(reason) if self.holds_without(&reason, effect) => return Ok(()),
             Err(reason) => return Err(self.unmet(Actual::Nothing(reason))),
         };
         let wanted = match &self.test {
-            Test::Text(_, texts) => self.fill(texts, effect, connection),
-            Test::Address(_) | Test::Null(_) => Ok(Vec::new()),
+            Test::Text(_, texts) => {
+                let texts: Vec<&[Text]> = texts.iter().map(std::slice::from_ref).collect();
+                self.fill(&texts, effect, connection)
+            }
+            Test::Arn(arns) => {
+                let arns: Vec<&[Text]> = arns.iter().map(Vec::as_slice).collect();
+                self.fill(&arns, effect, connection)
+            }
+            Test::Ordered(..) | Test::Address(_) | Test::Null(_) => Ok(Vec::new()),
         };
         let wanted = wanted.map_err(|unfilled| self.unmet(Actual::Unfilled(unfilled)))?;
+        // A value of another kind than the operator's is neither equal nor unequal to anything.
+        let otherwise = effect == Effect::Deny;
         let matches = |value: &str| self.test.matches(value, &wanted);
-        let satisfies = |value: &str| matches(value) != self.is_negated;
+        let satisfies = |value: &str| matches(value).map_or(otherwise, |matches| matches != self.is_negated);
         let holds = match self.set {
             Some(Set::All) => values.iter().all(|value| satisfies(value)),
             Some(Set::Any) => values.iter().any(|value| satisfies(value)),
             // Of a list, which should not be compared without ForAllValues or ForAnyValue: whether any is
             // equal, or none.
-            None => values.iter().any(|value| matches(value)) != self.is_negated,
+            None if self.is_negated => values.iter().all(|value| satisfies(value)),
+            None => values.iter().any(|value| satisfies(value)),
         };
         if holds {
             return Ok(());
@@ -153,15 +200,21 @@ impl Condition {
         }
     }
 
-    /// The texts for a connection. In a Deny a variable without a value stays as it is written; in an Allow
-    /// no value is equal to it, nor different from it.
-    fn fill(&self, texts: &[Text], effect: Effect, connection: &Connection) -> Result<Vec<Filled>, Unfilled> {
-        let mut all = Vec::with_capacity(texts.len());
-        for text in texts {
-            let filled = text.fill(connection);
-            match (effect, &filled.unfilled) {
+    /// What is wanted of a connection, each in its parts. In a Deny a variable without a value stays as it is written; in an
+    /// Allow no value is equal to it, nor different from it.
+    fn fill(
+        &self,
+        all_wanted: &[&[Text]],
+        effect: Effect,
+        connection: &Connection,
+    ) -> Result<Vec<Vec<Filled>>, Unfilled> {
+        let mut all = Vec::with_capacity(all_wanted.len());
+        for texts in all_wanted {
+            let filled: Vec<Filled> = texts.iter().map(|text| text.fill(connection)).collect();
+            let unfilled = filled.iter().find_map(|part| part.unfilled.as_ref());
+            match (effect, unfilled) {
                 (Effect::Deny, _) | (Effect::Allow, None) => all.push(filled),
-                (Effect::Allow, Some(_)) if texts.len() > 1 && !self.is_negated => {}
+                (Effect::Allow, Some(_)) if all_wanted.len() > 1 && !self.is_negated => {}
                 (Effect::Allow, Some(unfilled)) => return Err(unfilled.clone()),
             }
         }
@@ -179,34 +232,107 @@ impl Condition {
 }
 
 impl Test {
-    /// Whether a value is one of those that are wanted; those of a text come filled in.
-    fn matches(&self, value: &str, texts: &[Filled]) -> bool {
+    /// The test of an operator, and whether its opposite is wanted: the one list of them. `None`: there is no such operator.
+    fn read(operator: &str, name: &str, wanted: &[String]) -> Result<Option<(Self, bool)>, ConditionError> {
+        let text = |comparison| {
+            let texts = wanted.iter().map(|wanted| Text::parse(wanted));
+            Self::Text(comparison, texts.collect())
+        };
+        Ok(Some(match name {
+            // Base64 is compared as it is written.
+            "StringEquals" | "BinaryEquals" => (text(Comparison::Equals), false),
+            "StringNotEquals" => (text(Comparison::Equals), true),
+            "StringEqualsIgnoreCase" | "Bool" => (text(Comparison::EqualsIgnoreCase), false),
+            "StringNotEqualsIgnoreCase" => (text(Comparison::EqualsIgnoreCase), true),
+            "StringLike" => (text(Comparison::Like), false),
+            "StringNotLike" => (text(Comparison::Like), true),
+            "IpAddress" => (Self::Address(parse_all(operator, wanted)?), false),
+            "NotIpAddress" => (Self::Address(parse_all(operator, wanted)?), true),
+            // Both take wildcards, each within its part of the ARN.
+            "ArnEquals" | "ArnLike" => (Self::arns(operator, wanted)?, false),
+            "ArnNotEquals" | "ArnNotLike" => (Self::arns(operator, wanted)?, true),
+            _ => {
+                let numeric = name.strip_prefix("Numeric").map(|rest| (Scale::Number, rest));
+                let dated = name.strip_prefix("Date").map(|rest| (Scale::Time, rest));
+                let Some((scale, rest)) = numeric.or(dated) else {
+                    return Ok(None);
+                };
+                let Some((relation, is_negated)) = Relation::parse(rest) else {
+                    return Ok(None);
+                };
+                let read = |text: &String| {
+                    scale.read(text).ok_or_else(|| ConditionError::Value {
+                        operator: operator.to_owned(),
+                        value: format!("{text:?}"),
+                    })
+                };
+                let wanted = wanted.iter().map(read).collect::<Result<_, _>>()?;
+                (Self::Ordered(scale, relation, wanted), is_negated)
+            }
+        }))
+    }
+
+    fn arns(operator: &str, wanted: &[String]) -> Result<Self, ConditionError> {
+        let parts = |text: &String| match Arn::parse(text) {
+            Some(arn) => Ok(
+                [arn.partition, arn.service, arn.region, arn.account, arn.resource]
+                    .map(Text::parse)
+                    .to_vec(),
+            ),
+            None if text == "*" => Ok(vec![Text::parse(text)]),
+            None => Err(ConditionError::Value {
+                operator: operator.to_owned(),
+                value: format!("{text:?}, which is no ARN"),
+            }),
+        };
+        wanted.iter().map(parts).collect::<Result<_, _>>().map(Self::Arn)
+    }
+
+    /// Whether a value is one of those that are wanted, which come filled in; `None`: it is of another kind.
+    fn matches(&self, value: &str, all_wanted: &[Vec<Filled>]) -> Option<bool> {
         match self {
-            Self::Text(comparison, _) => texts.iter().any(|wanted| match comparison {
+            Self::Text(comparison, _) => Some(all_wanted.iter().flatten().any(|wanted| match comparison {
                 Comparison::Equals => wanted.text == value,
                 Comparison::EqualsIgnoreCase => wanted.text.to_lowercase() == value.to_lowercase(),
                 Comparison::Like => wanted.pattern.matches(value),
-            }),
-            Self::Address(networks) => value
-                .parse()
-                .is_ok_and(|address| networks.iter().any(|network| network.contains(address))),
-            Self::Null(wanted) => wanted.contains(&false),
+            })),
+            Self::Arn(_) => {
+                let arn = Arn::parse(value)?;
+                let parts = [arn.partition, arn.service, arn.region, arn.account, arn.resource];
+                Some(all_wanted.iter().any(|wanted| {
+                    match wanted.as_slice() {
+                        [any] => any.pattern.matches(value),
+                        wanted => wanted
+                            .iter()
+                            .zip(parts)
+                            .all(|(wanted, part)| wanted.pattern.matches(part)),
+                    }
+                }))
+            }
+            Self::Ordered(scale, relation, all_wanted) => {
+                let value = scale.read(value)?;
+                Some(all_wanted.iter().any(|wanted| relation.holds(value, *wanted)))
+            }
+            Self::Address(networks) => {
+                let address = value.parse().ok()?;
+                Some(networks.iter().any(|network| network.contains(address)))
+            }
+            Self::Null(wanted) => Some(wanted.contains(&false)),
         }
     }
 }
 
-/// One value or a list of values, of which there must be one.
+/// One value or a list of values.
 fn texts(value: &Value) -> Option<Vec<String>> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         _ => None,
     };
-    let texts: Vec<String> = match value {
-        Value::Array(items) => items.iter().map(text).collect::<Option<_>>()?,
-        single => vec![text(single)?],
-    };
-    (!texts.is_empty()).then_some(texts)
+    match value {
+        Value::Array(items) => items.iter().map(text).collect(),
+        single => Some(vec![text(single)?]),
+    }
 }
 
 fn parse_all<T: std::str::FromStr>(operator: &str, wanted: &[String]) -> Result<Vec<T>, ConditionError> {
@@ -220,156 +346,5 @@ fn parse_all<T: std::str::FromStr>(operator: &str, wanted: &[String]) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::super::connection::tests::connection;
-    use super::*;
-
-    /// Whether a condition holds in an Allow, and whether it does in a Deny.
-    fn holds(operator: &str, key: &str, value: &Value) -> (bool, bool) {
-        let connection = connection();
-        let condition = Condition::read(operator, key, value).unwrap();
-        let holds = |effect| condition.check(effect, &connection).is_ok();
-        (holds(Effect::Allow), holds(Effect::Deny))
-    }
-
-    #[test]
-    fn compares_as_iam_does() {
-        let (id, thing) = ("iot:ClientId", "iot:Connection.Thing.ThingTypeName");
-        let (ip, dns) = (
-            "aws:SourceIp",
-            "iot:Certificate.Subject.AlternativeName.DNSName.List",
-        );
-        for (operator, key, value, expected) in [
-            ("StringEquals", id, json!("SN1"), true),
-            ("StringEquals", id, json!("sn1"), false),
-            ("StringEquals", id, json!("SN*"), false),
-            ("StringEquals", id, json!(["x", "SN1"]), true),
-            (
-                "StringEquals",
-                id,
-                json!("${iot:Connection.Thing.ThingName}"),
-                true,
-            ),
-            ("StringNotEquals", id, json!("SN1"), false),
-            ("StringNotEquals", id, json!(["x", "SN1"]), false),
-            ("StringNotEquals", id, json!(["x", "y"]), true),
-            ("StringEqualsIgnoreCase", id, json!("sn1"), true),
-            ("StringNotEqualsIgnoreCase", id, json!("sn1"), false),
-            ("StringLike", id, json!("S?1"), true),
-            ("StringLike", id, json!("s*"), false),
-            ("StringLike", id, json!("${*}"), false),
-            ("StringNotLike", id, json!("S*"), false),
-            ("StringNotLike", id, json!("X*"), true),
-            ("Bool", "iot:Connection.Thing.IsAttached", json!(true), true),
-            ("Bool", "iot:Connection.Thing.IsAttached", json!("true"), true),
-            ("Bool", "iot:Connection.Thing.IsAttached", json!(["false"]), false),
-            ("IpAddress", ip, json!("203.0.113.0/24"), true),
-            ("IpAddress", ip, json!(["10.0.0.0/8", "::/0"]), false),
-            ("NotIpAddress", ip, json!("203.0.113.0/24"), false),
-            ("NotIpAddress", ip, json!("10.0.0.0/8"), true),
-            // The thing has no type.
-            ("StringEquals", thing, json!("Lamp"), false),
-            ("StringEqualsIfExists", thing, json!("Lamp"), true),
-            ("StringEqualsIfExists", id, json!("x"), false),
-            ("StringNotEquals", thing, json!("Lamp"), true),
-            ("Null", thing, json!("true"), true),
-            ("Null", thing, json!(false), false),
-            ("Null", id, json!("true"), false),
-            ("Null", id, json!("false"), true),
-            // The certificate is for a.example and b.example.
-            ("ForAllValues:StringLike", dns, json!("*.example"), true),
-            (
-                "ForAllValues:StringEquals",
-                dns,
-                json!(["a.example", "b.example"]),
-                true,
-            ),
-            ("ForAllValues:StringEquals", dns, json!("a.example"), false),
-            ("ForAllValues:StringNotEquals", dns, json!("a.example"), false),
-            ("ForAnyValue:StringEquals", dns, json!("b.example"), true),
-            ("ForAnyValue:StringEquals", dns, json!("c.example"), false),
-            ("ForAnyValue:StringNotEquals", dns, json!("a.example"), true),
-            ("StringEquals", dns, json!("b.example"), true),
-            ("StringNotEquals", dns, json!("b.example"), false),
-            ("ForAllValues:StringEquals", thing, json!("Lamp"), true),
-            ("ForAnyValue:StringEquals", thing, json!("Lamp"), false),
-            ("ForAnyValue:StringNotEquals", thing, json!("Lamp"), false),
-            ("ForAnyValue:StringEqualsIfExists", thing, json!("Lamp"), true),
-        ] {
-            assert_eq!(
-                holds(operator, key, &value),
-                (expected, expected),
-                "{operator} {key} {value}"
-            );
-        }
-    }
-
-    #[test]
-    fn refuses_where_a_value_cannot_be_filled_in() {
-        let (id, city) = ("iot:ClientId", "iot:Certificate.Subject.State");
-        let none = "${iot:Connection.Thing.ThingTypeName}";
-        for (operator, key, value, in_allow, in_deny) in [
-            ("StringEquals", id, json!(none), false, false),
-            ("StringEquals", id, json!([none, "SN1"]), true, true),
-            ("StringNotEquals", id, json!(none), false, true),
-            ("StringNotEquals", id, json!([none, "x"]), false, true),
-            // The certificate's state has a +.
-            ("StringEquals", city, json!("A+"), false, true),
-            ("StringNotEquals", city, json!("x"), false, true),
-            ("ForAllValues:StringEquals", city, json!("x"), false, true),
-            ("StringEqualsIfExists", city, json!("x"), false, true),
-            ("Null", city, json!("true"), false, true),
-        ] {
-            assert_eq!(
-                holds(operator, key, &value),
-                (in_allow, in_deny),
-                "{operator} {key} {value}"
-            );
-        }
-    }
-
-    #[test]
-    fn names_what_it_does_not_evaluate() {
-        let id = "iot:ClientId";
-        for (operator, key, value, message) in [
-            ("NumericEquals", id, json!("1"), "operator NumericEquals"),
-            (
-                "DateLessThan",
-                "aws:CurrentTime",
-                json!("2030-01-01"),
-                "operator DateLessThan",
-            ),
-            ("ArnLike", id, json!("x"), "operator ArnLike"),
-            ("stringequals", id, json!("x"), "operator stringequals"),
-            ("ForSomeValues:StringEquals", id, json!("x"), "operator ForSome"),
-            ("NullIfExists", id, json!("true"), "operator NullIfExists"),
-            (
-                "StringEquals",
-                "aws:SecureTransport",
-                json!("x"),
-                "key aws:SecureTransport",
-            ),
-            ("StringEquals", "iot:clientid", json!("x"), "key iot:clientid"),
-            (
-                "StringEquals",
-                "iot:Certificate.AvailableKeys",
-                json!("x"),
-                "key iot:Cert",
-            ),
-            ("StringEquals", id, json!({"a": 1}), "does not take"),
-            ("StringEquals", id, json!([]), "does not take []"),
-            (
-                "IpAddress",
-                "aws:SourceIp",
-                json!("1.2.3"),
-                "does not take \"1.2.3\"",
-            ),
-            ("Null", id, json!("yes"), "does not take \"yes\""),
-        ] {
-            let error = Condition::read(operator, key, &value).unwrap_err().to_string();
-            assert!(error.contains(message), "{operator} {key} {value}: {error}");
-        }
-    }
-}
+#[path = "condition_tests.rs"]
+mod tests;

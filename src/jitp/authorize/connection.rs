@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::super::provision::ThingMade;
 use super::certificate::CertificateNames;
+use super::greeting::Greeting;
 
 /// Who asks: what policy variables are filled with.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct Connection {
     pub source_ip: IpAddr,
     /// The server that the device asked for (SNI).
     pub domain_name: Option<String>,
+    /// What it asked for when it connected.
+    pub greeting: Greeting,
 }
 
 #[cfg(test)]
@@ -50,6 +53,7 @@ pub(super) mod tests {
             certificate: CertificateNames::of_certificate(&der).unwrap(),
             source_ip: "203.0.113.9".parse().unwrap(),
             domain_name: None,
+            greeting: Greeting::default(),
         }
     }
 }

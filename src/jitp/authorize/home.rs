@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::super::arn::{Arn, is_account, is_region, partition_of};
+
 /// The account and Region that the ARNs of a request name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Home {
@@ -37,13 +39,8 @@ impl Home {
         };
         let region = one(region, |home| home.region.as_ref(), default.0).map_err(ManyHomes::Regions)?;
         let account = one(account, |home| home.account.as_ref(), default.1).map_err(ManyHomes::Accounts)?;
-        let partition = match region.as_str() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
         Ok(Self {
-            partition: partition.to_owned(),
+            partition: partition_of(&region).to_owned(),
             region,
             account,
         })
@@ -71,7 +68,8 @@ pub enum ManyHomes {
     Accounts(Vec<String>),
 }
 
-/// The account and Region that an ARN of a policy names; `None` for what has a wildcard or a variable.
+/// The account and Region that an ARN of a policy names; `None` for what has a wildcard or a variable, and for what can be
+/// none, such as a placeholder that was left.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct NamedHome {
     pub partition: Option<String>,
@@ -82,21 +80,14 @@ pub struct NamedHome {
 impl NamedHome {
     /// That of an ARN; `None` for any other text.
     pub(super) fn of_arn(arn: &str) -> Option<Self> {
-        let mut parts = arn.splitn(6, ':');
-        let mut next = || parts.next();
-        let ("arn", partition, _, region, account, _) =
-            (next()?, next()?, next()?, next()?, next()?, next()?)
-        else {
-            return None;
-        };
-        let named = |part: &str| {
-            let is_named = !part.is_empty() && !part.contains(['*', '?', '$']);
-            is_named.then(|| part.to_owned())
-        };
+        let arn = Arn::parse(arn)?;
+        let named = |part: &str, is_one: fn(&str) -> bool| is_one(part).then(|| part.to_owned());
         Some(Self {
-            partition: named(partition),
-            region: named(region),
-            account: named(account),
+            partition: named(arn.partition, |part| {
+                part.starts_with("aws") && !part.contains(['*', '?', '$'])
+            }),
+            region: named(arn.region, is_region),
+            account: named(arn.account, is_account),
         })
     }
 }
@@ -118,6 +109,11 @@ mod tests {
             ),
             ("arn:aws:iot:eu-*:${x}:*", Some((Some("aws"), None, None))),
             ("arn:aws:iot:::*", Some((Some("aws"), None, None))),
+            ("arn:aws:iot:REGION:ACCOUNT_ID:*", Some((Some("aws"), None, None))),
+            (
+                "arn:aws:iot:<region>:${AWS::AccountId}:*",
+                Some((Some("aws"), None, None)),
+            ),
             ("arn:aws:iot", None),
             ("*", None),
         ] {

@@ -23,8 +23,12 @@ mod certificate;
 mod clause;
 mod condition;
 mod connection;
+mod greeting;
 mod home;
+mod lint;
+mod meetings;
 mod network;
+mod ordered;
 mod reason;
 mod statement;
 mod text;
@@ -35,6 +39,7 @@ pub use certificate::CertificateNames;
 pub use clause::Clause;
 pub use condition::ConditionError;
 pub use connection::Connection;
+pub use greeting::Greeting;
 pub use home::{Home, ManyHomes, NamedHome};
 pub use reason::{Actual, Cause, Miss, Reason, Unmet, Why};
 pub use statement::PolicyError;
@@ -42,6 +47,8 @@ pub use text::Unfilled;
 pub use variable::Absent;
 
 use clause::Effect;
+use greeting::Greeted;
+pub(super) use lint::lint;
 use statement::Statement;
 
 /// The policies of a certificate.
@@ -91,10 +98,14 @@ impl Policies {
     pub fn decide(&self, ask: &Ask<'_>, connection: &Connection, home: &Home) -> Decision {
         let action = ask.action();
         let resource = home.arn(&ask.resource(&connection.client_id));
+        let greeted = matches!(ask, Ask::Connect).then(|| Greeted::new(&connection.greeting, home));
         let mut misses = Vec::new();
         let mut is_allowed = false;
         for statement in self.statements.iter().filter(|statement| statement.names(action)) {
-            match (statement.effect, statement.applies(&resource, connection)) {
+            match (
+                statement.effect,
+                statement.applies(&resource, connection, greeted.as_ref()),
+            ) {
                 (Effect::Deny, Ok(())) => {
                     let cause = Cause::Denied(statement.clause.clone());
                     return Decision::Refused(Reason {

@@ -55,6 +55,8 @@ pub enum Why {
     Variable(Unfilled),
     /// Its resource, variables filled in, is another one.
     Resource(String),
+    /// Its `NotResource`, variables filled in, is this one.
+    NotResource(String),
 }
 
 /// A condition that does not hold.
@@ -86,7 +88,7 @@ impl Cause {
         misses.sort_by_key(|miss| match miss.why {
             Why::Condition(_) => 0,
             Why::Variable(_) => 1,
-            Why::Resource(_) => 2,
+            Why::Resource(_) | Why::NotResource(_) => 2,
         });
         let more = misses.len().saturating_sub(MAX_MISSES);
         misses.truncate(MAX_MISSES);
@@ -123,6 +125,7 @@ impl fmt::Display for Why {
             Self::Condition(unmet) => unmet.fmt(f),
             Self::Variable(unfilled) => unfilled.fmt(f),
             Self::Resource(resource) => write!(f, "it allows {resource}"),
+            Self::NotResource(resource) => write!(f, "it allows all but {resource}"),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::super::{json, policy};
+use super::super::action;
+use super::super::policy::{self, Listed};
 use super::clause::{Clause, Effect};
 use super::condition::{Condition, ConditionError};
 use super::connection::Connection;
+use super::greeting::Greeted;
 use super::reason::Why;
 use super::text::Text;
 
@@ -23,69 +25,64 @@ pub enum PolicyError {
 pub(super) struct Statement {
     pub clause: Clause,
     pub effect: Effect,
-    actions: Vec<String>,
+    actions: Listed,
     resources: Vec<Text>,
+    /// `NotResource`: all but these.
+    is_but: bool,
     conditions: Vec<Condition>,
 }
 
 impl Statement {
     /// Reads all statements of a document.
     pub fn read_all(policy: &str, document: &str) -> Result<Vec<Self>, PolicyError> {
-        let refused = |reason: String| PolicyError::Document {
-            policy: policy.to_owned(),
-            reason,
-        };
-        if let Some(reason) = policy::check(document).errors.into_iter().next() {
-            return Err(refused(reason));
+        let (statements, findings) = policy::read(document);
+        if let Some(error) = findings.into_iter().find(policy::PolicyFinding::is_error) {
+            return Err(PolicyError::Document {
+                policy: policy.to_owned(),
+                reason: error.message,
+            });
         }
-        let document = json::read(document).map_err(|error| refused(error.to_string()))?;
-        let statements = match &document["Statement"] {
-            Value::Array(statements) => statements.as_slice(),
-            single => std::slice::from_ref(single),
-        };
-        let statements = statements.iter().filter_map(Value::as_object).enumerate();
         statements
-            .map(|(index, statement)| Self::read(policy, index, statement))
+            .into_iter()
+            .map(|statement| Self::read(policy, statement))
             .collect()
     }
 
     /// Reads a statement of a document without a fault.
-    fn read(policy: &str, index: usize, statement: &Map<String, Value>) -> Result<Self, PolicyError> {
-        let texts = |key| policy::texts(statement.get(key)).unwrap_or_default();
-        let sid = statement.get("Sid").and_then(Value::as_str);
+    fn read(policy: &str, statement: policy::Statement) -> Result<Self, PolicyError> {
         let clause = Clause {
             policy: policy.to_owned(),
-            index,
-            sid: sid.filter(|sid| !sid.is_empty()).map(str::to_owned),
+            index: statement.index,
+            sid: statement.sid.filter(|sid| !sid.is_empty()),
         };
-        let conditions = match statement.get("Condition").and_then(Value::as_object) {
-            None => Vec::new(),
-            Some(operators) => read_conditions(operators).map_err(|source| PolicyError::Condition {
-                clause: clause.clone(),
-                source,
-            })?,
-        };
+        let conditions = read_conditions(&statement.condition).map_err(|source| PolicyError::Condition {
+            clause: clause.clone(),
+            source,
+        })?;
+        let resources = statement.resources;
         Ok(Self {
             clause,
-            effect: match statement.get("Effect").and_then(Value::as_str) {
-                Some("Allow") => Effect::Allow,
-                _ => Effect::Deny,
+            effect: match statement.allows {
+                true => Effect::Allow,
+                false => Effect::Deny,
             },
-            actions: texts("Action").into_iter().map(str::to_owned).collect(),
-            resources: texts("Resource").into_iter().map(Text::parse).collect(),
+            actions: statement.actions,
+            resources: resources.texts.iter().map(|text| Text::parse(text)).collect(),
+            is_but: resources.is_negated,
             conditions,
         })
     }
 
     /// Whether it is about an action.
     pub fn names(&self, action: &str) -> bool {
-        self.actions
-            .iter()
-            .any(|pattern| policy::matches(pattern, action))
+        self.actions.means(|pattern| action::matches(pattern, action))
     }
 
     /// Its resources, as far as their variables have values.
     pub fn filled(&self, connection: &Connection) -> Vec<String> {
+        if self.is_but {
+            return Vec::new();
+        }
         let filled = self.resources.iter().map(|text| text.fill(connection));
         filled
             .filter(|filled| filled.unfilled.is_none())
@@ -93,42 +90,62 @@ impl Statement {
             .collect()
     }
 
-    /// Whether it applies to a resource, given as an ARN.
+    /// Whether it applies to a resource, given as an ARN. `greeted`: with requests to connect.
     ///
     /// # Errors
     ///
     /// Why it does not: a condition, or what became of each resource.
-    pub fn applies(&self, resource: &str, connection: &Connection) -> Result<(), Vec<Why>> {
+    pub fn applies(
+        &self,
+        resource: &str,
+        connection: &Connection,
+        greeted: Option<&Greeted>,
+    ) -> Result<(), Vec<Why>> {
+        match self.is_but {
+            true => self.leaves(resource, connection)?,
+            false => self.covers(resource, connection)?,
+        }
+        for condition in &self.conditions {
+            condition
+                .check(self.effect, connection, greeted)
+                .map_err(|unmet| vec![Why::Condition(*unmet)])?;
+        }
+        Ok(())
+    }
+
+    fn covers(&self, resource: &str, connection: &Connection) -> Result<(), Vec<Why>> {
         let mut misses = Vec::new();
-        let mut is_named = false;
         for text in &self.resources {
             let filled = text.fill(connection);
             let miss = match filled.unfilled {
                 // It stays as it is written, and a topic of that name is not what anybody meant to allow.
                 Some(unfilled) if self.effect == Effect::Allow => Why::Variable(unfilled),
-                _ if filled.pattern.matches(resource) => {
-                    is_named = true;
-                    break;
-                }
+                _ if filled.pattern.matches(resource) => return Ok(()),
                 _ => Why::Resource(filled.text),
             };
             if !misses.contains(&miss) {
                 misses.push(miss);
             }
         }
-        if !is_named {
-            return Err(misses);
-        }
-        for condition in &self.conditions {
-            condition
-                .check(self.effect, connection)
-                .map_err(|unmet| vec![Why::Condition(*unmet)])?;
+        Err(misses)
+    }
+
+    /// Whether `NotResource` leaves a resource to the statement.
+    fn leaves(&self, resource: &str, connection: &Connection) -> Result<(), Vec<Why>> {
+        for text in &self.resources {
+            let filled = text.fill(connection);
+            match filled.unfilled {
+                // What it would have kept out is not known.
+                Some(unfilled) if self.effect == Effect::Allow => return Err(vec![Why::Variable(unfilled)]),
+                _ if filled.pattern.matches(resource) => return Err(vec![Why::NotResource(filled.text)]),
+                _ => {}
+            }
         }
         Ok(())
     }
 }
 
-fn read_conditions(operators: &Map<String, Value>) -> Result<Vec<Condition>, ConditionError> {
+pub(super) fn read_conditions(operators: &Map<String, Value>) -> Result<Vec<Condition>, ConditionError> {
     let mut conditions = Vec::new();
     for (operator, keys) in operators {
         let Value::Object(keys) = keys else {
@@ -161,9 +178,9 @@ mod tests {
         let condition = "statement \"Time\" of policy \"p\" has a Condition that cannot be evaluated";
         for (document, expected, cause) in [
             (
-                document(r#"{"DateLessThan":{"aws:CurrentTime":"2030-01-01"}}"#),
+                document(r#"{"DateBefore":{"aws:CurrentTime":"2030-01-01"}}"#),
                 condition,
-                Some("operator DateLessThan is not evaluated here"),
+                Some("there is no operator DateBefore"),
             ),
             (
                 document(r#"{"StringEquals":"x"}"#),

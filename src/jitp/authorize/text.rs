@@ -74,6 +74,14 @@ impl Text {
         Self(parts)
     }
 
+    /// The names within `${…}`, signs aside, each with whether AWS IoT documents it.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, Option<&Variable>)> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Variable { written, variable } => Some((&written[2..written.len() - 1], variable.as_ref())),
+            Part::Written(_) | Part::Sign(_) => None,
+        })
+    }
+
     pub fn fill(&self, connection: &Connection) -> Filled {
         let mut filled = Filled::default();
         for part in &self.0 {

@@ -10,12 +10,28 @@ use serde::Serialize;
 use super::super::provision::ThingMade;
 use super::certificate::CertificateNames;
 use super::connection::Connection;
+use super::greeting::Greeted;
 
 /// Most characters of a certificate's value.
 const MAX_VALUE: usize = 1024;
 
 /// Characters for which AWS IoT fills in no value of a certificate that has them.
 const WILDCARDS: [char; 5] = ['*', '$', '+', '?', '#'];
+
+/// Names of variables that stand alone, and what follows `iot:Connection.Thing.`: what a misspelt name is held against.
+const KNOWN: [&str; 10] = [
+    "iot:ClientId",
+    "aws:SourceIp",
+    "iot:DomainName",
+    "iot:Connection.Thing.ThingName",
+    "iot:Connection.Thing.ThingTypeName",
+    "iot:Connection.Thing.IsAttached",
+    "iot:CertificateId",
+    "iot:Certificate.SerialNumber",
+    "iot:ConnectAttributes",
+    "iot:LastWillTopic",
+];
+const THING_NAMES: [&str; 3] = ["ThingName", "ThingTypeName", "IsAttached"];
 
 /// A variable that AWS IoT Core documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +45,10 @@ pub(super) enum Variable {
     IsAttached,
     CertificateId,
     CertificateSerial,
+    /// What a device asks for when it connects; a key of conditions alone.
+    ConnectAttributes,
+    /// The ARN of a topic; a key of conditions alone.
+    LastWillTopic,
     /// A name such as `Subject.CommonName`.
     Certificate {
         name: String,
@@ -74,6 +94,14 @@ pub enum Absent {
     TooLong { len: usize },
     #[error("it is a list, which only a Condition can have")]
     List,
+    #[error("it is a key of conditions, and no variable")]
+    ConditionOnly,
+    #[error("only iot:Connect has it")]
+    NotConnect,
+    #[error("the device asks for no persistent session, and has no last will")]
+    Plain,
+    #[error("the device has no last will")]
+    NoLastWill,
 }
 
 fn others(attached: &[String]) -> String {
@@ -85,9 +113,9 @@ fn others(attached: &[String]) -> String {
 }
 
 impl Absent {
-    /// Whether there is a value, which AWS IoT does not fill in.
+    /// Whether there is a value that AWS IoT does not fill in, or may be one that nobody knows of.
     pub(super) fn is_unusable(&self) -> bool {
-        matches!(self, Self::Wildcard { .. } | Self::TooLong { .. })
+        matches!(self, Self::Wildcard { .. } | Self::TooLong { .. } | Self::Unknown)
     }
 }
 
@@ -102,6 +130,8 @@ impl Variable {
             "iot:Connection.Thing.IsAttached" => Self::IsAttached,
             "iot:CertificateId" => Self::CertificateId,
             "iot:Certificate.SerialNumber" => Self::CertificateSerial,
+            "iot:ConnectAttributes" => Self::ConnectAttributes,
+            "iot:LastWillTopic" => Self::LastWillTopic,
             _ => {
                 if let Some(rest) = name.strip_prefix("iot:Connection.Thing.Attributes[") {
                     return rest
@@ -110,6 +140,28 @@ impl Variable {
                 }
                 return Self::parse_certificate(name.strip_prefix("iot:Certificate.")?);
             }
+        })
+    }
+
+    /// The name that somebody may have meant who wrote one that is not documented.
+    pub fn nearest(name: &str) -> Option<String> {
+        let lower = name.to_ascii_lowercase();
+        let thing = lower
+            .strip_prefix("iot:thing.")
+            .or_else(|| lower.strip_prefix("iot:connection."));
+        if let Some(rest) = thing
+            && let Some(known) = THING_NAMES.iter().find(|known| known.eq_ignore_ascii_case(rest))
+        {
+            return Some(format!("iot:Connection.Thing.{known}"));
+        }
+        let last = |name: &str| name.rsplit([':', '.']).next().map(str::to_ascii_lowercase);
+        let mut known = KNOWN
+            .into_iter()
+            .map(str::to_owned)
+            .chain(CertificateNames::known().map(|name| format!("iot:Certificate.{name}")));
+        known.find(|known| known.eq_ignore_ascii_case(name)).or_else(|| {
+            let mut known = KNOWN.into_iter();
+            known.find(|known| last(known) == last(name)).map(str::to_owned)
         })
     }
 
@@ -161,6 +213,7 @@ impl Variable {
             }),
             Self::CertificateId => Cow::Borrowed(certificate.id()),
             Self::CertificateSerial => Cow::Borrowed(certificate.serial()),
+            Self::ConnectAttributes | Self::LastWillTopic => return Err(Absent::ConditionOnly),
             Self::Certificate {
                 which: Which::All, ..
             } => return Err(Absent::List),
@@ -177,13 +230,25 @@ impl Variable {
         })
     }
 
-    /// Its values, of which there is one unless it is a list.
+    /// Its values as the key of a condition, of which there is one unless it is a list. `greeted`: with requests to connect.
     ///
     /// # Errors
     ///
     /// Why it has none.
-    pub fn values<'a>(&self, connection: &'a Connection) -> Result<Vec<Cow<'a, str>>, Absent> {
+    pub fn values<'a>(
+        &self,
+        connection: &'a Connection,
+        greeted: Option<&'a Greeted>,
+    ) -> Result<Vec<Cow<'a, str>>, Absent> {
         match self {
+            Self::ConnectAttributes => match greeted.ok_or(Absent::NotConnect)?.attributes.as_slice() {
+                [] => Err(Absent::Plain),
+                names => Ok(names.iter().map(|name| Cow::Borrowed(*name)).collect()),
+            },
+            Self::LastWillTopic => {
+                let topic = greeted.ok_or(Absent::NotConnect)?.last_will.as_deref();
+                Ok(vec![Cow::Borrowed(topic.ok_or(Absent::NoLastWill)?)])
+            }
             Self::Certificate {
                 name,
                 which: Which::All,
@@ -285,6 +350,26 @@ mod tests {
             "",
         ] {
             assert_eq!(Variable::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn finds_what_a_misspelt_name_may_mean() {
+        for (name, expected) in [
+            ("iot:Thing.ThingName", Some("iot:Connection.Thing.ThingName")),
+            ("iot:clientid", Some("iot:ClientId")),
+            ("aws:ClientId", Some("iot:ClientId")),
+            (
+                "iot:Connection.ThingTypeName",
+                Some("iot:Connection.Thing.ThingTypeName"),
+            ),
+            (
+                "iot:certificate.subject.commonname",
+                Some("iot:Certificate.Subject.CommonName"),
+            ),
+            ("aws:username", None),
+        ] {
+            assert_eq!(Variable::nearest(name).as_deref(), expected, "{name}");
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::event::{Event, EventKind};
 use super::{Account, AccountError, CertificateStatus, Registered, damaged, registered};
-use crate::jitp::ThingMade;
+use crate::jitp::{Prerequisite, ThingMade};
 
 /// How many there are of each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -51,6 +51,9 @@ pub struct Listing {
     pub events: Vec<Event>,
 }
 
+/// Makes a prerequisite of a name.
+type Kind = fn(String) -> Prerequisite;
+
 impl Account {
     /// How many there are of each.
     ///
@@ -89,6 +92,39 @@ impl Account {
             )?;
             let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect()
+        })
+    }
+
+    /// The distinct thing types, thing groups and billing groups that things name.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn prerequisites(&self) -> Result<Vec<Prerequisite>, AccountError> {
+        self.with(|connection| {
+            let mut found = Vec::new();
+            let kinds: [(&str, Kind); 3] = [
+                (
+                    "SELECT DISTINCT document ->> 'thingTypeName' AS name FROM thing WHERE name IS NOT NULL",
+                    Prerequisite::ThingType,
+                ),
+                (
+                    "SELECT DISTINCT value FROM thing, json_each(document, '$.thingGroups')",
+                    Prerequisite::ThingGroup,
+                ),
+                (
+                    "SELECT DISTINCT document ->> 'billingGroup' AS name FROM thing WHERE name IS NOT NULL",
+                    Prerequisite::BillingGroup,
+                ),
+            ];
+            for (statement, kind) in kinds {
+                let mut select = connection.prepare(statement)?;
+                let names = select.query_map([], |row| row.get::<_, Option<String>>(0))?;
+                for name in names {
+                    found.extend(name?.map(kind));
+                }
+            }
+            Ok(found)
         })
     }
 

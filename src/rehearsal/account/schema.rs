@@ -7,8 +7,8 @@ use rusqlite::Connection;
 /// Written into the database, so that nothing else is taken for one (`application_id`): "cfra".
 const APPLICATION: i32 = 0x6366_7261;
 
-/// Raised with every change of the schema.
-pub(super) const VERSION: i64 = 1;
+/// Raised with every change of the schema, and of what a template or policy that is kept must be.
+pub(super) const VERSION: i64 = 2;
 
 /// Another process may be writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -192,6 +192,7 @@ async fn connect(link: &mut Link<TlsStream<TcpStream>>, greeting: &Greeting) -> 
         client_id: greeting.client_id.clone(),
         keep_alive: KEEP_ALIVE,
         clean_start: true,
+        is_persistent: false,
         will: None,
     };
     // A server that refused the certificate may have closed already; what it said of it is read below.

@@ -10,6 +10,7 @@ use certforge::printable;
 use certforge::profile::{self, Binding, Profile};
 use clap::Args;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::read;
 use crate::cli::exit;
@@ -43,14 +44,19 @@ struct Checked {
     devices: Option<u64>,
     devices_refused: Option<usize>,
     faults: Option<Vec<DeviceFault>>,
+    /// Thing types, thing groups, billing groups and policies that the devices name; at most a thousand.
+    must_exist: Option<Vec<String>>,
+    must_exist_cut: Option<bool>,
 }
 
 impl Check {
     pub fn run(&self) -> Outcome {
         let text = read(&self.template)?;
         let profile = Profile::load(&self.profile, None)?;
-        let reading = Template::read_for(&text, Some(&profile));
-        let mut findings = reading.findings;
+        let now = OffsetDateTime::now_utc();
+        let reading = Template::read_for(&text, Some(&profile), Some(now));
+        let mut findings = reading.around;
+        findings.extend(reading.findings);
         let sound = reading
             .template
             .filter(|_| !findings.iter().any(Finding::is_error));
@@ -72,6 +78,11 @@ impl Check {
             findings,
             devices: census.as_ref().map(|census| census.rows),
             devices_refused: census.as_ref().map(|census| census.all_faults),
+            must_exist: census.as_ref().map(|census| {
+                let names = census.must_exist.names.iter();
+                names.map(ToString::to_string).collect()
+            }),
+            must_exist_cut: census.as_ref().map(|census| census.must_exist.is_cut),
             faults: census.map(|census| census.faults),
         };
         Ok(Ended::with(checked).code(code))
@@ -102,6 +113,18 @@ impl fmt::Display for Checked {
         if refused > faults.len() {
             let more = count((refused - faults.len()) as u64);
             writeln!(f, "and {more} more")?;
+        }
+        if let Some(names) = self.must_exist.as_deref().filter(|names| !names.is_empty()) {
+            let more = match self.must_exist_cut {
+                Some(true) => " and more",
+                _ => "",
+            };
+            let names = format!("{}{more}", names.join(", "));
+            writeln!(
+                f,
+                "{path}: must exist in the account: {}",
+                printable::line(&names)
+            )?;
         }
         let warnings = match self.findings.len() - self.errors {
             0 => String::new(),

@@ -35,7 +35,7 @@ impl Template {
 
 /// Reads a template's file.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    bounded::read_text(path).map_err(|error| {
+    bounded::read_document(path).map_err(|error| {
         Failure::usage(
             &format!("template {} cannot be read: {error}", path.display()),
             "give the path of a JSON file; `certforge jitp template new` prints one",
@@ -46,6 +46,10 @@ pub fn read(path: &Path) -> Result<String, Failure> {
 /// The template of a file, if nothing is wrong with it; what is wrong is printed otherwise.
 pub fn load(path: &Path) -> Result<Checked, Failure> {
     let reading = Checked::read(&read(path)?);
+    // Where it was found may be wrong, and the template may be right.
+    for finding in &reading.around {
+        print_finding(path, finding);
+    }
     match reading.template {
         Some(template) => Ok(template),
         None => Err(refused(path, &reading.findings)),

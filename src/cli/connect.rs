@@ -46,6 +46,9 @@ pub struct Connect {
     /// Topic of the message [default: the thing's name and /test, or JITP/test]
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
+    /// Topic filter that the device must be able to subscribe to; may be given again
+    #[arg(long, value_name = "FILTER")]
+    subscribe: Vec<String>,
     /// Message
     #[arg(long, value_name = "TEXT", default_value = "first light")]
     message: String,
@@ -176,6 +179,7 @@ impl Connect {
         Greeting {
             version: self.mqtt.version(),
             client_id,
+            subscribe: self.subscribe.clone(),
             topic: (!self.no_publish).then_some(topic),
             payload: Bytes::from(self.message.clone()),
             sends: Sends::new(self.leaf_only),
@@ -324,6 +328,7 @@ fn steps(done: &[Done]) -> String {
             Step::Tcp => "TCP",
             Step::Tls => "TLS",
             Step::Connect => "CONNECT",
+            Step::Subscribe => "SUBSCRIBE",
             Step::Publish => "PUBLISH",
         };
         let detail = printable::line(&done.detail);

@@ -3,6 +3,7 @@
 //! <https://docs.aws.amazon.com/iot/latest/developerguide/iot-policy-actions.html> and
 //! <https://docs.aws.amazon.com/iot/latest/developerguide/iot-action-resources.html>
 
+use super::arn::Arn;
 use super::pattern::Pattern;
 
 /// An action with its type of resource; `None`: it is allowed on `*` alone.
@@ -18,7 +19,8 @@ const ACTIONS: [(&str, Option<&str>); 21] = [
     ("iot:GetThingShadow", Some("thing")),
     ("iot:UpdateThingShadow", Some("thing")),
     ("iot:DeleteThingShadow", Some("thing")),
-    ("iot:ListNamedShadowsForThing", None),
+    // One of AWS's documents has `*` alone, the service authorization reference has things.
+    ("iot:ListNamedShadowsForThing", Some("thing")),
     ("iot:DescribeJobExecution", Some("thing")),
     ("iot:GetPendingJobExecutions", Some("thing")),
     ("iot:UpdateJobExecution", Some("thing")),
@@ -64,6 +66,18 @@ pub(super) fn may_be_of_type(resource: &str, kind: &str) -> bool {
         Some((found, _)) => found == kind,
         None if written.len() < resource.len() => format!("{kind}/").starts_with(written),
         None => false,
+    }
+}
+
+/// Whether a resource may be one that an action goes by.
+pub(super) fn meets(resource: &str, kind: Option<&str>) -> bool {
+    match (Arn::parse(resource), kind) {
+        (None, _) => true,
+        // Such an action is asked of `*`, which a star in place of all names matches.
+        (Some(arn), None) => arn.resource.starts_with('*'),
+        (Some(arn), Some(kind)) => {
+            Pattern::new(arn.service).matches("iot") && may_be_of_type(arn.resource, kind)
+        }
     }
 }
 

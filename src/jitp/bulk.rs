@@ -143,7 +143,11 @@ impl<'a> Bulk<'a> {
         self.template.provision(&facts)?;
         let mut values = Map::new();
         for declared in self.parameters() {
-            if let Some(value) = declared.parameter.and_then(|parameter| facts.get(parameter)) {
+            let reading = self.template.assumptions.serial_number;
+            let value = declared
+                .parameter
+                .and_then(|parameter| facts.given(parameter, reading));
+            if let Some(value) = value {
                 values.insert(bulk_name(&declared.name), value.into());
             }
         }

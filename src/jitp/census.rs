@@ -8,9 +8,10 @@ use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::made::Provisioned;
 use super::parameter::Facts;
 use super::prerequisite::Prerequisite;
-use super::provision::{Provisioned, Refusal};
+use super::provision::Refusal;
 use super::template::Template;
 use crate::digest::{Repeated, Seen, sha256};
 use crate::manifest::{Block, Bookmark, LISTED, Manifest, ManifestError, Row};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::super::finding::Finding;
 use super::super::json::Path;
 use super::super::read_expression::Reader;
 use super::*;

@@ -37,6 +37,8 @@ pub struct Manner {
     pub version: Version,
     pub sends: Sends,
     pub topic: Topic,
+    /// Topic filters, with `{device_id}`, `{thing_name}` and `{client_id}`.
+    pub subscribe: Vec<String>,
     /// With `{device_id}` and `{thing_name}`; `None`: what the bundle says, or else the certificate's CN.
     pub client_id: Option<String>,
     /// Of each step of a connection.
@@ -184,7 +186,9 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         let begun = Instant::now();
         let topic = topic(destination, manner, &device, &report);
         report.topic.clone_from(&topic);
-        let result = try_once(destination, manner, &device, &report.client_id, topic).await;
+        let filters = manner.subscribe.iter().map(|filter| filled(filter, &report));
+        let filters = filters.collect();
+        let result = try_once(destination, manner, &device, &report.client_id, (topic, filters)).await;
         report.attempts.push(AttemptReport {
             milliseconds: begun.elapsed().as_secs_f64() * 1e3,
             reached: result.done.last().map(|done| done.step),
@@ -281,6 +285,15 @@ fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
     }
 }
 
+/// A topic or a topic filter of a device.
+fn filled(template: &str, report: &DeviceReport) -> String {
+    let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
+    template
+        .replace("{device_id}", &report.device_id)
+        .replace("{thing_name}", thing)
+        .replace("{client_id}", &report.client_id)
+}
+
 /// The topic of a device's message: as it was asked for, or one that the policies allow.
 fn topic(
     destination: &Destination,
@@ -288,13 +301,8 @@ fn topic(
     device: &Device,
     report: &DeviceReport,
 ) -> Option<String> {
-    let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
     if let Topic::Template(template) = &manner.topic {
-        let topic = template
-            .replace("{device_id}", &report.device_id)
-            .replace("{thing_name}", thing)
-            .replace("{client_id}", &report.client_id);
-        return Some(topic);
+        return Some(filled(template, report));
     }
     if manner.topic == Topic::None {
         return None;
@@ -313,11 +321,12 @@ async fn try_once(
     manner: &Manner,
     device: &Device,
     client_id: &str,
-    topic: Option<String>,
+    (topic, subscribe): (Option<String>, Vec<String>),
 ) -> Attempt {
     let greeting = Greeting {
         version: manner.version,
         client_id: client_id.to_owned(),
+        subscribe,
         topic,
         payload: Bytes::from_static(b"{\"state\":\"rehearsed\"}"),
         sends: manner.sends,

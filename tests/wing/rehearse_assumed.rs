@@ -147,6 +147,28 @@ fn what_devices_name_is_taken_for_granted_or_held_against_a_list() {
 }
 
 #[test]
+fn a_subscription_goes_by_topicfilter() {
+    let place = factory();
+    for (resource, expected) in [
+        ("arn:aws:iot:*:*:topic/cmd/*", 0),
+        ("arn:aws:iot:*:*:topicfilter/cmd/*", 2),
+    ] {
+        let publish = ("Allow", "iot:Publish", "*");
+        let rights = [
+            ("Allow", "iot:Connect", "*"),
+            ("Allow", "iot:Subscribe", resource),
+            publish,
+        ];
+        write_template(&place, &policy(&rights));
+        let report = rehearse(&place, &["--subscribe", "cmd/{thing_name}"]);
+        assert_eq!(report["would_come_up"], expected, "{resource}: {report:#}");
+        for reason in reasons(&report) {
+            assert!(reason.contains("iot:Subscribe on"), "{reason}");
+        }
+    }
+}
+
+#[test]
 fn a_placeholder_is_no_account_and_no_region() {
     let place = factory();
     write_template(

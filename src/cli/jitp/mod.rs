@@ -13,6 +13,7 @@ mod withdraw;
 
 use std::path::Path;
 
+use certforge::bounded;
 use certforge::exposure;
 use clap::{Args, Subcommand};
 
@@ -74,6 +75,16 @@ impl BatchArgs {
     pub fn open(&self) -> Result<OpenBatch, Failure> {
         self.voucher.open(&self.batch)
     }
+}
+
+/// The text of a file that the user named.
+fn read_document(path: &Path, what: &str) -> Result<String, Failure> {
+    bounded::read_document(path).map_err(|error| {
+        Failure::usage(
+            &format!("{what} {} cannot be read: {error}", path.display()),
+            "check the path and who may read it",
+        )
+    })
 }
 
 /// A file that is made and must not be there yet; `secret`: for its owner alone.

@@ -48,7 +48,7 @@ struct Checked {
 
 impl Check {
     fn run(&self) -> Outcome {
-        let text = super::super::rehearse::read_text(&self.policy, "policy")?;
+        let text = super::read_document(&self.policy, "policy")?;
         let checked = jitp::check_policies(&text).map_err(|error| {
             Failure::usage(
                 &format!("{}: {error}", self.policy.display()),

@@ -243,7 +243,7 @@ impl Register {
         let path = self.issuer.certificate_path();
         Ok(match form {
             PrintArg::Cli | PrintArg::Cloudformation => {
-                let certificate = crate::cli::rehearse::read_text(&path, "certificate")?;
+                let certificate = super::read_document(&path, "certificate")?;
                 cloudformation(wanted, &plan.caller, &certificate)
             }
             PrintArg::Terraform => terraform(wanted, &plan.caller, &path.display().to_string()),

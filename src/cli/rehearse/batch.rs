@@ -43,6 +43,10 @@ pub struct DeviceArgs {
     /// policies do not allow it, the first that they do]
     #[arg(long, value_name = "TOPIC", value_parser = topic, conflicts_with = "serve")]
     topic: Option<String>,
+    /// Topic filter that each device must be able to subscribe to, with {device_id}, {thing_name} and {client_id}; may be
+    /// given again
+    #[arg(long, value_name = "FILTER", value_parser = topic, conflicts_with = "serve")]
+    subscribe: Vec<String>,
     /// Devices connect and publish nothing
     #[arg(long, conflicts_with_all = ["serve", "topic"])]
     no_publish: bool,
@@ -174,6 +178,7 @@ impl DeviceArgs {
                 Some(topic) => Topic::Template(topic.clone()),
                 None => Topic::Allowed,
             },
+            subscribe: self.subscribe.clone(),
             client_id: self.client_id.clone(),
             timeout: TIMEOUT,
         }

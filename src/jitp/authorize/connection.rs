@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::provision::ThingMade;
+use super::super::made::ThingMade;
 use super::certificate::CertificateNames;
 use super::greeting::Greeting;
 

@@ -2,13 +2,12 @@
 //!
 //! It asks the same lists of variables, keys, operators and actions by which [`super::Policies`] decides.
 
-use super::super::action::{self, meant};
+use super::super::action::{self, meant, meets};
 use super::super::arn::{Arn, may_be_account, may_be_partition, may_be_region, partition_of};
 use super::super::placeholder::{filler, placeholder};
 use super::super::policy::{self, PolicyFinding, Statement};
 use super::condition::Condition;
 use super::greeting::Greeted;
-use super::meetings::meets;
 use super::statement::read_conditions;
 use super::text::Text;
 use super::variable::{Variable, Which};

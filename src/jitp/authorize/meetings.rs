@@ -1,8 +1,6 @@
 //! Meetings: which actions of a statement go by which of its resources, and what never meets.
 
-use super::super::action::{self, meant};
-use super::super::arn::Arn;
-use super::super::pattern::Pattern;
+use super::super::action::{meant, meets};
 use super::lint::Linter;
 
 /// An action, and the type of resource that it goes by.
@@ -49,18 +47,6 @@ impl Linter<'_> {
                     actions.join(", ")
                 ));
             }
-        }
-    }
-}
-
-/// Whether a resource may be one that an action goes by.
-pub(super) fn meets(resource: &str, kind: Option<&str>) -> bool {
-    match (Arn::parse(resource), kind) {
-        (None, _) => true,
-        // Such an action is asked of `*`, which a star in place of all names matches.
-        (Some(arn), None) => arn.resource.starts_with('*'),
-        (Some(arn), Some(kind)) => {
-            Pattern::new(arn.service).matches("iot") && action::may_be_of_type(arn.resource, kind)
         }
     }
 }

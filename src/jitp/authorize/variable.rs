@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::super::provision::ThingMade;
+use super::super::made::ThingMade;
 use super::certificate::CertificateNames;
 use super::connection::Connection;
 use super::greeting::Greeted;

@@ -31,6 +31,10 @@ pub enum ConnectError {
     Dropped,
     #[error("CONNACK: the server refuses the connection with code {code:#04x}: {reason}")]
     NotAdmitted { code: u8, reason: String },
+    #[error("the server closed the connection after SUBSCRIBE to {filter}, before SUBACK")]
+    SubscribeDropped { filter: String },
+    #[error("the server refuses the subscription to {filter} with code {code:#04x}")]
+    SubscribeRefused { filter: String, code: u8 },
     #[error("the server closed the connection after PUBLISH to {topic}, before PUBACK")]
     PublishDropped { topic: String },
     #[error("the server refuses the message to {topic} with code {code:#04x}: {reason}")]
@@ -72,6 +76,9 @@ impl ConnectError {
             Self::PublishDropped { .. } | Self::PublishRefused { .. } => {
                 "the policy does not allow iot:Publish to this topic, so the server disconnects; name one that it allows with --topic".to_owned()
             }
+            Self::SubscribeDropped { .. } | Self::SubscribeRefused { .. } => {
+                "the policy does not allow iot:Subscribe to this filter, which goes by topicfilter/ and not by topic/; `certforge jitp policy check` looks at policies".to_owned()
+            }
             Self::Mqtt(_) => "does an MQTT broker listen there?".to_owned(),
             Self::Timeout { .. } => "is the endpoint right and the network up? allow more time with --timeout".to_owned(),
         }
@@ -87,6 +94,7 @@ impl ConnectError {
                 Step::Tls
             }
             Self::Dropped | Self::NotAdmitted { .. } | Self::Mqtt(_) => Step::Connect,
+            Self::SubscribeDropped { .. } | Self::SubscribeRefused { .. } => Step::Subscribe,
             Self::PublishDropped { .. } | Self::PublishRefused { .. } => Step::Publish,
             Self::Timeout { step, .. } => *step,
         }
@@ -117,6 +125,7 @@ fn waited_for(step: Step) -> &'static str {
         Step::Tcp => "the TCP connection",
         Step::Tls => "the TLS handshake",
         Step::Connect => "CONNECT",
+        Step::Subscribe => "SUBSCRIBE",
         Step::Publish => "PUBLISH",
     }
 }

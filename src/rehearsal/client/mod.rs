@@ -35,6 +35,7 @@ pub enum Step {
     Tcp,
     Tls,
     Connect,
+    Subscribe,
     Publish,
 }
 
@@ -60,6 +61,8 @@ pub struct Target {
 pub struct Greeting {
     pub version: Version,
     pub client_id: String,
+    /// Topic filters, each of which must be granted.
+    pub subscribe: Vec<String>,
     /// `None`: nothing is published.
     pub topic: Option<String>,
     pub payload: Bytes,
@@ -163,6 +166,15 @@ async fn steps(
         milliseconds,
         detail: format!("CONNACK, client id {}", greeting.client_id),
     });
+    for filter in &greeting.subscribe {
+        let asked = subscribe(&mut link, filter);
+        let ((), milliseconds) = step(greeting, Step::Subscribe, asked).await?;
+        done.push(Done {
+            step: Step::Subscribe,
+            milliseconds,
+            detail: format!("SUBACK, topic filter {filter}"),
+        });
+    }
     if let Some(topic) = &greeting.topic {
         let (code, milliseconds) = step(greeting, Step::Publish, publish(&mut link, topic, greeting)).await?;
         let nobody = match code {
@@ -211,6 +223,37 @@ async fn connect(link: &mut Link<TlsStream<TcpStream>>, greeting: &Greeting) -> 
         )),
         Ok(None) => Err(ConnectError::Dropped),
         Err(error) => Err(broken(error, || ConnectError::Dropped)),
+    }
+}
+
+/// Subscribes to a topic filter and waits for SUBACK.
+async fn subscribe(link: &mut Link<TlsStream<TcpStream>>, filter: &str) -> Result<(), ConnectError> {
+    let filter = filter.to_owned();
+    let dropped = || ConnectError::SubscribeDropped {
+        filter: filter.clone(),
+    };
+    let refused = |code: u8| ConnectError::SubscribeRefused {
+        filter: filter.clone(),
+        code,
+    };
+    let sent = link
+        .send(Packet::Subscribe {
+            id: NonZeroU16::MIN,
+            filters: vec![(filter.clone(), QoS::AtLeastOnce)],
+        })
+        .await;
+    sent.map_err(|error| broken(error, dropped))?;
+    loop {
+        match link.next().await {
+            Ok(Some(Packet::SubAck { codes, .. })) => {
+                let failure = codes.into_iter().find(|code| reason::is_failure(*code));
+                return failure.map_or(Ok(()), |code| Err(refused(code)));
+            }
+            Ok(Some(Packet::Disconnect { code, .. })) => return Err(refused(code)),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(dropped()),
+            Err(error) => return Err(broken(error, dropped)),
+        }
     }
 }
 

@@ -125,6 +125,7 @@ mod tests {
         let greeting = Greeting {
             version: Version::MQTT3,
             client_id: "SN000001".to_owned(),
+            subscribe: Vec::new(),
             topic: None,
             payload: Bytes::new(),
             sends: Sends::Chain,

@@ -64,6 +64,7 @@ impl Fixture {
             chunk_rows: None,
             shard: None,
             reissue: false,
+            min_validity: time::Duration::ZERO,
             jobs,
             now: self.now,
         }

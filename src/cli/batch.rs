@@ -57,6 +57,7 @@ enum Known {
 impl VoucherArgs {
     /// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
     pub fn open(&self, batch: &str) -> Result<OpenBatch, Failure> {
+        let batch = &place::of_batch(batch, &self.ledger)?;
         let known = self.known(batch)?;
         let place = match (&known, place::is_place(batch)) {
             (Some((_, known)), false) => &known.location,

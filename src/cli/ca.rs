@@ -4,19 +4,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
-use certforge::issuer::{CaCertificate, CaFiles, CaRequest, Issuer, IssuerError, create, read_public};
+use certforge::issuer::{CaCertificate, CaRequest, Issuer, IssuerError, create, read_public};
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::clock;
+use super::issuer::{DEFAULT_FOLDER, files_at};
 use super::passphrase::PassphraseArgs;
 use super::report::{Ended, Outcome};
 use super::text::Lines;
-
-/// Where a CA is looked for when none is named.
-pub const DEFAULT_FOLDER: &str = "ca";
 
 #[derive(Debug, Subcommand)]
 pub enum Ca {
@@ -85,7 +84,7 @@ impl New {
             }
             .into());
         }
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now()?;
         let parent = self
             .parent
             .as_deref()
@@ -134,7 +133,7 @@ impl New {
 
     fn load_parent(&self, folder: &Path, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         let passphrase = PassphraseArgs::from_file(self.parent_passphrase_file.clone());
-        passphrase.load(&CaFiles::in_folder(folder), &Choice::Auto, now)
+        passphrase.load(&files_at(folder), &Choice::Auto, now)
     }
 
     fn choose_passphrase(&self) -> Result<zeroize::Zeroizing<String>, IssuerError> {
@@ -154,9 +153,12 @@ impl New {
 
 #[derive(Debug, Args)]
 pub struct Show {
-    /// Folder of the CA
-    #[arg(value_name = "DIR", default_value = DEFAULT_FOLDER)]
-    folder: PathBuf,
+    /// Folder of the CA, or its certificate [default: ./ca]
+    #[arg(value_name = "DIR|FILE")]
+    folder: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "folder")]
+    ca: Option<PathBuf>,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -164,8 +166,10 @@ pub struct Show {
 
 impl Show {
     fn run(&self) -> Outcome {
-        let (certificate, _) = read_public(&CaFiles::in_folder(&self.folder))?;
-        Ok(Ended::with(Shown::new(&certificate, &self.folder)))
+        let named = self.folder.as_deref().or(self.ca.as_deref());
+        let path = named.unwrap_or(Path::new(DEFAULT_FOLDER));
+        let (certificate, _) = read_public(&files_at(path))?;
+        Ok(Ended::with(Shown::new(&certificate, path)))
     }
 }
 

@@ -1,30 +1,28 @@
 //! `certforge check`.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use certforge::forge;
-use certforge::manifest::{Manifest, Oddity, Problem, Problems};
+use certforge::forge::{self, Asked};
+use certforge::issuer::CaCertificate;
+use certforge::ledger::{self, LedgerError};
+use certforge::manifest::{Manifest, Problem, Problems};
 use certforge::printable;
-use certforge::profile::{self, Binding, Profile};
+use certforge::profile::{Binding, Profile};
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
+use time::OffsetDateTime;
 
-use super::exit;
 use super::report::{Ended, Outcome};
+use super::run::{self, Run};
 use super::text::{count, devices};
+use super::{Failure, exit, place};
 
+/// It takes what `run` takes, so that one line checks what the other makes.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// CSV file with a header line and a row for each device
-    manifest: PathBuf,
-    /// Built-in profile or TOML file that the rows must fit
-    #[arg(long, value_name = "NAME|FILE", default_value = profile::DEFAULT)]
-    profile: String,
-    /// Print a JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Run,
 }
 
 /// What a manifest holds, and every bad line of it.
@@ -35,12 +33,16 @@ struct Checked {
     sha256: String,
     rows: u64,
     bad_lines: u64,
+    /// Of these, lines whose device was issued before.
+    issued: u64,
+    /// The ledger that was asked; `None`: there is none, or no CA.
+    ledger: Option<String>,
     /// The first of them, in full.
     problems: Vec<Problem>,
     /// How many more there are, by what is wrong.
     unlisted: Vec<Unlisted>,
     /// What is odd, and refused by nobody.
-    oddities: Vec<Oddity>,
+    oddities: Vec<String>,
 }
 
 /// Problems of one kind that are not listed.
@@ -59,10 +61,23 @@ fn unlisted(problems: &Problems) -> Vec<Unlisted> {
 
 impl Check {
     pub fn run(&self) -> Outcome {
-        let profile = Profile::load(&self.profile, None)?;
-        let manifest = Manifest::open(&self.manifest, profile.id_column())?;
+        let profile = self.of.profile()?;
+        let manifest = Manifest::open(place::file(&self.of.manifest), profile.id_column())?;
         let binding = Binding::new(&profile, manifest.header(), manifest.path())?;
-        let report = forge::check(&manifest, &binding, 1024)?;
+        let issuer = self.issuer()?;
+        let ledger = match ledger::open_read_only(&self.of.ledger()) {
+            Err(LedgerError::Missing { .. }) => None,
+            other => Some(other?),
+        };
+        let asked = match (&ledger, &issuer) {
+            (Some(ledger), Some(issuer)) if !self.of.reissue => Some(Asked {
+                ledger: &**ledger,
+                issuer,
+                batch: self.of.batch.as_deref(),
+            }),
+            _ => None,
+        };
+        let (report, issued) = forge::check_against(&manifest, &binding, 1024, asked)?;
         let listed = report.problems.listed();
         let mut hints: Vec<_> = listed
             .iter()
@@ -70,19 +85,66 @@ impl Check {
             .collect();
         hints.sort_unstable();
         hints.dedup();
+        let mut oddities: Vec<String> = report.oddities.iter().map(ToString::to_string).collect();
+        if let Some(issuer) = &issuer {
+            oddities.extend(self.of_profile_and_issuer(&profile, issuer)?);
+        }
         let checked = Checked {
-            manifest: self.manifest.display().to_string(),
+            manifest: manifest.path().display().to_string(),
             profile: profile.name().to_owned(),
             sha256: HEXLOWER.encode(&report.sha256),
             rows: report.rows,
             bad_lines: report.bad_lines,
+            issued,
+            ledger: asked.map(|asked| asked.ledger.location().to_owned()),
             problems: listed.to_vec(),
             unlisted: unlisted(&report.problems),
-            oddities: report.oddities,
+            oddities,
         };
-        let code = if checked.bad_lines == 0 { 0 } else { exit::MANIFEST };
-        let ended = Ended::with(checked).code(code);
+        let code = match (checked.bad_lines, checked.issued) {
+            (0, _) => 0,
+            (bad, issued) if bad == issued => exit::LEDGER,
+            _ => exit::MANIFEST,
+        };
+        let ended = Ended::done(checked).code(code);
         Ok(hints.into_iter().fold(ended, Ended::text_hint))
+    }
+
+    /// The CA that `run` would sign with, if it is there: its key is not touched.
+    fn issuer(&self) -> Result<Option<CaCertificate>, Failure> {
+        let now = OffsetDateTime::now_utc();
+        match self.of.issuer.is_named() || self.of.issuer.is_there() {
+            true => Ok(Some(self.of.issuer.read_public(now)?.0)),
+            false => Ok(None),
+        }
+    }
+
+    /// What `run` would refuse, or tell of, whatever the manifest says.
+    fn of_profile_and_issuer(
+        &self,
+        profile: &Profile,
+        issuer: &CaCertificate,
+    ) -> Result<Vec<String>, Failure> {
+        let now = OffsetDateTime::now_utc();
+        let period = profile.validity().period(now, issuer.period());
+        let until = period.map_err(forge::ForgeError::from)?.not_after;
+        if issuer.is_lab() {
+            return Ok(Vec::new());
+        }
+        let wanted = self.of.min_validity(profile);
+        let is_short = until - now + time::Duration::DAY < wanted;
+        let lacks = run::lacks_endpoint(profile, issuer);
+        let endpoint = format!(
+            "bundles of profile {} name an endpoint, and none is known, so that `run` refuses: {}",
+            profile.name(),
+            run::ENDPOINT_HINT
+        );
+        Ok(is_short
+            .then(|| run::short_lived(until, wanted))
+            .into_iter()
+            .chain(run::examples(profile))
+            .chain(lacks.then_some(endpoint))
+            .collect())
     }
 }
 
@@ -90,10 +152,21 @@ impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (manifest, profile) = (printable::line(&self.manifest), printable::line(&self.profile));
         for oddity in &self.oddities {
-            writeln!(f, "{manifest}: warning: {}", printable::line(&oddity.to_string()))?;
+            writeln!(f, "{manifest}: warning: {}", printable::line(oddity))?;
         }
         if self.bad_lines == 0 {
-            return writeln!(f, "{manifest}: {}, all fit profile {profile}", devices(self.rows));
+            let ledger = match &self.ledger {
+                Some(ledger) => format!(
+                    "; none was issued before, as ledger {} has it",
+                    printable::line(ledger)
+                ),
+                None => String::new(),
+            };
+            return writeln!(
+                f,
+                "{manifest}: {}, all fit profile {profile}{ledger}",
+                devices(self.rows)
+            );
         }
         for problem in &self.problems {
             writeln!(f, "{manifest}, {}", printable::line(&problem.to_string()))?;

@@ -79,6 +79,7 @@ impl Failure {
 
     /// Tells people: error and hint.
     pub fn tell(&self) {
+        tracing::info!(error = self.message, exit_code = self.exit_code, "it fails");
         tell_aside(format_args!("certforge: error: {}", self.message));
         if let Some(hint) = &self.hint {
             tell_aside(format_args!("certforge: hint: {hint}"));

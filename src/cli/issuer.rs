@@ -10,15 +10,17 @@ use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
 use super::Failure;
-use super::ca;
 use super::passphrase::PassphraseArgs;
 #[cfg(feature = "aws")]
 use certforge::shell::quoted;
 
+/// Where a CA is looked for when none is named.
+pub const DEFAULT_FOLDER: &str = "ca";
+
 #[derive(Debug, Args)]
 pub struct IssuerArgs {
-    /// Folder of the CA that signs [default: ./ca; `run` makes a lab CA there when there is none]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the CA that signs, or its certificate in there [default: ./ca; `run` makes a lab CA there when there is none]
+    #[arg(long, value_name = "DIR|FILE")]
     ca: Option<PathBuf>,
     /// CA certificate, when it is not in a folder that certforge made
     #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "ca")]
@@ -39,6 +41,11 @@ impl IssuerArgs {
         self.ca.is_some() || self.ca_certificate.is_some()
     }
 
+    /// Whether the CA is there that it was left to.
+    pub fn is_there(&self) -> bool {
+        self.files().certificate.exists()
+    }
+
     fn files(&self) -> CaFiles {
         match (&self.ca_certificate, &self.ca_key) {
             (Some(certificate), Some(key)) => CaFiles {
@@ -46,16 +53,15 @@ impl IssuerArgs {
                 key: key.clone(),
                 chain: self.ca_chain.clone(),
             },
-            _ => CaFiles::in_folder(self.folder()),
+            _ => files_at(self.folder()),
         }
     }
 
     fn folder(&self) -> &Path {
-        self.ca.as_deref().unwrap_or(Path::new(ca::DEFAULT_FOLDER))
+        self.ca.as_deref().unwrap_or(Path::new(DEFAULT_FOLDER))
     }
 
     /// The CA's certificate and those above it, if it is valid; its key is not touched.
-    #[cfg(feature = "aws")]
     pub fn read_public(
         &self,
         now: OffsetDateTime,
@@ -88,7 +94,10 @@ impl IssuerArgs {
     /// Where the endpoint of the CA's account is noted; `None` when the CA has no folder.
     pub fn endpoint_note(&self) -> Option<PathBuf> {
         let folder = self.ca_certificate.is_none().then(|| self.folder());
-        folder.map(|folder| folder.join(issuer::ENDPOINT_FILE))
+        folder.map(|folder| match folder.parent() {
+            Some(parent) if folder.is_file() => parent.join(issuer::ENDPOINT_FILE),
+            _ => folder.join(issuer::ENDPOINT_FILE),
+        })
     }
 
     /// The endpoint that is noted with the CA.
@@ -107,6 +116,17 @@ impl IssuerArgs {
     /// The same, to sign with an engine of the choice.
     pub fn load_for(&self, engines: &Choice, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
         self.passphrase.load(&self.files(), engines, now)
+    }
+}
+
+/// The files of a CA that is named by its folder, or by its certificate, beside which the others are.
+pub fn files_at(path: &Path) -> CaFiles {
+    let Some(folder) = path.parent().filter(|_| path.is_file()) else {
+        return CaFiles::in_folder(path);
+    };
+    CaFiles {
+        certificate: path.to_owned(),
+        ..CaFiles::in_folder(folder)
     }
 }
 

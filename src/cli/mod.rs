@@ -8,6 +8,8 @@ mod bench;
 mod bucket_policy;
 mod ca;
 mod check;
+mod clock;
+mod config;
 #[cfg(feature = "aws")]
 mod connect;
 mod exit;
@@ -18,15 +20,21 @@ mod issuer;
 #[cfg(feature = "aws")]
 mod jitp;
 mod ledger;
+mod log;
 mod out;
 mod passphrase;
 mod place;
+mod profile;
 mod progress;
 #[cfg(feature = "aws")]
 mod rehearse;
 mod report;
 mod run;
+mod run_metrics;
 mod seal;
+mod settings;
+mod span;
+mod spelling;
 mod station;
 mod status;
 mod text;
@@ -48,6 +56,8 @@ use report::Printer;
 #[derive(Debug, Parser)]
 #[command(name = "certforge", version, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    volume: log::Volume,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,7 +68,13 @@ enum Command {
     #[command(subcommand)]
     Ca(ca::Ca),
     /// List every bad line of a manifest; makes nothing
-    Check(check::Check),
+    Check(Box<check::Check>),
+    /// Show the settings that hold: of the environment, and of certforge.toml
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Show the built-in profiles, and check one of your own
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Make a bundle for every device of a manifest, or go on where an earlier run stopped
     Run(Box<run::Run>),
     /// Sign the statement that a batch is complete; `run` does it, but for a batch that was made in shards
@@ -100,7 +116,9 @@ enum Command {
 pub fn main() -> ExitCode {
     forbid_core_dumps();
     outlive_file_limits();
-    let matches = match Cli::command().try_get_matches() {
+    let settings = settings::load();
+    let command = spelling::in_all(settings::in_all(Cli::command()));
+    let matches = match command.try_get_matches() {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
             out::tell_usage(&printable_error(error).to_string());
@@ -110,9 +128,14 @@ pub fn main() -> ExitCode {
     };
     let printer = Printer::of(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Err(failure) = settings.and_then(|()| cli.volume.begin()) {
+        return printer.end(Err(failure));
+    }
     let outcome = match &cli.command {
         Command::Ca(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Config(command) => Ok(command.run()),
+        Command::Profile(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Seal(command) => command.run(),
         Command::Verify(command) => command.run(),

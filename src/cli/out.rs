@@ -27,6 +27,21 @@ pub fn ask_aside(question: &str) {
     let _ = out.flush();
 }
 
+/// Standard error, for lines of a log.
+pub struct Aside;
+
+impl Write for Aside {
+    fn write(&mut self, octets: &[u8]) -> IoResult<usize> {
+        let text = String::from_utf8_lossy(octets);
+        let _ = std::io::stderr().write_all(printable::lines(&text).as_bytes());
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> IoResult<()> {
+        Ok(())
+    }
+}
+
 /// Tells people how a command is used.
 pub fn tell_usage(text: &str) {
     let _ = std::io::stderr().write_all(printable::lines(text).as_bytes());

@@ -1,9 +1,12 @@
 //! Places on the command line: a folder, or a bucket with how to reach it and how to store there.
 
+use std::path::Path;
+
+use certforge::ledger::{self, LedgerError};
 use certforge::store::{self, EXPIRY_TAG, Encryption, Place, Store, StoreError, StoreOptions};
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, settings};
 
 /// How to reach a bucket. What is left out comes from where the AWS CLI has it.
 #[derive(Debug, Clone, Args)]
@@ -41,6 +44,9 @@ pub struct Upload {
     expire_after: Option<u16>,
 }
 
+/// Where batches go when nobody says where.
+pub const DEFAULT: &str = "out";
+
 /// How long a server is waited for.
 #[derive(Debug, Clone, Copy)]
 enum Patience {
@@ -52,9 +58,41 @@ enum Patience {
 const QUICK_ATTEMPTS: u32 = 5;
 const QUICK_ATTEMPT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// The file that is named; `-` is standard input.
+pub fn file(path: &Path) -> &Path {
+    match path == Path::new("-") {
+        true => Path::new("/dev/stdin"),
+        false => path,
+    }
+}
+
 /// Whether a text names a place rather than a batch of the ledger.
 pub fn is_place(text: &str) -> bool {
     text.contains('/') || text == "."
+}
+
+/// Where a batch is that is named: by its place, by its name in the ledger if there is one, or by that of its folder, here
+/// or in the folder that `run` makes batches in.
+pub fn of_batch(text: &str, ledger: &Path) -> Result<String, Failure> {
+    if is_place(text) {
+        return Ok(text.to_owned());
+    }
+    let known = match ledger::open_read_only(ledger) {
+        Ok(ledger) => ledger.find_batch(text)?,
+        Err(LedgerError::Missing { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(batch) = known {
+        return Ok(batch.location);
+    }
+    let folders = [Path::new(".").join(text), Path::new(DEFAULT).join(text)];
+    match folders.iter().find(|folder| folder.is_dir()) {
+        Some(folder) => Ok(folder.display().to_string()),
+        None => Err(Failure::from(LedgerError::NoBatch { name: text.to_owned() }).with_hint(&format!(
+            "ledger {} knows no such batch, and there is no folder {text} and no folder {DEFAULT}/{text}: give its folder or s3:// URL, or its ledger with --ledger; `certforge status` lists the batches of a ledger",
+            ledger.display()
+        ))),
+    }
 }
 
 /// The name of a batch at a place: a batch is named as its folder is.
@@ -199,8 +237,11 @@ fn open(
         })
     });
     let mut options = StoreOptions {
-        endpoint_url: reach.endpoint_url.clone(),
-        region: reach.region.clone(),
+        endpoint_url: reach
+            .endpoint_url
+            .clone()
+            .or_else(|| settings::of("endpoint_url")),
+        region: reach.region.clone().or_else(|| settings::of("region")),
         encryption,
         storage_class: upload.and_then(|upload| upload.storage_class.clone()),
         ledger: ledger.map(str::to_owned),

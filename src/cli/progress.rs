@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use certforge::forge::Event;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::log;
 use super::text::{count, whole};
 
 /// A bar that appears when work begins, from any thread, and goes when it is dropped.
@@ -15,7 +16,9 @@ pub struct Bar(Mutex<Option<ProgressBar>>);
 impl Bar {
     /// So many devices are to be done, and some are.
     pub fn begin(&self, devices: u64, done: u64) {
-        *self.0.lock().expect("no holder panics") = Some(bar(devices, done));
+        if !log::is_quiet() {
+            *self.0.lock().expect("no holder panics") = Some(bar(devices, done));
+        }
     }
 
     /// So many more are done.
@@ -30,7 +33,7 @@ impl Bar {
         match event {
             Event::Begun { devices, skipped, .. } => self.begin(*devices, *skipped),
             Event::Released { devices } => self.advance(*devices),
-            Event::KeptWithoutHost { .. } | Event::Odd { .. } => {}
+            Event::KeptWithoutHost { .. } | Event::Odd { .. } | Event::ShortLived { .. } => {}
         }
     }
 }
@@ -45,15 +48,14 @@ impl Drop for Bar {
 
 /// A bar for so many devices, of which some are done.
 pub fn bar(devices: u64, done: u64) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} devices  {rate:>12}  ETA {eta}")
-            .expect("the template is valid")
-            .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
-                let _ = write!(out, "{}/s", count(whole(state.per_sec())));
-            })
-            .progress_chars("=> ");
-    ProgressBar::new(devices)
+    // What was done before is no part of what is made at this pace. It fits a terminal of 60 columns.
+    let style = ProgressStyle::with_template("{bar:12} {human_pos}/{human_len} devices {rate} ETA {eta}")
+        .expect("the template is valid")
+        .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{}/s", count(whole(state.per_sec())));
+        })
+        .progress_chars("=> ");
+    ProgressBar::new(devices.saturating_sub(done))
         .with_style(style)
-        .with_position(done)
         .with_elapsed(std::time::Duration::ZERO)
 }

@@ -15,6 +15,7 @@ use clap::ArgMatches;
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::log;
 #[cfg(feature = "aws")]
 pub use super::out::ask_aside;
 pub use super::out::{print, print_document, tell_aside, warn};
@@ -44,6 +45,8 @@ pub struct Ended {
     text_notes: Vec<String>,
     failure: Option<Failure>,
     code: u8,
+    /// Whether the report says no more than that all went well, when it did.
+    is_summary: bool,
 }
 
 impl Ended {
@@ -52,6 +55,14 @@ impl Ended {
         Self {
             report: Some(Box::new(report)),
             ..Self::default()
+        }
+    }
+
+    /// It is done, and who only wants to hear of trouble need not be told.
+    pub fn done(report: impl Report + 'static) -> Self {
+        Self {
+            is_summary: true,
+            ..Self::with(report)
         }
     }
 
@@ -148,12 +159,17 @@ impl Printer {
                 Ended::silent().failed(Some(failure))
             }
         };
-        if let Some(report) = &ended.report {
+        let went_well = ended.failure.is_none() && ended.code == 0;
+        let is_spared = ended.is_summary && went_well && log::is_quiet() && !self.json;
+        if let Some(report) = ended.report.as_ref().filter(|_| !is_spared) {
             self.show(&**report);
         }
         let text_notes = ended.text_notes.iter().filter(|_| !self.json);
         for note in ended.notes.iter().chain(text_notes) {
-            tell_aside(note);
+            let is_hint = note.starts_with("certforge: hint");
+            if !(is_hint && log::is_quiet() && went_well) {
+                tell_aside(note);
+            }
         }
         match &ended.failure {
             Some(failure) => {

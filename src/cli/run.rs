@@ -4,37 +4,36 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::batch::Layout;
+use certforge::bundle::Content;
 use certforge::engine::{Choice, MultiBuffer, Random};
 use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
-use certforge::issuer::Issuer;
+use certforge::issuer::{CaCertificate, Issuer};
 use certforge::ledger::Ledger;
 use certforge::manifest::{Manifest, Oddity};
-use certforge::profile::{self, Host, KeyType, Profile};
+use certforge::profile::{self, Ends, Host, KeyType, Profile, rfc3339};
 use certforge::shell::quoted;
 use certforge::store::{Place, Store, StoreError};
 use clap::Args;
 use serde::Serialize;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::issuer::IssuerArgs;
 use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
 use super::text::{Lines, count, devices, whole};
-use super::{Failure, ca, exit, interrupt, ledger, place};
-
-/// What commands call it that print their report themselves.
+use super::{Failure, clock, exit, interrupt, issuer, ledger, place, run_metrics, span};
 
 #[derive(Debug, Args)]
 pub struct Run {
-    /// CSV file with a header line and a row for each device
-    manifest: PathBuf,
+    /// CSV file with a header line and a row for each device; - is standard input
+    pub(super) manifest: PathBuf,
     /// Built-in profile or TOML file: what certificates and bundles look like
     #[arg(long, value_name = "NAME|FILE", default_value = profile::DEFAULT)]
-    profile: String,
+    pub(super) profile: String,
     #[command(flatten)]
-    issuer: IssuerArgs,
+    pub(super) issuer: IssuerArgs,
     /// Folder or bucket in which the batch gets its folder, such as s3://factory-eu/batches
-    #[arg(long, value_name = "DIR|S3-URL", default_value = "out")]
+    #[arg(long, value_name = "DIR|S3-URL", default_value = place::DEFAULT)]
     to: String,
     /// objects: a file for each bundle; packs: a file for each chunk of bundles
     #[arg(long, value_name = "LAYOUT", default_value_t = Layout::Objects)]
@@ -42,6 +41,12 @@ pub struct Run {
     /// Host that devices connect to, in place of the profile's, or of the one that `jitp register` noted: <id>-ats.iot.<region>.amazonaws.com
     #[arg(long, value_name = "HOST")]
     endpoint: Option<String>,
+    /// Make bundles that name no endpoint, of a CA that is no lab CA
+    #[arg(long, conflicts_with = "endpoint")]
+    no_endpoint: bool,
+    /// How long certificates hold at least, or there is a warning [default: as the profile says, else 2y]
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    min_validity: Option<Duration>,
     /// auto, multi-buffer, aws-lc or ring. multi-buffer is Intel's crypto_mb
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
@@ -53,22 +58,25 @@ pub struct Run {
     jobs: Option<u16>,
     /// Name of the batch [default: the manifest's name and the start of its SHA-256]
     #[arg(long, value_name = "NAME")]
-    batch: Option<String>,
+    pub(super) batch: Option<String>,
     /// Ledger: what was issued, so that nothing is issued twice
     #[arg(long, value_name = "FILE", default_value = ledger::DEFAULT_FILE)]
     ledger: PathBuf,
     /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
-    reissue: bool,
+    pub(super) reissue: bool,
     /// Make one of N shards of the batch, from 1/N to N/N, each with a ledger of its own; `certforge seal` ends it
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Rows of a chunk, the unit of work and of a pack [default: 1024; 32 for RSA keys]
     #[arg(long, value_name = "N")]
     chunk_rows: Option<usize>,
+    /// File for how the run ended, for the textfile collector of Prometheus' node exporter
+    #[arg(long, value_name = "FILE.prom")]
+    metrics: Option<PathBuf>,
     /// Print a JSON document
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
     reach: place::Reach,
     #[command(flatten)]
@@ -104,6 +112,7 @@ struct Made {
     key_engine: &'static str,
     signature_engine: &'static str,
     endpoint: Option<String>,
+    valid_until: Option<Ends>,
     error: Option<Failure>,
     #[serde(skip)]
     issuer_key: KeyType,
@@ -113,18 +122,31 @@ struct Made {
 
 impl Run {
     pub fn run(&self) -> Outcome {
+        let Some(path) = &self.metrics else {
+            return self.make();
+        };
+        run_metrics::check(path)?;
+        let outcome = self.make();
+        if outcome.is_err() {
+            run_metrics::write(path, None, &self.profile, OffsetDateTime::now_utc())?;
+        }
+        outcome
+    }
+
+    fn make(&self) -> Outcome {
         let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now()?;
         if let Some(path) = &self.crypto_mb {
             MultiBuffer::give_library(path.clone());
         }
         let engines = Choice::parse(&self.engine);
         let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;
-        let manifest = Manifest::open(&self.manifest, profile.id_column())?;
+        let manifest = Manifest::open(place::file(&self.manifest), profile.id_column())?;
         let ledger_path = self.ledger();
         let mut ledger = certforge::ledger::open(&ledger_path, new_ledger_id()?)?;
         let issuer = self.issuer(&manifest, &profile, &*ledger, &engines, now)?;
+        self.refuse_without_endpoint(&profile, issuer.certificate())?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !issuer.certificate().is_lab();
         let ledger_id = ledger.id().to_owned();
@@ -141,6 +163,7 @@ impl Run {
             chunk_rows: self.chunk_rows,
             shard: self.shard,
             reissue: self.reissue,
+            min_validity: self.min_validity(&profile),
             jobs: self.jobs(),
             now,
         };
@@ -151,24 +174,34 @@ impl Run {
         let bar = Bar::default();
         let observe = |event| {
             match &event {
-                Event::Begun { .. } if is_news => warn_of_new_ledger(&ledger_name),
+                Event::Begun { .. } => {
+                    if is_news {
+                        warn_of_new_ledger(&ledger_name);
+                    }
+                    warn_of_examples(&profile, issuer.certificate());
+                }
+                Event::ShortLived { until, wanted } => warn(short_lived(*until, *wanted)),
                 Event::KeptWithoutHost { noted } => warn_of_host(noted),
                 Event::Odd { first, others } => {
                     warn_of_oddities(&manifest.path().display().to_string(), first, *others);
                 }
-                _ => {}
+                Event::Released { .. } => {}
             }
             bar.show(&event);
         };
         let summary = forge::run(&job, &mut *ledger, &open_store, &observe, cancel);
         drop(bar);
+        if let (Some(path), Ok(summary)) = (&self.metrics, &summary) {
+            run_metrics::write(path, Some(summary), profile.name(), OffsetDateTime::now_utc())?;
+        }
         Ok(self.ended(summary?, &to, &profile, &issuer, ledger_name))
     }
 
     /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.
-    fn profile(&self) -> Result<Profile, Failure> {
-        let profile = Profile::load(&self.profile, self.endpoint.as_deref())?;
-        if profile.endpoint().host.is_some() {
+    pub(super) fn profile(&self) -> Result<Profile, Failure> {
+        let given = self.endpoint.as_deref().filter(|_| !self.no_endpoint);
+        let profile = Profile::load(&self.profile, given)?;
+        if profile.endpoint().host.is_some() || self.no_endpoint {
             return Ok(profile);
         }
         Ok(match self.issuer.endpoint()? {
@@ -177,8 +210,26 @@ impl Run {
         })
     }
 
+    /// A batch without an endpoint cannot be given one: its devices would need new identities.
+    fn refuse_without_endpoint(&self, profile: &Profile, issuer: &CaCertificate) -> Result<(), Failure> {
+        match lacks_endpoint(profile, issuer) && !self.no_endpoint {
+            false => Ok(()),
+            true => Err(Failure::usage(
+                &format!(
+                    "bundles of profile {} name an endpoint, and none is known: their devices would not know where to connect",
+                    profile.name()
+                ),
+                ENDPOINT_HINT,
+            )),
+        }
+    }
+
+    pub(super) fn min_validity(&self, profile: &Profile) -> Duration {
+        self.min_validity.unwrap_or_else(|| profile.min_validity())
+    }
+
     /// Shards that share a folder do not share a ledger.
-    fn ledger(&self) -> PathBuf {
+    pub(super) fn ledger(&self) -> PathBuf {
         match self.shard {
             Some(shard) if self.ledger == Path::new(ledger::DEFAULT_FILE) => {
                 let shard = shard.to_string().replace('/', "-of-");
@@ -203,13 +254,13 @@ impl Run {
         engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
-        let default = Path::new(ca::DEFAULT_FOLDER);
+        let default = Path::new(issuer::DEFAULT_FOLDER);
         if !self.issuer.is_named()
             && forge::make_lab_ca(default, (manifest, profile), self.shard, ledger, now)?
         {
             tell_aside(format_args!(
                 "certforge: there was no CA: made a LAB CA in ./{}",
-                ca::DEFAULT_FOLDER
+                issuer::DEFAULT_FOLDER
             ));
             tell_aside(
                 "certforge: its key is not encrypted; it is for trying things out, not for devices that ship",
@@ -253,11 +304,12 @@ impl Run {
             key_engine: summary.key_engine,
             signature_engine: summary.sign_engine,
             endpoint: summary.host,
+            valid_until: summary.valid_until,
             error: failure.clone(),
             issuer_key: issuer.key_type(),
             next,
         };
-        Ended::with(made).code(code).failed(failure)
+        Ended::done(made).code(code).failed(failure)
     }
 
     fn next_command(&self, summary: &Summary, place: &str, ledger: &str) -> String {
@@ -330,8 +382,11 @@ impl fmt::Display for Made {
             .line("ledger", &self.ledger)
             .line("keys", format!("{} by engine {}", self.key_type, self.key_engine))
             .line("issuer", format!("{issuer} ({key} by engine {engine}){lab}"))
-            .line("endpoint", endpoint)
-            .line("next", &self.next);
+            .line("endpoint", endpoint);
+        if let Some(ends) = self.valid_until {
+            lines.line("valid until", ends.to_string());
+        }
+        lines.line("next", &self.next);
         lines.fmt(f)
     }
 }
@@ -351,6 +406,42 @@ fn warn_of_new_ledger(ledger: &str) {
         "ledger {ledger} is new and knows of no device; if this CA has issued devices before, \
          their ledger must be named with --ledger, or they get a second identity"
     ));
+}
+
+pub(super) const ENDPOINT_HINT: &str = "give the host that `aws iot describe-endpoint --endpoint-type iot:Data-ATS` prints with --endpoint, or as [endpoint] host of the profile; `certforge jitp register` notes it with the CA; --no-endpoint makes bundles without one";
+
+/// Certificates that end before a product does.
+pub(super) fn short_lived(until: OffsetDateTime, wanted: Duration) -> String {
+    format!(
+        "these certificates are valid until {}, which is less than {}: devices cannot connect after that; make a CA that is valid for longer, or change [validity] of the profile",
+        rfc3339(until),
+        span::text(wanted)
+    )
+}
+
+/// An example's names would be in every certificate.
+pub(super) fn examples(profile: &Profile) -> Option<String> {
+    let examples: Vec<&str> = profile.examples().collect();
+    (!examples.is_empty()).then(|| {
+        format!(
+            "profile {name} is an example: every certificate would say {}; make it your own: certforge profile show {name} > my-product.toml",
+            examples.join(", "),
+            name = profile.name()
+        )
+    })
+}
+
+/// Whether a CA that is no lab CA would sign for bundles whose endpoint has no host.
+pub(super) fn lacks_endpoint(profile: &Profile, issuer: &CaCertificate) -> bool {
+    !issuer.is_lab() && profile.endpoint().host.is_none() && profile.recipe().holds(&Content::Endpoint)
+}
+
+fn warn_of_examples(profile: &Profile, issuer: &CaCertificate) {
+    if !issuer.is_lab()
+        && let Some(text) = examples(profile)
+    {
+        warn(text);
+    }
 }
 
 fn warn_of_oddities(manifest: &str, first: &Oddity, others: usize) {

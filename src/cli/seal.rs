@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use certforge::{forge, ledger};
 use clap::Args;
 use serde::Serialize;
-use time::OffsetDateTime;
 
 use super::issuer::IssuerArgs;
 use super::ledger::DEFAULT_FILE;
-use super::place;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::text::{Lines, devices};
+use super::{clock, place};
 
 #[derive(Debug, Args)]
 pub struct Seal {
@@ -49,8 +48,12 @@ struct Sealed {
 
 impl Seal {
     pub fn run(&self) -> Outcome {
-        let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
-        let now = OffsetDateTime::now_utc();
+        let store = self.reach.open(&place::parse(
+            &place::of_batch(&self.batch, &self.ledger)?,
+            &self.reach,
+            None,
+        )?)?;
+        let now = clock::now()?;
         let issuer = self.issuer.load(now)?;
         let bar = Bar::default();
         let open_ledger = || ledger::open_read_only(&self.ledger);
@@ -59,7 +62,7 @@ impl Seal {
         });
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;
-        Ok(Ended::with(Sealed {
+        Ok(Ended::done(Sealed {
             batch: statement.batch,
             devices: statement.devices,
             sealed_at: statement.sealed_at,

@@ -62,6 +62,9 @@ impl fmt::Display for OfPlace {
             .line("progress", progress(status.devices, status.released, 0))
             .line("bundles", format!("{} ({})", status.location, status.layout))
             .line("issuer", format!("certificate {}", status.issuer_id));
+        if let Some(ends) = status.valid_until {
+            lines.line("valid until", ends.to_string());
+        }
         lines.fmt(f)
     }
 }
@@ -127,6 +130,9 @@ fn lines(status: &BatchStatus) -> Lines {
         .line("profile", &status.profile)
         .line("issuer", &status.issuer)
         .line("begun", &status.created_at);
+    if let Some(ends) = status.valid_until {
+        lines.line("valid until", ends.to_string());
+    }
     if status.reissue {
         lines.line(
             "reissue",

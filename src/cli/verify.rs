@@ -61,7 +61,11 @@ impl Verify {
                 .build_global()
                 .map_err(|error| Failure::usage(&error.to_string(), "use fewer --jobs"))?;
         }
-        let store = self.reach.open(&place::parse(&self.batch, &self.reach, None)?)?;
+        let store = {
+            let ledger = self.ledger.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+            let batch = place::of_batch(&self.batch, ledger)?;
+            self.reach.open(&place::parse(&batch, &self.reach, None)?)?
+        };
         let ledger = self.open_ledger(&store)?;
         let issuer = self.issuer.as_deref().map(trust).transpose()?;
         let job = Job {
@@ -85,7 +89,7 @@ impl Verify {
                 report.issuer_id
             )
         });
-        let ended = Ended::with(Verified(report)).code(code);
+        let ended = Ended::done(Verified(report)).code(code);
         let ended = unknown.into_iter().fold(ended, Ended::warning);
         Ok(hint.into_iter().fold(ended, Ended::hint))
     }
@@ -149,6 +153,9 @@ impl fmt::Display for Verified {
                 )?;
             }
             f.write_str(if report.sealed { ", sealed" } else { ", not sealed" })?;
+            if let Some(ends) = report.valid_until {
+                write!(f, ", valid until {ends}")?;
+            }
         } else {
             let faults = count(report.faults.len() as u64);
             let noun = if report.faults.len() == 1 {

@@ -156,7 +156,7 @@ fn read<E: From<ManifestError>>(
         .into());
     }
     find_duplicates(manifest, binding, &seen.repeated(), &mut findings, &mut oddities)?;
-    findings.oddities = oddities.finish();
+    findings.oddities = oddities.finish(binding.id_rules().knows_lengths());
     Ok(findings)
 }
 
@@ -241,40 +241,13 @@ fn find_duplicates(
     Ok(())
 }
 
-fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
+pub(super) fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
     Problem {
         line: row.line,
         column: Some(manifest.id_column().to_owned()),
         value: Some(row.device_id.to_string()),
         reason,
     }
-}
-
-/// The first row of these chunks whose device was issued before, by the same issuer, in a batch of another name, and how
-/// many there are.
-pub(super) fn issued_before(
-    manifest: &Manifest,
-    (ledger, issuer): (&dyn Ledger, &CaCertificate),
-    batch: &str,
-    chunks: &[Bookmark],
-) -> Result<Option<(Problem, usize)>, ForgeError> {
-    let mut found: Option<(Problem, usize)> = None;
-    if chunks.is_empty() {
-        return Ok(found);
-    }
-    let mut file = manifest.reread()?;
-    for bookmark in chunks {
-        let (rows, _) = manifest.parse_again(&file.block(bookmark)?)?;
-        let ids: Vec<&str> = rows.iter().map(|row| row.device_id.as_str()).collect();
-        let issued = ledger.issued_in(issuer, &ids, batch)?;
-        for (row, other) in rows.iter().zip(issued) {
-            if let Some(batch) = other {
-                let first = || (on_id(manifest, row, Reason::Issued { batch }), 0);
-                found.get_or_insert_with(first).1 += 1;
-            }
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -352,6 +325,7 @@ mod tests {
                 chunk_rows: Some(8),
                 shard: None,
                 reissue,
+                min_validity: time::Duration::ZERO,
                 jobs: 2,
                 now: OffsetDateTime::now_utc(),
             };

@@ -128,6 +128,7 @@ mod tests {
             chunk_rows: None,
             shard: None,
             reissue: false,
+            min_validity: time::Duration::ZERO,
             jobs: 1,
             now,
         })

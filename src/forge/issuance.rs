@@ -273,6 +273,7 @@ mod tests {
             chunk_rows: None,
             shard: None,
             reissue: false,
+            min_validity: time::Duration::ZERO,
             jobs: 1,
             now,
         })

@@ -7,6 +7,7 @@ mod credentials;
 mod distinct;
 mod error;
 mod issuance;
+mod issued;
 mod lab;
 mod pipeline;
 mod plan;
@@ -26,6 +27,7 @@ use time::OffsetDateTime;
 
 pub use check::{Accepted, Findings, check};
 pub use error::ForgeError;
+pub use issued::{Asked, check_against};
 pub use lab::make_lab_ca;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
@@ -38,7 +40,7 @@ use crate::issuer::Issuer;
 use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
 use crate::manifest::{Bookmark, Manifest, Oddity};
 use crate::pem;
-use crate::profile::{Binding, Profile};
+use crate::profile::{Binding, Ends, Profile};
 use crate::store::{Store, StoreError};
 pub(crate) use issuance::Issuance;
 pub(crate) use plan::Plan;
@@ -61,6 +63,8 @@ pub struct Job<'a> {
     pub shard: Option<Shard>,
     /// Whether devices that this issuer has issued before may get a second identity.
     pub reissue: bool,
+    /// How long certificates hold at least; a batch of others is made, and told of.
+    pub min_validity: time::Duration,
     /// Threads that work.
     pub jobs: usize,
     pub now: OffsetDateTime,
@@ -87,6 +91,11 @@ pub enum Event {
     KeptWithoutHost { noted: String },
     /// Something is odd about the manifest as a whole, and so many things more.
     Odd { first: Oddity, others: usize },
+    /// The certificates will end before they have held as long as they should.
+    ShortLived {
+        until: OffsetDateTime,
+        wanted: time::Duration,
+    },
     /// So many more devices are released.
     Released { devices: u64 },
 }
@@ -132,6 +141,8 @@ pub struct Summary {
     pub skipped: u64,
     /// Devices of chunks that failed.
     pub failed: u64,
+    /// When the certificates of the batch end, as far as they are made.
+    pub valid_until: Option<Ends>,
     pub elapsed: Duration,
     /// What made keys and signatures.
     pub key_engine: &'static str,
@@ -173,10 +184,12 @@ pub fn run(
     tell_oddities(&findings, observe);
     let accepted = findings.accept(job.manifest)?;
     plan.lint_specimen(&accepted.specimen)?;
+    tell_short_life(job, &plan, observe);
     check_shape(accepted.rows, chunk_rows)?;
 
     // 3. Refuse a batch that is withdrawn, and devices that have an identity already.
-    let name = batch_name(job, &accepted.sha256)?;
+    let name = batch_name(job.batch, job.manifest, &accepted.sha256)?;
+    tracing::info!(batch = name, rows = accepted.rows, "manifest checked");
     withdrawn::refuse_in_ledger(ledger, &name)?;
     refuse_issued(job, ledger, &name, &accepted, issued)?;
     let begun = begun::before_note(job, ledger, &name, &accepted.sha256)?;
@@ -224,17 +237,9 @@ pub fn run(
             .iter()
             .map(|chunk| batch.shape().rows_of(*chunk))
             .sum::<u64>();
-    let prefixes = remaining
-        .iter()
-        .map(|chunk| Ok((*chunk, SerialPrefix::draw(Random)?)))
-        .collect::<Result<Vec<_>, EngineError>>()?;
     let earlier = ledger.attempts(&batch)?;
-    let reservations = ledger.reserve(&batch, &prefixes, job.now)?;
-    observe(Event::Begun {
-        batch: name.clone(),
-        devices,
-        skipped,
-    });
+    let reservations = ledger.reserve(&batch, &draw_prefixes(&remaining)?, job.now)?;
+    tell_begun(&name, &store, (devices, skipped), observe);
 
     // 7. Make, store, commit and release, chunk by chunk, on all cores.
     let source = pipeline::Source::new(&plan, reservations, &accepted.bookmarks)?;
@@ -263,12 +268,15 @@ pub fn run(
         }
     }
 
+    tracing::info!(batch = name, made = outcome.made, sealed, "work ends");
+    let valid_until = valid_until(ledger, &name, &mut outcome.failure);
     Ok(Summary {
         batch: name,
         devices,
         made: outcome.made,
         skipped,
         failed: outcome.failed,
+        valid_until,
         elapsed: started.elapsed(),
         key_engine: plan.key_maker.name(),
         sign_engine: job.issuer.engine(),
@@ -277,6 +285,11 @@ pub fn run(
         sealed,
         failure: outcome.failure,
     })
+}
+
+fn draw_prefixes(chunks: &[u64]) -> Result<Vec<(u64, SerialPrefix)>, EngineError> {
+    let draw = |chunk: &u64| Ok((*chunk, SerialPrefix::draw(Random)?));
+    chunks.iter().map(draw).collect()
 }
 
 /// A path that means the same wherever the ledger is read from.
@@ -290,6 +303,39 @@ fn tell_oddities(findings: &check::Findings, observe: Observe<'_>) {
             first: first.clone(),
             others: findings.oddities.len() - 1,
         });
+    }
+}
+
+/// A lab CA is for trying things out, for as long as that takes.
+fn tell_short_life(job: &Job<'_>, plan: &Plan<'_>, observe: Observe<'_>) {
+    let until = plan.period.not_after;
+    // A profile of as many days as are wanted is not short of them by the time that a run takes to begin.
+    let is_short = until - job.now + time::Duration::DAY < job.min_validity;
+    if is_short && !job.issuer.certificate().is_lab() {
+        observe(Event::ShortLived {
+            until,
+            wanted: job.min_validity,
+        });
+    }
+}
+
+fn tell_begun(batch: &str, store: &Store, (devices, skipped): (u64, u64), observe: Observe<'_>) {
+    tracing::info!(batch, place = store.location(), devices, skipped, "work begins");
+    observe(Event::Begun {
+        batch: batch.to_owned(),
+        devices,
+        skipped,
+    });
+}
+
+/// When the certificates of the batch end, by the ledger; that it cannot be read is a failure like others.
+fn valid_until(ledger: &dyn Ledger, batch: &str, failure: &mut Option<ForgeError>) -> Option<Ends> {
+    match ledger.status(Some(batch)) {
+        Ok(status) => status.first()?.valid_until,
+        Err(error) => {
+            failure.get_or_insert(error.into());
+            None
+        }
     }
 }
 
@@ -363,7 +409,7 @@ fn refuse_issued(
         }
         let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
         issued.retain(|bookmark| !done.contains(&bookmark.number()));
-        let found = check::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
+        let found = issued::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
         if let Some((first, lines)) = found {
             return Err(ForgeError::Issued {
                 path: job.manifest.path().to_owned(),
@@ -395,16 +441,15 @@ fn made_before(
 }
 
 /// The batch's name: given, or the manifest's stem and the first eight digits of its digest.
-fn batch_name(job: &Job<'_>, manifest_sha256: &[u8; 32]) -> Result<String, ForgeError> {
-    let name = job.batch.map_or_else(
+fn batch_name(
+    given: Option<&str>,
+    manifest: &Manifest,
+    manifest_sha256: &[u8; 32],
+) -> Result<String, ForgeError> {
+    let name = given.map_or_else(
         || {
-            let stem = job
-                .manifest
-                .path()
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy();
-            let stem: String = stem
+            let stem: String = manifest
+                .stem()
                 .chars()
                 .map(|c| {
                     if c.is_ascii_alphanumeric() || "._-".contains(c) {

@@ -114,6 +114,7 @@ struct Shared<'a> {
 impl Shared<'_> {
     /// Records a failure and stops the handing out of chunks.
     fn fail(&self, devices: u64, error: ForgeError) {
+        tracing::info!(devices, %error, "the run ends");
         self.stop.store(true, Ordering::Relaxed);
         let mut outcome = self.outcome.lock().expect("no holder panics");
         outcome.failed += devices;
@@ -122,6 +123,7 @@ impl Shared<'_> {
 
     /// Records the failure of a chunk. The others go on when it may be its alone.
     fn fail_chunk(&self, devices: u64, error: ForgeError) {
+        tracing::info!(devices, %error, "a chunk has failed");
         let in_a_row = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         let is_passing = matches!(&error, ForgeError::Store(error) if error.is_passing());
         if !is_passing || in_a_row >= FAILURES_IN_A_ROW {
@@ -335,6 +337,7 @@ fn commit_group(
         chunks.push(chunk);
     }
     ledger.commit(shared.stock.batch, &chunks, released)?;
+    tracing::debug!(chunks = chunks.len(), "committed");
     released.clear();
     let results = shared.stock.store.release(&indexes);
     let mut devices = 0;
@@ -344,6 +347,7 @@ fn commit_group(
             Ok(()) => {
                 devices += of_chunk;
                 released.push(chunk.reservation.chunk);
+                tracing::debug!(chunk = chunk.reservation.chunk, devices = of_chunk, "released");
             }
             Err(error) => shared.fail_chunk(of_chunk, error.into()),
         }

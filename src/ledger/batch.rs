@@ -9,6 +9,7 @@ use super::{LedgerError, Withdrawal};
 use crate::batch::{BatchRecord, Layout, Shape};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
+use crate::profile::Ends;
 
 /// What a batch that was begun with other settings of its profile differs in.
 const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
@@ -107,6 +108,8 @@ pub struct BatchStatus {
     pub committed: u64,
     /// Attempts at chunks, the successful ones among them.
     pub attempts: u64,
+    /// When the certificates end that are committed; `None` while none is.
+    pub valid_until: Option<Ends>,
     /// That it must never come up.
     pub withdrawn: Option<Withdrawal>,
 }

@@ -37,7 +37,9 @@ use crate::issuer::CaCertificate;
 ///
 /// When it cannot be written to, is in use where only one may write, or is something else.
 pub fn open(name: &Path, new_id: [u8; 16]) -> Result<Box<dyn Ledger>, LedgerError> {
-    Ok(Box::new(SqliteLedger::open(name, new_id)?))
+    let ledger = SqliteLedger::open(name, new_id)?;
+    tracing::debug!(ledger = %name.display(), id = ledger.id(), "ledger opened");
+    Ok(Box::new(ledger))
 }
 
 /// Opens the ledger that the user names, for reading, beside whoever writes to it.

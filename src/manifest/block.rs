@@ -30,6 +30,8 @@ pub struct Block {
     /// Line terminators are `\n` throughout.
     pub(super) bytes: Vec<u8>,
     pub(super) lines: Vec<Line>,
+    /// Rows without any value that come before one that has one: the first line and the last of each run.
+    pub(super) gaps: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -190,7 +192,9 @@ impl<R: BufRead> Lines<R> {
             line: self.number,
             bytes: Vec::with_capacity(rows.min(8192) * 96),
             lines: Vec::with_capacity(rows.min(8192)),
+            gaps: Vec::new(),
         };
+        let mut gap = None;
         while block.lines.len() < rows {
             let number = self.number;
             let Some(too_long) = self.next(take)? else { break };
@@ -199,6 +203,12 @@ impl<R: BufRead> Lines<R> {
             if text.is_empty() {
                 continue;
             }
+            // Spreadsheets write rows that were cleared, and mean nothing by those behind the last one.
+            if !too_long && is_empty_row(text) {
+                gap = Some((gap.map_or(number, |(first, _)| first), number));
+                continue;
+            }
+            block.gaps.extend(gap.take());
             let text = if too_long { TOO_LONG } else { text };
             let start = block.bytes.len();
             block.bytes.extend_from_slice(text);
@@ -310,6 +320,18 @@ impl<R: Read + Seek> Reread<BufReader<R>> {
             block: block.ok_or_else(|| ManifestError::changed(&lines.path, bookmark.line))?,
             bookmark: *bookmark,
         })
+    }
+}
+
+/// Whether every field of a row is empty, whatever the delimiter is.
+fn is_empty_row(text: &[u8]) -> bool {
+    let mut rest = text;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [b',' | b';' | b'\t' | b'|' | b' ', rest @ ..] | [b'"', b'"', rest @ ..] => rest,
+            _ => return false,
+        }
     }
 }
 

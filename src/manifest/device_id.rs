@@ -50,14 +50,52 @@ impl DeviceId {
 
 /// What a spreadsheet has made of an id, or somebody to keep it from that.
 fn spoilt(text: &str) -> Option<Reason> {
-    if text.starts_with("=\"") || text.starts_with('\'') {
+    if text.starts_with('=') || text.starts_with('\'') {
         return Some(Reason::Guarded);
     }
-    let (mantissa, exponent) = text.split_once(['E', 'e'])?;
-    let exponent = exponent.strip_prefix('+')?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let (whole, rest) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
-    (is_number(whole) && is_number(rest) && is_number(exponent)).then_some(Reason::Rounded)
+    if text.starts_with('#') && (text.ends_with(['!', '?', '#']) || text == "#N/A") {
+        return Some(Reason::CellError);
+    }
+    match () {
+        () if is_rounded(text) => Some(Reason::Rounded),
+        () if is_grouped(text) => Some(Reason::Grouped),
+        () if is_decimal(text) => Some(Reason::Decimal),
+        () => None,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `1.23457E+14`, and `1,23457E+14` where the comma is the decimal sign.
+fn is_rounded(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else {
+        return false;
+    };
+    let power = exponent.strip_prefix('+');
+    match mantissa.split_once(['.', ',']) {
+        Some((whole, rest)) => is_number(whole) && is_number(rest) && is_number(power.unwrap_or(exponent)),
+        // Without any sign of a number, it may well be an id: 1E14.
+        None => is_number(mantissa) && power.is_some_and(is_number),
+    }
+}
+
+/// `123456.0`, as programs write that take a column for numbers.
+fn is_decimal(text: &str) -> bool {
+    text.split_once(['.', ','])
+        .is_some_and(|(whole, rest)| is_number(whole) && is_number(rest))
+}
+
+/// `1,234,567`, or with other signs between thousands.
+fn is_grouped(text: &str) -> bool {
+    let mut groups = text.split([',', '.', '\'', ' ', '\u{a0}', '\u{202f}', '\u{2019}']);
+    let first = groups.next().unwrap_or_default();
+    let mut others = groups.peekable();
+    (1..=3).contains(&first.len())
+        && is_number(first)
+        && others.peek().is_some()
+        && others.all(|group| group.len() == 3 && is_number(group))
 }
 
 fn is_id_character(c: char) -> bool {
@@ -113,11 +151,22 @@ mod tests {
     #[test]
     fn refuses_what_cannot_name_a_thing() {
         assert_eq!(DeviceId::parse(""), Err(Reason::Empty));
-        for rounded in ["1.23457E+14", "1,23457E+14", "2E+11", "2e+5"] {
-            assert_eq!(DeviceId::parse(rounded), Err(Reason::Rounded), "{rounded}");
-        }
-        for guarded in ["=\"000123\"", "'000123"] {
-            assert_eq!(DeviceId::parse(guarded), Err(Reason::Guarded), "{guarded}");
+        for (reason, texts) in [
+            (
+                Reason::Rounded,
+                &["1.23457E+14", "1,23457E+14", "2E+11", "2e+5", "1.5E9"][..],
+            ),
+            (Reason::Guarded, &["=\"000123\"", "'000123", "=A1&B1"]),
+            (Reason::Decimal, &["123456.0", "123456,00", "0001.0"]),
+            (
+                Reason::Grouped,
+                &["1,234,567", "12.345.678", "1 234 567", "1'234", "12\u{a0}345"],
+            ),
+            (Reason::CellError, &["#N/A", "#REF!", "#NAME?", "########"]),
+        ] {
+            for text in texts {
+                assert_eq!(DeviceId::parse(text), Err(reason.clone()), "{text}");
+            }
         }
         assert!(DeviceId::parse("1E14").is_ok());
         assert_eq!(DeviceId::parse("A/42"), Err(Reason::IdCharacter('/')));

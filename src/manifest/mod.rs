@@ -9,18 +9,19 @@ mod device_id;
 mod oddity;
 mod problem;
 mod row;
+mod source;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::shell::quoted;
 pub use block::{Block, Blocks, Bookmark, Reread, Unproven};
 pub use device_id::DeviceId;
 pub use oddity::{Difference, Digits, Oddity};
 pub(crate) use oddity::{Oddities, folded};
-pub use problem::{LISTED, Problem, Problems, Reason};
+pub use problem::{Issued, LISTED, Problem, Problems, Reason};
 pub use row::Row;
+use source::Source;
 
 /// The id column of a manifest when the profile names no other.
 pub const DEFAULT_ID_COLUMN: &str = "serial_number";
@@ -48,10 +49,18 @@ pub enum ManifestError {
     CarriageReturns { path: PathBuf },
     #[error("manifest {path} is an Excel workbook or another ZIP, not a CSV")]
     Workbook { path: PathBuf },
-    #[error("manifest {path} is compressed by gzip, not a CSV")]
-    Gzip { path: PathBuf },
-    #[error("manifest {path} is no file but a pipe or a device, which cannot be read twice")]
-    NoFile { path: PathBuf },
+    #[error("manifest {path} is {what}, not a CSV")]
+    OtherFormat { path: PathBuf, what: &'static str },
+    #[error("manifest {path} cannot be put aside in {folder}, to be read a second time")]
+    PutAside {
+        path: PathBuf,
+        folder: PathBuf,
+        source: io::Error,
+    },
+    #[error("manifest {path} is too large to be read from a pipe or from gzip")]
+    TooLarge { path: PathBuf },
+    #[error("manifest {path}, line 1: the header is longer than {MAX_LINE} bytes")]
+    HeaderTooLong { path: PathBuf },
     #[error("manifest {path} is UTF-16")]
     Utf16 { path: PathBuf },
     #[error("manifest {path}, line 1: the header is not UTF-8")]
@@ -124,14 +133,18 @@ impl ManifestError {
                 "give the path of a CSV file that you can read".to_owned()
             }
             Self::CarriageReturns { .. } => "save it as `CSV UTF-8`, not as `CSV (Macintosh)`".to_owned(),
-            Self::Empty { .. } | Self::NoRows { .. } | Self::BlankHeader { .. } => {
+            Self::Empty { .. } | Self::NoRows { .. } | Self::BlankHeader { .. } | Self::HeaderTooLong { .. } => {
                 format!("a manifest has a header line with a column {DEFAULT_ID_COLUMN}, then one row a device")
             }
             Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } | Self::Workbook { .. } => {
                 "in Excel choose `CSV UTF-8 (Comma delimited)` when saving".to_owned()
             }
-            Self::Gzip { path } => format!("gunzip it first: gunzip -k {}", quoted(&path.display().to_string())),
-            Self::NoFile { .. } => "write it to a file, and name that: it is checked first, and read again for the work".to_owned(),
+            Self::OtherFormat { what, .. } if what.contains("workbook") => {
+                "in Excel choose `CSV UTF-8 (Comma delimited)` when saving".to_owned()
+            }
+            Self::OtherFormat { .. } => "a manifest is a CSV file, or one that gzip has compressed".to_owned(),
+            Self::PutAside { .. } => "make room there, name another folder in TMPDIR, or give the manifest as a file".to_owned(),
+            Self::TooLarge { .. } => "give it as a file that is not compressed".to_owned(),
             Self::HeaderQuote { .. } => "close the quote; one line is one row".to_owned(),
             Self::DuplicateColumn { .. } => "rename one of the two columns".to_owned(),
             Self::MissingColumn { column, found, .. } if let Some(other) = alike(column, found) => {
@@ -183,6 +196,7 @@ impl Header {
 /// A manifest whose header has been read.
 #[derive(Debug, Clone)]
 pub struct Manifest {
+    source: Source,
     path: PathBuf,
     header: Header,
     delimiter: u8,
@@ -197,6 +211,8 @@ impl Manifest {
     /// The delimiter is taken from the header: a comma, or the semicolon or tab that spreadsheets
     /// write where the comma is the decimal sign.
     ///
+    /// What cannot be read twice, a pipe or what gzip has compressed, is put aside in a scratch file first.
+    ///
     /// # Errors
     ///
     /// When the file cannot be read, or its header is not that of a manifest.
@@ -206,20 +222,23 @@ impl Manifest {
             path: path_buf.clone(),
             source,
         };
-        let mut reader = open(path)?;
+        let (mut source, mut reader, rest) = Source::open(path)?;
         let mut line = Vec::new();
         block::read_line(&mut reader, &mut line).map_err(read_error)?;
         if line.starts_with(b"PK\x03\x04") {
             return Err(ManifestError::Workbook { path: path_buf });
         }
-        if line.starts_with(&[0x1f, 0x8b]) {
-            return Err(ManifestError::Gzip { path: path_buf });
+        if let Some(what) = other_format(&line) {
+            return Err(ManifestError::OtherFormat { path: path_buf, what });
         }
         if line.starts_with(&[0xff, 0xfe]) || line.starts_with(&[0xfe, 0xff]) {
             return Err(ManifestError::Utf16 { path: path_buf });
         }
         if line.is_empty() {
             return Err(ManifestError::Empty { path: path_buf });
+        }
+        if line.len() >= MAX_LINE && !line.ends_with(b"\n") {
+            return Err(ManifestError::HeaderTooLong { path: path_buf });
         }
         // Excel reads, and others write for it, which delimiter the file has: the header follows.
         let first = line.len();
@@ -261,7 +280,11 @@ impl Manifest {
                 used_by: "every device".to_owned(),
                 found: header.columns.clone(),
             })?;
+        if let Some(rest) = rest {
+            source.complete(rest)?;
+        }
         Ok(Self {
+            source,
             path: path_buf,
             header,
             delimiter,
@@ -273,6 +296,18 @@ impl Manifest {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file's name without what says its format; of what has no name of its own, `manifest`.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        if self.path.starts_with("/dev") || self.path.starts_with("/proc") {
+            return "manifest".to_owned();
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        let stem = Path::new(name).file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
     }
 
     #[must_use]
@@ -292,7 +327,7 @@ impl Manifest {
     ///
     /// When the file cannot be read.
     pub fn blocks(&self, rows: usize) -> Result<Blocks<BufReader<File>>, ManifestError> {
-        Blocks::new(open(&self.path)?, self.path.clone(), rows, &self.header_line)
+        Blocks::new(self.source.reopen()?, self.path.clone(), rows, &self.header_line)
     }
 
     /// Opens the file for another reading, of blocks that were read before.
@@ -301,7 +336,7 @@ impl Manifest {
     ///
     /// When the file cannot be read.
     pub fn reread(&self) -> Result<Reread, ManifestError> {
-        Reread::new(open(&self.path)?, self.path.clone(), &self.header_line)
+        Reread::new(self.source.reopen()?, self.path.clone(), &self.header_line)
     }
 
     /// The rows of a block, and what is wrong with those that are none.
@@ -342,6 +377,21 @@ fn text_of(line: &[u8]) -> &[u8] {
     text.strip_suffix(b"\r").unwrap_or(text)
 }
 
+/// What a file is that is no CSV, by what it begins with.
+fn other_format(line: &[u8]) -> Option<&'static str> {
+    let formats: [(&[u8], &str); 7] = [
+        (b"\xd0\xcf\x11\xe0", "a workbook of old versions of Excel"),
+        (b"BZh", "compressed by bzip2"),
+        (b"\xfd7zXZ\0", "compressed by xz"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+        (b"%PDF-", "a PDF"),
+        (b"{\\rtf", "a text of a word processor"),
+        (b"SQLite format 3\0", "a database of SQLite"),
+    ];
+    let found = formats.iter().find(|(magic, _)| line.starts_with(magic));
+    found.map(|(_, what)| *what)
+}
+
 /// The delimiter that a first line of `sep=;` names.
 fn named_delimiter(text: &[u8]) -> Option<u8> {
     match text {
@@ -354,24 +404,6 @@ fn named_delimiter(text: &[u8]) -> Option<u8> {
         ] => Some(*delimiter),
         _ => None,
     }
-}
-
-fn open(path: &Path) -> Result<BufReader<File>, ManifestError> {
-    #[cfg(test)]
-    openings::note(path);
-    // Opened without waiting for whoever may write to a pipe.
-    let kind = std::fs::metadata(path).map(|metadata| metadata.file_type());
-    if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
-        return Err(ManifestError::NoFile {
-            path: path.to_owned(),
-        });
-    }
-    File::open(path)
-        .map(|file| BufReader::with_capacity(256 * 1024, file))
-        .map_err(|source| ManifestError::Open {
-            path: path.to_owned(),
-            source,
-        })
 }
 
 /// The first of comma, semicolon and tab that the header has, quoted fields left aside.

@@ -32,6 +32,10 @@ pub enum Oddity {
         sign: char,
         rows: u64,
     },
+    /// So many ids of more than fifteen digits, every one with nothing but zeros behind the fifteenth.
+    Zeros { ids: u64, line: u64, first: DeviceId },
+    /// So many ids that read as a day of a month.
+    Dates { ids: u64, line: u64, first: DeviceId },
 }
 
 /// What two ids differ in, and in nothing else.
@@ -41,6 +45,8 @@ pub enum Difference {
     LeadingZeros,
     /// The letter O and the digit 0, perhaps with the case.
     Letters,
+    /// The signs between the octets of a hardware address, perhaps with the case.
+    Separators,
 }
 
 /// Ids of so many digits.
@@ -60,6 +66,7 @@ impl fmt::Display for Oddity {
                     Difference::Case => "case",
                     Difference::LeadingZeros => "leading zeros",
                     Difference::Letters => "O and 0",
+                    Difference::Separators => "the signs between octets",
                 };
                 let ((line, one), (other_line, other)) = (second, first);
                 write!(
@@ -104,7 +111,38 @@ impl fmt::Display for Oddity {
                     all.join(", ")
                 )
             }
+            Self::Zeros { ids, line, first } => write!(
+                f,
+                "{ids} ids of more than {PRECISION} digits, from {first:?} on line {line} on, all end in zeros from the {}th digit on: a spreadsheet keeps {PRECISION} digits and loses the others",
+                PRECISION + 1
+            ),
+            Self::Dates { ids, line, first } => write!(
+                f,
+                "{ids} ids read as dates, from {first:?} on line {line} on: a spreadsheet may have made them of serial numbers"
+            ),
         }
+    }
+}
+
+/// Digits that a number has in a spreadsheet.
+const PRECISION: usize = 15;
+
+/// Whether a long number has lost what is behind the digits that a spreadsheet keeps.
+fn is_cut(digits: &str) -> bool {
+    digits[PRECISION..].bytes().all(|b| b == b'0')
+}
+
+/// `12-Mar`, `Mar-12` and `12-Mar-26`: what a spreadsheet makes of `12-3`, `3-12` or `MAR12`.
+fn is_date(id: &str) -> bool {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let parts: Vec<&str> = id.split('-').collect();
+    let is_number = |text: &str| (1..=2).contains(&text.len()) && is_digits(text);
+    match parts[..] {
+        [one, two] => is_number(one) && MONTHS.contains(&two) || MONTHS.contains(&one) && is_number(two),
+        [day, month, year] => is_number(day) && MONTHS.contains(&month) && is_number(year),
+        _ => false,
     }
 }
 
@@ -123,10 +161,18 @@ pub(crate) fn folded(id: &str) -> String {
             c => c,
         })
         .collect();
-    match is_digits(&plain) {
-        true => plain.trim_start_matches('0').to_owned(),
-        false => plain,
+    if is_digits(&plain) {
+        return plain.trim_start_matches('0').to_owned();
     }
+    bare_address(&plain).unwrap_or(plain)
+}
+
+/// A MAC address or an EUI-64 without the signs between its octets.
+fn bare_address(id: &str) -> Option<String> {
+    let mut octets = id.split([':', '-']);
+    let count = octets.clone().count();
+    let is_octet = |octet: &str| octet.len() == 2 && octet.bytes().all(|b| b.is_ascii_hexdigit());
+    (matches!(count, 6 | 8) && octets.all(is_octet)).then(|| id.replace([':', '-'], ""))
 }
 
 fn is_digits(id: &str) -> bool {
@@ -137,6 +183,12 @@ fn difference(one: &str, other: &str) -> Difference {
     match () {
         () if one.eq_ignore_ascii_case(other) => Difference::Case,
         () if is_digits(one) && is_digits(other) => Difference::LeadingZeros,
+        () if [one, other]
+            .iter()
+            .any(|id| bare_address(&id.to_ascii_lowercase()).is_some()) =>
+        {
+            Difference::Separators
+        }
         () => Difference::Letters,
     }
 }
@@ -145,9 +197,25 @@ fn difference(one: &str, other: &str) -> Difference {
 #[derive(Debug, Default)]
 pub(crate) struct Oddities {
     lengths: BTreeMap<usize, (u64, u64, DeviceId)>,
+    long: u64,
+    cut: Option<(u64, u64, DeviceId)>,
+    dates: Option<(u64, u64, DeviceId)>,
     twins: Vec<Oddity>,
     more: u64,
     unfillable: BTreeMap<String, (u64, String, char, u64)>,
+}
+
+/// Counts one more, and keeps the first.
+fn count(found: &mut Option<(u64, u64, DeviceId)>, row: &Row) {
+    let first = || (0, row.line, row.device_id.clone());
+    found.get_or_insert_with(first).0 += 1;
+}
+
+/// Adds up what was counted in earlier rows and in later ones.
+fn add_up(found: &mut Option<(u64, u64, DeviceId)>, later: Option<(u64, u64, DeviceId)>) {
+    if let Some((ids, line, id)) = later {
+        found.get_or_insert((0, line, id)).0 += ids;
+    }
 }
 
 impl Oddities {
@@ -156,6 +224,14 @@ impl Oddities {
         if is_digits(id) {
             let first = || (0, row.line, row.device_id.clone());
             self.lengths.entry(id.len()).or_insert_with(first).0 += 1;
+            if id.len() > PRECISION {
+                self.long += 1;
+                if is_cut(id) {
+                    count(&mut self.cut, row);
+                }
+            }
+        } else if is_date(id) {
+            count(&mut self.dates, row);
         }
     }
 
@@ -167,6 +243,9 @@ impl Oddities {
         for (field, (line, value, sign, rows)) in later.unfillable {
             self.unfillable.entry(field).or_insert((line, value, sign, 0)).3 += rows;
         }
+        self.long += later.long;
+        add_up(&mut self.cut, later.cut);
+        add_up(&mut self.dates, later.dates);
     }
 
     /// A value with a character for which AWS IoT fills it in nowhere in a policy.
@@ -187,10 +266,21 @@ impl Oddities {
         }
     }
 
-    pub(crate) fn finish(self) -> Vec<Oddity> {
+    /// What is odd; lengths are not where `knows_lengths`, since the profile says what they are.
+    pub(crate) fn finish(self, knows_lengths: bool) -> Vec<Oddity> {
         let mut oddities = self.twins;
         oddities.extend((self.more > 0).then_some(Oddity::MoreTwins(self.more)));
-        if self.lengths.len() > 1 {
+        // One that ends so may be by chance.
+        if let Some((ids, line, first)) = self.cut
+            && ids == self.long
+            && ids > 1
+        {
+            oddities.push(Oddity::Zeros { ids, line, first });
+        }
+        if let Some((ids, line, first)) = self.dates {
+            oddities.push(Oddity::Dates { ids, line, first });
+        }
+        if self.lengths.len() > 1 && !knows_lengths {
             let of = |(length, (ids, line, first))| Digits {
                 length,
                 ids,
@@ -224,6 +314,8 @@ mod tests {
             ("000123", "123", Difference::LeadingZeros),
             ("SN00O1", "sn0001", Difference::Letters),
             ("00O1", "1", Difference::Letters),
+            ("AA:BB:CC:00:11:22", "aabbcc001122", Difference::Separators),
+            ("AA:BB:CC:00:11:22", "AA-BB-CC-00-11-22", Difference::Separators),
         ] {
             assert_eq!(folded(one), folded(other), "{one} {other}");
             assert_eq!(difference(one, other), by, "{one} {other}");
@@ -231,5 +323,34 @@ mod tests {
         for (one, other) in [("SN01", "SN1"), ("A-1", "A1"), ("1", "2"), ("10", "1")] {
             assert_ne!(folded(one), folded(other), "{one} {other}");
         }
+    }
+
+    fn odd(ids: &[&str]) -> Vec<String> {
+        let mut oddities = Oddities::default();
+        for (line, id) in (2..).zip(ids) {
+            let mut one = Oddities::default();
+            one.add(&Row::new(line, DeviceId::parse(id).unwrap(), &[]));
+            oddities.extend(one);
+        }
+        oddities.finish(false).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_a_spreadsheet_makes_of_serials_is_odd() {
+        let cut = odd(&["8949123456789010000", "8949123456789020000"]);
+        let text = "2 ids of more than 15 digits, from \"8949123456789010000\" on line 2 on, all end in zeros from the 16th digit on";
+        assert!(cut[0].starts_with(text), "{cut:?}");
+        assert!(odd(&["8949123456789010000", "8949123456789020001"]).is_empty());
+        let dates = odd(&["A-1", "12-Mar", "Dec-31", "1-Jan-26"]);
+        assert!(
+            dates[0].starts_with("3 ids read as dates, from \"12-Mar\" on line 3 on"),
+            "{dates:?}"
+        );
+        assert!(odd(&["12-MAR", "Mar-123", "12-3", "LN-Mar-12"]).is_empty());
+        let lengths = odd(&["000999", "1000", "001001"]);
+        assert!(
+            lengths[0].contains("1 of 4 (such as \"1000\" on line 3), 2 of 6"),
+            "{lengths:?}"
+        );
     }
 }

@@ -51,6 +51,29 @@ pub enum Reason {
     Rounded,
     /// Begins as what keeps a spreadsheet from rewriting it, as in `="000123"` or `'000123`.
     Guarded,
+    /// A number with decimals, as in `123456.0`.
+    Decimal,
+    /// A number with signs between its thousands, as in `1,234,567`.
+    Grouped,
+    /// What a spreadsheet shows in place of a value, as in `#N/A`.
+    CellError,
+    /// Rows without any value, from this line to that one, and others behind them.
+    EmptyRows {
+        last: u64,
+    },
+    /// Not of the profile's `[manifest] id_pattern`.
+    Pattern {
+        pattern: String,
+    },
+    /// Not of the profile's `[manifest] id_length`.
+    Length {
+        characters: usize,
+        wanted: usize,
+    },
+    /// Not in the profile's `[manifest] id_case`.
+    Case {
+        wanted: &'static str,
+    },
     TooLong {
         characters: usize,
         limit: usize,
@@ -89,9 +112,15 @@ pub enum Reason {
     NotThingName,
     /// Not a DNS name or URI that a subjectAltName can carry (IA5String).
     NotIa5(char),
-    Issued {
-        batch: String,
-    },
+    Issued(Box<Issued>),
+}
+
+/// Where a device was issued before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    pub batch: String,
+    /// When that batch was begun.
+    pub begun: String,
 }
 
 impl Reason {
@@ -104,6 +133,18 @@ impl Reason {
             ),
             Self::Guarded => Some(
                 "export again with that column as text, without the = and the quotes, or the apostrophe, before it",
+            ),
+            Self::Decimal | Self::Grouped => Some(
+                "a program has taken serials for numbers, and leading zeros may be lost too: export again with that column as text",
+            ),
+            Self::CellError => Some(
+                "the spreadsheet has no value there: mend the cell where the serials come from, and export again",
+            ),
+            Self::EmptyRows { .. } => Some(
+                "delete them, or find out which devices are missing there; empty rows at the end of a manifest are passed over",
+            ),
+            Self::Pattern { .. } | Self::Length { .. } | Self::Case { .. } => Some(
+                "ids are as [manifest] of the profile says: mend the manifest where it comes from, or the profile",
             ),
             Self::IdCharacter(_) | Self::NotThingName => Some("ids may use A-Z a-z 0-9 : _ -"),
             Self::NotUtf8 => Some("in Excel choose `CSV UTF-8 (Comma delimited)` when saving"),
@@ -132,6 +173,13 @@ impl Reason {
             Self::IdCharacter(_) => "contains a character that no id may have",
             Self::Rounded => "looks like a number that a spreadsheet has rewritten",
             Self::Guarded => "looks like text that a spreadsheet was kept from rewriting",
+            Self::Decimal => "is a number with decimals",
+            Self::Grouped => "is a number with signs between its thousands",
+            Self::CellError => "is an error of a spreadsheet",
+            Self::EmptyRows { .. } => "rows are empty",
+            Self::Pattern { .. } => "does not match the profile's id_pattern",
+            Self::Length { .. } => "has not the length that the profile says",
+            Self::Case { .. } => "is not in the case that the profile says",
             Self::TooLong { .. } => "has too many characters",
             Self::Duplicate { .. } => "is on an earlier line already",
             Self::Ragged { .. } => "the row has not as many fields as the header has columns",
@@ -150,7 +198,7 @@ impl Reason {
             Self::NotCountry => "is not a two-letter country code",
             Self::NotThingName => "cannot name an AWS IoT thing or client",
             Self::NotIa5(_) => "contains what a subjectAltName cannot hold",
-            Self::Issued { .. } => "was issued in another batch",
+            Self::Issued(_) => "was issued in another batch",
         }
     }
 }
@@ -205,7 +253,15 @@ impl fmt::Display for Reason {
         match self {
             Self::Empty => f.write_str("is empty"),
             Self::IdCharacter(c) | Self::PolicyCharacter(c) => write!(f, "contains {:?}", c.to_string()),
-            Self::Rounded | Self::Guarded => f.write_str(self.kind()),
+            Self::Rounded | Self::Guarded | Self::Decimal | Self::Grouped | Self::CellError => {
+                f.write_str(self.kind())
+            }
+            Self::EmptyRows { last } => write!(f, "this row is empty, and so is every one to line {last}"),
+            Self::Pattern { pattern } => write!(f, "does not match id_pattern {pattern}"),
+            Self::Length { characters, wanted } => {
+                write!(f, "has {characters} characters, and id_length is {wanted}")
+            }
+            Self::Case { wanted } => write!(f, "is not in {wanted} case, as id_case has it"),
             Self::TooLong { characters, limit } => {
                 write!(f, "has {characters} characters, {limit} are allowed")
             }
@@ -241,7 +297,10 @@ impl fmt::Display for Reason {
                 "contains {:?}, which a subjectAltName cannot hold",
                 c.to_string()
             ),
-            Self::Issued { batch } => write!(f, "was issued in batch {batch}"),
+            Self::Issued(issued) => {
+                let Issued { batch, begun } = &**issued;
+                write!(f, "was issued in batch {batch}, begun {begun}")
+            }
         }
     }
 }

@@ -43,6 +43,18 @@ pub(super) fn parse(
         rows: Vec::with_capacity(block.rows()),
         problems: Vec::new(),
     };
+    for (first, last) in &block.gaps {
+        let (column, reason) = match first == last {
+            true => (Some(header.columns()[id_index].clone()), Reason::Empty),
+            false => (None, Reason::EmptyRows { last: *last }),
+        };
+        parser.problems.push(Problem {
+            line: *first,
+            column,
+            value: None,
+            reason,
+        });
+    }
     let mut next = 0;
     while next < block.lines.len() {
         next = parser.parse_from(next);
@@ -232,12 +244,23 @@ mod tests {
         ) {
             let text: String = ["h,n"].into_iter().chain(lines.iter().map(String::as_str)).flat_map(|line| [line, "\n"]).collect();
             let (good, problems) = parse_text(&text, rows);
-            let mut found: Vec<u64> = good.iter().map(|row| row.line).chain(problems.iter().map(|p| p.line)).collect();
+            let last = |problem: &Problem| match problem.reason {
+                Reason::EmptyRows { last } => last,
+                _ => problem.line,
+            };
+            let mut found: Vec<u64> = good.iter().map(|row| row.line).collect();
+            found.extend(problems.iter().flat_map(|problem| problem.line..=last(problem)));
+            let plain = |line: &str| line.strip_suffix('\r').unwrap_or(line).to_owned();
+            let is_empty = |line: &str| line.replace("\"\"", "").trim_matches([',', ' ']).is_empty();
+            let lines: Vec<(u64, String)> = (2..).zip(lines.iter().map(|line| plain(line))).collect();
+            let end = lines.iter().filter(|(_, line)| !is_empty(line)).map(|(number, _)| *number).max();
+            // Blank lines inside a run of empty rows count among them.
+            found.retain(|number| !lines[usize::try_from(number - 2).unwrap()].1.is_empty());
             found.sort_unstable();
-            let expected: Vec<u64> = (2u64..)
-                .zip(&lines)
-                .filter(|(_, line)| !line.strip_suffix('\r').unwrap_or(line).is_empty())
-                .map(|(number, _)| number)
+            let expected: Vec<u64> = lines
+                .iter()
+                .filter(|(number, line)| !line.is_empty() && Some(*number) <= end)
+                .map(|(number, _)| *number)
                 .collect();
             prop_assert_eq!(found, expected);
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Attribute, BoundTemplate, Profile, policy_character};
+use super::{Attribute, BoundTemplate, IdRules, Profile, policy_character};
 use crate::manifest::{DeviceId, Header, ManifestError, Problem, Reason, Row};
 
 /// Templates of a profile, each with its columns found.
@@ -13,6 +13,8 @@ pub struct Binding {
     thing_name: BoundTemplate,
     client_id: BoundTemplate,
     policies_read_subject: bool,
+    id_column: String,
+    id_rules: IdRules,
 }
 
 /// Kinds of subjectAltName that a profile may ask for.
@@ -72,6 +74,8 @@ impl Binding {
                 .client_id
                 .bind(header)
                 .map_err(missing("endpoint.client_id".to_owned()))?,
+            id_column: profile.id_column.clone(),
+            id_rules: profile.id_rules.clone(),
         })
     }
 
@@ -113,6 +117,11 @@ impl Binding {
         })
     }
 
+    /// What the profile says of ids.
+    pub(crate) fn id_rules(&self) -> &IdRules {
+        &self.id_rules
+    }
+
     /// Everything that keeps this row from becoming a certificate and a bundle.
     #[must_use]
     pub fn problems(&self, row: &Row) -> Vec<Problem> {
@@ -125,6 +134,10 @@ impl Binding {
                 reason,
             });
         };
+        let id = row.device_id.as_str();
+        if let Some(reason) = self.id_rules.check(id) {
+            add(self.id_column.clone(), Cow::Borrowed(id), reason);
+        }
         for (attribute, value) in self.subject(row) {
             let sign = policy_character(&value).filter(|_| self.policies_read_subject);
             let checked = attribute.check(&value);

@@ -42,10 +42,31 @@ pub struct ProfileConfig {
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "fields of the file, which may say more than ids one day"
+)]
 pub struct ManifestConfig {
     /// Column that holds device ids. Default: `serial_number`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_column: Option<String>,
+    /// Regular expression that the whole of every id matches, such as `L7-[0-9]{6}`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_pattern: Option<String>,
+    /// Characters that every id has. Default: 1 to 128.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_length: Option<usize>,
+    /// `upper` or `lower`: the case of every letter of an id. Default: either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_case: Option<IdCase>,
+}
+
+/// The case of the letters of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdCase {
+    Upper,
+    Lower,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,6 +90,9 @@ pub struct ValidityConfig {
     /// `true`: no expiry date (RFC 5280, 4.1.2.5). The issuer must have none either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none: Option<bool>,
+    /// Days that certificates hold at least, or `run` warns. Default: 730, two years.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_days: Option<u32>,
     /// Minutes that notBefore lies in the past. Default: 60.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backdate_minutes: Option<u32>,

@@ -10,6 +10,7 @@ mod content;
 mod endpoint;
 mod function;
 mod host;
+mod id_rules;
 mod key_type;
 mod own_files;
 mod recipe;
@@ -24,10 +25,11 @@ pub use binding::{Binding, San};
 pub use config::ProfileConfig;
 pub use endpoint::Endpoint;
 pub use host::{Host, Unfit};
+pub(crate) use id_rules::IdRules;
 pub use key_type::KeyType;
 pub use subject::{Attribute, policy_character};
 pub use template::{BoundTemplate, Template, TemplateError};
-pub use validity::{NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
+pub use validity::{Ends, NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
 use crate::bounded;
 use crate::bundle::{Content, Recipe, Shared};
@@ -105,7 +107,8 @@ impl ProfileError {
             }
             Self::Unfit(unfit) => unfit.hint(),
             Self::Invalid { source, .. } => return source.hint(),
-            _ => "profiles/ has commented examples; every field is described there".to_owned(),
+            _ => "`certforge profile show aws-iot-subject` prints one with every field that most need"
+                .to_owned(),
         })
     }
 }
@@ -114,7 +117,9 @@ impl ProfileError {
 #[derive(Debug, Clone)]
 pub struct Profile {
     name: String,
+    description: String,
     id_column: String,
+    id_rules: IdRules,
     key_type: KeyType,
     subject: Vec<(Attribute, Template)>,
     policies_read_subject: bool,
@@ -233,13 +238,15 @@ impl Profile {
             return Err(recipe::invalid(&"no file has the content certificate or chain"));
         }
         let mut config = config.clone();
-        config.description.clear();
+        let description = std::mem::take(&mut config.description);
         let mut settings = serde_json::to_value(&config).expect("a profile has only text keys");
         prune(&mut settings);
         let settings = settings.to_string();
         Ok(Self {
             name: config.name.clone(),
+            description,
             id_column: id_column.to_owned(),
+            id_rules: IdRules::from_config(&config.manifest)?,
             key_type: config.key.key_type,
             subject: subject::read(
                 config.subject.as_ref().unwrap_or(&default_subject),
@@ -290,6 +297,12 @@ impl Profile {
         &self.name
     }
 
+    /// The line for people that the profile has of itself.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
     /// The manifest column that holds device ids.
     #[must_use]
     pub fn id_column(&self) -> &str {
@@ -317,6 +330,21 @@ impl Profile {
     #[must_use]
     pub fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// How long certificates hold at least; those that hold for less are worth a word.
+    #[must_use]
+    pub fn min_validity(&self) -> time::Duration {
+        let days = self.config.validity.min_days.unwrap_or(validity::MIN_DAYS);
+        time::Duration::days(i64::from(days))
+    }
+
+    /// What of subject and alternative names is the same for every device and is an example's, not a maker's own.
+    pub fn examples(&self) -> impl Iterator<Item = &str> {
+        let subject = self.config.subject.iter().flatten();
+        let names = self.config.san.dns.iter().chain(&self.config.san.uri);
+        let is_example = |text: &&str| text.to_ascii_lowercase().contains("example");
+        subject.chain(names).map(String::as_str).filter(is_example)
     }
 
     #[must_use]
@@ -418,6 +446,13 @@ mod tests {
         assert_eq!(plain, digest("# hello\nname = 'x'\n", None));
         assert_ne!(plain, digest("name = \"x\"\n[key]\ntype = \"P-384\"", None));
         assert_ne!(plain, digest("name = \"x\"", Some("a.example")));
+    }
+
+    #[test]
+    fn an_example_is_known_for_one() {
+        let examples = |name: &str| Profile::load(name, None).unwrap().examples().count();
+        assert_eq!(examples("aws-iot-subject"), 3);
+        assert_eq!(examples(DEFAULT), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: never outside the issuer's own validity.
 
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
@@ -22,6 +23,59 @@ pub enum NotAfter {
     Issuer,
     /// Never: [`NO_EXPIRY`].
     Never,
+}
+
+/// Days below which a certificate is told to be short-lived, when nobody says otherwise.
+pub(super) const MIN_DAYS: u32 = 730;
+
+/// From when until when the certificates of a batch end: those that were made on one day end on one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ends {
+    #[serde(serialize_with = "as_text")]
+    pub earliest: OffsetDateTime,
+    #[serde(serialize_with = "as_text")]
+    pub latest: OffsetDateTime,
+}
+
+fn as_text<S: serde::Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&rfc3339(*moment))
+}
+
+impl Ends {
+    /// The end of one certificate, in seconds since 1970; `None` when no clock has it.
+    #[must_use]
+    pub fn at(seconds: i64) -> Option<Self> {
+        let moment = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+        Some(Self {
+            earliest: moment,
+            latest: moment,
+        })
+    }
+
+    /// Some and others.
+    #[must_use]
+    pub fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let (Some(one), Some(other)) = (one, other) else {
+            return one.or(other);
+        };
+        Some(Self {
+            earliest: one.earliest.min(other.earliest),
+            latest: one.latest.max(other.latest),
+        })
+    }
+}
+
+impl std::fmt::Display for Ends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = |moment: OffsetDateTime| match moment.unix_timestamp() {
+            NO_EXPIRY => "9999-12-31T23:59:59Z (without end)".to_owned(),
+            _ => rfc3339(moment),
+        };
+        match self.earliest == self.latest {
+            true => f.write_str(&text(self.earliest)),
+            false => write!(f, "{} to {}", text(self.earliest), text(self.latest)),
+        }
+    }
 }
 
 /// How long certificates hold.
@@ -54,7 +108,8 @@ pub enum ValidityError {
 impl Validity {
     /// The period of a certificate made `now` by an issuer that is itself valid for `issuer`.
     ///
-    /// notBefore is held back at the issuer's own.
+    /// notBefore is held back at the issuer's own. A number of days gives way where the certificate would outlive its
+    /// issuer by no more than the backdating, and an hour: a CA and a profile of as many days go together.
     ///
     /// # Errors
     ///
@@ -63,7 +118,13 @@ impl Validity {
         let now = now.replace_nanosecond(0).unwrap_or(now);
         let not_before = (now - self.backdate).max(issuer.not_before);
         let not_after = match self.not_after {
-            NotAfter::Days(days) => now.saturating_add(Duration::days(i64::from(days))),
+            NotAfter::Days(days) => {
+                let end = now.saturating_add(Duration::days(i64::from(days)));
+                match end.saturating_sub(self.backdate.min(Duration::HOUR)) <= issuer.not_after {
+                    true => end.min(issuer.not_after),
+                    false => end,
+                }
+            }
             NotAfter::Until(moment) => moment,
             NotAfter::Issuer => issuer.not_after,
             NotAfter::Never => no_expiry(),
@@ -160,6 +221,9 @@ mod tests {
         assert_eq!(ten_days.not_before, issuer.not_before);
         assert_eq!(ten_days.not_after, at("2026-01-11T00:10:00Z"));
         assert_eq!(period(NotAfter::Issuer).unwrap().not_after, issuer.not_after);
+        // Ten years are 3,652 days, less the ten minutes since the issuer was made.
+        assert_eq!(period(NotAfter::Days(3652)).unwrap().not_after, issuer.not_after);
+        assert!(period(NotAfter::Days(3653)).is_err());
         assert!(matches!(
             period(NotAfter::Days(4000)),
             Err(ValidityError::OutlivesIssuer { .. })
@@ -182,6 +246,18 @@ mod tests {
             ..ValidityConfig::default()
         };
         assert!(matches!(read(&config), Err(ProfileError::Field { .. })));
+    }
+
+    #[test]
+    fn ends_are_dates_in_words() {
+        let ends = Ends::at(1_799_367_989).unwrap();
+        assert_eq!(ends.to_string(), "2027-01-08T00:26:29Z");
+        let both = Ends::both(Some(ends), Ends::at(NO_EXPIRY)).map(|ends| ends.to_string());
+        assert_eq!(
+            both.as_deref(),
+            Some("2027-01-08T00:26:29Z to 9999-12-31T23:59:59Z (without end)")
+        );
+        assert_eq!(Ends::at(i64::MAX), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::batch::{
 };
 use crate::bundle::{self, Placed};
 use crate::manifest::{DeviceId, Row};
+use crate::profile::Ends;
 use crate::seal::{ChunkDigest, Seal};
 use crate::store::{Store, StoreError};
 
@@ -37,6 +38,8 @@ pub(super) struct Verified {
     pub burned: u64,
     pub faults: Vec<Fault>,
     pub tallies: Tallies,
+    /// When its certificates end.
+    pub ends: Option<Ends>,
     /// What the seal must say of it, when the index is as a forge writes it.
     pub digest: Option<ChunkDigest>,
 }
@@ -97,6 +100,7 @@ pub(super) fn verify(
         is_pack: pack.is_some(),
     };
     for (i, row) in rows.iter().enumerate() {
+        verified.ends = Ends::both(verified.ends, Ends::at(row.entry.not_after));
         match retired.contains(&row.entry.device_id) {
             true => found.account_for_retired(i, row, &mut verified),
             false => found.judge(i, row, bundle(i), standard, &mut verified),

@@ -24,6 +24,7 @@ use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord, index_object};
 use crate::causes::in_one_line;
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
+use crate::profile::Ends;
 use crate::seal::Trust;
 use crate::store::{ReadError, Store, StoreError};
 pub(crate) use bundle::Standard;
@@ -98,6 +99,8 @@ pub struct Report {
     pub devices: u64,
     /// Devices whose bundle has no fault.
     pub good: u64,
+    /// When the certificates end that the indexes name; `None` while there is none.
+    pub valid_until: Option<Ends>,
     /// Devices that were flashed or scrapped, and whose bundle was removed after that.
     pub burned: u64,
     pub faults: Vec<Fault>,
@@ -228,6 +231,7 @@ pub fn verify(
         batch: record.batch.clone(),
         devices: record.rows,
         good: 0,
+        valid_until: None,
         burned: 0,
         faults: inputs.disagreements(),
         sealed: false,
@@ -301,6 +305,7 @@ pub fn verify(
                 other => other?,
             };
             report.good += chunk.good;
+            report.valid_until = Ends::both(report.valid_until, chunk.ends);
             report.burned += chunk.burned;
             report.faults.append(&mut chunk.faults);
             tallies.append(&mut chunk.tallies);

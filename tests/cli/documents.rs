@@ -33,8 +33,13 @@ fn the_forge_prints_what_the_page_says() {
     assert_eq!(document["unlisted"][0]["problems"], 100);
     hold("`ca new` and `ca show`", &["ca", "new", "--no-passphrase"]);
     hold("`ca new` and `ca show`", &["ca", "show"]);
-    hold("`run`", &["run", "devices.csv", "--batch", "b"]);
-    hold("`run`", &["run", "devices.csv", "--batch", "b"]);
+    hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
+    hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
+    hold("`check`", &["check", "devices.csv", "--batch", "c"]);
+    hold("`config show`", &["config", "show"]);
+    hold("`profile list`", &["profile", "list"]);
+    hold("`profile check`", &["profile", "check", "aws-iot-subject"]);
+    hold("`profile show`", &["profile", "show", "aws-iot-subject"]);
     hold(
         "A command that fails",
         &["run", "devices.csv", "--batch", "b", "--endpoint", "a.example"],
@@ -56,7 +61,7 @@ fn stations_print_what_the_page_says() {
     let place = Workplace::new();
     place.manifest(4);
     place.succeed(&["ca", "new", "--no-passphrase"]);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
     let station = |title: &str, command: &[&str]| {
         let which = ["--batch", "out/b", "--issuer", "ca", "--station", "line7-st3"];
         let which = match command[0] {

@@ -68,7 +68,7 @@ fn refuses_a_batch_name_that_begins_with_a_dash() {
     place.manifest(1);
     place.succeed(&["ca", "new", "--no-passphrase"]);
     assert_eq!(
-        place.fail(&["run", "devices.csv", "--batch=-x"], 2),
+        place.fail(&["run", "devices.csv", "--no-endpoint", "--batch=-x"], 2),
         "certforge: error: \"-x\" cannot name a batch\n\
          certforge: hint: use 1 to 100 of A-Z a-z 0-9 . _ - and neither . nor - first\n"
     );

@@ -53,7 +53,7 @@ fn made() -> Workplace {
     let place = Workplace::new();
     place.manifest(4);
     place.succeed(&["ca", "new", "--no-passphrase"]);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
     place
 }
 
@@ -73,7 +73,7 @@ fn names_that_were_typed_and_files_that_are_called_so() {
         &["check", &name][..],
         &["run", &name],
         &["check", "devices.csv", "--profile", &name],
-        &["run", "devices.csv", "--batch", &name],
+        &["run", "devices.csv", "--no-endpoint", "--batch", &name],
         &["ca", "show", &name],
         &["status", "--ledger", &name],
         &["status", &name],
@@ -135,7 +135,7 @@ fn manifests_and_profiles() {
         fs::write(place.join("bad.csv"), rows).expect("it is written");
         is_fit_for_a_terminal("check", &place.run(&["check", "bad.csv"]));
         is_fit_for_a_terminal("check --json", &place.run(&["check", "bad.csv", "--json"]));
-        is_fit_for_a_terminal("run", &place.run(&["run", "bad.csv"]));
+        is_fit_for_a_terminal("run", &place.run(&["run", "bad.csv", "--no-endpoint"]));
     }
     let quoted = json!(HOSTILE).to_string().replace('\u{7f}', "\\u007f");
     for profile in [

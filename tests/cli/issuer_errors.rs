@@ -57,7 +57,7 @@ const PASSPHRASE_HINT: &str = "certforge: hint: give it with --passphrase-file F
 
 /// Runs certforge, which must refuse the CA, and gives what it says.
 fn refusal(place: &Workplace) -> String {
-    let text = place.fail(&["run", "devices.csv"], 5);
+    let text = place.fail(&["run", "devices.csv", "--no-endpoint"], 5);
     assert!(!place.join("out").exists(), "nothing is made");
     text
 }
@@ -71,7 +71,7 @@ fn openssl(place: &Workplace, arguments: &[&str]) {
 #[test]
 fn signs_with_a_ca_from_elsewhere() {
     let place = workplace();
-    place.succeed(&["run", "devices.csv"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint"]);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn signs_with_a_ca_whose_extended_key_usage_allows_devices() {
         let place = Workplace::new();
         place.manifest(1);
         write_ca(&place, &params);
-        place.succeed(&["run", "devices.csv"]);
+        place.succeed(&["run", "devices.csv", "--no-endpoint"]);
     }
 }
 
@@ -225,7 +225,7 @@ fn refuses_a_key_file_that_others_can_read() {
         );
     }
     set_mode(&place.join("ca/key.pem"), 0o400);
-    place.succeed(&["run", "devices.csv"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint"]);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn refuses_a_key_a_folder_and_a_passphrase_that_others_own_or_may_change() {
         !output.status.success() && text.contains("passphrase.txt belongs to another user (uid 1000)"),
         "{text}"
     );
-    place.succeed(&["run", "devices.csv"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint"]);
 }
 
 #[test]
@@ -365,7 +365,13 @@ fn opens_what_its_hint_makes_of_such_a_key() {
     fs::rename(place.join("new.pem"), place.join("ca/key.pem")).expect("the key is replaced");
     set_mode(&place.join("ca/key.pem"), 0o600);
     write_key(&place.join("passphrase.txt"), "secret\n");
-    place.succeed(&["run", "devices.csv", "--passphrase-file", "passphrase.txt"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--passphrase-file",
+        "passphrase.txt",
+    ]);
 }
 
 #[test]
@@ -375,7 +381,13 @@ fn refuses_a_passphrase_file_that_others_can_read() {
     let path = place.join("passphrase.txt");
     write_key(&path, "secret\n");
     place.succeed(&["ca", "new", "--passphrase-file", "passphrase.txt"]);
-    let run = ["run", "devices.csv", "--passphrase-file", "passphrase.txt"];
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--passphrase-file",
+        "passphrase.txt",
+    ];
     let new = ["ca", "new", "--to", "new", "--passphrase-file", "passphrase.txt"];
     let child = [
         "ca",
@@ -433,15 +445,23 @@ fn refuses_a_passphrase_that_is_not_utf8() {
 fn makes_a_lab_ca_only_for_a_new_ledger() {
     let place = Workplace::new();
     place.manifest(2);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
     fs::rename(place.join("ca"), place.join("elsewhere")).expect("the CA is moved");
     assert_eq!(
-        place.fail(&["run", "devices.csv", "--batch", "b"], 5),
+        place.fail(&["run", "devices.csv", "--no-endpoint", "--batch", "b"], 5),
         "certforge: error: ca/certificate.pem cannot be read: No such file or directory (os error 2)\n\
          certforge: hint: a CA is certificate.pem and key.pem in a folder, or two files; `certforge ca new` makes one\n"
     );
     assert!(!place.join("ca").exists(), "no second lab CA");
-    place.succeed(&["run", "devices.csv", "--batch", "b", "--ca", "elsewhere"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--ca",
+        "elsewhere",
+    ]);
 }
 
 #[test]
@@ -467,7 +487,7 @@ fn asks_for_no_passphrase_where_nobody_can_answer() {
     write_key(&place.join("passphrase.txt"), "secret\n");
     place.succeed(&["ca", "new", "--passphrase-file", "passphrase.txt"]);
     assert_eq!(
-        without_terminal(&["run", "devices.csv"]),
+        without_terminal(&["run", "devices.csv", "--no-endpoint"]),
         format!("certforge: error: no passphrase for ca/key.pem: there is no terminal to ask at\n{hint}")
     );
 }
@@ -491,14 +511,14 @@ fn refuses_a_chain_that_does_not_lead_upwards() {
     let place = Workplace::new();
     place.manifest(1);
     write_intermediate(&place, &root("Root"));
-    place.succeed(&["run", "devices.csv"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint"]);
 
     let impostor = root("Root")
         .self_signed(&KeyPair::generate().expect("a key"))
         .expect("a certificate");
     fs::write(place.join("ca/chain.pem"), impostor.pem()).expect("the chain is written");
     assert_eq!(
-        place.fail(&["run", "devices.csv"], 5),
+        place.fail(&["run", "devices.csv", "--no-endpoint"], 5),
         "certforge: error: ca/chain.pem: CN=Root did not sign CN=Intermediate\n\
          certforge: hint: list the certificates above the CA, nearest first, each signed by the next\n"
     );
@@ -520,11 +540,12 @@ fn refuses_a_chain_that_holds_no_certificate() {
 }
 
 /// Names the files of the CA one by one, and a chain.
-fn by_files(chain: &str) -> [&str; 8] {
+fn by_files(chain: &str) -> [&str; 9] {
     let [certificate, key] = ["ca/certificate.pem", "ca/key.pem"];
     [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca-certificate",
         certificate,
         "--ca-key",
@@ -598,9 +619,9 @@ fn says_when_an_engine_does_not_take_the_key() {
     openssl(&place, &request.split(' ').collect::<Vec<_>>());
     set_mode(&place.join("ca/key.pem"), 0o600);
     assert_eq!(
-        place.fail(&["run", "devices.csv", "--engine", "ring"], 5),
+        place.fail(&["run", "devices.csv", "--no-endpoint", "--engine", "ring"], 5),
         "certforge: error: engine ring refuses the RSA-2048 key: TooSmall\n\
          certforge: hint: --engine auto may take it; `openssl pkey -check -in KEY` tells whether it is sound\n"
     );
-    place.succeed(&["run", "devices.csv", "--engine", "aws-lc"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--engine", "aws-lc"]);
 }

@@ -10,7 +10,7 @@ use crate::support::Workplace;
 fn workplace() -> Workplace {
     let place = Workplace::new();
     place.manifest(3);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
     place
 }
 
@@ -24,14 +24,14 @@ fn one_process_writes_while_others_read() {
     let lock = File::open(place.join("certforge.db-lock")).expect("there is a lock file");
     lock.lock().expect("nobody else holds it");
     assert_eq!(
-        place.fail(&["run", "devices.csv", "--batch", "b"], 7),
+        place.fail(&["run", "devices.csv", "--no-endpoint", "--batch", "b"], 7),
         "certforge: error: ledger certforge.db is in use by another certforge\n\
          certforge: hint: wait until it has ended\n"
     );
     place.succeed(&["status"]);
     place.succeed(&["verify", "out/b"]);
     drop(lock);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
 }
 
 #[test]
@@ -43,7 +43,11 @@ fn refuses_a_ledger_that_others_may_write_to() {
         std::fs::set_permissions(place.join("certforge.db"), mode).expect("the mode is set");
     };
     set_mode(0o666);
-    for arguments in [&["run", "devices.csv"][..], &["status"], &["verify", "out/b"]] {
+    for arguments in [
+        &["run", "devices.csv", "--no-endpoint"][..],
+        &["status"],
+        &["verify", "out/b"],
+    ] {
         let text = place.fail(arguments, 7);
         assert!(
             text.starts_with("certforge: error: ledger certforge.db: ")
@@ -64,7 +68,11 @@ fn refuses_a_database_that_is_something_else() {
     open(&place)
         .execute_batch("CREATE TABLE recipes (name TEXT)")
         .expect("a table");
-    for arguments in [&["run", "devices.csv"][..], &["status"], &["ledger", "export"]] {
+    for arguments in [
+        &["run", "devices.csv", "--no-endpoint"][..],
+        &["status"],
+        &["ledger", "export"],
+    ] {
         assert_eq!(
             place.fail(arguments, 7),
             "certforge: error: ledger certforge.db is no certforge ledger\n\
@@ -79,7 +87,11 @@ fn refuses_a_ledger_of_another_version() {
     open(&place)
         .pragma_update(None, "user_version", 99)
         .expect("the version is set");
-    for arguments in [&["run", "devices.csv"][..], &["status"], &["verify", "out/b"]] {
+    for arguments in [
+        &["run", "devices.csv", "--no-endpoint"][..],
+        &["status"],
+        &["verify", "out/b"],
+    ] {
         assert_eq!(
             place.fail(arguments, 7),
             "certforge: error: ledger certforge.db has schema version 99, this certforge reads 2\n\
@@ -108,7 +120,7 @@ fn refuses_a_layout_that_no_certforge_writes() {
         .execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE batch SET layout = 'tar'")
         .expect("the layout is set");
     for arguments in [
-        &["run", "devices.csv", "--batch", "b"][..],
+        &["run", "devices.csv", "--no-endpoint", "--batch", "b"][..],
         &["status"],
         &["ledger", "export"],
         &["verify", "out/b"],

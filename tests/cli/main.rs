@@ -12,4 +12,5 @@ mod ledger_errors;
 mod own_files;
 mod resume;
 mod terminal;
+mod traps;
 mod verify_faults;

@@ -8,9 +8,10 @@ use zip::{ZipArchive, ZipWriter};
 
 use crate::support::Workplace;
 
-const RUN: [&str; 6] = [
+const RUN: [&str; 7] = [
     "run",
     "devices.csv",
+    "--no-endpoint",
     "--batch",
     "b",
     "--profile",

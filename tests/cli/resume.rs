@@ -9,7 +9,15 @@ use rusqlite::Connection;
 
 use crate::support::Workplace;
 
-const RUN: [&str; 6] = ["run", "devices.csv", "--batch", "b", "--chunk-rows", "2"];
+const RUN: [&str; 7] = [
+    "run",
+    "devices.csv",
+    "--no-endpoint",
+    "--batch",
+    "b",
+    "--chunk-rows",
+    "2",
+];
 
 /// A workplace with a batch `b` of five devices in three chunks.
 fn workplace(layout: &str) -> Workplace {
@@ -103,7 +111,7 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
         }
         let text = place.succeed(&["status"]);
         assert!(
-            text.contains("progress  2 of 5 devices released, 2 stored and not yet released, 1 left\n"),
+            text.contains("progress     2 of 5 devices released, 2 stored and not yet released, 1 left\n"),
             "{text}"
         );
         let faults = place.run(&["verify", "out/b"]);
@@ -114,8 +122,8 @@ fn releases_a_chunk_that_was_committed_and_makes_one_that_was_not() {
              batch b: 1 fault; 2 of 5 devices are good, against manifest devices.csv and the ledger\n"
         );
         let text = place.succeed(&run(layout));
-        assert!(text.contains("made      1 device in "), "{text}");
-        assert!(text.contains("skipped   4 made before\n"), "{text}");
+        assert!(text.contains("made         1 device in "), "{text}");
+        assert!(text.contains("skipped      4 made before\n"), "{text}");
         place.succeed(&["verify", "out/b"]);
         let after = files(&place.join("out/b"));
         let index = place.join("out/b/index/000001.csv");
@@ -199,7 +207,7 @@ fn begins_anew_where_nothing_was_committed() {
     for layout in ["objects", "packs"] {
         let place = interrupted(layout);
         let text = place.succeed(&run(layout));
-        assert!(text.contains("made      5 devices in "), "{text}");
+        assert!(text.contains("made         5 devices in "), "{text}");
         place.succeed(&["verify", "out/b"]);
     }
 }
@@ -224,7 +232,15 @@ fn refuses_what_an_attempt_with_other_settings_left() {
         assert_eq!(files(&place.join("out/b")), before, "nothing is made");
     }
     fs::remove_dir_all(place.join("out/b")).expect("the folder is deleted");
-    place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--layout",
+        "packs",
+    ]);
     place.succeed(&["verify", "out/b"]);
 }
 
@@ -234,7 +250,15 @@ fn begins_with_other_settings_where_no_bundle_is() {
     for folder in ["bundles", "certificates"] {
         fs::remove_dir_all(place.join("out/b").join(folder)).expect("the folder is removed");
     }
-    place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--layout",
+        "packs",
+    ]);
     place.succeed(&["verify", "out/b"]);
 }
 
@@ -362,10 +386,17 @@ fn goes_on_with_a_batch_whose_devices_were_reissued_since() {
         fs::remove_file(place.join("out/b/index/000002.csv")).expect("an index");
         fs::write(place.join("returns.csv"), "serial_number\nSN000000\nSN000003\n")
             .expect("the manifest is written");
-        place.succeed(&["run", "returns.csv", "--batch", "returns", "--reissue"]);
+        place.succeed(&[
+            "run",
+            "returns.csv",
+            "--no-endpoint",
+            "--batch",
+            "returns",
+            "--reissue",
+        ]);
         let text = place.succeed(&run(layout));
-        assert!(text.contains("made      1 device in "), "{text}");
-        assert!(text.contains("skipped   4 made before\n"), "{text}");
+        assert!(text.contains("made         1 device in "), "{text}");
+        assert!(text.contains("skipped      4 made before\n"), "{text}");
         place.succeed(&["verify", "out/b"]);
         place.succeed(&["verify", "out/returns"]);
     }
@@ -395,7 +426,7 @@ fn warns_when_the_ledger_is_new_and_the_ca_may_not_be() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     // A run that was refused before makes the ledger no less new.
-    place.fail(&["run", "devices.csv", "--ca", "nowhere"], 5);
+    place.fail(&["run", "devices.csv", "--no-endpoint", "--ca", "nowhere"], 5);
     assert!(stderr(&RUN).contains(warning));
     assert!(!stderr(&RUN).contains(warning));
 }
@@ -404,7 +435,7 @@ fn warns_when_the_ledger_is_new_and_the_ca_may_not_be() {
 fn names_the_batch_of_a_manifest_that_was_renamed() {
     let place = Workplace::new();
     place.manifest(4);
-    place.succeed(&["run", "devices.csv"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint"]);
     let batch = place
         .only_batch()
         .file_name()
@@ -413,14 +444,14 @@ fn names_the_batch_of_a_manifest_that_was_renamed() {
         .into_owned();
     fs::rename(place.join("devices.csv"), place.join("renamed.csv")).expect("the manifest is renamed");
     assert_eq!(
-        place.fail(&["run", "renamed.csv"], 7),
+        place.fail(&["run", "renamed.csv", "--no-endpoint"], 7),
         format!(
             "certforge: error: manifest renamed.csv is that of batch {batch}\n\
              certforge: hint: --batch {batch} goes on with it; a second identity for every row must be asked \
              for: --reissue, with a new --batch\n"
         )
     );
-    let text = place.succeed(&["run", "renamed.csv", "--batch", &batch]);
+    let text = place.succeed(&["run", "renamed.csv", "--no-endpoint", "--batch", &batch]);
     assert!(text.contains("nothing: 4 devices made before"), "{text}");
 }
 
@@ -442,10 +473,30 @@ fn says_what_a_spreadsheet_user_got_wrong() {
              certforge: hint: rename column Serial Number to serial_number\n",
         ),
         (
-            "devices.csv.gz",
-            b"\x1f\x8b\x08\x00rest",
-            "certforge: error: manifest devices.csv.gz is compressed by gzip, not a CSV\n\
-             certforge: hint: gunzip it first: gunzip -k devices.csv.gz\n",
+            "devices.csv.xz",
+            b"\xfd7zXZ\0rest",
+            "certforge: error: manifest devices.csv.xz is compressed by xz, not a CSV\n\
+             certforge: hint: a manifest is a CSV file, or one that gzip has compressed\n",
+        ),
+        (
+            "old.xls",
+            b"\xd0\xcf\x11\xe0rest",
+            "certforge: error: manifest old.xls is a workbook of old versions of Excel, not a CSV\n\
+             certforge: hint: in Excel choose `CSV UTF-8 (Comma delimited)` when saving\n",
+        ),
+        (
+            "decimals.csv",
+            b"serial_number\n123456.0\n",
+            "certforge: error: manifest decimals.csv, line 2, column serial_number: \"123456.0\" is a number with decimals\n\
+             certforge: hint: a program has taken serials for numbers, and leading zeros may be lost too: export again \
+             with that column as text; `certforge check decimals.csv`, with the same --profile, lists every bad line\n",
+        ),
+        (
+            "cleared.csv",
+            b"serial_number,site\nA1,x\n,\n,\n\n,\nA2,y\n,\n",
+            "certforge: error: manifest cleared.csv, line 3: this row is empty, and so is every one to line 6\n\
+             certforge: hint: delete them, or find out which devices are missing there; empty rows at the end of a \
+             manifest are passed over; `certforge check cleared.csv`, with the same --profile, lists every bad line\n",
         ),
         (
             "rounded.csv",
@@ -465,7 +516,7 @@ fn says_what_a_spreadsheet_user_got_wrong() {
         ),
     ] {
         fs::write(place.join(name), content).expect("the manifest is written");
-        assert_eq!(place.fail(&["run", name], 3), message);
+        assert_eq!(place.fail(&["run", name, "--no-endpoint"], 3), message);
     }
     for sep in ["sep=;\r\n", "\u{feff}SEP=;\n"] {
         let text = format!("{sep}serial_number;site\r\nA1;x,y\r\nA/2;x\r\n");
@@ -478,7 +529,13 @@ fn says_what_a_spreadsheet_user_got_wrong() {
         );
         let good = format!("{sep}serial_number;site\r\nA1;x,y\r\nA2;x\r\n");
         fs::write(place.join("sep.csv"), good).expect("the manifest is written");
-        place.succeed(&["run", "sep.csv", "--batch", &format!("b{}", sep.len())]);
+        place.succeed(&[
+            "run",
+            "sep.csv",
+            "--no-endpoint",
+            "--batch",
+            &format!("b{}", sep.len()),
+        ]);
         place.succeed(&["verify", &format!("out/b{}", sep.len())]);
         fs::remove_dir_all(place.join("out")).expect("it was made");
         fs::remove_file(place.join("certforge.db")).expect("it was made");
@@ -528,7 +585,7 @@ fn tells_what_is_odd_about_ids_and_makes_them_even_so() {
             "{checked}"
         );
     }
-    let output = place.run(&["run", "mac.csv"]);
+    let output = place.run(&["run", "mac.csv", "--no-endpoint"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
     assert!(
@@ -550,18 +607,56 @@ fn tells_what_is_odd_about_ids_and_makes_them_even_so() {
     );
 }
 
+/// Rows that were cleared in a spreadsheet are written as delimiters alone.
 #[test]
-fn a_manifest_that_cannot_be_read_twice_is_refused_before_it_is_read() {
+fn passes_over_empty_rows_at_the_end() {
     let place = Workplace::new();
-    let made = std::process::Command::new("mkfifo")
-        .arg(place.join("pipe"))
-        .status();
-    assert!(made.expect("mkfifo runs").success());
+    fs::write(
+        place.join("devices.csv"),
+        "serial_number;site\r\nA1;x\r\nA2;\r\n;\r\n;\r\n\"\";\"\"\r\n",
+    )
+    .expect("it is written");
     assert_eq!(
-        place.fail(&["check", "pipe"], 3),
-        "certforge: error: manifest pipe is no file but a pipe or a device, which cannot be read twice\n\
-         certforge: hint: write it to a file, and name that: it is checked first, and read again for the work\n"
+        place.succeed(&["check", "devices.csv"]),
+        "devices.csv: 2 devices, all fit profile aws-iot-p256\n"
     );
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
+    place.succeed(&["verify", "out/b"]);
+}
+
+/// A manifest is read twice; what can be read once only is put aside.
+#[test]
+fn reads_pipes_and_what_gzip_has_compressed() {
+    let place = Workplace::new();
+    place.manifest(3);
+    let program = env!("CARGO_BIN_EXE_certforge");
+    let script = format!(
+        "set -e; cd {place}; gzip -k devices.csv; cat devices.csv | {program} check -; {program} check - < devices.csv; \
+         cat devices.csv.gz | {program} check /dev/stdin; {program} run devices.csv.gz; \
+         {program} run devices.csv; cat devices.csv | {program} run - --batch again --reissue",
+        place = place.path().display(),
+    );
+    let output = std::process::Command::new("sh").args(["-c", &script]).output();
+    let output = output.expect("sh runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        told.matches("/dev/stdin: 3 devices, all fit").count(),
+        3,
+        "{told}"
+    );
+    // What it holds is the same batch.
+    assert_eq!(told.matches("batch        devices-").count(), 2, "{told}");
+    assert_eq!(
+        told.matches("nothing: 3 devices made before").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!(told.matches("batch        again").count(), 1, "{told}");
 }
 
 /// What an attempt put aside holds keys, though no listing shows it.
@@ -569,7 +664,7 @@ fn a_manifest_that_cannot_be_read_twice_is_refused_before_it_is_read() {
 fn what_was_put_aside_does_not_stay_in_a_batch_that_begins_as_something_else() {
     let place = Workplace::new();
     place.manifest(4);
-    place.succeed(&["run", "devices.csv", "--batch", "other"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "other"]);
     let batch = place.join("out/b");
     std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700)
         .create(&batch)
@@ -580,6 +675,7 @@ fn what_was_put_aside_does_not_stay_in_a_batch_that_begins_as_something_else() {
         [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--batch",
             "b",
             "--reissue",

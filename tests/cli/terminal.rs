@@ -20,7 +20,7 @@ fn a_full_standard_error_keeps_nothing_from_being_done() {
         (&["check", "missing.csv"][..], 3),
         (&["check", "--no-such-option"], 2),
         // The lab CA is announced there.
-        (&["run", "devices.csv", "--batch", "b"], 0),
+        (&["run", "devices.csv", "--no-endpoint", "--batch", "b"], 0),
         (&["verify", "out/b"], 0),
     ] {
         let status = place
@@ -47,6 +47,7 @@ fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--batch",
         "b",
         "--layout",
@@ -82,7 +83,8 @@ fn a_limit_on_the_size_of_files_is_an_error_like_others() {
     place.succeed(&["ca", "new", "--no-passphrase"]);
     let limited = |blocks: u32, more: &str| {
         let certforge = env!("CARGO_BIN_EXE_certforge");
-        let script = format!("ulimit -f {blocks}; exec '{certforge}' run devices.csv --batch b {more}");
+        let script =
+            format!("ulimit -f {blocks}; exec '{certforge}' run devices.csv --no-endpoint --batch b {more}");
         let output = Command::new("sh")
             .args(["-c", &script])
             .current_dir(place.path())
@@ -97,7 +99,15 @@ fn a_limit_on_the_size_of_files_is_an_error_like_others() {
     let (code, stderr) = limited(4000, "--layout packs");
     assert_eq!(code, Some(6), "{stderr}");
     assert!(stderr.contains("ulimit -f unlimited"), "{stderr}");
-    place.succeed(&["run", "devices.csv", "--batch", "b", "--layout", "packs"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--layout",
+        "packs",
+    ]);
 }
 
 /// A person at a terminal who mistypes the passphrase is asked again, twice.
@@ -112,7 +122,7 @@ fn a_passphrase_may_be_mistyped_twice() {
     place.manifest(1);
     let at_a_terminal = |typed: &str| {
         let run = format!(
-            "{} run devices.csv --ca ca",
+            "{} run devices.csv --no-endpoint --ca ca",
             place.command(&[]).get_program().display()
         );
         let mut script = std::process::Command::new("script")

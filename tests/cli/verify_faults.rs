@@ -26,6 +26,7 @@ fn sealed(layout: &str) -> Workplace {
     let arguments = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--batch",
         "b",
         "--chunk-rows",
@@ -557,7 +558,7 @@ fn is_not_held_against_another_ledger_device_by_device() {
     let other = place.join("other");
     fs::create_dir(&other).expect("a folder");
     fs::write(other.join("more.csv"), "serial_number\nX1\n").expect("a manifest");
-    place.succeed(&["run", "other/more.csv", "--ledger", "other.db"]);
+    place.succeed(&["run", "other/more.csv", "--no-endpoint", "--ledger", "other.db"]);
     let stderr = place.fail(&["verify", "out/b", "--ledger", "other.db"], 7);
     assert!(
         stderr.starts_with("certforge: error: ledger other.db is not the one that batch b was made with\n"),
@@ -665,6 +666,7 @@ fn a_batch_of_another_ca_is_not_taken_for_the_one_that_was_made() {
         let run = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--ca",
             "other",
             "--batch",
@@ -723,6 +725,7 @@ fn a_batch_in_shards_is_held_against_the_ledger_of_a_shard() {
         let run = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--ca",
             "ca",
             "--batch",
@@ -743,7 +746,8 @@ fn a_batch_in_shards_is_held_against_the_ledger_of_a_shard() {
     place.succeed(&["verify", "out/b"]);
     let told = place.succeed(&["verify", "out/b", "--ledger", "1.db", "--manifest", "devices.csv"]);
     assert!(
-        told.ends_with(", sealed, against manifest devices.csv and the ledger of a shard\n"),
+        told.contains(", sealed, valid until 2")
+            && told.ends_with("Z, against manifest devices.csv and the ledger of a shard\n"),
         "{told}"
     );
 }
@@ -754,6 +758,7 @@ fn names_another_batch_in_the_place_of_the_one_that_was_made() {
     let again = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--batch",
         "new",
         "--reissue",

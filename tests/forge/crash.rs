@@ -49,6 +49,7 @@ fn kill_until_complete(random: &mut fastrand::Rng, layout: &str, latest_micros: 
     let arguments = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--layout",
         layout,
         "--chunk-rows",

@@ -19,6 +19,7 @@ fn device(workplace: &Workplace, ca: &str, profile: &str, id: &str) -> PathBuf {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         ca,
         "--profile",

@@ -6,7 +6,15 @@ use crate::support::Workplace;
 use rustix::process::{Pid, Signal, kill_process};
 
 const ROWS: usize = 30_000;
-const ARGUMENTS: [&str; 6] = ["run", "devices.csv", "--layout", "packs", "--chunk-rows", "50"];
+const ARGUMENTS: [&str; 7] = [
+    "run",
+    "devices.csv",
+    "--no-endpoint",
+    "--layout",
+    "packs",
+    "--chunk-rows",
+    "50",
+];
 
 /// Starts a run and waits until its first chunk is released.
 fn start(workplace: &Workplace) -> Child {
@@ -60,7 +68,7 @@ fn the_first_ctrl_c_commits_what_is_in_flight_and_says_how_to_go_on() {
         "{stderr}"
     );
     assert!(
-        stdout.contains("next      interrupted: run the same command again"),
+        stdout.contains("next         interrupted: run the same command again"),
         "{stdout}"
     );
     let status = workplace.succeed(&["status"]);

@@ -48,7 +48,10 @@ fn succeed_with_passphrase(workplace: &Workplace, arguments: &[&str]) {
 /// certforge refuses the CA, says why, and has made nothing.
 fn refuses(workplace: &Workplace, arguments: &[&str], message: &str) {
     workplace.manifest(8);
-    let stderr = workplace.fail(&[&["run", "devices.csv"], arguments].concat(), ISSUER);
+    let stderr = workplace.fail(
+        &[&["run", "devices.csv", "--no-endpoint"], arguments].concat(),
+        ISSUER,
+    );
     assert!(
         stderr.starts_with("certforge: error: ") && stderr.contains(message),
         "{stderr}not {message}"
@@ -70,7 +73,7 @@ fn judges_accept_devices(workplace: &Workplace, ca: &[&str], chain: &[&str]) {
     workplace.manifest(8);
     succeed_with_passphrase(
         workplace,
-        &[&["run", "devices.csv", "--batch", "first"], ca].concat(),
+        &[&["run", "devices.csv", "--no-endpoint", "--batch", "first"], ca].concat(),
     );
     let batch = workplace.join(BATCH);
     let (issuer, root) = (chain[0], chain[chain.len() - 1]);
@@ -342,7 +345,15 @@ fn cas_of_openssl_sign_whatever_their_certificate_says() {
         their_key(&workplace, &[&P256]);
         their_certificate(&workplace, subject, extensions);
         workplace.manifest(8);
-        workplace.succeed(&["run", "devices.csv", "--batch", "first", "--ca", "theirs"]);
+        workplace.succeed(&[
+            "run",
+            "devices.csv",
+            "--no-endpoint",
+            "--batch",
+            "first",
+            "--ca",
+            "theirs",
+        ]);
         let batch = workplace.join(BATCH);
         let certificates = batch.join("certificates/000000.pem");
         openssl(

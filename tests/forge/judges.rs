@@ -267,7 +267,7 @@ fn endpoints_follow_the_profile() {
                    [endpoint]\nhost = \"mqtt.example.com\"\nport = 443\nregion = \"eu-west-3\"\n\
                    thing_name = \"thing-{serial_number}\"\nclient_id = \"{site}-{serial_number}\"\n";
     fs::write(workplace.join("profile.toml"), profile).unwrap();
-    workplace.succeed(&["run", "devices.csv", "--profile", "profile.toml"]);
+    workplace.succeed(&["run", "devices.csv", "--no-endpoint", "--profile", "profile.toml"]);
     let endpoint = [
         "--host",
         "mqtt.example.com",
@@ -294,7 +294,7 @@ fn endpoints_follow_the_profile() {
 fn bundles_without_an_endpoint_say_so() {
     let workplace = Workplace::new();
     workplace.manifest(8);
-    workplace.succeed(&["run", "devices.csv"]);
+    workplace.succeed(&["run", "devices.csv", "--no-endpoint"]);
     judge_accepts(&workplace.only_batch(), 8, &ISSUER, workplace.path());
 }
 

@@ -172,7 +172,14 @@ fn batches_verify_and_every_judge_accepts_them() {
         let place = Workplace::new();
         place.manifest(150);
         place.succeed(&["ca", "new", "--key", ca_key, "--no-passphrase"]);
-        let run = ["run", "devices.csv", "--chunk-rows", "67", "--json"];
+        let run = [
+            "run",
+            "devices.csv",
+            "--no-endpoint",
+            "--chunk-rows",
+            "67",
+            "--json",
+        ];
         let run = [&run[..], &["--engine", "multi-buffer", "--profile", profile]].concat();
         let output = run_with(&place, &library, &run);
         assert!(output.status.success(), "{output:?}");
@@ -203,13 +210,17 @@ fn auto_takes_it_where_it_can_and_says_so() {
     };
     let place = Workplace::new();
     place.manifest(3);
-    let output = run_with(&place, &library, &["run", "devices.csv", "--json"]);
+    let output = run_with(
+        &place,
+        &library,
+        &["run", "devices.csv", "--no-endpoint", "--json"],
+    );
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["key_engine"], "multi-buffer");
     assert_eq!(summary["signature_engine"], "multi-buffer");
     // What it does not make is made by the next that can.
     let rsa = ["--profile", "aws-iot-rsa2048", "--batch", "rsa", "--reissue"];
-    let run = [&["run", "devices.csv", "--json"], &rsa[..]].concat();
+    let run = [&["run", "devices.csv", "--no-endpoint", "--json"], &rsa[..]].concat();
     let output = run_with(&place, &library, &run);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["key_engine"], "aws-lc");
@@ -250,10 +261,10 @@ fn nothing_is_searched_for_and_nothing_is_loaded_that_others_may_change() {
             .env("CONDA_PREFIX", &environment);
         command.env_remove(VARIABLE).output().expect("the binary runs")
     };
-    let output = unnamed(&["run", "devices.csv", "--json"]);
+    let output = unnamed(&["run", "devices.csv", "--no-endpoint", "--json"]);
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["key_engine"], "aws-lc");
-    let run = ["run", "devices.csv", "--engine", "multi-buffer"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--engine", "multi-buffer"];
     says(&unnamed(&run), "nobody has named the library\n");
 
     // Named, but somebody else may put a library of his beside it.
@@ -269,7 +280,7 @@ fn what_is_missing_is_said_and_auto_does_without() {
     let place = Workplace::new();
     place.manifest(3);
     let nowhere = Path::new("/nowhere/libcrypto_mb.so.13");
-    let run = ["run", "devices.csv", "--engine", "multi-buffer"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--engine", "multi-buffer"];
     says(
         &run_with(&place, nowhere, &run),
         "there is no /nowhere/libcrypto_mb.so.13\n\
@@ -282,7 +293,11 @@ fn what_is_missing_is_said_and_auto_does_without() {
     );
     assert!(place.find_batch().is_none(), "nothing was made");
 
-    let output = run_with(&place, nowhere, &["run", "devices.csv", "--json"]);
+    let output = run_with(
+        &place,
+        nowhere,
+        &["run", "devices.csv", "--no-endpoint", "--json"],
+    );
     assert!(output.status.success(), "{output:?}");
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["key_engine"], "aws-lc");
@@ -296,6 +311,7 @@ fn the_command_line_has_the_last_word_on_where_it_is() {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--json",
         "--engine",
         "multi-buffer",
@@ -316,7 +332,7 @@ fn what_is_no_such_library_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let place = Workplace::new();
     place.manifest(3);
-    let run = ["run", "devices.csv", "--engine", "multi-buffer"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--engine", "multi-buffer"];
     let file = place.join("libcrypto_mb.so.13");
     fs::write(&file, "no library").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();

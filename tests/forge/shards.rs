@@ -20,7 +20,17 @@ fn factory() -> Workplace {
 }
 
 fn run<'a>(to: &'a str, shard: &'a str) -> Vec<&'a str> {
-    let arguments = ["run", "devices.csv", "--ca", "ca", "--batch", "b", "--to", to];
+    let arguments = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+        "--to",
+        to,
+    ];
     let shard = ["--layout", "packs", "--chunk-rows", "64", "--shard", shard];
     [&arguments[..], &shard].concat()
 }
@@ -55,17 +65,17 @@ fn is_made_in_shards(to: &str, command: &dyn Fn(&[&str]) -> Command) {
     // 16 chunks of 64 rows, the last one of 40: the third shard has chunks 2, 6, 10 and 14.
     let text = succeed(&run(to, "3/4"));
     assert!(
-        text.contains("shard     3/4\nmade      256 devices in "),
+        text.contains("shard        3/4\nmade         256 devices in "),
         "{text}"
     );
-    assert!(text.contains("ledger    certforge-3-of-4.db\n"), "{text}");
+    assert!(text.contains("ledger       certforge-3-of-4.db\n"), "{text}");
     assert!(
-        text.contains("next      when every shard is made: certforge seal "),
+        text.contains("next         when every shard is made: certforge seal "),
         "{text}"
     );
     let again = succeed(&run(to, "4/4"));
     assert!(
-        again.contains("made      nothing: 232 devices made before\n"),
+        again.contains("made         nothing: 232 devices made before\n"),
         "{again}"
     );
     succeed(&seal);
@@ -107,6 +117,7 @@ fn a_shard_writes_nothing_but_its_own() {
     let whole = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--batch",
@@ -250,6 +261,7 @@ fn a_batch_that_is_made_as_a_whole_is_sealed_by_what_its_ledger_says() {
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--batch",
@@ -263,6 +275,7 @@ fn a_batch_that_is_made_as_a_whole_is_sealed_by_what_its_ledger_says() {
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--ledger",
@@ -325,7 +338,15 @@ fn what_was_never_made_is_sealed_by_nobody() {
 #[test]
 fn a_copy_that_is_not_sealed_gets_no_seal_of_its_own() {
     let place = factory();
-    place.succeed(&["run", "devices.csv", "--ca", "ca", "--batch", "whole"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "whole",
+    ]);
     fs::remove_file(place.join("out/whole/seal.json")).unwrap();
     place.succeed(&run("out", "1/2"));
     place.succeed(&run("out", "2/2"));
@@ -387,10 +408,10 @@ fn shards_have_a_ca_and_a_number() {
     let place = Workplace::new();
     place.manifest(5);
     assert_eq!(
-        place.fail(&["run", "devices.csv", "--shard", "1/2"], 2),
+        place.fail(&["run", "devices.csv", "--no-endpoint", "--shard", "1/2"], 2),
         "certforge: error: shards need a CA that all of them have\n\
          certforge: hint: make one with `certforge ca new`, and name it with --ca\n"
     );
-    let told = place.fail(&["run", "devices.csv", "--shard", "0/2"], 2);
+    let told = place.fail(&["run", "devices.csv", "--no-endpoint", "--shard", "0/2"], 2);
     assert!(told.contains("shards are 1/N to N/N"), "{told}");
 }

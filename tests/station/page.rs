@@ -94,7 +94,7 @@ fn who_opens_connections_and_asks_nothing_is_sent_away() {
     let place = Workplace::new();
     place.manifest(1);
     place.succeed(&["ca", "new", "--no-passphrase"]);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
     let page = Page::serve(&place);
     let address = page.url.trim_start_matches("http://");
     let mut open: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(address).unwrap()).collect();
@@ -141,7 +141,15 @@ fn line() -> Workplace {
     let place = Workplace::new();
     place.manifest(12);
     place.succeed(&["ca", "new", "--no-passphrase"]);
-    place.succeed(&["run", "devices.csv", "--ca", "ca", "--batch", "b"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+    ]);
     let station = |station: &str, arguments: &[&str]| {
         let common = ["--batch", "out/b", "--station", station];
         place.succeed(&[&["station"], arguments, &common[..]].concat());

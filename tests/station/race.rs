@@ -62,6 +62,7 @@ impl Line {
         let run = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             to,
             "--batch",

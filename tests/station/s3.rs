@@ -39,6 +39,7 @@ impl Line {
         let run = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--ca",
             "ca",
             "--to",
@@ -262,6 +263,7 @@ fn no_version_of_a_burned_bundle_is_left() {
         let run = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             &to,
             "--batch",
@@ -315,6 +317,7 @@ fn a_pack_that_is_burned_keeps_its_encryption_its_tags_and_its_class() {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--to",
@@ -366,6 +369,7 @@ fn a_hundred_stations_that_want_the_next_device_hardly_ever_collide() {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--to",
         "s3://factory",
         "--batch",

@@ -21,10 +21,11 @@ const REFUSED_BY_THE_FORGE: &str = "certforge: error: batch b is withdrawn since
 
 const NEXT: [&str; 4] = ["claim", "--next", "--out", "dev-st1"];
 
-fn again() -> [&'static str; 7] {
+fn again() -> [&'static str; 8] {
     [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--batch",
@@ -227,7 +228,16 @@ fn nothing_more_is_made_of_a_withdrawn_batch() {
     assert_eq!(line.0.fail(&other, 7), REFUSED_BY_THE_FORGE);
     assert!(!line.path("batch.json").exists(), "nothing is begun");
     // The devices may have other identities.
-    let another = ["run", "devices.csv", "--ca", "ca", "--batch", "c", "--reissue"];
+    let another = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "c",
+        "--reissue",
+    ];
     line.0.succeed(&another);
 }
 

@@ -268,6 +268,7 @@ impl Factory {
             chunk_rows: Some(CHUNK_ROWS),
             shard: None,
             reissue: false,
+            min_validity: time::Duration::ZERO,
             jobs: 2,
             now: OffsetDateTime::now_utc(),
         };

@@ -38,6 +38,7 @@ fn lives_through_faults(layout: &str, chunk_rows: &str, one_in: usize) {
         command(&[
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             "s3://factory/b",
             "--layout",

@@ -58,6 +58,7 @@ impl Line {
         self.succeed(&[
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             "s3://factory/batches",
             "--layout",
@@ -100,7 +101,7 @@ fn a_batch_is_made_verified_and_found_complete_in_both_layouts() {
         let summary = line.run(layout);
         assert!(summary.contains("150 devices in"), "{summary}");
         assert!(
-            summary.contains(&format!("bundles   {} ({layout})", line.batch())),
+            summary.contains(&format!("bundles      {} ({layout})", line.batch())),
             "{summary}"
         );
         let next = format!("certforge verify {} --endpoint-url", line.batch());
@@ -204,7 +205,13 @@ fn every_put_is_conditional_and_carries_the_ledgers_digest() {
     let proxy = fault_proxy::FaultProxy::start(line.server.address, 1, usize::MAX);
     let mut command = line.command_at(
         proxy.address,
-        &["run", "devices.csv", "--to", "s3://factory/batches"],
+        &[
+            "run",
+            "devices.csv",
+            "--no-endpoint",
+            "--to",
+            "s3://factory/batches",
+        ],
     );
     assert!(command.output().unwrap().status.success());
     let export = line.workplace.succeed(&["ledger", "export"]);
@@ -232,6 +239,7 @@ fn every_put_is_conditional_and_carries_the_ledgers_digest() {
     let encrypted = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--to",
         "s3://factory/kms",
         "--ledger",
@@ -264,6 +272,7 @@ fn what_an_earlier_attempt_left_behind_is_replaced() {
     let arguments = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--to",
         "s3://factory/batches",
         "--chunk-rows",
@@ -289,7 +298,7 @@ fn what_an_earlier_attempt_left_behind_is_replaced() {
     drop(ledger);
     let before = std::fs::read(folder.join("certificates/000001.pem")).unwrap();
     let summary = line.succeed(&arguments);
-    assert!(summary.contains("made      100 devices"), "{summary}");
+    assert!(summary.contains("made         100 devices"), "{summary}");
     assert_ne!(
         before,
         std::fs::read(folder.join("certificates/000001.pem")).unwrap()
@@ -305,6 +314,7 @@ fn two_copies_of_a_ledger_do_not_replace_each_others_bundles() {
         let arguments = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             "s3://factory/batches",
             "--chunk-rows",
@@ -361,6 +371,7 @@ fn a_strangers_object_is_a_conflict_and_stays() {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--to",
         "s3://factory/batches",
         "--batch",
@@ -426,7 +437,7 @@ fn a_server_that_cannot_be_reached_is_said_plainly_and_costs_nothing() {
 #[test]
 fn missing_accounts_regions_and_wrong_secrets_are_said_plainly() {
     let line = Line::new(10);
-    let run = ["run", "devices.csv", "--to", "s3://factory/b"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--to", "s3://factory/b"];
     let mut command = line.workplace.command(&run);
     no_account(&mut command, line.workplace.path());
     let output = command.env("AWS_REGION", "eu-west-1").output().unwrap();
@@ -468,7 +479,7 @@ fn missing_accounts_regions_and_wrong_secrets_are_said_plainly() {
 #[test]
 fn settings_that_cannot_be_are_said_plainly() {
     let line = Line::new(10);
-    let run = ["run", "devices.csv", "--to", "s3://factory/b"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--to", "s3://factory/b"];
     let bundle = line.workplace.join("bundle.pem");
     for content in [
         "no certificates",
@@ -516,7 +527,7 @@ fn settings_that_cannot_be_are_said_plainly() {
 fn the_profile_and_the_environment_name_the_server_too() {
     let line = Line::new(10);
     let server = url(line.server.address);
-    let run = ["run", "devices.csv", "--to", "s3://factory/b"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--to", "s3://factory/b"];
     let mut command = line.workplace.command(&run);
     account(&mut command, line.workplace.path());
     let output = command.env("AWS_ENDPOINT_URL_S3", &server).output().unwrap();
@@ -555,6 +566,7 @@ fn a_server_that_is_always_busy_fails_the_batch_and_a_second_run_finishes_it() {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--to",
         "s3://factory/batches",
         "--layout",
@@ -606,6 +618,7 @@ fn memory_stays_flat_however_slow_the_server_is() {
         .args([
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             "s3://factory/batches",
             "--layout",

@@ -18,6 +18,7 @@ fn takes_batches(server: &Server) {
         let run = [
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--to",
             &to,
             "--batch",
@@ -49,7 +50,7 @@ fn seaweedfs_takes_batches_and_refuses_wrong_signatures() {
     takes_batches(&server);
 
     let workplace = factory(10);
-    let run = ["run", "devices.csv", "--to", "s3://factory/c"];
+    let run = ["run", "devices.csv", "--no-endpoint", "--to", "s3://factory/c"];
     let output = server
         .command(&workplace, &run)
         .env("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -59,7 +60,13 @@ fn seaweedfs_takes_batches_and_refuses_wrong_signatures() {
     assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(stderr.contains("403 SignatureDoesNotMatch"), "{stderr}");
 
-    let run = ["run", "devices.csv", "--to", "s3://no-such-bucket/c"];
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--to",
+        "s3://no-such-bucket/c",
+    ];
     let output = server.command(&workplace, &run).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
@@ -82,6 +89,7 @@ fn ministack_takes_batches_and_keeps_encryption_tags_and_storage_class() {
             &[
                 "run",
                 "devices.csv",
+                "--no-endpoint",
                 "--to",
                 "s3://factory/kms",
                 "--batch",

@@ -19,7 +19,15 @@ pub fn make_batch(workplace: &Workplace, ids: &[&str], options: &[&str]) {
         format!("serial_number\n{}\n", ids.join("\n")),
     )
     .unwrap();
-    let run = ["run", "devices.csv", "--ca", "ca", "--batch", "b"];
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+    ];
     workplace.succeed(&[&run[..], &["--layout", "objects"], options].concat());
 }
 

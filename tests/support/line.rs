@@ -35,6 +35,7 @@ impl Line {
         self.0.succeed(&[
             "run",
             "devices.csv",
+            "--no-endpoint",
             "--ca",
             "ca",
             "--to",

@@ -37,7 +37,8 @@ impl Workplace {
             .args(arguments)
             .current_dir(self.path())
             // What stations remember stays in the workplace.
-            .env("HOME", self.path());
+            .env("HOME", self.path())
+            .env_remove("XDG_CONFIG_HOME");
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CERTFORGE_") {
                 command.env_remove(name);

@@ -570,6 +570,7 @@ fn what_is_no_bundle_is_told() {
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--batch",
         "p",
         "--layout",

@@ -33,7 +33,15 @@ fn batch(profile: &str) -> Workplace {
 }
 
 fn make(place: &Workplace, name: &str, profile: &str) {
-    let run = ["run", "devices.csv", "--ca", "ca", "--chunk-rows", "2"];
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--chunk-rows",
+        "2",
+    ];
     place.succeed(&[&run[..], &["--batch", name, "--profile", profile]].concat());
 }
 
@@ -350,7 +358,16 @@ fn a_batch_that_was_changed_or_is_of_another_ca_is_not_registered() {
     );
     fs::write(&index, was).unwrap();
     // Another batch of the CA in its place.
-    let again = ["run", "devices.csv", "--ca", "ca", "--batch", "c", "--reissue"];
+    let again = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "c",
+        "--reissue",
+    ];
     place.succeed(&again);
     fs::rename(place.join("out/b"), place.join("out/was")).unwrap();
     fs::rename(place.join("out/c"), place.join("out/b")).unwrap();
@@ -400,6 +417,7 @@ fn make_other(place: &Workplace) {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "other",
         "--batch",

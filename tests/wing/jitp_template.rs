@@ -603,6 +603,7 @@ fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) 
         chunk_rows: None,
         shard: None,
         reissue: false,
+        min_validity: time::Duration::ZERO,
         jobs: 1,
         now: OffsetDateTime::now_utc(),
     };

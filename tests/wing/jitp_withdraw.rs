@@ -407,6 +407,7 @@ fn a_batch_in_a_bucket_is_withdrawn_by_its_url_and_by_its_name() {
         let run = [
             "run",
             &manifest,
+            "--no-endpoint",
             "--ca",
             "ca",
             "--batch",
@@ -453,7 +454,17 @@ fn a_batch_that_is_not_complete_can_be_withdrawn() {
     // The ledger knows of its certificates, and their keys may be in the store.
     all_revoked(&account, &ids);
     assert!(account.place.join("out/b/withdrawn.json").exists());
-    let run = ["run", "b.csv", "--ca", "ca", "--batch", "b", "--chunk-rows", "4"];
+    let run = [
+        "run",
+        "b.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+        "--chunk-rows",
+        "4",
+    ];
     let error = account.place.fail(&run, 7);
     assert!(error.contains("batch b is withdrawn"), "{error}");
 }
@@ -546,7 +557,17 @@ fn a_batch_that_the_ledger_does_not_know_is_not_withdrawn() {
         .place
         .succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
     let run = [
-        "run", "b.csv", "--ca", "other", "--batch", "b", "--to", "else", "--ledger", "other.db",
+        "run",
+        "b.csv",
+        "--no-endpoint",
+        "--ca",
+        "other",
+        "--batch",
+        "b",
+        "--to",
+        "else",
+        "--ledger",
+        "other.db",
     ];
     account.place.succeed(&run);
     let error = with("out/b", "other.db", 2);

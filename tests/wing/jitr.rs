@@ -284,6 +284,7 @@ fn packaged(more: &[&str]) -> (Workplace, Vec<u8>) {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--batch",
@@ -422,6 +423,7 @@ fn things_that_are_named_after_another_column_are_not_made() {
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--batch",
@@ -453,7 +455,7 @@ fn a_package_has_all_batches_of_one_ca() {
         }
         let manifest = format!("{batch}.csv");
         fs::write(place.join(&manifest), text).unwrap();
-        place.succeed(&["run", &manifest, "--batch", batch, "--ca", ca]);
+        place.succeed(&["run", &manifest, "--no-endpoint", "--batch", batch, "--ca", ca]);
     }
     let told = place.succeed(&["jitp", "jitr-lambda", "--batch", "b", "--batch", "out/c"]);
     assert!(told.contains("activates  6 devices"), "{told}");

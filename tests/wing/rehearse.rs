@@ -42,7 +42,15 @@ fn factory(rows: usize, options: &[&str]) -> Workplace {
     )
     .unwrap();
     place.succeed(&["ca", "new", "--no-passphrase", "--common-name", "Factory 1"]);
-    let run = ["run", "devices.csv", "--batch", "b", "--layout", "objects"];
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--layout",
+        "objects",
+    ];
     place.succeed(&[&run[..], options].concat());
     write_narrow_template(&place);
     place
@@ -59,7 +67,15 @@ fn every_device_of_a_sound_batch_would_come_up() {
         ("out/packs", &["--connections", "3"]),
     ] {
         if layout == "out/packs" {
-            let run = ["run", "devices.csv", "--batch", "packs", "--layout", "packs"];
+            let run = [
+                "run",
+                "devices.csv",
+                "--no-endpoint",
+                "--batch",
+                "packs",
+                "--layout",
+                "packs",
+            ];
             place.succeed(&[&run[..], &["--reissue", "--chunk-rows", "10"]].concat());
         }
         let arguments = [
@@ -335,7 +351,7 @@ fn jitr_keeps_certificates_pending_until_the_allow_list_has_them() {
     let report = rehearse(&place, &allowed);
     assert_eq!(report["would_come_up"], 3, "{report:#}");
     // Another batch of the same CA is not in the list.
-    place.succeed(&["run", "devices.csv", "--batch", "c", "--reissue"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "c", "--reissue"]);
     let other = [&TEMPLATE[..], &["--jitr", "--allow-list", "out/c"]].concat();
     let report = rehearse(&place, &other);
     let device = &report["reports"][0];
@@ -443,7 +459,7 @@ fn certificates_are_activated_and_revoked_while_the_endpoint_runs() {
     // What the Lambda function makes of a device that its allow list has not.
     assert_eq!(connect(&endpoint, 1).0, Some(1));
     endpoint.tells("SN000001", &["registered", "dropped"]);
-    place.succeed(&["run", "devices.csv", "--batch", "c", "--reissue"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "c", "--reissue"]);
     let said = place.succeed(&[
         "rehearse",
         "activate",

@@ -111,7 +111,15 @@ fn batch(devices: usize) -> Workplace {
     let place = Workplace::new();
     place.manifest(devices);
     place.succeed(&["ca", "new", "--no-passphrase"]);
-    place.succeed(&["run", "devices.csv", "--ca", "ca", "--batch", "b"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+    ]);
     let template = place.succeed(&["jitp", "template", "new"]);
     fs::write(place.join("template.json"), template).unwrap();
     place
@@ -213,6 +221,7 @@ fn the_page_warns_of_things_with_two_certificates_and_says_why_a_device_is_pendi
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--ca",
         "ca",
         "--batch",

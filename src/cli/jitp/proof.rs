@@ -7,10 +7,10 @@ use certforge::shell::quoted;
 use certforge::{jitp, pem};
 use clap::Args;
 use serde::Serialize;
-use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::{create, make_folder};
+use crate::cli::clock;
 use crate::cli::issuer::IssuerArgs;
 use crate::cli::report::{Ended, Outcome, warn};
 use crate::cli::text::Lines;
@@ -53,7 +53,7 @@ impl Proof {
                 "{code:?} is not 64 hexadecimal digits, as AWS gives them"
             ));
         }
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now()?;
         let issuer = self.issuer.load(now)?;
         let proof = jitp::prove(&issuer, code, now)?;
         make_folder(&self.to)?;

@@ -15,10 +15,10 @@ use certforge::shell::quoted;
 use clap::{Args, ValueEnum};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use time::OffsetDateTime;
 
 use super::reach::{AwsReach, consent};
 use super::template;
+use crate::cli::clock;
 use crate::cli::failure::Failure;
 use crate::cli::issuer::IssuerArgs;
 use crate::cli::report::{Ended, Outcome, Printer, tell_aside, warn};
@@ -118,7 +118,7 @@ impl fmt::Display for Registered {
 
 impl Register {
     pub fn run(&self, printer: Printer) -> Outcome {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now()?;
         let (ca, _) = self.issuer.read_public(now)?;
         let wanted = self.wanted(&ca)?;
         let cloud = self.reach.open()?;

@@ -16,11 +16,12 @@ use certforge::manifest::DeviceId;
 use certforge::station::{
     Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, is_in_memory, open_batch,
 };
-use certforge::store::Store;
+use certforge::store::{Place, Store};
 use clap::{Args, Subcommand};
 use time::{Duration, OffsetDateTime};
 
 use super::issuer::trust;
+use super::ledger::DEFAULT_FILE;
 use super::report::{Outcome, Printer, warn as warn_people};
 use super::text::count;
 use super::{Failure, place};
@@ -101,15 +102,20 @@ pub struct BatchArgs {
 impl BatchArgs {
     /// Opens the batch, for work that can wait.
     pub fn open(&self) -> Result<(Store, SealedBatch, Cache), Failure> {
-        let place = place::parse(&self.batch, &self.reach, None)?;
+        let place = self.place()?;
         let store = self.reach.open(&place)?;
         let (batch, cache) = open_batch(&store, self.trust()?, self.moved, &self.memory()?)?;
         Ok((store, batch, cache))
     }
 
+    fn place(&self) -> Result<Place, Failure> {
+        let batch = place::of_batch(&self.batch, Path::new(DEFAULT_FILE))?;
+        place::parse(&batch, &self.reach, None)
+    }
+
     /// Opens the place of the batch, for somebody who waits.
     fn quick_store(&self) -> Result<Store, Failure> {
-        let place = place::parse(&self.batch, &self.reach, None)?;
+        let place = self.place()?;
         Ok(self.reach.open_quick(&place)?)
     }
 

@@ -8,7 +8,7 @@ use super::withdrawal;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, BatchIdentity, BatchStatus};
-use crate::profile::rfc3339;
+use crate::profile::{Ends, rfc3339};
 
 const COLUMNS: &str = "batch.batch, batch.issuer, name, location, certificate, manifest, manifest_sha256, \
                        profile, profile_sha256, layout, rows, chunk_rows, reissue";
@@ -103,6 +103,9 @@ pub(super) fn write(
 }
 
 pub(super) fn status(connection: &Connection, name: Option<&str>) -> rusqlite::Result<Vec<BatchStatus>> {
+    // The certificates of a chunk end together: the first of each is enough.
+    let ends = "FROM committed c JOIN device d ON d.batch = c.batch AND d.row = c.chunk * chunk_rows \
+                WHERE c.batch = batch.batch";
     let mut statement = connection.prepare(&format!(
         "SELECT name, location, manifest, profile, layout, subject, reissue, created_at, rows, \
            (SELECT coalesce(sum(min(chunk_rows, rows - chunk * chunk_rows)), 0) FROM committed c \
@@ -110,13 +113,15 @@ pub(super) fn status(connection: &Connection, name: Option<&str>) -> rusqlite::R
            (SELECT coalesce(sum(min(chunk_rows, rows - chunk * chunk_rows)), 0) FROM committed c \
             WHERE c.batch = batch.batch AND NOT released), \
            (SELECT count(*) FROM reservation r WHERE r.batch = batch.batch), \
+           (SELECT min(not_after) {ends}), (SELECT max(not_after) {ends}), \
            withdrawal.batch IS NOT NULL, {} \
          FROM batch JOIN issuer USING (issuer) LEFT JOIN withdrawal USING (batch) \
          WHERE name = ?1 OR ?1 IS NULL ORDER BY batch.batch",
         withdrawal::COLUMNS
     ))?;
     let rows = statement.query_map([name], |row| {
-        let is_withdrawn: bool = row.get(12)?;
+        let is_withdrawn: bool = row.get(14)?;
+        let (earliest, latest): (Option<i64>, Option<i64>) = (row.get(12)?, row.get(13)?);
         Ok(BatchStatus {
             batch: row.get(0)?,
             location: row.get(1)?,
@@ -130,8 +135,9 @@ pub(super) fn status(connection: &Connection, name: Option<&str>) -> rusqlite::R
             released: row.get(9)?,
             committed: row.get(10)?,
             attempts: row.get(11)?,
+            valid_until: Ends::both(earliest.and_then(Ends::at), latest.and_then(Ends::at)),
             withdrawn: is_withdrawn
-                .then(|| withdrawal::withdrawal(row, 13))
+                .then(|| withdrawal::withdrawal(row, 15))
                 .transpose()?,
         })
     })?;

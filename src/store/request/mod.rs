@@ -161,6 +161,7 @@ impl Requests {
                     why,
                 }));
             }
+            tracing::info!(operation, object, made, why = %why, "the server is asked again");
             tokio::time::sleep(pause(made)).await;
         }
     }

@@ -245,7 +245,17 @@ impl Batch {
             CHUNK_ROWS.to_string(),
         );
         let part = &self.parts[part];
-        let mut arguments = vec!["run", "devices.csv", "--ca", "ca", "--to", &to, "--batch", BATCH];
+        let mut arguments = vec![
+            "run",
+            "devices.csv",
+            "--no-endpoint",
+            "--ca",
+            "ca",
+            "--to",
+            &to,
+            "--batch",
+            BATCH,
+        ];
         arguments.extend([
             "--layout",
             &layout,

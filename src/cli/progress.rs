@@ -59,3 +59,14 @@ pub fn bar(devices: u64, done: u64) -> ProgressBar {
         .with_style(style)
         .with_elapsed(std::time::Duration::ZERO)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_before_is_no_part_of_the_pace() {
+        let bar = bar(1_000_000, 400_000);
+        assert_eq!((bar.position(), bar.length()), (0, Some(600_000)));
+    }
+}

@@ -118,7 +118,8 @@ pub fn main() -> ExitCode {
     outlive_file_limits();
     let settings = settings::load();
     let command = spelling::in_all(settings::in_all(Cli::command()));
-    let matches = match command.try_get_matches() {
+    let typed = spelling::typed(&command, std::env::args_os());
+    let matches = match command.try_get_matches_from(typed) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
             out::tell_usage(&printable_error(error).to_string());

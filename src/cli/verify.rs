@@ -153,9 +153,6 @@ impl fmt::Display for Verified {
                 )?;
             }
             f.write_str(if report.sealed { ", sealed" } else { ", not sealed" })?;
-            if let Some(ends) = report.valid_until {
-                write!(f, ", valid until {ends}")?;
-            }
         } else {
             let faults = count(report.faults.len() as u64);
             let noun = if report.faults.len() == 1 {
@@ -169,7 +166,13 @@ impl fmt::Display for Verified {
                 count(report.good)
             )?;
         }
-        writeln!(f, ", against {}", printable::line(&against(report)))
+        writeln!(f, ", against {}", printable::line(&against(report)))?;
+        // Of a batch that is not whole, nobody asks how long it lasts.
+        let is_whole = report.faults.iter().all(|fault| fault.is_of_time);
+        match report.valid_until.filter(|_| is_whole) {
+            Some(ends) => writeln!(f, "batch {batch}: valid until {ends}"),
+            None => Ok(()),
+        }
     }
 }
 

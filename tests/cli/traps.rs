@@ -404,6 +404,7 @@ fn a_batch_a_ca_and_a_place_have_one_way_to_be_named() {
     }
     for batch in ["b", "here/b", "./here/b"] {
         place.succeed(&["verify", batch]);
+        place.succeed(&["verify", "--batch", batch]);
         place.succeed(&["status", batch]);
         place.succeed(&["export", "--flashed", "--batch", batch]);
         place.succeed(&["station", "status", "--batch", batch]);

@@ -746,8 +746,10 @@ fn a_batch_in_shards_is_held_against_the_ledger_of_a_shard() {
     place.succeed(&["verify", "out/b"]);
     let told = place.succeed(&["verify", "out/b", "--ledger", "1.db", "--manifest", "devices.csv"]);
     assert!(
-        told.contains(", sealed, valid until 2")
-            && told.ends_with("Z, against manifest devices.csv and the ledger of a shard\n"),
+        told.contains(
+            ", sealed, against manifest devices.csv and the ledger of a shard
+"
+        ),
         "{told}"
     );
 }

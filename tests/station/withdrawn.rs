@@ -171,7 +171,7 @@ fn whoever_looks_at_a_withdrawn_batch_is_told() {
     // Of the ledger alone, while the store cannot be reached perhaps.
     let told = line.0.succeed(&["status"]);
     assert!(
-        told.contains("\nwithdrawn  2026-11-24T12:00:00Z: stolen\nrevoked    3 of 9 certificates\n"),
+        told.contains("\nwithdrawn    2026-11-24T12:00:00Z: stolen\nrevoked      3 of 9 certificates\n"),
         "{told}"
     );
     let verified = line.0.succeed(&["verify", "out/b"]);

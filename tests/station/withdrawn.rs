@@ -190,7 +190,7 @@ fn whoever_looks_at_a_withdrawn_batch_is_told() {
         line.0.succeed(&["status", "out/b"]),
     ] {
         assert!(
-            text.contains("\nwithdrawn  2026-11-24T12:00:00Z: stolen\n"),
+            text.contains("\nwithdrawn    2026-11-24T12:00:00Z: stolen\n"),
             "{text}"
         );
     }

@@ -407,6 +407,7 @@ fn a_server_that_cannot_be_reached_is_said_plainly_and_costs_nothing() {
     let mut command = workplace.command(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--to",
         "s3://factory/b",
         "--endpoint-url",

@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Workplace, tool};
+use crate::support::{Workplace, perhaps_no_endpoint, tool};
 
 /// Makes batch `b` of these devices, with the CA in `ca`.
 pub fn make_batch(workplace: &Workplace, ids: &[&str], options: &[&str]) {
@@ -19,16 +19,9 @@ pub fn make_batch(workplace: &Workplace, ids: &[&str], options: &[&str]) {
         format!("serial_number\n{}\n", ids.join("\n")),
     )
     .unwrap();
-    let run = [
-        "run",
-        "devices.csv",
-        "--no-endpoint",
-        "--ca",
-        "ca",
-        "--batch",
-        "b",
-    ];
-    workplace.succeed(&[&run[..], &["--layout", "objects"], options].concat());
+    let run = ["run", "devices.csv", "--ca", "ca", "--batch", "b"];
+    let options = perhaps_no_endpoint(options);
+    workplace.succeed(&[&run[..], &["--layout", "objects"], &options].concat());
 }
 
 /// The bundle of a device, as its batch's index names it.

@@ -111,6 +111,13 @@ impl Workplace {
     }
 }
 
+/// The options of a run, of a CA for production, that may name an endpoint and need not.
+pub fn perhaps_no_endpoint<'a>(options: &[&'a str]) -> Vec<&'a str> {
+    let named = options.contains(&"--endpoint");
+    let none = (!named).then_some("--no-endpoint");
+    options.iter().copied().chain(none).collect()
+}
+
 /// Runs a tool that the tests need; `tests/all` installs it.
 pub fn tool(name: &str, arguments: &[&str], folder: &Path) -> Output {
     Command::new(name)

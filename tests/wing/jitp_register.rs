@@ -142,7 +142,7 @@ fn a_ca_is_registered_once_and_its_devices_know_where_to_connect() {
     let host = noted["host"].as_str().unwrap();
     assert!(host.contains("-ats.iot.eu-central-1."), "{host}");
     desk.workplace.manifest(2);
-    let made = desk.workplace.succeed(&["run", "devices.csv", "--no-endpoint"]);
+    let made = desk.workplace.succeed(&["run", "devices.csv"]);
     assert!(made.contains(&format!("endpoint     {host}")), "{made}");
     let other = desk.workplace.succeed(&[
         "run",
@@ -163,7 +163,7 @@ fn a_batch_that_was_begun_before_the_endpoint_was_noted_goes_on_as_it_began() {
     workplace.succeed(&["ca", "new", "--no-passphrase"]);
     workplace.succeed(&["run", "devices.csv", "--no-endpoint"]);
     fs::write(workplace.join("ca/endpoint.json"), r#"{"host": "a.example"}"#).unwrap();
-    let output = workplace.run(&["run", "devices.csv", "--no-endpoint"]);
+    let output = workplace.run(&["run", "devices.csv"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{errors}");
@@ -171,12 +171,9 @@ fn a_batch_that_was_begun_before_the_endpoint_was_noted_goes_on_as_it_began() {
     assert!(errors.contains("begun without an endpoint"), "{errors}");
     // What is otherwise different is still refused.
     workplace.fail(&["run", "devices.csv", "--endpoint", "b.example"], 7);
-    workplace.fail(
-        &["run", "devices.csv", "--no-endpoint", "--profile", "aws-iot-p384"],
-        7,
-    );
+    workplace.fail(&["run", "devices.csv", "--profile", "aws-iot-p384"], 7);
     fs::write(workplace.join("ca/endpoint.json"), "{}").unwrap();
-    let errors = workplace.fail(&["run", "devices.csv", "--no-endpoint"], 5);
+    let errors = workplace.fail(&["run", "devices.csv"], 5);
     assert!(errors.contains("endpoint.json names no endpoint"), "{errors}");
 }
 

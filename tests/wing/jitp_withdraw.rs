@@ -113,7 +113,7 @@ fn a_batch_that_is_withdrawn_is_revoked_whole_and_never_claimed() {
     );
     let status = account.place.succeed(&["status"]);
     assert!(
-        status.contains(": stolen\nrevoked    60 of 60 certificates\n"),
+        status.contains(": stolen\nrevoked      60 of 60 certificates\n"),
         "{status}"
     );
     let status = account.place.succeed(&["status", "out/b"]);
@@ -494,7 +494,7 @@ fn what_another_shard_releases_after_the_withdrawal_is_revoked_by_the_next_one()
         .place
         .succeed(&["status", "--ledger", "certforge-1-of-2.db"]);
     assert!(
-        status.contains("\nrevoked    10 of 10 certificates\n"),
+        status.contains("\nrevoked      10 of 10 certificates\n"),
         "{status}"
     );
 }

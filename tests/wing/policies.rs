@@ -160,6 +160,7 @@ fn lamps() -> Workplace {
     let run = [
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--profile",
         "lamps.toml",
         "--batch",

@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::devices::{bundle, unpack};
 use crate::endpoint::{Endpoint, policy, write_narrow_template, write_template};
-use crate::support::Workplace;
+use crate::support::{Workplace, perhaps_no_endpoint};
 use serde_json::{Value, json};
 
 /// Rehearses `out/b` and gives the JSON report.
@@ -42,16 +42,8 @@ fn factory(rows: usize, options: &[&str]) -> Workplace {
     )
     .unwrap();
     place.succeed(&["ca", "new", "--no-passphrase", "--common-name", "Factory 1"]);
-    let run = [
-        "run",
-        "devices.csv",
-        "--no-endpoint",
-        "--batch",
-        "b",
-        "--layout",
-        "objects",
-    ];
-    place.succeed(&[&run[..], options].concat());
+    let run = ["run", "devices.csv", "--batch", "b", "--layout", "objects"];
+    place.succeed(&[&run[..], &perhaps_no_endpoint(options)].concat());
     write_narrow_template(&place);
     place
 }

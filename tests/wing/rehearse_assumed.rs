@@ -16,7 +16,15 @@ fn factory() -> Workplace {
         "name = \"lamps\"\nsubject = [\"C={country}\", \"CN={serial_number}\"]\nvalidity = { days = 2 }\n";
     fs::write(place.join("lamps.toml"), profile).unwrap();
     place.succeed(&["ca", "new", "--no-passphrase", "--common-name", "Factory 1"]);
-    place.succeed(&["run", "devices.csv", "--profile", "lamps.toml", "--batch", "b"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--profile",
+        "lamps.toml",
+        "--batch",
+        "b",
+    ]);
     write_template(&place, &policy(&[("Allow", "iot:*", "*")]));
     place
 }

@@ -7,9 +7,12 @@ use serde_json::{Map, Value, json};
 use super::finding::Finding;
 use super::json::Path;
 use super::parameter::Parameter;
-use super::stand_in::{Escape, interpolate, stand_in};
+use super::stand_in::{Escape, interpolate, is_document, stand_in};
 
 type Object = Map<String, Value>;
+
+/// A provisioning template, in the form in which AWS prints one, with where it stands.
+pub(super) type Kept = (Path, Object);
 
 /// Whether a document is a template of CloudFormation, and not one for provisioning.
 pub(super) fn is_one(document: &Object) -> bool {
@@ -26,7 +29,7 @@ pub(super) fn is_one(document: &Object) -> bool {
 
 /// The provisioning templates, in the form in which AWS prints one, each with where its properties stand; and what is wrong with
 /// how they are written.
-pub(super) fn templates(document: &Object) -> (Vec<(Path, Object)>, Vec<Finding>) {
+pub(super) fn templates(document: &Object) -> (Vec<Kept>, Vec<Finding>) {
     let mut findings = Vec::new();
     let mut kept = Vec::new();
     for (kind, properties, path) in resources(document, &mut findings) {
@@ -56,6 +59,13 @@ pub(super) fn templates(document: &Object) -> (Vec<(Path, Object)>, Vec<Finding>
             _ => continue,
         };
         let mut object = object;
+        let config = object.get("registrationConfig").unwrap_or(&object);
+        if config["templateBody"]
+            .as_str()
+            .is_some_and(|body| !is_document(body))
+        {
+            continue;
+        }
         drop_nulls(&mut object);
         if let Value::Object(document) = object {
             kept.push((path, document));
@@ -74,7 +84,10 @@ pub(super) fn policies(document: &Object) -> (Vec<(Path, String)>, Vec<Finding>)
                 Value::String(text) => text.clone(),
                 object => object.to_string(),
             };
-            found.push((path.key("PolicyDocument"), text));
+            // What comes from elsewhere is not known here.
+            if is_document(&text) {
+                found.push((path.key("PolicyDocument"), text));
+            }
         }
     }
     (found, findings)
@@ -221,7 +234,7 @@ mod tests {
             "Parameters": {"Site": {"Type": "String", "Default": "HH"}},
             "Resources": {
                 "Kept": {"Type": "AWS::IoT::ProvisioningTemplate", "Properties": {
-                    "TemplateBody": {"Fn::Sub": "${Site}/${AWS::AccountId}/${!iot:ClientId}"},
+                    "TemplateBody": {"Fn::Sub": "{${Site}/${AWS::AccountId}/${!iot:ClientId}}"},
                     "ProvisioningRoleArn": {"Fn::GetAtt": ["Role", "Arn"]}, "TemplateType": "JITP"}},
                 "Policy": {"Type": "AWS::IoT::Policy", "Properties": {"PolicyDocument": {"Statement": [
                     {"Resource": {"Fn::Join": [":", ["arn", {"Ref": "AWS::Partition"}, "iot"]]}},
@@ -232,7 +245,7 @@ mod tests {
         let document = document.as_object().unwrap();
         let (kept, findings) = templates(document);
         assert_eq!(kept.len(), 1);
-        assert_eq!(kept[0].1["templateBody"], "HH/123456789012/${iot:ClientId}");
+        assert_eq!(kept[0].1["templateBody"], "{HH/123456789012/${iot:ClientId}}");
         assert_eq!(
             kept[0].1["provisioningRoleArn"],
             "arn:aws:iam::123456789012:role/x"

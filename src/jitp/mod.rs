@@ -23,6 +23,7 @@ mod draft;
 mod expression;
 mod finding;
 mod fit;
+mod hcl;
 mod json;
 mod made;
 mod name;

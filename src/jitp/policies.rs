@@ -30,8 +30,8 @@ pub fn check_policies(text: &str) -> Result<CheckedPolicies, NoPolicy> {
     let document = match json::read(text) {
         Ok(Value::Object(document)) => document,
         _ if terraform::looks_like(text) => {
-            let found = terraform::policies(text);
-            return checked(&found, Vec::new());
+            let (found, findings) = terraform::policies(text);
+            return checked(&found, findings);
         }
         _ => {
             return Ok(CheckedPolicies {

@@ -17,6 +17,11 @@ pub(super) fn stand_in(name: &str) -> String {
     }
 }
 
+/// Whether a text is a document, or stands for one that comes from elsewhere: from a file, or from another resource.
+pub(super) fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 /// Fills in the `${…}` of a text, as `value` says; an escape, which is `${` with a sign before it or behind, stands for itself.
 pub(super) fn interpolate(text: &str, escape: Escape, value: &mut dyn FnMut(&str) -> String) -> String {
     let (mut filled, mut rest) = (String::new(), text);

@@ -83,7 +83,8 @@ impl Template {
             Ok(Value::Object(document)) => document,
             Ok(_) => return Reading::failed(Finding::error(&root, "this is no JSON object")),
             Err(_) if terraform::looks_like(text) => {
-                return Self::read_kept(terraform::templates(text), Vec::new(), profile);
+                let (kept, findings) = terraform::templates(text);
+                return Self::read_kept(kept, findings, profile);
             }
             Err(error) => {
                 let finding = Finding::error(&root, format!("this is no JSON: {error}"));

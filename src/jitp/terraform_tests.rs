@@ -48,6 +48,36 @@ fn reads_what_holds_templates_and_policies() {
 }
 
 #[test]
+fn what_comes_from_elsewhere_is_not_looked_at() {
+    let text = r#"
+        resource "aws_iot_policy" "a" { policy = data.aws_iam_policy_document.a.json }
+        resource "aws_iot_policy" "b" { policy = file("${path.module}/b.json") }
+        resource "aws_iot_policy" "c" { policy = "{}" }
+        resource "aws_iot_provisioning_template" "d" { template_body = file("d.json") }
+    "#;
+    assert_eq!(policies(text).0.len(), 1);
+    assert!(templates(text).0.is_empty());
+}
+
+#[test]
+fn a_policy_variable_must_be_escaped() {
+    let text = r#"
+        resource "aws_iot_policy" "a" { policy = "{\"a\": \"${iot:ClientId}\"}" }
+        resource "aws_iot_policy" "b" { policy = "{\"a\": \"$${iot:ClientId}\"}" }
+    "#;
+    let (found, findings) = policies(text);
+    assert_eq!(found.len(), 2);
+    let [finding] = findings.as_slice() else {
+        panic!("{findings:?}");
+    };
+    assert_eq!(finding.path, "$.aws_iot_policy.a");
+    assert!(
+        finding.hint.as_ref().unwrap().contains("$${iot:ClientId}"),
+        "{finding:?}"
+    );
+}
+
+#[test]
 fn whatever_is_written_is_read_to_an_end() {
     for text in [
         "resource \"aws_iot_policy\" \"a\" {",

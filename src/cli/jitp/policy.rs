@@ -52,7 +52,7 @@ impl Check {
         let checked = jitp::check_policies(&text).map_err(|error| {
             Failure::usage(
                 &format!("{}: {error}", self.policy.display()),
-                "give a file with a policy of AWS IoT in it",
+                "give a file with a policy of AWS IoT in it, and not one that names where the policy is",
             )
         })?;
         let errors = checked

@@ -125,8 +125,7 @@ impl Linter<'_> {
             (arn.region, "Region", may_be_region, "eu-central-1, or *"),
             (arn.account, "account", may_be_account, "12 digits, or *"),
         ] {
-            // A variable there has been told of, or is one that AWS IoT fills in.
-            if !may_be(part) && !part.contains("${") {
+            if !may_be(part) && !is_filled_in(part) {
                 let is = match part {
                     "" => "is empty",
                     _ => "cannot be one",
@@ -279,7 +278,7 @@ impl Linter<'_> {
             (arn.region, "Region", may_be_region as fn(&str) -> bool),
             (arn.account, "account", may_be_account),
         ] {
-            if !may_be(part) && !part.contains("${") {
+            if !may_be(part) && !is_filled_in(part) {
                 self.warn(format!(
                     "has a Condition with {written:?}, whose {what} {part:?} cannot be one: a placeholder may have been left"
                 ));
@@ -350,6 +349,13 @@ impl Linter<'_> {
             && !statement.resources.is_negated
             && statement.resources.texts.iter().any(is_all)
     }
+}
+
+/// Whether a part of an ARN has a variable, and none that AWS IoT does not document.
+fn is_filled_in(part: &str) -> bool {
+    let text = Text::parse(part);
+    let mut variables = text.variables().peekable();
+    variables.peek().is_some() && variables.all(|(_, variable)| variable.is_some())
 }
 
 #[cfg(test)]

@@ -322,3 +322,22 @@ fn knows_whether_a_device_may_connect() {
         "{denied:?}"
     );
 }
+
+#[test]
+fn a_variable_of_somebody_is_neither_account_nor_region() {
+    let arn = "arn:aws:iot:${Region}:${ACCOUNT_ID}:client/*";
+    let found = found(&statement(&json!("iot:Connect"), &json!(arn)));
+    let errors: Vec<&str> = found
+        .iter()
+        .filter_map(|(is_error, message)| is_error.then_some(message.as_str()))
+        .collect();
+    assert_eq!(errors.len(), 2, "{found:?}");
+    assert!(
+        errors[0].contains("Region \"${Region}\" cannot be one"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].contains("account \"${ACCOUNT_ID}\" cannot be one"),
+        "{errors:?}"
+    );
+}

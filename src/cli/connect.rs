@@ -20,7 +20,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use super::rehearse::MqttVersion;
+use super::rehearse::{MqttVersion, own_filter};
 use super::report::{Ended, Outcome, Printer};
 
 #[derive(Debug, Args)]
@@ -46,12 +46,13 @@ pub struct Connect {
     /// Topic of the message [default: the thing's name and /test, or JITP/test]
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
-    /// Topic filter that the device must be able to subscribe to; may be given again
-    #[arg(long, value_name = "FILTER")]
-    subscribe: Vec<String>,
     /// Message
     #[arg(long, value_name = "TEXT", default_value = "first light")]
     message: String,
+    /// Topic filter that the firmware subscribes to before it publishes, with {thing_name} and {client_id}; may be given
+    /// again
+    #[arg(long, value_name = "FILTER", value_parser = own_filter)]
+    subscribe: Vec<String>,
     /// Connect only; publish nothing
     #[arg(long, conflicts_with_all = ["topic", "message"])]
     no_publish: bool,
@@ -68,7 +69,7 @@ pub struct Connect {
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
     /// Print commands that do the same with mosquitto_pub; connect to nothing
-    #[arg(long, conflicts_with_all = ["json", "no_publish"])]
+    #[arg(long, conflicts_with_all = ["json", "no_publish", "subscribe"])]
     print_mosquitto: bool,
     /// Print a JSON document
     #[arg(long)]
@@ -176,10 +177,15 @@ impl Connect {
             .clone()
             .or_else(|| Some(format!("{}/test", endpoint?.thing_name)))
             .unwrap_or_else(|| DEFAULT_TOPIC.to_owned());
+        let thing = endpoint.map_or(client_id.as_str(), |endpoint| &endpoint.thing_name);
+        let fill = |filter: &String| {
+            let filter = filter.replace("{thing_name}", thing);
+            filter.replace("{client_id}", &client_id)
+        };
         Greeting {
             version: self.mqtt.version(),
+            subscribe: self.subscribe.iter().map(fill).collect(),
             client_id,
-            subscribe: self.subscribe.clone(),
             topic: (!self.no_publish).then_some(topic),
             payload: Bytes::from(self.message.clone()),
             sends: Sends::new(self.leaf_only),
@@ -204,7 +210,7 @@ impl Connect {
         Ok(certificates.map(|block| block.der.to_vec()).collect())
     }
 
-    /// The same as commands, in a folder named as the device is.
+    /// The same as commands: in the bundle's folder, or of a ZIP in one that is named as the device is.
     fn mosquitto(&self, device: &Device, target: &Target, greeting: &Greeting) -> Result<String, Failure> {
         let files = &device.files;
         let missing = |what: &str| {
@@ -216,13 +222,17 @@ impl Connect {
                 "unpack the bundle and convert it with openssl",
             )
         };
-        let folder = Path::new(&greeting.client_id);
+        let is_folder = self.bundle.is_dir();
+        let folder = match is_folder {
+            true => self.bundle.clone(),
+            false => PathBuf::from(&greeting.client_id),
+        };
         let member = |name: &Option<String>, what: &str| {
             let name = name.as_ref().ok_or_else(|| missing(what))?;
-            Ok::<_, Failure>(quoted(&folder.join(name).display().to_string()))
+            Ok::<_, Failure>(word(&folder.join(name)))
         };
         let root = match &self.cafile {
-            Some(path) => quoted(&path.display().to_string()),
+            Some(path) => word(path),
             None => member(&files.root, "root certificate")?,
         };
         let certificates = match self.leaf_only {
@@ -239,11 +249,18 @@ impl Connect {
             ""
         };
         let topic = greeting.topic.as_deref().unwrap_or(DEFAULT_TOPIC);
+        let unpack = match is_folder {
+            true => String::new(),
+            false => format!(
+                "umask 077; unzip -o {} -d {}\n",
+                word(&self.bundle),
+                word(&folder)
+            ),
+        };
         Ok(format!(
-            "umask 077; unzip -o {} -d {}\nmosquitto_pub -h {} -p {}{alpn} --cafile {root} --cert {certificates} \
-             --key {} -V {version} -i {} -q 1 -t {} -m {} -d\n",
-            quoted(&self.bundle.display().to_string()),
-            quoted(&greeting.client_id),
+            "{unpack}# AWS IoT drops a device's first connection: then the same once more.\n\
+             mosquitto_pub -h {} -p {}{alpn} --cafile {root} --cert {certificates} --key {} -V {version} -i {} -q 1 \
+             -t {} -m {} -d\n",
             quoted(&target.host),
             target.port,
             member(&files.key, "private key")?,
@@ -251,6 +268,15 @@ impl Connect {
             quoted(topic),
             quoted(&self.message),
         ))
+    }
+}
+
+/// A path as a word of a command, which takes it for no option.
+fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.starts_with('-') {
+        true => quoted(&format!("./{text}")),
+        false => quoted(&text),
     }
 }
 
@@ -332,7 +358,7 @@ fn steps(done: &[Done]) -> String {
             Step::Publish => "PUBLISH",
         };
         let detail = printable::line(&done.detail);
-        format!("  {name:8} {:8.1} ms  {detail}\n", done.milliseconds)
+        format!("  {name:9} {:8.1} ms  {detail}\n", done.milliseconds)
     });
     lines.collect()
 }

@@ -173,7 +173,7 @@ table! {
 mod wing {
     use certforge::aws::{ActionError, AwsError, WithdrawError};
     use certforge::jitp::{NameTaken, ProofError};
-    use certforge::rehearsal::{AccountError, RunError, ServerIdentityError};
+    use certforge::rehearsal::{AccountError, EndpointError, RunError, ServerIdentityError};
 
     use super::{AWS, Coded, ISSUER, LEDGER, STORE, USAGE};
 
@@ -209,5 +209,9 @@ mod wing {
             RunError::Listen { .. } | RunError::Runtime(_) => USAGE,
         };
         ServerIdentityError: |_| USAGE;
+        EndpointError: |error| match error {
+            EndpointError::Account(error) => error.code(),
+            EndpointError::Identity(error) => error.code(),
+        };
     }
 }

@@ -69,6 +69,10 @@ impl Failure {
         }
     }
 
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn exit_code(&self) -> u8 {
         self.exit_code
     }

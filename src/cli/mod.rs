@@ -12,6 +12,7 @@ mod clock;
 mod config;
 #[cfg(feature = "aws")]
 mod connect;
+mod environment;
 mod exit;
 mod export;
 mod failure;
@@ -119,10 +120,12 @@ pub fn main() -> ExitCode {
     let settings = settings::load();
     let command = spelling::in_all(settings::in_all(Cli::command()));
     let typed = spelling::typed(&command, std::env::args_os());
-    let matches = match command.try_get_matches_from(typed) {
+    let matches = match command.clone().try_get_matches_from(typed) {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
             out::tell_usage(&printable_error(error).to_string());
+            let given = environment::of_line(&command, std::env::args_os());
+            environment::hint(&given).into_iter().for_each(out::tell_aside);
             return exit::USAGE.into();
         }
         Err(error) => error.exit(),
@@ -155,7 +158,15 @@ pub fn main() -> ExitCode {
         Command::BucketPolicy(command) => command.run(),
         Command::Bench(command) => command.run(),
     };
-    printer.end(outcome)
+    let from_environment = outcome.as_ref().err().and_then(|failure| {
+        // What stations say of each other names them anyhow.
+        let is_told = failure.exit_code() != exit::STATION;
+        let given = is_told.then(|| environment::of_matches(&command, &matches))?;
+        environment::hint(&environment::named_in(given, failure.message()))
+    });
+    let code = printer.end(outcome);
+    from_environment.into_iter().for_each(out::tell_aside);
+    code
 }
 
 /// What was typed may be names of files that somebody else gave.

@@ -1,6 +1,7 @@
 //! The line display: one page that shows what becomes of a batch, and the JSON that it lives on.
 //!
-//! Only public facts are served. The page asks for `/status.json` every two seconds.
+//! Only public facts are served. The page asks for `/status.json` every two seconds; `/metrics` has the same for
+//! Prometheus.
 
 mod host;
 mod listen;
@@ -16,6 +17,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
+
+use crate::metrics::{CONTENT_TYPE, Metrics};
 
 pub use host::Names;
 pub(crate) use listen::serve as serve_routes;
@@ -42,21 +45,29 @@ pub struct Display(RwLock<Shown>);
 enum Shown {
     #[default]
     Nothing,
-    Overview(String),
-    Failure(String),
+    Overview {
+        json: String,
+        metrics: String,
+    },
+    Failure {
+        json: String,
+        metrics: String,
+    },
 }
 
 impl Display {
     /// Shows an overview of the batch.
-    pub fn show(&self, overview: &impl Serialize) {
+    pub fn show(&self, overview: &impl Serialize, metrics: Metrics) {
         let json = serde_json::to_string(overview).expect("an overview has only text keys");
-        *self.0.write().expect("no holder panics") = Shown::Overview(json);
+        let metrics = metrics.into_text();
+        *self.0.write().expect("no holder panics") = Shown::Overview { json, metrics };
     }
 
-    /// Shows that there is nothing to show, and why.
-    pub fn fail(&self, error: &impl Serialize) {
+    /// Shows that there is nothing to show, and why; the metrics say only that it is so.
+    pub fn fail(&self, error: &impl Serialize, metrics: Metrics) {
         let json = json!({ "error": error }).to_string();
-        *self.0.write().expect("no holder panics") = Shown::Failure(json);
+        let metrics = metrics.into_text();
+        *self.0.write().expect("no holder panics") = Shown::Failure { json, metrics };
     }
 }
 
@@ -69,6 +80,7 @@ pub fn serve(listener: TcpListener, names: Names, display: Arc<Display>) -> io::
     let routes = Router::new()
         .route("/", get(async || html(PAGE)))
         .route("/status.json", get(status))
+        .route("/metrics", get(metrics))
         .with_state(display);
     let routes = names.guard(routes);
     listener.set_nonblocking(true)?;
@@ -85,14 +97,25 @@ pub fn serve(listener: TcpListener, names: Names, display: Arc<Display>) -> io::
 async fn status(State(display): State<Arc<Display>>) -> impl IntoResponse {
     let shown = display.0.read().expect("no holder panics").clone();
     let (status, json) = match shown {
-        Shown::Overview(json) => (StatusCode::OK, json),
-        Shown::Failure(json) => (StatusCode::SERVICE_UNAVAILABLE, json),
+        Shown::Overview { json, .. } => (StatusCode::OK, json),
+        Shown::Failure { json, .. } => (StatusCode::SERVICE_UNAVAILABLE, json),
         Shown::Nothing => (
             StatusCode::SERVICE_UNAVAILABLE,
             json!({ "error": { "message": "the claims are being read" } }).to_string(),
         ),
     };
     (status, document(json))
+}
+
+async fn metrics(State(display): State<Arc<Display>>) -> impl IntoResponse {
+    let shown = display.0.read().expect("no holder panics").clone();
+    match shown {
+        // That the claims cannot be read is a metric too.
+        Shown::Overview { metrics, .. } | Shown::Failure { metrics, .. } => {
+            (StatusCode::OK, numbers(metrics))
+        }
+        Shown::Nothing => (StatusCode::SERVICE_UNAVAILABLE, numbers(String::new())),
+    }
 }
 
 /// A page, with the script that all pages share.
@@ -105,4 +128,9 @@ pub(crate) fn html(page: &str) -> impl IntoResponse {
 /// What a page lives on.
 pub(crate) fn document(json: String) -> impl IntoResponse {
     (SECURITY, [(header::CONTENT_TYPE, "application/json")], json)
+}
+
+/// Metrics, as Prometheus reads them.
+pub(crate) fn numbers(text: String) -> impl IntoResponse {
+    (SECURITY, [(header::CONTENT_TYPE, CONTENT_TYPE)], text)
 }

@@ -21,8 +21,8 @@ use super::leaf::Leaf;
 use super::packet::QoS;
 use super::provisioner::{Provisioner, Provisioning, Standing};
 use super::rights::{Origin, Rights};
-use super::server::ServerIdentity;
-use super::tls::Tls;
+use super::server::{ServerIdentity, ServerIdentityError};
+use super::tls::{SecurityPolicy, Tls};
 use crate::causes::in_one_line;
 use crate::jitp::{Greeting, Home};
 
@@ -34,9 +34,31 @@ pub struct EndpointOptions {
     pub provisioning: Provisioning,
     pub home: Home,
     pub identity: ServerIdentity,
+    /// Which versions and suites of TLS it takes.
+    pub policy: SecurityPolicy,
     /// Refuse devices that send no server name (SNI), as AWS IoT does where the CA is registered as SNI_ONLY.
     pub sni_only: bool,
     pub clock: Clock,
+}
+
+/// An endpoint that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Identity(#[from] ServerIdentityError),
+}
+
+impl EndpointError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Account(error) => error.hint(),
+            Self::Identity(error) => error.hint(),
+        }
+    }
 }
 
 /// Hears of everything that happens.
@@ -57,20 +79,22 @@ pub struct Endpoint {
     /// Wakes whoever waits for a refusal.
     told: Notify,
     client_ids: AtomicU64,
+    /// Events since the endpoint is up, by kind.
+    events: [AtomicU64; EventKind::ALL.len()],
 }
 
 impl Endpoint {
     /// # Errors
     ///
-    /// When the CAs cannot be read from the state.
+    /// When the CAs cannot be read from the state, or TLS has no use for the endpoint's certificates.
     pub fn new(
         account: Arc<Account>,
         options: EndpointOptions,
         listener: Listener,
-    ) -> Result<Self, AccountError> {
+    ) -> Result<Self, EndpointError> {
         let authorities = account.authorities()?;
         Ok(Self {
-            tls: Tls::new(&options.identity, authorities, options.clock),
+            tls: Tls::new(&options.identity, authorities, options.clock, options.policy)?,
             provisioner: Provisioner::new(account.clone(), options.provisioning),
             account,
             broker: Broker::default(),
@@ -81,6 +105,7 @@ impl Endpoint {
             refusals: Mutex::default(),
             told: Notify::new(),
             client_ids: AtomicU64::default(),
+            events: Default::default(),
         })
     }
 
@@ -155,11 +180,17 @@ impl Endpoint {
         rights.ok()?.ok()?.a_topic()
     }
 
+    /// How often something of a kind happened since the endpoint is up.
+    pub(super) fn events_of(&self, kind: EventKind) -> u64 {
+        self.events[kind as usize].load(Ordering::Relaxed)
+    }
+
     pub(super) fn tell(&self, who: &Who, kind: EventKind, text: String) {
         if let (EventKind::Refused, Some(id)) = (kind, &who.certificate_id) {
             let mut refusals = self.refusals.lock().expect("no holder panics");
             refusals.insert(id.clone(), text.clone());
         }
+        self.events[kind as usize].fetch_add(1, Ordering::Relaxed);
         let mut event = Event {
             at: Clock::milliseconds(),
             kind,

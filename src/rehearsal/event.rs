@@ -25,7 +25,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Registered,
         Self::Provisioned,
         Self::Dropped,

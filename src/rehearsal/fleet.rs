@@ -37,9 +37,9 @@ pub struct Manner {
     pub version: Version,
     pub sends: Sends,
     pub topic: Topic,
-    /// Topic filters, with `{device_id}`, `{thing_name}` and `{client_id}`.
+    /// Topic filters that its firmware needs, with the same placeholders.
     pub subscribe: Vec<String>,
-    /// With `{device_id}` and `{thing_name}`; `None`: what the bundle says, or else the certificate's CN.
+    /// With `{device_id}`, `{serial_number}` and `{thing_name}`; `None`: what the bundle says, or else the certificate's CN.
     pub client_id: Option<String>,
     /// Of each step of a connection.
     pub timeout: Duration,
@@ -52,7 +52,7 @@ pub enum Topic {
     None,
     /// To one that its policies allow.
     Allowed,
-    /// With `{device_id}`, `{thing_name}` and `{client_id}`.
+    /// With `{device_id}`, `{serial_number}`, `{thing_name}` and `{client_id}`.
     Template(String),
 }
 
@@ -76,6 +76,9 @@ pub struct DeviceReport {
     pub status: Option<CertificateStatus>,
     /// It was ACTIVE before, as the state has it, so that no template ran.
     pub known_before: bool,
+    /// To which it subscribed, or was to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<String>,
     /// Where it published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
@@ -95,6 +98,7 @@ pub enum Stage {
     /// It was registered and provisioned, and then disconnected.
     Provisioned,
     Connected,
+    Subscribed,
     Published,
 }
 
@@ -155,6 +159,7 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         policies: 0,
         status: None,
         known_before: false,
+        subscriptions: Vec::new(),
         topic: None,
         attempts: Vec::new(),
         stage: Stage::Refused,
@@ -185,10 +190,10 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         }
         let begun = Instant::now();
         let topic = topic(destination, manner, &device, &report);
-        report.topic.clone_from(&topic);
-        let filters = manner.subscribe.iter().map(|filter| filled(filter, &report));
-        let filters = filters.collect();
-        let result = try_once(destination, manner, &device, &report.client_id, (topic, filters)).await;
+        report.topic = topic;
+        let fill = |template: &String| fill(template, &report);
+        report.subscriptions = manner.subscribe.iter().map(fill).collect();
+        let result = try_once(destination, manner, &device, &report).await;
         report.attempts.push(AttemptReport {
             milliseconds: begun.elapsed().as_secs_f64() * 1e3,
             reached: result.done.last().map(|done| done.step),
@@ -200,6 +205,11 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         }
         if result.done.iter().any(|done| done.step == Step::Connect) {
             report.stage = Stage::Connected;
+        }
+        let is_subscribed = result.done.iter().any(|done| done.step == Step::Subscribe);
+        let refused = result.error.as_ref().map(ConnectError::step);
+        if is_subscribed && refused != Some(Step::Subscribe) {
+            report.stage = Stage::Subscribed;
         }
         let Some(error) = result.error else {
             if report.topic.is_some() {
@@ -279,19 +289,11 @@ fn client_id(manner: &Manner, device: &Device, device_id: &str) -> String {
             let thing = endpoint.map_or(device_id, |endpoint| &endpoint.thing_name);
             template
                 .replace("{device_id}", device_id)
+                .replace("{serial_number}", device_id)
                 .replace("{thing_name}", thing)
         }
         None => device.client_id().unwrap_or_else(|| device_id.to_owned()),
     }
-}
-
-/// A topic or a topic filter of a device.
-fn filled(template: &str, report: &DeviceReport) -> String {
-    let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
-    template
-        .replace("{device_id}", &report.device_id)
-        .replace("{thing_name}", thing)
-        .replace("{client_id}", &report.client_id)
 }
 
 /// The topic of a device's message: as it was asked for, or one that the policies allow.
@@ -302,7 +304,7 @@ fn topic(
     report: &DeviceReport,
 ) -> Option<String> {
     if let Topic::Template(template) = &manner.topic {
-        return Some(filled(template, report));
+        return Some(fill(template, report));
     }
     if manner.topic == Topic::None {
         return None;
@@ -316,18 +318,27 @@ fn topic(
     Some(allowed.unwrap_or_else(|| super::DEFAULT_TOPIC.to_owned()))
 }
 
+/// A topic or a topic filter with what the device is called. `{serial_number}` is the manifest's name of the device id.
+fn fill(template: &str, report: &DeviceReport) -> String {
+    let thing = report.thing_name.as_deref().unwrap_or(&report.client_id);
+    template
+        .replace("{device_id}", &report.device_id)
+        .replace("{serial_number}", &report.device_id)
+        .replace("{thing_name}", thing)
+        .replace("{client_id}", &report.client_id)
+}
+
 async fn try_once(
     destination: &Destination,
     manner: &Manner,
     device: &Device,
-    client_id: &str,
-    (topic, subscribe): (Option<String>, Vec<String>),
+    report: &DeviceReport,
 ) -> Attempt {
     let greeting = Greeting {
         version: manner.version,
-        client_id: client_id.to_owned(),
-        subscribe,
-        topic,
+        client_id: report.client_id.clone(),
+        subscribe: report.subscriptions.clone(),
+        topic: report.topic.clone(),
         payload: Bytes::from_static(b"{\"state\":\"rehearsed\"}"),
         sends: manner.sends,
         timeout: manner.timeout,

@@ -7,6 +7,12 @@ pub use super::leaf::judge;
 use super::link::Link;
 use super::packet::Version;
 
+/// What an endpoint says of a device's first message of TLS, if it has all of it or what came is none.
+#[must_use]
+pub fn read_hello(octets: &[u8]) -> Option<String> {
+    super::tls::read_hello(octets)
+}
+
 /// How many packets an endpoint reads, if a device sends these octets.
 #[must_use]
 pub fn packets_of_client(octets: &[u8]) -> usize {

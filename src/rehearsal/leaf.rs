@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio_rustls::rustls::CertificateError;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
 
 use super::account::Authority;
 use crate::digest::sha256;
@@ -116,6 +117,10 @@ pub fn judge(der: &[u8], authorities: &[Authority], now: OffsetDateTime) -> Resu
                 continue;
             }
         }
+        if let Some(bits) = weak_rsa(&certificate) {
+            let text = format!("its key is RSA of {bits} bits, and AWS IoT takes 2048 at least");
+            return Err(Unfit::Other(text));
+        }
         let period = authority.certificate.period();
         let validity = certificate.validity();
         let (not_before, not_after) = (
@@ -141,7 +146,15 @@ pub fn judge(der: &[u8], authorities: &[Authority], now: OffsetDateTime) -> Resu
     Err(refusal)
 }
 
-/// Whether a CA signed a certificate that a client may have, at a moment when it is valid.
+/// The bits of an RSA key of which there are too few (<https://docs.aws.amazon.com/iot/latest/developerguide/x509-client-certs.html>).
+fn weak_rsa(certificate: &X509Certificate<'_>) -> Option<usize> {
+    match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()).filter(|bits| *bits < 2048),
+        _ => None,
+    }
+}
+
+/// Whether a CA has signed a certificate that a client may have, at a moment when it is valid.
 fn has_signed(
     authority: &Authority,
     der: &[u8],

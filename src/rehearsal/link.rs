@@ -9,6 +9,7 @@ use rmqtt_codec::{MqttCodec, v3, v5};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Decoder, Encoder};
 
+use super::fault::Fault;
 use super::packet::{Packet, Version, code_of};
 
 /// What a device has to say or to take, it must within this time.
@@ -30,7 +31,7 @@ const BUFFER: usize = 1 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    #[error(transparent)]
+    #[error("{}", Fault::of(.0).in_session())]
     Io(#[from] std::io::Error),
     #[error("this is no MQTT: {0}")]
     Decode(DecodeError),

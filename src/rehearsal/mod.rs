@@ -19,6 +19,7 @@ mod clock;
 mod device;
 mod endpoint;
 mod event;
+mod fault;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -44,16 +45,16 @@ pub use account::{
 pub use client::{Attempt, ConnectError, Done, Greeting, Step, Target, attempt, roots};
 pub use clock::Clock;
 pub use device::{Device, DeviceError, Sends};
-pub use endpoint::{Endpoint, EndpointOptions, Listener};
+pub use endpoint::{Endpoint, EndpointError, EndpointOptions, Listener};
 pub use event::{Event, EventKind};
 pub use fleet::{AttemptReport, DeviceReport, Manner, Stage, Topic};
 pub use limit::{Allowance, allow_connections};
-pub use listen::Port;
 pub use packet::Version;
 pub use provisioner::{Activation, Provisioning, Settled, decide};
 pub use run::{Listening, Rehearsed, RunError, SampledBatch, Told, Trust, connect, rehearse, serve};
 pub use sample::Sample;
-pub use server::{ServerIdentity, ServerIdentityError};
+pub use server::{KeyKind, ServerIdentity, ServerIdentityError};
+pub use tls::{Port, SecurityPolicy};
 
 /// Where devices publish when nobody says where, and their policies allow it.
 pub const DEFAULT_TOPIC: &str = "JITP/test";

@@ -1,4 +1,4 @@
-//! The page of a rehearsal, and the JSON that it lives on.
+//! The page of a rehearsal, the JSON that it lives on, and metrics.
 
 use std::sync::Arc;
 
@@ -13,8 +13,10 @@ use tokio::net::TcpListener;
 use super::account::{AccountError, CertificateStatus};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
+use super::event::EventKind;
 use crate::causes::in_one_line;
-use crate::display::{Names, document, html, serve_routes};
+use crate::display::{Names, document, html, numbers, serve_routes};
+use crate::metrics::Metrics;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -26,6 +28,7 @@ pub(super) async fn serve(listener: TcpListener, names: Names, endpoint: Arc<End
     let routes = Router::new()
         .route("/", get(async || html(PAGE)))
         .route("/state.json", get(state))
+        .route("/metrics", get(metrics))
         .with_state(endpoint);
     let routes = names.guard(routes);
     serve_routes(listener, routes).await;
@@ -57,4 +60,48 @@ fn describe(endpoint: &Endpoint) -> Result<Value, AccountError> {
         "eventsKept": refusals.events,
         "refusals": refusals,
     }))
+}
+
+async fn metrics(State(endpoint): State<Arc<Endpoint>>) -> impl IntoResponse {
+    numbers(measure(&endpoint).into_text())
+}
+
+/// What is in the account and happens at the endpoint, in numbers.
+fn measure(endpoint: &Endpoint) -> Metrics {
+    let mut metrics = Metrics::default();
+    let counts = endpoint.account.counts();
+    metrics
+        .gauge("certforge_rehearsal_readable", "Whether the state could be read.")
+        .sample(&[], counts.is_ok());
+    metrics
+        .gauge("certforge_rehearsal_connected", "Devices that are connected.")
+        .sample(&[], endpoint.broker.connected());
+    let mut events = metrics.counter("certforge_rehearsal_events_total", "What happened, by kind.");
+    for kind in EventKind::ALL {
+        events.sample(&[("kind", kind.as_str())], endpoint.events_of(kind));
+    }
+    if let Ok(counts) = counts {
+        let mut certificates = metrics.gauge(
+            "certforge_rehearsal_certificates",
+            "Registered certificates, by status.",
+        );
+        for (status, number) in [
+            ("ACTIVE", counts.active),
+            ("INACTIVE", counts.inactive),
+            ("PENDING_ACTIVATION", counts.pending_activation),
+            ("REVOKED", counts.revoked),
+        ] {
+            certificates.sample(&[("status", status)], number);
+        }
+        metrics
+            .gauge("certforge_rehearsal_things", "Things that were made.")
+            .sample(&[], counts.things);
+        metrics
+            .gauge(
+                "certforge_rehearsal_policies",
+                "Policies that were made or given.",
+            )
+            .sample(&[], counts.policies);
+    }
+    metrics
 }

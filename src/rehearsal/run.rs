@@ -18,9 +18,9 @@ use super::client::{Attempt, ConnectError, Greeting, Target, attempt};
 use super::device::Device;
 use super::endpoint::Endpoint;
 use super::fleet::{self, Destination, DeviceReport, Manner};
-use super::listen::Port;
 use super::page;
 use super::sample::{self, Sample};
+use super::tls::Port;
 use crate::display::Names;
 use crate::store::Store;
 use crate::vouched::{Vouched, VouchedError};
@@ -78,6 +78,8 @@ pub struct SampledBatch<'a> {
 pub struct Rehearsed {
     /// In the order in which they were done.
     pub devices: Vec<DeviceReport>,
+    /// Devices of the sample whose bundle was burned, so that nobody can connect with it.
+    pub burned: u64,
     /// Somebody ended it before all were done.
     pub interrupted: bool,
 }
@@ -174,11 +176,12 @@ pub fn rehearse(
         }
         reader.join().expect("it does not panic")
     });
-    read?;
+    let burned = read?;
     let shared = endpoint.account.shared_things()?;
     find_shared(&mut done, &shared);
     Ok(Rehearsed {
         devices: done,
+        burned,
         interrupted: is_cancelled(),
     })
 }

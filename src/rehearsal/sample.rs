@@ -1,6 +1,7 @@
 //! The sample: which devices of a batch are rehearsed, and their bundles.
 
-use crate::batch::{IndexEntry, Layout, pack_octets};
+use crate::batch::claim::Claim;
+use crate::batch::{IndexEntry, Layout, claim_object, pack_octets};
 use crate::store::{Store, StoreError};
 use crate::vouched::{Vouched, VouchedError};
 use zeroize::Zeroizing;
@@ -47,7 +48,8 @@ pub(super) struct Chosen {
     pub bundle: Result<Zeroizing<Vec<u8>>, StoreError>,
 }
 
-/// Reads the bundles of a sample in row order. `give` says whether to go on.
+/// Reads the bundles of a sample in row order. `give` says whether to go on. Returns how many were burned: removed, since
+/// their devices were flashed or scrapped.
 ///
 /// # Errors
 ///
@@ -57,7 +59,8 @@ pub(super) fn read(
     issued: &Vouched<'_>,
     sample: Sample,
     give: &mut dyn FnMut(Chosen) -> bool,
-) -> Result<(), VouchedError> {
+) -> Result<u64, VouchedError> {
+    let mut burned = 0;
     let record = issued.record();
     let (rows, chunk_rows) = (record.rows, record.chunk_rows);
     let size = sample.size(rows);
@@ -79,14 +82,35 @@ pub(super) fn read(
             .collect();
         for group in chosen.chunks(AT_ONCE) {
             for (entry, bundle) in group.iter().zip(bundles(store, record.layout, chunk, group)) {
+                if is_gone(&bundle) && is_retired(store, chunk, entry) {
+                    burned += 1;
+                    continue;
+                }
                 let entry = (*entry).clone();
                 if !give(Chosen { entry, bundle }) {
-                    return Ok(());
+                    return Ok(burned);
                 }
             }
         }
     }
-    Ok(())
+    Ok(burned)
+}
+
+/// Whether nothing is where a bundle was: no object, or nothing but zeros.
+fn is_gone(bundle: &Result<Zeroizing<Vec<u8>>, StoreError>) -> bool {
+    match bundle {
+        Ok(octets) => octets.iter().all(|octet| *octet == 0),
+        Err(error) => matches!(error, StoreError::NotFound { .. }),
+    }
+}
+
+/// Whether a device was flashed or scrapped, as its claim says.
+fn is_retired(store: &Store, chunk: u64, entry: &IndexEntry) -> bool {
+    let object = claim_object(chunk, &entry.device_id);
+    let Ok(octets) = store.read(&object, None) else {
+        return false;
+    };
+    Claim::read(&octets, &object, &entry.device_id).is_ok_and(|claim| claim.hold.state.is_final())
 }
 
 fn bundles(

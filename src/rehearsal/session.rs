@@ -17,12 +17,10 @@ use super::leaf::Leaf;
 use super::link::{Link, LinkError, PATIENCE};
 use super::packet::{ConnAck, Packet, Publish, QoS, Version, reason};
 use super::rights::Rights;
-use super::topic::filter_refusal;
+use super::topic::{MOST_FILTERS, filter_refusal};
 use crate::causes::in_one_line;
 use crate::jitp::Ask;
 
-/// <https://docs.aws.amazon.com/general/latest/gr/iot-core.html>, message broker and protocol limits.
-const MOST_FILTERS: usize = 8;
 /// Seconds of keep-alive that AWS IoT grants.
 const KEEP_ALIVE: std::ops::RangeInclusive<u16> = 30..=1_200;
 

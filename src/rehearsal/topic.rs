@@ -2,6 +2,9 @@
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/iot-core.html> (message broker and protocol limits)
 
+/// Topic filters in one SUBSCRIBE.
+pub const MOST_FILTERS: usize = 8;
+
 /// Octets of the longest topic or filter.
 const LONGEST: usize = 256;
 

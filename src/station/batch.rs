@@ -98,6 +98,18 @@ impl SealedBatch {
         Ok(self.seal != before)
     }
 
+    /// The id of a device as somebody gives it.
+    ///
+    /// # Errors
+    ///
+    /// When no device of any batch is called so.
+    pub fn device_id(&self, text: &str) -> Result<DeviceId, StationError> {
+        DeviceId::parse(text).map_err(|_| StationError::UnknownDevice {
+            device_id: text.to_owned(),
+            batch: self.name().to_owned(),
+        })
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.record.batch

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::said::Said;
 use super::script::{self, End};
 use super::{Claimed, Reported, Sent, Station, StationError};
 use crate::batch::claim::State;
@@ -152,7 +153,7 @@ impl Station {
             let device_id = &claimed.claim.device_id;
             observe(CycleEvent::Begun(&claimed));
             let begun = Instant::now();
-            let (end, left) = match self.flash(cycle, device_id) {
+            let (end, words, left) = match self.flash(cycle, device_id) {
                 Ok(ended) => ended,
                 Err(error) => {
                     self.tell_wiped(device_id, observe)?;
@@ -164,7 +165,7 @@ impl Station {
                 self.tell_wiped(device_id, observe)?;
                 break;
             }
-            let reason = reason(&end);
+            let reason = reason(&end, words);
             let sent = match &reason {
                 None => {
                     summary.flashed += 1;
@@ -235,17 +236,14 @@ impl Station {
         Ok(claimed)
     }
 
-    /// Runs the script. Also tells what it left running and cannot be killed.
+    /// Runs the script. Also tells what it said last, and what it left running and cannot be killed.
     fn flash(
         &self,
         cycle: Cycle<'_>,
         device_id: &DeviceId,
-    ) -> Result<(End, Option<StationError>), StationError> {
+    ) -> Result<(End, Option<String>, Option<StationError>), StationError> {
         let folder = std::path::absolute(cycle.folder).unwrap_or_else(|_| cycle.folder.to_owned());
         let mut command = Command::new(cycle.script);
-        if cycle.output_to_stderr {
-            command.stdout(std::io::stderr());
-        }
         let failed = |source| StationError::Script {
             path: cycle.script.to_owned(),
             source,
@@ -257,12 +255,15 @@ impl Station {
             .env(DEVICE_ID, device_id.as_str())
             .env(STATION, &self.name)
             .env(BUNDLE_DIR, folder);
+        let said = Said::listen(&mut command, cycle.output_to_stderr).map_err(failed)?;
         let (end, left) = script::run(&mut command, cycle.timeout).map_err(failed)?;
+        // It holds the pipe open.
+        drop(command);
         let still_runs = |source| StationError::StillRuns {
             path: cycle.script.to_owned(),
             source,
         };
-        Ok((end, left.map(still_runs)))
+        Ok((end, said.last_words(), left.map(still_runs)))
     }
 }
 
@@ -292,19 +293,20 @@ fn tell(sent: &Sent, observe: &mut dyn FnMut(CycleEvent<'_>)) {
     }
 }
 
-/// Why a script failed; `None` when it did not.
-fn reason(end: &End) -> Option<String> {
-    let status = match end {
-        End::Itself(status) => status,
-        End::TimedOut(timeout) => return Some(format!("timed out after {} s", timeout.as_secs())),
+/// Why a script failed, with what it said of it; `None` when it did not.
+fn reason(end: &End, words: Option<String>) -> Option<String> {
+    let how = match end {
+        End::Itself(status) if status.success() => return None,
+        End::Itself(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("killed by signal {signal}"),
+            (None, None) => "ended in an unknown way".to_owned(),
+        },
+        End::TimedOut(timeout) => format!("timed out after {} s", timeout.as_secs()),
     };
-    if status.success() {
-        return None;
-    }
-    Some(match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "ended in an unknown way".to_owned(),
+    Some(match words {
+        Some(words) => format!("{how}: {words}"),
+        None => how,
     })
 }
 

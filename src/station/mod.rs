@@ -22,9 +22,11 @@ mod durable;
 mod ended;
 mod error;
 mod memory;
+mod metrics;
 mod overview;
 mod recorded;
 mod reporting;
+mod said;
 mod script;
 mod unpack;
 mod walk;
@@ -46,7 +48,7 @@ pub use damaged::Damaged;
 pub use ended::Ended;
 pub use error::StationError;
 pub use memory::{Report, Unpacked, Way};
-pub use overview::{Failure, Overview, StaleClaim, StationOverview, Watch};
+pub use overview::{Failure, Overview, SILENT_AFTER, StaleClaim, StationOverview, Watch};
 pub use reporting::{Reported, Sent};
 pub use unpack::{Inode, is_in_memory};
 
@@ -152,10 +154,7 @@ impl Station {
     ///
     /// When no device of any batch is called so.
     pub fn device_id(&self, text: &str) -> Result<DeviceId, StationError> {
-        DeviceId::parse(text).map_err(|_| StationError::UnknownDevice {
-            device_id: text.to_owned(),
-            batch: self.batch.name().to_owned(),
-        })
+        self.batch.device_id(text)
     }
 
     /// Reads the seal anew if it was only remembered. Returns whether it is another one.
@@ -178,13 +177,7 @@ impl Station {
 
     /// Whether what was found wrong is that the batch was made anew since its seal was read.
     fn is_outdated(&mut self, error: &StationError) -> Result<bool, StationError> {
-        let may_be = matches!(
-            error,
-            StationError::Seal(SealError::Changed { .. })
-                | StationError::Bundle { .. }
-                | StationError::UnknownDevice { .. }
-        );
-        Ok(may_be && self.reopen()?)
+        Ok(may_be_outdated(error) && self.reopen()?)
     }
 
     /// All that is known of a device.
@@ -194,14 +187,9 @@ impl Station {
     /// When the batch has no such device, or its claim cannot be read.
     pub fn show(&mut self, device_id: &DeviceId) -> Result<Known, StationError> {
         let device = self.find(device_id)?;
-        let object = claim_object(device.chunk, device_id);
-        let claim = match self.store.read(&object, None) {
-            Err(StoreError::NotFound { .. }) => None,
-            other => Some(Claim::read(&other?, &object, device_id)?),
-        };
         Ok(Known {
+            claim: claim_of(&self.store, &device)?,
             device,
-            claim,
             report: self.memory.report(device_id)?,
             unpacked: self.memory.held(device_id)?.and_then(|held| held.unpacked),
         })
@@ -240,6 +228,52 @@ pub fn open_batch(
     }
     let batch = SealedBatch::open(store, &cache, issuer, moved)?;
     Ok((batch, cache))
+}
+
+/// All that the batch says of a device, to whom is no station.
+///
+/// # Errors
+///
+/// When the batch has no such device, or its claim cannot be read.
+pub fn look_up(
+    store: &Store,
+    batch: &mut SealedBatch,
+    cache: &Cache,
+    device_id: &DeviceId,
+) -> Result<Known, StationError> {
+    let device = match batch.find(store, cache, device_id) {
+        // It may have been made anew since its seal was read.
+        Err(error) if may_be_outdated(&error) && batch.reopen(store, cache)? => {
+            batch.find(store, cache, device_id)?
+        }
+        other => other?,
+    };
+    Ok(Known {
+        claim: claim_of(store, &device)?,
+        device,
+        report: None,
+        unpacked: None,
+    })
+}
+
+/// The claim of a device, if it has one.
+fn claim_of(store: &Store, device: &Device) -> Result<Option<Claim>, StationError> {
+    let device_id = &device.entry.device_id;
+    let object = claim_object(device.chunk, device_id);
+    match store.read(&object, None) {
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        other => Ok(Some(Claim::read(&other?, &object, device_id)?)),
+    }
+}
+
+/// Whether what was found wrong may be that the batch was made anew since its seal was read.
+fn may_be_outdated(error: &StationError) -> bool {
+    matches!(
+        error,
+        StationError::Seal(SealError::Changed { .. })
+            | StationError::Bundle { .. }
+            | StationError::UnknownDevice { .. }
+    )
 }
 
 fn check_name(name: &str) -> Result<(), StationError> {

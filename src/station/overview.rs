@@ -24,6 +24,10 @@ const LISTED: usize = 100;
 /// A rate is that of the last hour.
 const RATE_OVER: Duration = Duration::HOUR;
 
+/// A station that was not heard of for so long, while devices are left, is silent: longer than any device takes, and
+/// shorter than a break.
+pub const SILENT_AFTER: Duration = Duration::minutes(10);
+
 /// A batch at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct Overview {
@@ -75,6 +79,8 @@ pub struct StationOverview {
     /// When it last claimed or reported.
     #[serde(with = "time::serde::rfc3339")]
     pub last_at: OffsetDateTime,
+    /// Whole minutes since then, once they are so many that it is silent while there is something to do.
+    pub silent_minutes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -249,9 +255,15 @@ impl Watch {
         }
     }
 
-    /// The overview at a moment.
+    /// The overview at a moment. A station that was not heard of for `silent_after` is silent.
     #[must_use]
-    pub fn overview(&self, batch: &SealedBatch, location: String, now: OffsetDateTime) -> Overview {
+    pub fn overview(
+        &self,
+        batch: &SealedBatch,
+        location: String,
+        now: OffsetDateTime,
+        silent_after: Duration,
+    ) -> Overview {
         let now_seconds = now.unix_timestamp();
         let mut all = Tally::default();
         let mut stations: BTreeMap<&str, Tally> = BTreeMap::new();
@@ -289,13 +301,14 @@ impl Watch {
         let devices = batch.devices();
         let rate = all.rate(now_seconds);
         let open = devices.saturating_sub(all.flashed + all.scrapped);
+        let left = devices.saturating_sub((self.claims.len() + self.damaged.len()) as u64);
         Overview {
             batch: batch.name().to_owned(),
             location,
             at: moment(now_seconds),
             withdrawn: self.withdrawn.clone(),
             devices,
-            left: devices.saturating_sub((self.claims.len() + self.damaged.len()) as u64),
+            left,
             claimed: all.claimed,
             stale: all.stale,
             flashed: all.flashed,
@@ -306,7 +319,7 @@ impl Watch {
             complete_at: complete_at(open, rate, now),
             stations: stations
                 .into_iter()
-                .map(|(name, tally)| tally.station(name, now_seconds))
+                .map(|(name, tally)| tally.station(name, now_seconds, left > 0, silent_after))
                 .collect(),
             stale_claims,
             failures,
@@ -373,7 +386,11 @@ impl Tally {
         (rate * 10.0).round() / 10.0
     }
 
-    fn station(&self, name: &str, now: i64) -> StationOverview {
+    /// `has_work`: whether devices are left that nobody has claimed.
+    fn station(&self, name: &str, now: i64, has_work: bool, silent_after: Duration) -> StationOverview {
+        let silent_for = Duration::seconds(now.saturating_sub(self.last_at));
+        let is_wanted = has_work || self.claimed + self.stale > 0;
+        let is_silent = is_wanted && silent_for >= silent_after;
         StationOverview {
             station: name.to_owned(),
             claimed: self.claimed,
@@ -383,6 +400,7 @@ impl Tally {
             scrapped: self.scrapped,
             devices_per_hour: self.rate(now),
             last_at: moment(self.last_at),
+            silent_minutes: is_silent.then(|| silent_for.whole_minutes().unsigned_abs()),
         }
     }
 }
@@ -430,6 +448,22 @@ mod tests {
         (0..100).for_each(|i| tally.add(&known(State::Flashed, i * 100, i * 100), 10_000));
         assert!((tally.rate(10_000) - 36.0).abs() < 0.01);
         assert!(Tally::default().rate(5).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_station_is_silent_when_there_is_something_to_do_and_it_does_nothing() {
+        let mut idle = Tally::default();
+        idle.add(&known(State::Flashed, 0, 60), 60);
+        let mut busy = Tally::default();
+        busy.add(&known(State::Claimed, 60, 9_000), 60);
+        let silent =
+            |tally: &Tally, now, has_work| tally.station("st1", now, has_work, SILENT_AFTER).silent_minutes;
+        assert_eq!(silent(&idle, 60 + 599, true), None);
+        assert_eq!(silent(&idle, 60 + 659, true), Some(10));
+        assert_eq!(silent(&idle, 60 + 659, false), None);
+        assert_eq!(silent(&busy, 60 + 660, false), Some(11));
+        // A clock that is behind.
+        assert_eq!(silent(&busy, 0, true), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod ca_key;
 mod certificate;
 #[path = "../../fuzz/targets/claim.rs"]
 mod claim;
+#[path = "../../fuzz/targets/hello.rs"]
+mod hello;
 #[path = "../../fuzz/targets/index.rs"]
 mod index;
 #[path = "../../fuzz/targets/manifest.rs"]
@@ -36,12 +38,13 @@ mod template;
 
 type Run = fn(&[u8]);
 
-const TARGETS: [(&str, Run); 12] = [
+const TARGETS: [(&str, Run); 13] = [
     ("batch", batch::run),
     ("bundle", bundle::run),
     ("ca_key", ca_key::run),
     ("certificate", certificate::run),
     ("claim", claim::run),
+    ("hello", hello::run),
     ("index", index::run),
     ("manifest", manifest::run),
     ("mqtt", mqtt::run),

@@ -173,6 +173,7 @@ def compare(seen, status):
         expect(f"flashed at {name}", row["flashed"]["count"], station["flashed"])
         expect_rate(f"rate of {name}", row["rate"], station["devices_per_hour"])
         expect(f"{name} is called stale", "stale" in row["status"], station["stale"] > 0)
+        expect(f"{name} is called silent", "silent" in row["status"], station["silent_minutes"] is not None)
 
     failures, stale = status["failures"], status["stale_claims"]
     expect("failures", [item["device"] for item in seen["failures"]], [failure["device_id"] for failure in failures])

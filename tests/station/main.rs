@@ -1,10 +1,16 @@
 //! Flashing stations: at a batch in a folder, at one in a bucket, and many at once.
 
+#[cfg(feature = "display")]
+#[path = "../support/documents.rs"]
+mod documents;
 #[cfg(feature = "s3")]
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
 #[path = "../support/line.rs"]
 mod line;
+#[cfg(feature = "display")]
+#[path = "../support/metrics.rs"]
+mod metrics;
 #[cfg(feature = "s3")]
 #[path = "../support/real_server.rs"]
 mod real_server;
@@ -27,5 +33,6 @@ mod run;
 #[cfg(feature = "s3")]
 mod s3;
 mod seal;
+mod told;
 mod ways;
 mod withdrawn;

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::Workplace;
+use crate::{documents, metrics};
 use certforge::batch::WithdrawnRecord;
 use certforge::batch::claim::Claim;
 
@@ -126,6 +127,44 @@ fn the_page_answers_to_no_name_that_nobody_gave_it() {
             assert_ne!(status_for(&page, path, host), "421", "{host}");
         }
     }
+}
+
+#[test]
+fn what_the_page_lives_on_is_documented_and_metrics_say_the_same() {
+    let place = line();
+    let page = Page::serve(&place);
+    // It looks at the claims before it can answer.
+    while !status_for(&page, "/status.json", "localhost").starts_with("200") {
+        std::thread::yield_now();
+    }
+    let status: serde_json::Value = serde_json::from_str(&metrics::get(&page.url, "/status.json")).unwrap();
+    documents::of("`station status`").hold(&status);
+    let samples = metrics::read(&metrics::get(&page.url, "/metrics"));
+    assert_eq!(samples["certforge_batch_readable"], "1");
+    for state in [
+        "left", "claimed", "stale", "flashed", "failed", "scrapped", "damaged",
+    ] {
+        let sample = format!("certforge_batch_devices{{batch=\"b\",state={state:?}}}");
+        assert_eq!(samples[&sample], status[state].to_string(), "{state}");
+    }
+    for station in status["stations"].as_array().unwrap() {
+        let name = &station["station"];
+        for state in ["claimed", "stale", "flashed", "failed", "scrapped"] {
+            let sample = format!("certforge_station_devices{{batch=\"b\",state={state:?},station={name}}}");
+            assert_eq!(samples[&sample], station[state].to_string(), "{name} {state}");
+        }
+        let sample = format!("certforge_station_silent{{batch=\"b\",station={name}}}");
+        assert_eq!(
+            samples[&sample],
+            u8::from(!station["silent_minutes"].is_null()).to_string()
+        );
+    }
+    fs::rename(place.join("out/b"), place.join("out/away")).unwrap();
+    while metrics::read(&metrics::get(&page.url, "/metrics")).len() > 1 {
+        std::thread::yield_now();
+    }
+    let text = metrics::get(&page.url, "/metrics");
+    assert!(text.ends_with("\ncertforge_batch_readable 0\n"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! What `docs/json.md` says of the documents that `--json` prints, and whether one is so.
 
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test crate uses a part of it, and one may use it all"
+)]
+
 use std::process::Command;
 
 use serde_json::{Map, Value};

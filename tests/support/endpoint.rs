@@ -113,6 +113,14 @@ impl Endpoint {
         self.next_such(device, |event| event["name"] == device)
     }
 
+    /// The next event of a device, or a refusal of whomever.
+    #[track_caller]
+    pub fn next_of_or_refused(&mut self, device: &str) -> Value {
+        self.next_such(device, |event| {
+            event["name"] == device || event["kind"] == "refused"
+        })
+    }
+
     /// What the next event of a kind says, of any device.
     #[track_caller]
     pub fn next_of(&mut self, kind: &str) -> String {

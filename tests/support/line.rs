@@ -75,13 +75,16 @@ impl Line {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The error and the hint of a command that must end with this exit code. Warnings are left out.
+    /// The error and the hint of a command that must end with this exit code. Warnings are left out, and that this line's
+    /// options come from the environment.
     #[track_caller]
     pub fn fail(&self, station: &str, arguments: &[&str], exit_code: i32) -> String {
         let output = self.output(station, arguments);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(exit_code), "{stderr}");
-        let lines = stderr.lines().filter(|line| !line.contains(": warning: "));
+        let is_meant =
+            |line: &&str| !line.contains(": warning: ") && !line.contains(": hint: from the environment: ");
+        let lines = stderr.lines().filter(is_meant);
         let here = format!("{}/", self.0.path().display());
         lines.collect::<Vec<_>>().join("\n").replace(&here, "")
     }

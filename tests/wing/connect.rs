@@ -91,7 +91,7 @@ fn a_first_connection_is_told_step_by_step() {
     let first = endpoint.next("A-1");
     let id = first["certificateId"].as_str().unwrap();
     let port = &endpoint.port;
-    let tls = "TLS 1.3, TLS13_AES_256_GCM_SHA384, server name localhost";
+    let tls = "TLS 1.3, TLS_AES_256_GCM_SHA384, server name localhost";
     let expected = [
         format!("A-1, certificate {id}, to localhost:{port}"),
         "  DNS 0 ms  localhost is 127.0.0.1".to_owned(),
@@ -231,6 +231,31 @@ fn the_commands_for_mosquitto_do_the_same() {
     let key = site.place.join("A-1/private.pem.key");
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(key).unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "{mode:o}");
+    // The same from a folder, whatever it is called, and by way of the port that stands for 443.
+    drop(endpoint);
+    let mut endpoint = Endpoint::serve(&site.place, &["--alpn-address", "127.0.0.1:0"]);
+    let here = site.place.path();
+    devices::unpack(&site.place, Path::new(&site.bundle), "it's $HOME");
+    fs::rename(site.place.join("it's $HOME"), site.place.join("-it's $HOME")).unwrap();
+    fs::copy(&site.bundle, here.join("a bundle.zip")).unwrap();
+    let port = endpoint.alpn_port.clone().unwrap();
+    let come_up_with = |bundle: &[&str]| {
+        let options = ["--port", &port, "--alpn", "--print-mosquitto"];
+        let printed = site
+            .place
+            .succeed(&[&["connect"], &AT_ENDPOINT[..], &options, bundle].concat());
+        for attempt in 0..2 {
+            let output = tool("sh", &["-ec", &printed], here);
+            let is_up = output.status.success() && puback_or_plain(&output);
+            assert!(is_up || attempt == 0, "{printed}\n{output:?}");
+        }
+        printed
+    };
+    let printed = come_up_with(&["--", "-it's $HOME"]);
+    assert!(!printed.contains("unzip"), "{printed}");
+    let printed = come_up_with(&["a bundle.zip"]);
+    assert!(printed.contains("unzip -o 'a bundle.zip' -d A-1\n"), "{printed}");
+    endpoint.tells("A-1", &FIRST);
     let printed = site.succeeds(&[&AT_ENDPOINT, &["--port", "443", "--print-mosquitto"]]);
     assert!(
         printed.contains(" -p 443 --tls-alpn x-amzn-mqtt-ca --cafile "),
@@ -241,6 +266,43 @@ fn the_commands_for_mosquitto_do_the_same() {
 /// Whether `mosquitto_pub -d` saw its message acknowledged.
 fn puback_or_plain(output: &std::process::Output) -> bool {
     puback(output).is_some_and(|code| code < 0x80)
+}
+
+#[test]
+fn a_subscription_of_the_firmware_is_made_and_one_that_is_refused_is_told() {
+    let site = Site::new(&[]);
+    let mut endpoint = site.endpoint();
+    let port = ["--port", &endpoint.port.clone()];
+    let wanted: Vec<String> = (0..9).map(|n| format!("{{client_id}}/{n}/#")).collect();
+    let wanted: Vec<&str> = wanted.iter().flat_map(|filter| ["--subscribe", filter]).collect();
+    let told = without_times(&site.succeeds(&[&AT_ENDPOINT, &port, &wanted]));
+    // As many in one packet as AWS IoT takes.
+    let last: Vec<String> = (0..8).map(|n| format!("A-1/{n}/#")).collect();
+    assert!(
+        told.contains(&format!("  SUBSCRIBE 0 ms  SUBACK, {}", last.join(", "))),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&"  SUBSCRIBE 0 ms  SUBACK, A-1/8/#".to_owned()),
+        "{told:?}"
+    );
+    endpoint.tells("A-1", &FIRST);
+    for (version, code) in [("3.1.1", "0x80"), ("5", "0x87")] {
+        let other = [
+            "--subscribe",
+            "{thing_name}/in",
+            "--subscribe",
+            "A-2/#",
+            "--mqtt",
+            version,
+        ];
+        is_told(
+            &site.fails(1, &[&AT_ENDPOINT, &port, &other]),
+            &format!("the server refuses the subscription to A-2/# with code {code}"),
+            "the policy does not allow iot:Subscribe to this filter, which goes by topicfilter/ and not by topic/; \
+             `certforge rehearse --subscribe FILTER` with the same template says why",
+        );
+    }
 }
 
 #[test]
@@ -294,7 +356,8 @@ fn a_server_that_the_device_does_not_trust_is_told() {
     let site = Site::new(&[]);
     let endpoint = site.endpoint();
     let to = ["--host", "localhost", "--port", &endpoint.port];
-    let error = "TLS: the server's certificate is not accepted: invalid peer certificate: UnknownIssuer";
+    let error =
+        "TLS: the server's certificate is not accepted: none of the roots that the device has leads to it";
     // The bundle has Amazon's roots.
     is_told(&site.fails(1, &[&to]), error, AT_AWS);
     is_told(
@@ -311,7 +374,7 @@ fn a_server_of_another_name_is_told() {
     let told = site.fails(1, &[&AT_BROKER, &["--port", &server.port]]);
     is_told(
         &told,
-        "TLS: the server's certificate is not accepted: invalid peer certificate: certificate not valid for name \"127.0.0.1\"; certificate is only valid for DnsName(\"elsewhere\")",
+        "TLS: the server's certificate is not accepted: it is for another name than that of the host",
         AT_AWS,
     );
 }
@@ -321,7 +384,7 @@ fn a_ca_that_the_server_does_not_know_is_told() {
     let site = Site::new(&[]);
     let place = &site.place;
     place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
-    let error = "TLS: the server refuses the device's certificate with alert UnknownCA: it does not know the CA; is it \
+    let error = "TLS: the server refuses the device's certificate with alert unknown_ca (48): it does not know the CA; is it \
                  registered there?";
     let hint =
         "`certforge jitp status` shows whether the CA is registered and active in that account and Region";
@@ -531,7 +594,7 @@ fn a_server_without_tls_is_told() {
     });
     is_told(
         &site.fails(1, &[&["--host", "127.0.0.1", "--port", &port]]),
-        "TLS: received corrupt message of type InvalidContentType",
+        "TLS: what the server sends is no TLS",
         "does a TLS endpoint of MQTT listen there?",
     );
     server.join().unwrap();

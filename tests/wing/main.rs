@@ -10,6 +10,8 @@ mod endpoint;
 mod fault_proxy;
 #[path = "../support/iot.rs"]
 mod iot;
+#[path = "../support/metrics.rs"]
+mod metrics;
 #[path = "../support/real_server.rs"]
 mod real_server;
 #[path = "../support/mod.rs"]
@@ -27,3 +29,4 @@ mod rehearse;
 mod rehearse_assumed;
 mod rehearse_clients;
 mod rehearse_page;
+mod rehearse_tls;

@@ -5,6 +5,7 @@
 use std::fs;
 
 use crate::devices::{bundle, unpack};
+use crate::documents::page;
 use crate::endpoint::{Endpoint, policy, write_narrow_template, write_template};
 use crate::support::{Workplace, perhaps_no_endpoint};
 use serde_json::{Value, json};
@@ -121,6 +122,110 @@ fn the_usual_topic_is_taken_where_policies_allow_it_and_only_a_sample_is_rehears
     );
     assert_eq!(first["thing_name"], "SN000000");
     assert_eq!(first["status"], "ACTIVE");
+}
+
+#[test]
+fn devices_come_up_only_if_the_subscriptions_of_their_firmware_are_granted() {
+    let place = factory(3, &[]);
+    let own = [
+        "--subscribe",
+        "{thing_name}/commands/#",
+        "--subscribe",
+        "{serial_number}/{client_id}",
+    ];
+    let text = place.succeed(&[&["rehearse", "out/b"], &TEMPLATE[..], &own].concat());
+    has(
+        &text,
+        "  subscriptions      3 devices subscribed to 2 topic filters\nall 3 would come up\n",
+    );
+    let report = rehearse(&place, &[&TEMPLATE[..], &own].concat());
+    page::of("`rehearse`").hold(&report);
+    let subscriptions = json!(["SN000000/commands/#", "SN000000/SN000000"]);
+    assert_eq!(report["reports"][0]["subscriptions"], subscriptions);
+    for version in ["3.1.1", "5"] {
+        let all = [
+            "--subscribe",
+            "{device_id}/in",
+            "--subscribe",
+            "news/#",
+            "--mqtt",
+            version,
+        ];
+        let why = reason(&place, &[&TEMPLATE[..], &all].concat());
+        assert!(
+            why.starts_with("SUBSCRIBE: ") && why.contains("topicfilter/news/#"),
+            "{why}"
+        );
+    }
+    // Publishing alone would not have shown it.
+    write_template(
+        &place,
+        &policy(&[
+            ("Allow", "iot:Connect", "*"),
+            ("Allow", "iot:Publish", "*"),
+            ("Allow", "iot:Receive", "*"),
+        ]),
+    );
+    place.succeed(&[&["rehearse", "out/b"], &TEMPLATE[..]].concat());
+    let why = reason(&place, &[&TEMPLATE[..], &["--subscribe", "news"]].concat());
+    has(&why, "SUBSCRIBE: iot:Subscribe");
+}
+
+#[test]
+fn devices_whose_bundles_were_burned_are_skipped_and_counted() {
+    for layout in ["objects", "packs"] {
+        let place = factory(6, &[]);
+        let run = [
+            "run",
+            "devices.csv",
+            "--no-endpoint",
+            "--reissue",
+            "--chunk-rows",
+            "3",
+        ];
+        place.succeed(&[&run[..], &["--batch", layout, "--layout", layout]].concat());
+        let batch = format!("out/{layout}");
+        let station = |arguments: &[&str]| {
+            let which = ["--batch", &batch];
+            place.succeed(&[&["station"], arguments, &which].concat());
+        };
+        // The whole of the first chunk, and one of the second.
+        for id in ["SN000000", "SN000001", "SN000002", "SN000004"] {
+            station(&["claim", "--device", id, "--out", "dev", "--station", "st1"]);
+            station(&["done", id, "--station", "st1"]);
+        }
+        station(&["burn"]);
+        let rehearse = ["rehearse", &batch, "--template", "template.json"];
+        let text = place.succeed(&rehearse);
+        has(
+            &text,
+            "  skipped            4 burned: flashed or scrapped, and the bundle removed\nall 2 would come up\n",
+        );
+        let output = place.run(&[&rehearse[..], &["--json"]].concat());
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let numbers =
+            ["devices", "rehearsed", "burned", "would_come_up"].map(|field| report[field].as_u64().unwrap());
+        assert_eq!(numbers, [6, 2, 4, 2]);
+        // One that nobody burned is missing.
+        if layout == "objects" {
+            fs::remove_dir_all(place.join("out/objects/bundles")).unwrap();
+            let text = String::from_utf8(place.run(&rehearse).stdout).unwrap();
+            has(&text, "0 of 2 would come up\n");
+        }
+        for id in ["SN000003", "SN000005"] {
+            if layout == "packs" {
+                station(&["claim", "--device", id, "--out", "dev", "--station", "st1"]);
+                station(&["done", id, "--station", "st1"]);
+            }
+        }
+        if layout == "packs" {
+            station(&["burn"]);
+            has(
+                &place.succeed(&rehearse),
+                "nothing was rehearsed: no bundle of the sample is left\n",
+            );
+        }
+    }
 }
 
 #[test]
@@ -482,7 +587,7 @@ fn devices_without_certificate_tls_or_mqtt_are_told_of() {
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     has(
         &endpoint.next_of("refused"),
-        "TLS: what the device sends is no TLS",
+        "TLS: what the device sends is HTTP without TLS",
     );
     drop(stream);
 
@@ -554,7 +659,7 @@ fn devices_that_share_a_client_id_are_found_out() {
     );
     has(
         &said,
-        "there is no placeholder {serial}; use {device_id}, {thing_name}",
+        "there is no placeholder {serial}; use {device_id}, {serial_number}, {thing_name}",
     );
 }
 

@@ -7,6 +7,8 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use crate::documents::page;
+use crate::metrics;
 use crate::support::Workplace;
 use serde_json::{Value, json};
 
@@ -163,6 +165,33 @@ fn the_page_answers_to_no_name_that_nobody_gave_it() {
             is_refused,
             "{host}: {answer}"
         );
+    }
+}
+
+#[test]
+fn what_the_page_lives_on_is_documented_and_metrics_say_the_same() {
+    let place = batch(2);
+    let rehearsal = Rehearsal::serve(&place, &[]);
+    assert!(rehearsal.connect(&place, "b/SN000000", &[]));
+    let mut state: Value = serde_json::from_str(&metrics::get(&rehearsal.url, "/state.json")).unwrap();
+    // The page says of these that they are as elsewhere.
+    page::of("`rehearse list`").hold(&state["listing"].take());
+    state["listing"] = json!({});
+    let section = page::of("The page of `rehearse --serve`");
+    section.hold_example();
+    section.hold(&state);
+    let samples = metrics::read(&metrics::get(&rehearsal.url, "/metrics"));
+    for (sample, expected) in [
+        ("certforge_rehearsal_readable", "1"),
+        ("certforge_rehearsal_connected", "0"),
+        ("certforge_rehearsal_events_total{kind=\"registered\"}", "1"),
+        ("certforge_rehearsal_events_total{kind=\"published\"}", "1"),
+        ("certforge_rehearsal_events_total{kind=\"refused\"}", "0"),
+        ("certforge_rehearsal_certificates{status=\"ACTIVE\"}", "1"),
+        ("certforge_rehearsal_things", "1"),
+        ("certforge_rehearsal_policies", "1"),
+    ] {
+        assert_eq!(samples[sample], expected, "{sample}");
     }
 }
 

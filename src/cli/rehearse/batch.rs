@@ -8,7 +8,7 @@ use certforge::bundle::Recipe;
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile, ProfileError};
 use certforge::rehearsal::{
-    self, Manner, Sample, SampledBatch, Sends, Topic, Trust, Version, allow_connections, roots,
+    self, KeyKind, Manner, Sample, SampledBatch, Sends, Topic, Trust, Version, allow_connections, roots,
 };
 use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
@@ -43,8 +43,8 @@ pub struct DeviceArgs {
     /// policies do not allow it, the first that they do]
     #[arg(long, value_name = "TOPIC", value_parser = topic, conflicts_with = "serve")]
     topic: Option<String>,
-    /// Topic filter that each device must be able to subscribe to, with {device_id}, {thing_name} and {client_id}; may be
-    /// given again
+    /// Topic filter that the firmware subscribes to, with the same placeholders: a device comes up only if each is granted;
+    /// may be given again
     #[arg(long, value_name = "FILTER", value_parser = topic, conflicts_with = "serve")]
     subscribe: Vec<String>,
     /// Devices connect and publish nothing
@@ -104,7 +104,9 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     // Policies may ask for the name by which devices call the endpoint.
     let host = profile.endpoint().host.as_deref();
     // The page and the report tell what happens.
-    let ready = endpoint.prepare(authorities, host, region, anywhere, Box::new(|_| {}))?;
+    // Its own devices know both kinds of key, and this one is quicker.
+    let kinds = [KeyKind::Ecdsa];
+    let ready = endpoint.prepare(authorities, host, region, &kinds, anywhere, Box::new(|_| {}))?;
     let rows = issued.record().rows;
     let size = args.sample.size(rows);
     if host.is_none() {
@@ -119,7 +121,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     ));
     let trust = Trust {
         host: ready.host,
-        roots: roots(std::slice::from_ref(&ready.root)).map_err(|error| {
+        roots: roots(&ready.roots).map_err(|error| {
             let hint = "give a certificate with the root above it with --server-cert";
             Failure::usage(&error.to_string(), hint)
         })?,

@@ -13,16 +13,17 @@ use certforge::jitp::{
 };
 use certforge::pem;
 use certforge::rehearsal::{
-    Account, Activation, Clock, Endpoint, EndpointOptions, Listener, Listening, Provisioning, ServerIdentity,
+    Account, Activation, Clock, Endpoint, EndpointOptions, KeyKind, Listener, Listening, Provisioning,
+    SecurityPolicy, ServerIdentity,
 };
 use certforge::shell::quoted;
 use clap::Args;
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use time::{Duration, OffsetDateTime};
 
 use super::assume::AssumeArgs;
 use super::read_text;
-use super::values::{account_id, duration, name_and_file, region};
+use super::values::{account_id, duration, name_and_file, region, security_policy};
 use crate::cli::batch::{OpenBatch, VoucherArgs};
 use crate::cli::failure::Failure;
 use crate::cli::issuer::certificate_at;
@@ -81,13 +82,18 @@ pub struct EndpointArgs {
     /// Name or address in the endpoint's certificate, beside localhost; may be given again
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Certificate of the endpoint, with what is above it [default: one of a new root, for this run alone]
-    #[arg(long, value_name = "FILE", requires = "server_key")]
-    server_cert: Option<PathBuf>,
-    /// Private key of --server-cert, PKCS#8
-    #[arg(long, value_name = "FILE", requires = "server_cert")]
-    server_key: Option<PathBuf>,
-    /// File for the root that devices must trust, with --serve
+    /// Security policy of AWS IoT: which versions of TLS and which cipher suites the endpoint takes [default: the Region's,
+    /// IoTSecurityPolicy_TLS13_1_2_2022_10 as a rule]
+    #[arg(long, value_name = "NAME", value_parser = security_policy)]
+    tls_policy: Option<SecurityPolicy>,
+    /// Certificate of the endpoint, with what is above it; given again, one with a key of the other kind, RSA or ECDSA
+    /// [default: those of new roots, for this run alone]
+    #[arg(long = "server-cert", value_name = "FILE", requires = "server_keys")]
+    server_certs: Vec<PathBuf>,
+    /// Private key of --server-cert, PKCS#8; as many as there are certificates, in the same order
+    #[arg(long = "server-key", value_name = "FILE", requires = "server_certs")]
+    server_keys: Vec<PathBuf>,
+    /// File for the roots that devices must trust, with --serve: RSA first, then ECDSA
     #[arg(long, value_name = "FILE", default_value = "rehearsal-root.pem")]
     pub root_file: PathBuf,
     #[command(flatten)]
@@ -102,8 +108,8 @@ pub struct Ready {
     pub listening: Listening,
     pub home: Home,
     pub authorities: Vec<CaCertificate>,
-    /// The root that devices must trust, DER.
-    pub root: Vec<u8>,
+    /// The roots that devices must trust, DER.
+    pub roots: Vec<Vec<u8>>,
     /// The name by which devices call the endpoint.
     pub host: String,
     /// What is taken to exist in the account.
@@ -134,7 +140,7 @@ impl EndpointArgs {
 
     /// Whether the endpoint's certificate is made for the run.
     pub fn is_throw_away(&self) -> bool {
-        self.server_cert.is_none()
+        self.server_certs.is_empty()
     }
 
     pub fn is_jitr(&self) -> bool {
@@ -165,12 +171,14 @@ impl EndpointArgs {
         }
     }
 
-    /// Puts everything together. `host` and `region`: of the endpoint in the bundles.
+    /// Puts everything together. `host` and `region`: of the endpoint in the bundles; `kinds`: of the certificates that are
+    /// made, if none are given.
     pub fn prepare(
         &self,
         authorities: Vec<CaCertificate>,
         host: Option<&str>,
         region: Option<&str>,
+        kinds: &[KeyKind],
         default_address: SocketAddr,
         listener: Listener,
     ) -> Result<Ready, Failure> {
@@ -204,12 +212,15 @@ impl EndpointArgs {
             .map(String::as_str)
             .or(host)
             .unwrap_or("localhost");
-        let identity = self.identity(host)?;
-        let root = identity.root().to_vec();
+        let identity = self.identity(host, kinds)?;
+        let roots = identity.roots().to_vec();
         let options = EndpointOptions {
             provisioning: self.provisioning(template, activation)?,
             home: home.clone(),
             identity,
+            policy: self
+                .tls_policy
+                .unwrap_or_else(|| SecurityPolicy::default_in(&home.region)),
             sni_only: self.sni_only,
             clock: Clock {
                 skew: self.clock_skew.unwrap_or_default(),
@@ -221,7 +232,7 @@ impl EndpointArgs {
             listening,
             home,
             authorities,
-            root,
+            roots,
             host: host.to_owned(),
             prerequisites: prerequisites
                 .into_iter()
@@ -314,8 +325,8 @@ impl EndpointArgs {
         })
     }
 
-    fn identity(&self, host: &str) -> Result<ServerIdentity, Failure> {
-        let (Some(certificate), Some(key)) = (&self.server_cert, &self.server_key) else {
+    fn identity(&self, host: &str, kinds: &[KeyKind]) -> Result<ServerIdentity, Failure> {
+        if self.is_throw_away() {
             let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
             hosts.push(host.to_owned());
             hosts.extend(self.hosts.iter().cloned());
@@ -324,8 +335,18 @@ impl EndpointArgs {
             }
             hosts.sort();
             hosts.dedup();
-            return Ok(ServerIdentity::throw_away(&hosts, OffsetDateTime::now_utc())?);
-        };
+            return Ok(ServerIdentity::throw_away(
+                &hosts,
+                kinds,
+                OffsetDateTime::now_utc(),
+            )?);
+        }
+        if self.server_certs.len() != self.server_keys.len() {
+            return Err(Failure::usage(
+                "there are not as many --server-key as --server-cert",
+                "give each certificate its key, in the same order",
+            ));
+        }
         let blocks = |path: &Path, label: &str, what: &str| {
             let text = read_text(path, what)?;
             let found: Vec<_> = pem::blocks(&text)
@@ -341,15 +362,16 @@ impl EndpointArgs {
                 )),
             }
         };
-        let chain = blocks(certificate, pem::CERTIFICATE, "certificate")?
-            .iter()
-            .map(|block| block.der.to_vec().into())
-            .collect();
-        let key = blocks(key, pem::PRIVATE_KEY, "key")?.swap_remove(0);
-        Ok(ServerIdentity::own(
-            chain,
-            PrivateKeyDer::Pkcs8(key.der.to_vec().into()),
-        )?)
+        let mut given = Vec::new();
+        for (certificate, key) in self.server_certs.iter().zip(&self.server_keys) {
+            let chain = blocks(certificate, pem::CERTIFICATE, "certificate")?
+                .iter()
+                .map(|block| block.der.to_vec().into())
+                .collect();
+            let key = blocks(key, pem::PRIVATE_KEY, "key")?.swap_remove(0);
+            given.push((chain, PrivatePkcs8KeyDer::from(key.der.to_vec())));
+        }
+        Ok(ServerIdentity::own(given)?)
     }
 }
 

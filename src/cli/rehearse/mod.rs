@@ -16,6 +16,7 @@ use certforge::rehearsal::{Account, AccountError};
 use clap::{Args, Subcommand};
 
 pub use batch::MqttVersion;
+pub use values::own_filter;
 
 use super::failure::Failure;
 use super::report::{Outcome, Printer};

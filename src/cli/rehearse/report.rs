@@ -39,6 +39,7 @@ pub struct Rehearsal {
     batch: String,
     devices: u64,
     rehearsed: usize,
+    burned: u64,
     pub interrupted: bool,
     would_come_up: u64,
     account: String,
@@ -83,6 +84,7 @@ impl Rehearsal {
             batch: found.batch,
             devices: found.rows,
             rehearsed: reports.len(),
+            burned: found.rehearsed.burned,
             interrupted: found.rehearsed.interrupted,
             would_come_up: number(|device| device.would_come_up),
             account: found.home.account,
@@ -101,7 +103,12 @@ impl Rehearsal {
     }
 
     pub fn is_good(&self) -> bool {
-        self.would_come_up == self.size
+        self.would_come_up == self.tried()
+    }
+
+    /// Devices of the sample that there is a bundle of.
+    fn tried(&self) -> u64 {
+        self.size.saturating_sub(self.burned)
     }
 
     fn count(&self, is_counted: impl Fn(&&DeviceReport) -> bool) -> u64 {
@@ -168,7 +175,12 @@ impl Rehearsal {
 
     /// Devices that sent a message, whatever became of it.
     fn published(&self) -> u64 {
-        self.count(|device| device.stage >= Stage::Connected && device.topic.is_some())
+        let before = |device: &DeviceReport| match device.subscriptions.is_empty() {
+            true => Stage::Connected,
+            // Whoever is refused one goes no further.
+            false => Stage::Subscribed,
+        };
+        self.count(|device| device.stage >= before(device) && device.topic.is_some())
     }
 
     /// Where devices published: the one topic, or one of them.
@@ -221,6 +233,15 @@ impl fmt::Display for Rehearsal {
                 count(self.count(|device| device.stage == Stage::Published)),
             )?,
         }
+        let filters = self.reports.iter().map(|device| device.subscriptions.len()).max();
+        if let Some(filters @ 1..) = filters {
+            writeln!(
+                f,
+                "  subscriptions      {} subscribed to {}",
+                devices(self.count(|device| device.stage >= Stage::Subscribed)),
+                many(filters as u64, "topic filter"),
+            )?;
+        }
         if !self.taken_for_granted.is_empty() {
             let names = self.taken_for_granted.join(", ");
             writeln!(
@@ -229,17 +250,27 @@ impl fmt::Display for Rehearsal {
                 printable::line(&names)
             )?;
         }
+        if self.burned > 0 {
+            writeln!(
+                f,
+                "  skipped            {} burned: flashed or scrapped, and the bundle removed",
+                count(self.burned)
+            )?;
+        }
         let good = self.would_come_up;
+        if self.tried() == 0 && self.size > 0 {
+            return writeln!(f, "nothing was rehearsed: no bundle of the sample is left");
+        }
         if self.is_good() {
             return writeln!(f, "all {} would come up", count(good));
         }
         self.write_refused(f)?;
         let seen = self.reports.len() as u64;
-        if seen < self.size && !self.interrupted {
+        if seen < self.tried() && !self.interrupted {
             writeln!(
                 f,
                 "  {} of the sample have no row in the index; `certforge verify` says more",
-                devices(self.size - seen)
+                devices(self.tried() - seen)
             )?;
         }
         if self.interrupted {
@@ -250,7 +281,7 @@ impl fmt::Display for Rehearsal {
                 count(seen)
             );
         }
-        writeln!(f, "{} of {} would come up", count(good), count(self.size))
+        writeln!(f, "{} of {} would come up", count(good), count(self.tried()))
     }
 }
 

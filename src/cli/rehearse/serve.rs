@@ -7,7 +7,7 @@ use std::path::Path;
 
 use certforge::pem;
 use certforge::printable;
-use certforge::rehearsal::{self, Event, EventKind};
+use certforge::rehearsal::{self, Event, EventKind, KeyKind};
 use certforge::shell::quoted;
 use certforge::whole;
 use serde::Serialize;
@@ -46,9 +46,10 @@ pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
         }
         false => _ = print(&line(event)),
     };
-    let ready = args.prepare(authorities, None, None, here, Box::new(listener))?;
+    let kinds = [KeyKind::Rsa, KeyKind::Ecdsa];
+    let ready = args.prepare(authorities, None, None, &kinds, here, Box::new(listener))?;
     if args.is_throw_away() {
-        write_root(&args.root_file, &ready.root)?;
+        write_roots(&args.root_file, &ready.roots)?;
     }
     printer.show(&Up::new(args, &ready));
     interrupt::cancel("");
@@ -59,13 +60,14 @@ pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
     Ok(Ended::silent())
 }
 
-/// Writes the root that devices must trust, whole or not at all.
-fn write_root(path: &Path, der: &[u8]) -> Result<(), Failure> {
-    let root = pem::encode(pem::CERTIFICATE, der);
-    whole::write(path, root.as_bytes(), 0o644).map_err(|error| {
+/// Writes the roots that devices must trust, whole or not at all.
+fn write_roots(path: &Path, ders: &[Vec<u8>]) -> Result<(), Failure> {
+    let roots = ders.iter().map(|der| pem::encode(pem::CERTIFICATE, der));
+    let roots: String = roots.collect();
+    whole::write(path, roots.as_bytes(), 0o644).map_err(|error| {
         Failure::usage(
             &format!("{} cannot be written: {error}", path.display()),
-            "devices need this root; name a file that you may write with --root-file",
+            "devices need these roots; name a file that you may write with --root-file",
         )
     })
 }
@@ -78,7 +80,7 @@ struct Up {
     http: Option<String>,
     account: String,
     region: String,
-    /// The root that devices must trust, when it is made for the run.
+    /// The roots that devices must trust, when they are made for the run.
     cafile: Option<String>,
     #[serde(skip)]
     port: u16,
@@ -138,7 +140,10 @@ impl fmt::Display for Up {
             lines.line(label, value);
         }
         if let Some(root) = &self.cafile {
-            lines.line("trust", format!("{root}, in place of Amazon's root CAs"));
+            lines.line(
+                "trust",
+                format!("{root}, in place of Amazon's root CAs (RSA, then P-256)"),
+            );
         }
         if let Some(state) = &self.state {
             lines.line("state", state);

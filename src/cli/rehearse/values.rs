@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use certforge::jitp::{is_account, is_region};
-use certforge::rehearsal::Sample;
+use certforge::rehearsal::{Sample, SecurityPolicy};
 use time::Duration;
 
 pub fn account_id(text: &str) -> Result<String, &'static str> {
@@ -18,6 +18,13 @@ pub fn region(text: &str) -> Result<String, &'static str> {
         true => Ok(text.to_owned()),
         false => Err("a Region has a name such as eu-central-1"),
     }
+}
+
+pub fn security_policy(text: &str) -> Result<SecurityPolicy, String> {
+    SecurityPolicy::parse(text).ok_or_else(|| {
+        let names = SecurityPolicy::ALL.map(SecurityPolicy::name);
+        format!("AWS IoT has no such policy; it has {}", names.join(", "))
+    })
 }
 
 pub fn name_and_file(text: &str) -> Result<(String, PathBuf), String> {
@@ -75,11 +82,16 @@ fn placeholders(text: &str, known: &[&str]) -> Result<String, String> {
 }
 
 pub fn topic(text: &str) -> Result<String, String> {
-    placeholders(text, &["device_id", "thing_name", "client_id"])
+    placeholders(text, &["device_id", "serial_number", "thing_name", "client_id"])
+}
+
+/// A topic filter of one device that is at hand.
+pub fn own_filter(text: &str) -> Result<String, String> {
+    placeholders(text, &["thing_name", "client_id"])
 }
 
 pub fn client_id(text: &str) -> Result<String, String> {
-    placeholders(text, &["device_id", "thing_name"])
+    placeholders(text, &["device_id", "serial_number", "thing_name"])
 }
 
 pub fn sample(text: &str) -> Result<Sample, String> {

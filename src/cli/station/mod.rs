@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use certforge::manifest::DeviceId;
 use certforge::station::{
-    Cache, Options, SealedBatch, Sent, Station as Worker, StationError, Trust, is_in_memory, open_batch,
+    Cache, Options, SILENT_AFTER, SealedBatch, Sent, Station as Worker, StationError, Trust, is_in_memory,
+    open_batch,
 };
 use certforge::store::{Place, Store};
 use clap::{Args, Subcommand};
@@ -142,6 +143,20 @@ impl BatchArgs {
     }
 }
 
+/// When a station counts as silent.
+#[derive(Debug, Args)]
+struct SilentArgs {
+    /// Minutes without a claim or a report after which a station is called silent, while there is something to do
+    #[arg(long, value_name = "MINUTES", default_value_t = SILENT_AFTER.whole_minutes(), value_parser = clap::value_parser!(i64).range(1..=525_600))]
+    silent_after: i64,
+}
+
+impl SilentArgs {
+    fn after(&self) -> Duration {
+        Duration::minutes(self.silent_after)
+    }
+}
+
 /// Which station.
 #[derive(Debug, Args)]
 struct StationArgs {
@@ -165,15 +180,20 @@ const DEFAULT_LEASE_MINUTES: u32 = 60;
 
 impl StationArgs {
     fn open(&self, lease_minutes: u32) -> Result<Worker, Failure> {
+        Self::open_as(&self.station, &self.batch, lease_minutes)
+    }
+
+    /// The station of this name.
+    fn open_as(name: &str, batch: &BatchArgs, lease_minutes: u32) -> Result<Worker, Failure> {
         let options = Options {
-            name: self.station.clone(),
-            issuer: self.batch.trust()?,
-            moved: self.batch.moved,
-            memory: self.batch.memory()?,
+            name: name.to_owned(),
+            issuer: batch.trust()?,
+            moved: batch.moved,
+            memory: batch.memory()?,
             lease: Duration::minutes(lease_minutes.into()),
             clock: OffsetDateTime::now_utc,
         };
-        Ok(Worker::open(self.batch.quick_store()?, options)?)
+        Ok(Worker::open(batch.quick_store()?, options)?)
     }
 
     /// The station, and the device of its batch that a person names.

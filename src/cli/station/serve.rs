@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use certforge::display::{Display, Names, serve};
+use certforge::metrics::Metrics;
 use certforge::station::Watch;
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::BatchArgs;
+use super::{BatchArgs, SilentArgs};
 use crate::cli::Failure;
 use crate::cli::report::{Ended, Outcome, Printer};
 
@@ -25,6 +26,8 @@ pub struct Serve {
     /// Name by which the page may be called, besides addresses and localhost; may be given again
     #[arg(long = "http-name", value_name = "NAME")]
     http_names: Vec<String>,
+    #[command(flatten)]
+    silent: SilentArgs,
     #[command(flatten)]
     batch: BatchArgs,
 }
@@ -42,6 +45,7 @@ impl Serve {
         let address = listener.local_addr().map_err(busy)?;
         let display = Arc::new(Display::default());
         let shown = display.clone();
+        let silent_after = self.silent.after();
         // Ends with the process: it only reads.
         std::thread::spawn(move || {
             let mut watch = Watch::default();
@@ -50,16 +54,18 @@ impl Serve {
                 let look = || match watch.refresh(&store, &batch, &cache) {
                     Ok(()) => {
                         let now = OffsetDateTime::now_utc();
-                        shown.show(&watch.overview(&batch, store.location(), now));
+                        let overview = watch.overview(&batch, store.location(), now, silent_after);
+                        shown.show(&overview, overview.metrics());
                     }
-                    Err(error) => shown.fail(&Failure::of(&error)),
+                    Err(error) => shown.fail(&Failure::of(&error), unreadable()),
                 };
                 // What was known may be half of it then: it is read anew.
                 if catch_unwind(AssertUnwindSafe(look)).is_err() {
-                    shown.fail(&Failure::station(
+                    let failure = Failure::station(
                         "the claims cannot be looked at: something went wrong that should not have",
                         "the terminal of this command has the details; `certforge station status` may tell more",
-                    ));
+                    );
+                    shown.fail(&failure, unreadable());
                     watch = Watch::default();
                 }
                 // Listing a large batch takes long, and costs something: then it is done less often.
@@ -70,4 +76,13 @@ impl Serve {
         serve(listener, Names::new(&self.http_names), display).map_err(busy)?;
         Ok(Ended::silent())
     }
+}
+
+/// What metrics say when there is nothing to say.
+fn unreadable() -> Metrics {
+    let mut metrics = Metrics::default();
+    metrics
+        .gauge("certforge_batch_readable", "Whether the claims could be read.")
+        .sample(&[], false);
+    metrics
 }

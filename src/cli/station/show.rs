@@ -7,11 +7,12 @@ use certforge::batch::claim::{Claim, Hold, State};
 use certforge::manifest::DeviceId;
 use certforge::printable;
 use certforge::profile::rfc3339;
+use certforge::station::look_up;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::StationArgs;
+use super::{BatchArgs, DEFAULT_LEASE_MINUTES, StationArgs};
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -23,8 +24,11 @@ pub struct Show {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+    /// Name of this station, for what it alone knows: a report that waits, where the bundle was unpacked
+    #[arg(long, env = "CERTFORGE_STATION", hide_env_values = true, value_name = "NAME")]
+    station: Option<String>,
     #[command(flatten)]
-    station: StationArgs,
+    batch: BatchArgs,
 }
 
 /// What is known of a device.
@@ -41,8 +45,17 @@ struct Known {
 
 impl Show {
     pub fn run(&self) -> Outcome {
-        let (mut station, device_id) = self.station.open_for(&self.device)?;
-        let known = station.show(&device_id)?;
+        let (device_id, known) = if let Some(name) = &self.station {
+            let mut station = StationArgs::open_as(name, &self.batch, DEFAULT_LEASE_MINUTES)?;
+            let device_id = station.device_id(&self.device)?;
+            let known = station.show(&device_id)?;
+            (device_id, known)
+        } else {
+            let (store, mut batch, cache) = self.batch.open()?;
+            let device_id = batch.device_id(&self.device)?;
+            let known = look_up(&store, &mut batch, &cache, &device_id)?;
+            (device_id, known)
+        };
         let entry = &known.device.entry;
         Ok(Ended::with(Known {
             device_id,

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use super::BatchArgs;
+use super::{BatchArgs, SilentArgs};
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::{Lines, count, devices, whole};
 
@@ -21,6 +21,8 @@ pub struct Status {
     /// Print a JSON document
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    silent: SilentArgs,
     #[command(flatten)]
     batch: BatchArgs,
 }
@@ -34,7 +36,8 @@ impl Status {
         let (store, batch, cache) = self.batch.open()?;
         let mut watch = Watch::default();
         watch.refresh(&store, &batch, &cache)?;
-        let overview = watch.overview(&batch, store.location(), OffsetDateTime::now_utc());
+        let (now, silent_after) = (OffsetDateTime::now_utc(), self.silent.after());
+        let overview = watch.overview(&batch, store.location(), now, silent_after);
         Ok(Ended::with(Seen(overview)))
     }
 }
@@ -134,6 +137,15 @@ fn more(all: u64, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
+/// When a station was last heard of, and whether that is long ago.
+fn last(station: &StationOverview) -> String {
+    let at = rfc3339(station.last_at);
+    match station.silent_minutes {
+        Some(minutes) => format!("{at}, SILENT for {} min", count(minutes)),
+        None => at,
+    }
+}
+
 /// A column is no wider, whatever others wrote: padding ends at `u16::MAX`.
 const WIDEST: usize = 64;
 
@@ -158,7 +170,7 @@ fn table(stations: &[StationOverview], f: &mut Formatter<'_>) -> fmt::Result {
             count(station.failed),
             count(station.scrapped),
             count(whole(station.devices_per_hour)),
-            rfc3339(station.last_at),
+            last(station),
         ]
     });
     let rows: Vec<[String; 8]> = std::iter::once(header).chain(rows).collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::{self, AlertDescription};
 
+use super::super::fault::{Fault, alert_name, mistrust};
 use super::Step;
 
 /// Why a step could not be made.
@@ -21,20 +22,25 @@ pub enum ConnectError {
     ServerName { host: String },
     #[error("TLS: the root certificates are of no use")]
     Roots,
-    #[error("TLS: the server's certificate is not accepted: {0}")]
+    #[error("TLS: the server's certificate is not accepted: {}", mistrust(.0))]
     Untrusted(rustls::Error),
-    #[error("TLS: the server refuses the device's certificate with alert {}: {}", name(*.0), meaning(*.0))]
+    #[error("TLS: the server refuses the device's certificate with alert {}: {}", alert_name(u8::from(*.0)), meaning(*.0))]
     Refused(AlertDescription),
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", Fault::of(.0).of_server())]
     Tls(io::Error),
     #[error("the server closed the connection before CONNACK")]
     Dropped,
     #[error("CONNACK: the server refuses the connection with code {code:#04x}: {reason}")]
     NotAdmitted { code: u8, reason: String },
-    #[error("the server closed the connection after SUBSCRIBE to {filter}, before SUBACK")]
-    SubscribeDropped { filter: String },
-    #[error("the server refuses the subscription to {filter} with code {code:#04x}")]
-    SubscribeRefused { filter: String, code: u8 },
+    #[error("the server closed the connection after SUBSCRIBE to {filters}, before SUBACK")]
+    SubscribeDropped { filters: String },
+    #[error("the server refuses the subscription to {filters} with code {code:#04x}{reason}")]
+    SubscribeRefused {
+        filters: String,
+        code: u8,
+        /// Begins with a colon, or is empty.
+        reason: String,
+    },
     #[error("the server closed the connection after PUBLISH to {topic}, before PUBACK")]
     PublishDropped { topic: String },
     #[error("the server refuses the message to {topic} with code {code:#04x}: {reason}")]
@@ -77,7 +83,7 @@ impl ConnectError {
                 "the policy does not allow iot:Publish to this topic, so the server disconnects; name one that it allows with --topic".to_owned()
             }
             Self::SubscribeDropped { .. } | Self::SubscribeRefused { .. } => {
-                "the policy does not allow iot:Subscribe to this filter, which goes by topicfilter/ and not by topic/; `certforge jitp policy check` looks at policies".to_owned()
+                "the policy does not allow iot:Subscribe to this filter, which goes by topicfilter/ and not by topic/; `certforge rehearse --subscribe FILTER` with the same template says why".to_owned()
             }
             Self::Mqtt(_) => "does an MQTT broker listen there?".to_owned(),
             Self::Timeout { .. } => "is the endpoint right and the network up? allow more time with --timeout".to_owned(),
@@ -128,10 +134,6 @@ fn waited_for(step: Step) -> &'static str {
         Step::Subscribe => "SUBSCRIBE",
         Step::Publish => "PUBLISH",
     }
-}
-
-fn name(alert: AlertDescription) -> String {
-    alert.as_str().map_or_else(|| format!("{alert:?}"), str::to_owned)
 }
 
 fn meaning(alert: AlertDescription) -> &'static str {

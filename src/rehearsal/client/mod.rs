@@ -1,6 +1,5 @@
 //! The client: one attempt at a connection, step by step as a device makes it, each step timed.
 
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -11,12 +10,14 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::{self, RootCertStore};
 
 use super::device::{Device, Sends};
+use super::fault::is_of_tls;
 use super::link::{Link, LinkError};
 use super::packet::{ConnAck, Connect, Packet, Publish, QoS, Version, reason};
+use super::topic::MOST_FILTERS;
 
 mod error;
 mod wire;
@@ -61,7 +62,7 @@ pub struct Target {
 pub struct Greeting {
     pub version: Version,
     pub client_id: String,
-    /// Topic filters, each of which must be granted.
+    /// Topic filters, which must all be granted before anything is published.
     pub subscribe: Vec<String>,
     /// `None`: nothing is published.
     pub topic: Option<String>,
@@ -166,13 +167,14 @@ async fn steps(
         milliseconds,
         detail: format!("CONNACK, client id {}", greeting.client_id),
     });
-    for filter in &greeting.subscribe {
-        let asked = subscribe(&mut link, filter);
-        let ((), milliseconds) = step(greeting, Step::Subscribe, asked).await?;
+    // As many in one packet as AWS IoT takes.
+    for (filters, id) in greeting.subscribe.chunks(MOST_FILTERS).zip(1..) {
+        let subscribing = subscribe(&mut link, id, filters);
+        let ((), milliseconds) = step(greeting, Step::Subscribe, subscribing).await?;
         done.push(Done {
             step: Step::Subscribe,
             milliseconds,
-            detail: format!("SUBACK, topic filter {filter}"),
+            detail: format!("SUBACK, {}", filters.join(", ")),
         });
     }
     if let Some(topic) = &greeting.topic {
@@ -226,35 +228,68 @@ async fn connect(link: &mut Link<TlsStream<TcpStream>>, greeting: &Greeting) -> 
     }
 }
 
-/// Subscribes to a topic filter and waits for SUBACK.
-async fn subscribe(link: &mut Link<TlsStream<TcpStream>>, filter: &str) -> Result<(), ConnectError> {
-    let filter = filter.to_owned();
+/// Subscribes to so many topic filters at once and waits for SUBACK.
+async fn subscribe(
+    link: &mut Link<TlsStream<TcpStream>>,
+    id: u16,
+    filters: &[String],
+) -> Result<(), ConnectError> {
     let dropped = || ConnectError::SubscribeDropped {
-        filter: filter.clone(),
-    };
-    let refused = |code: u8| ConnectError::SubscribeRefused {
-        filter: filter.clone(),
-        code,
+        filters: filters.join(", "),
     };
     let sent = link
         .send(Packet::Subscribe {
-            id: NonZeroU16::MIN,
-            filters: vec![(filter.clone(), QoS::AtLeastOnce)],
+            id: NonZeroU16::new(id).unwrap_or(NonZeroU16::MIN),
+            filters: filters
+                .iter()
+                .map(|filter| (filter.clone(), QoS::AtLeastOnce))
+                .collect(),
         })
         .await;
     sent.map_err(|error| broken(error, dropped))?;
     loop {
         match link.next().await {
-            Ok(Some(Packet::SubAck { codes, .. })) => {
-                let failure = codes.into_iter().find(|code| reason::is_failure(*code));
-                return failure.map_or(Ok(()), |code| Err(refused(code)));
+            Ok(Some(Packet::SubAck { codes, .. })) => return granted(filters, &codes),
+            Ok(Some(Packet::Disconnect { code, reason })) => {
+                return Err(ConnectError::SubscribeRefused {
+                    filters: filters.join(", "),
+                    code,
+                    reason: reason.map(|reason| format!(": {reason}")).unwrap_or_default(),
+                });
             }
-            Ok(Some(Packet::Disconnect { code, .. })) => return Err(refused(code)),
+            // What others publish may come at once.
             Ok(Some(_)) => {}
             Ok(None) => return Err(dropped()),
             Err(error) => return Err(broken(error, dropped)),
         }
     }
+}
+
+/// Whether a SUBACK grants each filter.
+fn granted(filters: &[String], codes: &[u8]) -> Result<(), ConnectError> {
+    if codes.len() != filters.len() {
+        let text = format!(
+            "SUBACK has {} codes for {} topic filters",
+            codes.len(),
+            filters.len()
+        );
+        return Err(ConnectError::Mqtt(text));
+    }
+    let refused = || {
+        filters
+            .iter()
+            .zip(codes)
+            .filter(|(_, code)| reason::is_failure(**code))
+    };
+    let Some((_, code)) = refused().next() else {
+        return Ok(());
+    };
+    let names: Vec<&str> = refused().map(|(filter, _)| filter.as_str()).collect();
+    Err(ConnectError::SubscribeRefused {
+        filters: names.join(", "),
+        code: *code,
+        reason: String::new(),
+    })
 }
 
 /// Publishes once and waits for PUBACK.
@@ -296,12 +331,8 @@ async fn publish(
 
 /// What the end of a connection means: a TLS alert speaks for itself, and a reset is a close.
 fn broken(error: LinkError, dropped: impl FnOnce() -> ConnectError) -> ConnectError {
-    let is_tls = |error: &io::Error| {
-        let inner = error.get_ref();
-        inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-    };
     match error {
-        LinkError::Io(error) if is_tls(&error) => tls_error(error),
+        LinkError::Io(error) if is_of_tls(&error) => tls_error(error),
         LinkError::Io(_) => dropped(),
         other => ConnectError::Mqtt(other.to_string()),
     }

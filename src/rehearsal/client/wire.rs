@@ -94,7 +94,11 @@ pub(super) fn describe(stream: &TlsStream<TcpStream>, host: &str) -> String {
     let suite = connection
         .negotiated_cipher_suite()
         .and_then(|suite| suite.suite().as_str())
-        .unwrap_or("unknown cipher suite");
+        .map_or_else(
+            || "unknown cipher suite".to_owned(),
+            // rustls has names of its own for those of TLS 1.3.
+            |suite| suite.replace("TLS13_", "TLS_"),
+        );
     format!("{version}, {suite}, server name {host}")
 }
 

@@ -6,9 +6,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::ProvideRegion;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -22,11 +26,17 @@ use crate::pem;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+const SET_UP: &str =
+    "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or AWS_PROFILE, as for the AWS CLI";
+
 /// Settings that cannot be.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("{message}")]
-    Said { message: String, hint: &'static str },
+    Said { message: String, hint: String },
+    /// Nobody has set any up, where the AWS CLI would look for them.
+    #[error("no AWS credentials are set up: {looked}")]
+    NoCredentials { looked: String },
     #[error("AWS_CA_BUNDLE {path} cannot be read")]
     TrustFile { path: PathBuf, source: io::Error },
 }
@@ -35,15 +45,16 @@ impl SettingsError {
     pub(crate) fn no_region() -> Self {
         Self::Said {
             message: "no AWS Region is set".to_owned(),
-            hint: "name it with --region, or set AWS_REGION or AWS_PROFILE, as for the AWS CLI",
+            hint: "name it with --region, or set AWS_REGION or AWS_PROFILE, as for the AWS CLI".to_owned(),
         }
     }
 
     /// What the user can do about it.
     #[must_use]
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
             Self::Said { hint, .. } => hint,
+            Self::NoCredentials { .. } => SET_UP,
             Self::TrustFile { .. } => "check the path and who may use it",
         }
     }
@@ -101,6 +112,9 @@ pub(crate) async fn load(reach: &Reach) -> Result<AwsSettings, SettingsError> {
             Err(_) => String::new(),
         };
         let causes = causes(&error);
+        if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+            return Err(SettingsError::NoCredentials { looked: causes });
+        }
         return Err(account(format!(
             "there are no AWS credentials{profile}: {causes}"
         )));
@@ -110,6 +124,19 @@ pub(crate) async fn load(reach: &Reach) -> Result<AwsSettings, SettingsError> {
         credentials,
         trust,
     })
+}
+
+/// The Region that is set, as far as no network is needed to tell.
+pub async fn region_offline(reach: &Reach) -> Option<String> {
+    if reach.region.is_some() {
+        return reach.region.clone();
+    }
+    let of_environment = EnvironmentVariableRegionProvider::new().region().await;
+    let region = match of_environment {
+        Some(region) => Some(region),
+        None => ProfileFileRegionProvider::new().region().await,
+    };
+    region.map(|region| region.to_string())
 }
 
 /// HTTP and TLS, through the proxy that the environment names, if it names one.
@@ -167,14 +194,14 @@ fn trust_store() -> Result<TlsContext, SettingsError> {
         if !has_anchors(&bundle) {
             return Err(SettingsError::Said {
                 message: format!("AWS_CA_BUNDLE {} is no PEM file of certificates", path.display()),
-                hint: "name a file of CA certificates, or unset it",
+                hint: "name a file of CA certificates, or unset it".to_owned(),
             });
         }
         builder = builder.with_trust_store(TrustStore::empty().with_pem_certificate(bundle.into_bytes()));
     }
     builder.build().map_err(|error| SettingsError::Said {
         message: format!("TLS cannot be set up: {error}"),
-        hint: "check AWS_CA_BUNDLE and the certificates that this machine trusts",
+        hint: "check AWS_CA_BUNDLE and the certificates that this machine trusts".to_owned(),
     })
 }
 
@@ -192,6 +219,6 @@ fn has_anchors(bundle: &str) -> bool {
 fn account(message: String) -> SettingsError {
     SettingsError::Said {
         message,
-        hint: "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or AWS_PROFILE, as for the AWS CLI",
+        hint: SET_UP.to_owned(),
     }
 }

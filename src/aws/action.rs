@@ -59,7 +59,8 @@ pub enum Action {
     },
     NoteEndpoint {
         path: PathBuf,
-        host: String,
+        /// `None`: AWS was not asked for it yet.
+        host: Option<String>,
     },
 }
 
@@ -169,7 +170,13 @@ impl fmt::Display for Action {
                     .collect();
                 write!(f, "change the CA: {}", parts.join(", "))
             }
-            Self::NoteEndpoint { path, host } => write!(f, "note endpoint {host} in {}", path.display()),
+            Self::NoteEndpoint { path, host } => {
+                let path = path.display();
+                match host {
+                    Some(host) => write!(f, "note endpoint {host} in {path}"),
+                    None => write!(f, "ask for the endpoint, and note it in {path}"),
+                }
+            }
         }
     }
 }

@@ -251,21 +251,25 @@ pub(super) fn ca(wanted: &Wanted, config: Option<RegistrationConfig>, found: Opt
 }
 
 /// The endpoint is noted where later runs take it from.
-pub(super) fn note(wanted: &Wanted, host: &str) -> Option<Asset> {
+pub(super) fn note(wanted: &Wanted, host: Option<&str>) -> Option<Asset> {
     let (path, noted) = wanted.note.as_ref()?;
     let action = Action::NoteEndpoint {
         path: path.clone(),
-        host: host.to_owned(),
+        host: host.map(str::to_owned),
     };
-    let state = match noted {
-        Some(noted) if noted == host => AssetState::Exists,
-        None => AssetState::Missing {
+    let state = match (noted, host) {
+        (Some(noted), Some(host)) if noted == host => AssetState::Exists,
+        // Whether it is the right one, nobody was asked.
+        (Some(_), None) => AssetState::Exists,
+        (None, _) => AssetState::Missing {
             actions: vec![action],
         },
-        Some(noted) => same_or_differs(vec![difference("host", noted, host)], vec![action]),
+        (Some(noted), Some(host)) => same_or_differs(vec![difference("host", noted, host)], vec![action]),
     };
+    let host = host.or(noted.as_deref());
+    let endpoint = host.map_or_else(|| "endpoint".to_owned(), |host| format!("endpoint {host}"));
     Some(Asset {
-        what: format!("endpoint {host} in {}", path.display()),
+        what: format!("{endpoint} in {}", path.display()),
         state,
     })
 }

@@ -78,6 +78,15 @@ impl AwsError {
         })
     }
 
+    /// Whether AWS never heard of it: no credentials are set up, or it cannot be reached.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        matches!(
+            self,
+            Self::Settings(SettingsError::NoCredentials { .. }) | Self::Unreachable { .. }
+        )
+    }
+
     /// Whether AWS says that it is not there.
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "ResourceNotFoundException" || code == "NoSuchEntity")

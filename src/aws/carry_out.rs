@@ -56,7 +56,11 @@ impl Cloud {
         prove: Prove<'_>,
     ) -> Result<(), ActionError> {
         if let Action::NoteEndpoint { path, host } = action {
-            return note_endpoint(path, host).map_err(|source| ActionError::Note {
+            let host = match host {
+                Some(host) => host.clone(),
+                None => self.endpoint()?,
+            };
+            return note_endpoint(path, &host).map_err(|source| ActionError::Note {
                 path: path.clone(),
                 source,
             });

@@ -18,6 +18,10 @@ const ATTEMPTS: u32 = 5;
 /// How long an answer is waited for.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What stands for the account and the Region that AWS was not asked for.
+pub const UNASKED_ACCOUNT: &str = "ACCOUNT_ID";
+pub const UNASKED_REGION: &str = "REGION";
+
 /// Who asks, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Caller {
@@ -27,6 +31,18 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever would ask, where AWS is not asked: names stand for what it would say.
+    #[must_use]
+    pub fn unasked(region: Option<String>) -> Self {
+        let mut caller = Self {
+            account: UNASKED_ACCOUNT.to_owned(),
+            arn: String::new(),
+            region: region.unwrap_or_else(|| UNASKED_REGION.to_owned()),
+        };
+        caller.arn = format!("arn:{}:iam::{UNASKED_ACCOUNT}:user/CALLER", caller.partition());
+        caller
+    }
+
     /// Account and Region: what has certificates of its own.
     #[must_use]
     pub fn place(&self) -> String {
@@ -38,6 +54,9 @@ impl Caller {
     pub fn partition(&self) -> &str {
         if self.region.starts_with("cn-") {
             return "aws-cn";
+        }
+        if self.region.starts_with("us-gov-") {
+            return "aws-us-gov";
         }
         self.arn.split(':').nth(1).unwrap_or("aws")
     }
@@ -54,20 +73,23 @@ pub struct Cloud {
 }
 
 impl Cloud {
+    /// Whoever would ask, without asking; the Region is the one that is set.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub fn unasked(reach: &Reach) -> Result<Caller, AwsError> {
+        let region = runtime()?.block_on(sdk::region_offline(reach));
+        Ok(Caller::unasked(region))
+    }
+
     /// Finds credentials and Region, and asks who the caller is.
     ///
     /// # Errors
     ///
     /// When there are none, or AWS cannot be reached.
     pub fn open(reach: &Reach) -> Result<Self, AwsError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|source| SettingsError::Said {
-                message: format!("no thread can be started: {source}"),
-                hint: "close other programs and try again",
-            })?;
+        let runtime = runtime()?;
         let found = runtime.block_on(sdk::load(reach))?;
         let config = found
             .config
@@ -126,6 +148,17 @@ impl Cloud {
             .block_on(answer)
             .map_err(refusal(&self.server, operation))
     }
+}
+
+fn runtime() -> Result<Runtime, SettingsError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|source| SettingsError::Said {
+            message: format!("no thread can be started: {source}"),
+            hint: "close other programs and try again".to_owned(),
+        })
 }
 
 impl std::fmt::Debug for Cloud {

@@ -1,5 +1,7 @@
 //! Actions as commands of the AWS CLI, for those who let nothing else change their account.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::action::{Action, SQL_VERSION, endpoint_note};
@@ -90,13 +92,20 @@ impl Action {
                 }
                 command + &config_option(config.as_ref())
             }
-            Self::NoteEndpoint { path, host } => joined(&[
-                "printf '%s\\n'",
-                &quoted(&endpoint_note(host)),
-                ">",
-                &quoted(&path.display().to_string()),
-            ]),
+            Self::NoteEndpoint { path, host } => note_endpoint(region, path, host.as_deref()),
         }
+    }
+}
+
+fn note_endpoint(region: &str, path: &Path, host: Option<&str>) -> String {
+    let path = quoted(&path.display().to_string());
+    match host {
+        Some(host) => joined(&["printf '%s\\n'", &quoted(&endpoint_note(host)), ">", &path]),
+        None => format!(
+            "endpoint=$(aws iot describe-endpoint --region {region} --endpoint-type iot:Data-ATS \\\n  \
+             --query endpointAddress --output text)\n\
+             printf '{{\"host\":\"%s\"}}\\n' \"$endpoint\" > {path}"
+        ),
     }
 }
 

@@ -41,13 +41,14 @@ impl Cloud {
             }
         }
         Ok(Inventory {
+            asked: true,
             caller: self.caller().clone(),
             role,
             template,
             ca: self.ca(&wanted.ca_id)?,
             rule: self.rule(&rule_name(&wanted.ca_id))?,
             missing,
-            endpoint: self.endpoint()?,
+            endpoint: Some(self.endpoint()?),
         })
     }
 

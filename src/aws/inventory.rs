@@ -11,6 +11,8 @@ use crate::jitp::Prerequisite;
 /// What is in the account, as far as a registration is about it.
 #[derive(Debug, Clone)]
 pub struct Inventory {
+    /// `false`: AWS was not asked, and nothing is known of what is there.
+    pub asked: bool,
     pub caller: Caller,
     /// `None`: there is none, or it is another's and was not looked at.
     pub role: Option<IamRole>,
@@ -19,8 +21,25 @@ pub struct Inventory {
     pub rule: Option<TopicRule>,
     /// What the template takes for granted and is not there.
     pub missing: Vec<Prerequisite>,
-    /// Host that devices connect to.
-    pub endpoint: String,
+    /// Host that devices connect to, as far as AWS was asked.
+    pub endpoint: Option<String>,
+}
+
+impl Inventory {
+    /// What is known without asking: nothing.
+    #[must_use]
+    pub fn unasked(caller: Caller) -> Self {
+        Self {
+            asked: false,
+            caller,
+            role: None,
+            template: None,
+            ca: None,
+            rule: None,
+            missing: Vec::new(),
+            endpoint: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

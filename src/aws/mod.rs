@@ -32,7 +32,7 @@ pub use action::{Action, ActionError};
 pub use asset::{Asset, AssetState};
 pub use call::AwsError;
 pub use carry_out::Prove;
-pub use cloud::{Caller, Cloud};
+pub use cloud::{Caller, Cloud, UNASKED_ACCOUNT, UNASKED_REGION};
 pub use command::CommandWords;
 pub use declared::{cloudformation, terraform};
 pub use difference::Difference;

@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::action::Action;
 use super::asset::{Asset, AssetState, blocked, ca, note, role, rule, template};
-use super::cloud::Caller;
+use super::cloud::{Caller, UNASKED_ACCOUNT, UNASKED_REGION};
 use super::inventory::{Inventory, RegistrationConfig};
 use super::wanted::{Flow, Role, Wanted, rule_name};
 
 /// What is to be done, in order.
 #[derive(Debug, Clone, Serialize)]
 pub struct Registration {
+    /// `false`: AWS was not asked, so that this is what an empty account would need.
+    pub asked: bool,
     pub caller: Caller,
     #[serde(rename = "steps")]
     pub assets: Vec<Asset>,
@@ -62,8 +64,9 @@ impl Registration {
             assets.push(rule(wanted, function, found.rule.as_ref()));
         }
         assets.push(ca(wanted, config, found.ca.as_ref()));
-        assets.extend(note(wanted, &found.endpoint));
+        assets.extend(note(wanted, found.endpoint.as_deref()));
         Self {
+            asked: found.asked,
             caller: caller.clone(),
             assets,
             warnings: warnings(wanted, found),
@@ -105,10 +108,17 @@ fn warnings(wanted: &Wanted, found: &Inventory) -> Vec<String> {
     match &wanted.flow {
         Flow::Jitp {
             policy_resources,
+            prerequisites,
             warnings,
             ..
         } => {
             let mut all = warnings.clone();
+            if !found.asked {
+                let unasked = prerequisites.iter().map(|prerequisite| {
+                    format!("{prerequisite} must be there first; whether it is, AWS was not asked")
+                });
+                all.extend(unasked);
+            }
             all.extend(misplaced("a policy of the template", policy_resources, caller));
             if found.rule.as_ref().is_some_and(|rule| rule.enabled) {
                 all.push(format!(
@@ -142,7 +152,10 @@ fn misplaced(whose: &str, arns: &[String], caller: &Caller) -> Vec<String> {
             ("Region", region, caller.region.as_str()),
             ("account", account, caller.account.as_str()),
         ] {
-            if *found != here && !found.contains(['*', '?', '$']) {
+            if *found != here
+                && ![UNASKED_ACCOUNT, UNASKED_REGION].contains(&here)
+                && !found.contains(['*', '?', '$'])
+            {
                 warnings.insert(format!(
                     "{whose} is of {what} {found}, and this is {here}: it does nothing here"
                 ));
@@ -182,6 +195,7 @@ mod tests {
 
     fn found(region: &str) -> Inventory {
         Inventory {
+            asked: true,
             caller: Caller {
                 account: "123456789012".to_owned(),
                 arn: "arn:aws:iam::123456789012:user/x".to_owned(),
@@ -192,7 +206,7 @@ mod tests {
             ca: None,
             rule: None,
             missing: Vec::new(),
-            endpoint: "x-ats.iot.eu-central-1.amazonaws.com".to_owned(),
+            endpoint: Some("x-ats.iot.eu-central-1.amazonaws.com".to_owned()),
         }
     }
 
@@ -221,6 +235,43 @@ mod tests {
         assert!(text.contains("--region cn-north-1"), "{text}");
         // The policy of the template is for another partition, Region and account.
         assert_eq!(plan.warnings.len(), 3, "{:?}", plan.warnings);
+    }
+
+    #[test]
+    fn what_aws_was_not_asked_for_has_names_that_stand_for_it() {
+        for (region, partition) in [
+            (None, "aws"),
+            (Some("eu-central-1"), "aws"),
+            (Some("cn-north-1"), "aws-cn"),
+            (Some("us-gov-west-1"), "aws-us-gov"),
+        ] {
+            let mut wanted = wanted(jitp());
+            wanted.note = Some(("ca/endpoint.json".into(), None));
+            if let Flow::Jitp { prerequisites, .. } = &mut wanted.flow {
+                prerequisites.push(crate::jitp::Prerequisite::ThingType("pump".to_owned()));
+            }
+            let caller = Caller::unasked(region.map(str::to_owned));
+            let plan = Registration::new(&wanted, &Inventory::unasked(caller));
+            let text = texts(&plan).join("\n");
+            let role = format!("arn:{partition}:iam::ACCOUNT_ID:role/certforge-jitp");
+            assert!(text.contains(&role), "{text}");
+            let region = region.unwrap_or("REGION");
+            assert!(text.contains(&format!("--region {region}")), "{text}");
+            assert!(text.contains("aws iot describe-endpoint"), "{text}");
+            assert!(
+                text.contains(r#"printf '{"host":"%s"}\n' "$endpoint" > ca/endpoint.json"#),
+                "{text}"
+            );
+            assert_eq!(plan.obstacles(false).count(), 0);
+            // Nobody knows the account, so no policy is of another.
+            let about = |word: &str| plan.warnings.iter().filter(|text| text.contains(word)).count();
+            assert_eq!(
+                (about("of account"), about("thing type pump")),
+                (0, 1),
+                "{:?}",
+                plan.warnings
+            );
+        }
     }
 
     #[test]

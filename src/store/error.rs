@@ -36,7 +36,7 @@ pub enum StoreError {
     #[error("store: there is no bucket {bucket}")]
     NoBucket { bucket: String },
     #[error("store: {message}")]
-    Settings { message: String, hint: &'static str },
+    Settings { message: String, hint: String },
     #[error("store: cannot {operation} {object}: {status} {code}{}", colon(.message))]
     Refused {
         operation: &'static str,
@@ -171,7 +171,7 @@ impl StoreError {
             Self::NoBucket { .. } => {
                 "make the bucket first, or correct its name, --region or --endpoint-url".to_owned()
             }
-            Self::Settings { hint, .. } => (*hint).to_owned(),
+            Self::Settings { hint, .. } => hint.clone(),
             Self::Refused { code, .. } => refused_hint(code).to_owned(),
             Self::Unanswered { .. } => {
                 "check the server, --endpoint-url and the network, then run the same command again; `run` goes on where it stopped"

@@ -671,3 +671,99 @@ fn openssl_accepts_the_proof_of_every_type_of_ca() {
         2,
     );
 }
+
+/// A command of `jitp register` as somebody runs it who has set up nothing.
+fn without_account(workplace: &Workplace, arguments: &[&str]) -> std::process::Command {
+    let mut command = workplace.command(&["jitp", "register", "--template", "template.json"]);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(arguments)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_plan_needs_no_account_and_no_network() {
+    let workplace = Workplace::new();
+    workplace.succeed(&["ca", "new", "--no-passphrase"]);
+    let template = workplace.succeed(&["jitp", "template", "new"]);
+    fs::write(workplace.join("template.json"), template).unwrap();
+    let text = |output: &Output| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // Nobody has set up credentials; nobody answers; and nobody is to be asked.
+    let nothing_set_up = without_account(&workplace, &["--dry-run"]);
+    let mut no_network = without_account(&workplace, &["--dry-run", "--endpoint-url", "http://127.0.0.1:1"]);
+    no_network
+        .env("AWS_ACCESS_KEY_ID", ACCOUNT)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .env("AWS_REGION", "eu-central-1");
+    let mut not_to_ask = without_account(&workplace, &["--dry-run", "--offline"]);
+    not_to_ask
+        .env("AWS_PROFILE", "nobody")
+        .env("AWS_REGION", "eu-central-1");
+    for (mut command, region, why) in [
+        (nothing_set_up, "REGION", "no AWS credentials are set up"),
+        (
+            no_network,
+            "eu-central-1",
+            "cannot be reached for sts:GetCallerIdentity",
+        ),
+        (not_to_ask, "eu-central-1", "--offline"),
+    ] {
+        let plan = text(&command.output().unwrap());
+        assert!(
+            plan.starts_with(&format!("account ACCOUNT_ID, {region}: AWS was not asked\n")),
+            "{plan}"
+        );
+        assert!(
+            plan.contains("to do   register the CA (DEFAULT), prove its key"),
+            "{plan}"
+        );
+        assert!(
+            plan.contains("ask for the endpoint, and note it in ca/endpoint.json"),
+            "{plan}"
+        );
+        assert!(
+            plan.contains("warning AWS was not asked") && plan.contains(why),
+            "{plan}"
+        );
+        let document = text(&command.arg("--json").output().unwrap());
+        let document: Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["plan"]["asked"], false);
+        assert_eq!(document["done"], false);
+    }
+    assert!(!workplace.join("ca/endpoint.json").exists());
+
+    let commands = text(&without_account(&workplace, &["--print-cli"]).output().unwrap());
+    assert!(commands.contains("# AWS was not asked"), "{commands}");
+    assert!(
+        commands.contains("aws iot get-registration-code --region REGION"),
+        "{commands}"
+    );
+    assert!(
+        commands.contains("arn:aws:iam::ACCOUNT_ID:role/certforge-jitp"),
+        "{commands}"
+    );
+    fs::write(workplace.join("commands.sh"), &commands).unwrap();
+    let checked = tool("sh", &["-n", "commands.sh"], workplace.path());
+    assert!(checked.status.success(), "{checked:?}");
+
+    // Whoever wants more than to look must be able to ask.
+    for (arguments, code, said) in [
+        (&["--yes", "--offline"][..], 2, "AWS must be asked"),
+        (&["--yes"][..], 8, "no AWS credentials are set up"),
+    ] {
+        let output = without_account(&workplace, arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{errors}");
+        assert!(errors.contains(said), "{errors}");
+    }
+}

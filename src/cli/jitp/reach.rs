@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use certforge::aws::{AwsError, Cloud};
+use certforge::aws::{AwsError, Caller, Cloud};
 use certforge::sdk::Reach;
 use clap::Args;
 
@@ -23,12 +23,21 @@ pub struct AwsReach {
 
 impl AwsReach {
     pub fn open(&self) -> Result<Cloud, AwsError> {
-        Cloud::open(&Reach {
+        Cloud::open(&self.reach())
+    }
+
+    /// Whoever would ask AWS, where nobody does.
+    pub fn unasked(&self) -> Result<Caller, AwsError> {
+        Cloud::unasked(&self.reach())
+    }
+
+    fn reach(&self) -> Reach {
+        Reach {
             credentials: None,
             endpoint_url: self.endpoint_url.clone(),
             region: self.region.clone(),
             connections: 64,
-        })
+        }
     }
 }
 

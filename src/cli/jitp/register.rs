@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::aws::{
-    Action, Asset, AssetState, CertificateMode, CommandWords, Flow, Registration, Role, Wanted,
-    cloudformation, permission, terraform,
+    Action, Asset, AssetState, CertificateMode, Cloud, CommandWords, Flow, Inventory, Registration, Role,
+    UNASKED_ACCOUNT, UNASKED_REGION, Wanted, cloudformation, permission, terraform,
 };
+use certforge::causes::in_one_line;
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::jitp::{self, ProofError};
 use certforge::printable;
@@ -55,7 +56,7 @@ pub struct Register {
     /// Change what is there and differs
     #[arg(long)]
     update: bool,
-    /// Print the plan; change nothing
+    /// Print the plan; change nothing. Where AWS cannot be asked, it is that of an empty account
     #[arg(long)]
     dry_run: bool,
     /// Print the plan as commands of the AWS CLI; change nothing
@@ -64,6 +65,9 @@ pub struct Register {
     /// Print what shall be in the account in another form; change nothing
     #[arg(long, value_enum, conflicts_with_all = ["json", "print_cli"])]
     print: Option<PrintArg>,
+    /// Ask AWS nothing, with --dry-run, --print-cli or --print: names stand for what it would say
+    #[arg(long)]
+    offline: bool,
     /// Do it without asking
     #[arg(long)]
     yes: bool,
@@ -121,8 +125,7 @@ impl Register {
         let now = clock::now()?;
         let (ca, _) = self.issuer.read_public(now)?;
         let wanted = self.wanted(&ca)?;
-        let cloud = self.reach.open()?;
-        let plan = Registration::new(&wanted, &cloud.find(&wanted)?);
+        let (cloud, plan) = self.plan(&wanted)?;
         let obstacles = plan.obstacles(self.update).count();
         let form = self.print.or(self.print_cli.then_some(PrintArg::Cli));
         if let Some(form) = form.filter(|_| obstacles == 0) {
@@ -133,9 +136,9 @@ impl Register {
         }
         printer.tell(describe(&plan, &ca, self.update));
         warn_of_lab(&ca);
-        if self.dry_run || obstacles > 0 {
+        let (false, Some(cloud)) = (self.dry_run || obstacles > 0, cloud) else {
             return Ok(end_early(plan, obstacles));
-        }
+        };
         if plan.actions(self.update).next().is_none() {
             return Ok(ended(plan, &ca, "nothing to do: everything is there", 0));
         }
@@ -160,6 +163,48 @@ impl Register {
             FlowArg::Jitr => "done: devices of this CA may connect once the function lets the rule call it",
         };
         Ok(ended(plan, &ca, said, changes))
+    }
+
+    /// What is to be done, as AWS was asked; or as nobody was asked, who only wants to look.
+    fn plan(&self, wanted: &Wanted) -> Result<(Option<Cloud>, Registration), Failure> {
+        let is_look = self.dry_run || self.print_cli || self.print.is_some();
+        if self.offline && !is_look {
+            return Err(Failure::usage(
+                "--offline is for --dry-run, --print-cli and --print: to register a CA, AWS must be asked",
+                "add one of them, or leave --offline out",
+            ));
+        }
+        if self.offline {
+            return self.unasked(wanted, "--offline");
+        }
+        let asked = self.reach.open().and_then(|cloud| {
+            let found = cloud.find(wanted)?;
+            Ok((cloud, found))
+        });
+        match asked {
+            Ok((cloud, found)) => Ok((Some(cloud), Registration::new(wanted, &found))),
+            Err(error) if is_look && error.is_unheard() => self.unasked(wanted, &in_one_line(&error)),
+            Err(error) if is_look => {
+                let hint = error.hint().map_or_else(String::new, |hint| format!("{hint}; "));
+                Err(Failure::from(error)
+                    .with_hint(&format!("{hint}--offline prints the plan without asking AWS")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The plan for an account of which nothing is known.
+    fn unasked(&self, wanted: &Wanted, why: &str) -> Result<(Option<Cloud>, Registration), Failure> {
+        let caller = self.reach.unasked()?;
+        let stand_in = match caller.region == UNASKED_REGION {
+            true => format!("{UNASKED_ACCOUNT} and {UNASKED_REGION} stand for the account and the Region"),
+            false => format!("{UNASKED_ACCOUNT} stands for the account"),
+        };
+        let mut plan = Registration::new(wanted, &Inventory::unasked(caller));
+        plan.warnings.push(format!(
+            "AWS was not asked ({why}): {stand_in}, and what is there already is not left out"
+        ));
+        Ok((None, plan))
     }
 
     fn wanted(&self, ca: &CaCertificate) -> Result<Wanted, Failure> {
@@ -257,7 +302,11 @@ impl Register {
             ca_certificate: &self.issuer.certificate_path().display().to_string(),
             ca_options: &self.issuer.options(),
         };
-        let mut lines = vec!["set -eu".to_owned()];
+        let warnings = plan.warnings.iter();
+        let mut lines: Vec<_> = warnings
+            .map(|text| format!("# {}", printable::line(text)))
+            .collect();
+        lines.push("set -eu".to_owned());
         let url = self.reach.endpoint_url.as_deref();
         lines.extend(url.map(|url| format!("export AWS_ENDPOINT_URL={}", quoted(url))));
         let function = self.lambda_arn.as_deref();
@@ -345,10 +394,11 @@ fn check_names(register: &Register) -> Result<(), Failure> {
 /// The plan for people.
 fn describe(plan: &Registration, ca: &CaCertificate, update: bool) -> String {
     let caller = &plan.caller;
-    let mut lines = vec![
-        format!("account {}, {}, as {}", caller.account, caller.region, caller.arn),
-        format!("CA {}", ca.subject_text()),
-    ];
+    let caller = match plan.asked {
+        true => format!("account {}, {}, as {}", caller.account, caller.region, caller.arn),
+        false => format!("account {}, {}: AWS was not asked", caller.account, caller.region),
+    };
+    let mut lines = vec![caller, format!("CA {}", ca.subject_text())];
     let line = |mark: &str, rest: &str| format!("  {mark:8}{rest}");
     for asset in &plan.assets {
         match &asset.state {

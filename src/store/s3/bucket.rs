@@ -310,7 +310,8 @@ impl Bucket {
                 "the server lists {} without end: a page that it has listed before, or empty ones",
                 self.url(key)
             ),
-            hint: "see what answers in place of the bucket, with --endpoint-url, or use another server",
+            hint: "see what answers in place of the bucket, with --endpoint-url, or use another server"
+                .to_owned(),
         }
     }
 

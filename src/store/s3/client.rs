@@ -99,7 +99,7 @@ async fn attempts() -> Result<u32, StoreError> {
         Ok(attempts @ 1..) => Ok(attempts),
         _ => Err(StoreError::Settings {
             message: format!("AWS_MAX_ATTEMPTS or max_attempts is {said:?}, which is no number of attempts"),
-            hint: "set it to 1 or more, or not at all",
+            hint: "set it to 1 or more, or not at all".to_owned(),
         }),
     }
 }
@@ -107,11 +107,14 @@ async fn attempts() -> Result<u32, StoreError> {
 impl From<SettingsError> for StoreError {
     fn from(error: SettingsError) -> Self {
         match error {
-            SettingsError::Said { message, hint } => Self::Settings { message, hint },
             SettingsError::TrustFile { path, source } => Self::Io {
                 operation: "read AWS_CA_BUNDLE",
                 object: path.display().to_string(),
                 source,
+            },
+            other => Self::Settings {
+                message: other.to_string(),
+                hint: other.hint().to_owned(),
             },
         }
     }

@@ -3,7 +3,9 @@
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::sdk::{SettingsError, causes};
+use crate::sdk::{
+    Server, SettingsError, causes, hint_for, is_denied, is_of_credentials, without_credentials,
+};
 
 /// AWS refused, or could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,8 @@ pub enum AwsError {
         operation: &'static str,
         code: String,
         message: String,
+        /// What to do about it, where it is about credentials or rights.
+        hint: Option<String>,
     },
     #[error(
         "AWS does not know the certificate, and it is not in the store, so that it cannot be registered as revoked"
@@ -42,7 +46,10 @@ impl AwsError {
             Self::Settings(error) => error.hint().to_owned(),
             Self::Unreachable { .. } => "check the network, the Region and --endpoint-url".to_owned(),
             Self::Refused {
-                operation, code, message, ..
+                operation,
+                code,
+                message,
+                hint,
             } => match code.as_str() {
                 _ if message.contains("iam:PassRole") => {
                     "the account that runs certforge must be allowed iam:PassRole for the role".to_owned()
@@ -50,13 +57,6 @@ impl AwsError {
                 "VersionsLimitExceededException" => {
                     "a template keeps 5 versions: `aws iot delete-provisioning-template-version` removes one that is not the default"
                         .to_owned()
-                }
-                "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "AuthorizationError" => {
-                    format!("the account that runs certforge must be allowed {operation}")
-                }
-                "ExpiredToken" | "ExpiredTokenException" => "renew the credentials, as for the AWS CLI".to_owned(),
-                "UnrecognizedClientException" | "InvalidClientTokenId" | "SignatureDoesNotMatch" => {
-                    "check the credentials, as for the AWS CLI".to_owned()
                 }
                 "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
                     "run the same command again in a while".to_owned()
@@ -71,7 +71,7 @@ impl AwsError {
                 "InvalidRequestException" if message.to_lowercase().contains("role") => {
                     "a new role takes some seconds to be known; run the same command again".to_owned()
                 }
-                _ => return None,
+                _ => return hint.clone(),
             },
             Self::NoCertificate => "`certforge verify` names what is missing from the batch".to_owned(),
             Self::Incomplete { .. } => return None,
@@ -107,15 +107,13 @@ impl AwsError {
     /// Whether every other request would be refused alike.
     #[must_use]
     pub(super) fn is_general(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused { code, .. } if matches!(
-                code.as_str(),
-                "AccessDeniedException" | "AccessDenied" | "UnauthorizedException" | "AuthorizationError"
-                    | "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
-                    | "InvalidClientTokenId" | "CertificateStateException"
-            )
-        )
+        match self {
+            Self::Settings(_) => true,
+            Self::Refused { code, .. } => {
+                is_denied(code) || is_of_credentials(code) || code == "CertificateStateException"
+            }
+            _ => false,
+        }
     }
 
     /// Whether the request may be made once more.
@@ -125,23 +123,34 @@ impl AwsError {
 }
 
 /// What an error of the SDK says.
-pub(super) fn refusal<E, R>(server: &str, operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> AwsError
+pub(super) fn refusal<E, R>(
+    server: &Server,
+    operation: &'static str,
+) -> impl FnOnce(SdkError<E, R>) -> AwsError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug + 'static,
 {
-    let server = server.to_owned();
-    move |error| match error.as_service_error() {
-        Some(said) => AwsError::Refused {
-            operation,
-            code: said.code().unwrap_or("no code").to_owned(),
-            message: said.message().unwrap_or("no message").to_owned(),
-        },
-        None => AwsError::Unreachable {
-            server,
-            operation,
-            cause: causes(&error),
-        },
+    let server = server.clone();
+    move |error| {
+        if let Some(said) = error.as_service_error() {
+            let code = said.code().unwrap_or("no code").to_owned();
+            let message = said.message().unwrap_or("no message").to_owned();
+            return AwsError::Refused {
+                hint: hint_for(&code, &message, operation, &server.source),
+                operation,
+                code,
+                message,
+            };
+        }
+        match without_credentials(&error) {
+            Some(error) => server.source.failed(error).into(),
+            None => AwsError::Unreachable {
+                server: server.name,
+                operation,
+                cause: causes(&error),
+            },
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The account: clients of AWS IoT and IAM, and who the caller is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use super::call::{AwsError, refusal};
-use crate::sdk::{self, CONNECT_TIMEOUT, Reach, SettingsError};
+use crate::sdk::{self, CONNECT_TIMEOUT, Reach, Server, SettingsError};
 
 /// Attempts at a request, the first one among them.
 const ATTEMPTS: u32 = 5;
@@ -68,7 +69,7 @@ pub struct Cloud {
     pub(super) iot: aws_sdk_iot::Client,
     pub(super) iam: aws_sdk_iam::Client,
     /// The server, as a person knows it.
-    pub(super) server: String,
+    pub(super) server: Server,
     caller: Caller,
 }
 
@@ -103,9 +104,12 @@ impl Cloud {
             )
             .build();
         let region = config.region().ok_or_else(SettingsError::no_region)?.to_string();
-        let server = match sdk::endpoint(&config, "IoT") {
-            Some(url) => url,
-            None => format!("AWS, {region}"),
+        let server = Server {
+            name: match sdk::endpoint(&config, "IoT") {
+                Some(url) => url,
+                None => format!("AWS, {region}"),
+            },
+            source: Arc::new(found.source),
         };
         let sts = aws_sdk_sts::Client::new(&config);
         let identity = runtime
@@ -155,9 +159,11 @@ fn runtime() -> Result<Runtime, SettingsError> {
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| SettingsError::Said {
-            message: format!("no thread can be started: {source}"),
-            hint: "close other programs and try again".to_owned(),
+        .map_err(|source| {
+            SettingsError::said(
+                format!("no thread can be started: {source}"),
+                "close other programs and try again",
+            )
         })
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::call::{AwsError, if_found, refusal};
 use super::cloud::Cloud;
 use crate::issuer::CaCertificate;
+use crate::sdk::Server;
 
 /// Requests that wait for an answer, at most.
 const AT_ONCE: usize = 32;
@@ -114,7 +115,7 @@ impl Revocation<'_> {
 /// One certificate that is to be revoked.
 struct One {
     iot: aws_sdk_iot::Client,
-    server: String,
+    server: Server,
     ca: Arc<str>,
     certificate: Condemned,
 }

@@ -22,6 +22,7 @@ mod issuer;
 mod jitp;
 mod ledger;
 mod log;
+mod mfa;
 mod out;
 mod passphrase;
 mod place;

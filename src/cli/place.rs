@@ -153,6 +153,18 @@ impl Reach {
         Self { endpoint_url, region }
     }
 
+    /// The same for whoever asks AWS itself.
+    #[cfg(feature = "sdk")]
+    pub fn to_sdk(&self) -> certforge::sdk::Reach {
+        certforge::sdk::Reach {
+            credentials: None,
+            endpoint_url: self.endpoint_url.clone(),
+            region: self.region.clone(),
+            connections: 1,
+            ask_code: None,
+        }
+    }
+
     fn given(&self) -> Option<&'static str> {
         let options = [
             ("--endpoint-url", self.endpoint_url.is_some()),
@@ -241,6 +253,7 @@ fn open(
             .endpoint_url
             .clone()
             .or_else(|| settings::of("endpoint_url")),
+        ask_code: Some(super::mfa::ask_code),
         region: reach.region.clone().or_else(|| settings::of("region")),
         encryption,
         storage_class: upload.and_then(|upload| upload.storage_class.clone()),

@@ -46,6 +46,8 @@ pub enum StoreError {
         /// The server's word for it, such as `AccessDenied`.
         code: String,
         message: String,
+        /// What to do about it, where it is about credentials or rights.
+        hint: Option<Box<str>>,
     },
     #[error(
         "store: cannot {operation} {object}: no success in {attempts} attempts at {server}, the last: {why}"
@@ -172,7 +174,7 @@ impl StoreError {
                 "make the bucket first, or correct its name, --region or --endpoint-url".to_owned()
             }
             Self::Settings { hint, .. } => hint.clone(),
-            Self::Refused { code, .. } => refused_hint(code).to_owned(),
+            Self::Refused { code, hint, .. } => hint.as_deref().unwrap_or_else(|| refused_hint(code)).to_owned(),
             Self::Unanswered { .. } => {
                 "check the server, --endpoint-url and the network, then run the same command again; `run` goes on where it stopped"
                     .to_owned()
@@ -192,13 +194,6 @@ fn refused_hint(code: &str) -> &'static str {
             "these credentials lack a right here: s3:PutObject, s3:GetObject, s3:ListBucket; with --tags also \
              s3:PutObjectTagging, with --sse aws:kms also kms:GenerateDataKey and kms:Decrypt"
         }
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AuthorizationHeaderMalformed" => {
-            "check the access key, its secret and the Region that the environment or AWS_PROFILE gives"
-        }
-        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
-            "the credentials have expired: log in again, then run the same command again; it goes on where it stopped"
-        }
-        "RequestTimeTooSkewed" => "set this machine's clock right",
         "PermanentRedirect" | "IllegalLocationConstraintException" => {
             "the bucket is in another Region: name it with --region"
         }

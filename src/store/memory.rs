@@ -160,6 +160,7 @@ impl Memory {
                 status: 400,
                 code: "BadDigest".to_owned(),
                 message: String::new(),
+                hint: None,
             });
         }
         let put = |batch: &mut Batch, body: &[u8]| {

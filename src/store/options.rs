@@ -20,6 +20,8 @@ pub struct StoreOptions {
     pub credentials: Option<Credentials>,
     /// Of a server that is not AWS's.
     pub endpoint_url: Option<String>,
+    /// Asks a person for the code that an MFA device shows. `None`: nobody is asked.
+    pub ask_code: Option<fn(&str) -> Option<String>>,
     pub region: Option<String>,
     /// Attempts at a request, the first one among them.
     pub attempts: Option<u32>,
@@ -43,6 +45,7 @@ impl Default for StoreOptions {
             #[cfg(feature = "s3")]
             credentials: None,
             endpoint_url: None,
+            ask_code: None,
             region: None,
             attempts: None,
             attempt_timeout: ATTEMPT_TIMEOUT,

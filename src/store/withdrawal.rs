@@ -66,6 +66,7 @@ mod tests {
                 status: 403,
                 code: "AccessDenied".to_owned(),
                 message: String::new(),
+                hint: None,
             };
             (call.operation != "list" || !may_list).then_some(Fault::Error(refused))
         });

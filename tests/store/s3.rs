@@ -472,7 +472,7 @@ fn missing_accounts_regions_and_wrong_secrets_are_said_plainly() {
     let text = stderr(&output);
     assert!(text.contains("403 SignatureDoesNotMatch"), "{text}");
     assert!(
-        text.contains("hint: check the access key, its secret and the Region"),
+        text.contains("hint: the secret is not that of the access key"),
         "{text}"
     );
 }

@@ -710,7 +710,7 @@ fn a_plan_needs_no_account_and_no_network() {
         .env("AWS_PROFILE", "nobody")
         .env("AWS_REGION", "eu-central-1");
     for (mut command, region, why) in [
-        (nothing_set_up, "REGION", "no AWS credentials are set up"),
+        (nothing_set_up, "REGION", "there are no AWS credentials"),
         (
             no_network,
             "eu-central-1",
@@ -759,7 +759,7 @@ fn a_plan_needs_no_account_and_no_network() {
     // Whoever wants more than to look must be able to ask.
     for (arguments, code, said) in [
         (&["--yes", "--offline"][..], 2, "AWS must be asked"),
-        (&["--yes"][..], 8, "no AWS credentials are set up"),
+        (&["--yes"][..], 8, "there are no AWS credentials"),
     ] {
         let output = without_account(&workplace, arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);

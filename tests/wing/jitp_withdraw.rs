@@ -367,7 +367,7 @@ fn a_ca_that_cannot_be_stopped_ends_the_run_and_stations_are_stopped_before_that
         "{errors}"
     );
     assert!(
-        errors.contains("hint: the account that runs certforge must be allowed iot:UpdateCACertificate"),
+        errors.contains("hint: the caller must be allowed iot:UpdateCACertificate"),
         "{errors}"
     );
     assert!(ids.iter().all(|id| account.status(id).is_none()));

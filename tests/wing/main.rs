@@ -18,6 +18,7 @@ mod real_server;
 mod support;
 
 mod connect;
+mod credentials;
 mod documents;
 mod jitp_bulk;
 mod jitp_register;

@@ -7,6 +7,7 @@ use certforge::sdk::Reach;
 use clap::Args;
 
 use crate::cli::failure::Failure;
+use crate::cli::mfa::ask_code;
 use crate::cli::report::ask_aside;
 
 /// How to reach AWS IoT and IAM. What is left out comes from where the AWS CLI has it.
@@ -37,6 +38,7 @@ impl AwsReach {
             endpoint_url: self.endpoint_url.clone(),
             region: self.region.clone(),
             connections: 64,
+            ask_code: Some(ask_code),
         }
     }
 }

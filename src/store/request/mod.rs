@@ -134,6 +134,7 @@ impl Requests {
                         status,
                         code,
                         message,
+                        hint: None,
                     }));
                 }
                 Err(Answer::Again {

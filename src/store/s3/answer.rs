@@ -4,8 +4,11 @@ use std::error::Error;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::sdk::causes;
+use crate::sdk::{causes, without_credentials};
 use crate::store::request::Answer;
+
+/// The code of a request for which there were no credentials any more.
+pub(super) const NO_CREDENTIALS: &str = "no credentials";
 
 /// Tells what an SDK error means.
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
@@ -13,6 +16,13 @@ pub(super) fn judge<E>(error: SdkError<E>) -> Answer
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
+    if let Some(error) = without_credentials(&error) {
+        return Answer::Refused {
+            status: 0,
+            code: NO_CREDENTIALS.to_owned(),
+            message: causes(error),
+        };
+    }
     match &error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();

@@ -13,13 +13,13 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-use super::answer::{judge, judge_head};
+use super::answer::{NO_CREDENTIALS, judge, judge_head};
 use super::client::Connection;
 use super::direct::{Direct, Outcome as Sent};
 use super::settings::{Settings, conditions};
 use super::signing::SignedDigest;
 use crate::digest::sha256;
-use crate::sdk::causes;
+use crate::sdk::{Source, causes, hint_for, is_denied};
 use crate::store::request::{Answer, Failed, Requests};
 use crate::store::{Found, Got, How, Listed, Outcome, Replaced, StoreError, StoreOptions, Version, When};
 
@@ -37,6 +37,8 @@ pub(super) struct Bucket {
     pub name: String,
     pub requests: Requests,
     pub settings: Settings,
+    /// Where the credentials come from.
+    source: Source,
 }
 
 /// A body with its checksum as S3 keeps it.
@@ -83,6 +85,7 @@ impl Bucket {
                 connection.server,
             ),
             settings: Settings::new(options),
+            source: connection.source,
         }
     }
 
@@ -366,6 +369,29 @@ impl Bucket {
             StoreError::Refused { code, .. } if code == "NoSuchBucket" => StoreError::NoBucket {
                 bucket: self.name.clone(),
             },
+            StoreError::Refused { code, message, .. } if code == NO_CREDENTIALS => StoreError::Settings {
+                message: format!("there are no AWS credentials {}: {message}", self.source.label()),
+                hint: self.source.renewal(),
+            },
+            StoreError::Refused {
+                operation,
+                object,
+                status,
+                code,
+                message,
+                ..
+            } => {
+                let is_told = !is_denied(&code) || message.contains("authorized to perform");
+                let hint = hint_for(&code, &message, operation, &self.source).filter(|_| is_told);
+                StoreError::Refused {
+                    operation,
+                    object,
+                    status,
+                    code,
+                    message,
+                    hint: hint.map(String::into_boxed_str),
+                }
+            }
             error => error,
         }
     }

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::{
 use aws_types::os_shim_internal::{Env, Fs};
 
 use super::direct::Direct;
-use crate::sdk::{self, AwsSettings, CONNECT_TIMEOUT, Reach, SettingsError};
+use crate::sdk::{self, AwsSettings, CONNECT_TIMEOUT, Reach, SettingsError, Source};
 use crate::store::{StoreError, StoreOptions};
 
 /// Attempts at a request, the first one among them, when nothing else is set.
@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub attempts: u32,
     /// The server, as a person knows it.
     pub server: String,
+    /// Where the credentials come from.
+    pub source: Source,
 }
 
 /// Makes a connection. Retries are ours, because a conditional write that is retried needs a look at
@@ -40,11 +42,13 @@ pub(super) async fn connect(bucket: &str, options: &StoreOptions) -> Result<Conn
         endpoint_url: options.endpoint_url.clone(),
         region: options.region.clone(),
         connections: options.uploads.into(),
+        ask_code: options.ask_code,
     };
     let AwsSettings {
         config,
         credentials,
         trust,
+        source,
     } = sdk::load(&reach).await?;
     let mut builder = aws_sdk_s3::config::Builder::from(&config)
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
@@ -78,6 +82,7 @@ pub(super) async fn connect(bucket: &str, options: &StoreOptions) -> Result<Conn
         direct,
         attempts,
         server,
+        source,
     })
 }
 

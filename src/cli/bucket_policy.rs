@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use certforge::store::{Bucket, Lifecycle, Place, Policy, role_partition};
+use certforge::store::{Bucket, Lifecycle, MAX_MANAGED_POLICY, Place, Policy, role_partition};
 use clap::Args;
 use serde::Serialize;
 
@@ -32,6 +32,9 @@ pub struct BucketPolicy {
     /// Print the lifecycle rules for objects that --expire-after DAYS tagged instead
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["station_role", "forge_role"], value_parser = clap::value_parser!(u16).range(1..))]
     lifecycle: Option<u16>,
+    /// Print an error as a JSON document too; a policy is one in any case
+    #[arg(long)]
+    json: bool,
 }
 
 /// It goes to AWS as it is: JSON for people too.
@@ -65,7 +68,14 @@ impl BucketPolicy {
                 ));
             }
             let rights = Policy::of_station(in_partition(&self.partition), self.burn);
-            return Ok(Ended::with(Document::Policy(rights)));
+            let characters = rights.characters();
+            let ended = Ended::with(Document::Policy(rights));
+            return Ok(match characters > MAX_MANAGED_POLICY {
+                true => ended.warning(format!(
+                    "the policy has {characters} characters, and a managed policy of IAM has {MAX_MANAGED_POLICY} at most: put it into the role itself (aws iam put-role-policy), which takes 10240"
+                )),
+                false => ended,
+            });
         }
         if let Some(days) = self.lifecycle {
             let lifecycle = Lifecycle::new(in_partition("aws"), days);

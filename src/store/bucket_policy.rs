@@ -2,6 +2,9 @@
 
 use serde::{Serialize, Serializer};
 
+/// Characters that a managed policy of IAM may have.
+pub const MAX_MANAGED_POLICY: usize = 6144;
+
 /// Tag whose value is the days after which an object may go.
 pub const EXPIRY_TAG: &str = "certforge-expire-after";
 
@@ -234,6 +237,12 @@ impl Policy {
             ]);
         }
         Self::new(statements)
+    }
+
+    /// Characters without white space, as AWS counts them.
+    #[must_use]
+    pub fn characters(&self) -> usize {
+        serde_json::to_string(self).map_or(0, |text| text.chars().count())
     }
 
     fn new(statement: Vec<Statement>) -> Self {

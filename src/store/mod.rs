@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::batch::most_octets;
 
-pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, Policy, role_partition};
+pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, MAX_MANAGED_POLICY, Policy, role_partition};
 pub use dir::Dir;
 pub use error::StoreError;
 #[cfg(feature = "s3")]

@@ -18,6 +18,8 @@ mod store_contract;
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "s3")]
+mod bucket_policies;
 mod failures;
 #[cfg(feature = "s3")]
 mod faults;

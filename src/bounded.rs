@@ -37,7 +37,15 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 ///
 /// As [`read_text`].
 pub fn read_document(path: &Path) -> io::Result<String> {
-    let octets = read(path)?;
+    document(&read(path)?)
+}
+
+/// The text of such a document.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidData`] when it is none.
+pub fn document(octets: &[u8]) -> io::Result<String> {
     let wide = |from: fn([u8; 2]) -> u16| {
         let pairs = octets[2..].chunks(2);
         let units: Vec<u16> = pairs
@@ -45,7 +53,7 @@ pub fn read_document(path: &Path) -> io::Result<String> {
             .collect();
         String::from_utf16(&units).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     };
-    match octets.as_slice() {
+    match octets {
         [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
         [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
         plain => {

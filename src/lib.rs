@@ -80,6 +80,8 @@ pub mod forge;
 
 pub mod bench;
 
+pub mod doctor;
+
 pub mod verify;
 
 pub mod station;

@@ -25,6 +25,7 @@ mod readiness;
 mod registration;
 mod revoke;
 mod role;
+mod single;
 mod wanted;
 mod withdraw;
 
@@ -40,5 +41,6 @@ pub use inventory::{IamRole, Inventory, ProvisioningTemplate, RegisteredCa, Regi
 pub use readiness::{Readiness, Runs};
 pub use registration::{Registration, permission};
 pub use role::{IotTrust, iot_trust, managed_policies, trust_policy};
+pub use single::{OpenStore, Outcome, note_revoked, revoke_certificates};
 pub use wanted::{CertificateMode, Flow, Role, Wanted, rule_name};
 pub use withdraw::{Named, Outlook, RevocationSummary, Terms, WithdrawError, Withdrawing};

@@ -1,4 +1,4 @@
-//! `certforge ca`: new and show.
+//! `certforge ca`: new and show; the list is beside it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub enum Ca {
     New(New),
     /// Show a CA: its subject, key, validity, and the id that AWS IoT will give it
     Show(Show),
+    /// Make the certificate revocation list of a CA: what its ledger says is revoked or withdrawn
+    Crl(super::crl::NewCrl),
 }
 
 impl Ca {
@@ -30,6 +32,7 @@ impl Ca {
         match self {
             Self::New(command) => command.run(),
             Self::Show(command) => command.run(),
+            Self::Crl(command) => command.run(),
         }
     }
 }

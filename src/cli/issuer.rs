@@ -73,7 +73,6 @@ impl IssuerArgs {
     }
 
     /// The file of the CA's certificate.
-    #[cfg(feature = "aws")]
     pub fn certificate_path(&self) -> PathBuf {
         self.files().certificate
     }

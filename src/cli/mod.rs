@@ -12,10 +12,14 @@ mod clock;
 mod config;
 #[cfg(feature = "aws")]
 mod connect;
+mod crl;
+mod doctor;
 mod environment;
 mod exit;
 mod export;
 mod failure;
+#[cfg(feature = "aws")]
+mod input;
 mod interrupt;
 mod issuer;
 #[cfg(feature = "aws")]
@@ -108,6 +112,8 @@ enum Command {
     Export(export::Export),
     /// Print a policy for a bucket that holds bundles: TLS only, nothing written over blindly, read by stations only
     BucketPolicy(bucket_policy::BucketPolicy),
+    /// Look at all that a run depends on, and say what is not well; for a report to others, without secrets
+    Doctor(doctor::Doctor),
     /// Measure this machine: keys, signatures, certificates and bundles a second, and whole runs
     ///
     /// By engine, key type and number of threads, each held against what the bare library does in the same run. What
@@ -155,8 +161,9 @@ pub fn main() -> ExitCode {
         Command::Connect(command) => command.run(printer),
         #[cfg(not(feature = "aws"))]
         Command::Absent(command) => Err(command.failure()),
-        Command::Export(command) => command.run(),
+        Command::Export(command) => command.run(printer),
         Command::BucketPolicy(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Bench(command) => command.run(),
     };
     let from_environment = outcome.as_ref().err().and_then(|failure| {
@@ -207,4 +214,42 @@ fn forbid_core_dumps() {
     let _ = setrlimit(Resource::Core, none);
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands without `--json`, and why.
+    const WITHOUT: [(&str, &str); 2] = [
+        ("certforge station serve", "it serves until it is stopped"),
+        ("certforge jitp template new", "what it prints is a document"),
+    ];
+
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, bool)>) {
+        let subcommands: Vec<_> = command
+            .get_subcommands()
+            .filter(|command| command.get_name() != "help" && !command.is_hide_set())
+            .collect();
+        if subcommands.is_empty() {
+            let has_json = command
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json");
+            found.push((name.to_owned(), has_json));
+        }
+        for subcommand in subcommands {
+            leaves(subcommand, &format!("{name} {}", subcommand.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_that_reports_has_documents() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "certforge", &mut found);
+        assert!(found.len() > 10, "{found:?}");
+        for (name, has_json) in found {
+            let is_without = WITHOUT.iter().any(|(without, _)| *without == name);
+            assert_eq!(has_json, !is_without, "{name}");
+        }
+    }
 }

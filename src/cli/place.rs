@@ -158,8 +158,8 @@ impl Reach {
     pub fn to_sdk(&self) -> certforge::sdk::Reach {
         certforge::sdk::Reach {
             credentials: None,
-            endpoint_url: self.endpoint_url.clone(),
-            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone().or_else(|| settings::of("endpoint_url")),
+            region: self.region.clone().or_else(|| settings::of("region")),
             connections: 1,
             ask_code: None,
         }

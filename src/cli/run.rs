@@ -17,11 +17,11 @@ use clap::Args;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
-use super::issuer::IssuerArgs;
+use super::issuer::{DEFAULT_FOLDER, IssuerArgs};
 use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
 use super::text::{Lines, count, devices, whole};
-use super::{Failure, clock, exit, interrupt, issuer, ledger, place, run_metrics, span};
+use super::{Failure, clock, exit, interrupt, ledger, place, run_metrics, span};
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -254,13 +254,12 @@ impl Run {
         engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, Failure> {
-        let default = Path::new(issuer::DEFAULT_FOLDER);
+        let default = Path::new(DEFAULT_FOLDER);
         if !self.issuer.is_named()
             && forge::make_lab_ca(default, (manifest, profile), self.shard, ledger, now)?
         {
             tell_aside(format_args!(
-                "certforge: there was no CA: made a LAB CA in ./{}",
-                issuer::DEFAULT_FOLDER
+                "certforge: there was no CA: made a LAB CA in ./{DEFAULT_FOLDER}"
             ));
             tell_aside(
                 "certforge: its key is not encrypted; it is for trying things out, not for devices that ship",

@@ -7,7 +7,9 @@
 
 mod ca_certificate;
 mod create;
+mod crl;
 mod key_file;
+mod rcgen_key;
 mod request;
 
 use std::fs::File;
@@ -20,6 +22,7 @@ use zeroize::Zeroizing;
 pub use ca_certificate::CaCertificate;
 pub(crate) use ca_certificate::{key_identifier, key_type};
 pub use create::{CaRequest, NewCa, create};
+pub use crl::{CRL_FILE, Crl, CrlRequest, RevocationCode, RevokedCertificate};
 
 use crate::bounded;
 use crate::engine::{Choice, EngineError, PrivateKeyError, Random, SignatureAlgorithm};
@@ -75,6 +78,8 @@ pub enum IssuerError {
     Encryption { path: PathBuf },
     #[error("it would take {work} to open {path}")]
     Work { path: PathBuf, work: String },
+    #[error("{path} is no certificate revocation list of this CA: {reason}")]
+    NotCrl { path: PathBuf, reason: &'static str },
     #[error("{path} names no endpoint")]
     Endpoint { path: PathBuf },
     #[error("no passphrase for {path}")]
@@ -166,6 +171,10 @@ impl IssuerError {
             }
             Self::Chain { .. } => {
                 "list the certificates above the CA, nearest first, each signed by the next".to_owned()
+            }
+            Self::NotCrl { .. } => {
+                "name another file with --to, or move that one away: a list's number must be higher than that of the list before"
+                    .to_owned()
             }
             Self::Subject { .. } => "a country is two letters, other values have at most 64 characters".to_owned(),
             Self::Read { .. } | Self::Write { .. } => "check the path and who may use it".to_owned(),

@@ -11,6 +11,7 @@
 mod batch;
 mod chunk;
 mod error;
+mod issued;
 mod sqlite;
 mod withdrawal;
 
@@ -23,12 +24,13 @@ use time::OffsetDateTime;
 pub use batch::{Batch, BatchIdentity, BatchStatus};
 pub use chunk::{Committed, Reservation};
 pub use error::LedgerError;
+pub use issued::{Issued, Selection};
 pub use sqlite::SqliteLedger;
 pub use withdrawal::Withdrawal;
 
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
-use crate::issuer::CaCertificate;
+use crate::issuer::{CaCertificate, RevocationCode, RevokedCertificate};
 
 /// Opens the ledger that the user names, for writing, and makes it when there is none. `new_id` is the id of a
 /// new one. A name is the path of an SQLite file.
@@ -260,6 +262,56 @@ pub trait Ledger: fmt::Debug + Send {
     ///
     /// When the ledger cannot be read.
     fn revoked(&self, batch: &Batch, place: &str) -> Result<u64, LedgerError>;
+
+    /// Hands on certificates one by one, in the order in which they were issued, as long as `each` wants more. Those of
+    /// devices come device by device.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    fn select(
+        &self,
+        selection: Selection<'_>,
+        each: &mut dyn FnMut(Issued) -> bool,
+    ) -> Result<(), LedgerError>;
+
+    /// Notes that certificates are revoked, for lists to come. One that was before keeps its time and its reason.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    fn revoke(
+        &mut self,
+        certificates: &[Issued],
+        code: RevocationCode,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), LedgerError>;
+
+    /// All certificates that a revocation list of the issuer is to name: those that are revoked, those of batches that
+    /// are withdrawn, and on demand those for which the device has a later one.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    fn revoked_of(
+        &self,
+        issuer: &CaCertificate,
+        with_superseded: bool,
+    ) -> Result<Vec<RevokedCertificate>, LedgerError>;
+
+    /// Takes the number of the issuer's next revocation list: higher than that of every list before, and than `above`.
+    /// `None`: the ledger does not know the issuer.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    fn next_crl(
+        &mut self,
+        issuer: &CaCertificate,
+        above: u64,
+        now: OffsetDateTime,
+    ) -> Result<Option<u64>, LedgerError>;
 
     /// Records how many certificates of a withdrawn batch, in manifest order from the first, are revoked in an
     /// account and Region. It never becomes fewer.

@@ -48,6 +48,10 @@ fn the_forge_prints_what_the_page_says() {
     hold("`status`", &["status"]);
     hold("`status` of a place", &["status", "out/b"]);
     assert_eq!(hold("`ledger export`", &["ledger", "export"]).len(), 3);
+    let expiring = ["ledger", "expiring", "--within", "7000y"];
+    assert_eq!(hold("`ledger expiring`", &expiring).len(), 3);
+    hold("`ca crl`", &["ca", "crl"]);
+    hold("`doctor`", &["doctor", "--offline"]);
     hold("`verify`", &["verify", "out/b"]);
     let withdrawn = r#"{"batch": "b", "withdrawn_at": "2026-11-24T12:00:00Z", "reason": "a key was copied"}"#;
     std::fs::write(place.join("out/b/withdrawn.json"), withdrawn).expect("it is written");
@@ -87,6 +91,12 @@ fn stations_print_what_the_page_says() {
     station("`station run`", &["run", "--exec", "true", "--out", "work"]);
     station("`station status`", &["status"]);
     station("`station burn`", &["burn"]);
+    let export = ["export", "--scrapped", "--batch", "out/b", "--issuer", "ca"];
+    assert_eq!(hold(&place, "`export`", &export).len(), 1);
+    assert_eq!(
+        hold(&place, "`export`", &[&export[..], &["--pem"]].concat()).len(),
+        1
+    );
     station(
         "A command that fails",
         &["claim", "--device", "SN9", "--out", "dev"],

@@ -94,7 +94,7 @@ fn refuses_a_ledger_of_another_version() {
     ] {
         assert_eq!(
             place.fail(arguments, 7),
-            "certforge: error: ledger certforge.db has schema version 99, this certforge reads 2\n\
+            "certforge: error: ledger certforge.db has schema version 99, this certforge reads 3\n\
              certforge: hint: use the certforge that made it\n"
         );
     }

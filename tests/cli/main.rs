@@ -4,6 +4,7 @@
 mod support;
 
 mod bench;
+mod doctor;
 mod documents;
 mod goldens;
 mod hostile;
@@ -11,6 +12,7 @@ mod issuer_errors;
 mod ledger_errors;
 mod own_files;
 mod resume;
+mod revocation;
 mod terminal;
 mod traps;
 mod verify_faults;

@@ -59,6 +59,10 @@ fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
         &["ledger", "export"][..],
         &["ledger", "export", "--json"],
         &["ledger", "export", "out/b", "--issuer", "ca"],
+        &["ledger", "expiring", "--within", "7000y"],
+        &["ledger", "expiring", "--within", "7000y", "--json"],
+        &["help", "run"],
+        &["doctor", "--offline"],
     ] {
         let mut command = place.command(arguments);
         let mut child = command

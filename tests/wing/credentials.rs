@@ -13,7 +13,7 @@ use certforge::digest::sha256;
 use data_encoding::HEXLOWER;
 
 use crate::real_server::Server;
-use crate::support::Workplace;
+use crate::support::{Workplace, tool};
 
 const SESSION: &str = "arn:aws:iam::123456789012:user/jane";
 
@@ -242,6 +242,15 @@ fn what_is_not_set_up_or_by_half_is_told_with_the_way_out() {
             "of the container",
             "see that the task or the pod has a role",
         ),
+        (
+            &[
+                region,
+                ("AWS_EC2_METADATA_DISABLED", "false"),
+                ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1"),
+            ],
+            "this machine has no role (instance metadata)",
+            "set AWS_ACCESS_KEY_ID",
+        ),
         (&KEYS[..2], "no AWS Region is set", "--region"),
     ] {
         for told in desk.refusals(variables) {
@@ -342,6 +351,90 @@ fn a_role_that_may_not_be_taken_is_told_with_who_and_what() {
     }
 }
 
+#[test]
+fn a_session_that_is_over_or_is_not_for_the_role_is_told_as_that() {
+    let desk = Desk::new(&format!(
+        "[profile sso]\nregion=eu-central-1\nsso_session=corp\nsso_account_id=123456789012\nsso_role_name=Factory\n\
+         [sso-session corp]\nsso_region=eu-central-1\nsso_start_url=https://example.awsapps.com/start\n\
+         [profile login]\nregion=eu-central-1\nlogin_session={SESSION}\n"
+    ));
+    let (sso, login) = (
+        desk.place.join(".aws/sso/cache"),
+        desk.place.join(".aws/login/cache"),
+    );
+    fs::create_dir_all(&sso).unwrap();
+    fs::create_dir_all(&login).unwrap();
+    let token = r#"{"accessToken":"t","expiresAt":"2099-01-01T00:00:00Z","region":"eu-central-1","startUrl":"https://example.awsapps.com/start"}"#;
+    fs::write(sso.join("ee0bfd2552fbd840c02cc48b6e823320543c450f.json"), token).unwrap();
+    let key = tool(
+        "openssl",
+        &["ecparam", "-name", "prime256v1", "-genkey", "-noout"],
+        desk.place.path(),
+    );
+    let name = format!("{}.json", HEXLOWER.encode(&sha256(SESSION.as_bytes())));
+    let key = String::from_utf8(key.stdout).unwrap();
+    fs::write(login.join(name), login_token("2020-01-01T00:00:00Z", &key)).unwrap();
+
+    let server = Answering::new(
+        |request| match request.starts_with("GET /federation/credentials") {
+            true => (
+                403,
+                r#"{"__type":"ForbiddenException","message":"No access"}"#.to_owned(),
+            ),
+            false => (
+                400,
+                r#"{"__type":"AccessDeniedException","error":"TOKEN_EXPIRED","message":"it is over"}"#
+                    .to_owned(),
+            ),
+        },
+    );
+    for (profile, error, hint) in [
+        (
+            "sso",
+            "No access (ForbiddenException)",
+            "is not assigned to the account and the role",
+        ),
+        (
+            "login",
+            "there are no AWS credentials of profile login (aws login)",
+            "log in again: aws login --profile login",
+        ),
+    ] {
+        let variables = [
+            ("AWS_PROFILE", profile),
+            ("AWS_ENDPOINT_URL", server.url.as_str()),
+        ];
+        for told in desk.refusals(&variables) {
+            assert!(told.contains(error) && told.contains(hint), "{profile}\n{told}");
+        }
+        let away = [
+            ("AWS_PROFILE", profile),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ];
+        for told in desk.refusals(&away) {
+            assert!(told.contains(&format!("login --profile {profile}")), "{told}");
+        }
+    }
+}
+
+/// What `aws login` keeps.
+fn login_token(expires_at: &str, key: &str) -> String {
+    serde_json::json!({
+        "accessToken": {
+            "accessKeyId": "ASIAEXAMPLE",
+            "secretAccessKey": "secret",
+            "sessionToken": "token",
+            "accountId": "123456789012",
+            "expiresAt": expires_at,
+        },
+        "tokenType": "aws_sigv4",
+        "refreshToken": "refresh",
+        "clientId": "arn:aws:signin:::devtools/same-device",
+        "dpopKey": key,
+    })
+    .to_string()
+}
+
 /// Registers a CA on MiniStack, in a plan, with the credentials of a profile.
 fn plans(desk: &Desk, server: &Server, profile: &str) -> Command {
     let template = desk.place.succeed(&["jitp", "template", "new"]);
@@ -360,20 +453,8 @@ fn a_profile_of_aws_login_works() {
     let cache = desk.place.join(".aws/login/cache");
     fs::create_dir_all(&cache).unwrap();
     let token = format!("{}.json", HEXLOWER.encode(&sha256(SESSION.as_bytes())));
-    let session = serde_json::json!({
-        "accessToken": {
-            "accessKeyId": "ASIAEXAMPLE",
-            "secretAccessKey": "secret",
-            "sessionToken": "token",
-            "accountId": "123456789012",
-            "expiresAt": "2099-01-01T00:00:00Z",
-        },
-        "tokenType": "aws_sigv4",
-        "refreshToken": "refresh",
-        "clientId": "arn:aws:signin:::devtools/same-device",
-        "dpopKey": "not used before it is renewed",
-    });
-    fs::write(cache.join(token), session.to_string()).unwrap();
+    let session = login_token("2099-01-01T00:00:00Z", "not used before it is renewed");
+    fs::write(cache.join(token), session).unwrap();
     let server = Server::ministack();
     let output = plans(&desk, &server, "login").output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

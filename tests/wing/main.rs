@@ -22,6 +22,7 @@ mod credentials;
 mod documents;
 mod jitp_bulk;
 mod jitp_register;
+mod jitp_revoke;
 mod jitp_template;
 mod jitp_withdraw;
 mod jitr;

@@ -6,6 +6,8 @@ mod policy;
 mod proof;
 mod reach;
 mod register;
+mod revoke;
+mod revoke_list;
 mod status;
 pub mod template;
 mod thingpress;
@@ -13,12 +15,12 @@ mod withdraw;
 
 use std::path::Path;
 
-use certforge::bounded;
 use certforge::exposure;
 use clap::{Args, Subcommand};
 
 use super::batch::{OpenBatch, VoucherArgs};
 use super::failure::Failure;
+use super::input;
 use super::report::{Outcome, Printer};
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +43,8 @@ pub enum Jitp {
     Bulk(bulk::Bulk),
     /// Write the certificates of a batch as AWS Thingpress imports them
     Thingpress(thingpress::Thingpress),
+    /// Revoke certificates one by one: of devices that were stolen or scrapped
+    Revoke(Box<revoke::Revoke>),
     /// Withdraw a batch that must never come up: revoke its certificates, and let no station claim it
     Withdraw(withdraw::Withdraw),
 }
@@ -56,6 +60,7 @@ impl Jitp {
             Self::JitrLambda(command) => command.run(),
             Self::Bulk(command) => command.run(),
             Self::Thingpress(command) => command.run(),
+            Self::Revoke(command) => command.run(printer),
             Self::Withdraw(command) => command.run(printer),
         }
     }
@@ -79,9 +84,9 @@ impl BatchArgs {
 
 /// The text of a file that the user named.
 fn read_document(path: &Path, what: &str) -> Result<String, Failure> {
-    bounded::read_document(path).map_err(|error| {
+    input::text(path).map_err(|error| {
         Failure::usage(
-            &format!("{what} {} cannot be read: {error}", path.display()),
+            &format!("{what} {} cannot be read: {error}", input::name(path)),
             "check the path and who may read it",
         )
     })

@@ -302,7 +302,7 @@ impl Register {
             ca_certificate: &self.issuer.certificate_path().display().to_string(),
             ca_options: &self.issuer.options(),
         };
-        let warnings = plan.warnings.iter();
+        let warnings = plan.warnings.iter().filter(|_| !plan.asked);
         let mut lines: Vec<_> = warnings
             .map(|text| format!("# {}", printable::line(text)))
             .collect();

@@ -1,10 +1,9 @@
 //! `certforge jitp withdraw`.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use certforge::aws::{Named, Outlook, RevocationSummary, Terms, Withdrawing};
-use certforge::ledger::{self, Ledger, LedgerError};
 use certforge::profile::rfc3339;
 use certforge::store::{Place, Store};
 use clap::Args;
@@ -14,10 +13,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::reach::{AwsReach, consent};
 use crate::cli::failure::Failure;
-use crate::cli::ledger::DEFAULT_FILE;
+use crate::cli::ledger::{DEFAULT_FILE, open_existing};
 use crate::cli::report::{Ended, Outcome, Printer, warn};
 use crate::cli::text::{Lines, count, devices};
-use crate::cli::{exit, interrupt, place, progress, run};
+use crate::cli::{exit, interrupt, place, progress};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -65,7 +64,7 @@ impl Withdraw {
             ));
         }
         let now = OffsetDateTime::now_utc();
-        let mut ledger = open_ledger(&self.ledger)?;
+        let mut ledger = open_existing(&self.ledger)?;
         let batch = ledger.batch(place::name_of(&self.batch))?;
         let store = self.open_store(match place::is_place(&self.batch) {
             true => &self.batch,
@@ -188,16 +187,6 @@ impl Withdraw {
         Ended::with(withdrawn)
             .code(code)
             .failed(failure.or(store_failure))
-    }
-}
-
-/// A ledger that is not there is not made.
-fn open_ledger(path: &Path) -> Result<Box<dyn Ledger>, Failure> {
-    match ledger::open_read_only(path) {
-        Ok(_) => Ok(ledger::open(path, run::new_ledger_id()?)?),
-        Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
-            .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),
-        Err(error) => Err(error.into()),
     }
 }
 

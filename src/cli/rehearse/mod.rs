@@ -11,7 +11,6 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use certforge::bounded;
 use certforge::rehearsal::{Account, AccountError};
 use clap::{Args, Subcommand};
 
@@ -19,6 +18,7 @@ pub use batch::MqttVersion;
 pub use values::own_filter;
 
 use super::failure::Failure;
+use super::input;
 use super::report::{Outcome, Printer};
 
 #[derive(Debug, Args)]
@@ -79,9 +79,9 @@ impl StateArgs {
 
 /// Text of a file that the user named.
 pub fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
-    bounded::read_document(path).map_err(|error| {
+    input::text(path).map_err(|error| {
         Failure::usage(
-            &format!("{what} {} cannot be read: {error}", path.display()),
+            &format!("{what} {} cannot be read: {error}", input::name(path)),
             "check the path and who may read it",
         )
     })

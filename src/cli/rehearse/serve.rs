@@ -17,9 +17,10 @@ use time::macros::format_description;
 
 use super::endpoint::{EndpointArgs, Ready};
 use crate::cli::failure::Failure;
+use crate::cli::interrupt;
+use crate::cli::issuer::DEFAULT_FOLDER;
 use crate::cli::report::{Ended, Outcome, Printer, print, print_document};
 use crate::cli::text::Lines;
-use crate::cli::{interrupt, issuer};
 
 /// MQTT over TLS.
 const PORT: u16 = 8883;
@@ -36,7 +37,7 @@ pub fn run(args: &EndpointArgs, printer: Printer) -> Outcome {
     let named = args.authorities()?;
     let authorities = match named.is_empty() {
         false => named,
-        true => vec![super::endpoint::authority(Path::new(issuer::DEFAULT_FOLDER))?],
+        true => vec![super::endpoint::authority(Path::new(DEFAULT_FOLDER))?],
     };
     let here = SocketAddr::from(([127, 0, 0, 1], PORT));
     let listener = move |event: &Event| match printer.wants_documents() {

@@ -76,7 +76,7 @@ pub(super) fn entries(
     rows.collect()
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<IndexEntry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<IndexEntry> {
     let serial: [u8; 16] = row.get(2)?;
     Ok(IndexEntry {
         device_id: device_id(row, 0)?,
@@ -150,7 +150,7 @@ fn find(
         .optional()
 }
 
-fn key(connection: &Connection, issuer: &CaCertificate) -> rusqlite::Result<Option<i64>> {
+pub(super) fn key(connection: &Connection, issuer: &CaCertificate) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT issuer FROM issuer WHERE key_id = ?1")?
         .query_row([sha256(issuer.public_key())], |row| row.get(0))

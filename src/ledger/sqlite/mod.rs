@@ -5,6 +5,7 @@ mod batch;
 mod chunk;
 mod device;
 mod file;
+mod issued;
 mod read;
 mod schema;
 mod withdrawal;
@@ -18,10 +19,13 @@ use time::OffsetDateTime;
 
 use self::file::{Lock, cannot_open, create, location, lock};
 use super::error::Malformed;
-use super::{Batch, BatchIdentity, BatchStatus, Committed, Ledger, LedgerError, Reservation, Withdrawal};
+use super::{
+    Batch, BatchIdentity, BatchStatus, Committed, Issued, Ledger, LedgerError, Reservation, Selection,
+    Withdrawal,
+};
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
-use crate::issuer::CaCertificate;
+use crate::issuer::{CaCertificate, RevocationCode, RevokedCertificate};
 use crate::profile::rfc3339;
 
 /// An open ledger in an SQLite file.
@@ -274,6 +278,41 @@ impl Ledger for SqliteLedger {
 
     fn revoked(&self, batch: &Batch, place: &str) -> Result<u64, LedgerError> {
         self.read(withdrawal::revoked(&self.connection, batch, place))
+    }
+
+    fn select(
+        &self,
+        selection: Selection<'_>,
+        each: &mut dyn FnMut(Issued) -> bool,
+    ) -> Result<(), LedgerError> {
+        self.read(issued::select(&self.connection, selection, each))
+    }
+
+    fn revoke(
+        &mut self,
+        certificates: &[Issued],
+        code: RevocationCode,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), LedgerError> {
+        self.write(|transaction| Ok(issued::revoke(transaction, certificates, (code, reason), now)?))
+    }
+
+    fn revoked_of(
+        &self,
+        issuer: &CaCertificate,
+        with_superseded: bool,
+    ) -> Result<Vec<RevokedCertificate>, LedgerError> {
+        self.read(issued::revoked_of(&self.connection, issuer, with_superseded))
+    }
+
+    fn next_crl(
+        &mut self,
+        issuer: &CaCertificate,
+        above: u64,
+        now: OffsetDateTime,
+    ) -> Result<Option<u64>, LedgerError> {
+        self.write(|transaction| Ok(issued::next_crl(transaction, issuer, above, now)?))
     }
 
     fn set_revoked(&mut self, batch: &Batch, place: &str, revoked: u64) -> Result<(), LedgerError> {

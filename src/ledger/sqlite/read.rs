@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::batch::Layout;
 use crate::certificate::SerialPrefix;
+use crate::issuer::RevocationCode;
 use crate::ledger::error::Malformed;
 use crate::manifest::DeviceId;
 
@@ -31,6 +32,11 @@ pub(super) fn prefix(row: &Row<'_>, column: usize) -> rusqlite::Result<SerialPre
     let octets: [u8; 8] = row.get(column)?;
     let found = || format!("{octets:02x?}");
     SerialPrefix::from_octets(octets).ok_or_else(|| malformed(column, "prefix of serials", found()))
+}
+
+pub(super) fn code(row: &Row<'_>, column: usize) -> rusqlite::Result<RevocationCode> {
+    let number: i64 = row.get(column)?;
+    RevocationCode::of(number).ok_or_else(|| malformed(column, "reason of a revocation", number.to_string()))
 }
 
 pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {

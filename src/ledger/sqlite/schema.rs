@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Raised with every change of the schema.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// The oldest version that can be brought up to date.
 pub(super) const OLDEST_VERSION: i64 = 1;
@@ -47,7 +47,12 @@ fn upgrade(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
     if from >= VERSION {
         return Ok(());
     }
-    transaction.execute_batch(include_str!("withdrawal.sql"))?;
+    if from < 2 {
+        transaction.execute_batch(include_str!("withdrawal.sql"))?;
+    }
+    if from < 3 {
+        transaction.execute_batch(include_str!("revoked.sql"))?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)
 }
 
@@ -118,6 +123,31 @@ mod tests {
             let ledger = SqliteLedger::open(&path, [7; 16]).unwrap();
             assert!(ledger.withdrawal(&batch).unwrap().is_some());
         }
+    }
+
+    #[test]
+    fn a_ledger_of_version_2_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("certforge.db");
+        make_version_1(&path);
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(include_str!("withdrawal.sql")).unwrap();
+        connection
+            .execute_batch("INSERT INTO withdrawal VALUES (1, '2026-01-02T00:00:00Z', 'stolen')")
+            .unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        drop(connection);
+        let ledger = SqliteLedger::open_read_only(&path).unwrap();
+        let batch = ledger.batch("b").unwrap();
+        assert_eq!(ledger.withdrawal(&batch).unwrap().unwrap().reason, "stolen");
+        let mut none = true;
+        ledger
+            .select(crate::ledger::Selection::EndingBefore(i64::MAX), &mut |_| {
+                none = false;
+                true
+            })
+            .unwrap();
+        assert!(none, "nothing is issued, and what became of it can be asked");
     }
 
     #[test]

@@ -6,11 +6,11 @@ mod render;
 
 use std::path::Path;
 
-use certforge::bounded;
 use certforge::jitp::{Finding, Template as Checked};
 use clap::Subcommand;
 
 use crate::cli::failure::Failure;
+use crate::cli::input;
 use crate::cli::report::{Outcome, Printer, tell_aside};
 
 #[derive(Debug, Subcommand)]
@@ -35,10 +35,10 @@ impl Template {
 
 /// Reads a template's file.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    bounded::read_document(path).map_err(|error| {
+    input::text(path).map_err(|error| {
         Failure::usage(
-            &format!("template {} cannot be read: {error}", path.display()),
-            "give the path of a JSON file; `certforge jitp template new` prints one",
+            &format!("template {} cannot be read: {error}", input::name(path)),
+            "give the path of a JSON file, or - for standard input; `certforge jitp template new` prints one",
         )
     })
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use certforge::bounded;
 use certforge::jitp::{Facts, PolicyMade, Provisioned};
 use certforge::pem;
 use clap::Args;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::load;
 use crate::cli::batch::VoucherArgs;
 use crate::cli::failure::Failure;
+use crate::cli::input;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -86,9 +86,9 @@ impl Render {
 }
 
 fn read_certificate(path: &Path) -> Result<Vec<u8>, Failure> {
-    let octets = bounded::read(path).map_err(|error| {
+    let octets = input::octets(path).map_err(|error| {
         Failure::usage(
-            &format!("certificate {} cannot be read: {error}", path.display()),
+            &format!("certificate {} cannot be read: {error}", input::name(path)),
             "give the path of a certificate, PEM or DER",
         )
     })?;

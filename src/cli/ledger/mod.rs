@@ -1,10 +1,12 @@
 //! `certforge ledger`.
 
-use std::path::PathBuf;
+mod expiring;
+
+use std::path::{Path, PathBuf};
 
 use certforge::batch::{BatchRecord, INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::causes::in_one_line;
-use certforge::ledger;
+use certforge::ledger::{self, LedgerError};
 use certforge::printable;
 use certforge::store::{Store, read_index, read_record, released_chunks};
 use certforge::vouched::{Stated, VouchedError};
@@ -14,7 +16,7 @@ use serde::Serialize;
 use super::issuer::trust;
 use super::report::{Ended, Outcome, Printer, print, print_document};
 use super::text::count;
-use super::{Failure, place};
+use super::{Failure, place, run};
 
 /// What is left out is named one by one so often.
 const WARNED: usize = 10;
@@ -26,6 +28,8 @@ pub const DEFAULT_FILE: &str = "certforge.db";
 pub enum Ledger {
     /// Write every released device to standard output, as CSV
     Export(Export),
+    /// List the certificates that end within a span of time, as CSV
+    Expiring(expiring::Expiring),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +80,16 @@ impl Which {
     }
 }
 
+/// Opens a ledger to write to it; one that is not there is not made.
+pub fn open_existing(path: &Path) -> Result<Box<dyn certforge::ledger::Ledger>, Failure> {
+    match ledger::open_read_only(path) {
+        Ok(_) => Ok(ledger::open(path, run::new_ledger_id()?)?),
+        Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
+            .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// A device of the export.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -118,9 +132,17 @@ impl<'a> Row<'a> {
 
 impl Ledger {
     pub fn run(&self, printer: Printer) -> Outcome {
-        let Self::Export(export) = self;
+        match self {
+            Self::Export(export) => export.run(printer),
+            Self::Expiring(expiring) => expiring.run(printer),
+        }
+    }
+}
+
+impl Export {
+    fn run(&self, printer: Printer) -> Outcome {
         let mut out = Lines::new(printer);
-        let ended = match (export.of.open(&export.reach)?, &export.issuer) {
+        let ended = match (self.of.open(&self.reach)?, &self.issuer) {
             (Source::Place(store), Some(issuer)) => {
                 let stated = Stated::open(&store, &trust(issuer)?)?;
                 let read = |chunk| stated.entries(chunk);

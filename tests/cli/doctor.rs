@@ -81,7 +81,15 @@ fn what_is_wrong_is_told_with_what_to_do() {
     assert!(state == "warn" && told.contains("not encrypted"), "{told}");
     let (state, told) = of(&report, "ledger", "certforge.db");
     assert!(state == "warn" && told.contains("second identity"), "{told}");
-    place.succeed(&["run", "devices.csv", "--batch", "b", "--profile", "aws-iot-p256"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--profile",
+        "aws-iot-p256",
+    ]);
     let report = examined(&mut doctor(&place, &["--offline"]), 0);
     let (state, told) = of(&report, "ledger", "certforge.db");
     assert!(

@@ -13,7 +13,7 @@ fn factory() -> Workplace {
     let place = Workplace::new();
     place.succeed(&["ca", "new", "--no-passphrase"]);
     place.manifest(3);
-    place.succeed(&["run", "devices.csv", "--batch", "b"]);
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
     place
 }
 
@@ -50,7 +50,7 @@ fn a_list_names_what_is_revoked_under_numbers_that_only_grow() {
 
     // A device gets a later certificate, which is no reason to refuse the earlier one, unless somebody says so.
     fs::write(place.join("one.csv"), "serial_number\nSN000001\n").unwrap();
-    place.succeed(&["run", "one.csv", "--batch", "again", "--reissue"]);
+    place.succeed(&["run", "one.csv", "--no-endpoint", "--batch", "again", "--reissue"]);
     assert_eq!(json(&place, &["ca", "crl"])["revoked"], 0);
     let superseded = json(&place, &["ca", "crl", "--superseded", "--next-update", "1w"]);
     assert_eq!(superseded["number"], 3);
@@ -70,7 +70,15 @@ fn a_list_names_what_is_revoked_under_numbers_that_only_grow() {
     );
     judged(&place, "list.crl", "DER");
     fs::remove_file(place.join("certforge.db")).unwrap();
-    place.succeed(&["run", "devices.csv", "--batch", "new", "--to", "elsewhere"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "new",
+        "--to",
+        "elsewhere",
+    ]);
     assert_eq!(json(&place, &["ca", "crl", "--to", "list.crl"])["number"], 5);
 }
 
@@ -99,7 +107,14 @@ fn what_cannot_be_a_list_of_the_ca_is_not_written_over() {
 #[test]
 fn what_is_revoked_or_withdrawn_is_in_the_list_for_its_reason() {
     let place = factory();
-    place.succeed(&["run", "devices.csv", "--batch", "stolen", "--reissue"]);
+    place.succeed(&[
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "stolen",
+        "--reissue",
+    ]);
     let withdraw = [
         "jitp",
         "withdraw",
@@ -246,13 +261,14 @@ fn certificates_that_end_soon_are_listed_with_what_became_of_them() {
     place.succeed(&[
         "run",
         "devices.csv",
+        "--no-endpoint",
         "--batch",
         "short",
         "--profile",
         "short.toml",
     ]);
     fs::write(place.join("one.csv"), "serial_number\nSN000001\n").unwrap();
-    place.succeed(&["run", "one.csv", "--batch", "later", "--reissue"]);
+    place.succeed(&["run", "one.csv", "--no-endpoint", "--batch", "later", "--reissue"]);
     let rows = |within: &str, more: &[&str]| {
         let text = place.succeed(&[&["ledger", "expiring", "--within", within][..], more].concat());
         text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()

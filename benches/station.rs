@@ -112,9 +112,10 @@ fn place(size: &Size) -> Workplace {
     place
 }
 
-const RUN: [&str; 8] = [
+const RUN: [&str; 9] = [
     "run",
     "devices.csv",
+    "--no-endpoint",
     "--ca",
     "ca",
     "--batch",

@@ -47,8 +47,8 @@ pub enum ManifestError {
     BlankHeader { path: PathBuf },
     #[error("manifest {path} ends its lines with carriage returns alone")]
     CarriageReturns { path: PathBuf },
-    #[error("manifest {path} is an Excel workbook or another ZIP, not a CSV")]
-    Workbook { path: PathBuf },
+    #[error("manifest {path} is {what}, not a CSV")]
+    Workbook { path: PathBuf, what: &'static str },
     #[error("manifest {path} is {what}, not a CSV")]
     OtherFormat { path: PathBuf, what: &'static str },
     #[error("manifest {path} cannot be put aside in {folder}, to be read a second time")]
@@ -135,6 +135,9 @@ impl ManifestError {
             Self::CarriageReturns { .. } => "save it as `CSV UTF-8`, not as `CSV (Macintosh)`".to_owned(),
             Self::Empty { .. } | Self::NoRows { .. } | Self::BlankHeader { .. } | Self::HeaderTooLong { .. } => {
                 format!("a manifest has a header line with a column {DEFAULT_ID_COLUMN}, then one row a device")
+            }
+            Self::Workbook { what, .. } if what.contains("LibreOffice") => {
+                "in LibreOffice save it as `Text CSV`, with character set UTF-8".to_owned()
             }
             Self::Utf16 { .. } | Self::HeaderNotUtf8 { .. } | Self::Workbook { .. } => {
                 "in Excel choose `CSV UTF-8 (Comma delimited)` when saving".to_owned()
@@ -223,11 +226,13 @@ impl Manifest {
             source,
         };
         let (mut source, mut reader, rest) = Source::open(path)?;
+        let beginning = reader.fill_buf().map_err(read_error)?;
+        if beginning.starts_with(b"PK\x03\x04") {
+            let what = workbook(beginning);
+            return Err(ManifestError::Workbook { path: path_buf, what });
+        }
         let mut line = Vec::new();
         block::read_line(&mut reader, &mut line).map_err(read_error)?;
-        if line.starts_with(b"PK\x03\x04") {
-            return Err(ManifestError::Workbook { path: path_buf });
-        }
         if let Some(what) = other_format(&line) {
             return Err(ManifestError::OtherFormat { path: path_buf, what });
         }
@@ -375,6 +380,16 @@ fn text_of(line: &[u8]) -> &[u8] {
     let text = line.strip_prefix(UTF8_BOM).unwrap_or(line);
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// What a ZIP is, by the names and the type that it begins with.
+fn workbook(beginning: &[u8]) -> &'static str {
+    let has = |text: &[u8]| beginning.windows(text.len()).any(|window| window == text);
+    match () {
+        () if has(b"opendocument.spreadsheet") => "a spreadsheet of LibreOffice",
+        () if has(b"[Content_Types].xml") || has(b"xl/") => "an Excel workbook",
+        () => "an Excel workbook or another ZIP",
+    }
 }
 
 /// What a file is that is no CSV, by what it begins with.

@@ -466,6 +466,18 @@ fn says_what_a_spreadsheet_user_got_wrong() {
              certforge: hint: in Excel choose `CSV UTF-8 (Comma delimited)` when saving\n",
         ),
         (
+            "devices.xlsx",
+            b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00xxxx[Content_Types].xml",
+            "certforge: error: manifest devices.xlsx is an Excel workbook, not a CSV\n\
+             certforge: hint: in Excel choose `CSV UTF-8 (Comma delimited)` when saving\n",
+        ),
+        (
+            "devices.ods",
+            b"PK\x03\x04\x14\x00mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
+            "certforge: error: manifest devices.ods is a spreadsheet of LibreOffice, not a CSV\n\
+             certforge: hint: in LibreOffice save it as `Text CSV`, with character set UTF-8\n",
+        ),
+        (
             "title.csv",
             b"Serial Number,site\nA1,x\n",
             "certforge: error: manifest title.csv, line 1: no column serial_number, which every device needs; the \

@@ -20,7 +20,7 @@ const MAY_IMPORT: [(&str, &[&str]); 34] = [
         "profile",
         &["bounded", "digest", "printable", "manifest", "bundle"],
     ),
-    ("engine", &["exposure", "profile"]),
+    ("engine", &["digest", "profile"]),
     ("signer", &["engine"]),
     (
         "issuer",
@@ -296,8 +296,7 @@ fn only_cli_prints_and_only_cli_knows_the_terminal() {
         if file.contains("/cli/") || file.ends_with("main.rs") {
             continue;
         }
-        // Test modules stand at the foot of a file.
-        let code = text.split("#[cfg(test)]").next().unwrap();
+        let Some(code) = code(&file, &text) else { continue };
         for word in [
             "println!",
             "print!(",
@@ -323,7 +322,7 @@ fn only_the_printer_prints() {
         if file.ends_with("/cli/out.rs") || file.ends_with("/station/said.rs") {
             continue;
         }
-        let code = text.split("#[cfg(test)]").next().unwrap();
+        let Some(code) = code(&file, &text) else { continue };
         for word in [
             "println!",
             "print!(",
@@ -362,7 +361,7 @@ fn only_the_network_is_asynchronous() {
 }
 
 #[test]
-fn one_file_alone_leaves_the_safe_language() {
+fn two_files_alone_leave_the_safe_language() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     for folder in ["src", "tests", "benches"] {
@@ -376,8 +375,11 @@ fn one_file_alone_leaves_the_safe_language() {
             }
         }
     }
-    let only = root.join("src/engine/multi_buffer/foreign.rs");
-    assert_eq!(found, [only.display().to_string()]);
+    let lanes = root.join("src/engine/lanes/eight");
+    // One call into what a processor must have, after it was asked; loads and stores.
+    let only = ["mod.rs", "word.rs"].map(|file| lanes.join(file).display().to_string());
+    found.sort();
+    assert_eq!(found, only);
 }
 
 /// Every `crate::module` outside of tests, with the file it is in.
@@ -399,6 +401,12 @@ fn imports(path: &Path) -> Vec<(String, String)> {
         }
     }
     imports
+}
+
+/// What of a file is no test. Test modules stand at the foot of a file, or in a folder of their own.
+fn code<'a>(file: &str, text: &'a str) -> Option<&'a str> {
+    let is_test = file.contains("/tests/");
+    (!is_test).then(|| text.split("#[cfg(test)]").next().unwrap())
 }
 
 fn files(path: &Path) -> Vec<(String, String)> {

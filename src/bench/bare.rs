@@ -3,13 +3,11 @@
 
 use std::fmt;
 
+use crate::engine::lanes::{IFMA_A_KEY, IFMA_A_SIGNATURE, multiplications};
+use crate::engine::{AwsLc, Engine, EngineError, KeyMaker, Lanes, Ring};
+use crate::profile::KeyType;
 use aws_lc_rs::{rsa, signature as aws_lc};
 use ring::signature as ring;
-use zeroize::Zeroizing;
-
-use crate::engine::multi_buffer::{self, Curve, LANES, Number, Octets};
-use crate::engine::{AwsLc, Engine, EngineError, KeyMaker, MultiBuffer, Ring};
-use crate::profile::KeyType;
 
 /// Makes so many key pairs, or so many signatures, and throws them away.
 pub type BareWork = Box<dyn Fn(usize) -> Result<(), EngineError> + Send + Sync>;
@@ -33,7 +31,7 @@ const MESSAGE: [u8; 350] = [7; 350];
 /// The library beneath an engine, by name and version.
 pub(super) fn library(engine: &dyn Engine) -> String {
     match engine.name() {
-        name if name == MultiBuffer.name() => MultiBuffer::library(),
+        name if name == Lanes.name() => "P-256 in eight lanes of AVX-512 IFMA".to_owned(),
         name if name == Ring.name() => format!("ring {}", locked("ring")),
         name if name == AwsLc.name() => format!(
             "aws-lc-rs {}, aws-lc-sys {}",
@@ -56,7 +54,8 @@ impl Bare {
             key_type,
         };
         let bare = match engine.name() {
-            name if name == MultiBuffer.name() => crypto_mb(name, Curve::of(key_type).ok_or(refused)?),
+            name if name == Lanes.name() && key_type == KeyType::P256 => Ok(of_lanes()),
+            name if name == Lanes.name() => return Err(refused),
             name if name == Ring.name() => of_ring(name, ring_curve(key_type).ok_or(refused)?),
             name if name == AwsLc.name() => match key_type {
                 KeyType::P256 => aws_lc_curve(name, &aws_lc::ECDSA_P256_SHA256_ASN1_SIGNING),
@@ -147,28 +146,12 @@ fn aws_lc_rsa(engine: &'static str, size: rsa::KeySize) -> Result<Bare, EngineEr
     ))
 }
 
-fn crypto_mb(engine: &'static str, curve: Curve) -> Result<Bare, EngineError> {
-    let library = multi_buffer::library()?;
-    let failed = move |operation| EngineError::Failed { engine, operation };
-    // What is made of these is never seen, so they may serve again and again.
-    let mut scalars = Box::new(Zeroizing::new([Number::ONE; LANES]));
-    multi_buffer::draw(curve, &mut scalars[..])?;
-    let nonces = scalars.clone();
-    let digests = [Octets([7; 64]); LANES];
-    Ok(Bare {
-        keys: Box::new(move |count| {
-            let (mut x, mut y) = ([Number::default(); LANES], [Number::default(); LANES]);
-            (0..count.div_ceil(LANES))
-                .try_for_each(|_| library.public_keys(curve, &scalars, &mut x, &mut y))
-                .map_err(|_| failed("make keys"))
-        }),
-        signatures: Box::new(move |count| {
-            let (mut r, mut s) = ([Octets([0; 64]); LANES], [Octets([0; 64]); LANES]);
-            (0..count.div_ceil(LANES))
-                .try_for_each(|_| library.sign(curve, &digests, &nonces, &nonces[0], &mut r, &mut s))
-                .map_err(|_| failed("sign"))
-        }),
-    })
+/// No library is beneath: the limit is what the multiplications take that keys and signatures need.
+fn of_lanes() -> Bare {
+    Bare {
+        keys: Box::new(|count| multiplications(count, IFMA_A_KEY)),
+        signatures: Box::new(|count| multiplications(count, IFMA_A_SIGNATURE)),
+    }
 }
 
 fn no_key(engine: &'static str) -> EngineError {

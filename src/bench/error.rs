@@ -65,8 +65,9 @@ impl BenchError {
             _ if self.lacks_room() => {
                 "take fewer --rows, another folder with --to, or --discard, which keeps no bundles"
             }
-            Self::Engine(EngineError::Unavailable { reason, .. }) => return Some(reason.hint()),
-            Self::Engine(EngineError::Unknown { .. }) => "without --engine all that work here are measured",
+            Self::Engine(EngineError::Unknown { .. } | EngineError::MultiBuffer) => {
+                "without --engine all that work here are measured"
+            }
             Self::Engine(error) => return error.hint(),
             Self::Folder { .. } => "name a folder that exists and that you may write, with --to",
             // Not what these advise when a batch is made: nothing goes on where it stopped, it is all gone.

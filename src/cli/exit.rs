@@ -65,7 +65,8 @@ table! {
         EngineError::Unknown { .. }
         | EngineError::NoKeys { .. }
         | EngineError::NoSignatures { .. }
-        | EngineError::Unavailable { .. } => USAGE,
+        | EngineError::Processor { .. }
+        | EngineError::MultiBuffer => USAGE,
         EngineError::KeyRejected { .. } => ISSUER,
         EngineError::Failed { .. } | EngineError::Random => SOME_FAILED,
     };

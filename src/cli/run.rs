@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use certforge::batch::Layout;
 use certforge::bundle::Content;
-use certforge::engine::{Choice, MultiBuffer, Random};
+use certforge::engine::{Choice, Random};
 use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
 use certforge::issuer::{CaCertificate, Issuer};
 use certforge::ledger::Ledger;
@@ -47,12 +47,9 @@ pub struct Run {
     /// How long certificates hold at least, or there is a warning [default: as the profile says, else 2y]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     min_validity: Option<Duration>,
-    /// auto, multi-buffer, aws-lc or ring. multi-buffer is Intel's crypto_mb
+    /// auto, lanes, aws-lc or ring. lanes is for P-256, on processors with AVX-512 IFMA
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
-    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else none]
-    #[arg(long, value_name = "FILE|DIR")]
-    crypto_mb: Option<PathBuf>,
     /// Threads that work [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -136,9 +133,6 @@ impl Run {
     fn make(&self) -> Outcome {
         let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
         let now = clock::now()?;
-        if let Some(path) = &self.crypto_mb {
-            MultiBuffer::give_library(path.clone());
-        }
         let engines = Choice::parse(&self.engine);
         let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;

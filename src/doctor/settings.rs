@@ -15,12 +15,11 @@ enum Tell {
     Presence,
 }
 
-const VARIABLES: [(&str, Tell); 50] = [
+const VARIABLES: [(&str, Tell); 49] = [
     ("CERTFORGE_BATCH", Tell::Url),
     ("CERTFORGE_CA", Tell::Value),
     ("CERTFORGE_CA_PASSPHRASE", Tell::Presence),
     ("CERTFORGE_CONFIG", Tell::Value),
-    ("CERTFORGE_CRYPTO_MB", Tell::Value),
     ("CERTFORGE_ENDPOINT", Tell::Value),
     ("CERTFORGE_ENDPOINT_URL", Tell::Url),
     ("CERTFORGE_ENGINE", Tell::Value),

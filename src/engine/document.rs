@@ -62,6 +62,13 @@ impl Document {
     }
 }
 
+impl Document {
+    /// The private key of a document, its most significant octet first.
+    pub(super) fn private<'a>(&self, document: &'a [u8]) -> &'a [u8] {
+        &document[self.head.len()..][..self.octets]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,21 +8,23 @@
 
 mod aws_lc;
 mod document;
+mod judge;
 mod key;
-pub(crate) mod multi_buffer;
+pub(crate) mod lanes;
 mod random;
 mod ring;
 
 pub use aws_lc::AwsLc;
+pub use judge::{Judge, scalars_match};
 pub use key::{DeviceKey, PrivateKey, PrivateKeyError, SignatureAlgorithm, SigningKey, verifies};
-pub use multi_buffer::{MultiBuffer, Unavailable};
+pub use lanes::Lanes;
 pub use random::Random;
 pub use ring::Ring;
 
 use crate::profile::KeyType;
 
 /// Every engine, by name.
-pub const ENGINES: [&dyn Engine; 3] = [&MultiBuffer, &AwsLc, &Ring];
+pub const ENGINES: [&dyn Engine; 3] = [&Lanes, &AwsLc, &Ring];
 
 /// What an engine cannot do, or failed at.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +35,12 @@ pub enum EngineError {
     NoKeys { engine: &'static str, key_type: KeyType },
     #[error("engine {engine} does not sign with {key_type} keys")]
     NoSignatures { engine: &'static str, key_type: KeyType },
-    #[error("engine {engine} is not available")]
-    Unavailable {
-        engine: &'static str,
-        #[source]
-        reason: Unavailable,
-    },
+    #[error("engine {engine} needs a processor with AVX-512 IFMA, which this one has not")]
+    Processor { engine: &'static str },
+    #[error(
+        "there is no engine multi-buffer any more: lanes does its work several times as fast, and needs no library"
+    )]
+    MultiBuffer,
     #[error("engine {engine} refuses the {key_type} key: {reason}")]
     KeyRejected {
         engine: &'static str,
@@ -59,10 +61,11 @@ impl EngineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { .. } | Self::NoKeys { .. } | Self::NoSignatures { .. } => {
-                Some("--engine auto takes the fastest engine that can".to_owned())
-            }
-            Self::Unavailable { reason, .. } => Some(reason.hint()),
+            Self::Unknown { .. }
+            | Self::NoKeys { .. }
+            | Self::NoSignatures { .. }
+            | Self::Processor { .. }
+            | Self::MultiBuffer => Some("--engine auto takes the fastest engine that can".to_owned()),
             Self::KeyRejected { .. } => Some(
                 "--engine auto may take it; `openssl pkey -check -in KEY` tells whether it is sound"
                     .to_owned(),
@@ -135,7 +138,7 @@ impl<S: Fn(&[u8], &mut Vec<u8>) -> Result<(), EngineError> + Send + Sync> KeySig
 /// Which engine to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Choice {
-    /// The fastest that can, by key type. No library is loaded that nobody has named.
+    /// The fastest that can, by key type.
     #[default]
     Auto,
     Named(String),
@@ -188,12 +191,15 @@ impl Choice {
             .into_iter()
             .find(|engine| engine.name() == name)
             .map(Some)
-            .ok_or_else(|| EngineError::Unknown { name: name.clone() })
+            .ok_or_else(|| match name.as_str() {
+                "multi-buffer" => EngineError::MultiBuffer,
+                _ => EngineError::Unknown { name: name.clone() },
+            })
     }
 }
 
 /// The first of [`ENGINES`] that can, and works here. They stand there fastest first, as `certforge bench` finds them:
-/// multi-buffer for both of its curves, where somebody has named what it needs. aws-lc makes P-256 keys a fifth faster than ring
+/// lanes for P-256, where the processor has what it needs. aws-lc makes P-256 keys a fifth faster than ring
 /// and P-384 keys some seven times, and signs faster for every curve; for RSA signatures the two are level, and aws-lc
 /// zeroizes what ring does not.
 fn fastest(can: impl Fn(&dyn Engine) -> bool) -> &'static dyn Engine {

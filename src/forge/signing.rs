@@ -7,7 +7,7 @@ use crate::signer::{Manner, Remote};
 
 /// Rows whose credentials are made together where the signer is at hand: few enough that all of it stays near the
 /// processor, and whole groups for every engine.
-pub(super) const BLOCK: usize = 128;
+pub(super) const BLOCK: usize = 256;
 
 /// The stage, which all workers of a run share.
 pub(super) enum Signing {

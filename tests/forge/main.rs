@@ -15,11 +15,12 @@ mod s3_server;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod constant_time;
 mod crash;
 mod handshake;
 mod interrupt;
 mod issuer;
 mod judges;
+mod lanes;
 mod ledger;
-mod multi_buffer;
 mod shards;

@@ -44,8 +44,6 @@ impl Workplace {
                 command.env_remove(name);
             }
         }
-        // Which engine `auto` takes does not depend on what is installed.
-        command.env("CERTFORGE_CRYPTO_MB", "");
         command
     }
 

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use certforge::batch::Layout;
 use certforge::bench::{self, Comparison, Event, Measurements, Options, Part, Settings};
-use certforge::engine::{Choice, MultiBuffer};
+use certforge::engine::Choice;
 use certforge::profile::KeyType;
 use clap::Args;
 use serde::Serialize;
@@ -26,12 +26,9 @@ pub struct Bench {
     /// Take some ten seconds, for a rough answer
     #[arg(long)]
     quick: bool,
-    /// auto, multi-buffer, aws-lc or ring; may be given again [default: all that work here]
+    /// auto, lanes, aws-lc or ring; may be given again [default: all that work here]
     #[arg(long = "engine", value_name = "ENGINE")]
     engines: Vec<String>,
-    /// crypto_mb, for engine multi-buffer [default: as CERTFORGE_CRYPTO_MB says, else none]
-    #[arg(long, value_name = "FILE|DIR")]
-    crypto_mb: Option<PathBuf>,
     /// Type of all keys; may be given again [default: P-256 for everything, P-384 for keys and signatures, RSA-2048 and RSA-3072 for keys]
     #[arg(long = "key-type", value_name = "TYPE")]
     key_types: Vec<KeyType>,
@@ -86,9 +83,6 @@ impl fmt::Display for Measured {
 
 impl Bench {
     pub fn run(&self) -> Outcome {
-        if let Some(path) = &self.crypto_mb {
-            MultiBuffer::give_library(path.clone());
-        }
         // First, so that a file that is none costs no minute.
         let before = self.compare.as_deref().map(Measurements::read).transpose()?;
         // Neither the first Ctrl-C nor the second leaves anything behind.

@@ -11,10 +11,10 @@ use crate::cli::text::{self, Lines, count, whole};
 
 /// The tables in their order: what is in each, its title, and what a share in it is of.
 const TABLES: [(Quantity, &str, &str); 10] = [
-    (Quantity::LibraryKeys, "bare library, keys/s", ""),
-    (Quantity::LibrarySignatures, "bare library, signatures/s", ""),
-    (Quantity::Keys, "keys/s", "of the library"),
-    (Quantity::Signatures, "signatures/s", "of the library"),
+    (Quantity::LibraryKeys, "limit, keys/s", ""),
+    (Quantity::LibrarySignatures, "limit, signatures/s", ""),
+    (Quantity::Keys, "keys/s", "of the limit"),
+    (Quantity::Signatures, "signatures/s", "of the limit"),
     (
         Quantity::Certificates,
         "certificates/s, with their keys",

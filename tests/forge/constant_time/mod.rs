@@ -1,0 +1,150 @@
+//! Constant time: what makes keys, draws nonces, signs and writes private keys takes the same path, and finds its memory at the same addresses,
+//! whatever the secrets are.
+//!
+//! Two processes of the program as it is released, each with a CA and devices of its own, are led through the same function one instruction at a time. It is
+//! the machine code that is looked at, with everything that compilers do. `CERTFORGE_RELEASED` names the program; `tests/all`
+//! builds it. Without it, on other processors and where ptrace is forbidden, the test says so and is left out.
+
+#![cfg(target_arch = "x86_64")]
+
+mod trace;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::Workplace;
+use certforge::engine::{Engine, Lanes};
+use trace::{Comparison, Traced, compare};
+
+/// The functions that touch secrets, by a part of their names as the linker has them.
+const KEYS: &str = "engine5lanes4keys4make";
+const SIGNATURES: &str = "LanesSigner12sign_numbers";
+
+/// The place of a function in a program.
+fn place_of(program: &Path, function: &str) -> u64 {
+    let names = Command::new("nm").arg(program).output().expect("there is nm");
+    let names = String::from_utf8(names.stdout).expect("names are text");
+    let mut places = names.lines().filter(|line| line.contains(function));
+    let place = places
+        .next()
+        .unwrap_or_else(|| panic!("{} has no {function}", program.display()));
+    let place = place.split(' ').next().expect("a line begins with the place");
+    u64::from_str_radix(place, 16).expect("the place is a number")
+}
+
+fn released() -> Option<PathBuf> {
+    let released = std::env::var_os("CERTFORGE_RELEASED").map(PathBuf::from);
+    if released.is_none() {
+        eprintln!("LEFT OUT: CERTFORGE_RELEASED names no program; `tests/all` builds it");
+    }
+    released.filter(|_| match Lanes.ready() {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("LEFT OUT: {error}");
+            false
+        }
+    })
+}
+
+/// A place with a CA of its own. The files of both CAs must be as long as each other's, so that all memory lies at the same addresses.
+fn place_like(other: Option<&Workplace>) -> Workplace {
+    let length = |place: &Workplace| fs::metadata(place.join("ca/certificate.pem")).unwrap().len();
+    loop {
+        let place = Workplace::new();
+        place.manifest(100);
+        place.succeed(&["ca", "new", "--no-passphrase"]);
+        if other.is_none_or(|other| length(other) == length(&place)) {
+            return place;
+        }
+    }
+}
+
+fn compared(program: &Path, function: &str) -> Option<Comparison> {
+    let first = place_like(None);
+    let second = place_like(Some(&first));
+    let run = [
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--no-endpoint",
+        "--chunk-rows",
+        "20",
+        "--jobs",
+        "1",
+    ];
+    let at = place_of(program, function);
+    let mut traced = Vec::new();
+    for place in [&first, &second] {
+        let process = match Traced::start(program, &run, place.path()) {
+            Ok(process) => process,
+            Err(error @ (nix::Error::EPERM | nix::Error::ENOENT)) => {
+                eprintln!("LEFT OUT: a process cannot be traced here: {error}");
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        // Twice it goes by: by then everything is made that is made once.
+        let thread = process.run_to(at, 2).expect("it comes to the function");
+        traced.push((process, thread));
+    }
+    let [(first, first_thread), (second, second_thread)] = &traced[..] else {
+        unreachable!("there are two")
+    };
+    Some(compare([first, second], [*first_thread, *second_thread]).expect("both can be traced"))
+}
+
+#[track_caller]
+fn assert_same(found: &Comparison, what: &str) {
+    let Comparison {
+        steps,
+        parted,
+        addresses,
+        branches,
+    } = found;
+    eprintln!("{what}: {steps} steps, {branches} conditional branches, none of which a secret decides");
+    assert!(*steps > 100_000, "{what}: only {steps} steps");
+    assert_eq!(
+        *parted, None,
+        "{what}: paths part after {steps} steps, at these places"
+    );
+    assert!(
+        addresses.is_empty(),
+        "{what}: secrets are addresses: {addresses:#x?}"
+    );
+}
+
+#[test]
+fn keys_take_the_same_path_whatever_they_are() {
+    let Some(program) = released() else { return };
+    if let Some(found) = compared(&program, KEYS) {
+        assert_same(&found, "keys");
+    }
+}
+
+#[test]
+fn signatures_take_the_same_path_whatever_key_and_nonces_are() {
+    let Some(program) = released() else { return };
+    if let Some(found) = compared(&program, SIGNATURES) {
+        assert_same(&found, "signatures");
+    }
+}
+
+/// The comparison can fail: the public numbers of a signature are written in as few octets as they need.
+#[test]
+fn what_does_depend_on_its_numbers_is_seen() {
+    let Some(program) = released() else { return };
+    let mut is_left_out = false;
+    let parts = (0..20).any(|_| match compared(&program, "engine5lanes3der5write") {
+        Some(found) => found.parted.is_some(),
+        None => {
+            is_left_out = true;
+            true
+        }
+    });
+    assert!(
+        parts || is_left_out,
+        "numbers of other lengths are written in another way"
+    );
+}

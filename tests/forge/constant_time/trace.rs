@@ -1,0 +1,254 @@
+//! Two processes, one instruction at a time, side by side.
+//!
+//! Both do the same with other secrets. Where their paths part, or a register differs by which an instruction finds its memory, a secret has got into
+//! what an observer of caches and branches can see.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use nix::libc::user_regs_struct;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// A process that is traced, with all its threads.
+pub struct Traced {
+    child: Child,
+    process: Pid,
+    memory: fs::File,
+    /// Where the program begins in memory.
+    base: u64,
+}
+
+/// What two runs of a function did.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    pub steps: u64,
+    /// Where the paths parted.
+    pub parted: Option<[u64; 2]>,
+    /// Instructions whose addresses differed, with the registers, by their place in the program.
+    pub addresses: BTreeMap<u64, String>,
+    pub branches: usize,
+}
+
+impl Traced {
+    /// Starts a program, without random places in memory, up to its first instruction.
+    pub fn start(program: &Path, arguments: &[&str], folder: &Path) -> nix::Result<Self> {
+        let child = Command::new("setarch")
+            .args(["-R", "sh", "-c", "kill -STOP $$; exec \"$0\" \"$@\""])
+            .arg(program)
+            .args(arguments)
+            .current_dir(folder)
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|_| nix::Error::ENOENT)?;
+        let process = Pid::from_raw(child.id().cast_signed());
+        waitpid(process, Some(WaitPidFlag::WUNTRACED))?;
+        ptrace::seize(
+            process,
+            Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL,
+        )?;
+        nix::sys::signal::kill(process, Signal::SIGCONT)?;
+        loop {
+            match waitpid(process, Some(WaitPidFlag::__WALL))? {
+                WaitStatus::PtraceEvent(_, _, event) if event == ptrace::Event::PTRACE_EVENT_EXEC as i32 => {
+                    break;
+                }
+                WaitStatus::Exited(..) | WaitStatus::Signaled(..) => return Err(nix::Error::ESRCH),
+                status => go_on(&status)?,
+            }
+        }
+        let maps = fs::read_to_string(format!("/proc/{process}/maps")).expect("it runs");
+        let base = maps
+            .split_once('-')
+            .and_then(|(start, _)| u64::from_str_radix(start, 16).ok());
+        let memory = fs::File::open(format!("/proc/{process}/mem")).expect("it is ours");
+        Ok(Self {
+            child,
+            process,
+            memory,
+            base: base.expect("it has a first mapping"),
+        })
+    }
+
+    /// Lets it run until a thread is about to enter a function for the time after `times` others, and gives the thread.
+    pub fn run_to(&self, function: u64, times: usize) -> nix::Result<Pid> {
+        let address = self.base + function;
+        let place = address as ptrace::AddressType;
+        let before = ptrace::read(self.process, place)?;
+        let trap = before & !0xff | 0xcc;
+        ptrace::write(self.process, place, trap)?;
+        ptrace::cont(self.process, None)?;
+        let mut passed = 0;
+        loop {
+            let status = waitpid(self.all(), Some(WaitPidFlag::__WALL))?;
+            let thread = match status {
+                WaitStatus::Stopped(thread, Signal::SIGTRAP)
+                    if ptrace::getregs(thread)?.rip == address + 1 =>
+                {
+                    thread
+                }
+                WaitStatus::Exited(process, _) | WaitStatus::Signaled(process, ..)
+                    if process == self.process =>
+                {
+                    return Err(nix::Error::ESRCH);
+                }
+                status => {
+                    go_on(&status)?;
+                    continue;
+                }
+            };
+            let mut registers = ptrace::getregs(thread)?;
+            registers.rip = address;
+            ptrace::setregs(thread, registers)?;
+            ptrace::write(thread, place, before)?;
+            if passed == times {
+                return Ok(thread);
+            }
+            passed += 1;
+            ptrace::step(thread, None)?;
+            wait_for(thread)?;
+            ptrace::write(thread, place, trap)?;
+            ptrace::cont(thread, None)?;
+        }
+    }
+
+    /// Any of its threads, which are a group of their own: other tests have children too.
+    fn all(&self) -> Pid {
+        Pid::from_raw(-self.process.as_raw())
+    }
+
+    fn octets<const N: usize>(&self, address: u64) -> [u8; N] {
+        let mut octets = [0; N];
+        let _ = self.memory.read_at(&mut octets, address);
+        octets
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = nix::sys::signal::kill(self.process, Signal::SIGKILL);
+    }
+}
+
+/// Lets a thread go on after something that is none of ours.
+fn go_on(status: &WaitStatus) -> nix::Result<()> {
+    match *status {
+        WaitStatus::Stopped(thread, signal) => {
+            let signal = Some(signal).filter(|signal| !matches!(signal, Signal::SIGSTOP | Signal::SIGTRAP));
+            ptrace::cont(thread, signal)
+        }
+        WaitStatus::PtraceEvent(thread, ..) => ptrace::cont(thread, None),
+        _ => Ok(()),
+    }
+}
+
+/// Waits until a thread has made its step.
+fn wait_for(thread: Pid) -> nix::Result<()> {
+    loop {
+        match waitpid(thread, Some(WaitPidFlag::__WALL))? {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => return Ok(()),
+            WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..) => ptrace::step(thread, None)?,
+            _ => return Err(nix::Error::ESRCH),
+        }
+    }
+}
+
+/// What an instruction finds its memory by, and whether it is a conditional branch.
+struct Addressed {
+    registers: Vec<Register>,
+    is_branch: bool,
+    text: String,
+}
+
+impl Addressed {
+    fn of(octets: &[u8], address: u64) -> Self {
+        let mut instruction = Instruction::default();
+        Decoder::with_ip(64, octets, address, DecoderOptions::NONE).decode_out(&mut instruction);
+        let has_memory = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory)
+            && !matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop);
+        let registers = match has_memory {
+            true => vec![instruction.memory_base(), instruction.memory_index()],
+            false => Vec::new(),
+        };
+        Self {
+            registers: registers
+                .into_iter()
+                .filter(|register| register.is_gpr64())
+                .collect(),
+            is_branch: instruction.is_jcc_short_or_near(),
+            text: format!("{:?}", instruction.code()),
+        }
+    }
+}
+
+fn value(register: Register, all: &user_regs_struct) -> u64 {
+    match register {
+        Register::RAX => all.rax,
+        Register::RBX => all.rbx,
+        Register::RCX => all.rcx,
+        Register::RDX => all.rdx,
+        Register::RSI => all.rsi,
+        Register::RDI => all.rdi,
+        Register::RBP => all.rbp,
+        Register::RSP => all.rsp,
+        Register::R8 => all.r8,
+        Register::R9 => all.r9,
+        Register::R10 => all.r10,
+        Register::R11 => all.r11,
+        Register::R12 => all.r12,
+        Register::R13 => all.r13,
+        Register::R14 => all.r14,
+        Register::R15 => all.r15,
+        other => unreachable!("{other:?} is no general register"),
+    }
+}
+
+/// Goes through a function in both, from its first instruction to its return.
+pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Comparison> {
+    let mut found = Comparison::default();
+    let mut known: BTreeMap<u64, Addressed> = BTreeMap::new();
+    let [first, _] = traced;
+    let entry = ptrace::getregs(threads[0])?;
+    let back = u64::from_le_bytes(first.octets(entry.rsp));
+    loop {
+        let [a, b] = [ptrace::getregs(threads[0])?, ptrace::getregs(threads[1])?];
+        let places = [a.rip - traced[0].base, b.rip - traced[1].base];
+        if places[0] != places[1] {
+            found.parted = Some(places);
+            return Ok(found);
+        }
+        if a.rip == back && a.rsp > entry.rsp {
+            return Ok(found);
+        }
+        let addressed = known.entry(a.rip).or_insert_with(|| {
+            let addressed = Addressed::of(&first.octets::<16>(a.rip), a.rip);
+            found.branches += usize::from(addressed.is_branch);
+            addressed
+        });
+        let differ: Vec<_> = addressed
+            .registers
+            .iter()
+            .filter(|register| value(**register, &a) != value(**register, &b))
+            .collect();
+        if !differ.is_empty() {
+            found
+                .addresses
+                .insert(places[0], format!("{} by {differ:?}", addressed.text));
+        }
+        for thread in threads {
+            ptrace::step(thread, None)?;
+            wait_for(thread)?;
+        }
+        found.steps += 1;
+    }
+}

@@ -5,6 +5,9 @@
 //! goldens; read what it wrote, and put `[..]` back where a value differs from run to run. trycmd
 //! writes a backslash as a slash.
 
+use certforge::engine::{Choice, KeyMaker as _};
+use certforge::profile::KeyType;
+
 use crate::support::Workplace;
 
 /// Every command of the goldens has this one passphrase, so that none of them waits for an answer.
@@ -13,16 +16,22 @@ const PASSPHRASE: &str = "the passphrase of the goldens";
 #[test]
 fn prints_what_it_printed_before() {
     let cases = trycmd::TestCases::new();
+    // Which engine is taken depends on the processor.
+    let auto = Choice::Auto
+        .for_keys(KeyType::P256)
+        .expect("one makes them")
+        .name();
     cases
         .register_bin("certforge", std::path::Path::new(env!("CARGO_BIN_EXE_certforge")))
         // git keeps no file private, and a passphrase file must be.
         .register_bin("chmod", std::path::Path::new("/bin/chmod"))
         .env("CERTFORGE_CA_PASSPHRASE", PASSPHRASE)
         .env("COLUMNS", "100")
-        // Goldens name the engine, and it must not depend on the processor.
-        .env("CERTFORGE_ENGINE", "aws-lc")
         .insert_var("[VERSION]", env!("CARGO_PKG_VERSION"))
-        .expect("the name of the variable is one")
+        .and_then(|cases| cases.insert_var("[P256_BY_AUTO]", format!("P-256 by engine {auto}")))
+        .and_then(|cases| cases.insert_var("[KEY_ENGINE]", format!("\"key_engine\": \"{auto}\"")))
+        .and_then(|cases| cases.insert_var("[SIGNATURE_ENGINE]", format!("\"signature_engine\": \"{auto}\"")))
+        .expect("the names of the variables are some")
         .case("tests/cmd/*.trycmd");
     // A build that lacks commands is held to the goldens of those that it has.
     let others = match cfg!(feature = "aws") {

@@ -19,7 +19,7 @@ use crate::manifest::{
 };
 use crate::profile::Binding;
 
-/// Blocks that are parsed at a time.
+/// Blocks that are parsed at a time, while as many are read.
 const BLOCKS_AT_A_TIME: usize = 16;
 
 /// What a manifest holds, and what is wrong with it.
@@ -128,15 +128,13 @@ fn read<E: From<ManifestError>>(
         specimen: None,
     };
     let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
-    loop {
-        let window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
-        if window.is_empty() {
-            break;
-        }
-        let inspected: Vec<_> = window
-            .par_iter()
-            .map(|block| inspect(manifest, binding, block))
-            .collect();
+    let mut window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
+    while !window.is_empty() {
+        let inspect = |block| inspect(manifest, binding, block);
+        let (next, inspected) = rayon::join(
+            || blocks.next_blocks(BLOCKS_AT_A_TIME),
+            || window.par_iter().map(inspect).collect::<Vec<_>>(),
+        );
         for (block, inspected) in window.iter().zip(inspected) {
             findings.rows += block.rows() as u64;
             findings.bookmarks.push(inspected.bookmark);
@@ -147,6 +145,7 @@ fn read<E: From<ManifestError>>(
             oddities.extend(inspected.oddities);
             visit(inspected.bookmark, &inspected.ids)?;
         }
+        window = next?;
     }
     findings.sha256 = blocks.finish();
     if findings.rows == 0 {

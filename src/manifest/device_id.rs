@@ -24,14 +24,20 @@ impl DeviceId {
     ///
     /// The reason why the text cannot be a device id.
     pub fn parse(text: &str) -> Result<Self, Reason> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// # Errors
+    ///
+    /// The reason why the text cannot be a device id.
+    pub fn check(text: &str) -> Result<(), Reason> {
         if text.is_empty() {
             return Err(Reason::Empty);
         }
-        if let Some(reason) = spoilt(text) {
-            return Err(reason);
-        }
+        // What is spoilt has a character that ids have not, so nearly every id is looked at once.
         if let Some(character) = text.chars().find(|c| !is_id_character(*c)) {
-            return Err(Reason::IdCharacter(character));
+            return Err(spoilt(text).unwrap_or(Reason::IdCharacter(character)));
         }
         if text.len() > Self::MAX {
             return Err(Reason::TooLong {
@@ -39,7 +45,7 @@ impl DeviceId {
                 limit: Self::MAX,
             });
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     #[must_use]

@@ -137,6 +137,10 @@ fn is_date(id: &str) -> bool {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
+    // As long as the longest, `12-Mar-26`.
+    if id.len() > 9 {
+        return false;
+    }
     let parts: Vec<&str> = id.split('-').collect();
     let is_number = |text: &str| (1..=2).contains(&text.len()) && is_digits(text);
     match parts[..] {
@@ -154,13 +158,10 @@ impl Serialize for Oddity {
 
 /// What ids are taken for by those who see no difference: two that have the same are equal or twins.
 pub(crate) fn folded(id: &str) -> String {
-    let plain: String = id
-        .chars()
-        .map(|c| match c.to_ascii_lowercase() {
-            'o' => '0',
-            c => c,
-        })
-        .collect();
+    let mut plain = id.to_ascii_lowercase();
+    if plain.contains('o') {
+        plain = plain.replace('o', "0");
+    }
     if is_digits(&plain) {
         return plain.trim_start_matches('0').to_owned();
     }
@@ -169,6 +170,10 @@ pub(crate) fn folded(id: &str) -> String {
 
 /// A MAC address or an EUI-64 without the signs between its octets.
 fn bare_address(id: &str) -> Option<String> {
+    // Six octets or eight, each of two characters, and a sign between them.
+    if !matches!(id.len(), 17 | 23) {
+        return None;
+    }
     let mut octets = id.split([':', '-']);
     let count = octets.clone().count();
     let is_octet = |octet: &str| octet.len() == 2 && octet.bytes().all(|b| b.is_ascii_hexdigit());

@@ -157,7 +157,7 @@ impl Binding {
             ("endpoint.client_id", self.client_id(row)),
         ] {
             // Thing names and client ids obey the rules of device ids (AWS IoT API, `ThingName`).
-            if DeviceId::parse(&value).is_err() {
+            if DeviceId::check(&value).is_err() {
                 add(field.to_owned(), value, Reason::NotThingName);
             }
         }

@@ -97,8 +97,9 @@ impl Attribute {
             let is_code = value.len() == 2 && value.bytes().all(|b| b.is_ascii_uppercase());
             return if is_code { Ok(()) } else { Err(Reason::NotCountry) };
         }
-        let unprintable = value.chars().find(|c| !is_printable_string_character(*c));
-        if let (true, Some(c)) = (self.is_printable_string(), unprintable) {
+        if self.is_printable_string()
+            && let Some(c) = value.chars().find(|c| !is_printable_string_character(*c))
+        {
             return Err(Reason::NotPrintable(c));
         }
         let characters = value.chars().count();
@@ -116,11 +117,17 @@ impl Attribute {
 /// <https://docs.aws.amazon.com/iot/latest/developerguide/cert-policy-variables.html>
 #[must_use]
 pub fn policy_character(value: &str) -> Option<char> {
-    value.chars().find(|c| "*$+?#".contains(*c))
+    value.chars().find(|c| matches!(c, '*' | '$' | '+' | '?' | '#'))
 }
 
 fn is_printable_string_character(c: char) -> bool {
-    c.is_ascii_alphanumeric() || " '()+,-./:=?".contains(c)
+    let is_sign = |c| {
+        matches!(
+            c,
+            ' ' | '\'' | '(' | ')' | '+' | ',' | '-' | '.' | '/' | ':' | '=' | '?'
+        )
+    };
+    c.is_ascii_alphanumeric() || is_sign(c)
 }
 
 impl fmt::Display for Attribute {

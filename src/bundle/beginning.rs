@@ -2,17 +2,15 @@
 //!
 //! Its sums are taken once, so a bundle's own go over what follows it alone.
 
-use ring::digest::{Context, SHA256};
-
 use super::archive::{Archive, Constant};
-use crate::digest::into_octets;
+use crate::digest::Begun;
 
 /// An archive that is begun, to be copied for every bundle.
 pub(super) struct Beginning {
     octets: Vec<u8>,
     directory: Vec<u8>,
     members: u16,
-    sha256: Context,
+    sha256: Begun,
     crc: crc32fast::Hasher,
 }
 
@@ -31,8 +29,7 @@ impl Beginning {
             archive.constant(name, mode, content);
         }
         let members = archive.members();
-        let mut sha256 = Context::new(&SHA256);
-        sha256.update(&octets);
+        let sha256 = Begun::new(&octets);
         let mut crc = crc32fast::Hasher::new();
         crc.update(&octets);
         Self {
@@ -54,10 +51,8 @@ impl Beginning {
         self.octets.len() + self.directory.len()
     }
 
-    pub(super) fn sha256(&self, bundle: &[u8]) -> [u8; 32] {
-        let mut context = self.sha256.clone();
-        context.update(self.rest(bundle));
-        into_octets(context.finish())
+    pub(super) fn sha256_many(&self, bundles: &[&[u8]], digests: &mut [[u8; 32]]) {
+        self.sha256.sha256_many(bundles, digests);
     }
 
     pub(super) fn crc(&self, bundle: &[u8]) -> u32 {
@@ -104,7 +99,9 @@ mod tests {
             prop_assert_eq!(&out, &whole);
 
             let bundle = &out[6..];
-            prop_assert_eq!(beginning.sha256(bundle), sha256(bundle));
+            let mut digests = [[0; 32]; 2];
+            beginning.sha256_many(&[bundle, bundle], &mut digests);
+            prop_assert_eq!(digests, [sha256(bundle); 2]);
             prop_assert_eq!(beginning.crc(bundle), crc32fast::hash(bundle));
         }
     }

@@ -11,7 +11,7 @@ use crate::certificate::{
     CertificateSerial, Fields, Linted, SerialPrefix, Signed, encode_san, encode_subject,
 };
 use crate::engine::{DeviceKey, EngineError, Random};
-use crate::issuer::key_identifier;
+use crate::issuer::key_identifiers;
 use crate::manifest::Row;
 use crate::signer::SignerError;
 
@@ -80,8 +80,8 @@ impl<'a> Credentials<'a> {
             false => key_maker.make_keys(key_type, &mut self.keys)?,
         }
         self.key_ids.clear();
-        self.key_ids
-            .extend(self.keys.iter().map(|key| key_identifier(key.public_key())));
+        let public_keys: Vec<&[u8]> = self.keys.iter().map(DeviceKey::public_key).collect();
+        key_identifiers(&public_keys, &mut self.key_ids);
         Ok(())
     }
 

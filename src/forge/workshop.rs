@@ -13,7 +13,7 @@ use super::plan::Plan;
 use crate::batch::{IndexEntry, Layout};
 use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
 use crate::certificate::SerialPrefix;
-use crate::digest::sha256;
+use crate::digest::sha256_many;
 use crate::manifest::{DeviceId, Row};
 
 pub(crate) struct Workshop<'a> {
@@ -61,7 +61,8 @@ impl<'a> Workshop<'a> {
             certificates: &mut self.certificates,
             entries: Vec::with_capacity(rows.len()),
             key_ids: Vec::with_capacity(rows.len()),
-            certificate: Vec::new(),
+            block: Vec::new(),
+            ends: Vec::new(),
         };
         let issued = self
             .issuance
@@ -83,7 +84,9 @@ struct Packing<'a, 'b> {
     certificates: &'b mut Vec<u8>,
     entries: Vec<IndexEntry>,
     key_ids: Vec<[u8; 20]>,
-    certificate: Vec<u8>,
+    /// The certificates of a block, DER, and where each ends.
+    block: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Packing<'_, '_> {
@@ -98,13 +101,16 @@ impl Packing<'_, '_> {
         } = self.plan;
         let not_after = period.not_after.unix_timestamp();
         self.key_ids.extend_from_slice(&credentials.key_ids);
+        self.block.clear();
+        self.ends.clear();
+        let first = self.ranges.len();
         for (i, row) in rows.iter().enumerate() {
-            let certificate = &mut self.certificate;
-            certificate.clear();
-            credentials.append_certificate(i, certificate);
+            let start = self.block.len();
+            credentials.append_certificate(i, &mut self.block);
+            self.ends.push(self.block.len());
             let credential = Credential {
                 private_key: credentials.private_key(i),
-                certificate,
+                certificate: &self.block[start..],
                 thing_name: &binding.thing_name(row),
                 client_id: &binding.client_id(row),
             };
@@ -112,9 +118,22 @@ impl Packing<'_, '_> {
                 self.writer.append(&credential, out);
             });
             self.certificates.extend_from_slice(self.writer.certificate_pem());
+            self.ranges.push(range);
+        }
+        let ranges = &self.ranges[first..];
+        // Of a whole block at once, while it is near the processor.
+        let mut certificate_ids = vec![[0; 32]; rows.len()];
+        sha256_many(&cut(&self.block, &self.ends), &mut certificate_ids);
+        let bundles: Vec<&[u8]> = ranges
+            .iter()
+            .map(|range| self.body.octets(range.clone()))
+            .collect();
+        let mut digests = vec![[0; 32]; rows.len()];
+        bundler.sha256_many(&bundles, &mut digests);
+        for (i, (row, range)) in rows.iter().zip(ranges).enumerate() {
             self.entries.push(IndexEntry {
                 device_id: row.device_id.clone(),
-                certificate_id: sha256(certificate),
+                certificate_id: certificate_ids[i],
                 certificate_serial: credentials.serials[i],
                 not_after,
                 offset: match layout {
@@ -122,11 +141,19 @@ impl Packing<'_, '_> {
                     Layout::Objects => 0,
                 },
                 length: range.len() as u64,
-                sha256: bundler.sha256(self.body.octets(range.clone())),
+                sha256: digests[i],
             });
-            self.ranges.push(range);
         }
     }
+}
+
+/// What lies one behind the other in a buffer, by where each ends.
+fn cut<'a>(octets: &'a [u8], ends: &[usize]) -> Vec<&'a [u8]> {
+    let starts = std::iter::once(&0).chain(ends);
+    starts
+        .zip(ends)
+        .map(|(start, end)| &octets[*start..*end])
+        .collect()
 }
 
 /// The bundles of a chunk, as the layout has them.

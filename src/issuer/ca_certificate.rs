@@ -18,7 +18,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{IssuerError, blocks};
 use crate::bounded;
-use crate::digest::{sha256, sha256_start};
+use crate::digest::{sha256, sha256_many, sha256_start};
 use crate::engine::verifies;
 use crate::pem;
 use crate::profile::{KeyType, Period};
@@ -251,6 +251,17 @@ impl CaCertificate {
 #[must_use]
 pub(crate) fn key_identifier(public_key: &[u8]) -> [u8; 20] {
     sha256_start(public_key)
+}
+
+/// Appends the identifiers of many keys, in their order.
+pub(crate) fn key_identifiers(public_keys: &[&[u8]], ids: &mut Vec<[u8; 20]>) {
+    let mut digests = vec![[0; 32]; public_keys.len()];
+    sha256_many(public_keys, &mut digests);
+    ids.extend(
+        digests
+            .iter()
+            .map(|digest| *digest.first_chunk().expect("it is longer")),
+    );
 }
 
 /// The type of a public key, or the name of one that is not accepted.

@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 pub use ca_certificate::CaCertificate;
-pub(crate) use ca_certificate::{key_identifier, key_type};
+pub(crate) use ca_certificate::{key_identifier, key_identifiers, key_type};
 pub use create::{CaRequest, NewCa, create};
 pub use crl::{CRL_FILE, Crl, CrlRequest, RevocationCode, RevokedCertificate};
 

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use ring::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{MAX_LINE, ManifestError};
 use crate::digest::{into_octets, sha256};
@@ -282,7 +282,7 @@ impl<R: BufRead> Blocks<R> {
     /// SHA-256 of the whole file. Call it when [`Blocks::next_block`] has returned `None`.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
-        into_octets(self.digest.finish())
+        into_octets(&self.digest.finish())
     }
 }
 

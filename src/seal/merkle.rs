@@ -1,38 +1,63 @@
 //! Merkle trees, hashed as in RFC 6962, 2.1: leaves behind a zero octet, nodes behind a one.
 
-use ring::digest::{Context, SHA256};
+use crate::digest::{sha256, sha256_many};
 
-use crate::digest::into_octets;
+/// Octets of a node: what kind it is, and the two below it.
+const NODE: usize = 1 + 2 * 32;
 
 pub(super) fn leaf(content: &[u8]) -> [u8; 32] {
-    hash(0, &[content])
+    sha256(&[&[0], content].concat())
+}
+
+/// The SHA-256 of a text, and the root over its lines as leaves.
+pub(super) fn of_text<'a>(text: &[u8], lines: impl Iterator<Item = &'a [u8]>) -> ([u8; 32], [u8; 32]) {
+    let (mut leaves, mut ends) = (Vec::with_capacity(2 * text.len()), Vec::new());
+    for line in lines {
+        leaves.push(0);
+        leaves.extend_from_slice(line);
+        ends.push(leaves.len());
+    }
+    let mut messages = Vec::with_capacity(1 + ends.len());
+    // The longest first, and the others beside it.
+    messages.push(text);
+    let mut start = 0;
+    for end in ends {
+        messages.push(&leaves[start..end]);
+        start = end;
+    }
+    let mut digests = vec![[0; 32]; messages.len()];
+    sha256_many(&messages, &mut digests);
+    let leaves = digests.split_off(1);
+    (digests[0], root(leaves))
 }
 
 /// The root over leaves, in their order; of none it is the SHA-256 of nothing.
 pub(super) fn root(mut level: Vec<[u8; 32]>) -> [u8; 32] {
     if level.is_empty() {
-        return crate::digest::sha256(&[]);
+        return sha256(&[]);
     }
-    // A node without a partner moves up as it is, which gives RFC 6962's tree.
+    let mut nodes = Vec::with_capacity(NODE * level.len().div_ceil(2));
     while level.len() > 1 {
-        level = level
-            .chunks(2)
-            .map(|pair| match pair {
-                [left, right] => hash(1, &[left, right]),
-                _ => pair[0],
-            })
-            .collect();
+        let (pairs, alone) = level.as_chunks();
+        nodes.clear();
+        for [left, right] in pairs {
+            nodes.extend_from_slice(&node(left, right));
+        }
+        let messages: Vec<&[u8]> = nodes.chunks(NODE).collect();
+        let mut above = vec![[0; 32]; messages.len()];
+        sha256_many(&messages, &mut above);
+        // A node without a partner moves up as it is, which gives RFC 6962's tree.
+        above.extend_from_slice(alone);
+        level = above;
     }
     level[0]
 }
 
-fn hash(kind: u8, parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(&[kind]);
-    for part in parts {
-        context.update(part);
-    }
-    into_octets(context.finish())
+fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; NODE] {
+    let mut node = [1; NODE];
+    node[1..33].copy_from_slice(left);
+    node[33..].copy_from_slice(right);
+    node
 }
 
 #[cfg(test)]
@@ -43,13 +68,13 @@ mod tests {
     /// The definition, to the letter.
     fn defined(leaves: &[&[u8]]) -> [u8; 32] {
         match leaves {
-            [] => crate::digest::sha256(&[]),
+            [] => sha256(&[]),
             [one] => leaf(one),
             _ => {
                 // The largest power of two smaller than n.
                 let split = leaves.len().next_power_of_two() / 2;
                 let (left, right) = leaves.split_at(split);
-                hash(1, &[&defined(left), &defined(right)])
+                sha256(&node(&defined(left), &defined(right)))
             }
         }
     }
@@ -61,6 +86,8 @@ mod tests {
             let leaves: Vec<&[u8]> = leaves[..n].iter().map(Vec::as_slice).collect();
             let hashed = leaves.iter().map(|content| leaf(content)).collect();
             assert_eq!(root(hashed), defined(&leaves), "{n} leaves");
+            let of_text = of_text(b"text", leaves.iter().copied());
+            assert_eq!(of_text, (sha256(b"text"), defined(&leaves)), "{n} lines");
         }
     }
 

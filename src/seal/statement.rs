@@ -9,7 +9,6 @@ use time::OffsetDateTime;
 use super::signed::Signable;
 use super::{SealError, merkle, read_index};
 use crate::batch::{BatchRecord, IndexEntry, Layout, Lookups, Mark, Shape, index_lines};
-use crate::digest::sha256;
 use crate::profile::rfc3339;
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
@@ -100,10 +99,11 @@ impl ChunkDigest {
     /// Digests an index that was just written of these entries.
     #[must_use]
     pub fn written(chunk: u64, index: &[u8], entries: &[IndexEntry]) -> Self {
+        let (digest, root) = merkle::of_text(index, index_lines(index));
         Self {
             chunk,
-            index: sha256(index),
-            root: merkle::root(index_lines(index).map(merkle::leaf).collect()),
+            index: digest,
+            root,
             marks: entries
                 .iter()
                 .map(|entry| Mark::new(&entry.device_id, chunk))

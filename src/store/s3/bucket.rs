@@ -18,7 +18,7 @@ use super::client::Connection;
 use super::direct::{Direct, Outcome as Sent};
 use super::settings::{Settings, conditions};
 use super::signing::SignedDigest;
-use crate::digest::sha256;
+use crate::digest::{sha256, sha256_many};
 use crate::sdk::{Source, causes, hint_for, is_denied};
 use crate::store::request::{Answer, Failed, Requests};
 use crate::store::{Found, Got, How, Listed, Outcome, Replaced, StoreError, StoreOptions, Version, When};
@@ -53,7 +53,12 @@ impl Body {
     fn new(octets: Bytes, sha256: [u8; 32]) -> Self {
         let parts = match octets.len() {
             0..=LARGEST_PUT => Vec::new(),
-            _ => octets.chunks(PART).map(self::sha256).collect(),
+            _ => {
+                let parts: Vec<&[u8]> = octets.chunks(PART).collect();
+                let mut digests = vec![[0; 32]; parts.len()];
+                sha256_many(&parts, &mut digests);
+                digests
+            }
         };
         Self {
             octets,

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::{Got, How, Listed, Lot, Object, Putting, StoreError, StoreOptions, Transport};
-use crate::digest::sha256;
+use crate::digest::sha256_many;
 use bucket::Bucket;
 
 /// KiB of the objects that wait or are under way, at most.
@@ -76,11 +76,16 @@ impl S3 {
     }
 
     /// Starts an upload once there is room for it.
-    fn upload(&self, object: &Object<'_>, how: &How<'_>, attempt: Option<&Arc<str>>) -> Putting {
+    fn upload(
+        &self,
+        object: &Object<'_>,
+        sha256: [u8; 32],
+        how: &How<'_>,
+        attempt: Option<&Arc<str>>,
+    ) -> Putting {
         let kib = u32::try_from(object.body.len() / 1024 + OVERHEAD).unwrap_or(ROOM);
         let room = self.room.clone().acquire_many_owned(kib.min(ROOM));
         let room = self.runtime.block_on(room).expect("the room is never closed");
-        let sha256 = object.sha256.unwrap_or_else(|| sha256(object.body));
         // Bodies hold private keys: they are zeroized when the last of the requests is done with them.
         let body = Bytes::from_owner(Zeroizing::new(object.body.to_vec()));
         let (bucket, key) = (self.bucket.clone(), self.key(&object.name));
@@ -113,6 +118,19 @@ impl S3 {
     }
 }
 
+/// The digests of objects, those of a chunk side by side where nobody knows them yet.
+fn digests(objects: &[Object<'_>]) -> Vec<[u8; 32]> {
+    let unknown = objects.iter().filter(|object| object.sha256.is_none());
+    let bodies: Vec<&[u8]> = unknown.map(|object| object.body).collect();
+    let mut made = vec![[0; 32]; bodies.len()];
+    sha256_many(&bodies, &mut made);
+    let mut made = made.into_iter();
+    let known = objects.iter().map(|object| object.sha256);
+    known
+        .map(|known| known.unwrap_or_else(|| made.next().expect("each unknown one was made")))
+        .collect()
+}
+
 /// Empty pages of a listing that are asked for one after the other: S3 may have some where much was removed.
 const EMPTY_PAGES: u32 = 1000;
 
@@ -142,8 +160,9 @@ impl Transport for S3 {
 
     fn put(&self, objects: &[Object<'_>], how: &How<'_>) -> Vec<Putting> {
         let attempt = how.attempt.map(Arc::from);
-        let upload = |object| self.upload(object, how, attempt.as_ref());
-        objects.iter().map(upload).collect()
+        let sums = objects.iter().zip(digests(objects));
+        sums.map(|(object, sha256)| self.upload(object, sha256, how, attempt.as_ref()))
+            .collect()
     }
 
     /// What is stored in S3 is durable.

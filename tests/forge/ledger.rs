@@ -180,6 +180,49 @@ fn a_device_is_issued_once_per_issuer_unless_it_is_a_reissue() {
     commit_all(&mut *ledger, &identity("fourth", &other_issuer)).unwrap();
 }
 
+/// Rows are inserted many by one statement; what is wrong with one of them is told of it alone.
+#[test]
+fn chunks_of_any_length_are_kept_and_an_issued_device_is_named_wherever_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let issuer = issuer("Test CA");
+    let mut ledger = open(&folder.path().join("certforge.db"));
+    let mut drawn = 0;
+    let mut chunk_of = |name: &str, rows: u64, first: u64| {
+        drawn += 1;
+        let whole = BatchIdentity {
+            rows,
+            chunk_rows: rows,
+            ..identity(name, &issuer)
+        };
+        let batch = ledger.begin_batch(&whole, NOW).unwrap();
+        let reservation = ledger.reserve(&batch, &[(0, prefix(drawn))], NOW).unwrap()[0];
+        let chunk = committed(&batch, reservation, first);
+        let result = ledger.commit(&batch, std::slice::from_ref(&chunk), &[]);
+        let kept = ledger.entries(&batch, 0).unwrap();
+        (result, chunk.entries, kept)
+    };
+    for (rows, first) in (1..=50).zip((0..).step_by(100)) {
+        let (result, entries, kept) = chunk_of(&format!("batch-{rows}"), rows, first);
+        result.unwrap();
+        assert_eq!(kept, entries, "{rows} rows");
+    }
+    for at in [0, 1, 15, 16, 17, 31, 32, 39] {
+        // The first device of `batch-49` comes behind so many that nobody has.
+        let (result, _, kept) = chunk_of(&format!("again-{at}"), 40, 4800 - at);
+        match result {
+            Err(LedgerError::AlreadyIssued { device_id, batch }) => {
+                assert_eq!(
+                    (device_id.as_str(), batch.as_str()),
+                    ("SN4800", "batch-49"),
+                    "{at}"
+                );
+            }
+            other => panic!("{at}: {other:?}"),
+        }
+        assert!(kept.is_empty(), "nothing of a refused chunk stays");
+    }
+}
+
 #[test]
 fn a_prefix_is_never_reserved_twice() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Rows of table `device`: what was issued.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Statement, Transaction, params};
 
 use super::Failure;
 use super::read::device_id;
@@ -9,6 +9,9 @@ use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, LedgerError};
 
+/// Rows of one statement: most of what a statement costs beside its rows is shared by them.
+const ROWS: usize = 16;
+
 /// Inserts the devices of a chunk, whose first one has this row.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
@@ -16,34 +19,89 @@ pub(super) fn insert(
     first: u64,
     entries: &[IndexEntry],
 ) -> Result<(), Failure> {
-    // Only a reissue looks for earlier identities; otherwise the unique index refuses them.
-    let generation = if batch.reissue {
-        "(SELECT coalesce(max(generation), -1) + 1 FROM device WHERE issuer = ?3 AND device_id = ?4)"
-    } else {
-        "0"
+    // Who asks of each row whether it was issued before takes them one by one.
+    let (sixteens, rest) = match batch.reissue {
+        true => (&[][..], entries),
+        false => entries.as_chunks::<ROWS>(),
     };
-    let mut insert = transaction.prepare_cached(&format!(
-        "INSERT INTO device (batch, row, issuer, device_id, generation, certificate_id, certificate_serial, \
-         not_after, offset, length, sha256) VALUES (?1, ?2, ?3, ?4, {generation}, ?5, ?6, ?7, ?8, ?9, ?10)"
-    ))?;
+    let mut next = first;
+    if !sixteens.is_empty() {
+        let mut insert = transaction.prepare_cached(&statement(batch.reissue, ROWS))?;
+        for entries in sixteens {
+            // A statement that fails has inserted nothing: row by row they tell which it is.
+            if insert_rows(&mut insert, batch, next, entries).is_err() {
+                insert_each(transaction, batch, next, entries)?;
+            }
+            next += ROWS as u64;
+        }
+    }
+    insert_each(transaction, batch, next, rest)
+}
+
+fn insert_each(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    first: u64,
+    entries: &[IndexEntry],
+) -> Result<(), Failure> {
+    let mut insert = transaction.prepare_cached(&statement(batch.reissue, 1))?;
     for (row, entry) in (first..).zip(entries) {
-        let inserted = insert.execute(params![
-            batch.key,
-            row,
-            batch.issuer,
-            entry.device_id.as_str(),
-            entry.certificate_id,
-            entry.certificate_serial.octets(),
-            entry.not_after,
-            entry.offset,
-            entry.length,
-            entry.sha256,
-        ]);
+        let inserted = insert_rows(&mut insert, batch, row, std::slice::from_ref(entry));
         if let Err(error) = inserted {
             return Err(refused(transaction, batch, entry, error));
         }
     }
     Ok(())
+}
+
+/// Inserts as many rows as the statement has, the first of which is the manifest's row of this number.
+fn insert_rows(
+    insert: &mut Statement<'_>,
+    batch: &Batch,
+    first: u64,
+    entries: &[IndexEntry],
+) -> rusqlite::Result<()> {
+    insert.raw_bind_parameter(1, batch.key)?;
+    insert.raw_bind_parameter(2, batch.issuer)?;
+    for ((row, entry), at) in (first..).zip(entries).zip((3..).step_by(OF_ROW)) {
+        insert.raw_bind_parameter(at, row)?;
+        insert.raw_bind_parameter(at + 1, entry.device_id.as_str())?;
+        insert.raw_bind_parameter(at + 2, entry.certificate_id)?;
+        insert.raw_bind_parameter(at + 3, entry.certificate_serial.octets())?;
+        insert.raw_bind_parameter(at + 4, entry.not_after)?;
+        insert.raw_bind_parameter(at + 5, entry.offset)?;
+        insert.raw_bind_parameter(at + 6, entry.length)?;
+        insert.raw_bind_parameter(at + 7, entry.sha256)?;
+    }
+    insert.raw_execute()?;
+    Ok(())
+}
+
+/// Parameters of each row; ?1 and ?2 are the batch and the issuer of all of them.
+const OF_ROW: usize = 8;
+
+/// The statement that inserts so many rows.
+fn statement(reissue: bool, rows: usize) -> String {
+    let row = |at: usize| {
+        let [row, id, certificate_id, serial, not_after, offset, length, sha256] =
+            std::array::from_fn(|i| at + i);
+        // Only a reissue looks for earlier identities; otherwise the unique index refuses them.
+        let generation = match reissue {
+            true => format!(
+                "(SELECT coalesce(max(generation), -1) + 1 FROM device WHERE issuer = ?2 AND device_id = ?{id})"
+            ),
+            false => "0".to_owned(),
+        };
+        format!(
+            "(?1, ?{row}, ?2, ?{id}, {generation}, ?{certificate_id}, ?{serial}, ?{not_after}, ?{offset}, ?{length}, ?{sha256})"
+        )
+    };
+    let rows: Vec<String> = (3..).step_by(OF_ROW).take(rows).map(row).collect();
+    format!(
+        "INSERT INTO device (batch, row, issuer, device_id, generation, certificate_id, certificate_serial, \
+         not_after, offset, length, sha256) VALUES {}",
+        rows.join(", ")
+    )
 }
 
 /// Why a device could not be inserted.

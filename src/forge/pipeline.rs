@@ -1,10 +1,10 @@
 //! The pipeline: workers pull chunks, make and store them; one committer records and releases them.
 //!
 //! ```text
-//!   Source (manifest, under a lock) ─► workers (rayon): make, put ─► queue ─► committer: flush, commit, publish
+//!   Source (manifest, under a lock) ─► workers: make (rayon), put ─► queue ─► committer: flush, commit, publish
 //! ```
 //!
-//! Workers pull, and the queue is bounded, so memory does not grow with rows, however slow the store
+//! There are a few more workers than threads that make, so that the processor is busy while a store takes its time. Workers pull, and the queue is bounded, so memory does not grow with rows, however slow the store
 //! or the ledger is. A committer that finds several chunks waiting flushes and commits them together.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,9 @@ use crate::store::{Aside, Attempt, Object, Store, Ticket};
 
 /// Chunks that one transaction commits at most, and that wait for their turn at most.
 const GROUP: usize = 32;
+
+/// Chunks that are being stored while as many are made as the pool has threads.
+const STORING: usize = 2;
 
 /// So many chunks may fail one after the other, each for a reason that may pass, before no more are begun.
 const FAILURES_IN_A_ROW: usize = 8;
@@ -148,7 +151,8 @@ pub(super) fn pool(jobs: usize) -> Result<ThreadPool, ForgeError> {
         .map_err(|source| ForgeError::Threads { source })
 }
 
-/// Makes, stores, commits and releases every chunk of the source, on all threads of the pool.
+/// Makes, stores, commits and releases every chunk of the source. Chunks are made on all threads of the pool, while
+/// others are being stored.
 pub(super) fn run(
     source: Source<'_>,
     stock: Stock<'_>,
@@ -175,11 +179,17 @@ pub(super) fn run(
     std::thread::scope(|scope| {
         let shared = &shared;
         let committer = scope.spawn(move || commit(shared, &receiver, ledger, observe));
-        pool.broadcast(|_| work(shared, &sender));
-        // The last sender is gone, which ends the committer.
+        let workers = (0..pool.current_num_threads() + STORING).map(|_| {
+            let sender = sender.clone();
+            scope.spawn(move || work(shared, pool, &sender))
+        });
+        let workers: Vec<_> = workers.collect();
+        // The last sender is gone with the last worker, which ends the committer.
         drop(sender);
-        if let Err(panic) = committer.join() {
-            std::panic::resume_unwind(panic);
+        for thread in workers.into_iter().chain([committer]) {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
         }
     });
     shared.outcome.into_inner().expect("no holder panics")
@@ -196,7 +206,7 @@ impl Drop for StopOnPanic<'_> {
     }
 }
 
-fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
+fn work(shared: &Shared<'_>, pool: &ThreadPool, sender: &SyncSender<Stored>) {
     let _guard = StopOnPanic(&shared.stop);
     let mut workshop = Workshop::new(shared.plan);
     while !shared.is_stopped() {
@@ -206,7 +216,7 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
             Ok(None) => return,
             Err(error) => return shared.fail(0, error.into()),
         };
-        match make_and_store(shared, &mut workshop, reservation, &block) {
+        match make_and_store(shared, pool, &mut workshop, reservation, &block) {
             // The committer is gone only after a failure of its own, which it has recorded.
             Ok(stored) => {
                 if sender.send(stored).is_err() {
@@ -223,32 +233,44 @@ fn work(shared: &Shared<'_>, sender: &SyncSender<Stored>) {
 
 fn make_and_store(
     shared: &Shared<'_>,
+    pool: &ThreadPool,
     workshop: &mut Workshop<'_>,
     reservation: Reservation,
     block: &Unproven,
 ) -> Result<Stored, ForgeError> {
     let plan = shared.plan;
     let chunk = reservation.chunk;
-    let (rows, _) = plan.manifest.parse_again(block)?;
-    let entries = workshop.make(&rows, reservation.prefix)?;
+    // Only so many make at a time as the pool has threads; who stores leaves his to another.
+    let (entries, index, digest) = pool.install(|| {
+        let (rows, _) = plan.manifest.parse_again(block)?;
+        let entries = workshop.make(&rows, reservation.prefix)?;
+        let index = write_index(plan.layout, chunk, &entries);
+        let digest = ChunkDigest::written(chunk, &index, &entries);
+        Ok::<_, ForgeError>((entries, index, digest))
+    })?;
     let mut objects = Vec::with_capacity(entries.len() + 1);
     match plan.layout {
         Layout::Packs => objects.push(Object {
             name: pack_object(chunk),
-            body: &workshop.bundles,
+            body: workshop.pack(),
             sha256: None,
         }),
         Layout::Objects => {
-            objects.extend(entries.iter().zip(&workshop.ranges).map(|(entry, range)| Object {
-                name: plan.layout.object(chunk, &entry.device_id),
-                body: &workshop.bundles[range.clone()],
-                sha256: Some(entry.sha256),
-            }));
+            objects.extend(
+                entries
+                    .iter()
+                    .zip(workshop.bundles())
+                    .map(|(entry, body)| Object {
+                        name: plan.layout.object(chunk, &entry.device_id),
+                        body,
+                        sha256: Some(entry.sha256),
+                    }),
+            );
         }
     }
     objects.push(Object {
         name: certificates_object(chunk),
-        body: &workshop.certificates,
+        body: workshop.certificates(),
         sha256: None,
     });
     let earlier = shared.stock.earlier.get(&chunk);
@@ -258,8 +280,6 @@ fn make_and_store(
         earlier: &earlier,
     };
     let ticket = shared.stock.store.put(&objects, attempt)?;
-    let index = write_index(plan.layout, chunk, &entries);
-    let digest = ChunkDigest::written(chunk, &index, &entries);
     let mut outcome = shared.outcome.lock().expect("no holder panics");
     outcome.seal.add(digest);
     Ok(Stored {

@@ -15,18 +15,31 @@ use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256_many;
 use crate::manifest::{DeviceId, Row};
+use crate::store::ALIGNMENT;
 
 pub(crate) struct Workshop<'a> {
     plan: &'a Plan<'a>,
     issuance: Issuance<'a>,
     writer: BundleWriter<'a>,
     directory: Vec<u8>,
-    /// The chunk's bundles: a pack, or one after the other.
-    pub bundles: Zeroizing<Vec<u8>>,
-    /// Where each bundle lies in [`Workshop::bundles`], in row order.
-    pub ranges: Vec<Range<usize>>,
-    /// The chunk's certificates as PEM, in row order.
-    pub certificates: Vec<u8>,
+    /// The chunk's bundles: a pack, or one after the other; before them what brings them to an address that stores
+    /// like.
+    bundles: Zeroizing<Vec<u8>>,
+    start: usize,
+    /// Where each bundle lies in there, in row order.
+    ranges: Vec<Range<usize>>,
+    /// The chunk's certificates as PEM, in row order; likewise.
+    certificates: Vec<u8>,
+    certificates_start: usize,
+}
+
+/// Empties a buffer, and fills it up to the first address that is aligned. Returns how far that is.
+fn begin_aligned(buffer: &mut Vec<u8>) -> usize {
+    buffer.clear();
+    let start = buffer.as_ptr().align_offset(ALIGNMENT);
+    let start = if start < ALIGNMENT { start } else { 0 };
+    buffer.resize(start, 0);
+    start
 }
 
 impl<'a> Workshop<'a> {
@@ -37,18 +50,37 @@ impl<'a> Workshop<'a> {
             writer: plan.bundler.writer(),
             directory: Vec::new(),
             bundles: Zeroizing::new(Vec::new()),
+            start: 0,
             ranges: Vec::new(),
             certificates: Vec::new(),
+            certificates_start: 0,
         }
+    }
+
+    /// The chunk's pack, or its bundles one after the other.
+    pub(crate) fn pack(&self) -> &[u8] {
+        &self.bundles[self.start..]
+    }
+
+    /// The chunk's bundles, in row order.
+    pub(crate) fn bundles(&self) -> impl Iterator<Item = &[u8]> {
+        self.ranges.iter().map(|range| &self.bundles[range.clone()])
+    }
+
+    /// The chunk's certificates as PEM, in row order.
+    pub(crate) fn certificates(&self) -> &[u8] {
+        &self.certificates[self.certificates_start..]
     }
 
     /// Makes the chunk's bundles and returns what is to be recorded of them, in row order.
     pub(crate) fn make(&mut self, rows: &[Row], prefix: SerialPrefix) -> Result<Vec<IndexEntry>, ForgeError> {
         self.bundles.clear();
         // Enough, so that a buffer with private keys never moves and leaves a copy behind.
-        self.bundles.reserve(rows.len() * self.plan.bundle_room);
+        self.bundles
+            .reserve(rows.len() * self.plan.bundle_room + ALIGNMENT);
+        self.start = begin_aligned(&mut self.bundles);
         self.ranges.clear();
-        self.certificates.clear();
+        self.certificates_start = begin_aligned(&mut self.certificates);
         let body = match self.plan.layout {
             Layout::Packs => Body::Pack(Archive::begin(&mut self.bundles, &mut self.directory)),
             Layout::Objects => Body::Objects(&mut self.bundles),
@@ -57,6 +89,7 @@ impl<'a> Workshop<'a> {
             plan: self.plan,
             writer: &mut self.writer,
             body,
+            start: self.start,
             ranges: &mut self.ranges,
             certificates: &mut self.certificates,
             entries: Vec::with_capacity(rows.len()),
@@ -80,6 +113,8 @@ struct Packing<'a, 'b> {
     plan: &'a Plan<'a>,
     writer: &'b mut BundleWriter<'a>,
     body: Body<'b>,
+    /// Where it begins in its buffer.
+    start: usize,
     ranges: &'b mut Vec<Range<usize>>,
     certificates: &'b mut Vec<u8>,
     entries: Vec<IndexEntry>,
@@ -137,7 +172,7 @@ impl Packing<'_, '_> {
                 certificate_serial: credentials.serials[i],
                 not_after,
                 offset: match layout {
-                    Layout::Packs => range.start as u64,
+                    Layout::Packs => (range.start - self.start) as u64,
                     Layout::Objects => 0,
                 },
                 length: range.len() as u64,

@@ -40,8 +40,8 @@ pub use place::{Place, PlaceError};
 pub use put::{Aside, Attempt, Ticket};
 pub use reading::{ReadError, read_index, read_record, released_chunks};
 pub use transport::{
-    Body, FEW, Found, Got, How, Listed, Lot, Manner, Move, Object, Outcome, Putting, Release, Replaced,
-    Transport, Version, When,
+    ALIGNMENT, Body, FEW, Found, Got, How, Listed, Lot, Manner, Move, Object, Outcome, Putting, Release,
+    Replaced, Transport, Version, When,
 };
 pub use withdrawal::{put_withdrawn, read_withdrawn};
 

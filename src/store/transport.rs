@@ -247,6 +247,9 @@ pub enum Lot {
 /// So many objects are made durable one by one rather than all at once.
 pub const FEW: usize = 64;
 
+/// A large body that begins at a multiple of this address may be written without being copied.
+pub const ALIGNMENT: usize = 4096;
+
 /// An object as a listing finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {

@@ -6,6 +6,8 @@
 //! file.
 
 mod atomic;
+#[cfg(target_os = "linux")]
+mod direct;
 mod folder;
 mod release;
 mod replace;
@@ -13,7 +15,9 @@ mod sync;
 mod walk;
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+#[cfg(not(target_os = "linux"))]
+use std::io::Write;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -274,6 +278,9 @@ impl Dir {
             }
             other => other?,
         };
+        #[cfg(target_os = "linux")]
+        direct::write(&mut file, body)?;
+        #[cfg(not(target_os = "linux"))]
         file.write_all(body)?;
         Ok(file)
     }

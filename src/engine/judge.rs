@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
 
 use super::SignatureAlgorithm;
 use super::lanes::{Verifier, WORTHWHILE, public_keys};
-use crate::digest::sha256;
+use crate::digest::sha256_many;
 use crate::profile::KeyType;
 
 /// Judges signatures of one issuer's key, many at a time.
@@ -52,7 +52,8 @@ impl Judge {
         if messages.len() >= WORTHWHILE
             && let Some(lanes) = &self.lanes
         {
-            let digests: Vec<_> = messages.iter().map(|message| sha256(message)).collect();
+            let mut digests = vec![[0; 32]; messages.len()];
+            sha256_many(messages, &mut digests);
             if lanes.verify(&digests, signatures, valid) {
                 return;
             }

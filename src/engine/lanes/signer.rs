@@ -8,7 +8,7 @@ use super::eight::{BLINDS, Job, run};
 use super::number::Number;
 use super::verifier::{Verifier, WORTHWHILE};
 use super::{GROUP, TRIES, comb, der, draw, failed, whole};
-use crate::digest::sha256;
+use crate::digest::sha256_many;
 use crate::engine::{EngineError, KeySigner, verifies};
 use crate::profile::KeyType;
 
@@ -38,9 +38,7 @@ impl LanesSigner {
     fn sign_group(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), EngineError> {
         let mut digests = [[0; 32]; GROUP];
         let digests = &mut digests[..messages.len()];
-        for (digest, message) in digests.iter_mut().zip(messages) {
-            *digest = sha256(message);
-        }
+        sha256_many(messages, digests);
         self.sign_digests(digests, signatures)?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % messages.len();
         let is_valid = |i: usize| verifies(KeyType::P256, &self.public_key, messages[i], &signatures[i]);

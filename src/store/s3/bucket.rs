@@ -51,19 +51,17 @@ pub(super) struct Body {
 
 impl Body {
     fn new(octets: Bytes, sha256: [u8; 32]) -> Self {
-        let parts = match octets.len() {
+        let chunks = octets.chunks(PART);
+        let parts: Vec<&[u8]> = match octets.len() {
             0..=LARGEST_PUT => Vec::new(),
-            _ => {
-                let parts: Vec<&[u8]> = octets.chunks(PART).collect();
-                let mut digests = vec![[0; 32]; parts.len()];
-                sha256_many(&parts, &mut digests);
-                digests
-            }
+            _ => chunks.collect(),
         };
+        let mut digests = vec![[0; 32]; parts.len()];
+        sha256_many(&parts, &mut digests);
         Self {
+            parts: digests,
             octets,
             sha256,
-            parts,
         }
     }
 

@@ -59,6 +59,7 @@ pub fn run(octets: &[u8]) {
         batch_sha256: [0; 32],
         shard: 1,
         shards: 2,
+        has_shared: false,
     };
     for envelope in [octets, &signed(octets)] {
         if let Ok(shard) = ShardSeal::open(envelope, &of, &ISSUER) {

@@ -16,6 +16,10 @@ pub const BATCH_OBJECT: &str = "batch.json";
 /// The signed statement that the batch is complete: written last, after every index.
 pub const SEAL_OBJECT: &str = "seal.json";
 
+/// The files that are the same for every device, of a batch whose profile shares some: written after the record, and
+/// before any bundle.
+pub const SHARED_OBJECT: &str = "shared.zip";
+
 /// That the batch is withdrawn, so that nothing of it may come up.
 pub const WITHDRAWN_OBJECT: &str = "withdrawn.json";
 
@@ -158,7 +162,7 @@ pub fn most_octets(object: &str) -> u64 {
         // A row has eight fields, the longest of which is an id in the name of an object.
         "index" => (ROWS + 1) * 640,
         "certificates" => ROWS * 16 * KIB,
-        "bundles" => bundle::MOST_OCTETS as u64,
+        "bundles" | SHARED_OBJECT => bundle::MOST_OCTETS as u64,
         // As ZIPs without ZIP64 have.
         "packs" => u32::MAX.into(),
         // What stations write, and what withdraws a batch; and a part of the lookup, which knows about as many devices as a

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   batch.json                             what the batch is; written first
+//!   shared.zip                             the files that all devices share, if the profile has such
 //!   packs/ or bundles/                     the bundles
 //!   certificates/<chunk>.pem               the certificates of a chunk
 //!   index/<chunk>.csv                      a row for each device; releases the chunk's bundles
@@ -25,6 +26,7 @@ mod record;
 pub mod report;
 mod shape;
 mod shard_ledger;
+mod shared;
 mod withdrawal;
 
 pub use certificates::ChunkCertificates;
@@ -34,9 +36,10 @@ pub use index::{
     parse_index, read_index, write_index,
 };
 pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, WITHDRAWN_OBJECT,
-    certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object, index_object,
-    lookup_object, most_octets, pack_object, scrapped_object, shard_ledger_object, shard_object,
+    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, SHARED_OBJECT,
+    WITHDRAWN_OBJECT, certificates_object, chunk_of, claim_object, device_of, failed_object, flashed_object,
+    index_object, lookup_object, most_octets, pack_object, scrapped_object, shard_ledger_object,
+    shard_object,
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};

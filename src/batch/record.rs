@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::shared::{self, SharedError};
 use super::{BATCH_OBJECT, Layout, Shape};
 use crate::issuer::{CaCertificate, IssuerError};
 use crate::pem;
@@ -31,6 +32,10 @@ pub struct BatchRecord {
     /// In how many shards it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
+    /// SHA-256 of `shared.zip`; `None`: bundles have all that a device gets. In the store it is part of the profile's
+    /// description.
+    #[serde(skip)]
+    pub shared_sha256: Option<String>,
 }
 
 /// Why octets are no record of a batch.
@@ -44,6 +49,8 @@ pub enum RecordError {
     },
     #[error("{object} has impossible numbers of rows")]
     Numbers { object: String },
+    #[error("{object} {what}")]
+    Shared { object: String, what: SharedError },
     #[error("{object} has no valid profile")]
     Profile { object: String, source: ProfileError },
     #[error("{object} has no usable issuer certificate")]
@@ -54,6 +61,13 @@ impl RecordError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
+        if let Self::Shared {
+            what: SharedError::Format { .. },
+            ..
+        } = self
+        {
+            return "use the certforge that made it, or a newer one".to_owned();
+        }
         format!("{BATCH_OBJECT} was changed or damaged; put it back as it was written")
     }
 }
@@ -70,7 +84,7 @@ pub struct ReadRecord {
 impl BatchRecord {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        super::to_json(self)
+        super::to_json(&shared::folded(self))
     }
 
     #[must_use]
@@ -92,6 +106,11 @@ impl BatchRecord {
             object: object(),
             source,
         })?;
+        let malformed = |what| RecordError::Shared {
+            object: object(),
+            what,
+        };
+        let record = shared::unfold(record).map_err(malformed)?;
         if !record.shape().is_sound() {
             return Err(RecordError::Numbers { object: object() });
         }
@@ -99,6 +118,9 @@ impl BatchRecord {
             object: object(),
             source,
         })?;
+        if profile.recipe().shared().is_empty() == record.shared_sha256.is_some() {
+            return Err(malformed(SharedError::Malformed));
+        }
         let blocks = pem::blocks(&record.issuer_certificate).unwrap_or_default();
         let der = blocks.first().map(|block| block.der.to_vec()).unwrap_or_default();
         let issuer =
@@ -111,5 +133,98 @@ impl BatchRecord {
             profile,
             issuer,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::Root;
+    use data_encoding::HEXLOWER;
+    use serde_json::Value;
+
+    /// A record whose issuer is Amazon's.
+    fn record(profile: &str) -> BatchRecord {
+        let profile = Profile::load(profile, Some("a.example")).unwrap();
+        BatchRecord {
+            batch: "b".to_owned(),
+            manifest_sha256: "00".repeat(32),
+            rows: 3,
+            chunk_rows: 1,
+            layout: Layout::Packs,
+            profile: profile.config().clone(),
+            profile_sha256: HEXLOWER.encode(&profile.digest()),
+            issuer_id: "11".repeat(32),
+            issuer_certificate: pem::encode(pem::CERTIFICATE, Root::named("amazon-root-ca-3").unwrap().der()),
+            ledger: "l".to_owned(),
+            shards: None,
+            shared_sha256: (!profile.recipe().shared().is_empty()).then(|| "22".repeat(32)),
+        }
+    }
+
+    fn json(record: &BatchRecord) -> Value {
+        serde_json::from_slice(&record.to_json()).unwrap()
+    }
+
+    fn read(json: &Value) -> Result<ReadRecord, RecordError> {
+        BatchRecord::read(&serde_json::to_vec(json).unwrap(), "out/b")
+    }
+
+    #[test]
+    fn a_record_with_shared_files_has_no_field_that_one_without_has_not() {
+        let (plain, shared) = (record("aws-iot-p256"), record("aws-iot-p256-shared"));
+        let names = |json: &Value| -> Vec<String> { json.as_object().unwrap().keys().cloned().collect() };
+        let (plain, in_store) = (json(&plain), json(&shared));
+        assert_eq!(names(&plain), names(&in_store));
+        // Certforges of before shared files know these fields of a file, and a description.
+        let files = in_store["profile"]["bundle"]["files"].as_array().unwrap();
+        for file in files {
+            assert_eq!(names(file), ["name", "content"], "{file}");
+        }
+        let own: Vec<_> = files.iter().map(|file| &file["name"]).collect();
+        assert_eq!(own, ["private.pem.key", "certificate.pem.crt"]);
+        assert_eq!(plain["profile"].get("description"), None);
+        // The profile that they see is the one whose digest they see.
+        let mut seen: ProfileConfig = serde_json::from_value(in_store["profile"].clone()).unwrap();
+        seen.description.clear();
+        let seen = Profile::from_config(&seen).unwrap();
+        assert_eq!(in_store["profile_sha256"], HEXLOWER.encode(&seen.digest()));
+        assert_eq!(read(&in_store).unwrap().record, shared);
+        assert_eq!(read(&plain).unwrap().record.shared_sha256, None);
+    }
+
+    #[test]
+    fn a_record_that_does_not_say_well_what_is_shared_is_refused() {
+        let good = json(&record("aws-iot-p256-shared"));
+        let description = good["profile"]["description"].as_str().unwrap();
+        let refused = |from: &str, to: &str| {
+            let mut json = good.clone();
+            let changed = description.replacen(from, to, 1);
+            assert_ne!(changed, description, "{from}");
+            json["profile"]["description"] = changed.into();
+            read(&json).err().map(|error| (error.to_string(), error.hint()))
+        };
+        let (error, hint) = refused("shared\":1", "shared\":2").unwrap();
+        assert_eq!(
+            error,
+            "out/b/batch.json has shared files of format 2, this certforge reads 1"
+        );
+        assert_eq!(hint, "use the certforge that made it, or a newer one");
+        for (from, to) in [
+            ("\"shared\":true", "\"shared\":false"),
+            ("\"sha256\":", "\"sha512\":"),
+            ("\"files\":[", "\"files\":[],\"other\":["),
+        ] {
+            let (error, _) = refused(from, to).unwrap();
+            assert_eq!(error, "out/b/batch.json does not say what shared files it has");
+        }
+        // What says that a file is shared says where it lies.
+        let mut json = good.clone();
+        json["profile"]["bundle"]["files"][1]["shared"] = true.into();
+        assert!(read(&json).is_err());
+        // And another digest than the profile's is not put right.
+        let mut json = good;
+        json["profile_sha256"] = "33".repeat(32).into();
+        assert_eq!(read(&json).unwrap().record.profile_sha256, "33".repeat(32));
     }
 }

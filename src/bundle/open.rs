@@ -84,17 +84,22 @@ pub fn open<'a>(octets: &[u8], sha256: &[u8; 32], recipe: &'a Recipe) -> Result<
 ///
 /// When the octets are no bundle of this recipe.
 pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
-    refuse_too_long(octets, most_octets(recipe))?;
+    examine_members(octets, recipe.members())
+}
+
+/// Opens a ZIP of these files and no others.
+pub(super) fn examine_members<'a>(octets: &[u8], wanted: &'a [Member]) -> Result<Vec<Opened<'a>>, OpenError> {
+    refuse_too_long(octets, most_of(wanted))?;
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
-    let find = |name: &String| recipe.members().iter().find(|member| member.name() == name);
+    let find = |name: &String| wanted.iter().find(|member| member.name() == name);
     let members: Vec<_> = names.iter().filter_map(find).collect();
     let is_each = |member: &Member| members.iter().any(|found| found.name() == member.name());
     // As many as the recipe has, and each of them: so none twice, and no other.
-    if names.len() != recipe.members().len() || !recipe.members().iter().all(is_each) {
+    if names.len() != wanted.len() || !wanted.iter().all(is_each) {
         return Err(OpenError::OtherFiles {
             found: told(&names),
-            expected: recipe.members().iter().map(|own| own.name().to_owned()).collect(),
+            expected: wanted.iter().map(|own| own.name().to_owned()).collect(),
         });
     }
     let mut opened = Vec::with_capacity(members.len());
@@ -108,8 +113,12 @@ pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>,
 /// Octets that a bundle of a recipe has at most: more than any that a forge makes.
 #[must_use]
 pub fn most_octets(recipe: &Recipe) -> usize {
+    most_of(recipe.members())
+}
+
+fn most_of(members: &[Member]) -> usize {
     let room = |member: &Member| 2 * member.room(&Sizes::LARGEST) + HEADERS;
-    recipe.members().iter().map(room).sum()
+    members.iter().map(room).sum()
 }
 
 /// Opens a bundle that somebody has at hand without its batch, so that its recipe is not known: the files by their

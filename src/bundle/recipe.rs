@@ -31,6 +31,7 @@ pub struct Member {
     contents: Vec<Content>,
     format: &'static dyn Format,
     compression: Compression,
+    is_shared: bool,
 }
 
 /// Why there cannot be such a bundle.
@@ -56,6 +57,12 @@ pub enum RecipeError {
     Format { name: String, reason: String },
     #[error("{name}: a private key does not compress; leave it stored")]
     Deflated { name: String },
+    #[error(
+        "{name}: {content} differs from device to device, so shared = true cannot be; issuer, roots and files of your own can be shared"
+    )]
+    NotForAll { name: String, content: String },
+    #[error("{name}: a shared file lies once in the batch, as it is; leave its compression out")]
+    SharedCompression { name: String },
     #[error("there are {count} files, {MAX_MEMBERS} are allowed")]
     Members { count: usize },
     #[error("{name}: nobody has read the file {file}; load the profile from its own file")]
@@ -109,7 +116,38 @@ impl Member {
             contents: contents.to_vec(),
             format,
             compression: compression.unwrap_or(by_default),
+            is_shared: false,
         })
+    }
+
+    /// A file that is the same for all devices, and lies once in the batch: stored, so that its octets do not hang on
+    /// a zlib.
+    ///
+    /// # Errors
+    ///
+    /// When there cannot be such a file, or it differs from device to device.
+    pub fn shared(
+        name: &str,
+        contents: &[Content],
+        format: Option<&'static dyn Format>,
+        compression: Option<Compression>,
+    ) -> Result<Self, RecipeError> {
+        let own = Self::new(name, contents, format, compression)?;
+        if !own.is_constant() {
+            let of_device = contents.iter().find(|content| !content.is_constant());
+            return Err(RecipeError::NotForAll {
+                name: own.name,
+                content: of_device.unwrap_or(&contents[0]).name().to_owned(),
+            });
+        }
+        match compression {
+            Some(_) => Err(RecipeError::SharedCompression { name: own.name }),
+            None => Ok(Self {
+                compression: Compression::Stored,
+                is_shared: true,
+                ..own
+            }),
+        }
     }
 
     #[must_use]
@@ -196,10 +234,11 @@ fn is_device_name(name: &str) -> bool {
     is_port || ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str())
 }
 
-/// The files of a bundle.
+/// The files of a bundle, and those that lie once in the batch because all devices have the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     members: Vec<Member>,
+    shared: Vec<Member>,
 }
 
 impl Recipe {
@@ -230,10 +269,11 @@ impl Recipe {
         }
         let files = members.iter().flat_map(Member::files);
         let octets = files.filter_map(|file| file.octets()).map(<[u8]>::len).sum();
-        match octets > MAX_USER_FILES {
-            true => Err(RecipeError::TooLarge { octets }),
-            false => Ok(Self { members }),
+        if octets > MAX_USER_FILES {
+            return Err(RecipeError::TooLarge { octets });
         }
+        let (shared, members) = members.into_iter().partition(|member| member.is_shared);
+        Ok(Self { members, shared })
     }
 
     /// The files of the bundle, in the profile's order. In the bundle those that are the same for every device
@@ -243,15 +283,26 @@ impl Recipe {
         &self.members
     }
 
+    /// The files that no bundle has and every device gets, in the profile's order; as a rule there are none.
+    #[must_use]
+    pub fn shared(&self) -> &[Member] {
+        &self.shared
+    }
+
+    /// The files that a device gets: its bundle's, and the shared ones.
+    pub fn all(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().chain(&self.shared)
+    }
+
     /// Whether one of the files has this content.
     #[must_use]
     pub fn holds(&self, content: &Content) -> bool {
-        self.members.iter().any(|member| member.holds(content))
+        self.all().any(|member| member.holds(content))
     }
 
     /// Sees that every file of the user's own was read, so that bundles can be made.
     pub(super) fn check_files(&self) -> Result<(), RecipeError> {
-        for member in &self.members {
+        for member in self.all() {
             if let Some(file) = member.files().find(|file| file.octets().is_none()) {
                 return Err(member.unread(file));
             }

@@ -110,6 +110,8 @@ table! {
         | ForgeError::ForeignShard { .. }
         | ForgeError::SealElsewhere { .. }
         | ForgeError::UnsealedShard { .. }
+        | ForgeError::SharedGone { .. }
+        | ForgeError::SharedChanged { .. }
         | ForgeError::BundlesGone { .. } => STORE,
         ForgeError::OtherIssuer { .. } => ISSUER,
         ForgeError::Ledger(_)

@@ -90,8 +90,7 @@ impl Described {
             key_type: profile.key_type().to_string(),
             members: profile
                 .recipe()
-                .members()
-                .iter()
+                .all()
                 .map(|member| member.name().to_owned())
                 .collect(),
             endpoint: profile.endpoint().host.clone(),

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::{ForgeError, Shard};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, ShardLedger, certificates_object,
-    index_object, pack_object, shard_ledger_object, write_index,
+    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, SHARED_OBJECT, ShardLedger,
+    certificates_object, index_object, pack_object, shard_ledger_object, write_index,
 };
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
@@ -96,10 +96,14 @@ fn begin(store: &Store, record: &BatchRecord) -> Result<(), ForgeError> {
         {
             // It was begun as something else. Bundles of that, which hold keys, must not stay among these.
             let mut is_empty = true;
-            store.list("", &mut |listed| is_empty &= listed.name == BATCH_OBJECT)?;
+            store.list("", &mut |listed| {
+                is_empty &= [BATCH_OBJECT, SHARED_OBJECT].contains(&listed.name.as_str());
+            })?;
             if !is_empty || store.has_leftovers()? {
                 return Err(ForgeError::Leftovers { location });
             }
+            // It has no keys, and is of what the batch was to be.
+            store.remove(SHARED_OBJECT)?;
             // Who began it as something else once more meanwhile is seen.
             let (octets, version) = store.read_version(BATCH_OBJECT, None)?;
             let is_that = BatchRecord::read(&octets, &location).is_ok_and(|read| read.record == found);

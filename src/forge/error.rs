@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Shard;
-use crate::batch::{MAX_CHUNK_ROWS, since};
+use crate::batch::{MAX_CHUNK_ROWS, SHARED_OBJECT, since};
 use crate::bundle::RecipeError;
 use crate::certificate::LintError;
 use crate::engine::EngineError;
@@ -107,6 +107,10 @@ pub enum ForgeError {
     },
     #[error("{location} is not where this batch was made, which is {made}")]
     SealElsewhere { location: String, made: String },
+    #[error("{location}/{SHARED_OBJECT} is missing, which has the files that all devices share")]
+    SharedGone { location: String },
+    #[error("{location}/{SHARED_OBJECT} is not what this batch's profile and issuer give")]
+    SharedChanged { location: String },
     #[error("{location} has no seal of shard {shard}: nobody has signed for what it released")]
     UnsealedShard { location: String, shard: Shard },
     #[error("a signature of the issuer's key does not verify")]
@@ -202,6 +206,10 @@ impl ForgeError {
             Self::UnsealedShard { shard, .. } => Some(format!(
                 "run the command that made it once more, with --shard {shard} and its ledger: it makes nothing twice, and leaves the seal"
             )),
+            Self::SharedGone { .. } => Some("the command that made the batch puts it back: run it once more".to_owned()),
+            Self::SharedChanged { .. } => Some(
+                "it was changed: find out who did that, and remove it; the command that made the batch puts it back".to_owned(),
+            ),
             Self::Signature => Some("the engine or the key is not sound; nothing of the chunk was stored".to_owned()),
             Self::Threads { .. } => Some("use fewer --jobs".to_owned()),
         }

@@ -13,6 +13,7 @@ mod pipeline;
 mod plan;
 mod sealing;
 mod shard;
+mod shared;
 mod signing;
 mod withdrawn;
 mod workshop;
@@ -223,8 +224,9 @@ pub fn run(
         Some(batch) => ledger.committed(&batch)?,
         None => Vec::new(),
     };
-    let record = batch_record(job, &identity, ledger.id());
+    let (record, shared) = shared::recorded(batch_record(job, &identity, ledger.id()), job)?;
     agreement::establish(&store, &committed, &record, (job.shard, ledger.id()))?;
+    shared::put(&store, shared.as_deref())?;
 
     // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
     let batch = ledger.begin_batch(&identity, job.now)?;
@@ -496,5 +498,6 @@ fn batch_record(job: &Job<'_>, identity: &BatchIdentity<'_>, ledger: &str) -> Ba
             None => ledger.to_owned(),
         },
         shards: job.shard.map(Shard::of),
+        shared_sha256: None,
     }
 }

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
-use super::{Event, ForgeError, Job, Observe, OpenLedger, Shard, agreement, withdrawn};
+use super::{Event, ForgeError, Job, Observe, OpenLedger, Shard, agreement, shared, withdrawn};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, Lookups, SEAL_OBJECT, index_object, lookup_object, write_index,
+    BATCH_OBJECT, BatchRecord, Lookups, ReadRecord, SEAL_OBJECT, index_object, lookup_object, write_index,
 };
 use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};
@@ -75,13 +75,13 @@ pub fn seal(
     let location = store.location();
     store.refuse_exposed()?;
     let octets = store.read(BATCH_OBJECT, None)?;
-    let (record, profile_sha256, shown) = match BatchRecord::read(&octets, &location) {
-        Ok(read) => (read.record, read.profile.digest(), read.issuer),
-        Err(_) => return Err(ForgeError::ForeignBatch { location }),
+    let Ok(read) = BatchRecord::read(&octets, &location) else {
+        return Err(ForgeError::ForeignBatch { location });
     };
+    let record = &read.record;
     let batch_sha256 = sha256(&octets);
     let certificate = issuer.certificate();
-    if record.issuer_id != HEXLOWER.encode(&certificate.id()) || shown != *certificate {
+    if record.issuer_id != HEXLOWER.encode(&certificate.id()) || read.issuer != *certificate {
         return Err(ForgeError::OtherIssuer {
             location,
             issuer: certificate.subject_text().to_owned(),
@@ -93,7 +93,7 @@ pub fn seal(
         devices: record.rows,
         skipped: 0,
     });
-    let missing = agreement::missing_chunks(store, &record)?;
+    let missing = agreement::missing_chunks(store, record)?;
     if let Some((first, chunks)) = missing {
         return Err(ForgeError::Unfinished {
             batch: record.batch.clone(),
@@ -102,6 +102,7 @@ pub fn seal(
             of: record.shape().chunks(),
         });
     }
+    shared::check(store, &read)?;
     let chunks = || 0..record.shape().chunks();
     let released = |indexes: &[(u64, Octets)]| {
         let rows = indexes.iter().map(|(chunk, _)| record.shape().rows_of(*chunk));
@@ -124,7 +125,7 @@ pub fn seal(
         let ledger = open_ledger()?;
         withdrawn::refuse_in_ledger(&*ledger, &record.batch)?;
         let batch = ledger.find_batch(&record.batch)?;
-        let batch = batch.filter(|batch| is_record_of(&record, profile_sha256, batch, ledger.id()));
+        let batch = batch.filter(|batch| is_record_of(&read, batch, ledger.id()));
         let batch = batch.ok_or(ForgeError::ForeignBatch {
             location: location.clone(),
         })?;
@@ -135,9 +136,9 @@ pub fn seal(
             });
         }
         made_in_all(store, &*ledger, &batch, chunks(), &mut builder)?;
-        return finish(store, &record, batch_sha256, issuer, now, builder);
+        return finish(store, record, batch_sha256, issuer, now, builder);
     };
-    let shards = shard_seals(store, certificate, &record, shards, batch_sha256)?;
+    let shards = shard_seals(store, certificate, record, shards, batch_sha256)?;
     let elsewhere = shards.iter().find(|(_, seal)| seal.location() != location);
     if let Some((_, seal)) = elsewhere.filter(|_| !moved) {
         return Err(ForgeError::SealElsewhere {
@@ -150,14 +151,14 @@ pub fn seal(
             let of = shards.iter().find(|(shard, _)| shard.has(*chunk));
             let (_, signed) = of.expect("every chunk is of one shard");
             signed.check_index(*chunk, index)?;
-            ChunkDigest::of(*chunk, index, &record)
+            ChunkDigest::of(*chunk, index, record)
         };
         let digests: Result<Vec<_>, SealError> = indexes.par_iter().map(digest).collect();
         digests?.into_iter().for_each(|digest| builder.add(digest));
         released(indexes);
         Ok(())
     })?;
-    finish(store, &record, batch_sha256, issuer, now, builder)
+    finish(store, record, batch_sha256, issuer, now, builder)
 }
 
 /// What each shard that has chunks signed for, all of them.
@@ -200,12 +201,13 @@ fn shard_seals(
 }
 
 /// Whether the record in a store says of a batch what its ledger does.
-fn is_record_of(record: &BatchRecord, profile_sha256: [u8; 32], batch: &Batch, ledger: &str) -> bool {
+fn is_record_of(read: &ReadRecord, batch: &Batch, ledger: &str) -> bool {
+    let record = &read.record;
     record.ledger == ledger
         && (record.layout, record.shape()) == (batch.layout, batch.shape())
         && record.manifest_sha256 == HEXLOWER.encode(&batch.manifest_sha256)
         && record.profile_sha256 == HEXLOWER.encode(&batch.profile_sha256)
-        && profile_sha256 == batch.profile_sha256
+        && read.profile.digest() == batch.profile_sha256
         && record.issuer_id == HEXLOWER.encode(&sha256(&batch.issuer_certificate))
 }
 
@@ -215,6 +217,7 @@ fn of_shard(record: &BatchRecord, batch_sha256: [u8; 32], shard: Shard) -> OfSha
         batch_sha256,
         shard: shard.number(),
         shards: shard.of(),
+        has_shared: record.shared_sha256.is_some(),
     }
 }
 

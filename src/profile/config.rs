@@ -133,6 +133,10 @@ pub struct FileConfig {
     /// stored or deflated. Default: deflated for what is the same in every bundle, stored for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// The file is in no bundle: it lies once in the batch, in `shared.zip`, for it is the same for all devices, as
+    /// issuer, roots and files of your own are. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

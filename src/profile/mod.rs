@@ -22,7 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use binding::{Binding, San};
-pub use config::ProfileConfig;
+pub use config::{FileConfig, ProfileConfig};
 pub use endpoint::Endpoint;
 pub use host::{Host, Unfit};
 pub(crate) use id_rules::IdRules;
@@ -32,13 +32,17 @@ pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{Ends, NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
 use crate::bounded;
-use crate::bundle::{Content, Recipe, Shared};
+use crate::bundle::{Content, Recipe, RecipeError, Shared};
 use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
 /// The profiles that are compiled in, by name.
-pub const BUILT_IN: [(&str, &str); 4] = [
+pub const BUILT_IN: [(&str, &str); 5] = [
     ("aws-iot-p256", include_str!("../../profiles/aws-iot-p256.toml")),
+    (
+        "aws-iot-p256-shared",
+        include_str!("../../profiles/aws-iot-p256-shared.toml"),
+    ),
     ("aws-iot-p384", include_str!("../../profiles/aws-iot-p384.toml")),
     (
         "aws-iot-rsa2048",
@@ -84,6 +88,8 @@ pub enum ProfileError {
         file: String,
         source: io::Error,
     },
+    #[error("field bundle.files: {0}")]
+    Shared(RecipeError),
     #[error("field {field}: {reason}")]
     Field { field: String, reason: String },
     #[error("field {field}")]
@@ -106,6 +112,10 @@ impl ProfileError {
                 "name a file that is there, by its path from the profile's own folder".to_owned()
             }
             Self::Unfit(unfit) => unfit.hint(),
+            Self::Shared(_) => {
+                "`certforge profile show aws-iot-p256-shared` prints one that shares what can be shared"
+                    .to_owned()
+            }
             Self::Invalid { source, .. } => return source.hint(),
             _ => "`certforge profile show aws-iot-subject` prints one with every field that most need"
                 .to_owned(),
@@ -239,6 +249,7 @@ impl Profile {
         }
         let mut config = config.clone();
         let description = std::mem::take(&mut config.description);
+        config.bundle = recipe::in_order(config.bundle);
         let mut settings = serde_json::to_value(&config).expect("a profile has only text keys");
         prune(&mut settings);
         let settings = settings.to_string();

@@ -10,12 +10,28 @@ use super::config::{BundleConfig, FileConfig};
 use crate::bundle::{Content, Member, Recipe, RecipeError, Root};
 
 pub(super) fn read(config: &BundleConfig) -> Result<Recipe, ProfileError> {
-    let member = |file: &FileConfig| Member::new(&file.name, &file.content.0, file.format, file.compression);
+    let member = |file: &FileConfig| {
+        let make = if file.shared { Member::shared } else { Member::new };
+        make(&file.name, &file.content.0, file.format, file.compression)
+    };
     let members: Result<_, RecipeError> = match &config.files {
         None => default_files().collect(),
         Some(files) => files.iter().map(member).collect(),
     };
-    members.and_then(Recipe::new).map_err(|error| invalid(&error))
+    members.and_then(Recipe::new).map_err(|error| match error {
+        error @ (RecipeError::NotForAll { .. } | RecipeError::SharedCompression { .. }) => {
+            ProfileError::Shared(error)
+        }
+        error => invalid(&error),
+    })
+}
+
+/// The files with the shared ones behind the others: in which order both stand together is nothing to a batch.
+pub(super) fn in_order(mut config: BundleConfig) -> BundleConfig {
+    if let Some(files) = &mut config.files {
+        files.sort_by_key(|file| file.shared);
+    }
+    config
 }
 
 pub(super) fn invalid(reason: &dyn Display) -> ProfileError {

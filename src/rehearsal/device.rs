@@ -83,14 +83,21 @@ impl Device {
         Self::from_files(open_unknown(octets)?)
     }
 
-    /// Opens the bundle of a batch that has this digest, and was made by this recipe.
+    /// Opens the bundle of a batch that has this digest, and was made by this recipe; with the files that its devices
+    /// share.
     ///
     /// # Errors
     ///
     /// When it is another, or a device could not use it.
-    pub fn of_batch(octets: &[u8], sha256: &[u8; 32], recipe: &Recipe) -> Result<Self, DeviceError> {
+    pub fn of_batch(
+        octets: &[u8],
+        sha256: &[u8; 32],
+        recipe: &Recipe,
+        shared: &bundle::Files,
+    ) -> Result<Self, DeviceError> {
         let files = bundle::open(octets, sha256, recipe)?.into_iter();
-        Self::from_files(files.map(Opened::into_named).collect())
+        let files = files.map(Opened::into_named).chain(shared.iter().cloned());
+        Self::from_files(files.collect())
     }
 
     /// Takes the files of a bundle, by name.
@@ -133,13 +140,25 @@ impl Device {
         };
         let (mut own, others): (Vec<_>, Vec<_>) = lists.into_iter().partition(|(list, _)| is_own(list));
         own.sort_by_key(|(list, _)| list.len());
-        let (chain, _) = own.last().ok_or(DeviceError::NoCertificate)?.clone();
+        let (mut chain, _) = own.last().ok_or(DeviceError::NoCertificate)?.clone();
+        let is_issuer = |list: &[Vec<u8>]| is_issued_by(&chain[0], &list[0]);
         let roots = others.iter().filter(|(list, _)| is_root(&list[0]));
+        // By which it would know its own certificate, and no endpoint.
+        let (issuers, known): (Vec<_>, Vec<_>) = roots.clone().partition(|(list, _)| is_issuer(list));
+        let root = known
+            .into_iter()
+            .chain(issuers)
+            .find_map(|(_, name)| name.clone());
+        // Firmware joins its certificate and its issuer's when each is in a file of its own.
+        let apart = others.iter().find(|(list, _)| is_issuer(list));
+        if let Some((list, _)) = apart.filter(|_| chain.len() == 1) {
+            chain.extend_from_slice(list);
+        }
         let files = Files {
             key: key_file,
             certificate: own.iter().find_map(|(_, name)| name.clone()),
             chain: own.iter().rev().find_map(|(_, name)| name.clone()),
-            root: roots.clone().find_map(|(_, name)| name.clone()),
+            root,
         };
         Ok(Self {
             certificate_id: HEXLOWER.encode(&sha256(&chain[0])),
@@ -254,6 +273,33 @@ fn is_root(der: &[u8]) -> bool {
 mod tests {
     use super::*;
     use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    #[test]
+    fn a_device_sends_the_issuer_that_is_in_a_file_of_its_own() {
+        let named = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let (ca_key, leaf_key, root_key) = [0; 3].map(|_| KeyPair::generate().unwrap()).into();
+        let mut ca = named("CA");
+        ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = named("root").self_signed(&root_key).unwrap();
+        let issuer = ca.self_signed(&ca_key).unwrap();
+        let leaf = named("SN1")
+            .signed_by(&leaf_key, &Issuer::new(ca, ca_key))
+            .unwrap();
+        let file = |name: &str, octets: &str| (name.to_owned(), Zeroizing::new(octets.as_bytes().to_vec()));
+        let device = Device::from_files(vec![
+            file("key", &leaf_key.serialize_pem()),
+            file("certificate", &leaf.pem()),
+            file("issuer", &issuer.pem()),
+            file("root", &root.pem()),
+        ])
+        .unwrap();
+        assert_eq!(device.chain, [leaf.der().clone(), issuer.der().clone()]);
+        assert_eq!(device.files.root, Some("root".to_owned()));
+    }
 
     #[test]
     fn a_device_is_found_in_one_file_beside_others_that_are_the_users_own() {

@@ -15,7 +15,7 @@ use super::client::{Attempt, ConnectError, Greeting, Step, Target, attempt};
 use super::device::{Device, DeviceError, Sends};
 use super::endpoint::Endpoint;
 use super::packet::Version;
-use super::sample::Chosen;
+use super::sample::{Chosen, SharedFiles};
 use crate::bundle::{OpenError, Recipe};
 use crate::causes::in_one_line;
 
@@ -122,6 +122,8 @@ pub struct Destination {
     pub roots: Arc<RootCertStore>,
     /// Whether somebody wants the run to end.
     pub is_cancelled: fn() -> bool,
+    /// What devices have beside their bundles.
+    pub shared: Arc<SharedFiles>,
 }
 
 /// Lets every device that comes out of `devices` connect, and gives a report of each, in no order.
@@ -164,7 +166,7 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         attempts: Vec::new(),
         stage: Stage::Refused,
     };
-    let device = match open(&chosen, &manner.recipe) {
+    let device = match open(&chosen, &manner.recipe, &destination.shared) {
         Ok(device) => device,
         Err(text) => {
             report.reason = Some(text);
@@ -239,12 +241,13 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
     report
 }
 
-fn open(chosen: &Chosen, recipe: &Recipe) -> Result<Device, String> {
+fn open(chosen: &Chosen, recipe: &Recipe, shared: &SharedFiles) -> Result<Device, String> {
+    let shared = shared.as_ref().map_err(Clone::clone)?;
     let octets = match &chosen.bundle {
         Ok(octets) => octets,
         Err(error) => return Err(in_one_line(error)),
     };
-    Device::of_batch(octets, &chosen.entry.sha256, recipe).map_err(|error| match error {
+    Device::of_batch(octets, &chosen.entry.sha256, recipe, shared).map_err(|error| match error {
         DeviceError::Zip(OpenError::OtherDigest) => {
             "the bundle is not the one that the index names; `certforge verify` says more".to_owned()
         }

@@ -162,6 +162,7 @@ pub fn rehearse(
         host: trust.host,
         roots: trust.roots,
         is_cancelled,
+        shared: Arc::new(sample::shared(batch.store, batch.issued.record(), &manner.recipe)),
     };
     runtime.spawn(fleet::connect_all(destination, manner, chosen, reports));
     let mut done = Vec::new();

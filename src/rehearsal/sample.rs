@@ -1,10 +1,15 @@
 //! The sample: which devices of a batch are rehearsed, and their bundles.
 
+use data_encoding::HEXLOWER;
+use zeroize::Zeroizing;
+
 use crate::batch::claim::Claim;
-use crate::batch::{IndexEntry, Layout, claim_object, pack_octets};
+use crate::batch::{BatchRecord, IndexEntry, Layout, SHARED_OBJECT, claim_object, pack_octets};
+use crate::bundle::{Files, Opened, Recipe, open_shared};
+use crate::causes::in_one_line;
+use crate::digest::sha256;
 use crate::store::{Store, StoreError};
 use crate::vouched::{Vouched, VouchedError};
-use zeroize::Zeroizing;
 
 /// From so many devices of a pack on, the whole pack is read.
 const WHOLE_PACK: usize = 16;
@@ -46,6 +51,26 @@ pub(super) struct Chosen {
     pub entry: IndexEntry,
     /// Why it could not be read.
     pub bundle: Result<Zeroizing<Vec<u8>>, StoreError>,
+}
+
+/// The files that the devices of a batch share, or why they cannot be read.
+pub type SharedFiles = Result<Files, String>;
+
+/// Reads the files that the devices of a batch share; as a rule there are none.
+pub(super) fn shared(store: &Store, record: &BatchRecord, recipe: &Recipe) -> SharedFiles {
+    let Some(wanted) = &record.shared_sha256 else {
+        return Ok(Files::new());
+    };
+    let octets = store
+        .read(SHARED_OBJECT, None)
+        .map_err(|error| in_one_line(&error))?;
+    let digest = sha256(&octets);
+    let opened = match HEXLOWER.encode(&digest) == *wanted {
+        true => open_shared(&octets, &digest, recipe).map_err(|error| error.to_string()),
+        false => Err("is not the one that the batch names; `certforge verify` says more".to_owned()),
+    };
+    let opened = opened.map_err(|fault| format!("{SHARED_OBJECT} {fault}"))?;
+    Ok(opened.into_iter().map(Opened::into_named).collect())
 }
 
 /// Reads the bundles of a sample in row order. `give` says whether to go on. Returns how many were burned: removed, since

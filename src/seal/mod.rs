@@ -18,7 +18,7 @@ pub use trust::Trust;
 
 use crate::batch::{
     self, BATCH_OBJECT, BatchRecord, Candidates, IndexEntry, IndexError, Layout, NotRead, ReadRecord,
-    SEAL_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
+    SEAL_OBJECT, SHARED_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
 };
 use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};
@@ -33,12 +33,16 @@ pub enum SealError {
         object: String,
         source: serde_json::Error,
     },
-    #[error("{object} has format {found}, this certforge reads {read}")]
+    #[error("{object} has format {found}, this certforge reads formats up to {read}")]
     Format { object: String, found: u64, read: u32 },
     #[error("the batch was sealed by another issuer: certificate {found}, not {wanted}")]
     OtherIssuer { found: String, wanted: String },
     #[error("the signature of {object} is not that of issuer {issuer}")]
     Signature { object: String, issuer: String },
+    #[error(
+        "{SEAL_OBJECT} says nothing of {SHARED_OBJECT}, which this batch has: an older certforge sealed it"
+    )]
+    NothingShared,
     #[error("{object} is of shard {shard}/{shards} of batch {batch}, or of another record of it")]
     OtherShard {
         object: String,
@@ -76,6 +80,9 @@ impl SealError {
                 | Self::Malformed { .. }
                 | Self::NotRead(_) => {
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more"
+                }
+                Self::NothingShared => {
+                    "remove that seal, and seal the batch with the certforge that made it; stations of before shared files would flash too little"
                 }
                 Self::Format { .. } => "use the certforge that made it, or a newer one",
                 Self::Rows { .. } | Self::Twice(_) => "`certforge verify` tells more",
@@ -134,12 +141,14 @@ impl Seal {
         let is_same =
             |read: &ReadRecord| (read.record.shape(), read.record.layout) == (self.0.shape(), self.0.layout);
         let read = BatchRecord::read(octets, "").ok().filter(is_same);
-        read.ok_or_else(|| {
-            SealError::NotRead(NotRead {
-                object: BATCH_OBJECT.to_owned(),
-                what: "batch record",
-            })
-        })
+        let read = read.ok_or_else(|| NotRead {
+            object: BATCH_OBJECT.to_owned(),
+            what: "batch record",
+        })?;
+        match read.record.shared_sha256 == self.0.shared_sha256 {
+            true => Ok(read),
+            false => Err(SealError::NothingShared),
+        }
     }
 
     /// The entries of a chunk, once its index is seen to be the one that was sealed.
@@ -165,6 +174,16 @@ impl Seal {
     ) -> Result<Candidates, SealError> {
         self.check_lookup(part, octets)?;
         Ok(Candidates::find(octets, part, device_id)?)
+    }
+
+    /// Sees whether the ZIP of the shared files is the one that was sealed.
+    ///
+    /// # Errors
+    ///
+    /// When it is another, or the batch has none.
+    pub fn check_shared(&self, octets: &[u8]) -> Result<(), SealError> {
+        let wanted = self.0.shared_sha256.as_deref().unwrap_or_default();
+        check(octets, wanted, || SHARED_OBJECT.to_owned())
     }
 
     /// Sees whether an index is the one that was sealed.

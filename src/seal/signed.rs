@@ -15,7 +15,7 @@ use crate::issuer::{CaCertificate, Issuer};
 pub(super) trait Signable: Serialize + DeserializeOwned {
     /// Name of the first field.
     const KIND: &'static str;
-    /// Raised with every change of what a statement means.
+    /// Raised with every change of what a statement means. Statements of formats from 1 on are read.
     const FORMAT: u32;
 
     /// Of the issuer's certificate, as AWS IoT writes it.
@@ -64,7 +64,7 @@ pub(super) fn open<T: Signable>(octets: &[u8], object: &str, issuer: &CaCertific
     // The format alone, so that a statement of another one is told from a damaged one.
     let format: serde_json::Map<_, _> = serde_json::from_str(envelope.seal.get()).map_err(malformed)?;
     if let Some(found) = format.get(T::KIND).and_then(serde_json::Value::as_u64)
-        && found != u64::from(T::FORMAT)
+        && !(1..=u64::from(T::FORMAT)).contains(&found)
     {
         return Err(SealError::Format {
             object: object.to_owned(),

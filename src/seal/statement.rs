@@ -15,7 +15,8 @@ use crate::profile::rfc3339;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
-    /// The format of the seal. First, so that nothing else that the issuer signs begins like it.
+    /// The format of the seal: 2 of a batch with shared files, otherwise 1, which older certforges read. First, so that
+    /// nothing else that the issuer signs begins like it.
     pub certforge_seal: u32,
     pub batch: String,
     /// Where the batch was when it was sealed: its claims are made there and nowhere else.
@@ -38,11 +39,22 @@ pub struct Statement {
     pub indexes: Vec<String>,
     /// Of each part of the lookup, in order.
     pub lookups: Vec<String>,
+    /// Of `shared.zip`, in a batch that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_sha256: Option<String>,
+}
+
+/// The format of what is signed of a batch: older certforges would know nothing of shared files.
+pub(super) fn format(has_shared: bool) -> u32 {
+    match has_shared {
+        true => 2,
+        false => 1,
+    }
 }
 
 impl Signable for Statement {
     const KIND: &'static str = "certforge_seal";
-    const FORMAT: u32 = 1;
+    const FORMAT: u32 = 2;
 
     fn issuer_id(&self) -> &str {
         &self.issuer_id
@@ -52,6 +64,7 @@ impl Signable for Statement {
         self.shape().is_sound()
             && self.shape().chunks() == self.indexes.len() as u64
             && !self.lookups.is_empty()
+            && self.certforge_seal == format(self.shared_sha256.is_some())
     }
 }
 
@@ -175,7 +188,7 @@ impl Builder {
         let lookups = Lookups::new(self.marks)?;
         let roots = self.chunks.values().map(|[_, root]| merkle::leaf(root)).collect();
         let statement = Statement {
-            certforge_seal: Statement::FORMAT,
+            certforge_seal: format(record.shared_sha256.is_some()),
             batch: record.batch.clone(),
             location: location.to_owned(),
             sealed_at: rfc3339(now),
@@ -197,6 +210,7 @@ impl Builder {
                 .iter()
                 .map(|digest| HEXLOWER.encode(digest))
                 .collect(),
+            shared_sha256: record.shared_sha256.clone(),
         };
         Ok((statement, lookups))
     }

@@ -2,7 +2,7 @@
 //!
 //! What was read once is kept on disk, and held against the seal each time it is used.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use data_encoding::HEXLOWER;
 use rustls_pki_types::CertificateDer;
@@ -11,10 +11,11 @@ use time::OffsetDateTime;
 use super::StationError;
 use super::cache::Cache;
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, Shape, index_object,
-    lookup_object,
+    BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, SHARED_OBJECT, Shape,
+    index_object, lookup_object,
 };
-use crate::bundle::{self, Files, OpenError, Opened};
+use crate::bundle::{self, Files, OpenError, Opened, judge_shared, open_shared};
+use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::{Profile, rfc3339};
@@ -35,6 +36,8 @@ pub struct SealedBatch {
     issuer: CaCertificate,
     /// The index that was read last: a station stays with a chunk for long.
     last: Mutex<Option<(u64, Rows)>>,
+    /// The files that all devices share, once they were read.
+    shared: OnceLock<Files>,
 }
 
 /// The rows of an index.
@@ -82,6 +85,7 @@ impl SealedBatch {
             profile: read.profile,
             issuer,
             last: Mutex::default(),
+            shared: OnceLock::new(),
         })
     }
 
@@ -185,14 +189,15 @@ impl SealedBatch {
         })
     }
 
-    /// The files of a device's bundle, once everything about it is seen to be right: its digest, its
-    /// members, that the key matches the certificate, the chain, and that it is valid `now`.
+    /// The files of a device, its bundle's and those that all devices share, once everything about them is seen to be
+    /// right: digests, members, that the key matches the certificate, the chain, and that it is valid `now`.
     pub(super) fn fetch(
         &self,
-        store: &Store,
+        (store, cache): (&Store, &Cache),
         device: &Device,
         now: OffsetDateTime,
     ) -> Result<Files, StationError> {
+        let shared = self.shared(store, cache, &device.entry.device_id)?;
         let entry = &device.entry;
         // A name comes from the device id, never from what an index says.
         let object = self.record.layout.object(device.chunk, &entry.device_id);
@@ -228,7 +233,10 @@ impl SealedBatch {
             .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
         let findings = standard.judge(&files, entry, None);
         match (findings.faults.is_empty(), findings.untimely) {
-            (true, None) => Ok(files.into_iter().map(Opened::into_named).collect()),
+            (true, None) => {
+                let own = files.into_iter().map(Opened::into_named);
+                Ok(own.chain(shared.iter().cloned()).collect())
+            }
             (true, Some(untimely)) => Err(StationError::Bundle {
                 device_id: entry.device_id.clone(),
                 object: object.clone(),
@@ -237,6 +245,42 @@ impl SealedBatch {
             }),
             (false, _) => Err(refused(findings.faults)),
         }
+    }
+
+    /// The files that all devices share, which are read once. `device_id`: who is to get them.
+    fn shared(&self, store: &Store, cache: &Cache, device_id: &DeviceId) -> Result<&Files, StationError> {
+        if let Some(shared) = self.shared.get() {
+            return Ok(shared);
+        }
+        let recipe = self.profile.recipe();
+        if recipe.shared().is_empty() {
+            return Ok(self.shared.get_or_init(Files::new));
+        }
+        let refused = |faults: String| StationError::Bundle {
+            device_id: device_id.clone(),
+            object: SHARED_OBJECT.to_owned(),
+            faults,
+            is_of_time: false,
+        };
+        let read = recall(store, cache, SHARED_OBJECT, |octets| {
+            self.seal.check_shared(octets)?;
+            Ok(octets.to_vec())
+        });
+        let (octets, _) = match read {
+            Err(StationError::Store(StoreError::NotFound { .. })) => {
+                return Err(refused("it is missing".to_owned()));
+            }
+            other => other?,
+        };
+        let faults = judge_shared(&octets, recipe, &self.profile.shared(self.issuer.der()));
+        if !faults.is_empty() {
+            return Err(refused(faults.join("; ")));
+        }
+        let opened = open_shared(&octets, &sha256(&octets), recipe);
+        let opened = opened.map_err(|error| refused(error.to_string()))?;
+        Ok(self
+            .shared
+            .get_or_init(|| opened.into_iter().map(Opened::into_named).collect()))
     }
 }
 

@@ -213,10 +213,11 @@ impl Station {
     pub fn fetch(&mut self, claimed: &mut Claimed, folder: &Path) -> Result<Unpacked, StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let now = self.now();
-        let files = match self.batch.fetch(&self.store, &claimed.device, now) {
+        let files = match self.batch.fetch((&self.store, &self.cache), &claimed.device, now) {
             Err(error) if self.is_outdated(&error)? => {
                 claimed.device = self.find(&claimed.claim.device_id)?;
-                self.batch.fetch(&self.store, &claimed.device, now)?
+                self.batch
+                    .fetch((&self.store, &self.cache), &claimed.device, now)?
             }
             other => other?,
         };

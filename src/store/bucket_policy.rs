@@ -172,9 +172,10 @@ impl Policy {
             "scrapped/??????/*.json",
             "scrapped/???????/*.json",
         ];
-        const READ: [&str; 7] = [
+        const READ: [&str; 8] = [
             "seal.json",
             "batch.json",
+            "shared.zip",
             "withdrawn.json",
             "index/*",
             "lookup/*",
@@ -399,7 +400,8 @@ mod tests {
             "seal.json",
             "index",
         ];
-        const FORGES: [&str; 9] = [
+        const FORGES: [&str; 10] = [
+            "shared.zip",
             "seal.json",
             "batch.json",
             "withdrawn.json",
@@ -438,7 +440,7 @@ mod tests {
                     assert!(covers(&station, "ClaimAndReport", &key), "{key} is the station's");
                     assert!(covers(&station, "ReadBatches", &key), "{key} is the station's");
                 }
-                for (key, folder) in [(key(FORGES[6]), "bundles"), (key(FORGES[7]), "packs")] {
+                for (key, folder) in [(key(FORGES[7]), "bundles"), (key(FORGES[8]), "packs")] {
                     assert!(covers(&station, "ReadBatches", &key) && covers(&station, "BurnBundles", &key));
                     assert!(
                         covers(&public, "RefuseReadsByOthers", &key),

@@ -10,6 +10,7 @@ mod inputs;
 mod progress;
 mod retired;
 mod seal;
+mod shared;
 mod tally;
 
 use std::path::{Path, PathBuf};
@@ -252,6 +253,7 @@ pub fn verify(
     let released = completeness::released(job.store, record, &inputs.committed, &mut report.faults)?;
 
     let seal = seal::read(job.store, &inputs.issuer, &mut report)?;
+    shared::check(job.store, &inputs, seal.is_some(), &mut report.faults)?;
 
     // 3. Read every released chunk.
     let issuer_der = CertificateDer::from(inputs.issuer.der());

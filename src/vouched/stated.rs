@@ -134,6 +134,7 @@ impl<'a> Stated<'a> {
             batch_sha256: self.digest,
             shard,
             shards,
+            has_shared: self.record.shared_sha256.is_some(),
         };
         match self.store.read(&of.object(), None) {
             Ok(octets) => Ok(ShardSeal::open(&octets, &of, &self.issuer)?),

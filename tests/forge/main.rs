@@ -24,3 +24,4 @@ mod judges;
 mod lanes;
 mod ledger;
 mod shards;
+mod shared;

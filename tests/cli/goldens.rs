@@ -5,7 +5,7 @@
 //! goldens; read what it wrote, and put `[..]` back where a value differs from run to run. trycmd
 //! writes a backslash as a slash.
 
-use certforge::engine::{Choice, KeyMaker as _};
+use certforge::engine::Choice;
 use certforge::profile::KeyType;
 
 use crate::support::Workplace;

@@ -49,7 +49,7 @@ struct Fault {
     after: usize,
     lane: usize,
     limb: usize,
-    bit: u32,
+    bit: usize,
 }
 
 thread_local! {
@@ -57,7 +57,7 @@ thread_local! {
 }
 
 /// Flips a bit when a stage is passed for the time after `after` others, on this thread.
-pub fn strike_next(stage: Stage, after: usize, lane: usize, limb: usize, bit: u32) {
+pub fn strike_next(stage: Stage, after: usize, lane: usize, limb: usize, bit: usize) {
     NEXT.set(Some(Fault {
         stage,
         after,

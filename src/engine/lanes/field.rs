@@ -100,7 +100,9 @@ pub fn fold(mut t: [Word; 5]) -> Element {
 pub fn strike(stage: super::super::fault::Stage, limbs: &mut [Word]) {
     if let Some((lane, limb, bit)) = super::super::fault::strikes(stage) {
         let mut lanes = word::store(limbs[limb]);
-        lanes[lane % word::LANES] ^= bit;
+        if let Some(struck) = lanes.get_mut(lane) {
+            *struck ^= bit;
+        }
         limbs[limb] = word::load(&lanes);
     }
 }

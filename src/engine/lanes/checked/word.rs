@@ -1,5 +1,10 @@
 //! Words of one lane that are checked. Limbs have a sign; what is said to be without one is a word of 64 bits as it is.
 
+#![expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "words of eight lanes are loaded likewise"
+)]
+
 use super::super::number::LOW52;
 use super::super::table::Row;
 

@@ -3,9 +3,16 @@
 //! `unsafe` is for loads and stores alone.
 
 #![expect(unsafe_code, reason = "memory is read and written by intrinsics")]
-#![expect(clippy::wildcard_imports, reason = "intrinsics say whose they are")]
 
-use std::arch::x86_64::*;
+use std::arch::x86_64::{
+    __m512i, _mm256_loadu_si256, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,
+    _mm512_castsi256_si512, _mm512_cmplt_epu64_mask, _mm512_inserti64x4, _mm512_loadu_si512,
+    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_mov_epi64, _mm512_mask_sub_epi64,
+    _mm512_movepi64_mask, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_set_epi64, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
+    _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
+    _mm512_testn_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
 
 use super::super::table::Row;
 

@@ -18,7 +18,7 @@ fn a_bit_that_flips_in_a_key_is_found_at_every_stage_and_in_every_lane() {
         for lane in 0..8 {
             for limb in 0..stage.limbs() {
                 let mut keys = vec![DeviceKey::default(); 100];
-                strike_next(stage, (5 * lane + limb) % 13, lane, limb, 7 * lane as u32 % 40);
+                strike_next(stage, (5 * lane + limb) % 13, lane, limb, 7 * lane % 40);
                 let made = Lanes.make_keys(KeyType::P256, &mut keys);
                 let struck = super::super::fault::has_struck();
                 assert!(struck || !stage.is_of_keys(), "{stage:?} is never passed");
@@ -63,7 +63,7 @@ fn a_bit_that_flips_in_a_signature_is_found_at_every_stage_and_in_every_lane() {
         for lane in 0..8 {
             for limb in 0..stage.limbs() {
                 let mut signatures = vec![Vec::new(); messages.len()];
-                strike_next(stage, (3 * lane + limb) % 13, lane, limb, 7 * lane as u32 % 40);
+                strike_next(stage, (3 * lane + limb) % 13, lane, limb, 7 * lane % 40);
                 let made = signer.sign(&messages, &mut signatures);
                 assert!(super::super::fault::has_struck(), "{stage:?} is never passed");
                 match made {

@@ -1,5 +1,7 @@
 //! PEM (RFC 7468): texts with several blocks are read, single blocks are written.
 
+use std::ops::Range;
+
 use pem_rfc7468::LineEnding;
 use zeroize::Zeroizing;
 
@@ -89,6 +91,39 @@ pub fn append_certificate(der: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"-----END CERTIFICATE-----\n");
 }
 
+/// The certificates of octets that are blocks as [`append_certificate`] writes them and nothing else, as DER, and where
+/// each block is. `None` when they are anything else, which may be PEM all the same.
+#[must_use]
+pub fn written_certificates(octets: &[u8]) -> Option<Vec<(Range<usize>, Vec<u8>)>> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----\n";
+    const END: &[u8] = b"-----END CERTIFICATE-----\n";
+    let mut found = Vec::new();
+    let (mut start, mut again) = (0, Vec::new());
+    while start < octets.len() {
+        let body = octets[start..].strip_prefix(BEGIN)?;
+        // Base64 has no hyphen.
+        let lines = &body[..memchr::memchr(b'-', body)?];
+        let end = start + BEGIN.len() + lines.len() + END.len();
+        let mut der = vec![0; lines.len() / 4 * 3];
+        let mut len = 0;
+        for line in lines.split_inclusive(|octet| *octet == b'\n') {
+            let line = line.strip_suffix(b"\n")?;
+            let out = base64_simd::Out::from_slice(&mut der[len..]);
+            len += base64_simd::STANDARD.decode(line, out).ok()?.len();
+        }
+        der.truncate(len);
+        // Whatever else a decoder lets pass.
+        again.clear();
+        append_certificate(&der, &mut again);
+        if octets.get(start..end) != Some(&again) {
+            return None;
+        }
+        found.push((start..end, der));
+        start = end;
+    }
+    Some(found)
+}
+
 /// DER as a PEM block of its own.
 #[must_use]
 pub fn encode(label: &str, der: &[u8]) -> String {
@@ -132,6 +167,33 @@ mod tests {
             append_certificate(&der, &mut quick);
             prop_assert_eq!(quick.len() - 6, len(CERTIFICATE, der.len()));
             prop_assert_eq!(String::from_utf8(quick[6..].to_vec()).unwrap(), encode(CERTIFICATE, &der));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn certificates_as_written_are_found_where_they_are_and_others_are_not_as_written(
+            ders in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..200), 0..4),
+            at in any::<prop::sample::Index>(),
+            bit in 0u8..7,
+        ) {
+            let mut text = Vec::new();
+            for der in &ders {
+                append_certificate(der, &mut text);
+            }
+            let found = written_certificates(&text).unwrap();
+            prop_assert_eq!(found.iter().map(|(_, der)| der).collect::<Vec<_>>(), ders.iter().collect::<Vec<_>>());
+            for (place, der) in found {
+                prop_assert!(text[place] == *encode(CERTIFICATE, &der).as_bytes());
+            }
+            if !text.is_empty() {
+                let at = at.index(text.len());
+                prop_assert!(at == 0 || ders.len() > 1 || written_certificates(&text[..at]).is_none());
+                text[at] ^= 1u8 << bit;
+                let found = written_certificates(&text).unwrap_or_default();
+                let found: Vec<_> = found.into_iter().map(|(_, der)| der).collect();
+                prop_assert!(found.is_empty() || found == certificates(&text));
+            }
         }
     }
 

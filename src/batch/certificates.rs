@@ -1,5 +1,7 @@
 //! The certificates of a chunk, beside its bundles: PEM, in row order, and public.
 
+use std::ops::Range;
+
 use super::IndexEntry;
 use crate::digest::sha256;
 use crate::pem;
@@ -12,7 +14,18 @@ impl ChunkCertificates {
     /// What is found in octets; what is damaged holds none.
     #[must_use]
     pub fn read(octets: &[u8]) -> Self {
-        Self(pem::certificates(octets))
+        match Self::read_written(octets) {
+            Some((certificates, _)) => certificates,
+            None => Self(pem::certificates(octets)),
+        }
+    }
+
+    /// The same, and where each lies in the octets, if these are as a forge writes them.
+    #[must_use]
+    pub fn read_written(octets: &[u8]) -> Option<(Self, Vec<Range<usize>>)> {
+        let found = pem::written_certificates(octets)?;
+        let (places, certificates) = found.into_iter().unzip();
+        Some((Self(certificates), places))
     }
 
     /// The certificate of a row, if it is the one that the index names.

@@ -181,7 +181,23 @@ pub fn read_index(
     layout: Layout,
 ) -> Result<Vec<IndexEntry>, IndexError> {
     let rows = parse_index(octets)?;
-    let is_sound = |row: &IndexRow| row.object == layout.object(chunk, &row.entry.device_id);
+    check_index(&rows, octets, chunk, shape, layout)?;
+    Ok(rows.into_iter().map(|row| row.entry).collect())
+}
+
+/// Sees that the rows of an index, which were read from these octets, are such as a forge writes.
+///
+/// # Errors
+///
+/// When they are not.
+pub(crate) fn check_index(
+    rows: &[IndexRow],
+    octets: &[u8],
+    chunk: u64,
+    shape: Shape,
+    layout: Layout,
+) -> Result<(), IndexError> {
+    let is_sound = |row: &IndexRow| layout.is_object(&row.object, chunk, &row.entry.device_id);
     if let Some(unsound) = rows.iter().position(|row| !is_sound(row)) {
         return Err(IndexError::Object { row: unsound + 1 });
     }
@@ -190,7 +206,7 @@ pub fn read_index(
         return Err(IndexError::Lines);
     }
     match found == wanted {
-        true => Ok(rows.into_iter().map(|row| row.entry).collect()),
+        true => Ok(()),
         false => Err(IndexError::Rows { found, wanted }),
     }
 }
@@ -214,6 +230,32 @@ pub(crate) fn index_lines(index: &[u8]) -> impl Iterator<Item = &[u8]> {
 ///
 /// When the octets are not an index.
 pub fn parse_index(octets: &[u8]) -> Result<Vec<IndexRow>, IndexError> {
+    match parse_written(octets) {
+        Some(rows) => Ok(rows),
+        None => parse_csv(octets),
+    }
+}
+
+/// Reads an index that needs no reader of CSV, since nothing in it is quoted. `None` when another is asked what it is.
+fn parse_written(octets: &[u8]) -> Option<Vec<IndexRow>> {
+    let text = std::str::from_utf8(octets).ok()?;
+    let (header, lines) = text.strip_suffix('\n')?.split_once('\n')?;
+    if !header.split(',').eq(COLUMNS) || memchr::memchr2(b'"', b'\r', octets).is_some() {
+        return None;
+    }
+    let mut moments = Moments::default();
+    let mut row = |line: &str| {
+        let mut fields = line.split(',');
+        let fields = [(); 8].map(|()| fields.next().unwrap_or_default());
+        let commas = fields.iter().map(|field| field.len()).sum::<usize>() + fields.len() - 1;
+        // A ninth field, or one that is missing, changes the sum; an empty one is malformed.
+        (commas == line.len()).then(|| parse_row(&fields, &mut moments).ok())?
+    };
+    lines.split('\n').map(&mut row).collect()
+}
+
+fn parse_csv(octets: &[u8]) -> Result<Vec<IndexRow>, IndexError> {
+    let mut moments = Moments::default();
     let mut reader = csv::Reader::from_reader(octets);
     if reader.headers()?.iter().ne(COLUMNS) {
         return Err(IndexError::Header);
@@ -223,20 +265,37 @@ pub fn parse_index(octets: &[u8]) -> Result<Vec<IndexRow>, IndexError> {
         .enumerate()
         .map(|(row, record)| {
             let record = record?;
-            parse_row(&record).map_err(|field| IndexError::Field { row: row + 1, field })
+            let fields = std::array::from_fn(|i| record.get(i).unwrap_or_default());
+            parse_row(&fields, &mut moments).map_err(|field| IndexError::Field { row: row + 1, field })
         })
         .collect()
 }
 
-fn parse_row(record: &csv::StringRecord) -> Result<IndexRow, &'static str> {
-    let field = |i: usize| (COLUMNS[i], record.get(i).unwrap_or_default());
+/// Reads moments, of which most are the one before.
+#[derive(Default)]
+struct Moments {
+    text: String,
+    seconds: i64,
+}
+
+impl Moments {
+    /// Seconds since 1970.
+    fn read(&mut self, text: &str) -> Option<i64> {
+        if self.text != text || text.is_empty() {
+            self.seconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp();
+            text.clone_into(&mut self.text);
+        }
+        Some(self.seconds)
+    }
+}
+
+fn parse_row(fields: &[&str; 8], moments: &mut Moments) -> Result<IndexRow, &'static str> {
+    let field = |i: usize| (COLUMNS[i], fields[i]);
     let entry = IndexEntry {
         device_id: DeviceId::parse(field(0).1).map_err(|_| COLUMNS[0])?,
         certificate_id: hex(field(1))?,
         certificate_serial: hex::<16>(field(2))?.into(),
-        not_after: OffsetDateTime::parse(field(3).1, &Rfc3339)
-            .map_err(|_| COLUMNS[3])?
-            .unix_timestamp(),
+        not_after: moments.read(field(3).1).ok_or(COLUMNS[3])?,
         offset: field(5).1.parse().map_err(|_| COLUMNS[5])?,
         length: field(6).1.parse().map_err(|_| COLUMNS[6])?,
         sha256: hex(field(7))?,
@@ -248,8 +307,14 @@ fn parse_row(record: &csv::StringRecord) -> Result<IndexRow, &'static str> {
 }
 
 fn hex<const N: usize>((name, text): (&'static str, &str)) -> Result<[u8; N], &'static str> {
-    let octets = HEXLOWER.decode(text.as_bytes()).map_err(|_| name)?;
-    octets.try_into().map_err(|_| name)
+    let mut octets = [0; N];
+    match text.len() == 2 * N {
+        true => HEXLOWER
+            .decode_mut(text.as_bytes(), &mut octets)
+            .map_err(|_| name)?,
+        false => return Err(name),
+    };
+    Ok(octets)
 }
 
 #[cfg(test)]
@@ -288,6 +353,22 @@ mod tests {
                     prop_assert_eq!(&row.object, &layout.object(chunk, &entry.device_id));
                 }
                 prop_assert_eq!(rows.len(), entries.len());
+            }
+        }
+
+        #[test]
+        fn an_index_that_is_read_quickly_is_read_as_any_csv_is(
+            entries in prop::collection::vec(entry(), 1..4),
+            at in any::<prop::sample::Index>(),
+            octet in prop_oneof![any::<u8>(), Just(b'\n'), Just(b','), Just(b'"'), Just(b'\r'), Just(b'0')],
+        ) {
+            let mut index = write_index(Layout::Packs, 3, &entries);
+            let told = |rows: Result<Vec<IndexRow>, IndexError>| rows.map_err(|error| error.to_string());
+            prop_assert!(parse_written(&index).is_some());
+            let at = at.index(index.len());
+            index[at] = octet;
+            if let Some(rows) = parse_written(&index) {
+                prop_assert_eq!(told(Ok(rows)), told(parse_csv(&index)));
             }
         }
 

@@ -68,6 +68,26 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Whether an object is the one that holds a device's bundle.
+    #[must_use]
+    pub fn is_object(self, object: &str, chunk: u64, device_id: &DeviceId) -> bool {
+        match self {
+            Self::Objects => self.object(chunk, device_id) == object,
+            // One for all of them, which costs no digest.
+            Self::Packs => numbered(object, "packs/", ".zip") == Some(chunk),
+        }
+    }
+}
+
+/// The number in a name of six digits at least.
+fn numbered(name: &str, before: &str, after: &str) -> Option<u64> {
+    let digits = name.strip_prefix(before)?.strip_suffix(after)?;
+    let number: u64 = digits.parse().ok()?;
+    let is_padded = digits.len() == 6 || (digits.len() > 6 && !digits.starts_with('0'));
+    (is_padded && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(number)
+}
+
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -194,6 +214,28 @@ pub fn chunk_of(index_object: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_is_a_devices_if_it_has_the_name_that_the_layout_gives_it() {
+        let id = DeviceId::parse("SN1").unwrap();
+        for layout in [Layout::Objects, Layout::Packs] {
+            for chunk in [0, 7, 999_999, 1_000_000] {
+                let own = layout.object(chunk, &id);
+                assert!(layout.is_object(&own, chunk, &id), "{own}");
+                let others = [
+                    "packs/7.zip",
+                    "packs/0000007.zip",
+                    "packs/+00007.zip",
+                    "packs/000007.zip ",
+                    "",
+                ];
+                for other in others.into_iter().filter(|other| *other != own) {
+                    assert!(!layout.is_object(other, chunk, &id), "{other}");
+                }
+            }
+        }
+        assert!(!Layout::Packs.is_object("packs/000008.zip", 7, &id));
+    }
 
     #[test]
     fn record_names_give_their_chunk_and_device_back() {

@@ -30,6 +30,7 @@ mod shared;
 mod withdrawal;
 
 pub use certificates::ChunkCertificates;
+pub(crate) use index::check_index;
 pub(crate) use index::index_lines;
 pub use index::{
     COLUMNS as INDEX_COLUMNS, Device, IndexEntry, IndexError, IndexFields, IndexRow, pack_octets,

@@ -39,6 +39,10 @@ pub struct Verify {
     /// Manifest that the batch was made from [default: the one that the ledger names, if it is still there]
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// Judge every certificate and key by itself, with webpki and aws-lc; otherwise some of each chunk are, and the rest many at
+    /// a time
+    #[arg(long)]
+    strict: bool,
     /// Threads that work [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -74,6 +78,7 @@ impl Verify {
             issuer: issuer.as_ref(),
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),
+            strict: self.strict,
         };
         let bar = Bar::default();
         let report = verify::verify(&job, &|record| bar.begin(record.rows, 0), &|n| bar.advance(n));

@@ -69,6 +69,15 @@ impl Document {
     }
 }
 
+/// The scalar and the uncompressed point of a P-256 key, PKCS#8, if it is written as [`Document`] has it.
+pub(crate) fn scalar_and_point(pkcs8: &[u8]) -> Option<(&[u8; 32], &[u8; 65])> {
+    let (scalar, rest) = pkcs8.strip_prefix(P256.head)?.split_first_chunk()?;
+    // The middle ends with the first octet of the point.
+    let (before, _) = rest.split_at_checked(P256.middle.len() - 1)?;
+    let point = rest[before.len()..].try_into().ok()?;
+    rest.starts_with(&P256.middle).then_some((scalar, point))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

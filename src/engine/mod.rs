@@ -15,6 +15,7 @@ mod random;
 mod ring;
 
 pub use aws_lc::AwsLc;
+pub(crate) use document::scalar_and_point;
 pub use judge::{Judge, scalars_match};
 pub use key::{DeviceKey, PrivateKey, PrivateKeyError, SignatureAlgorithm, SigningKey, verifies};
 pub use lanes::Lanes;

@@ -8,7 +8,9 @@ use time::OffsetDateTime;
 
 use super::signed::Signable;
 use super::{SealError, merkle, read_index};
-use crate::batch::{BatchRecord, IndexEntry, Layout, Lookups, Mark, Shape, index_lines};
+use crate::batch::{
+    BatchRecord, IndexEntry, IndexError, IndexRow, Layout, Lookups, Mark, Shape, check_index, index_lines,
+};
 use crate::profile::rfc3339;
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
@@ -109,18 +111,34 @@ impl ChunkDigest {
         Ok(Self::written(chunk, index, &entries))
     }
 
+    /// Digests the index of a chunk of a batch, of which these rows were read.
+    ///
+    /// # Errors
+    ///
+    /// When it is not as a forge writes it.
+    pub(crate) fn of_rows(
+        chunk: u64,
+        index: &[u8],
+        rows: &[IndexRow],
+        record: &BatchRecord,
+    ) -> Result<Self, IndexError> {
+        check_index(rows, index, chunk, record.shape(), record.layout)?;
+        Ok(Self::digest(chunk, index, rows.iter().map(|row| &row.entry)))
+    }
+
     /// Digests an index that was just written of these entries.
     #[must_use]
     pub fn written(chunk: u64, index: &[u8], entries: &[IndexEntry]) -> Self {
+        Self::digest(chunk, index, entries.iter())
+    }
+
+    fn digest<'a>(chunk: u64, index: &[u8], entries: impl Iterator<Item = &'a IndexEntry>) -> Self {
         let (digest, root) = merkle::of_text(index, index_lines(index));
         Self {
             chunk,
             index: digest,
             root,
-            marks: entries
-                .iter()
-                .map(|entry| Mark::new(&entry.device_id, chunk))
-                .collect(),
+            marks: entries.map(|entry| Mark::new(&entry.device_id, chunk)).collect(),
         }
     }
 }

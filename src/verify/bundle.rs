@@ -11,21 +11,23 @@ use crate::batch::IndexEntry;
 use crate::bundle::format::{Unread, Value};
 use crate::bundle::{self, Content, EndpointFile, Member, OpenError, Opened};
 use crate::digest::sha256;
-use crate::engine::PrivateKey;
+use crate::engine::{Judge, PrivateKey};
 use crate::issuer::{CaCertificate, key_identifier};
 use crate::manifest::Row;
 use crate::profile::{Attribute, Binding, Profile, rfc3339};
 
 /// What every bundle of a batch is held against.
 pub(crate) struct Standard<'a> {
-    profile: &'a Profile,
+    pub(super) profile: &'a Profile,
     /// The profile's templates, bound to the manifest's columns, when the manifest is at hand.
-    binding: Option<Binding>,
-    issuer: &'a CaCertificate,
+    pub(super) binding: Option<Binding>,
+    pub(super) issuer: &'a CaCertificate,
     anchor: TrustAnchor<'a>,
     /// What files hold that are the same for every device, by their names.
     constants: HashMap<&'a str, Vec<u8>>,
     now: UnixTime,
+    /// Of the issuer's signatures, many at a time.
+    pub(super) judge: Judge,
 }
 
 /// What was found of a bundle that opens.
@@ -42,6 +44,10 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
+    pub(super) fn is_good(&self) -> bool {
+        self.faults.is_empty() && self.untimely.is_none()
+    }
+
     fn ensure(&mut self, holds: bool, fault: &str) {
         if !holds {
             self.faults.push(fault.to_owned());
@@ -78,6 +84,7 @@ impl<'a> Standard<'a> {
             anchor: webpki::anchor_from_trusted_cert(issuer_der).ok()?,
             constants,
             now: UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
+            judge: Judge::new(issuer.key_type(), issuer.public_key()),
         })
     }
 
@@ -207,6 +214,12 @@ impl<'a> Standard<'a> {
             && found.host.as_deref() == endpoint.host.as_deref()
             && found.port == endpoint.port
             && found.region.as_deref() == endpoint.region.as_deref()
+    }
+
+    /// Whether a file of the endpoint is what profile and row give.
+    pub(super) fn is_endpoint_file(&self, member: &Member, octets: &[u8], row: Option<&Row>) -> bool {
+        let values = member.read(octets).unwrap_or_default();
+        matches!(values.as_slice(), [Value::Endpoint(found)] if self.is_endpoint(found, row))
     }
 
     fn identity(

@@ -10,7 +10,7 @@ use super::{Fault, Job, VerifyError};
 use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, ReadRecord, WithdrawnRecord};
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, Ledger};
-use crate::manifest::{Blocks, Manifest, ManifestError, Row};
+use crate::manifest::{Block, Blocks, Manifest, ManifestError};
 use crate::profile::{Binding, Profile, rfc3339};
 use crate::seal::Trust;
 use crate::store::{Store, read_record, read_withdrawn};
@@ -223,15 +223,14 @@ struct Reading<'a> {
     sha256: &'a [u8; 32],
 }
 
-impl ManifestRows<'_> {
-    /// The rows of the next chunk; `None` when there is no manifest. They count once [`ManifestRows::prove`] has seen all.
-    pub(super) fn next_chunk(&mut self) -> Result<Option<Vec<Row>>, VerifyError> {
+impl<'a> ManifestRows<'a> {
+    /// The rows of the next chunk, not parsed yet; `None` when there is no manifest. They count once [`ManifestRows::prove`] has seen all.
+    pub(super) fn next_chunk(&mut self) -> Result<Option<(&'a Manifest, Option<Block>)>, VerifyError> {
         let Some(reading) = &mut self.open else {
             return Ok(None);
         };
         let block = reading.blocks.next_block()?;
-        let rows = block.map(|block| reading.manifest.parse(&block).0);
-        Ok(Some(rows.unwrap_or_default()))
+        Ok(Some((reading.manifest, block)))
     }
 
     /// Reads to the end, and fails when this was not the manifest of the batch all along.

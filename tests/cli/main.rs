@@ -16,3 +16,4 @@ mod revocation;
 mod terminal;
 mod traps;
 mod verify_faults;
+mod verify_quickly;

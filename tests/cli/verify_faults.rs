@@ -933,6 +933,7 @@ fn names_the_day_on_which_certificates_ended() {
             issuer: None,
             manifest: None,
             now,
+            strict: false,
         };
         let report = verify(&job, &|_| {}, &|_| {}).expect("it is read");
         assert_eq!((report.good, report.faults.len()), (0, 5));

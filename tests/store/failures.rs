@@ -356,6 +356,7 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
             issuer: None,
             manifest: None,
             now: OffsetDateTime::now_utc(),
+            strict: false,
         };
         let report = verify::verify(&job, &|_| {}, &|_| {}).unwrap();
         assert!(report.manifest.is_some(), "the manifest is compared as well");

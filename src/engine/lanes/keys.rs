@@ -12,33 +12,49 @@ use crate::engine::{DeviceKey, Engine, EngineError};
 use crate::profile::KeyType;
 
 /// Makes [`GROUP`] keys at most, and proves them.
-#[inline(never)]
 pub fn make(keys: &mut [DeviceKey]) -> Result<(), EngineError> {
-    let count = whole(keys.len());
-    let mut scalars = Zeroizing::new([Number::ZERO; GROUP]);
-    let (mut x, mut y) = ([Number::ZERO; GROUP], [Number::ZERO; GROUP]);
-    // Beyond the keys that are asked for are some that nobody gets.
-    let (scalars, x, y) = (&mut scalars[..count], &mut x[..count], &mut y[..count]);
     for _ in 0..TRIES {
-        draw(scalars)?;
-        let Some(sum) = multiply(scalars, x, y)? else {
+        let mut total = Zeroizing::new(Number::ZERO);
+        let Some(sum) = draw_and_write(keys, &mut total)? else {
             continue;
         };
-        let document = Document::of(KeyType::P256).expect("it has one");
-        for (key, (scalar, (x, y))) in keys.iter_mut().zip(scalars.iter().zip(x.iter().zip(&*y))) {
-            key.write_ec(document, |private, point| {
-                scalar.write(private.as_mut_array().expect("it has 32 octets"));
-                let (x_place, y_place) = point.split_at_mut(32);
-                x.write(x_place.as_mut_array().expect("it has 32 octets"));
-                y.write(y_place.as_mut_array().expect("it has 32 octets"));
-            });
-        }
-        return match agrees(keys, document, &scalars[keys.len()..], &sum) {
+        return match is_sum_of(&sum, &total) {
             true => Ok(()),
             false => Err(failed("make keys that another library agrees with")),
         };
     }
     Err(failed("make keys that are on their curve"))
+}
+
+/// Draws scalars, and writes them and their points into the documents that devices get; nothing, when chance has it that there is no
+/// result. Returns the sum of the points; `total` becomes that of the scalars, as they stand in the documents.
+#[inline(never)]
+fn draw_and_write(keys: &mut [DeviceKey], total: &mut Number) -> Result<Option<Jacobian>, EngineError> {
+    let count = whole(keys.len());
+    let mut scalars = Zeroizing::new([Number::ZERO; GROUP]);
+    let (mut x, mut y) = ([Number::ZERO; GROUP], [Number::ZERO; GROUP]);
+    // Beyond the keys that are asked for are some that nobody gets.
+    let (scalars, x, y) = (&mut scalars[..count], &mut x[..count], &mut y[..count]);
+    draw(scalars)?;
+    let Some(sum) = multiply(scalars, x, y)? else {
+        return Ok(None);
+    };
+    let document = Document::of(KeyType::P256).expect("it has one");
+    for (key, (scalar, (x, y))) in keys.iter_mut().zip(scalars.iter().zip(x.iter().zip(&*y))) {
+        key.write_ec(document, |private, point| {
+            scalar.write(private.as_mut_array().expect("it has 32 octets"));
+            let (x_place, y_place) = point.split_at_mut(32);
+            x.write(x_place.as_mut_array().expect("it has 32 octets"));
+            y.write(y_place.as_mut_array().expect("it has 32 octets"));
+        });
+        let octets = document.private(key.pkcs8());
+        let scalar = Zeroizing::new(Number::of_octets(octets.as_array().expect("it has 32 octets")));
+        *total = total.sum(&scalar, &N);
+    }
+    for scalar in &scalars[keys.len()..] {
+        *total = total.sum(scalar, &N);
+    }
+    Ok(Some(sum))
 }
 
 /// The points that scalars make, and their sum; nothing, when chance has it that there is no result.
@@ -89,18 +105,9 @@ pub fn public_keys(scalars: &[[u8; 32]]) -> Option<Vec<[u8; 65]>> {
     Some(points)
 }
 
-/// Whether the sum of a group's points is what aws-lc makes of the sum of their scalars, which are read from the documents that
-/// devices get. A fault in one lane is found whichever it is: it would change one of the points, and so the sum.
-fn agrees(keys: &[DeviceKey], document: &Document, rest: &[Number], sum: &Jacobian) -> bool {
-    let mut total = Zeroizing::new(Number::ZERO);
-    for key in keys {
-        let octets = document.private(key.pkcs8());
-        let scalar = Zeroizing::new(Number::of_octets(octets.as_array().expect("it has 32 octets")));
-        *total = total.sum(&scalar, &N);
-    }
-    for scalar in rest {
-        *total = total.sum(scalar, &N);
-    }
+/// Whether a sum of points is what aws-lc makes of the sum of their scalars. A fault in one lane is found whichever it is: it would
+/// change one of the points, and so the sum.
+fn is_sum_of(sum: &Jacobian, total: &Number) -> bool {
     if total.is_zero() {
         return sum.is(None);
     }

@@ -325,7 +325,7 @@ mod tests {
         let mut archive = Archive::begin(&mut pack, &mut directory);
         for i in 0..5_u8 {
             archive.stored(&format!("SN{i}.zip"), 0o600, |out| {
-                out.extend_from_slice(&vec![i; 90])
+                out.extend_from_slice(&[i; 90]);
             });
         }
         archive.finish();

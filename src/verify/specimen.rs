@@ -231,7 +231,7 @@ fn pieces<'a>(member: &'a Member, standard: &Standard<'_>) -> Option<Vec<Piece<'
                 pieces.extend([Piece::CertificatePem, pem(standard.issuer.der())]);
             }
             ("pem", Content::Issuer) => pieces.push(pem(standard.issuer.der())),
-            ("pem", Content::Root(root)) => pieces.push(pem(&root.der())),
+            ("pem", Content::Root(root)) => pieces.push(pem(root.der())),
             ("der", Content::PrivateKey) => pieces.push(Piece::PrivateKeyDer),
             ("der", Content::Certificate) => pieces.push(Piece::CertificateDer),
             ("json", Content::Endpoint) => pieces.push(Piece::Endpoint(member)),

@@ -28,9 +28,9 @@ fn prints_what_it_printed_before() {
         .env("CERTFORGE_CA_PASSPHRASE", PASSPHRASE)
         .env("COLUMNS", "100")
         .insert_var("[VERSION]", env!("CARGO_PKG_VERSION"))
-        .and_then(|cases| cases.insert_var("[P256_BY_AUTO]", format!("P-256 by engine {auto}")))
-        .and_then(|cases| cases.insert_var("[KEY_ENGINE]", format!("\"key_engine\": \"{auto}\"")))
-        .and_then(|cases| cases.insert_var("[SIGNATURE_ENGINE]", format!("\"signature_engine\": \"{auto}\"")))
+        .and_then(|cases| cases.insert_var("[AUTO]", format!("P-256 by engine {auto}")))
+        .and_then(|cases| cases.insert_var("[KEYENGINE]", format!("\"key_engine\": \"{auto}\"")))
+        .and_then(|cases| cases.insert_var("[SIGNATUREENGINE]", format!("\"signature_engine\": \"{auto}\"")))
         .expect("the names of the variables are some")
         .case("tests/cmd/*.trycmd");
     // A build that lacks commands is held to the goldens of those that it has.

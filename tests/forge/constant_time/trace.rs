@@ -3,7 +3,7 @@
 //! Both do the same with other secrets. Where their paths part, or a register differs by which an instruction finds its memory, a secret has got into
 //! what an observer of caches and branches can see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -32,9 +32,22 @@ pub struct Comparison {
     pub steps: u64,
     /// Where the paths parted.
     pub parted: Option<[u64; 2]>,
-    /// Instructions whose addresses differed, with the registers, by their place in the program.
-    pub addresses: BTreeMap<u64, String>,
+    /// Instructions whose addresses differed, with the distances, by their place in the program.
+    pub addresses: BTreeMap<u64, (String, BTreeSet<u64>)>,
     pub branches: usize,
+}
+
+impl Comparison {
+    /// A thread or an allocation may lie elsewhere in the other process, as a whole: then many instructions find their memory at the
+    /// same distance. What a secret decides lies at many distances, or at one that hardly any other instruction has.
+    fn forget_whole_regions(&mut self) {
+        let mut instructions: BTreeMap<u64, usize> = BTreeMap::new();
+        for distance in self.addresses.values().flat_map(|(_, distances)| distances) {
+            *instructions.entry(*distance).or_default() += 1;
+        }
+        self.addresses
+            .retain(|_, (_, distances)| distances.iter().any(|distance| instructions[distance] < 10));
+    }
 }
 
 impl Traced {
@@ -228,6 +241,7 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
             return Ok(found);
         }
         if a.rip == back && a.rsp > entry.rsp {
+            found.forget_whole_regions();
             return Ok(found);
         }
         let addressed = known.entry(a.rip).or_insert_with(|| {
@@ -235,15 +249,13 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
             found.branches += usize::from(addressed.is_branch);
             addressed
         });
-        let differ: Vec<_> = addressed
-            .registers
-            .iter()
-            .filter(|register| value(**register, &a) != value(**register, &b))
-            .collect();
-        if !differ.is_empty() {
-            found
-                .addresses
-                .insert(places[0], format!("{} by {differ:?}", addressed.text));
+        for register in &addressed.registers {
+            let distance = value(*register, &b).wrapping_sub(value(*register, &a));
+            if distance != 0 {
+                let entry = found.addresses.entry(places[0]);
+                let (_, distances) = entry.or_insert_with(|| (addressed.text.clone(), BTreeSet::new()));
+                distances.insert(distance);
+            }
         }
         for thread in threads {
             ptrace::step(thread, None)?;

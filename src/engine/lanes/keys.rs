@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::eight::{BLINDS, Job, run};
 use super::number::{N, Number};
 use super::table::Jacobian;
+use super::wiped::Wiped;
 use super::{GROUP, Lanes, TRIES, comb, draw, failed, whole};
 use crate::engine::document::Document;
 use crate::engine::{DeviceKey, Engine, EngineError};
@@ -31,7 +32,7 @@ pub fn make(keys: &mut [DeviceKey]) -> Result<(), EngineError> {
 #[inline(never)]
 fn draw_and_write(keys: &mut [DeviceKey], total: &mut Number) -> Result<Option<Jacobian>, EngineError> {
     let count = whole(keys.len());
-    let mut scalars = Zeroizing::new([Number::ZERO; GROUP]);
+    let mut scalars = Wiped::<Number, GROUP>::new();
     let (mut x, mut y) = ([Number::ZERO; GROUP], [Number::ZERO; GROUP]);
     // Beyond the keys that are asked for are some that nobody gets.
     let (scalars, x, y) = (&mut scalars[..count], &mut x[..count], &mut y[..count]);
@@ -63,7 +64,7 @@ pub fn multiply(
     x: &mut [Number],
     y: &mut [Number],
 ) -> Result<Option<Jacobian>, EngineError> {
-    let mut blinds = Zeroizing::new([Number::ZERO; BLINDS + 1]);
+    let mut blinds = Wiped::<Number, { BLINDS + 1 }>::new();
     draw(&mut blinds[..])?;
     let mut sum = None;
     let is_done = run(Job::Multiply {
@@ -82,7 +83,7 @@ pub fn multiply(
 pub fn public_keys(scalars: &[[u8; 32]]) -> Option<Vec<[u8; 65]>> {
     Lanes.ready().ok()?;
     let mut points = Vec::with_capacity(scalars.len());
-    let mut numbers = Zeroizing::new([Number::ONE; GROUP]);
+    let mut numbers = Wiped::<Number, GROUP>::new();
     let (mut x, mut y) = ([Number::ZERO; GROUP], [Number::ZERO; GROUP]);
     for scalars in scalars.chunks(GROUP) {
         let count = whole(scalars.len());

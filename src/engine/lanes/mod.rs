@@ -7,7 +7,7 @@
 //!
 //! What is made is proven before anybody gets it: every public key by the curve's equation, and the keys of a group by their sum, which must be
 //! that of aws-lc for the sum of the private keys as they stand in their documents; every signature by the verifier
-//! ([`verifier`]), and one of each group by aws-lc.
+//! ([`verifier`]), and one of a thousand by aws-lc.
 //!
 //! No branch and no address depends on a secret, but for numbers that are thrown away. What is inverted is blinded. Private keys and nonces
 //! come straight from the operating system, a group at a time; they and all that was worked with are zeroized.
@@ -46,6 +46,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod verifier;
+mod wiped;
 
 use std::sync::OnceLock;
 
@@ -56,6 +57,7 @@ pub(super) use self::keys::public_keys;
 use self::number::{N, Number};
 use self::table::SecretComb;
 pub(super) use self::verifier::{Verifier, WORTHWHILE};
+use self::wiped::Wiped;
 use super::key::Secret;
 use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, Random, SigningKey};
 use crate::profile::KeyType;
@@ -132,7 +134,7 @@ fn comb() -> &'static SecretComb {
 
 /// Draws numbers between 1 and n - 1 (FIPS 186-5, A.2.2: those out of range are thrown away and drawn anew).
 fn draw(numbers: &mut [Number]) -> Result<(), EngineError> {
-    let mut octets = zeroize::Zeroizing::new([[0; 32]; GROUP]);
+    let mut octets = Wiped::<[u8; 32], GROUP>::new();
     for numbers in numbers.chunks_mut(GROUP) {
         let octets = &mut octets[..numbers.len()];
         Random.fill(octets.as_flattened_mut())?;

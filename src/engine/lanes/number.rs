@@ -3,7 +3,7 @@
 //! What is made at compile time, inversion by Fermat, and what tables are made with are for public numbers only.
 
 /// A number of 256 bits: four limbs of 64, the least significant first.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(test, derive(Debug))]
 pub struct Number(pub [u64; 4]);
 

@@ -2,8 +2,8 @@
 //!
 //! A bundle that is judged in full is judged by others: opened by the zip crate, its certificate by x509-parser and
 //! webpki, its key by aws-lc. So are some of each chunk, and all of them if that is asked for. The rest are held, octet
-//! for octet, against one of the chunk that was found good in full ([`specimen`]), and what has to be computed is computed
-//! many at a time ([`group`]). Whatever is not alike, or does not come out right, is judged in full, so the quick way
+//! for octet, against one of the chunk that was found good in full (`specimen`), and what has to be computed is computed
+//! many at a time (`group`). Whatever is not alike, or does not come out right, is judged in full, so the quick way
 //! calls nothing wrong, and calls good what the other would.
 //!
 //! Of the forge nothing is used but the names of objects and how PEM is written, but for this: signatures and keys are

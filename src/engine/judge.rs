@@ -132,6 +132,62 @@ mod tests {
         }
     }
 
+    /// So many that they are judged together, where faults stand beside what is right.
+    #[test]
+    fn many_are_judged_as_one_by_one() {
+        let [key, other] = keys(KeyType::P256);
+        let messages: Vec<Vec<u8>> = (0..700u32).map(|i| i.to_be_bytes().repeat(80)).collect();
+        let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let mut signatures = vec![Vec::new(); messages.len()];
+        signer(&key).sign(&messages, &mut signatures).unwrap();
+        let mut of_other = vec![Vec::new(); messages.len()];
+        signer(&other).sign(&messages, &mut of_other).unwrap();
+        for i in (0..messages.len()).step_by(7) {
+            match i % 4 {
+                0 => signatures[i] = of_other[i].clone(),
+                1 => signatures.swap(i, i + 1),
+                2 => *signatures[i].last_mut().unwrap() ^= 1,
+                _ => signatures[i].clear(),
+            }
+        }
+        let signatures: Vec<&[u8]> = signatures.iter().map(Vec::as_slice).collect();
+        let judge = Judge::new(KeyType::P256, key.public_key());
+        let mut together = vec![false; messages.len()];
+        judge.verify(&messages, &signatures, &mut together);
+        for (i, together) in together.iter().enumerate() {
+            let mut alone = [false];
+            judge.verify(&messages[i..=i], &signatures[i..=i], &mut alone);
+            assert_eq!(*together, alone[0], "{i}");
+        }
+        assert!(together.contains(&true) && together.contains(&false));
+    }
+
+    #[test]
+    fn many_scalars_are_matched_as_one_by_one() {
+        let keys: [_; 300] = keys(KeyType::P256);
+        let mut scalars: Vec<[u8; 32]> = keys
+            .iter()
+            .map(|key| key.pkcs8()[36..68].try_into().unwrap())
+            .collect();
+        let points: Vec<[u8; 65]> = keys
+            .iter()
+            .map(|key| key.public_key().try_into().unwrap())
+            .collect();
+        scalars.swap(3, 290);
+        scalars[40][31] ^= 1;
+        for bad in [None, Some([0; 32]), Some([0xff; 32])] {
+            if let Some(bad) = bad {
+                scalars[100] = bad;
+            }
+            let mut matches = [true; 300];
+            scalars_match(&scalars, &points, &mut matches);
+            for (i, matches) in matches.into_iter().enumerate() {
+                let is_wrong = [3, 290, 40].contains(&i) || bad.is_some() && i == 100;
+                assert_eq!(matches, !is_wrong, "{i}");
+            }
+        }
+    }
+
     #[test]
     fn signatures_out_of_range_or_not_in_der_are_nobodys() {
         let [key] = keys(KeyType::P256);

@@ -1,5 +1,6 @@
 //! The engine lanes, from outside: its keys and signatures are judged by aws-lc, ring and openssl, and its batches by
-//! `certforge verify` and the judges of every other batch. It needs a processor with AVX-512 IFMA; on others the tests say so and are left out.
+//! `certforge verify` and the judges of every other batch. It needs a processor with AVX-512 IFMA; on others the tests
+//! say so and are left out.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,11 +1,11 @@
 //! Products of many scalars with fixed points, in affine coordinates.
 //!
-//! Every scalar has a few accumulators. A round adds one multiple to each accumulator of all scalars; for that it needs one inversion,
-//! by which all denominators are inverted together (Montgomery). So an addition takes five products and a square. In the
-//! end accumulators are added to each other.
+//! Every scalar has a few accumulators. A round adds one multiple to each accumulator of all scalars; for that it needs
+//! one inversion, by which all denominators are inverted together (Montgomery). So an addition takes five products and
+//! a square. In the end accumulators are added to each other.
 //!
-//! An addition of a point to itself or to its negative has 0 for its denominator, which makes nothing of the whole round: that is
-//! seen, and the batch is given back as refused. It never makes a wrong point.
+//! An addition of a point to itself or to its negative has 0 for its denominator, which makes nothing of the whole
+//! round: that is seen, and the batch is given back as refused. It never makes a wrong point.
 
 use super::super::number::{B, N, Number, P};
 use super::super::table::{FIELD, Jacobian, PublicComb, Row, SecretComb, windows};
@@ -24,7 +24,8 @@ pub const BLINDS: usize = windows(SECRET_BITS).div_ceil(ACCUMULATORS) - 1 + ACCU
 
 /// What a batch works with; it is used again. It holds secrets until it is wiped.
 pub struct Work {
-    /// The accumulators, of which each has as many words as there are words of scalars. In the end the points are in the first.
+    /// The accumulators, of which each has as many words as there are words of scalars. In the end the points are in
+    /// the first.
     pub x: Vec<Element>,
     pub y: Vec<Element>,
     denominators: Vec<Element>,
@@ -115,8 +116,8 @@ impl Work {
         strike(Stage::Scalar, &mut self.scalars[at]);
     }
 
-    /// Adds up the products of all scalars that were taken. Afterwards x has the x of the points, and y the y, as forms;
-    /// where a scalar was negated, the point is not. False when an addition had no result.
+    /// Adds up the products of all scalars that were taken. Afterwards x has the x of the points, and y the y, as
+    /// forms; where a scalar was negated, the point is not. False when an addition had no result.
     #[inline(never)]
     pub fn multiply(&mut self, addends: Addends<'_>, words: usize, blinds: &[Number]) -> bool {
         let windows = match addends {
@@ -232,7 +233,8 @@ impl Work {
         (and(choose(negative, xor(digit, below), digit), below), negative)
     }
 
-    /// One addition to each of `count` accumulators, from window `first` on. The lanes where a denominator was 0, or in whose company.
+    /// One addition to each of `count` accumulators, from window `first` on. The lanes where a denominator was 0, or in
+    /// whose company.
     #[inline(never)]
     fn round<const KIND: u8>(&mut self, addends: Addends<'_>, words: usize, first: usize, count: usize, blind: &Number) -> Mask {
         let mut product = [constant(&ONE); CHAINS];
@@ -334,7 +336,8 @@ impl Work {
         off == 0
     }
 
-    /// The sum of all points, whatever they are. False where two of a lane are the same or opposite, which has no sum here.
+    /// The sum of all points, whatever they are. False where two of a lane are the same or opposite, which has no sum
+    /// here.
     #[inline(never)]
     pub fn sum(&self, words: usize) -> Option<Jacobian> {
         let (mut x, mut y, mut z) = (self.x[0], self.y[0], constant(&ONE));

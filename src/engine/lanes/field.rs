@@ -1,7 +1,8 @@
-//! Numbers modulo p, one in each lane: five limbs of 52 bits, in Montgomery's form with R = 2^260, reduced as late as can be.
+//! Numbers modulo p, one in each lane: five limbs of 52 bits, in Montgomery's form with R = 2^260, reduced as late as
+//! can be.
 //!
-//! A limb of what a product takes is below 2^52. Bounds in the comments are of values; that no limb ever leaves its word is what
-//! the same code shows on checked words, in the tests.
+//! A limb of what a product takes is below 2^52. Bounds in the comments are of values; that no limb ever leaves its
+//! word is what the same code shows on checked words, in the tests.
 
 use super::super::number::{LOW52, Number, P};
 use super::word::{self, Mask, Word, add, and, choose, high, left, low, or, right, right_signed, splat, sub};
@@ -198,8 +199,8 @@ pub fn rotate<const BY: i32>(a: &Element) -> Element {
     rotated
 }
 
-/// The form of 1/a in every lane, by one inversion for all lanes. `blind` is a secret that nobody knows, and not 0: what is inverted
-/// is its product with them. Where a lane has 0, no lane's result means anything.
+/// The form of 1/a in every lane, by one inversion for all lanes. `blind` is a secret that nobody knows, and not 0:
+/// what is inverted is its product with them. Where a lane has 0, no lane's result means anything.
 #[inline(never)]
 pub fn invert(a: &Element, blind: &Number) -> Element {
     use super::super::{inversion::Inverter, number::P};

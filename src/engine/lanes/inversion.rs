@@ -1,6 +1,6 @@
 //! One inversion modulo p or n, in constant time: the safegcd algorithm of Bernstein and Yang
-//! (<https://gcd.cr.yp.to/safegcd-20190413.pdf>), with the half-delta variant and the 590 steps that Pieter Wuille proved
-//! to be enough for 256 bits (<https://github.com/sipa/safegcd-bounds>), ten times 59 steps on words of 62 bits.
+//! (<https://gcd.cr.yp.to/safegcd-20190413.pdf>), with the half-delta variant and the 590 steps that Pieter Wuille
+//! proved to be enough for 256 bits (<https://github.com/sipa/safegcd-bounds>), ten times 59 steps on words of 62 bits.
 
 use std::hint::black_box;
 

@@ -27,8 +27,9 @@ pub fn make(keys: &mut [DeviceKey]) -> Result<(), EngineError> {
     Err(failed("make keys that are on their curve"))
 }
 
-/// Draws scalars, and writes them and their points into the documents that devices get; nothing, when chance has it that there is no
-/// result. Returns the sum of the points; `total` becomes that of the scalars, as they stand in the documents.
+/// Draws scalars, and writes them and their points into the documents that devices get; nothing, when chance has it
+/// that there is no result. Returns the sum of the points; `total` becomes that of the scalars, as they stand in the
+/// documents.
 #[inline(never)]
 fn draw_and_write(keys: &mut [DeviceKey], total: &mut Number) -> Result<Option<Jacobian>, EngineError> {
     let count = whole(keys.len());
@@ -78,8 +79,8 @@ pub fn multiply(
     Ok(sum.filter(|_| is_done))
 }
 
-/// The points, uncompressed (SEC 1, 2.3.3), that scalars of 32 octets make. Nothing where this processor cannot, one of them is 0 or not below n, or
-/// chance has it that there is no result.
+/// The points, uncompressed (SEC 1, 2.3.3), that scalars of 32 octets make. Nothing where this processor cannot, one of
+/// them is 0 or not below n, or chance has it that there is no result.
 pub fn public_keys(scalars: &[[u8; 32]]) -> Option<Vec<[u8; 65]>> {
     Lanes.ready().ok()?;
     let mut points = Vec::with_capacity(scalars.len());
@@ -106,8 +107,8 @@ pub fn public_keys(scalars: &[[u8; 32]]) -> Option<Vec<[u8; 65]>> {
     Some(points)
 }
 
-/// Whether a sum of points is what aws-lc makes of the sum of their scalars. A fault in one lane is found whichever it is: it would
-/// change one of the points, and so the sum.
+/// Whether a sum of points is what aws-lc makes of the sum of their scalars. A fault in one lane is found whichever it
+/// is: it would change one of the points, and so the sum.
 fn is_sum_of(sum: &Jacobian, total: &Number) -> bool {
     if total.is_zero() {
         return sum.is(None);

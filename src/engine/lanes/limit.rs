@@ -3,8 +3,8 @@
 use super::super::table::windows;
 use super::word::{self, SECRET_BITS, splat};
 
-/// Multiplying instructions of a product and of a square modulo p, and what they come to for a key: an addition takes five
-/// products and a square, and makes a key of eight.
+/// Multiplying instructions of a product and of a square modulo p, and what they come to for a key: an addition takes
+/// five products and a square, and makes a key of eight.
 const PRODUCT: u64 = 50 + 25;
 const SQUARE: u64 = 30 + 25;
 pub const IFMA_A_KEY: u64 = (windows(SECRET_BITS) as u64 - 1) * (5 * PRODUCT + SQUARE) / word::LANES as u64;

@@ -1,16 +1,18 @@
 //! lanes: P-256 in eight lanes of AVX-512 IFMA, in plain Rust.
 //!
 //! Keys and signatures are made a group at a time: points by combs of the base point in affine coordinates, whose
-//! denominators are inverted together ([`comb`](eight)), and all lanes by one inversion ([`inversion`]). One source of the arithmetic
-//! (`field`, `order`, `comb`, `signature`) is compiled for words of eight lanes ([`eight`]), for words of one, which any
-//! processor has ([`one`]), and in the tests for words that show that no limb ever overflows (`checked`).
+//! denominators are inverted together ([`comb`](eight)), and all lanes by one inversion ([`inversion`]). One source of
+//! the arithmetic (`field`, `order`, `comb`, `signature`) is compiled for words of eight lanes ([`eight`]), for words
+//! of one, which any processor has ([`one`]), and in the tests for words that show that no limb ever overflows
+//! (`checked`).
 //!
-//! What is made is proven before anybody gets it: every public key by the curve's equation, and the keys of a group by their sum, which must be
-//! that of aws-lc for the sum of the private keys as they stand in their documents; every signature by the verifier
-//! ([`verifier`]), and one of a thousand by aws-lc.
+//! What is made is proven before anybody gets it: every public key by the curve's equation, and the keys of a group by
+//! their sum, which must be that of aws-lc for the sum of the private keys as they stand in their documents; every
+//! signature by the verifier ([`verifier`]), and one of a thousand by aws-lc.
 //!
-//! No branch and no address depends on a secret, but for numbers that are thrown away. What is inverted is blinded. Private keys and nonces
-//! come straight from the operating system, a group at a time; they and all that was worked with are zeroized.
+//! No branch and no address depends on a secret, but for numbers that are thrown away. What is inverted is blinded.
+//! Private keys and nonces come straight from the operating system, a group at a time; they and all that was worked
+//! with are zeroized.
 
 #![expect(
     clippy::duplicate_mod,
@@ -154,8 +156,8 @@ fn whole(count: usize) -> usize {
     count.next_multiple_of(eight::GROUP)
 }
 
-/// Does nothing but so many times the multiplications of a key or a signature, [`IFMA_A_KEY`] or [`IFMA_A_SIGNATURE`]: the
-/// limit that measurements are held against.
+/// Does nothing but so many times the multiplications of a key or a signature, [`IFMA_A_KEY`] or [`IFMA_A_SIGNATURE`]:
+/// the limit that measurements are held against.
 ///
 /// # Errors
 ///

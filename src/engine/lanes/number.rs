@@ -108,7 +108,8 @@ impl Number {
         sum.or(&less, u64::from(borrow) & !u64::from(carry))
     }
 
-    /// Itself where a bit is 1, the other where it is 0. The compiler must not see that it is one of two: it would make a branch of it.
+    /// Itself where a bit is 1, the other where it is 0. The compiler must not see that it is one of two: it would make
+    /// a branch of it.
     fn or(&self, other: &Self, bit: u64) -> Self {
         let keep = std::hint::black_box(bit.wrapping_neg());
         Self(std::array::from_fn(|i| self.0[i] & keep | other.0[i] & !keep))

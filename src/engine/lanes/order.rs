@@ -66,8 +66,8 @@ fn invert(a: &Element, blind: &Number) -> Element {
     mul(&mul(&inverse, &blind), &others)
 }
 
-/// Replaces plain numbers by R times their inverses, with one inversion for all. False, and nothing that means anything, where one is
-/// 0 modulo n. `before` has the length of `numbers`.
+/// Replaces plain numbers by R times their inverses, with one inversion for all. False, and nothing that means
+/// anything, where one is 0 modulo n. `before` has the length of `numbers`.
 #[inline(never)]
 pub fn invert_all(numbers: &mut [Element], before: &mut [Element], blind: &Number) -> bool {
     let chains = if numbers.len().is_multiple_of(word::CHAINS) { word::CHAINS } else { 1 };

@@ -74,8 +74,8 @@ impl Bench {
         }
     }
 
-    /// Does a job. False when it has no result, which chance alone almost never brings about: an addition or an inversion was of
-    /// nothing, or a point is not on its curve.
+    /// Does a job. False when it has no result, which chance alone almost never brings about: an addition or an
+    /// inversion was of nothing, or a point is not on its curve.
     pub fn run(&mut self, job: Job<'_>) -> bool {
         match job {
             Job::Multiply { comb, scalars, blinds, x, y, sum } => {

@@ -72,8 +72,8 @@ impl LanesSigner {
         Err(failed("sign"))
     }
 
-    /// Signs numbers (FIPS 186-5, 6.4.1), each with a nonce that is drawn for it: r is the x of the base point times the nonce, modulo
-    /// the order. False, when chance has it that there is no result.
+    /// Signs numbers (FIPS 186-5, 6.4.1), each with a nonce that is drawn for it: r is the x of the base point times
+    /// the nonce, modulo the order. False, when chance has it that there is no result.
     #[inline(never)]
     fn sign_numbers(
         &self,

@@ -1,7 +1,7 @@
 //! Combs: the multiples of a fixed point from which a product with any scalar is added up, without a doubling.
 //!
-//! A scalar that is odd is a sum of odd digits, digit i times 2^(w i), each positive or negative and below 2^w. So a window
-//! of w bits needs its 2^(w-1) positive odd multiples, and a product one addition a window.
+//! A scalar that is odd is a sum of odd digits, digit i times 2^(w i), each positive or negative and below 2^w. So a
+//! window of w bits needs its 2^(w-1) positive odd multiples, and a product one addition a window.
 
 use super::number::{G, Modulus, Number, P};
 
@@ -145,8 +145,8 @@ fn odd_multiples(point: &[Number; 2], bits: usize) -> Vec<[Number; 2]> {
 #[repr(C, align(64))]
 pub struct Row(pub [u64; 8]);
 
-/// The comb of the base point for secret scalars: always read whole, window by window. Of each window first the x, then the y;
-/// of each coordinate the five limbs one after the other; of each limb the multiples in order.
+/// The comb of the base point for secret scalars: always read whole, window by window. Of each window first the x, then
+/// the y; of each coordinate the five limbs one after the other; of each limb the multiples in order.
 pub struct SecretComb {
     rows: Vec<Row>,
     bits: usize,
@@ -178,8 +178,8 @@ impl SecretComb {
     }
 }
 
-/// The combs of the base point and of a public key, for public scalars: looked up by index. A row has four limbs of 64 bits of the x,
-/// then of the y.
+/// The combs of the base point and of a public key, for public scalars: looked up by index. A row has four limbs of 64
+/// bits of the x, then of the y.
 pub struct PublicComb {
     rows: Vec<Row>,
     bits: usize,

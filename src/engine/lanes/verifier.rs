@@ -53,8 +53,8 @@ impl Verifier {
         Self::new(public_key).map(|verifier| Self { lanes, ..verifier })
     }
 
-    /// `valid[i]` becomes whether `signatures[i]`, in DER, is that of `digests[i]`. False, when there is no saying: one of the additions had
-    /// no result, which somebody can bring about on purpose. The slices have one length.
+    /// `valid[i]` becomes whether `signatures[i]`, in DER, is that of `digests[i]`. False, when there is no saying: one
+    /// of the additions had no result, which somebody can bring about on purpose. The slices have one length.
     #[must_use]
     pub fn verify(&self, digests: &[[u8; 32]], signatures: &[&[u8]], valid: &mut [bool]) -> bool {
         let groups = digests.chunks(eight::BATCH);

@@ -1,5 +1,5 @@
-//! Secrets that leave nothing behind: as zeroize's own wrapper, but an array is overwritten as a whole, which is many times as
-//! fast as one element after the other.
+//! Secrets that leave nothing behind: as zeroize's own wrapper, but an array is overwritten as a whole, which is many
+//! times as fast as one element after the other.
 
 use std::ops::{Deref, DerefMut};
 

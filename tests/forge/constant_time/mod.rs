@@ -1,9 +1,10 @@
-//! Constant time: what makes keys, draws nonces, signs and writes private keys takes the same path, and finds its memory at the same addresses,
-//! whatever the secrets are.
+//! Constant time: what makes keys, draws nonces, signs and writes private keys takes the same path, and finds its
+//! memory at the same addresses, whatever the secrets are.
 //!
-//! Two processes of the program as it is released, each with a CA and devices of its own, are led through the same function one instruction at a time. It is
-//! the machine code that is looked at, with everything that compilers do. `CERTFORGE_RELEASED` names the program; `tests/all`
-//! builds it. Without it, on other processors and where ptrace is forbidden, the test says so and is left out.
+//! Two processes of the program as it is released, each with a CA and devices of its own, are led through the same
+//! function one instruction at a time. It is the machine code that is looked at, with everything that compilers do.
+//! `CERTFORGE_RELEASED` names the program; `tests/all` builds it. Without it, on other processors and where ptrace is
+//! forbidden, the test says so and is left out.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -20,6 +21,9 @@ use trace::{Comparison, Traced, compare};
 /// The functions that touch secrets, by a part of their names as the linker has them.
 const KEYS: &str = "engine5lanes4keys14draw_and_write";
 const SIGNATURES: &str = "LanesSigner12sign_numbers";
+
+/// Rows of a chunk: a whole block, and a small one that is made behind it by the same thread, in the same memory.
+const ROWS: usize = 256 + 20;
 
 /// The place of a function in a program.
 fn place_of(program: &Path, function: &str) -> u64 {
@@ -47,12 +51,13 @@ fn released() -> Option<PathBuf> {
     })
 }
 
-/// A place with a CA of its own. The files of both CAs must be as long as each other's, so that all memory lies at the same addresses.
+/// A place with a CA of its own. The files of both CAs must be as long as each other's, so that all memory lies at the
+/// same addresses.
 fn place_like(other: Option<&Workplace>) -> Workplace {
     let length = |place: &Workplace| fs::metadata(place.join("ca/certificate.pem")).unwrap().len();
     loop {
         let place = Workplace::new();
-        place.manifest(100);
+        place.manifest(ROWS);
         place.succeed(&["ca", "new", "--no-passphrase"]);
         if other.is_none_or(|other| length(other) == length(&place)) {
             return place;
@@ -63,17 +68,7 @@ fn place_like(other: Option<&Workplace>) -> Workplace {
 fn compared(program: &Path, function: &str) -> Option<Comparison> {
     let first = place_like(None);
     let second = place_like(Some(&first));
-    let run = [
-        "run",
-        "devices.csv",
-        "--ca",
-        "ca",
-        "--no-endpoint",
-        "--chunk-rows",
-        "20",
-        "--jobs",
-        "1",
-    ];
+    let run = ["run", "devices.csv", "--ca", "ca", "--no-endpoint", "--jobs", "1"];
     let at = place_of(program, function);
     let mut traced = Vec::new();
     for place in [&first, &second] {
@@ -85,8 +80,8 @@ fn compared(program: &Path, function: &str) -> Option<Comparison> {
             }
             Err(error) => panic!("{error}"),
         };
-        // Twice it goes by: by then everything is made that is made once.
-        let thread = process.run_to(at, 2).expect("it comes to the function");
+        // Once it goes by: by then everything is made that is made once.
+        let thread = process.run_to(at, 1).expect("it comes to the function");
         traced.push((process, thread));
     }
     let [(first, first_thread), (second, second_thread)] = &traced[..] else {

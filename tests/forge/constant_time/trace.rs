@@ -1,7 +1,7 @@
 //! Two processes, one instruction at a time, side by side.
 //!
-//! Both do the same with other secrets. Where their paths part, or a register differs by which an instruction finds its memory, a secret has got into
-//! what an observer of caches and branches can see.
+//! Both do the same with other secrets. Where their paths part, or a register differs by which an instruction finds its
+//! memory, a secret has got into what an observer of caches and branches can see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,8 +38,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// A thread or an allocation may lie elsewhere in the other process, as a whole: then many instructions find their memory at the
-    /// same distance. What a secret decides lies at many distances, or at one that hardly any other instruction has.
+    /// A thread or an allocation may lie elsewhere in the other process, as a whole: then many instructions find their
+    /// memory at the same distance. What a secret decides lies at many distances, or at one that hardly any other
+    /// instruction has.
     fn forget_whole_regions(&mut self) {
         let mut instructions: BTreeMap<u64, usize> = BTreeMap::new();
         for distance in self.addresses.values().flat_map(|(_, distances)| distances) {

@@ -1,4 +1,5 @@
-//! One lane that shows what is claimed of limbs: it stops where a limb overflows, or where one that a product takes is not within its 52 bits.
+//! One lane that shows what is claimed of limbs: it stops where a limb overflows, or where one that a product takes is
+//! not within its 52 bits.
 
 use std::cell::RefCell;
 

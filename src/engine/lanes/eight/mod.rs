@@ -7,7 +7,8 @@
 
 use std::cell::RefCell;
 
-/// Functions that are compiled for processors which have what the words need; one may call another, and [`run`] the outermost.
+/// Functions that are compiled for processors which have what the words need; one may call another, and [`run`] the
+/// outermost.
 macro_rules! features {
     (impl $type:ident { $($item:item)* }) => {
         impl $type {

@@ -1,5 +1,5 @@
-//! One lane: the same arithmetic on the words of any processor. It judges signatures some four times as fast as aws-lc; keys and
-//! signatures it makes more slowly, so it makes none.
+//! One lane: the same arithmetic on the words of any processor. It judges signatures some four times as fast as aws-lc;
+//! keys and signatures it makes more slowly, so it makes none.
 
 use std::cell::RefCell;
 

@@ -87,8 +87,9 @@ fn zero_and_the_order_are_refused_in_every_place() {
     }
 }
 
-/// The order as a sum of odd digits, of which those in odd windows come to one multiple, and those in even ones to the opposite point. A scalar with the
-/// signs of one half turned over has the same point in both halves, and the last addition is one of a point to itself.
+/// The order as a sum of odd digits, of which those in odd windows come to one multiple, and those in even ones to the
+/// opposite point. A scalar with the signs of one half turned over has the same point in both halves, and the last
+/// addition is one of a point to itself.
 fn crafted(bits: usize) -> Vec<Number> {
     let windows = 256usize.div_ceil(bits);
     let mut halves = [Number::ZERO; 2];

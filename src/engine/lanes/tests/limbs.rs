@@ -1,4 +1,5 @@
-//! No limb overflows: the arithmetic on checked words, with limbs at the ends of their ranges, and held against arithmetic of another kind.
+//! No limb overflows: the arithmetic on checked words, with limbs at the ends of their ranges, and held against
+//! arithmetic of another kind.
 
 use proptest::prelude::*;
 

@@ -22,7 +22,8 @@ fn every_case_is_judged_as_it_says() {
                 let is_said = verifier.verify(&digests, &signatures, &mut valid);
                 for (i, test) in tests.iter().enumerate() {
                     let mut own = [false];
-                    // A case that leaves its group without an answer is asked for by itself; without one again, it is aws-lc's.
+                    // A case that leaves its group without an answer is asked for by itself; without one again, it is
+                    // aws-lc's.
                     let valid = match is_said {
                         true => valid[i],
                         false => match verifier.verify(&digests[i..=i], &signatures[i..=i], &mut own) {

@@ -68,7 +68,8 @@ fn place_like(other: Option<&Workplace>) -> Workplace {
 fn compared(program: &Path, function: &str) -> Option<Comparison> {
     let first = place_like(None);
     let second = place_like(Some(&first));
-    let run = ["run", "devices.csv", "--ca", "ca", "--no-endpoint", "--jobs", "1"];
+    let chunk = ["--chunk-rows", "1024", "--jobs", "1"];
+    let run = [&["run", "devices.csv", "--ca", "ca", "--no-endpoint"][..], &chunk].concat();
     let at = place_of(program, function);
     let mut traced = Vec::new();
     for place in [&first, &second] {

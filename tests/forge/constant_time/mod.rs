@@ -81,8 +81,8 @@ fn compared(program: &Path, function: &str) -> Option<Comparison> {
             }
             Err(error) => panic!("{error}"),
         };
-        // Once it goes by: by then everything is made that is made once.
-        let thread = process.run_to(at, 1).expect("it comes to the function");
+        // Twice it goes by, for a proof and for the first block: by then everything is made that is made once.
+        let thread = process.run_to(at, 2).expect("it comes to the function");
         traced.push((process, thread));
     }
     let [(first, first_thread), (second, second_thread)] = &traced[..] else {

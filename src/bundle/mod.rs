@@ -18,7 +18,7 @@ mod shared;
 pub use archive::{Archive, Constant, remove_members};
 pub use content::{Content, OtherFile, UserFile};
 pub use format::EndpointFile;
-pub use mold::{Mold, are_placed};
+pub use mold::{Mold, Octets, are_placed};
 pub use open::{
     Files, MOST_OCTETS, OpenError, Opened, Placed, examine, most_octets, open, open_unknown, placed,
 };

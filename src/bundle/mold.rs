@@ -4,9 +4,10 @@
 //! the same places, those that are the same for every device unchanged, and for the others true sizes and sums. What
 //! does not fit is not wrong yet: [`super::open()`] tells. This reads what lies there and knows nothing of the writer.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
 use flate2::{Decompress, FlushDecompress, Status};
+use zeroize::Zeroizing;
 
 /// Octets of headers, without names: APPNOTE.TXT 4.3.7, 4.3.12 and 4.3.16.
 const LOCAL: usize = 30;
@@ -21,6 +22,23 @@ const DEFLATED: u16 = 8;
 
 /// Octets of a deflated file that differs from device to device, at most.
 const MOST_INFLATED: usize = 256 * 1024;
+
+/// What a file of a bundle holds: as it lies there, or inflated. It may be a private key.
+pub enum Octets<'a> {
+    Lying(&'a [u8]),
+    Inflated(Zeroizing<Vec<u8>>),
+}
+
+impl Deref for Octets<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Lying(octets) => octets,
+            Self::Inflated(octets) => octets,
+        }
+    }
+}
 
 /// What the bundles of a batch have in common.
 pub struct Mold {
@@ -73,12 +91,12 @@ impl Mold {
 
     /// Whether a bundle fits. `contents` becomes what the files hold that are every device's own, in order; nothing of
     /// it may be used when the bundle does not fit.
-    pub fn fits<'a>(&self, bundle: &'a [u8], contents: &mut Vec<Cow<'a, [u8]>>) -> bool {
+    pub fn fits<'a>(&self, bundle: &'a [u8], contents: &mut Vec<Octets<'a>>) -> bool {
         contents.clear();
         self.try_fit(bundle, contents).is_some()
     }
 
-    fn try_fit<'a>(&self, bundle: &'a [u8], contents: &mut Vec<Cow<'a, [u8]>>) -> Option<()> {
+    fn try_fit<'a>(&self, bundle: &'a [u8], contents: &mut Vec<Octets<'a>>) -> Option<()> {
         // Where each file begins, and its sums, to be found in the directory again.
         let mut places = [(0, [0; 12]); MOST_FILES];
         let mut rest = bundle;
@@ -94,8 +112,8 @@ impl Mold {
             ensure(local[SUMS.end..] == file.local[SUMS.end..])?;
             let (data, after) = rest[local.len()..].split_at_checked(get32(local, 18)?)?;
             let content = match file.method() {
-                STORED => Cow::Borrowed(data),
-                DEFLATED => Cow::Owned(inflate(data, get32(local, 22)?)?),
+                STORED => Octets::Lying(data),
+                DEFLATED => Octets::Inflated(inflate(data, get32(local, 22)?)?),
                 _ => return None,
             };
             let is_so = content.len() == get32(local, 22)?
@@ -198,10 +216,10 @@ fn ensure(holds: bool) -> Option<()> {
 }
 
 /// What was deflated, if it is so long and nothing follows it.
-fn inflate(data: &[u8], size: usize) -> Option<Vec<u8>> {
+fn inflate(data: &[u8], size: usize) -> Option<Zeroizing<Vec<u8>>> {
     ensure(size <= MOST_INFLATED)?;
     // Room for an octet more tells one that is longer.
-    let mut out = Vec::with_capacity(size + 1);
+    let mut out = Zeroizing::new(Vec::with_capacity(size + 1));
     let mut inflater = Decompress::new(false);
     let status = inflater
         .decompress_vec(data, &mut out, FlushDecompress::Finish)

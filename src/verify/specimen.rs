@@ -13,7 +13,7 @@ use super::bundle::Standard;
 use super::group::{Candidate, Group, Pair};
 use super::pattern::{Parts, Pattern};
 use crate::batch::IndexEntry;
-use crate::bundle::{Content, EndpointFile, Member, Mold};
+use crate::bundle::{Content, EndpointFile, Member, Mold, Octets};
 use crate::engine::{PrivateKey, scalar_and_point};
 use crate::manifest::Row;
 use crate::pem;
@@ -49,7 +49,7 @@ enum Piece<'a> {
 /// Memory for one bundle after the other.
 #[derive(Default)]
 pub(super) struct Scratch<'b> {
-    contents: Vec<Cow<'b, [u8]>>,
+    contents: Vec<Octets<'b>>,
     /// PKCS#8, of each file that holds the key.
     keys: Keys,
     text: Vec<u8>,
@@ -135,7 +135,7 @@ impl<'a> Specimen<'a> {
         let Scratch { contents, keys, text } = scratch;
         keys.first.clear();
         for (pieces, content) in self.files.iter().zip(contents.iter()) {
-            let mut rest = content.as_ref();
+            let mut rest: &[u8] = content;
             for piece in pieces {
                 rest = self.piece(piece, rest, listed, row, (keys, text))?;
             }

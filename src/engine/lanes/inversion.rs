@@ -44,17 +44,9 @@ pub struct Inverter {
 
 impl Inverter {
     pub const fn new(modulus: &Number) -> Self {
-        let mut inverse = 1u64;
-        let mut i = 0;
-        // Each turn doubles the bits that are right.
-        while i < 6 {
-            let product = modulus.0[0].wrapping_mul(inverse);
-            inverse = inverse.wrapping_mul(2u64.wrapping_sub(product));
-            i += 1;
-        }
         Self {
             modulus: signed62(modulus),
-            inverse: inverse.cast_signed() & LOW62,
+            inverse: modulus.inverse_of_lowest().cast_signed() & LOW62,
         }
     }
 

@@ -115,6 +115,18 @@ impl Number {
         Self(std::array::from_fn(|i| self.0[i] & keep | other.0[i] & !keep))
     }
 
+    /// 1/n modulo 2^64, of an odd number n.
+    pub const fn inverse_of_lowest(&self) -> u64 {
+        let mut inverse = 1u64;
+        let mut i = 0;
+        // Each turn doubles the bits that are right.
+        while i < 6 {
+            inverse = inverse.wrapping_mul(2u64.wrapping_sub(self.0[0].wrapping_mul(inverse)));
+            i += 1;
+        }
+        inverse
+    }
+
     /// Five limbs of 52 bits.
     pub const fn limbs52(&self) -> [u64; 5] {
         let a = &self.0;
@@ -177,19 +189,11 @@ pub struct Modulus {
 
 impl Modulus {
     pub const fn new(modulus: Number) -> Self {
-        let mut inverse = 1u64;
-        let mut i = 0;
-        // Each turn doubles the bits that are right.
-        while i < 6 {
-            let product = modulus.0[0].wrapping_mul(inverse);
-            inverse = inverse.wrapping_mul(2u64.wrapping_add(product));
-            i += 1;
-        }
         Self {
             one: Number::power_of_two(256, &modulus),
             square: Number::power_of_two(512, &modulus),
+            inverse: modulus.inverse_of_lowest().wrapping_neg(),
             value: modulus,
-            inverse,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Numbers modulo the group's order n, one in each lane, in the limbs that [`super::field`] has.
 
 use super::super::inversion::Inverter;
-use super::super::number::{N, Number};
+use super::super::number::{LOW52, N, Number};
 use super::field::{self, Element, carry, constant, first, is_nothing, less};
 use super::word::{self, Mask, add, high, low, right, splat};
 
@@ -12,15 +12,7 @@ const ONE: [u64; 5] = Number::power_of_two(260, &N).limbs52();
 pub const SQUARE: [u64; 5] = Number::power_of_two(520, &N).limbs52();
 const CUBE: [u64; 5] = Number::power_of_two(780, &N).limbs52();
 /// -1/n, modulo 2^52.
-const NEGATIVE_INVERSE: u64 = {
-    let mut inverse = 1u64;
-    let mut i = 0;
-    while i < 6 {
-        inverse = inverse.wrapping_mul(2u64.wrapping_add(N.0[0].wrapping_mul(inverse)));
-        i += 1;
-    }
-    inverse & super::super::number::LOW52
-};
+const NEGATIVE_INVERSE: u64 = N.inverse_of_lowest().wrapping_neg() & LOW52;
 
 features! {
 /// a b / R, below a b / R + n.

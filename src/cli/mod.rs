@@ -29,6 +29,7 @@ mod log;
 mod mfa;
 mod out;
 mod passphrase;
+mod patience;
 mod place;
 mod profile;
 mod progress;

@@ -33,7 +33,10 @@ impl Bar {
         match event {
             Event::Begun { devices, skipped, .. } => self.begin(*devices, *skipped),
             Event::Released { devices } => self.advance(*devices),
-            Event::KeptWithoutHost { .. } | Event::Odd { .. } | Event::ShortLived { .. } => {}
+            Event::KeptWithoutHost { .. }
+            | Event::Odd { .. }
+            | Event::ShortLived { .. }
+            | Event::Waiting { .. } => {}
         }
     }
 }

@@ -8,7 +8,7 @@ use certforge::bundle::Content;
 use certforge::engine::{Choice, Random};
 use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
 use certforge::issuer::{CaCertificate, Issuer};
-use certforge::ledger::Ledger;
+use certforge::ledger::{Ledger, LedgerName, LedgerNameError};
 use certforge::manifest::{Manifest, Oddity};
 use certforge::profile::{self, Ends, Host, KeyType, Profile, rfc3339};
 use certforge::shell::quoted;
@@ -21,7 +21,7 @@ use super::issuer::{DEFAULT_FOLDER, IssuerArgs};
 use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
 use super::text::{Lines, count, devices, whole};
-use super::{Failure, clock, exit, interrupt, ledger, place, run_metrics, span};
+use super::{Failure, clock, exit, interrupt, ledger, patience, place, run_metrics, span};
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -59,6 +59,9 @@ pub struct Run {
     /// Ledger: what was issued, so that nothing is issued twice
     #[arg(long, value_name = "FILE", default_value = ledger::DEFAULT_FILE)]
     ledger: PathBuf,
+    /// How long to wait for a ledger's server that goes away while it is in use
+    #[arg(long, value_name = "SPAN", value_parser = patience::parse, default_value = "10min")]
+    ledger_wait: std::time::Duration,
     /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
     pub(super) reissue: bool,
@@ -93,6 +96,8 @@ struct Made {
     made: u64,
     skipped: u64,
     failed: u64,
+    /// Devices that other hosts released meanwhile.
+    elsewhere: u64,
     interrupted: bool,
     sealed: bool,
     seconds: f64,
@@ -138,15 +143,19 @@ impl Run {
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(place::file(&self.manifest), profile.id_column())?;
         let ledger_path = self.ledger();
-        let mut ledger = certforge::ledger::open(&ledger_path, new_ledger_id()?)?;
+        let cancel =
+            interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
+        let name: LedgerName = ledger_path.to_string_lossy().parse().map_err(|error: LedgerNameError| {
+            Failure::usage(&format!("--ledger: {error}"), "name a file, or postgres://user@host/database")
+        })?;
+        let patience = patience::of(self.ledger_wait, cancel);
+        let mut ledger = certforge::ledger::open_patiently(&name, new_ledger_id()?, patience)?;
         let issuer = self.issuer(&manifest, &profile, &*ledger, &engines, now)?;
         self.refuse_without_endpoint(&profile, issuer.certificate())?;
         // Of a lab CA nobody has devices that must not get a second identity.
         let is_news = ledger.is_new()? && !issuer.certificate().is_lab();
         let ledger_id = ledger.id().to_owned();
         let ledger_name = ledger.location().to_owned();
-        let cancel =
-            interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
         let job = Job {
             manifest: &manifest,
             profile: &profile,
@@ -179,6 +188,7 @@ impl Run {
                 Event::Odd { first, others } => {
                     warn_of_oddities(&manifest.path().display().to_string(), first, *others);
                 }
+                Event::Waiting { chunks, hosts } => tell_waiting(*chunks, hosts),
                 Event::Released { .. } => {}
             }
             bar.show(&event);
@@ -281,6 +291,7 @@ impl Run {
             made: summary.made,
             skipped: summary.skipped,
             failed: summary.failed,
+            elsewhere: summary.elsewhere,
             interrupted: summary.interrupted,
             sealed: summary.sealed,
             seconds,
@@ -309,7 +320,7 @@ impl Run {
         if let Some(ForgeError::Store(StoreError::Conflict { .. })) = &summary.failure {
             return "find out first what the error says".to_owned();
         }
-        if summary.made + summary.skipped < summary.devices {
+        if summary.made + summary.skipped + summary.elsewhere < summary.devices {
             let how = if summary.interrupted { "interrupted: " } else { "" };
             return format!("{how}run the same command again; it goes on where it stopped");
         }
@@ -332,7 +343,7 @@ impl fmt::Display for Made {
         if let Some(shard) = &self.shard {
             lines.line("shard", shard);
         }
-        let done = self.made + self.skipped;
+        let done = self.made + self.skipped + self.elsewhere;
         if self.made == 0 && done == self.devices {
             lines.line("made", format!("nothing: {} made before", devices(self.devices)));
         } else {
@@ -340,6 +351,9 @@ impl fmt::Display for Made {
             lines
                 .line("made", format!("{made} in {:.2} s, {rate}/s", self.seconds))
                 .line("skipped", format!("{} made before", count(self.skipped)));
+        }
+        if self.elsewhere > 0 {
+            lines.line("elsewhere", format!("{} made by other hosts", count(self.elsewhere)));
         }
         lines.line("failed", count(self.failed));
         if done != self.devices {
@@ -445,6 +459,14 @@ fn warn_of_oddities(manifest: &str, first: &Oddity, others: usize) {
     warn(format_args!(
         "{manifest}: {first}{more}; `certforge check` lists what is odd"
     ));
+}
+
+fn tell_waiting(chunks: u64, hosts: &[String]) {
+    let chunks = match chunks {
+        1 => "1 chunk".to_owned(),
+        chunks => format!("{} chunks", count(chunks)),
+    };
+    tell_aside(format_args!("certforge: waiting for {chunks} that {} has in hand", hosts.join(", ")));
 }
 
 fn warn_of_host(noted: &str) {

@@ -12,18 +12,22 @@ use crate::batch::{
 };
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
-use crate::ledger::{Batch, Ledger};
+use crate::ledger::{Batch, Ledger, LedgerError};
 use crate::store::{self, Aside, Attempt, ReadError, Replaced, Store, StoreError, released_chunks};
 
+/// Chunks that are committed, and whether each is released.
+pub(super) type Chunks = Vec<(u64, bool)>;
+
 /// Puts `batch.json` in place, or finds the one that belongs there, and holds the indexes in the
-/// store against the chunks that the ledger has, each with whether it is released. A shard enters its ledger before
-/// it has any object.
+/// store against the chunks that the ledger has. A shard enters its ledger before it has any object. The ledger is asked
+/// before and after the store: other hosts may be releasing chunks meanwhile.
 pub(super) fn establish(
     store: &Store,
-    committed: &[(u64, bool)],
+    ask: &dyn Fn() -> Result<Chunks, LedgerError>,
     record: &BatchRecord,
     (shard, ledger): (Option<Shard>, &str),
-) -> Result<(), ForgeError> {
+) -> Result<Chunks, ForgeError> {
+    let committed = ask()?;
     let location = store.location();
     let gone = |missing: usize, of: usize| ForgeError::BundlesGone {
         batch: record.batch.clone(),
@@ -41,7 +45,8 @@ pub(super) fn establish(
         }
     }
     let indexed = released_chunks(store)?;
-    let known: BTreeSet<u64> = committed.iter().map(|(chunk, _)| *chunk).collect();
+    let is_sealed = store.exists(SEAL_OBJECT)?;
+    let known: BTreeSet<u64> = ask()?.iter().map(|(chunk, _)| *chunk).collect();
     let is_own = |chunk: &&u64| shard.is_none_or(|shard| shard.has(**chunk));
     if let Some(&chunk) = indexed.difference(&known).find(is_own) {
         return Err(ForgeError::ForeignChunk { location, chunk });
@@ -56,11 +61,11 @@ pub(super) fn establish(
     let chunks: Vec<u64> = (0..record.shape().chunks()).collect();
     let own = chunks.iter().filter(is_own);
     let unknown = own.filter(|chunk| !known.contains(chunk)).count() as u64;
-    if unknown > 0 && store.exists(SEAL_OBJECT)? {
+    if unknown > 0 && is_sealed {
         return Err(ForgeError::SealedBefore { location, unknown });
     }
     match released.iter().filter(|chunk| !indexed.contains(chunk)).count() {
-        0 => Ok(()),
+        0 => Ok(committed),
         missing => Err(gone(missing, released.len())),
     }
 }
@@ -157,11 +162,24 @@ pub(super) fn release_committed(
     ledger: &mut dyn Ledger,
     batch: &Batch,
 ) -> Result<(), ForgeError> {
+    let committed = ledger.committed(batch)?.into_iter();
+    let unreleased: Vec<u64> = committed.filter(|(_, released)| !released).map(|(chunk, _)| chunk).collect();
+    release_chunks(store, ledger, batch, &unreleased, &|| true)
+}
+
+/// Releases chunks that are committed, once their bundles are seen to be there, as long as they are this run's to release.
+pub(super) fn release_chunks(
+    store: &Store,
+    ledger: &mut dyn Ledger,
+    batch: &Batch,
+    unreleased: &[u64],
+    is_held: &dyn Fn() -> bool,
+) -> Result<(), ForgeError> {
+    if unreleased.is_empty() {
+        return Ok(());
+    }
     let attempts = ledger.attempts(batch)?;
-    for (chunk, released) in ledger.committed(batch)? {
-        if released {
-            continue;
-        }
+    for &chunk in unreleased {
         let entries = ledger.entries(batch, chunk)?;
         let mut names: Vec<String> = match batch.layout {
             Layout::Packs => vec![pack_object(chunk)],
@@ -192,6 +210,9 @@ pub(super) fn release_committed(
             });
         }
         let index = write_index(batch.layout, chunk, &entries);
+        if !is_held() {
+            return Ok(());
+        }
         let released = [(index_object(chunk), index, aside)];
         store.release(&released).into_iter().collect::<Result<(), _>>()?;
         ledger.mark_released(batch, &[chunk])?;

@@ -9,11 +9,13 @@ mod error;
 mod issuance;
 mod issued;
 mod lab;
+mod making;
 mod pipeline;
 mod plan;
 mod sealing;
 mod shard;
 mod shared;
+mod sharing;
 mod signing;
 mod withdrawn;
 mod workshop;
@@ -35,14 +37,14 @@ pub use shard::Shard;
 pub use withdrawn::refuse_withdrawn;
 
 use crate::batch::{BatchRecord, Layout, Shape};
-use crate::certificate::SerialPrefix;
-use crate::engine::{Choice, EngineError, Random};
+use crate::engine::Choice;
 use crate::issuer::Issuer;
-use crate::ledger::{Batch, BatchIdentity, Ledger, LedgerError};
+use crate::ledger::{BatchIdentity, Ledger, LedgerError};
 use crate::manifest::{Bookmark, Manifest, Oddity};
 use crate::pem;
 use crate::profile::{Binding, Ends, Profile};
 use crate::store::{Store, StoreError};
+use making::{Made, Making};
 pub(crate) use issuance::Issuance;
 pub(crate) use plan::Plan;
 pub(crate) use workshop::Workshop;
@@ -99,6 +101,8 @@ pub enum Event {
     },
     /// So many more devices are released.
     Released { devices: u64 },
+    /// This host has nothing to make, and waits for the chunks that others have in hand.
+    Waiting { chunks: u64, hosts: Vec<String> },
 }
 
 /// Gets the events, from any thread.
@@ -142,6 +146,8 @@ pub struct Summary {
     pub skipped: u64,
     /// Devices of chunks that failed.
     pub failed: u64,
+    /// Devices that other hosts released meanwhile.
+    pub elsewhere: u64,
     /// When the certificates of the batch end, as far as they are made.
     pub valid_until: Option<Ends>,
     pub elapsed: Duration,
@@ -220,55 +226,41 @@ pub fn run(
         chunk_rows: chunk_rows as u64,
         reissue: job.reissue,
     };
-    let committed = match ledger.same_batch(&identity)? {
-        Some(batch) => ledger.committed(&batch)?,
-        None => Vec::new(),
-    };
     let (record, shared) = shared::recorded(batch_record(job, &identity, ledger.id()), job)?;
-    agreement::establish(&store, &committed, &record, (job.shard, ledger.id()))?;
+    let ask = || match ledger.same_batch(&identity)? {
+        Some(batch) => ledger.committed(&batch),
+        None => Ok(Vec::new()),
+    };
+    let committed = agreement::establish(&store, &ask, &record, (job.shard, ledger.id()))?;
     shared::put(&store, shared.as_deref())?;
 
-    // 5. Begin the batch in the ledger, or find it; release what was committed and not yet released.
+    // 5. Begin the batch in the ledger, or find it; join the hosts that make it, where the ledger is shared.
     let batch = ledger.begin_batch(&identity, job.now)?;
-    agreement::release_committed(&store, ledger, &batch)?;
-
-    // 6. Reserve every chunk that remains, each with the prefix of its serials.
-    let (remaining, devices) = remaining(ledger, &batch, job.shard)?;
-    let skipped = devices
-        - remaining
-            .iter()
-            .map(|chunk| batch.shape().rows_of(*chunk))
-            .sum::<u64>();
-    let earlier = ledger.attempts(&batch)?;
-    let reservations = ledger.reserve(&batch, &draw_prefixes(&remaining)?, job.now)?;
-    tell_begun(&name, &store, (devices, skipped), observe);
-
-    // 7. Make, store, commit and release, chunk by chunk, on all cores.
-    let source = pipeline::Source::new(&plan, reservations, &accepted.bookmarks)?;
-    let stock = pipeline::Stock {
+    let share = ledger.share(&batch)?;
+    let making = Making {
+        job,
+        plan: &plan,
         store: &store,
         batch: &batch,
-        earlier: &earlier,
+        record: &record,
+        bookmarks: &accepted.bookmarks,
+        pool: &pool,
+        observe,
+        cancel,
     };
-    let mut outcome = pipeline::run(source, stock, ledger, &pool, observe, cancel);
 
-    // 8. Seal what is complete: the batch, or what this shard has of it.
-    let is_complete = skipped + outcome.made == devices;
-    let mut sealed = false;
-    if outcome.failure.is_none() && is_complete {
-        let made = outcome.seal;
-        let (store, ledger) = (&store, &mut *ledger);
-        let result = pool.install(move || match job.shard {
-            None => sealing::seal_made(store, ledger, &batch, &record, job, made).map(|_| true),
-            Some(shard) => {
-                sealing::seal_shard(store, ledger, &batch, &record, (job, shard), made).map(|()| false)
-            }
-        });
-        match result {
-            Ok(is_whole) => sealed = is_whole,
-            Err(error) => outcome.failure = Some(error),
-        }
-    }
+    // 6. to 8. Reserve, make, store, commit and release what remains; seal what is complete.
+    let made = match &share {
+        None => making.alone(ledger)?,
+        Some(share) => making.among_others(ledger, &**share, &committed)?,
+    };
+    let Made {
+        devices,
+        skipped,
+        mut outcome,
+        is_complete,
+        sealed,
+    } = made;
 
     tracing::info!(batch = name, made = outcome.made, sealed, "work ends");
     let valid_until = valid_until(ledger, &name, &mut outcome.failure);
@@ -278,6 +270,10 @@ pub fn run(
         made: outcome.made,
         skipped,
         failed: outcome.failed,
+        elsewhere: match is_complete {
+            true => devices - skipped - outcome.made,
+            false => 0,
+        },
         valid_until,
         elapsed: started.elapsed(),
         key_engine: plan.key_maker.name(),
@@ -287,11 +283,6 @@ pub fn run(
         sealed,
         failure: outcome.failure,
     })
-}
-
-fn draw_prefixes(chunks: &[u64]) -> Result<Vec<(u64, SerialPrefix)>, EngineError> {
-    let draw = |chunk: &u64| Ok((*chunk, SerialPrefix::draw(Random)?));
-    chunks.iter().map(draw).collect()
 }
 
 /// A path that means the same wherever the ledger is read from.
@@ -321,15 +312,6 @@ fn tell_short_life(job: &Job<'_>, plan: &Plan<'_>, observe: Observe<'_>) {
     }
 }
 
-fn tell_begun(batch: &str, store: &Store, (devices, skipped): (u64, u64), observe: Observe<'_>) {
-    tracing::info!(batch, place = store.location(), devices, skipped, "work begins");
-    observe(Event::Begun {
-        batch: batch.to_owned(),
-        devices,
-        skipped,
-    });
-}
-
 /// When the certificates of the batch end, by the ledger; that it cannot be read is a failure like others.
 fn valid_until(ledger: &dyn Ledger, batch: &str, failure: &mut Option<ForgeError>) -> Option<Ends> {
     match ledger.status(Some(batch)) {
@@ -351,19 +333,6 @@ fn check_shape(rows: u64, chunk_rows: usize) -> Result<(), ForgeError> {
         true => Ok(()),
         false => Err(ForgeError::ChunkRows { rows: chunk_rows }),
     }
-}
-
-/// The chunks that are still to be made, and how many devices there are in all; of one shard, or of the batch.
-fn remaining(
-    ledger: &dyn Ledger,
-    batch: &Batch,
-    shard: Option<Shard>,
-) -> Result<(Vec<u64>, u64), LedgerError> {
-    let is_own = |chunk: &u64| shard.is_none_or(|shard| shard.has(*chunk));
-    let mut remaining = ledger.remaining(batch)?;
-    remaining.retain(is_own);
-    let own = (0..batch.shape().chunks()).filter(is_own);
-    Ok((remaining, own.map(|chunk| batch.shape().rows_of(chunk)).sum()))
 }
 
 /// Checks the manifest, and finds the chunks that have a device which this issuer has issued. In a reissue every

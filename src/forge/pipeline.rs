@@ -20,10 +20,10 @@ use super::{Cancel, Event, ForgeError, Observe};
 use crate::batch::pack_object;
 use crate::batch::{Layout, certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
-use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation};
+use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation, Share};
 use crate::manifest::{Bookmark, ManifestError, Reread, Unproven};
 use crate::seal::{Builder, ChunkDigest};
-use crate::store::{Aside, Attempt, Object, Store, Ticket};
+use crate::store::{Aside, Attempt, Object, Store, StoreError, Ticket};
 
 /// Chunks that one transaction commits at most, and that wait for their turn at most.
 const GROUP: usize = 32;
@@ -34,11 +34,27 @@ const STORING: usize = 2;
 /// So many chunks may fail one after the other, each for a reason that may pass, before no more are begun.
 const FAILURES_IN_A_ROW: usize = 8;
 
+/// A chunk that is to be made.
+pub(super) struct Work {
+    pub reservation: Reservation,
+    /// The attempts at the chunk before this one, whose objects may be there.
+    pub earlier: Vec<SerialPrefix>,
+    pub block: Unproven,
+    /// The term of its lease, where several hosts make the batch.
+    pub term: Option<u64>,
+}
+
+/// Hands out chunks, as long as there are any.
+pub(super) trait Supply: Send {
+    fn next(&mut self) -> Result<Option<Work>, ForgeError>;
+}
+
 /// Hands out the chunks that remain, in order, and reads no others.
 pub(super) struct Source<'a> {
     manifest: Reread,
     remaining: VecDeque<Remaining<'a>>,
-    plan: &'a Plan<'a>,
+    /// The attempts at each chunk before this run.
+    earlier: BTreeMap<u64, Vec<SerialPrefix>>,
 }
 
 /// A chunk that is to be made, and where the check found it.
@@ -51,27 +67,39 @@ struct Remaining<'a> {
 impl<'a> Source<'a> {
     /// `bookmarks` has one for each chunk of the batch.
     pub(super) fn new(
-        plan: &'a Plan<'a>,
+        plan: &Plan<'_>,
         reservations: Vec<Reservation>,
+        earlier: BTreeMap<u64, Vec<SerialPrefix>>,
         bookmarks: &'a [Bookmark],
     ) -> Result<Self, ManifestError> {
         let remaining = reservations.into_iter().map(|reservation| Remaining {
-            bookmark: &bookmarks[usize::try_from(reservation.chunk).expect("bookmarks fit into memory")],
+            bookmark: bookmark(bookmarks, reservation.chunk),
             reservation,
         });
         Ok(Self {
             remaining: remaining.collect(),
             manifest: plan.manifest.reread()?,
-            plan,
+            earlier,
         })
     }
+}
 
-    fn next(&mut self) -> Result<Option<(Reservation, Unproven)>, ManifestError> {
-        let Some(remaining) = self.remaining.pop_front() else {
+/// Where the check found a chunk of the batch.
+pub(super) fn bookmark(bookmarks: &[Bookmark], chunk: u64) -> &Bookmark {
+    &bookmarks[usize::try_from(chunk).expect("bookmarks fit into memory")]
+}
+
+impl Supply for Source<'_> {
+    fn next(&mut self) -> Result<Option<Work>, ForgeError> {
+        let Some(Remaining { reservation, bookmark }) = self.remaining.pop_front() else {
             return Ok(None);
         };
-        let block = self.manifest.block(remaining.bookmark)?;
-        Ok(Some((remaining.reservation, block)))
+        Ok(Some(Work {
+            earlier: self.earlier.remove(&reservation.chunk).unwrap_or_default(),
+            block: self.manifest.block(bookmark)?,
+            reservation,
+            term: None,
+        }))
     }
 }
 
@@ -79,7 +107,9 @@ impl<'a> Source<'a> {
 struct Stored {
     chunk: Committed,
     index: Vec<u8>,
+    digest: ChunkDigest,
     ticket: Ticket,
+    term: Option<u64>,
 }
 
 /// How a pipeline ended.
@@ -95,19 +125,68 @@ pub(super) struct Outcome {
     pub failure: Option<ForgeError>,
 }
 
+impl Outcome {
+    /// Of a batch of so many rows, before anything is made.
+    pub(super) fn new(rows: u64) -> Self {
+        Self {
+            made: 0,
+            seal: Builder::new(rows),
+            failed: 0,
+            failure: None,
+        }
+    }
+
+    /// Adds what was made after it.
+    pub(super) fn add(&mut self, later: Self) {
+        self.made += later.made;
+        self.failed += later.failed;
+        self.seal.add_all(later.seal);
+        self.failure = self.failure.take().or(later.failure);
+    }
+
+    /// What a seal says of the chunks, which is taken once.
+    pub(super) fn take_seal(&mut self) -> Builder {
+        std::mem::replace(&mut self.seal, Builder::new(1))
+    }
+}
+
 /// Where the chunks of a batch go.
 #[derive(Clone, Copy)]
 pub(super) struct Stock<'a> {
     pub store: &'a Store,
     pub batch: &'a Batch,
-    /// The attempts at each chunk before this run, whose objects may be there.
-    pub earlier: &'a BTreeMap<u64, Vec<SerialPrefix>>,
+    /// How the batch is shared with other hosts, if it is.
+    pub share: Option<&'a dyn Share>,
+}
+
+impl Stock<'_> {
+    /// Whether something may still be sent for a chunk: not when its lease has run out.
+    fn is_held(&self, term: Option<u64>) -> bool {
+        match (self.share, term) {
+            (Some(share), Some(term)) => share.is_held(term),
+            _ => true,
+        }
+    }
+
+    /// Whether a chunk failed for no other reason than that another host has it now.
+    fn is_elsewhere(&self, reservation: Reservation, term: Option<u64>, error: &ForgeError) -> bool {
+        let Some(share) = self.share else {
+            return false;
+        };
+        match error {
+            ForgeError::Ledger(LedgerError::Superseded { .. } | LedgerError::ChunkCommitted { .. }) => true,
+            ForgeError::Store(StoreError::Conflict { .. }) => {
+                !self.is_held(term) || share.has(reservation).is_ok_and(|has| !has)
+            }
+            _ => false,
+        }
+    }
 }
 
 struct Shared<'a> {
     stock: Stock<'a>,
     plan: &'a Plan<'a>,
-    source: Mutex<Source<'a>>,
+    source: Mutex<&'a mut dyn Supply>,
     cancel: &'a Cancel,
     stop: AtomicBool,
     failures_in_a_row: AtomicUsize,
@@ -154,7 +233,7 @@ pub(super) fn pool(jobs: usize) -> Result<ThreadPool, ForgeError> {
 /// Makes, stores, commits and releases every chunk of the source. Chunks are made on all threads of the pool, while
 /// others are being stored.
 pub(super) fn run(
-    source: Source<'_>,
+    (plan, source): (&Plan<'_>, &mut dyn Supply),
     stock: Stock<'_>,
     ledger: &mut dyn Ledger,
     pool: &ThreadPool,
@@ -163,17 +242,12 @@ pub(super) fn run(
 ) -> Outcome {
     let shared = Shared {
         stock,
-        plan: source.plan,
+        plan,
         source: Mutex::new(source),
         cancel,
         stop: AtomicBool::new(false),
         failures_in_a_row: AtomicUsize::new(0),
-        outcome: Mutex::new(Outcome {
-            made: 0,
-            seal: Builder::new(stock.batch.rows),
-            failed: 0,
-            failure: None,
-        }),
+        outcome: Mutex::new(Outcome::new(stock.batch.rows)),
     };
     let (sender, receiver) = sync_channel(GROUP);
     std::thread::scope(|scope| {
@@ -211,38 +285,42 @@ fn work(shared: &Shared<'_>, pool: &ThreadPool, sender: &SyncSender<Stored>) {
     let mut workshop = Workshop::new(shared.plan);
     while !shared.is_stopped() {
         let next = shared.source.lock().expect("no holder panics").next();
-        let (reservation, block) = match next {
-            Ok(Some(next)) => next,
+        let work = match next {
+            Ok(Some(work)) => work,
             Ok(None) => return,
-            Err(error) => return shared.fail(0, error.into()),
+            Err(error) => return shared.fail(0, error),
         };
-        match make_and_store(shared, pool, &mut workshop, reservation, &block) {
+        match make_and_store(shared, pool, &mut workshop, &work) {
             // The committer is gone only after a failure of its own, which it has recorded.
-            Ok(stored) => {
+            Ok(Some(stored)) => {
                 if sender.send(stored).is_err() {
                     return;
                 }
             }
+            Ok(None) => {}
+            Err(error) if shared.stock.is_elsewhere(work.reservation, work.term, &error) => {
+                tracing::info!(chunk = work.reservation.chunk, %error, "another host has this chunk now");
+            }
             Err(error) => {
-                let devices = shared.stock.batch.shape().rows_of(reservation.chunk);
+                let devices = shared.stock.batch.shape().rows_of(work.reservation.chunk);
                 return shared.fail(devices, error);
             }
         }
     }
 }
 
+/// `None`: the lease of the chunk ran out, and nothing was sent.
 fn make_and_store(
     shared: &Shared<'_>,
     pool: &ThreadPool,
     workshop: &mut Workshop<'_>,
-    reservation: Reservation,
-    block: &Unproven,
-) -> Result<Stored, ForgeError> {
-    let plan = shared.plan;
+    work: &Work,
+) -> Result<Option<Stored>, ForgeError> {
+    let (plan, reservation) = (shared.plan, work.reservation);
     let chunk = reservation.chunk;
     // Only so many make at a time as the pool has threads; who stores leaves his to another.
     let (entries, index, digest) = pool.install(|| {
-        let (rows, _) = plan.manifest.parse_again(block)?;
+        let (rows, _) = plan.manifest.parse_again(&work.block)?;
         let entries = workshop.make(&rows, reservation.prefix)?;
         let index = write_index(plan.layout, chunk, &entries);
         let digest = ChunkDigest::written(chunk, &index, &entries);
@@ -273,20 +351,23 @@ fn make_and_store(
         body: workshop.certificates(),
         sha256: None,
     });
-    let earlier = shared.stock.earlier.get(&chunk);
-    let earlier: Vec<String> = earlier.into_iter().flatten().map(SerialPrefix::attempt).collect();
+    if !shared.stock.is_held(work.term) {
+        tracing::info!(chunk, "the lease ran out before the chunk was stored");
+        return Ok(None);
+    }
+    let earlier: Vec<String> = work.earlier.iter().map(SerialPrefix::attempt).collect();
     let attempt = Attempt {
         name: &reservation.prefix.attempt(),
         earlier: &earlier,
     };
     let ticket = shared.stock.store.put(&objects, attempt)?;
-    let mut outcome = shared.outcome.lock().expect("no holder panics");
-    outcome.seal.add(digest);
-    Ok(Stored {
+    Ok(Some(Stored {
         index,
+        digest,
         chunk: Committed { reservation, entries },
         ticket,
-    })
+        term: work.term,
+    }))
 }
 
 fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut dyn Ledger, observe: Observe<'_>) {
@@ -296,7 +377,7 @@ fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut dyn Led
             .chain(receiver.try_iter().take(GROUP - 1))
             .collect();
         let group = flush(shared, group);
-        let devices: u64 = group.iter().map(|(chunk, ..)| chunk.entries.len() as u64).sum();
+        let devices: u64 = group.iter().map(|(chunk, _)| chunk.entries.len() as u64).sum();
         match commit_group(shared, ledger, group, &mut released) {
             Ok(devices) => {
                 shared.outcome.lock().expect("no holder panics").made += devices;
@@ -314,27 +395,45 @@ fn commit(shared: &Shared<'_>, receiver: &Receiver<Stored>, ledger: &mut dyn Led
     }
 }
 
-/// A chunk that the store holds for good, with the content of its index.
-type Durable = (Committed, Vec<u8>, Aside);
+/// A chunk that the store holds for good.
+struct Durable {
+    index: Release,
+    digest: ChunkDigest,
+    term: Option<u64>,
+}
+
+/// An index, its content, and what is put in its place with it.
+type Release = (String, Vec<u8>, Aside);
 
 /// Makes a group of chunks durable. A chunk that may be lost fails, and its devices are made anew by the
 /// next run; the others are returned, with their indexes.
-fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<Durable> {
+fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<(Committed, Durable)> {
     let mut tickets = Vec::with_capacity(group.len());
     let mut chunks = Vec::with_capacity(group.len());
-    for Stored { chunk, index, ticket } in group {
+    for Stored {
+        chunk,
+        index,
+        digest,
+        ticket,
+        term,
+    } in group
+    {
         tickets.push(ticket);
-        chunks.push((chunk, index));
+        chunks.push((chunk, index, digest, term));
     }
     let results = shared.stock.store.flush(tickets);
     let mut durable = Vec::with_capacity(chunks.len());
-    for ((chunk, index), result) in chunks.into_iter().zip(results) {
-        match result {
+    for ((chunk, index, digest, term), result) in chunks.into_iter().zip(results) {
+        match result.map_err(ForgeError::from) {
             Ok(aside) => {
                 shared.failures_in_a_row.store(0, Ordering::Relaxed);
-                durable.push((chunk, index, aside));
+                let index = (index_object(chunk.reservation.chunk), index, aside);
+                durable.push((chunk, Durable { index, digest, term }));
             }
-            Err(error) => shared.fail_chunk(chunk.entries.len() as u64, error.into()),
+            Err(error) if shared.stock.is_elsewhere(chunk.reservation, term, &error) => {
+                tracing::info!(chunk = chunk.reservation.chunk, %error, "another host has this chunk now");
+            }
+            Err(error) => shared.fail_chunk(chunk.entries.len() as u64, error),
         }
     }
     durable
@@ -345,27 +444,45 @@ fn flush(shared: &Shared<'_>, group: Vec<Stored>) -> Vec<Durable> {
 fn commit_group(
     shared: &Shared<'_>,
     ledger: &mut dyn Ledger,
-    group: Vec<Durable>,
+    group: Vec<(Committed, Durable)>,
     released: &mut Vec<u64>,
 ) -> Result<u64, LedgerError> {
-    if group.is_empty() {
+    let (mut chunks, mut durable): (Vec<Committed>, Vec<Durable>) = group.into_iter().unzip();
+    // Those that another host has by now are left to it.
+    while !chunks.is_empty() {
+        let superseded = match ledger.commit(shared.stock.batch, &chunks, released) {
+            Ok(()) => break,
+            Err(LedgerError::Superseded { chunk, .. } | LedgerError::ChunkCommitted { chunk, .. })
+                if shared.stock.share.is_some() =>
+            {
+                chunk
+            }
+            Err(error) => return Err(error),
+        };
+        tracing::info!(chunk = superseded, "another host has this chunk now");
+        let at = chunks.iter().position(|chunk| chunk.reservation.chunk == superseded);
+        let at = at.expect("a ledger refuses what it was given");
+        chunks.remove(at);
+        durable.remove(at);
+    }
+    if chunks.is_empty() {
         return Ok(0);
     }
-    let (mut chunks, mut indexes) = (Vec::new(), Vec::new());
-    for (chunk, index, aside) in group {
-        indexes.push((index_object(chunk.reservation.chunk), index, aside));
-        chunks.push(chunk);
-    }
-    ledger.commit(shared.stock.batch, &chunks, released)?;
     tracing::debug!(chunks = chunks.len(), "committed");
     released.clear();
+    // What is committed and not released is released by whoever comes next, this run or another.
+    let pairs = chunks.into_iter().zip(durable);
+    let (chunks, durable): (Vec<_>, Vec<_>) = pairs.filter(|(_, durable)| shared.stock.is_held(durable.term)).unzip();
+    let (indexes, digests): (Vec<Release>, Vec<ChunkDigest>) =
+        durable.into_iter().map(|durable| (durable.index, durable.digest)).unzip();
     let results = shared.stock.store.release(&indexes);
     let mut devices = 0;
-    for (chunk, result) in chunks.iter().zip(results) {
+    for ((chunk, digest), result) in chunks.iter().zip(digests).zip(results) {
         let of_chunk = chunk.entries.len() as u64;
         match result {
             Ok(()) => {
                 devices += of_chunk;
+                shared.outcome.lock().expect("no holder panics").seal.add(digest);
                 released.push(chunk.reservation.chunk);
                 tracing::debug!(chunk = chunk.reservation.chunk, devices = of_chunk, "released");
             }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use super::Taken;
 use crate::exposure::Exposure;
 
 /// A ledger that failed, or that forbids what was asked. A ledger's `location` is what the user named it by.
@@ -11,6 +12,32 @@ use crate::exposure::Exposure;
 pub enum LedgerError {
     #[error("ledger {location} cannot be opened")]
     Open { location: String, source: io::Error },
+    /// Of a server's address, its variables and files.
+    #[error("ledger {location}: {what}")]
+    Address { location: String, what: String },
+    #[error("ledger {location} cannot be reached")]
+    Unreachable {
+        location: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("ledger {location}: the server did not prove who it is, or takes no TLS")]
+    Untrusted {
+        location: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("ledger {location}: the server refuses: {what}")]
+    Denied { location: String, what: String },
+    #[error("ledger {location}: the server is PostgreSQL {found}")]
+    ServerTooOld { location: String, found: i32 },
+    /// A server that was there before.
+    #[error("ledger {location} went away, and did not come back within {seconds} s")]
+    Away {
+        location: String,
+        seconds: u64,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("ledger {location} is in a database, and this certforge was built without that")]
+    NotBuilt { location: String },
     #[error("there is no ledger {location}")]
     Missing { location: String },
     #[error("ledger {location}: {} {exposure}", place.display())]
@@ -41,6 +68,8 @@ pub enum LedgerError {
     },
     #[error("device {device_id} was issued in batch {batch}")]
     AlreadyIssued { device_id: String, batch: String },
+    #[error("{0}")]
+    Taken(Box<Taken>),
     #[error("chunk {chunk} of batch {batch} is committed")]
     ChunkCommitted { batch: String, chunk: u64 },
     /// A later attempt at the chunk has taken its place.
@@ -75,6 +104,24 @@ impl LedgerError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing { .. } => "name it with --ledger FILE; `certforge run` makes one at ./certforge.db".to_owned(),
+            Self::Address { .. } => "see docs/ledger.md for the form of an address: postgres://user@host/database?sslmode=verify-full".to_owned(),
+            Self::Unreachable { .. } => {
+                "nothing was made; look at host and port, at the server and at what lies between; `psql` with the same address tells more"
+                    .to_owned()
+            }
+            Self::Untrusted { .. } => {
+                "give the root that its certificate is under with sslrootcert=FILE in the address; sslmode=disable speaks to it in the clear, where the network is trusted"
+                    .to_owned()
+            }
+            Self::Denied { .. } => {
+                "give the password in a file that PGPASSFILE names; the user needs a database in which to make the schema certforge: CREATE DATABASE certforge OWNER forge"
+                    .to_owned()
+            }
+            Self::ServerTooOld { .. } => "certforge needs PostgreSQL 13 or newer".to_owned(),
+            Self::Away { .. } => {
+                "run the same command again when it is back; nothing is lost. --ledger-wait says how long to wait".to_owned()
+            }
+            Self::NotBuilt { .. } => "build it with the feature postgres, or name a file with --ledger".to_owned(),
             Self::Exposed { place, exposure, .. } => exposure.hint(place),
             Self::Locked { .. } => "wait until it has ended".to_owned(),
             Self::Foreign { .. } => "choose another file with --ledger".to_owned(),
@@ -84,7 +131,7 @@ impl LedgerError {
                 "a batch is one manifest, made with one profile by one issuer in one place: repeat the command that began it"
                     .to_owned()
             }
-            Self::AlreadyIssued { .. } => {
+            Self::Taken(_) | Self::AlreadyIssued { .. } => {
                 "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
                     .to_owned()
             }

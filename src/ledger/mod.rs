@@ -1,5 +1,5 @@
 //! The ledger: what was reserved, issued and stored under a CA. [`Ledger`] is the contract, [`SqliteLedger`] its
-//! first home, in one file; [`open`] finds the home by what the user names.
+//! first home, in one file, `PostgresLedger` its second, for many hosts ([`Share`]); [`open`] finds the home by what the user names ([`LedgerName`]).
 //!
 //! Invariants. A chunk is reserved, with the prefix of its serials, before any of its certificates
 //! is signed; it is committed after the store holds its bundles durably; its index is written from
@@ -12,12 +12,17 @@ mod batch;
 mod chunk;
 mod error;
 mod issued;
+mod name;
+mod patience;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod share;
 mod sqlite;
+mod taken;
 mod withdrawal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
 
 use time::OffsetDateTime;
 
@@ -25,7 +30,13 @@ pub use batch::{Batch, BatchIdentity, BatchStatus};
 pub use chunk::{Committed, Reservation};
 pub use error::LedgerError;
 pub use issued::{Issued, Selection};
+pub use name::{LedgerName, LedgerNameError, ServerUrl};
+pub use patience::{Patience, Tell};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresLedger;
+pub use share::{DeviceIds, HostStatus, Lease, Progress, Share};
 pub use sqlite::SqliteLedger;
+pub use taken::Taken;
 pub use withdrawal::Withdrawal;
 
 use crate::batch::IndexEntry;
@@ -33,15 +44,37 @@ use crate::certificate::SerialPrefix;
 use crate::issuer::{CaCertificate, RevocationCode, RevokedCertificate};
 
 /// Opens the ledger that the user names, for writing, and makes it when there is none. `new_id` is the id of a
-/// new one. A name is the path of an SQLite file.
+/// new one. `patience` is for a server that goes away while it is in use.
 ///
 /// # Errors
 ///
 /// When it cannot be written to, is in use where only one may write, or is something else.
-pub fn open(name: &Path, new_id: [u8; 16]) -> Result<Box<dyn Ledger>, LedgerError> {
-    let ledger = SqliteLedger::open(name, new_id)?;
-    tracing::debug!(ledger = %name.display(), id = ledger.id(), "ledger opened");
-    Ok(Box::new(ledger))
+pub fn open_patiently(
+    name: &LedgerName,
+    new_id: [u8; 16],
+    patience: Patience,
+) -> Result<Box<dyn Ledger>, LedgerError> {
+    let ledger: Box<dyn Ledger> = match name {
+        LedgerName::File(path) => Box::new(SqliteLedger::open(path, new_id)?),
+        #[cfg(feature = "postgres")]
+        LedgerName::Server(url) => Box::new(PostgresLedger::open(url, new_id, patience)?),
+        #[cfg(not(feature = "postgres"))]
+        LedgerName::Server(_) => {
+            drop(patience);
+            return Err(not_built(name));
+        }
+    };
+    tracing::debug!(ledger = %name, id = ledger.id(), "ledger opened");
+    Ok(ledger)
+}
+
+/// The same, of a server that has to be there whenever it is asked.
+///
+/// # Errors
+///
+/// As [`open_patiently`].
+pub fn open(name: impl Into<LedgerName>, new_id: [u8; 16]) -> Result<Box<dyn Ledger>, LedgerError> {
+    open_patiently(&name.into(), new_id, Patience::default())
 }
 
 /// Opens the ledger that the user names, for reading, beside whoever writes to it.
@@ -49,8 +82,22 @@ pub fn open(name: &Path, new_id: [u8; 16]) -> Result<Box<dyn Ledger>, LedgerErro
 /// # Errors
 ///
 /// When there is none, or it is something else.
-pub fn open_read_only(name: &Path) -> Result<Box<dyn Ledger>, LedgerError> {
-    Ok(Box::new(SqliteLedger::open_read_only(name)?))
+pub fn open_read_only(name: impl Into<LedgerName>) -> Result<Box<dyn Ledger>, LedgerError> {
+    let name = name.into();
+    Ok(match &name {
+        LedgerName::File(path) => Box::new(SqliteLedger::open_read_only(path)?),
+        #[cfg(feature = "postgres")]
+        LedgerName::Server(url) => Box::new(PostgresLedger::open_read_only(url)?),
+        #[cfg(not(feature = "postgres"))]
+        LedgerName::Server(_) => return Err(not_built(&name)),
+    })
+}
+
+#[cfg(not(feature = "postgres"))]
+fn not_built(name: &LedgerName) -> LedgerError {
+    LedgerError::NotBuilt {
+        location: name.to_string(),
+    }
 }
 
 /// A ledger, wherever it is kept.
@@ -320,4 +367,22 @@ pub trait Ledger: fmt::Debug + Send {
     ///
     /// [`LedgerError::NotWithdrawn`], or when the ledger cannot be written.
     fn set_revoked(&mut self, batch: &Batch, place: &str, revoked: u64) -> Result<(), LedgerError>;
+
+    /// Joins those who make a batch together; `None`: this ledger is one process's alone.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    fn share(&self, _batch: &Batch) -> Result<Option<Box<dyn Share>>, LedgerError> {
+        Ok(None)
+    }
+
+    /// The hosts at work on batches, or on one of them; none where nobody shares.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    fn hosts(&self, _batch: Option<&str>) -> Result<Vec<HostStatus>, LedgerError> {
+        Ok(Vec::new())
+    }
 }

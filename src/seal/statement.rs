@@ -172,6 +172,19 @@ impl Builder {
         self.marks.append(&mut chunk.marks);
     }
 
+    /// Adds the chunks that another has.
+    ///
+    /// # Panics
+    ///
+    /// When one was added before.
+    pub fn add_all(&mut self, other: Self) {
+        for (chunk, digests) in other.chunks {
+            let before = self.chunks.insert(chunk, digests);
+            assert!(before.is_none(), "chunk {chunk} is added once");
+        }
+        self.marks.extend(other.marks);
+    }
+
     #[must_use]
     pub fn has(&self, chunk: u64) -> bool {
         self.chunks.contains_key(&chunk)

@@ -1,0 +1,212 @@
+//! Rows of tables `reservation` and `committed`.
+
+use std::collections::BTreeMap;
+
+use postgres::{GenericClient, Transaction};
+use time::OffsetDateTime;
+
+use super::read::{corrupt, number, prefix, second, signed};
+use super::{Failure, entries, identity};
+use crate::batch::IndexEntry;
+use crate::certificate::SerialPrefix;
+use crate::ledger::{Batch, Committed, LedgerError, Reservation};
+
+pub(super) fn committed(client: &mut impl GenericClient, batch: &Batch) -> Result<Vec<(u64, bool)>, Failure> {
+    let sql = "SELECT chunk, released FROM committed WHERE batch = $1 ORDER BY chunk";
+    let rows = client.query(sql, &[&batch.key])?;
+    rows.iter().map(|row| Ok((number(row, 0)?, row.try_get(1)?))).collect()
+}
+
+pub(super) fn attempts(
+    client: &mut impl GenericClient,
+    batch: &Batch,
+) -> Result<BTreeMap<u64, Vec<SerialPrefix>>, Failure> {
+    let sql = "SELECT chunk, serial_prefix FROM reservation WHERE batch = $1 ORDER BY chunk, attempt";
+    let mut attempts: BTreeMap<u64, Vec<SerialPrefix>> = BTreeMap::new();
+    for row in &client.query(sql, &[&batch.key])? {
+        attempts.entry(number(row, 0)?).or_default().push(prefix(row, 1)?);
+    }
+    Ok(attempts)
+}
+
+pub(super) fn prefixes(client: &mut impl GenericClient) -> Result<Vec<SerialPrefix>, Failure> {
+    let rows = client.query("SELECT serial_prefix FROM reservation ORDER BY serial_prefix", &[])?;
+    rows.iter().map(|row| prefix(row, 0)).collect()
+}
+
+/// Reserves chunks. `is_again`: this may have been done already, by a call whose answer was lost.
+pub(super) fn reserve(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunks: &[(u64, SerialPrefix)],
+    now: OffsetDateTime,
+    is_again: bool,
+) -> Result<Vec<Reservation>, Failure> {
+    lock(transaction, batch)?;
+    let mut reservations = Vec::with_capacity(chunks.len());
+    for &(chunk, prefix) in chunks {
+        if is_again && let Some(reservation) = reserved(transaction, batch, chunk, prefix)? {
+            reservations.push(reservation);
+            continue;
+        }
+        if attempt_committed(transaction, batch, chunk)?.is_some() {
+            return Err(is_committed(batch, chunk));
+        }
+        reservations.push(reserve_one(transaction, batch, (chunk, prefix), now)?);
+    }
+    Ok(reservations)
+}
+
+/// Nobody else reserves or commits chunks of the batch until the transaction ends.
+pub(super) fn lock(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
+    transaction.execute("SELECT 1 FROM batch WHERE batch = $1 FOR UPDATE", &[&batch.key])?;
+    Ok(())
+}
+
+/// Nobody else reserves chunks of the batch until the transaction ends. Several may commit at the same time.
+pub(super) fn lock_reservations(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
+    transaction.execute("SELECT 1 FROM batch WHERE batch = $1 FOR SHARE", &[&batch.key])?;
+    Ok(())
+}
+
+pub(super) fn reserve_one(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    (chunk, prefix): (u64, SerialPrefix),
+    now: OffsetDateTime,
+) -> Result<Reservation, Failure> {
+    let row = transaction.query_one(
+        "INSERT INTO reservation SELECT $1, $2, coalesce(max(attempt), 0) + 1, $3, $4, $5 FROM reservation \
+         WHERE batch = $1 AND chunk = $2 RETURNING attempt",
+        &[&batch.key, &signed(chunk), &batch.issuer, &&prefix.octets()[..], &second(now)],
+    )?;
+    Ok(Reservation {
+        chunk,
+        attempt: attempt(number(&row, 0)?)?,
+        prefix,
+    })
+}
+
+pub(super) fn attempt(found: u64) -> Result<u32, Failure> {
+    u32::try_from(found).map_err(|_| corrupt("number of an attempt", found.to_string()))
+}
+
+fn reserved(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunk: u64,
+    prefix: SerialPrefix,
+) -> Result<Option<Reservation>, Failure> {
+    let row = transaction.query_opt(
+        "SELECT attempt FROM reservation WHERE batch = $1 AND chunk = $2 AND serial_prefix = $3",
+        &[&batch.key, &signed(chunk), &&prefix.octets()[..]],
+    )?;
+    let reservation = |row| {
+        Ok(Reservation {
+            chunk,
+            attempt: attempt(number(&row, 0)?)?,
+            prefix,
+        })
+    };
+    row.map(reservation).transpose()
+}
+
+fn attempt_committed(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunk: u64,
+) -> Result<Option<u32>, Failure> {
+    let sql = "SELECT attempt FROM committed WHERE batch = $1 AND chunk = $2";
+    let row = transaction.query_opt(sql, &[&batch.key, &signed(chunk)])?;
+    row.map(|row| attempt(number(&row, 0)?)).transpose()
+}
+
+fn is_committed(batch: &Batch, chunk: u64) -> Failure {
+    Failure::Refused(LedgerError::ChunkCommitted {
+        batch: batch.name.clone(),
+        chunk,
+    })
+}
+
+/// Commits a chunk. `is_again`: this may have been done already, by a call whose answer was lost.
+pub(super) fn commit(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunk: &Committed,
+    is_again: bool,
+) -> Result<(), Failure> {
+    let Reservation {
+        chunk: number,
+        attempt,
+        ..
+    } = chunk.reservation;
+    match attempt_committed(transaction, batch, number)? {
+        Some(committed) if is_again && committed == attempt => return Ok(()),
+        Some(_) => return Err(is_committed(batch, number)),
+        None => {}
+    }
+    // A reservation that another one has replaced, or that a server which failed over has lost, gives no right to commit.
+    let newest = transaction.query_one(
+        "SELECT max(attempt), (SELECT claimed FROM lease WHERE batch = $1 AND chunk = $2 AND attempt = $3 FOR UPDATE) \
+         FROM reservation WHERE batch = $1 AND chunk = $2",
+        &[&batch.key, &signed(number), &i64::from(attempt)],
+    )?;
+    if newest.try_get::<_, Option<i64>>(0)? != Some(i64::from(attempt)) {
+        return Err(Failure::Refused(LedgerError::Superseded {
+            batch: batch.name.clone(),
+            chunk: number,
+        }));
+    }
+    if newest.try_get::<_, Option<bool>>(1)? != Some(true) {
+        let ids = chunk.entries.iter().map(|entry| entry.device_id.as_str()).collect();
+        identity::claim(transaction, batch, &[(number, ids)])?;
+    }
+    let ends = || chunk.entries.iter().map(|entry| entry.not_after);
+    transaction.execute(
+        "INSERT INTO committed VALUES ($1, $2, $3, FALSE, $4, $5, $6, $7)",
+        &[
+            &batch.key,
+            &signed(number),
+            &i64::from(attempt),
+            &signed(chunk.entries.len() as u64),
+            &ends().min().unwrap_or(0),
+            &ends().max().unwrap_or(0),
+            &entries::write(&chunk.entries),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn mark_released(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunks: &[u64],
+) -> Result<(), Failure> {
+    if chunks.is_empty() {
+        return Ok(());
+    }
+    let chunks: Vec<i64> = chunks.iter().copied().map(signed).collect();
+    transaction.execute(
+        "UPDATE committed SET released = TRUE WHERE batch = $1 AND chunk = ANY($2)",
+        &[&batch.key, &chunks],
+    )?;
+    transaction.execute(
+        "DELETE FROM lease WHERE batch = $1 AND chunk = ANY($2)",
+        &[&batch.key, &chunks],
+    )?;
+    Ok(())
+}
+
+/// The entries of a chunk, in row order; none when it is not committed.
+pub(super) fn entries_of(
+    client: &mut impl GenericClient,
+    batch: i64,
+    chunk: u64,
+) -> Result<Vec<IndexEntry>, Failure> {
+    let sql = "SELECT entries, devices FROM committed WHERE batch = $1 AND chunk = $2";
+    match client.query_opt(sql, &[&batch, &signed(chunk)])? {
+        None => Ok(Vec::new()),
+        Some(row) => entries::read(row.try_get(0)?, number(&row, 1)?)
+            .map_err(|error| corrupt(error.what, error.found)),
+    }
+}

@@ -1,0 +1,195 @@
+//! A connection that is made anew when it breaks, as long as somebody waits for it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postgres::Client;
+use postgres::error::SqlState;
+
+use super::Failure;
+use super::connect::Server;
+use crate::ledger::{LedgerError, Patience};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// A pause is cut short within this time when nobody waits any more.
+const GLANCE: Duration = Duration::from_millis(100);
+
+pub(super) struct Session {
+    server: Server,
+    client: Option<Client>,
+    patience: Patience,
+}
+
+impl Session {
+    /// Connects. A server that is not there at the start is not waited for: it may be the wrong one.
+    pub(super) fn open(server: Server, patience: Patience) -> Result<Self, LedgerError> {
+        let client = server
+            .connect()
+            .map_err(|error| failed(server.location(), error))?;
+        Ok(Self {
+            server,
+            client: Some(client),
+            patience,
+        })
+    }
+
+    pub(super) fn location(&self) -> &str {
+        self.server.location()
+    }
+
+    /// Does some work, and does it again from its beginning on a new connection when the one that it had breaks. So work
+    /// has to be such that it may have been done already: an answer that was lost looks as if nothing had been done.
+    pub(super) fn run<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Client) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match self.attempt(&mut work) {
+                Ok(done) => return Ok(done),
+                Err(Failure::Refused(LedgerError::Corrupt { source, .. })) => {
+                    let location = self.location().to_owned();
+                    return Err(LedgerError::Corrupt { location, source });
+                }
+                Err(Failure::Refused(error)) => return Err(error),
+                Err(Failure::Postgres(error)) if is_passing(&error) => error,
+                Err(Failure::Postgres(error)) => return Err(failed(self.location(), error)),
+            };
+            // Who only had to give way to another tries again on the same connection.
+            if is_gone(&error) {
+                self.client = None;
+            }
+            tracing::info!(%error, "the ledger does not answer");
+            let waited = began.elapsed();
+            let goes_on = waited < self.patience.most && (self.patience.tell)(self.location(), waited);
+            if !goes_on || !self.wait(pause, waited) {
+                return Err(LedgerError::Away {
+                    location: self.location().to_owned(),
+                    seconds: waited.as_secs(),
+                    source: error.into(),
+                });
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn attempt<T>(
+        &mut self,
+        work: &mut impl FnMut(&mut Client) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let client = match &mut self.client {
+            Some(client) if !client.is_closed() => client,
+            client => client.insert(self.server.connect()?),
+        };
+        work(client)
+    }
+
+    /// Whether somebody still waits when the pause is over.
+    fn wait(&self, pause: Duration, waited: Duration) -> bool {
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            if !(self.patience.tell)(self.location(), waited) {
+                return false;
+            }
+            thread::sleep(GLANCE.min(pause));
+        }
+        true
+    }
+}
+
+/// Whether the connection is of no use any more.
+fn is_gone(error: &postgres::Error) -> bool {
+    error.code().is_none_or(|code| {
+        !matches!(
+            *code,
+            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE
+        )
+    })
+}
+
+/// Whether what went wrong may be right in a while: the server is away, starts, ends, fails over, or had to choose.
+fn is_passing(error: &postgres::Error) -> bool {
+    match error.code() {
+        Some(code) => {
+            code.code().starts_with("08")
+                || matches!(
+                    *code,
+                    SqlState::ADMIN_SHUTDOWN
+                        | SqlState::CRASH_SHUTDOWN
+                        | SqlState::CANNOT_CONNECT_NOW
+                        | SqlState::TOO_MANY_CONNECTIONS
+                        | SqlState::T_R_SERIALIZATION_FAILURE
+                        | SqlState::T_R_DEADLOCK_DETECTED
+                        | SqlState::LOCK_NOT_AVAILABLE
+                        | SqlState::READ_ONLY_SQL_TRANSACTION
+                        | SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+                )
+        }
+        None => error.is_closed() || io_kind(error).is_some(),
+    }
+}
+
+/// What the operating system says, if it is that.
+fn io_kind(error: &postgres::Error) -> Option<std::io::ErrorKind> {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return Some(error.kind());
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// What the server or the driver says, as an error of the ledger.
+pub(super) fn failed(location: &str, error: postgres::Error) -> LedgerError {
+    let location = location.to_owned();
+    let said = |error: &postgres::Error| {
+        error
+            .as_db_error()
+            .map_or_else(|| error.to_string(), |error| error.message().to_owned())
+    };
+    match error.code() {
+        Some(
+            &(SqlState::INVALID_PASSWORD
+            | SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+            | SqlState::INSUFFICIENT_PRIVILEGE
+            | SqlState::INVALID_CATALOG_NAME
+            | SqlState::INVALID_SCHEMA_NAME),
+        ) => LedgerError::Denied {
+            location,
+            what: said(&error),
+        },
+        None if is_tls(&error) => LedgerError::Untrusted {
+            location,
+            source: error.into(),
+        },
+        None if io_kind(&error).is_some() || error.is_closed() || is_connect(&error) => LedgerError::Unreachable {
+            location,
+            source: error.into(),
+        },
+        _ => LedgerError::Database {
+            location,
+            source: error.into(),
+        },
+    }
+}
+
+fn is_connect(error: &postgres::Error) -> bool {
+    error.to_string().starts_with("error connecting to server")
+}
+
+/// The driver tells what it was doing in words alone.
+fn is_tls(error: &postgres::Error) -> bool {
+    let mut source = Some(error as &dyn std::error::Error);
+    while let Some(error) = source {
+        if error.is::<rustls::Error>() || error.to_string().contains("TLS handshake") {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}

@@ -20,17 +20,29 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         "h" => Some(3600),
         _ => None,
     };
-    match number.zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds)) {
+    match number
+        .zip(seconds)
+        .and_then(|(number, seconds)| number.checked_mul(seconds))
+    {
         Some(seconds) => Ok(Duration::from_secs(seconds)),
         None => Err("a span of time such as 90s, 10min or 2h".to_owned()),
     }
 }
 
+/// A lease has to be renewed a few times before it ends.
+pub fn parse_lease(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        lease if lease < Duration::from_secs(2) => Err("at least 2s".to_owned()),
+        lease => Ok(lease),
+    }
+}
+
 /// Waits as long as nobody interrupts; says so once for each time that the server is away.
-pub fn of(most: Duration, cancel: &'static Cancel) -> Patience {
+pub fn of(most: Duration, lease: Duration, cancel: &'static Cancel) -> Patience {
     let is_told = AtomicBool::new(false);
     Patience {
         most,
+        lease,
         tell: Arc::new(move |ledger, waited| {
             // Whoever waits for no time yet is at the beginning of one.
             if waited < Duration::from_secs(1) {
@@ -55,7 +67,15 @@ mod tests {
         for (text, seconds) in [("0s", 0), ("90s", 90), ("10min", 600), ("2h", 7200)] {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)));
         }
-        for text in ["", "10", "min", "1d", "-1s", "99999999999999999999s", "9999999999999999h"] {
+        for text in [
+            "",
+            "10",
+            "min",
+            "1d",
+            "-1s",
+            "99999999999999999999s",
+            "9999999999999999h",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -62,6 +62,9 @@ pub struct Run {
     /// How long to wait for a ledger's server that goes away while it is in use
     #[arg(long, value_name = "SPAN", value_parser = patience::parse, default_value = "10min")]
     ledger_wait: std::time::Duration,
+    /// How long other hosts leave the chunks alone of a host that is not heard of
+    #[arg(long, value_name = "SPAN", value_parser = patience::parse_lease, default_value = "60s")]
+    lease: std::time::Duration,
     /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
     pub(super) reissue: bool,
@@ -145,10 +148,16 @@ impl Run {
         let ledger_path = self.ledger();
         let cancel =
             interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
-        let name: LedgerName = ledger_path.to_string_lossy().parse().map_err(|error: LedgerNameError| {
-            Failure::usage(&format!("--ledger: {error}"), "name a file, or postgres://user@host/database")
-        })?;
-        let patience = patience::of(self.ledger_wait, cancel);
+        let name: LedgerName = ledger_path
+            .to_string_lossy()
+            .parse()
+            .map_err(|error: LedgerNameError| {
+                Failure::usage(
+                    &format!("--ledger: {error}"),
+                    "name a file, or postgres://user@host/database",
+                )
+            })?;
+        let patience = patience::of(self.ledger_wait, self.lease, cancel);
         let mut ledger = certforge::ledger::open_patiently(&name, new_ledger_id()?, patience)?;
         let issuer = self.issuer(&manifest, &profile, &*ledger, &engines, now)?;
         self.refuse_without_endpoint(&profile, issuer.certificate())?;
@@ -353,7 +362,10 @@ impl fmt::Display for Made {
                 .line("skipped", format!("{} made before", count(self.skipped)));
         }
         if self.elsewhere > 0 {
-            lines.line("elsewhere", format!("{} made by other hosts", count(self.elsewhere)));
+            lines.line(
+                "elsewhere",
+                format!("{} made by other hosts", count(self.elsewhere)),
+            );
         }
         lines.line("failed", count(self.failed));
         if done != self.devices {
@@ -466,7 +478,10 @@ fn tell_waiting(chunks: u64, hosts: &[String]) {
         1 => "1 chunk".to_owned(),
         chunks => format!("{} chunks", count(chunks)),
     };
-    tell_aside(format_args!("certforge: waiting for {chunks} that {} has in hand", hosts.join(", ")));
+    tell_aside(format_args!(
+        "certforge: waiting for {chunks} that {} has in hand",
+        hosts.join(", ")
+    ));
 }
 
 fn warn_of_host(noted: &str) {

@@ -133,6 +133,24 @@ fn lines(status: &BatchStatus) -> Lines {
     if let Some(ends) = status.valid_until {
         lines.line("valid until", ends.to_string());
     }
+    for host in &status.hosts {
+        let chunks = match &host.chunks_since {
+            Some(since) => format!(", {} chunks in hand since {since}", count(host.chunks)),
+            None => String::new(),
+        };
+        lines.line(
+            "host",
+            format!(
+                "{} (process {}) {}: {} made, {}/s{chunks}, last heard of {}",
+                host.host,
+                host.process,
+                host.state,
+                count(host.made),
+                count(host.devices_per_second),
+                host.seen_at
+            ),
+        );
+    }
     if status.reissue {
         lines.line(
             "reissue",

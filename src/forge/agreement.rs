@@ -163,7 +163,10 @@ pub(super) fn release_committed(
     batch: &Batch,
 ) -> Result<(), ForgeError> {
     let committed = ledger.committed(batch)?.into_iter();
-    let unreleased: Vec<u64> = committed.filter(|(_, released)| !released).map(|(chunk, _)| chunk).collect();
+    let unreleased: Vec<u64> = committed
+        .filter(|(_, released)| !released)
+        .map(|(chunk, _)| chunk)
+        .collect();
     release_chunks(store, ledger, batch, &unreleased, &|| true)
 }
 

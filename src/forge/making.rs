@@ -157,7 +157,10 @@ impl Making<'_> {
     }
 
     fn rows_of(&self, chunks: &[u64]) -> u64 {
-        chunks.iter().map(|chunk| self.batch.shape().rows_of(*chunk)).sum()
+        chunks
+            .iter()
+            .map(|chunk| self.batch.shape().rows_of(*chunk))
+            .sum()
     }
 
     fn tell_begun(&self, devices: u64, skipped: u64) {

@@ -44,8 +44,8 @@ use crate::manifest::{Bookmark, Manifest, Oddity};
 use crate::pem;
 use crate::profile::{Binding, Ends, Profile};
 use crate::store::{Store, StoreError};
-use making::{Made, Making};
 pub(crate) use issuance::Issuance;
+use making::{Made, Making};
 pub(crate) use plan::Plan;
 pub(crate) use workshop::Workshop;
 

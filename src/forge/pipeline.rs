@@ -91,7 +91,11 @@ pub(super) fn bookmark(bookmarks: &[Bookmark], chunk: u64) -> &Bookmark {
 
 impl Supply for Source<'_> {
     fn next(&mut self) -> Result<Option<Work>, ForgeError> {
-        let Some(Remaining { reservation, bookmark }) = self.remaining.pop_front() else {
+        let Some(Remaining {
+            reservation,
+            bookmark,
+        }) = self.remaining.pop_front()
+        else {
             return Ok(None);
         };
         Ok(Some(Work {
@@ -460,7 +464,9 @@ fn commit_group(
             Err(error) => return Err(error),
         };
         tracing::info!(chunk = superseded, "another host has this chunk now");
-        let at = chunks.iter().position(|chunk| chunk.reservation.chunk == superseded);
+        let at = chunks
+            .iter()
+            .position(|chunk| chunk.reservation.chunk == superseded);
         let at = at.expect("a ledger refuses what it was given");
         chunks.remove(at);
         durable.remove(at);
@@ -472,9 +478,13 @@ fn commit_group(
     released.clear();
     // What is committed and not released is released by whoever comes next, this run or another.
     let pairs = chunks.into_iter().zip(durable);
-    let (chunks, durable): (Vec<_>, Vec<_>) = pairs.filter(|(_, durable)| shared.stock.is_held(durable.term)).unzip();
-    let (indexes, digests): (Vec<Release>, Vec<ChunkDigest>) =
-        durable.into_iter().map(|durable| (durable.index, durable.digest)).unzip();
+    let (chunks, durable): (Vec<_>, Vec<_>) = pairs
+        .filter(|(_, durable)| shared.stock.is_held(durable.term))
+        .unzip();
+    let (indexes, digests): (Vec<Release>, Vec<ChunkDigest>) = durable
+        .into_iter()
+        .map(|durable| (durable.index, durable.digest))
+        .unzip();
     let results = shared.stock.store.release(&indexes);
     let mut devices = 0;
     for ((chunk, digest), result) in chunks.iter().zip(digests).zip(results) {

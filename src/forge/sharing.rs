@@ -55,7 +55,9 @@ impl Part<'_> {
         let mut told = Vec::new();
         loop {
             let (unreleased, term) = self.share.take_unreleased()?;
-            agreement::release_chunks(self.store, ledger, self.batch, &unreleased, &|| self.share.is_held(term))?;
+            agreement::release_chunks(self.store, ledger, self.batch, &unreleased, &|| {
+                self.share.is_held(term)
+            })?;
             let mut feeder = Feeder::new(self)?;
             feeder.fill()?;
             if !feeder.is_empty() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::{LedgerError, Withdrawal};
+use super::{HostStatus, LedgerError, Withdrawal};
 use crate::batch::{BatchRecord, Layout, Shape};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
@@ -112,6 +112,8 @@ pub struct BatchStatus {
     pub valid_until: Option<Ends>,
     /// That it must never come up.
     pub withdrawn: Option<Withdrawal>,
+    /// The hosts that make it, and those that have: where several may, until it is sealed.
+    pub hosts: Vec<HostStatus>,
 }
 
 fn reissue(is: bool) -> String {

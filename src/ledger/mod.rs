@@ -31,10 +31,10 @@ pub use chunk::{Committed, Reservation};
 pub use error::LedgerError;
 pub use issued::{Issued, Selection};
 pub use name::{LedgerName, LedgerNameError, ServerUrl};
-pub use patience::{Patience, Tell};
+pub use patience::{LEASE, Patience, Tell};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
-pub use share::{DeviceIds, HostStatus, Lease, Progress, Share};
+pub use share::{DeviceIds, HostState, HostStatus, Lease, Progress, Share};
 pub use sqlite::SqliteLedger;
 pub use taken::Taken;
 pub use withdrawal::Withdrawal;
@@ -375,14 +375,5 @@ pub trait Ledger: fmt::Debug + Send {
     /// When the ledger cannot be written.
     fn share(&self, _batch: &Batch) -> Result<Option<Box<dyn Share>>, LedgerError> {
         Ok(None)
-    }
-
-    /// The hosts at work on batches, or on one of them; none where nobody shares.
-    ///
-    /// # Errors
-    ///
-    /// When the ledger cannot be read.
-    fn hosts(&self, _batch: Option<&str>) -> Result<Vec<HostStatus>, LedgerError> {
-        Ok(Vec::new())
     }
 }

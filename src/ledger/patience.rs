@@ -1,4 +1,4 @@
-//! How long somebody waits for a server that does not answer.
+//! How a server is dealt with that several hosts share: how long somebody waits for it, and for how long it lends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,11 +7,17 @@ use std::time::Duration;
 /// Told where the ledger is, and how long it has been away. It says whether to go on waiting.
 pub type Tell = dyn Fn(&str, Duration) -> bool + Send + Sync;
 
+/// How long a chunk is lent to a host that is not heard of.
+pub const LEASE: Duration = Duration::from_secs(60);
+
 /// How long, and who is told. The default does not wait at all.
 #[derive(Clone)]
 pub struct Patience {
+    /// As long as this for a server that does not answer.
     pub most: Duration,
     pub tell: Arc<Tell>,
+    /// How long a lease of a chunk holds without renewal.
+    pub lease: Duration,
 }
 
 impl Default for Patience {
@@ -19,6 +25,7 @@ impl Default for Patience {
         Self {
             most: Duration::ZERO,
             tell: Arc::new(|_, _| false),
+            lease: LEASE,
         }
     }
 }

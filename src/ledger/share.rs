@@ -37,26 +37,44 @@ pub struct Progress {
     pub sealed: bool,
 }
 
-/// A host at work, or that was.
+/// A host's run of a batch that is not sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostStatus {
-    pub batch: String,
     pub host: String,
     pub process: u64,
+    /// Of certforge.
     pub version: String,
+    /// By the ledger's clock, as all times here.
     pub begun_at: String,
-    /// When it was last heard of, by the ledger's clock.
+    /// When it was last heard of.
     pub seen_at: String,
-    /// Whether it has ended by itself.
-    pub ended: bool,
-    /// Chunks that it has in hand, and since when the oldest of them.
+    pub state: HostState,
+    /// Chunks that it has in hand, and since when the first of them.
     pub chunks: u64,
-    pub oldest_since: Option<String>,
-    /// Whether its leases have run out.
-    pub lost: bool,
+    pub chunks_since: Option<String>,
     /// Devices that it has committed.
     pub made: u64,
     pub devices_per_second: u64,
+}
+
+/// What has become of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostState {
+    AtWork,
+    /// Its leases have run out: others take its chunks.
+    Lost,
+    Ended,
+}
+
+impl fmt::Display for HostState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtWork => "at work",
+            Self::Lost => "lost",
+            Self::Ended => "ended",
+        })
+    }
 }
 
 /// One run's part in a batch. Calls may come from any thread, and wait for the ledger as it does itself.

@@ -28,7 +28,11 @@ impl fmt::Display for Taken {
             (_, others) => write!(f, "devices {named} and {others} more are")?,
         }
         let what = if self.is_issued { "issued" } else { "being made" };
-        write!(f, " {what} in batch {} ({}), begun {}", self.batch, self.location, self.since)?;
+        write!(
+            f,
+            " {what} in batch {} ({}), begun {}",
+            self.batch, self.location, self.since
+        )?;
         match &self.host {
             Some(host) => write!(f, " on {host}"),
             None => Ok(()),

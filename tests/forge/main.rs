@@ -9,6 +9,9 @@ mod devices;
 mod judge;
 #[path = "../support/ledger_contract.rs"]
 mod ledger_contract;
+#[cfg(feature = "postgres")]
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[cfg(feature = "s3")]
 #[path = "../support/s3_server.rs"]
 mod s3_server;
@@ -17,6 +20,8 @@ mod support;
 
 mod constant_time;
 mod crash;
+#[cfg(feature = "postgres")]
+mod factory;
 mod handshake;
 mod interrupt;
 mod issuer;

@@ -171,6 +171,7 @@ fn refusal(error: &LedgerError) -> Refusal {
         LedgerError::ChunkCommitted { chunk, .. } => Refusal::Committed(*chunk),
         LedgerError::Superseded { chunk, .. } => Refusal::Superseded(*chunk),
         LedgerError::AlreadyIssued { device_id, .. } => Refusal::Issued(device_id.clone()),
+        LedgerError::Taken(taken) if taken.is_issued => Refusal::Issued(taken.device_ids[0].clone()),
         LedgerError::NotWithdrawn { .. } => Refusal::NotWithdrawn,
         _ => Refusal::Other,
     }

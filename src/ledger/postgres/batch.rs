@@ -53,7 +53,11 @@ pub(super) fn of_manifest(
         "SELECT name FROM batch JOIN issuer USING (issuer) WHERE manifest_sha256 = $1 AND key_id = $2 \
          AND name <> $3 AND EXISTS (SELECT 1 FROM committed WHERE committed.batch = batch.batch) \
          ORDER BY batch DESC LIMIT 1",
-        &[&&manifest_sha256[..], &&sha256(issuer.public_key())[..], &other_than],
+        &[
+            &&manifest_sha256[..],
+            &&sha256(issuer.public_key())[..],
+            &other_than,
+        ],
     )?;
     row.map(|row| text(&row, 0)).transpose()
 }
@@ -146,7 +150,7 @@ pub(super) fn status(
         ),
         &[&name],
     )?;
-    rows.iter().map(|row| one_status(row)).collect()
+    rows.iter().map(one_status).collect()
 }
 
 fn one_status(row: &Row) -> Result<BatchStatus, Failure> {
@@ -169,5 +173,6 @@ fn one_status(row: &Row) -> Result<BatchStatus, Failure> {
         withdrawn: is_withdrawn
             .then(|| withdrawal::withdrawal(row, 15))
             .transpose()?,
+        hosts: Vec::new(),
     })
 }

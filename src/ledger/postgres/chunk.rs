@@ -14,7 +14,9 @@ use crate::ledger::{Batch, Committed, LedgerError, Reservation};
 pub(super) fn committed(client: &mut impl GenericClient, batch: &Batch) -> Result<Vec<(u64, bool)>, Failure> {
     let sql = "SELECT chunk, released FROM committed WHERE batch = $1 ORDER BY chunk";
     let rows = client.query(sql, &[&batch.key])?;
-    rows.iter().map(|row| Ok((number(row, 0)?, row.try_get(1)?))).collect()
+    rows.iter()
+        .map(|row| Ok((number(row, 0)?, row.try_get(1)?)))
+        .collect()
 }
 
 pub(super) fn attempts(
@@ -30,7 +32,10 @@ pub(super) fn attempts(
 }
 
 pub(super) fn prefixes(client: &mut impl GenericClient) -> Result<Vec<SerialPrefix>, Failure> {
-    let rows = client.query("SELECT serial_prefix FROM reservation ORDER BY serial_prefix", &[])?;
+    let rows = client.query(
+        "SELECT serial_prefix FROM reservation ORDER BY serial_prefix",
+        &[],
+    )?;
     rows.iter().map(|row| prefix(row, 0)).collect()
 }
 
@@ -78,7 +83,13 @@ pub(super) fn reserve_one(
     let row = transaction.query_one(
         "INSERT INTO reservation SELECT $1, $2, coalesce(max(attempt), 0) + 1, $3, $4, $5 FROM reservation \
          WHERE batch = $1 AND chunk = $2 RETURNING attempt",
-        &[&batch.key, &signed(chunk), &batch.issuer, &&prefix.octets()[..], &second(now)],
+        &[
+            &batch.key,
+            &signed(chunk),
+            &batch.issuer,
+            &&prefix.octets()[..],
+            &second(now),
+        ],
     )?;
     Ok(Reservation {
         chunk,
@@ -158,7 +169,11 @@ pub(super) fn commit(
         }));
     }
     if newest.try_get::<_, Option<bool>>(1)? != Some(true) {
-        let ids = chunk.entries.iter().map(|entry| entry.device_id.as_str()).collect();
+        let ids = chunk
+            .entries
+            .iter()
+            .map(|entry| entry.device_id.as_str())
+            .collect();
         identity::claim(transaction, batch, &[(number, ids)])?;
     }
     let ends = || chunk.entries.iter().map(|entry| entry.not_after);
@@ -206,7 +221,8 @@ pub(super) fn entries_of(
     let sql = "SELECT entries, devices FROM committed WHERE batch = $1 AND chunk = $2";
     match client.query_opt(sql, &[&batch, &signed(chunk)])? {
         None => Ok(Vec::new()),
-        Some(row) => entries::read(row.try_get(0)?, number(&row, 1)?)
-            .map_err(|error| corrupt(error.what, error.found)),
+        Some(row) => {
+            entries::read(row.try_get(0)?, number(&row, 1)?).map_err(|error| corrupt(error.what, error.found))
+        }
     }
 }

@@ -57,7 +57,9 @@ impl Server {
                 ours.entry(option).or_insert(value);
             }
         }
-        let mut config: Config = url.parse().map_err(|error: postgres::Error| wrong(said(&error)))?;
+        let mut config: Config = url
+            .parse()
+            .map_err(|error: postgres::Error| wrong(said(&error)))?;
         complete(&mut config).map_err(wrong)?;
         if config.get_password().is_none() {
             let given = ours.get("passfile").map(PathBuf::from);
@@ -76,7 +78,11 @@ impl Server {
                 )));
             }
         };
-        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        config.ssl_mode(if tls.is_some() {
+            SslMode::Require
+        } else {
+            SslMode::Disable
+        });
         Ok(Self {
             config,
             tls,
@@ -149,7 +155,9 @@ fn complete(config: &mut Config) -> Result<(), String> {
         && let Some(ports) = variable("PGPORT")
     {
         for port in ports.split(',') {
-            let port = port.parse().map_err(|_| format!("PGPORT {port:?} is no number of a port"))?;
+            let port = port
+                .parse()
+                .map_err(|_| format!("PGPORT {port:?} is no number of a port"))?;
             config.port(port);
         }
     }
@@ -213,7 +221,10 @@ fn tls(ours: &BTreeMap<&'static str, String>) -> Result<MakeRustlsConnect, Strin
         }
     }
     if roots.is_empty() {
-        return Err("there is no root to hold the server's certificate against: name it with sslrootcert=FILE".to_owned());
+        return Err(
+            "there is no root to hold the server's certificate against: name it with sslrootcert=FILE"
+                .to_owned(),
+        );
     }
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let builder = ClientConfig::builder_with_provider(provider.into())
@@ -261,7 +272,10 @@ mod tests {
         for (url, is_tls) in [
             ("postgres://forge@db.factory/c", true),
             ("postgres://forge@db.factory/c?sslmode=require", true),
-            ("postgres://forge@db.factory/c?sslmode=verify-full&application_name=x", true),
+            (
+                "postgres://forge@db.factory/c?sslmode=verify-full&application_name=x",
+                true,
+            ),
             ("postgres://forge@db.factory/c?sslmode=disable", false),
             ("postgres://forge@127.0.0.1/c", false),
             ("postgres://forge@127.0.0.1/c?sslmode=verify-full", true),
@@ -276,10 +290,19 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_an_address() {
         for (url, says) in [
-            ("postgres://forge@db/c?sslmode=prefer", "sslmode is disable, require or verify-full"),
+            (
+                "postgres://forge@db/c?sslmode=prefer",
+                "sslmode is disable, require or verify-full",
+            ),
             ("postgres://forge@db/c?sslmode=verify-ca", "and not \"verify-ca\""),
-            ("postgres://forge@db/c?sslrootcert=/not/there.pem", "sslrootcert /not/there.pem cannot be read"),
-            ("postgres://forge@db/c?sslcert=/x.pem&sslmode=require", "sslcert and sslkey go together"),
+            (
+                "postgres://forge@db/c?sslrootcert=/not/there.pem",
+                "sslrootcert /not/there.pem cannot be read",
+            ),
+            (
+                "postgres://forge@db/c?sslcert=/x.pem&sslmode=require",
+                "sslcert and sslkey go together",
+            ),
             ("postgres://forge@db:port/c", "invalid"),
             ("postgres://forge@db/c?colour=red", "colour"),
         ] {

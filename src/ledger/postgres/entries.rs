@@ -92,17 +92,25 @@ mod tests {
 
     fn any_entry() -> impl Strategy<Value = IndexEntry> {
         let id = "[A-Za-z0-9:_-]{1,128}".prop_map(|id| id.parse().unwrap());
-        (id, any::<[u8; 32]>(), any::<[u8; 16]>(), any::<i64>(), any::<(u64, u64)>(), any::<[u8; 32]>()).prop_map(
-            |(device_id, certificate_id, serial, not_after, (offset, length), sha256)| IndexEntry {
-                device_id,
-                certificate_id,
-                certificate_serial: serial.into(),
-                not_after,
-                offset,
-                length,
-                sha256,
-            },
+        (
+            id,
+            any::<[u8; 32]>(),
+            any::<[u8; 16]>(),
+            any::<i64>(),
+            any::<(u64, u64)>(),
+            any::<[u8; 32]>(),
         )
+            .prop_map(
+                |(device_id, certificate_id, serial, not_after, (offset, length), sha256)| IndexEntry {
+                    device_id,
+                    certificate_id,
+                    certificate_serial: serial.into(),
+                    not_after,
+                    offset,
+                    length,
+                    sha256,
+                },
+            )
     }
 
     proptest! {

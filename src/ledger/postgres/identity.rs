@@ -34,7 +34,10 @@ pub(super) fn claim(
         }
     }
     // Those who have to look take turns, so that nobody waits for another who waits for him.
-    transaction.execute("SELECT pg_advisory_xact_lock(hashtext('certforge'), $1::bigint::int)", &[&batch.issuer])?;
+    transaction.execute(
+        "SELECT pg_advisory_xact_lock(hashtext('certforge'), $1::bigint::int)",
+        &[&batch.issuer],
+    )?;
     for (chunk, ids) in chunks {
         claim_one_by_one(transaction, batch, *chunk, ids)?;
     }
@@ -46,13 +49,15 @@ fn copy(
     batch: &Batch,
     chunks: &[(u64, Vec<&str>)],
 ) -> Result<(), postgres::Error> {
-    let mut writer = transaction.copy_in("COPY identity (issuer, device_id, generation, batch, chunk) FROM STDIN")?;
+    let mut writer =
+        transaction.copy_in("COPY identity (issuer, device_id, generation, batch, chunk) FROM STDIN")?;
     let mut text = String::new();
     for (chunk, ids) in chunks {
         for id in ids {
             use std::fmt::Write;
             // A device id has no character that this format escapes.
-            writeln!(text, "{}\t{id}\t0\t{}\t{chunk}", batch.issuer, batch.key).expect("memory does not fail");
+            writeln!(text, "{}\t{id}\t0\t{}\t{chunk}", batch.issuer, batch.key)
+                .expect("memory does not fail");
         }
         if let Err(error) = writer.write_all(text.as_bytes()) {
             // What the server says comes with the end.
@@ -84,7 +89,10 @@ fn claim_one_by_one(
     let (mut fresh, mut stolen): (Vec<(&str, i32)>, Vec<&str>) = (Vec::new(), Vec::new());
     for id in ids {
         let of = owners.get(*id).map_or(&[][..], Vec::as_slice);
-        if of.iter().any(|owner| owner.batch == batch.key && owner.chunk == chunk) {
+        if of
+            .iter()
+            .any(|owner| owner.batch == batch.key && owner.chunk == chunk)
+        {
             continue;
         }
         let next = last.get(*id).map_or(0, |last| last + 1);
@@ -97,7 +105,13 @@ fn claim_one_by_one(
         }
     }
     if let Some((first, owner, is_committed)) = refused.first().copied() {
-        return Err(Failure::Refused(refusal(transaction, owner, first, is_committed, &refused)?));
+        return Err(Failure::Refused(refusal(
+            transaction,
+            owner,
+            first,
+            is_committed,
+            &refused,
+        )?));
     }
     if !stolen.is_empty() {
         give_up_claims(transaction, batch.issuer, &stolen)?;

@@ -26,7 +26,7 @@ use time::OffsetDateTime;
 use self::connect::Server;
 use self::session::Session;
 use super::{
-    Batch, BatchIdentity, BatchStatus, Committed, HostStatus, Issued, Ledger, LedgerError, Patience, Reservation,
+    Batch, BatchIdentity, BatchStatus, Committed, Issued, Ledger, LedgerError, Patience, Reservation,
     Selection, ServerUrl, Share, Withdrawal,
 };
 use crate::batch::IndexEntry;
@@ -98,7 +98,10 @@ impl PostgresLedger {
         self.session.lock().expect("no holder panics")
     }
 
-    fn read<T>(&self, mut read: impl FnMut(&mut postgres::Client) -> Result<T, Failure>) -> Result<T, LedgerError> {
+    fn read<T>(
+        &self,
+        mut read: impl FnMut(&mut postgres::Client) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
         self.session().run(|client| read(client))
     }
 
@@ -138,10 +141,17 @@ impl Ledger for PostgresLedger {
         self.read(|client| batch::any(client)).map(|any| !any)
     }
 
-    fn begin_batch(&mut self, identity: &BatchIdentity<'_>, now: OffsetDateTime) -> Result<Batch, LedgerError> {
+    fn begin_batch(
+        &mut self,
+        identity: &BatchIdentity<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Batch, LedgerError> {
         self.write(|transaction, _| {
             // Those that begin a batch of this name at the same time do so one after the other.
-            transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&identity.name])?;
+            transaction.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))",
+                &[&identity.name],
+            )?;
             if let Some(batch) = batch::find(transaction, identity.name)? {
                 chunk::lock(transaction, &batch)?;
                 match identity.check(&batch) {
@@ -182,7 +192,11 @@ impl Ledger for PostgresLedger {
     }
 
     fn status(&self, name: Option<&str>) -> Result<Vec<BatchStatus>, LedgerError> {
-        let batches = self.read(|client| batch::status(client, name))?;
+        let mut batches = self.read(|client| batch::status(client, name))?;
+        let mut hosts = self.read(|client| share::hosts(client, name))?;
+        for status in &mut batches {
+            status.hosts = hosts.remove(&status.batch).unwrap_or_default();
+        }
         match name {
             Some(name) if batches.is_empty() => Err(LedgerError::NoBatch {
                 name: name.to_owned(),
@@ -244,10 +258,16 @@ impl Ledger for PostgresLedger {
         self.read(|client| identity::issued_in(client, issuer, device_ids, other_than))
     }
 
-    fn withdraw(&mut self, batch: &Batch, reason: &str, now: OffsetDateTime) -> Result<Withdrawal, LedgerError> {
+    fn withdraw(
+        &mut self,
+        batch: &Batch,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<Withdrawal, LedgerError> {
         self.write(|transaction, _| {
             withdrawal::insert(transaction, batch, reason, now)?;
-            withdrawal::find(transaction, batch)?.ok_or_else(|| read::corrupt("withdrawal", batch.name.clone()))
+            withdrawal::find(transaction, batch)?
+                .ok_or_else(|| read::corrupt("withdrawal", batch.name.clone()))
         })
     }
 
@@ -259,7 +279,11 @@ impl Ledger for PostgresLedger {
         self.read(|client| withdrawal::revoked(client, batch, place))
     }
 
-    fn select(&self, selection: Selection<'_>, each: &mut dyn FnMut(Issued) -> bool) -> Result<(), LedgerError> {
+    fn select(
+        &self,
+        selection: Selection<'_>,
+        each: &mut dyn FnMut(Issued) -> bool,
+    ) -> Result<(), LedgerError> {
         let chunks = self.read(|client| issued::chunks(client, selection))?;
         for (device, chunk) in chunks {
             // Nobody waits for what `each` does.
@@ -317,9 +341,5 @@ impl Ledger for PostgresLedger {
         let server = Server::new(&self.url)?;
         let shared = share::join(server, self.patience.clone(), batch)?;
         Ok(Some(Box::new(shared)))
-    }
-
-    fn hosts(&self, name: Option<&str>) -> Result<Vec<HostStatus>, LedgerError> {
-        self.read(|client| share::hosts(client, name))
     }
 }

@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn the_first_line_that_fits_counts() {
         let text = "# db:5432:c:forge:no\ndb:5433:*:forge:other\n*:*:c:forge:p\\:a\\\\s:s\nshort:line\ndb:5432:c:forge:late\n";
-        assert_eq!(find(text, ["db", "5432", "c", "forge"]).as_deref(), Some("p:a\\s:s"));
+        assert_eq!(
+            find(text, ["db", "5432", "c", "forge"]).as_deref(),
+            Some("p:a\\s:s")
+        );
         assert_eq!(find(text, ["db", "5433", "x", "forge"]).as_deref(), Some("other"));
         assert_eq!(find(text, ["db", "5432", "x", "forge"]), None);
     }

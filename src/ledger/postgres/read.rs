@@ -42,7 +42,11 @@ pub(super) fn count(row: &Row, column: usize, what: &'static str) -> Result<u64,
     }
 }
 
-pub(super) fn octets<const N: usize>(row: &Row, column: usize, what: &'static str) -> Result<[u8; N], Failure> {
+pub(super) fn octets<const N: usize>(
+    row: &Row,
+    column: usize,
+    what: &'static str,
+) -> Result<[u8; N], Failure> {
     let found: &[u8] = row.try_get(column)?;
     found
         .try_into()

@@ -17,7 +17,11 @@ const OLDEST_SERVER: i32 = 130_000;
 const LOCK: i64 = 0x6365_7274_666f_7267;
 
 /// Finds the ledger, or makes one when there may be a new one. Returns its id.
-pub(super) fn settle(client: &mut Client, location: &str, new_id: Option<[u8; 16]>) -> Result<String, Failure> {
+pub(super) fn settle(
+    client: &mut Client,
+    location: &str,
+    new_id: Option<[u8; 16]>,
+) -> Result<String, Failure> {
     let location = || location.to_owned();
     let server: String = client.query_one("SHOW server_version_num", &[])?.get(0);
     let server: i32 = server.parse().unwrap_or(0);
@@ -39,14 +43,10 @@ pub(super) fn settle(client: &mut Client, location: &str, new_id: Option<[u8; 16
     };
     if !has_meta {
         let Some(new_id) = new_id else {
-            return Err(Failure::Refused(LedgerError::Missing {
-                location: location(),
-            }));
+            return Err(Failure::Refused(LedgerError::Missing { location: location() }));
         };
         if has_schema && !is_empty(&mut transaction)? {
-            return Err(Failure::Refused(LedgerError::Foreign {
-                location: location(),
-            }));
+            return Err(Failure::Refused(LedgerError::Foreign { location: location() }));
         }
         if !has_schema {
             transaction.batch_execute("CREATE SCHEMA certforge")?;

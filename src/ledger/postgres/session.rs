@@ -76,10 +76,7 @@ impl Session {
         }
     }
 
-    fn attempt<T>(
-        &mut self,
-        work: &mut impl FnMut(&mut Client) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn attempt<T>(&mut self, work: &mut impl FnMut(&mut Client) -> Result<T, Failure>) -> Result<T, Failure> {
         let client = match &mut self.client {
             Some(client) if !client.is_closed() => client,
             client => client.insert(self.server.connect()?),
@@ -105,7 +102,9 @@ fn is_gone(error: &postgres::Error) -> bool {
     error.code().is_none_or(|code| {
         !matches!(
             *code,
-            SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED | SqlState::LOCK_NOT_AVAILABLE
+            SqlState::T_R_SERIALIZATION_FAILURE
+                | SqlState::T_R_DEADLOCK_DETECTED
+                | SqlState::LOCK_NOT_AVAILABLE
         )
     })
 }
@@ -167,10 +166,12 @@ pub(super) fn failed(location: &str, error: postgres::Error) -> LedgerError {
             location,
             source: error.into(),
         },
-        None if io_kind(&error).is_some() || error.is_closed() || is_connect(&error) => LedgerError::Unreachable {
-            location,
-            source: error.into(),
-        },
+        None if io_kind(&error).is_some() || error.is_closed() || is_connect(&error) => {
+            LedgerError::Unreachable {
+                location,
+                source: error.into(),
+            }
+        }
         _ => LedgerError::Database {
             location,
             source: error.into(),

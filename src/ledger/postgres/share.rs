@@ -17,18 +17,13 @@ use super::session::Session;
 use super::{Failure, chunk, identity, write_in};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{
-    Batch, Committed, DeviceIds, HostStatus, Lease, LedgerError, Patience, Progress, Reservation, Share,
+    Batch, Committed, DeviceIds, HostState, HostStatus, Lease, LedgerError, Patience, Progress, Reservation,
+    Share,
 };
 use crate::profile::rfc3339;
 
-/// How long a lease holds without renewal.
-const LEASE: Duration = Duration::from_secs(60);
-
 /// So much shorter does a host take its own lease to be: what it has just sent still arrives.
 const MARGIN: Duration = Duration::from_secs(5);
-
-/// Names another length of a lease, in milliseconds, for tests.
-const LEASE_VARIABLE: &str = "CERTFORGE_LEASE_MS";
 
 /// This process has one run of a batch at a time: what it commits is counted as its own.
 pub(super) struct Shared {
@@ -57,14 +52,10 @@ impl fmt::Debug for Shared {
 /// Since the machine was started, its sleep among it.
 fn clock() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
-    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs().try_into().unwrap_or(0))
-}
-
-fn lease_length() -> Duration {
-    std::env::var(LEASE_VARIABLE)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .map_or(LEASE, Duration::from_millis)
+    Duration::new(
+        now.tv_sec.unsigned_abs(),
+        now.tv_nsec.unsigned_abs().try_into().unwrap_or(0),
+    )
 }
 
 /// Milliseconds, as the database adds them to its own time.
@@ -72,12 +63,8 @@ fn milliseconds(span: Duration) -> f64 {
     span.as_secs_f64() * 1000.0
 }
 
-pub(super) fn join(
-    server: Server,
-    patience: Patience,
-    batch: &Batch,
-) -> Result<Shared, LedgerError> {
-    let asked = clock();
+pub(super) fn join(server: Server, patience: Patience, batch: &Batch) -> Result<Shared, LedgerError> {
+    let (asked, lease) = (clock(), patience.lease);
     let mut session = Session::open(server, patience)?;
     let host = uname().nodename().to_string_lossy().into_owned();
     let process = i64::from(std::process::id());
@@ -89,7 +76,6 @@ pub(super) fn join(
         )?;
         Ok(row.try_get(0)?)
     })?;
-    let lease = lease_length();
     Ok(Shared {
         session: Mutex::new(session),
         batch: batch.clone(),
@@ -215,15 +201,17 @@ fn earlier(
     batch: &Batch,
     of: Reservation,
 ) -> Result<Vec<SerialPrefix>, Failure> {
-    let sql =
-        "SELECT serial_prefix FROM reservation WHERE batch = $1 AND chunk = $2 AND attempt < $3 ORDER BY attempt";
+    let sql = "SELECT serial_prefix FROM reservation WHERE batch = $1 AND chunk = $2 AND attempt < $3 ORDER BY attempt";
     let rows = transaction.query(sql, &[&batch.key, &signed(of.chunk), &i64::from(of.attempt)])?;
     rows.iter().map(|row| prefix(row, 0)).collect()
 }
 
 /// Chunks that nobody has: such as somebody had and lost, and such as nobody ever had.
 fn free(transaction: &mut Transaction<'_>, batch: &Batch, most: usize) -> Result<Vec<u64>, Failure> {
-    let row = transaction.query_one("SELECT next_chunk FROM batch WHERE batch = $1 FOR UPDATE", &[&batch.key])?;
+    let row = transaction.query_one(
+        "SELECT next_chunk FROM batch WHERE batch = $1 FOR UPDATE",
+        &[&batch.key],
+    )?;
     let next = number(&row, 0)?;
     let rows = transaction.query(
         "SELECT l.chunk FROM lease l WHERE l.batch = $1 AND l.until <= clock_timestamp() AND l.chunk < $3 AND NOT EXISTS \
@@ -248,7 +236,19 @@ fn free(transaction: &mut Transaction<'_>, batch: &Batch, most: usize) -> Result
         chunks.extend((after..last).filter(|chunk| !there.contains(chunk)));
         after = last;
     }
-    transaction.execute("UPDATE batch SET next_chunk = $2 WHERE batch = $1", &[&batch.key, &signed(after)])?;
+    if chunks.is_empty() {
+        // Such as a server that failed over has forgotten that it had lent them.
+        let rows = transaction.query(
+            "SELECT g FROM generate_series(0, $2::bigint - 1) g WHERE NOT EXISTS (SELECT 1 FROM committed c WHERE c.batch = $1 \
+             AND c.chunk = g) AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.batch = $1 AND l.chunk = g) LIMIT $3",
+            &[&batch.key, &signed(end), &signed(most as u64)],
+        )?;
+        chunks = rows.iter().map(|row| number(row, 0)).collect::<Result<_, _>>()?;
+    }
+    transaction.execute(
+        "UPDATE batch SET next_chunk = $2 WHERE batch = $1",
+        &[&batch.key, &signed(after)],
+    )?;
     Ok(chunks)
 }
 
@@ -430,38 +430,46 @@ pub(super) fn count(
     Ok(())
 }
 
-/// The hosts that are at work, and those that were and whose batches are not sealed.
-pub(super) fn hosts(client: &mut Client, name: Option<&str>) -> Result<Vec<HostStatus>, Failure> {
+/// The hosts that are at work on each batch, and those that were while it is not sealed.
+pub(super) fn hosts(
+    client: &mut Client,
+    name: Option<&str>,
+) -> Result<BTreeMap<String, Vec<HostStatus>>, Failure> {
     let rows = client.query(
         "SELECT b.name, r.host, r.process, r.version, r.begun_at, r.seen_at, r.ended_at IS NOT NULL, \
            coalesce(l.chunks, 0), l.since, coalesce(l.until <= clock_timestamp(), FALSE), r.made, \
            extract(epoch FROM r.seen_at - r.begun_at)::float8 \
          FROM run r JOIN batch b USING (batch) LEFT JOIN LATERAL (SELECT count(*) AS chunks, min(since) AS since, \
            max(until) AS until FROM lease WHERE lease.run = r.run AND until > '-infinity') l ON TRUE \
-         WHERE (b.name = $1 OR $1 IS NULL) AND (r.ended_at IS NULL OR NOT b.sealed) AND NOT (b.sealed AND coalesce(l.chunks, 0) = 0) \
-         ORDER BY b.batch, r.run",
+         WHERE (b.name = $1 OR $1 IS NULL) AND NOT b.sealed ORDER BY b.batch, r.run",
         &[&name],
     )?;
-    rows.iter().map(host).collect()
+    let mut hosts: BTreeMap<String, Vec<HostStatus>> = BTreeMap::new();
+    for row in &rows {
+        hosts.entry(text(row, 0)?).or_default().push(host(row)?);
+    }
+    Ok(hosts)
 }
 
 fn host(row: &postgres::Row) -> Result<HostStatus, Failure> {
     let made = number(row, 10)?;
-    let seconds: f64 = row.try_get(11)?;
     let since: Option<OffsetDateTime> = row.try_get(8)?;
+    let (is_ended, is_lost): (bool, bool) = (row.try_get(6)?, row.try_get(9)?);
     Ok(HostStatus {
-        batch: text(row, 0)?,
         host: text(row, 1)?,
         process: number(row, 2)?,
         version: text(row, 3)?,
         begun_at: rfc3339(row.try_get(4)?),
         seen_at: rfc3339(row.try_get(5)?),
-        ended: row.try_get(6)?,
+        state: match (is_ended, is_lost) {
+            (true, _) => HostState::Ended,
+            (_, true) => HostState::Lost,
+            _ => HostState::AtWork,
+        },
         chunks: number(row, 7)?,
-        oldest_since: since.map(rfc3339),
-        lost: row.try_get(9)?,
+        chunks_since: since.map(rfc3339),
         made,
-        devices_per_second: rate(made, seconds),
+        devices_per_second: rate(made, row.try_get(11)?),
     })
 }
 

@@ -139,6 +139,7 @@ pub(super) fn status(connection: &Connection, name: Option<&str>) -> rusqlite::R
             withdrawn: is_withdrawn
                 .then(|| withdrawal::withdrawal(row, 15))
                 .transpose()?,
+            hosts: Vec::new(),
         })
     })?;
     rows.collect()

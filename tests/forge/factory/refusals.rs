@@ -1,0 +1,204 @@
+//! Servers that cannot be used: each is told with what to do, and nothing is made.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use super::Factory;
+use crate::postgres::Postgres;
+use crate::support::Workplace;
+
+/// Runs with a ledger, which has to be refused.
+fn refused(factory: &Factory, ledger: &str, code: i32, variables: &[(&str, &str)]) -> String {
+    let mut command = factory.place.command(&[
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--no-endpoint",
+        "--ledger",
+        ledger,
+    ]);
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{ledger}: {said}");
+    assert!(said.contains("hint: "), "{said}");
+    assert!(!factory.place.join("out").exists(), "nothing is made");
+    said
+}
+
+#[test]
+fn a_server_that_cannot_be_used_is_told_with_what_to_do() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, 3);
+    let port = server.port();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+
+    let said = refused(&factory, &format!("postgres://forge@127.0.0.1:{free}/c"), 7, &[]);
+    assert!(
+        said.contains("cannot be reached") && said.contains("look at host and port"),
+        "{said}"
+    );
+    let said = refused(
+        &factory,
+        &format!("postgres://postgres@127.0.0.1:{port}/none"),
+        7,
+        &[],
+    );
+    assert!(said.contains("database \"none\" does not exist"), "{said}");
+    let said = refused(
+        &factory,
+        &format!("postgres://nobody@127.0.0.1:{port}/postgres"),
+        7,
+        &[],
+    );
+    assert!(said.contains("role \"nobody\" does not exist"), "{said}");
+    let said = refused(&factory, "postgress://forge@127.0.0.1/c", 2, &[]);
+    assert!(said.contains("postgres://user@host/database"), "{said}");
+    let said = refused(&factory, "postgres://forge:s3cret@127.0.0.1/c", 2, &[]);
+    assert!(said.contains("PGPASSFILE") && !said.contains("s3cret"), "{said}");
+
+    let foreign = server.database();
+    server.ask(
+        &foreign,
+        "CREATE SCHEMA certforge; CREATE TABLE certforge.other (x int)",
+    );
+    assert!(refused(&factory, &foreign, 7, &[]).contains("is no certforge ledger"));
+    let newer = server.database();
+    certforge::ledger::open(newer.parse::<certforge::ledger::LedgerName>().unwrap(), [1; 16]).unwrap();
+    server.ask(&newer, "UPDATE certforge.meta SET version = 99");
+    assert!(refused(&factory, &newer, 7, &[]).contains("has schema version 99"));
+    server.ask(
+        &newer,
+        "UPDATE certforge.meta SET version = 1; INSERT INTO certforge.meta VALUES ('two', 1)",
+    );
+    assert!(refused(&factory, &newer, 7, &[]).contains("is no certforge ledger"));
+
+    server.sql("postgres", "CREATE ROLE reader LOGIN");
+    let said = refused(
+        &factory,
+        &format!("postgres://reader@127.0.0.1:{port}/postgres"),
+        7,
+        &[],
+    );
+    assert!(
+        said.contains("permission denied") && said.contains("CREATE DATABASE"),
+        "{said}"
+    );
+}
+
+#[test]
+fn passwords_come_from_where_nobody_sees_them() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, 3);
+    server.sql("postgres", "CREATE ROLE forge LOGIN PASSWORD 's3cret'");
+    server.sql("postgres", "CREATE DATABASE c OWNER forge");
+    let rules = server.folder().join("data/pg_hba.conf");
+    let trusting = fs::read_to_string(&rules).unwrap();
+    fs::write(
+        &rules,
+        format!("host all forge 127.0.0.1/32 scram-sha-256\n{trusting}"),
+    )
+    .unwrap();
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    let ledger = format!("postgres://forge@127.0.0.1:{}/c", server.port());
+
+    let said = refused(&factory, &ledger, 7, &[("PGPASSWORD", "wr0ng")]);
+    assert!(
+        said.contains("password authentication failed") && !said.contains("wr0ng"),
+        "{said}"
+    );
+    let file = factory.place.join("passwords");
+    fs::write(&file, format!("127.0.0.1:{}:c:forge:s3cret\n", server.port())).unwrap();
+    let name = file.display().to_string();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = refused(&factory, &ledger, 7, &[("PGPASSFILE", &name)]);
+    assert!(said.contains("can be read by others"), "{said}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = factory.place.command(&[
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--no-endpoint",
+        "--ledger",
+        &ledger,
+    ]);
+    let output = command.env("PGPASSFILE", &name).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(!String::from_utf8_lossy(&said).contains("s3cret"));
+    // Neither what was made nor the ledger knows it.
+    let found = Command::new("grep")
+        .args(["-r", "s3cret", "out"])
+        .current_dir(factory.place.path())
+        .output()
+        .unwrap();
+    assert!(
+        found.stdout.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&found.stdout)
+    );
+}
+
+/// Makes a root, and under it a certificate for localhost.
+fn certificates(place: &Workplace) {
+    let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=root -keyout root.key -out root.pem 2>/dev/null &&
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout server.key -out server.csr 2>/dev/null &&
+        printf 'subjectAltName=DNS:localhost\\n' > extensions &&
+        openssl x509 -req -in server.csr -CA root.pem -CAkey root.key -CAcreateserial -days 2 -extfile extensions -out server.pem 2>/dev/null &&
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=other -keyout other.key -out other.pem 2>/dev/null";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(place.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_server_has_to_prove_its_name() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, 3);
+    let port = server.port();
+    let database = factory.ledger.rsplit('/').next().unwrap();
+    let ledger = |host: &str, root: &str| {
+        let root = factory.place.join(root);
+        format!(
+            "postgres://postgres@{host}:{port}/{database}?sslmode=verify-full&sslrootcert={}",
+            root.display()
+        )
+    };
+    certificates(&factory.place);
+    let said = refused(&factory, &ledger("localhost", "root.pem"), 7, &[]);
+    assert!(
+        said.contains("takes no TLS") && said.contains("sslmode=disable"),
+        "{said}"
+    );
+
+    server.use_certificate(
+        &factory.place.join("server.pem"),
+        &factory.place.join("server.key"),
+    );
+    for (host, root) in [("localhost", "other.pem"), ("127.0.0.1", "root.pem")] {
+        let said = refused(&factory, &ledger(host, root), 7, &[]);
+        assert!(said.contains("did not prove who it is"), "{host} {root}: {said}");
+    }
+    let name = ledger("localhost", "root.pem");
+    let arguments = [
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--no-endpoint",
+        "--ledger",
+        &name,
+    ];
+    factory.place.succeed(&arguments);
+    let is_tls = "SELECT count(*) FROM pg_stat_ssl";
+    assert_ne!(server.sql("postgres", is_tls), "0");
+}

@@ -97,9 +97,7 @@ fn a_run_waits_for_a_server_that_goes_away_and_loses_nothing() {
 fn a_server_that_does_not_come_back_ends_the_run_with_the_way_to_go_on() {
     let server = Postgres::start();
     let factory = Factory::new(&server, ROWS);
-    let mut command = factory.run();
-    command.args(["--ledger-wait", "1s"]);
-    let host = command.spawn().unwrap();
+    let host = factory.run_and_wait("1s").spawn().unwrap();
     until("something is committed", || {
         count(&server, &factory, "committed") > 2
     });

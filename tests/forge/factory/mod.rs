@@ -56,6 +56,11 @@ impl Factory {
 
     /// A host's command, the same on each.
     fn run(&self) -> Command {
+        self.run_and_wait("2min")
+    }
+
+    /// The same, which waits for so long for a server that is away.
+    fn run_and_wait(&self, wait: &str) -> Command {
         let mut command = self.place.command(&[
             "run",
             "devices.csv",
@@ -71,7 +76,7 @@ impl Factory {
             "--lease",
             "2s",
             "--ledger-wait",
-            "2min",
+            wait,
             "--json",
             "--ledger",
             &self.ledger,

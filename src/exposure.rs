@@ -41,11 +41,18 @@ impl Exposure {
     }
 }
 
-/// Of a file that holds a secret: nobody else may read it, or write to it.
+/// Of a file that holds a secret: nobody else may read it, or write to it. What root owns, a group may read: root has said
+/// who is in it, and no other way leads from a Secret of Kubernetes to a process that is not root. PostgreSQL has the same rule.
 #[must_use]
 pub fn of_secret(metadata: &Metadata) -> Option<Exposure> {
+    of_secret_to(metadata, rustix::process::geteuid().as_raw())
+}
+
+fn of_secret_to(metadata: &Metadata, own: u32) -> Option<Exposure> {
     let mode = metadata.mode() & 0o777;
-    of_owner(metadata).or((mode & 0o077 != 0).then_some(Exposure::Readable { mode }))
+    let is_handed_out = metadata.uid() == 0 && own != 0;
+    let others = if is_handed_out { 0o037 } else { 0o077 };
+    of_owner(metadata).or((mode & others != 0).then_some(Exposure::Readable { mode }))
 }
 
 /// Of a file that everybody may read and nobody else may write to.
@@ -166,6 +173,34 @@ mod tests {
             fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
             let exposure = of_folder(&folder.path().metadata().unwrap());
             assert_eq!(exposure.is_some(), is_open, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_group_may_read_what_root_has_given_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        if file.metadata().unwrap().uid() != 0 {
+            eprintln!("LEFT OUT: only root owns what root owns");
+            return;
+        }
+        for (mode, to_root, to_another) in [
+            (0o400, true, true),
+            (0o440, false, true),
+            (0o640, false, true),
+            (0o660, false, false),
+            (0o450, false, false),
+            (0o444, false, false),
+            (0o404, false, false),
+        ] {
+            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            let metadata = file.metadata().unwrap();
+            for (own, is_closed) in [(0, to_root), (65532, to_another)] {
+                let exposure = of_secret_to(&metadata, own);
+                let expected = (!is_closed).then_some(Exposure::Readable { mode });
+                assert_eq!(exposure, expected, "{mode:o} for {own}");
+            }
         }
     }
 

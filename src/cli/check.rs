@@ -65,7 +65,7 @@ impl Check {
         let manifest = Manifest::open(place::file(&self.of.manifest), profile.id_column())?;
         let binding = Binding::new(&profile, manifest.header(), manifest.path())?;
         let issuer = self.issuer()?;
-        let ledger = match ledger::open_read_only(&self.of.ledger()) {
+        let ledger = match ledger::open_read_only(&self.of.ledger()?) {
             Err(LedgerError::Missing { .. }) => None,
             other => Some(other?),
         };

@@ -20,8 +20,9 @@ use time::{Duration, OffsetDateTime};
 use super::issuer::{DEFAULT_FOLDER, IssuerArgs};
 use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
+use super::shard::{self, Taken};
 use super::text::{Lines, count, devices, whole};
-use super::{Failure, clock, exit, interrupt, ledger, patience, place, run_metrics, span};
+use super::{Failure, clock, exit, interrupt, ledger, log, patience, place, run_metrics, span};
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -68,9 +69,10 @@ pub struct Run {
     /// Give devices that were issued before a second identity, in a batch with a name of its own
     #[arg(long)]
     pub(super) reissue: bool,
-    /// Make one of N shards of the batch, from 1/N to N/N, each with a ledger of its own; `certforge seal` ends it
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    /// Make one of N shards of the batch, from 1/N to N/N, each with a ledger of its own; `certforge seal` ends it. auto, or
+    /// auto/N: that of this task of an array of Slurm, AWS Batch or Kubernetes
+    #[arg(long, value_name = "I/N|auto")]
+    shard: Option<shard::Wanted>,
     /// Rows of a chunk, the unit of work and of a pack [default: 1024; 32 for RSA keys]
     #[arg(long, value_name = "N")]
     chunk_rows: Option<usize>,
@@ -110,6 +112,7 @@ struct Made {
     reissue: bool,
     ledger: String,
     shard: Option<String>,
+    shard_from: Option<String>,
     profile: String,
     issuer: String,
     lab_ca: bool,
@@ -139,13 +142,14 @@ impl Run {
     }
 
     fn make(&self) -> Outcome {
-        let to = place::parse(&self.to, &self.reach, Some(&self.upload))?;
+        let to = self.to()?;
+        self.tell_shard()?;
         let now = clock::now()?;
         let engines = Choice::parse(&self.engine);
         let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(place::file(&self.manifest), profile.id_column())?;
-        let ledger_path = self.ledger();
+        let ledger_path = self.ledger()?;
         let cancel =
             interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
         let name: LedgerName = ledger_path
@@ -173,7 +177,7 @@ impl Run {
             layout: self.layout,
             batch: self.batch.as_deref(),
             chunk_rows: self.chunk_rows,
-            shard: self.shard,
+            shard: self.shard()?,
             reissue: self.reissue,
             min_validity: self.min_validity(&profile),
             jobs: self.jobs(),
@@ -241,15 +245,44 @@ impl Run {
         self.min_validity.unwrap_or_else(|| profile.min_validity())
     }
 
-    /// Shards that share a folder do not share a ledger.
-    pub(super) fn ledger(&self) -> PathBuf {
-        match self.shard {
-            Some(shard) if self.ledger == Path::new(ledger::DEFAULT_FILE) => {
-                let shard = shard.to_string().replace('/', "-of-");
-                PathBuf::from(format!("certforge-{shard}.db"))
-            }
-            _ => self.ledger.clone(),
+    /// Where the batch goes to.
+    pub(super) fn to(&self) -> Result<Place, Failure> {
+        place::parse(&self.to, &self.reach, Some(&self.upload))
+    }
+
+    /// The shard that is asked for, and what said which.
+    fn taken(&self) -> Result<Option<Taken>, Failure> {
+        self.shard.map(shard::Wanted::take).transpose()
+    }
+
+    pub(super) fn shard(&self) -> Result<Option<Shard>, Failure> {
+        Ok(self.taken()?.map(|taken| taken.shard))
+    }
+
+    /// Says which shard was taken that nobody has given.
+    fn tell_shard(&self) -> Result<(), Failure> {
+        if let Some(Taken {
+            shard,
+            from: Some(from),
+        }) = self.taken()?
+            && !log::is_quiet()
+        {
+            tell_aside(format_args!("certforge: shard {shard}: {from}"));
         }
+        Ok(())
+    }
+
+    /// Shards that share a folder do not share a ledger: where a folder is named, each has its own in there.
+    pub(super) fn ledger(&self) -> Result<PathBuf, Failure> {
+        let Some(shard) = self.shard()? else {
+            return Ok(self.ledger.clone());
+        };
+        let own = format!("certforge-{}-of-{}.db", shard.number(), shard.of());
+        Ok(match self.ledger == Path::new(ledger::DEFAULT_FILE) {
+            true => PathBuf::from(own),
+            false if self.ledger.is_dir() => self.ledger.join(own),
+            false => self.ledger.clone(),
+        })
     }
 
     fn jobs(&self) -> usize {
@@ -269,7 +302,7 @@ impl Run {
     ) -> Result<Issuer, Failure> {
         let default = Path::new(DEFAULT_FOLDER);
         if !self.issuer.is_named()
-            && forge::make_lab_ca(default, (manifest, profile), self.shard, ledger, now)?
+            && forge::make_lab_ca(default, (manifest, profile), self.shard()?, ledger, now)?
         {
             tell_aside(format_args!(
                 "certforge: there was no CA: made a LAB CA in ./{DEFAULT_FOLDER}"
@@ -294,6 +327,8 @@ impl Run {
         let failure = summary.failure.map(Failure::from);
         let code = if summary.interrupted { exit::INTERRUPTED } else { 0 };
         let seconds = summary.elapsed.as_secs_f64();
+        // It was taken before there was anything to make.
+        let shard = self.taken().ok().flatten();
         let made = Made {
             batch: summary.batch,
             devices: summary.devices,
@@ -309,7 +344,8 @@ impl Run {
             layout: self.layout,
             reissue: self.reissue,
             ledger,
-            shard: self.shard.map(|shard| shard.to_string()),
+            shard: shard.as_ref().map(|taken| taken.shard.to_string()),
+            shard_from: shard.and_then(|taken| taken.from),
             profile: profile.name().to_owned(),
             issuer: issuer.certificate().subject_text().to_owned(),
             lab_ca: issuer.certificate().is_lab(),

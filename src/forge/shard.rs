@@ -20,6 +20,16 @@ impl Shard {
         (1..=of).map(move |number| Self { number, of })
     }
 
+    /// The shard with this index, counted from 0, of so many; `None`: there is none.
+    #[must_use]
+    pub fn of_index(index: u64, of: u32) -> Option<Self> {
+        let index = u32::try_from(index).ok().filter(|index| *index < of)?;
+        Some(Self {
+            number: index + 1,
+            of,
+        })
+    }
+
     /// From 1.
     #[must_use]
     pub fn number(self) -> u32 {
@@ -93,6 +103,16 @@ mod tests {
     fn refuses_what_is_no_shard() {
         for text in ["", "1", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2"] {
             assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_index_counts_from_0() {
+        let text = |index, of| Shard::of_index(index, of).map(|shard| shard.to_string());
+        assert_eq!(text(0, 4).as_deref(), Some("1/4"));
+        assert_eq!(text(3, 4).as_deref(), Some("4/4"));
+        for (index, of) in [(4, 4), (0, 0), (u64::from(u32::MAX) + 1, u32::MAX), (u64::MAX, 4)] {
+            assert_eq!(text(index, of), None, "{index} of {of}");
         }
     }
 }

@@ -57,7 +57,8 @@ impl IssuerArgs {
         }
     }
 
-    fn folder(&self) -> &Path {
+    /// The folder of the CA, when it is one that is named.
+    pub fn folder(&self) -> &Path {
         self.ca.as_deref().unwrap_or(Path::new(DEFAULT_FOLDER))
     }
 
@@ -70,6 +71,11 @@ impl IssuerArgs {
         let (certificate, chain) = issuer::read_public(&files)?;
         certificate.check_validity(&files.certificate, now)?;
         Ok((certificate, chain))
+    }
+
+    /// The file that has its passphrase.
+    pub fn passphrase_file(&self) -> Option<&Path> {
+        self.passphrase.file()
     }
 
     /// The file of the CA's certificate.

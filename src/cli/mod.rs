@@ -24,6 +24,7 @@ mod interrupt;
 mod issuer;
 #[cfg(feature = "aws")]
 mod jitp;
+mod job;
 mod ledger;
 mod log;
 mod mfa;
@@ -40,6 +41,7 @@ mod run;
 mod run_metrics;
 mod seal;
 mod settings;
+mod shard;
 mod span;
 mod spelling;
 mod station;
@@ -84,6 +86,9 @@ enum Command {
     Profile(profile::ProfileCommand),
     /// Make a bundle for every device of a manifest, or go on where an earlier run stopped
     Run(Box<run::Run>),
+    /// Print files that have Slurm, AWS Batch or Kubernetes make a batch on many machines
+    #[command(subcommand)]
+    Job(Box<job::Job>),
     /// Sign the statement that a batch is complete; `run` does it, but for a batch that was made in shards
     Seal(seal::Seal),
     /// Read a whole batch back and prove one good bundle for each row of its manifest
@@ -149,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Config(command) => Ok(command.run()),
         Command::Profile(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Job(command) => command.run(),
         Command::Seal(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Status(command) => command.run(),

@@ -33,6 +33,11 @@ impl PassphraseArgs {
         Self { passphrase_file }
     }
 
+    /// The file that has it, when one is named.
+    pub fn file(&self) -> Option<&Path> {
+        self.passphrase_file.as_deref()
+    }
+
     /// The passphrase of an existing key.
     fn ask(&self, key: &Path) -> io::Result<Zeroizing<String>> {
         if let Some(passphrase) = self.given()? {

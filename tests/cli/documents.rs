@@ -44,6 +44,30 @@ fn the_forge_prints_what_the_page_says() {
         "A command that fails",
         &["run", "devices.csv", "--batch", "b", "--endpoint", "a.example"],
     );
+    let arguments = [
+        "--image",
+        "i",
+        "--queue",
+        "q",
+        "--efs",
+        "fs-1",
+        "--job-role",
+        "j",
+        "--execution-role",
+        "e",
+    ];
+    let run = [
+        "--",
+        "run",
+        "/factory/d.csv",
+        "--ca",
+        "/factory/ca",
+        "--to",
+        "s3://factory/b",
+    ];
+    hold_job(&place, "slurm", &[], &run);
+    hold_job(&place, "aws-batch", &arguments, &run);
+    hold_job(&place, "kubernetes", &arguments[..2], &run);
     hold("`seal`", &["seal", "out/b"]);
     hold("`status`", &["status"]);
     hold("`status` of a place", &["status", "out/b"]);
@@ -58,6 +82,12 @@ fn the_forge_prints_what_the_page_says() {
     std::fs::remove_file(place.join("out/b/index/000000.csv")).expect("an index");
     hold("`verify`", &["verify", "out/b"]);
     hold("`status` of a place", &["status", "out/b"]);
+}
+
+/// Behind `--` stands another command, so `--json` comes before.
+fn hold_job(place: &Workplace, scheduler: &str, arguments: &[&str], run: &[&str]) {
+    let document = place.succeed(&[&["job", scheduler, "--json"], arguments, run].concat());
+    page::of("`job`").hold(&serde_json::from_str(&document).expect("it is JSON"));
 }
 
 #[test]

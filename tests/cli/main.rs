@@ -9,6 +9,7 @@ mod documents;
 mod goldens;
 mod hostile;
 mod issuer_errors;
+mod jobs;
 mod ledger_errors;
 mod own_files;
 mod resume;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use certforge::ledger::LedgerName;
 use certforge::store::Place;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
@@ -9,9 +10,6 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use super::Array;
 use crate::cli::run::Run;
 use crate::cli::{Cli, Failure, settings, spelling};
-
-/// Servers that hold a ledger for many hosts.
-const SERVERS: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// A run that every task does.
 pub struct Command {
@@ -107,7 +105,10 @@ impl Command {
             true => self.value("ledger"),
             false => settings::of("ledger"),
         };
-        ledger.filter(|ledger| SERVERS.iter().any(|server| ledger.starts_with(server)))
+        match ledger?.parse() {
+            Ok(LedgerName::Server(url)) => Some(url.as_str().to_owned()),
+            _ => None,
+        }
     }
 
     /// Whether an option was typed.

@@ -3,6 +3,7 @@
 mod agreement;
 mod begun;
 mod check;
+mod chronicle;
 mod credentials;
 mod distinct;
 mod error;
@@ -235,7 +236,11 @@ pub fn run(
     shared::put(&store, shared.as_deref())?;
 
     // 5. Begin the batch in the ledger, or find it; join the hosts that make it, where the ledger is shared.
+    let is_begun = ledger.same_batch(&identity)?.is_some();
     let batch = ledger.begin_batch(&identity, job.now)?;
+    if is_begun {
+        chronicle::resumed(ledger, &batch, job)?;
+    }
     let share = ledger.share(&batch)?;
     let making = Making {
         job,
@@ -262,6 +267,9 @@ pub fn run(
         sealed,
     } = made;
 
+    if sealed {
+        chronicle::sealed(ledger, &batch, job)?;
+    }
     tracing::info!(batch = name, made = outcome.made, sealed, "work ends");
     let valid_until = valid_until(ledger, &name, &mut outcome.failure);
     Ok(Summary {

@@ -75,6 +75,11 @@ pub enum LedgerError {
     /// A later attempt at the chunk has taken its place.
     #[error("chunk {chunk} of batch {batch} was reserved anew")]
     Superseded { batch: String, chunk: u64 },
+    #[error("ledger {location}")]
+    History {
+        location: String,
+        source: super::history::Broken,
+    },
     #[error("batch {batch} is not withdrawn")]
     NotWithdrawn { batch: String },
     /// Something else wrote to it.
@@ -137,6 +142,9 @@ impl LedgerError {
             }
             Self::ChunkCommitted { .. } | Self::Superseded { .. } => {
                 "another run makes the same batch; run the same command again when that has ended".to_owned()
+            }
+            Self::History { .. } => {
+                "somebody changed the ledger by other means than certforge; a copy from before tells what was there".to_owned()
             }
             Self::NotWithdrawn { .. } => "withdraw it first".to_owned(),
             Self::Corrupt { .. } => {

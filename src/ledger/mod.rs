@@ -11,6 +11,7 @@
 mod batch;
 mod chunk;
 mod error;
+mod history;
 mod issued;
 mod name;
 mod patience;
@@ -29,6 +30,7 @@ use time::OffsetDateTime;
 pub use batch::{Batch, BatchIdentity, BatchStatus};
 pub use chunk::{Committed, Reservation};
 pub use error::LedgerError;
+pub use history::{Act, Broken, Deed, Entry, Head, check as check_history};
 pub use issued::{Issued, Selection};
 pub use name::{LedgerName, LedgerNameError, ServerUrl};
 pub use patience::{LEASE, Patience, Tell};
@@ -132,6 +134,22 @@ pub trait Ledger: fmt::Debug + Send {
         identity: &BatchIdentity<'_>,
         now: OffsetDateTime,
     ) -> Result<Batch, LedgerError>;
+
+    /// Adds an act to the history, behind those of other hosts that come at the same time. What a call of this trait changes that
+    /// belongs there, it adds by itself, in its own transaction: CAs that are new, batches that are begun or withdrawn,
+    /// certificates that are revoked.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    fn record(&mut self, act: Act, now: OffsetDateTime) -> Result<Head, LedgerError>;
+
+    /// The history, from the first entry on, as it is found: [`check_history`] sees whether it is whole.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    fn history(&self) -> Result<Vec<Entry>, LedgerError>;
 
     /// The batch of that name.
     ///

@@ -74,6 +74,7 @@ fn the_forge_prints_what_the_page_says() {
     assert_eq!(hold("`ledger export`", &["ledger", "export"]).len(), 3);
     let expiring = ["ledger", "expiring", "--within", "7000y"];
     assert_eq!(hold("`ledger expiring`", &expiring).len(), 3);
+    hold("`ledger history`", &["ledger", "history"]);
     hold("`ca crl`", &["ca", "crl"]);
     hold("`doctor`", &["doctor", "--offline"]);
     hold("`verify`", &["verify", "out/b"]);

@@ -7,6 +7,7 @@ mod bench;
 mod doctor;
 mod documents;
 mod goldens;
+mod history;
 mod hostile;
 mod issuer_errors;
 mod jobs;

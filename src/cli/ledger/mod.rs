@@ -1,6 +1,7 @@
 //! `certforge ledger`.
 
 mod expiring;
+mod history;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,8 @@ pub enum Ledger {
     Export(Export),
     /// List the certificates that end within a span of time, as CSV
     Expiring(expiring::Expiring),
+    /// Show who did what when: CAs, batches begun, resumed, sealed and withdrawn, certificates revoked
+    History(history::History),
 }
 
 #[derive(Debug, Args)]
@@ -135,6 +138,7 @@ impl Ledger {
         match self {
             Self::Export(export) => export.run(printer),
             Self::Expiring(expiring) => expiring.run(printer),
+            Self::History(history) => history.run(),
         }
     }
 }

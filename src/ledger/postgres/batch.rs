@@ -84,6 +84,18 @@ pub(super) fn issuer(client: &mut impl GenericClient, issuer: &CaCertificate) ->
     Ok(row.try_get(0)?)
 }
 
+/// The certificate with which an issuer's last batch was begun; `None`: it has none.
+pub(super) fn certificate_before(
+    client: &mut impl GenericClient,
+    issuer: &CaCertificate,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let row = client.query_opt(
+        "SELECT certificate FROM batch JOIN issuer USING (issuer) WHERE key_id = $1 ORDER BY batch DESC LIMIT 1",
+        &[&&sha256(issuer.public_key())[..]],
+    )?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
+}
+
 /// Writes a batch, over one of the same name.
 pub(super) fn write(
     client: &mut impl GenericClient,

@@ -7,6 +7,7 @@ mod batch;
 mod chunk;
 mod connect;
 mod entries;
+mod history;
 mod identity;
 mod issued;
 mod passfile;
@@ -26,8 +27,8 @@ use time::OffsetDateTime;
 use self::connect::Server;
 use self::session::Session;
 use super::{
-    Batch, BatchIdentity, BatchStatus, Committed, Issued, Ledger, LedgerError, Patience, Reservation,
-    Selection, ServerUrl, Share, Withdrawal,
+    Act, Batch, BatchIdentity, BatchStatus, Committed, Entry, Head, Issued, Ledger, LedgerError, Patience,
+    Reservation, Selection, ServerUrl, Share, Withdrawal,
 };
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
@@ -165,13 +166,31 @@ impl Ledger for PostgresLedger {
                     Err(_) => batch::forget_claims(transaction, &batch)?,
                 }
             }
+            let before = batch::certificate_before(transaction, identity.issuer)?;
             batch::write(transaction, identity, now)?;
+            history::append(
+                transaction,
+                Act::of_begun(identity, before.as_deref()),
+                now,
+                false,
+            )?;
             batch::find(transaction, identity.name)?.ok_or_else(|| {
                 Failure::Refused(LedgerError::NoBatch {
                     name: identity.name.to_owned(),
                 })
             })
         })
+    }
+
+    fn record(&mut self, act: Act, now: OffsetDateTime) -> Result<Head, LedgerError> {
+        self.write(|transaction, is_again| {
+            let head = history::append(transaction, vec![act.clone()], now, is_again)?;
+            head.ok_or_else(|| read::corrupt("history", String::new()))
+        })
+    }
+
+    fn history(&self) -> Result<Vec<Entry>, LedgerError> {
+        self.read(|client| history::read(client))
     }
 
     fn find_batch(&self, name: &str) -> Result<Option<Batch>, LedgerError> {
@@ -265,7 +284,9 @@ impl Ledger for PostgresLedger {
         now: OffsetDateTime,
     ) -> Result<Withdrawal, LedgerError> {
         self.write(|transaction, _| {
-            withdrawal::insert(transaction, batch, reason, now)?;
+            if withdrawal::insert(transaction, batch, reason, now)? {
+                history::append(transaction, vec![Act::of_withdrawn(batch, reason)], now, false)?;
+            }
             withdrawal::find(transaction, batch)?
                 .ok_or_else(|| read::corrupt("withdrawal", batch.name.clone()))
         })
@@ -308,7 +329,11 @@ impl Ledger for PostgresLedger {
         reason: &str,
         now: OffsetDateTime,
     ) -> Result<(), LedgerError> {
-        self.write(|transaction, _| issued::revoke(transaction, certificates, (code, reason), now))
+        self.write(|transaction, is_again| {
+            issued::revoke(transaction, certificates, (code, reason), now)?;
+            history::append(transaction, Act::of_revoked(certificates, reason), now, is_again)?;
+            Ok(())
+        })
     }
 
     fn revoked_of(

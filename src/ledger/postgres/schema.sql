@@ -130,3 +130,21 @@ CREATE TABLE crl (
     number  BIGINT NOT NULL,
     made_at TIMESTAMPTZ NOT NULL
 );
+
+-- Who did what when. Each entry has the SHA-256 over the one before it and over its own words; nothing is changed or removed.
+CREATE TABLE history (
+    number  BIGINT PRIMARY KEY,
+    at      TEXT NOT NULL,
+    who     TEXT NOT NULL,
+    version TEXT NOT NULL,               -- of certforge
+    act     TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    what    TEXT NOT NULL,
+    hash    BYTEA NOT NULL
+);
+
+CREATE FUNCTION history_only_grows() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the history only grows'; END $$;
+
+CREATE TRIGGER history_only_grows BEFORE UPDATE OR DELETE ON history
+    FOR EACH ROW EXECUTE FUNCTION history_only_grows();

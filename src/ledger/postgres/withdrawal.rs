@@ -20,17 +20,18 @@ pub(super) fn withdrawal(row: &Row, first: usize) -> Result<Withdrawal, Failure>
     })
 }
 
+/// Returns whether it is withdrawn by that, and was not before.
 pub(super) fn insert(
     client: &mut impl GenericClient,
     batch: &Batch,
     reason: &str,
     now: OffsetDateTime,
-) -> Result<(), Failure> {
-    client.execute(
+) -> Result<bool, Failure> {
+    let inserted = client.execute(
         "INSERT INTO withdrawal VALUES ($1, $2, $3) ON CONFLICT (batch) DO NOTHING",
         &[&batch.key, &second(now), &reason],
     )?;
-    Ok(())
+    Ok(inserted > 0)
 }
 
 pub(super) fn find(client: &mut impl GenericClient, batch: &Batch) -> Result<Option<Withdrawal>, Failure> {

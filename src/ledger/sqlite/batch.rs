@@ -64,6 +64,17 @@ pub(super) fn of_issuer(connection: &Connection, issuer: &CaCertificate) -> rusq
     rows.collect()
 }
 
+/// The certificate with which an issuer's last batch was begun; `None`: it has none.
+pub(super) fn certificate_before(
+    connection: &Connection,
+    issuer: &CaCertificate,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT certificate FROM batch JOIN issuer USING (issuer) WHERE key_id = ?1 ORDER BY batch DESC LIMIT 1";
+    connection
+        .query_row(sql, [sha256(issuer.public_key())], |row| row.get(0))
+        .optional()
+}
+
 /// Writes a batch, over one of the same name.
 pub(super) fn write(
     transaction: &Transaction<'_>,

@@ -5,6 +5,7 @@ mod batch;
 mod chunk;
 mod device;
 mod file;
+mod history;
 mod issued;
 mod read;
 mod schema;
@@ -20,8 +21,8 @@ use time::OffsetDateTime;
 use self::file::{Lock, cannot_open, create, location, lock};
 use super::error::Malformed;
 use super::{
-    Batch, BatchIdentity, BatchStatus, Committed, Issued, Ledger, LedgerError, Reservation, Selection,
-    Withdrawal,
+    Act, Batch, BatchIdentity, BatchStatus, Committed, Entry, Head, Issued, Ledger, LedgerError, Reservation,
+    Selection, Withdrawal,
 };
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
@@ -167,8 +168,23 @@ impl Ledger for SqliteLedger {
         if let Some(batch) = self.same_batch(identity)? {
             return Ok(batch);
         }
-        self.write(|transaction| Ok(batch::write(transaction, identity, now)?))?;
+        self.write(|transaction| {
+            let acts = Act::of_begun(
+                identity,
+                batch::certificate_before(transaction, identity.issuer)?.as_deref(),
+            );
+            batch::write(transaction, identity, now)?;
+            history::append_all(transaction, acts, now)
+        })?;
         self.batch(identity.name)
+    }
+
+    fn record(&mut self, act: Act, now: OffsetDateTime) -> Result<Head, LedgerError> {
+        self.write(|transaction| Ok(history::append(transaction, act, now)?))
+    }
+
+    fn history(&self) -> Result<Vec<Entry>, LedgerError> {
+        self.read(history::read(&self.connection))
     }
 
     fn find_batch(&self, name: &str) -> Result<Option<Batch>, LedgerError> {
@@ -266,7 +282,9 @@ impl Ledger for SqliteLedger {
         now: OffsetDateTime,
     ) -> Result<Withdrawal, LedgerError> {
         self.write(|transaction| {
-            withdrawal::insert(transaction, batch, reason, now)?;
+            if withdrawal::insert(transaction, batch, reason, now)? {
+                history::append(transaction, Act::of_withdrawn(batch, reason), now)?;
+            }
             let found = withdrawal::find(transaction, batch)?;
             Ok(found.ok_or(rusqlite::Error::QueryReturnedNoRows)?)
         })
@@ -295,7 +313,10 @@ impl Ledger for SqliteLedger {
         reason: &str,
         now: OffsetDateTime,
     ) -> Result<(), LedgerError> {
-        self.write(|transaction| Ok(issued::revoke(transaction, certificates, (code, reason), now)?))
+        self.write(|transaction| {
+            issued::revoke(transaction, certificates, (code, reason), now)?;
+            history::append_all(transaction, Act::of_revoked(certificates, reason), now)
+        })
     }
 
     fn revoked_of(

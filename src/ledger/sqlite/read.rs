@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::batch::Layout;
 use crate::certificate::SerialPrefix;
 use crate::issuer::RevocationCode;
+use crate::ledger::Deed;
 use crate::ledger::error::Malformed;
 use crate::manifest::DeviceId;
 
@@ -37,6 +38,12 @@ pub(super) fn prefix(row: &Row<'_>, column: usize) -> rusqlite::Result<SerialPre
 pub(super) fn code(row: &Row<'_>, column: usize) -> rusqlite::Result<RevocationCode> {
     let number: i64 = row.get(column)?;
     RevocationCode::of(number).ok_or_else(|| malformed(column, "reason of a revocation", number.to_string()))
+}
+
+pub(super) fn deed(row: &Row<'_>, column: usize) -> rusqlite::Result<Deed> {
+    let text: String = row.get(column)?;
+    text.parse()
+        .map_err(|()| malformed(column, "act of the history", text))
 }
 
 pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<OffsetDateTime> {

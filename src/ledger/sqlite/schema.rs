@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// Raised with every change of the schema.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// The oldest version that can be brought up to date.
 pub(super) const OLDEST_VERSION: i64 = 1;
@@ -53,6 +53,9 @@ fn upgrade(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
     if from < 3 {
         transaction.execute_batch(include_str!("revoked.sql"))?;
     }
+    if from < 4 {
+        transaction.execute_batch(include_str!("history.sql"))?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)
 }
 
@@ -61,7 +64,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Barrier;
 
-    use crate::ledger::{Ledger, LedgerError, SqliteLedger};
+    use crate::ledger::{Act, Deed, Ledger, LedgerError, SqliteLedger, check_history};
     use rusqlite::Connection;
     use time::OffsetDateTime;
 
@@ -148,6 +151,30 @@ mod tests {
             })
             .unwrap();
         assert!(none, "nothing is issued, and what became of it can be asked");
+    }
+
+    #[test]
+    fn a_ledger_of_version_3_gets_a_history() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("certforge.db");
+        make_version_1(&path);
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(include_str!("withdrawal.sql")).unwrap();
+        connection.execute_batch(include_str!("revoked.sql")).unwrap();
+        connection
+            .execute_batch("INSERT INTO withdrawal VALUES (1, '2026-01-02T00:00:00Z', 'stolen')")
+            .unwrap();
+        connection.pragma_update(None, "user_version", 3).unwrap();
+        drop(connection);
+        let ledger = SqliteLedger::open_read_only(&path).unwrap();
+        assert_eq!(ledger.history().unwrap(), []);
+        let batch = ledger.batch("b").unwrap();
+        assert_eq!(ledger.withdrawal(&batch).unwrap().unwrap().reason, "stolen");
+        drop(ledger);
+        let mut ledger = SqliteLedger::open(&path, [7; 16]).unwrap();
+        let act = Act::new(Deed::BatchResumed, "b", "");
+        let head = ledger.record(act, OffsetDateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(check_history(&ledger.history().unwrap()), Ok(Some(head)));
     }
 
     #[test]

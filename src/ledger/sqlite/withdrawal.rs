@@ -20,18 +20,19 @@ pub(super) fn withdrawal(row: &Row<'_>, first: usize) -> rusqlite::Result<Withdr
     })
 }
 
+/// Returns whether it is withdrawn by that, and was not before.
 pub(super) fn insert(
     transaction: &Transaction<'_>,
     batch: &Batch,
     reason: &str,
     now: OffsetDateTime,
-) -> rusqlite::Result<()> {
-    transaction.execute(
+) -> rusqlite::Result<bool> {
+    let inserted = transaction.execute(
         "INSERT INTO withdrawal (batch, withdrawn_at, reason) VALUES (?1, ?2, ?3) \
          ON CONFLICT (batch) DO NOTHING",
         params![batch.key, rfc3339(now), reason],
     )?;
-    Ok(())
+    Ok(inserted > 0)
 }
 
 pub(super) fn find(connection: &Connection, batch: &Batch) -> rusqlite::Result<Option<Withdrawal>> {

@@ -52,6 +52,8 @@ const MAY_IMPORT: [(&str, &[&str]); 34] = [
     (
         "ledger",
         &[
+            "bounded",
+            "whole",
             "digest",
             "exposure",
             "manifest",

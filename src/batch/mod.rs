@@ -22,6 +22,7 @@ pub mod claim;
 mod index;
 mod layout;
 mod lookup;
+mod outline;
 mod record;
 pub mod report;
 mod shape;
@@ -44,6 +45,7 @@ pub use layout::{
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};
+pub use outline::Outline;
 pub use record::{BatchRecord, ReadRecord, RecordError};
 pub use shape::{MAX_CHUNK_ROWS, Shape};
 pub use shard_ledger::ShardLedger;

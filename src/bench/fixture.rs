@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::BenchError;
 use crate::batch::Layout;
 use crate::engine::Choice;
-use crate::forge::{self, Cancel, Job, Summary};
+use crate::forge::{self, Cancel, Care, Job, Summary};
 use crate::issuer::{CaFiles, CaRequest, Issuer, create};
 use crate::ledger;
 use crate::manifest::{DEFAULT_ID_COLUMN, Manifest, Row};
@@ -86,7 +86,13 @@ pub(super) fn make(
     cancel: &Cancel,
 ) -> Result<Summary, BenchError> {
     let mut ledger = ledger::open(path, [0; 16])?;
-    let mut summary = forge::run(job, &mut *ledger, &|_| Ok(store()), observe, cancel)?;
+    let mut summary = forge::run(
+        job,
+        (&mut *ledger, &Care::default()),
+        &|_| Ok(store()),
+        observe,
+        cancel,
+    )?;
     match summary.failure.take() {
         Some(failure) => Err(failure.into()),
         None if cancel.is_cancelled() => Err(BenchError::Interrupted),

@@ -1,11 +1,11 @@
 //! Batches on the command line: by a place or by a name in the ledger, and who vouches for what lies there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use certforge::digest::sha256;
 use certforge::forge::{self, ForgeError};
-use certforge::ledger::{self, Batch, Ledger, LedgerError};
+use certforge::ledger::{self, Batch, Ledger, LedgerError, LedgerName};
 use certforge::profile::rfc3339;
 use certforge::seal::Trust;
 use certforge::store::Store;
@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::issuer::trust;
-use super::ledger::DEFAULT_FILE;
+use super::ledger_args::LedgerArgs;
 use super::place;
 
 /// The CA of a first try, where there is one.
@@ -23,9 +23,8 @@ const DEFAULT_CA: &str = "ca";
 /// Who vouches for a batch, and how to reach it.
 #[derive(Debug, Clone, Args)]
 pub struct VoucherArgs {
-    /// Ledger that the batch was made with: it knows where the batch is, and what belongs in it
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    pub ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// CA that must have sealed the batch: its certificate, its folder, or the SHA-256 of the certificate [default: what
     /// the ledger says, or else the folder ca]
     #[arg(
@@ -57,8 +56,9 @@ enum Known {
 impl VoucherArgs {
     /// Opens a batch, by its place or by its name in the ledger, unless it is withdrawn.
     pub fn open(&self, batch: &str) -> Result<OpenBatch, Failure> {
-        let batch = &place::of_batch(batch, &self.ledger)?;
-        let known = self.known(batch)?;
+        let batch = &place::of_batch(batch, &|| self.ledger.usual())?;
+        let ledger = self.ledger.usual()?;
+        let known = known(batch, &ledger)?;
         let place = match (&known, place::is_place(batch)) {
             (Some((_, known)), false) => &known.location,
             _ => batch,
@@ -86,32 +86,31 @@ impl VoucherArgs {
                 Known::Ledger(Mutex::new(ledger), Box::new(known))
             }
             (_, Some(trusted)) => Known::Issuer(trusted, place::name_of(batch).to_owned()),
-            (None, None) => return Err(unvouched(&store, &self.ledger)),
+            (None, None) => return Err(unvouched(&store, &ledger)),
         };
         Ok(OpenBatch { store, voucher })
     }
-
-    /// The batch as the ledger has it. A place need not be in any ledger; a batch is named as its folder is.
-    fn known(&self, batch: &str) -> Result<Option<InLedger>, Failure> {
-        let is_place = place::is_place(batch);
-        let ledger = match ledger::open_read_only(&self.ledger) {
-            Err(LedgerError::Missing { .. }) if is_place => return Ok(None),
-            other => other?,
-        };
-        let found = match is_place {
-            true => ledger.find_batch(place::name_of(batch))?,
-            false => Some(ledger.batch(batch)?),
-        };
-        Ok(found.map(|found| (ledger, found)))
-    }
 }
 
-fn unvouched(store: &Store, ledger: &Path) -> Failure {
+/// The batch as the ledger has it. A place need not be in any ledger; a batch is named as its folder is.
+fn known(batch: &str, ledger: &LedgerName) -> Result<Option<InLedger>, Failure> {
+    let is_place = place::is_place(batch);
+    let ledger = match ledger::open_read_only(ledger) {
+        Err(LedgerError::Missing { .. }) if is_place => return Ok(None),
+        other => other?,
+    };
+    let found = match is_place {
+        true => ledger.find_batch(place::name_of(batch))?,
+        false => Some(ledger.batch(batch)?),
+    };
+    Ok(found.map(|found| (ledger, found)))
+}
+
+fn unvouched(store: &Store, ledger: &LedgerName) -> Failure {
     Failure::usage(
         &format!(
-            "nothing vouches for batch {}: ledger {} does not know it, and no CA is named",
+            "nothing vouches for batch {}: ledger {ledger} does not know it, and no CA is named",
             store.location(),
-            ledger.display()
         ),
         "name the ledger that it was made with, with --ledger, or its CA, with --issuer",
     )

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
 use certforge::issuer::{CaCertificate, CaRequest, Issuer, IssuerError, create, read_public};
+use certforge::ledger::CaFolder;
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
@@ -102,6 +103,7 @@ impl New {
             &self.to,
             passphrase.as_ref().map(|passphrase| passphrase.as_str()),
         )?;
+        CaFolder::new(&self.to, None).begin()?;
         let ended = Ended::with(Shown::new(new.certificate(), &self.to));
         Ok(match self.no_passphrase {
             true => ended.warning("the key is not encrypted; whoever reads it can make devices"),

@@ -65,10 +65,15 @@ impl Check {
         let manifest = Manifest::open(place::file(&self.of.manifest), profile.id_column())?;
         let binding = Binding::new(&profile, manifest.header(), manifest.path())?;
         let issuer = self.issuer()?;
-        let ledger = match ledger::open_read_only(&self.of.ledger()?) {
+        let found = self.of.ledger()?;
+        let ledger = match ledger::open_read_only(&found.name) {
             Err(LedgerError::Missing { .. }) => None,
             other => Some(other?),
         };
+        let remembers = found.folder.as_ref().filter(|_| !self.of.new_ledger);
+        if let (Some(folder), Some(ledger)) = (remembers, &ledger) {
+            folder.check(&**ledger)?;
+        }
         let asked = match (&ledger, &issuer) {
             (Some(ledger), Some(issuer)) if !self.of.reissue => Some(Asked {
                 ledger: &**ledger,

@@ -12,7 +12,7 @@ use time::Duration;
 
 use super::Failure;
 use super::issuer::IssuerArgs;
-use super::ledger::{DEFAULT_FILE, open_existing};
+use super::ledger_args::{LedgerArgs, open_existing};
 use super::report::{Ended, Outcome};
 use super::text::{Lines, count};
 use super::{clock, span};
@@ -21,9 +21,8 @@ use super::{clock, span};
 pub struct NewCrl {
     #[command(flatten)]
     issuer: IssuerArgs,
-    /// Ledger of the CA: it knows what is revoked, and the number of the list before
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// File of the list, PEM; one that is there is replaced by the new one [default: crl.pem beside the CA's certificate]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -50,7 +49,12 @@ impl NewCrl {
             ));
         }
         let now = clock::now()?;
-        let mut ledger = open_existing(&self.ledger)?;
+        let found = self.ledger.find(self.issuer.whose(None))?;
+        let mut ledger = open_existing(&found.name)?;
+        // An older copy knows less of what is revoked.
+        if let Some(folder) = &found.folder {
+            folder.check(&*ledger)?;
+        }
         let issuer = self.issuer.load(now)?;
         let certificate = issuer.certificate();
         let path = match &self.to {

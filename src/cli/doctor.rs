@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::Failure;
 use super::issuer::DEFAULT_FOLDER;
-use super::ledger::DEFAULT_FILE;
+use super::ledger_args::LedgerArgs;
 use super::report::{Ended, Outcome};
 use super::{clock, exit, place};
 
@@ -21,9 +21,8 @@ pub struct Doctor {
     /// Folder of the CA
     #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
     ca: PathBuf,
-    /// Ledger
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Where batches go: a folder or s3://bucket/prefix
     #[arg(long, value_name = "DIR|S3-URL", default_value = "out")]
     to: String,
@@ -47,7 +46,7 @@ impl Doctor {
         };
         let checks = examine(&Options {
             ca: self.ca.clone(),
-            ledger: self.ledger.clone(),
+            ledger: self.ledger.of_folder(&self.ca)?,
             folder,
             bucket,
             #[cfg(feature = "sdk")]

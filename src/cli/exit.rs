@@ -115,6 +115,7 @@ table! {
         | ForgeError::BundlesGone { .. } => STORE,
         ForgeError::OtherIssuer { .. } => ISSUER,
         ForgeError::Ledger(_)
+        | ForgeError::UnknownBatch { .. }
         | ForgeError::Issued { .. }
         | ForgeError::SameManifest { .. }
         | ForgeError::Withdrawn { .. } => LEDGER,

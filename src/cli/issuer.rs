@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
+use certforge::forge::Shard;
 use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError};
 use certforge::seal::Trust;
 use clap::Args;
@@ -16,6 +17,14 @@ use certforge::shell::quoted;
 
 /// Where a CA is looked for when none is named.
 pub const DEFAULT_FOLDER: &str = "ca";
+
+/// Whose ledger is meant.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    /// The folder of the CA; `None`: it has none.
+    pub folder: Option<&'a Path>,
+    pub shard: Option<Shard>,
+}
 
 #[derive(Debug, Args)]
 pub struct IssuerArgs {
@@ -93,6 +102,14 @@ impl IssuerArgs {
                 quoted(&key.display().to_string())
             ),
             _ => format!("--ca {}", quoted(&self.folder().display().to_string())),
+        }
+    }
+
+    /// Whose ledger it is: the CA's, or that of a shard of it.
+    pub fn whose(&self, shard: Option<Shard>) -> Whose<'_> {
+        Whose {
+            folder: self.ca_certificate.is_none().then(|| self.folder()),
+            shard,
         }
     }
 

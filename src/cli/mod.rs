@@ -26,6 +26,7 @@ mod issuer;
 mod jitp;
 mod job;
 mod ledger;
+mod ledger_args;
 mod log;
 mod mfa;
 mod out;

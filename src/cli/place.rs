@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use certforge::ledger::{self, LedgerError};
+use certforge::ledger::{self, LedgerError, LedgerName};
 use certforge::store::{self, EXPIRY_TAG, Encryption, Place, Store, StoreError, StoreOptions};
 use clap::Args;
 
@@ -73,11 +73,12 @@ pub fn is_place(text: &str) -> bool {
 
 /// Where a batch is that is named: by its place, by its name in the ledger if there is one, or by that of its folder, here
 /// or in the folder that `run` makes batches in.
-pub fn of_batch(text: &str, ledger: &Path) -> Result<String, Failure> {
+pub fn of_batch(text: &str, ledger: &dyn Fn() -> Result<LedgerName, Failure>) -> Result<String, Failure> {
     if is_place(text) {
         return Ok(text.to_owned());
     }
-    let known = match ledger::open_read_only(ledger) {
+    let ledger = ledger()?;
+    let known = match ledger::open_read_only(&ledger) {
         Ok(ledger) => ledger.find_batch(text)?,
         Err(LedgerError::Missing { .. }) => None,
         Err(error) => return Err(error.into()),
@@ -89,8 +90,7 @@ pub fn of_batch(text: &str, ledger: &Path) -> Result<String, Failure> {
     match folders.iter().find(|folder| folder.is_dir()) {
         Some(folder) => Ok(folder.display().to_string()),
         None => Err(Failure::from(LedgerError::NoBatch { name: text.to_owned() }).with_hint(&format!(
-            "ledger {} knows no such batch, and there is no folder {text} and no folder {DEFAULT}/{text}: give its folder or s3:// URL, or its ledger with --ledger; `certforge status` lists the batches of a ledger",
-            ledger.display()
+            "ledger {ledger} knows no such batch, and there is no folder {text} and no folder {DEFAULT}/{text}: give its folder or s3:// URL, or its ledger with --ledger; `certforge status` lists the batches of a ledger"
         ))),
     }
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use certforge::batch::Layout;
+use certforge::batch::{Layout, MAX_CHUNK_ROWS};
 use certforge::bundle::Content;
-use certforge::engine::{Choice, Random};
-use certforge::forge::{self, Event, ForgeError, Job, Shard, Summary};
-use certforge::issuer::{CaCertificate, Issuer};
-use certforge::ledger::{Ledger, LedgerName, LedgerNameError};
+use certforge::engine::Choice;
+use certforge::forge::{
+    self, Allowed, Asked, Cancel, Care, Event, ForgeError, Job, Known, Neighbours, Shard, Summary,
+};
+use certforge::issuer::{CERTIFICATE_FILE, CaCertificate, Issuer};
+use certforge::ledger::{self, CaFolder, KeepMark, Ledger, LedgerError, LedgerName, PassedOver, Patience};
 use certforge::manifest::{Manifest, Oddity};
-use certforge::profile::{self, Ends, Host, KeyType, Profile, rfc3339};
+use certforge::profile::{self, Binding, Ends, Host, KeyType, Profile, rfc3339};
 use certforge::shell::quoted;
 use certforge::store::{Place, Store, StoreError};
 use clap::Args;
@@ -18,13 +20,15 @@ use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::issuer::{DEFAULT_FOLDER, IssuerArgs};
+use super::ledger_args::{Found, LedgerArgs};
 use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
 use super::shard::{self, Taken};
 use super::text::{Lines, count, devices, whole};
-use super::{Failure, clock, exit, interrupt, ledger, log, patience, place, run_metrics, span};
+use super::{Failure, clock, exit, interrupt, log, patience, place, run_metrics, span};
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Run {
     /// CSV file with a header line and a row for each device; - is standard input
     pub(super) manifest: PathBuf,
@@ -57,9 +61,12 @@ pub struct Run {
     /// Name of the batch [default: the manifest's name and the start of its SHA-256]
     #[arg(long, value_name = "NAME")]
     pub(super) batch: Option<String>,
-    /// Ledger: what was issued, so that nothing is issued twice
-    #[arg(long, value_name = "FILE", default_value = ledger::DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
+    /// Use another ledger than the one that the CA's folder remembers, or an older copy; devices that it does not know can get
+    /// a second identity
+    #[arg(long)]
+    pub(super) new_ledger: bool,
     /// How long to wait for a ledger's server that goes away while it is in use
     #[arg(long, value_name = "SPAN", value_parser = patience::parse, default_value = "10min")]
     ledger_wait: std::time::Duration,
@@ -73,6 +80,9 @@ pub struct Run {
     /// auto/N: that of this task of an array of Slurm, AWS Batch or Kubernetes
     #[arg(long, value_name = "I/N|auto")]
     shard: Option<shard::Wanted>,
+    /// Go on though the batch lies elsewhere than when it was begun: it was moved, and is no copy
+    #[arg(long)]
+    moved: bool,
     /// Rows of a chunk, the unit of work and of a pack [default: 1024; 32 for RSA keys]
     #[arg(long, value_name = "N")]
     chunk_rows: Option<usize>,
@@ -149,24 +159,13 @@ impl Run {
         let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(place::file(&self.manifest), profile.id_column())?;
-        let ledger_path = self.ledger()?;
-        let cancel =
-            interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing");
-        let name: LedgerName = ledger_path
-            .to_string_lossy()
-            .parse()
-            .map_err(|error: LedgerNameError| {
-                Failure::usage(
-                    &format!("--ledger: {error}"),
-                    "name a file, or postgres://user@host/database",
-                )
-            })?;
-        let patience = patience::of(self.ledger_wait, self.lease, cancel);
-        let mut ledger = certforge::ledger::open_patiently(&name, new_ledger_id()?, patience)?;
-        let issuer = self.issuer(&manifest, &profile, &*ledger, &engines, now)?;
+        let found = self.ledger()?;
+        self.make_lab_ca(&manifest, &profile, &found, now)?;
+        let issuer = self.issuer.load_for(&engines, now)?;
         self.refuse_without_endpoint(&profile, issuer.certificate())?;
-        // Of a lab CA nobody has devices that must not get a second identity.
-        let is_news = ledger.is_new()? && !issuer.certificate().is_lab();
+        let main = self.refuse_issued_by_the_cas(&manifest, &profile, issuer.certificate())?;
+        let (mut ledger, cancel) = self.open_ledger(&found)?;
+        let is_news = is_news(&found, &*ledger, issuer.certificate())?;
         let ledger_id = ledger.id().to_owned();
         let ledger_name = ledger.location().to_owned();
         let job = Job {
@@ -194,6 +193,7 @@ impl Run {
                     if is_news {
                         warn_of_new_ledger(&ledger_name);
                     }
+                    tell_if_forgotten(&found, &to, issuer.certificate());
                     warn_of_examples(&profile, issuer.certificate());
                 }
                 Event::ShortLived { until, wanted } => warn(short_lived(*until, *wanted)),
@@ -206,12 +206,24 @@ impl Run {
             }
             bar.show(&event);
         };
-        let summary = forge::run(&job, &mut *ledger, &open_store, &observe, cancel);
+        let passed_over = self.passed_over(&found)?;
+        let care = Care {
+            mark: found.keeper().map(|folder| folder as &dyn KeepMark),
+            neighbours: Some(Neighbours {
+                known_too: &main,
+                allowed: match self.new_ledger {
+                    true => Allowed::All,
+                    false => Allowed::These(&passed_over),
+                },
+            }),
+            moved: self.moved,
+        };
+        let summary = forge::run(&job, (&mut *ledger, &care), &open_store, &observe, cancel);
         drop(bar);
         if let (Some(path), Ok(summary)) = (&self.metrics, &summary) {
             run_metrics::write(path, Some(summary), profile.name(), OffsetDateTime::now_utc())?;
         }
-        Ok(self.ended(summary?, &to, &profile, &issuer, ledger_name))
+        Ok(self.ended(summary?, &to, &profile, &issuer, &found))
     }
 
     /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.
@@ -272,17 +284,61 @@ impl Run {
         Ok(())
     }
 
-    /// Shards that share a folder do not share a ledger: where a folder is named, each has its own in there.
-    pub(super) fn ledger(&self) -> Result<PathBuf, Failure> {
-        let Some(shard) = self.shard()? else {
-            return Ok(self.ledger.clone());
+    /// The ledger of the CA, or of the shard.
+    pub(super) fn ledger(&self) -> Result<Found, Failure> {
+        self.ledger.find(self.issuer.whose(self.shard()?))
+    }
+
+    /// Opens the ledger. From here on Ctrl-C ends the work in good order; while another run is waited for, it ends the wait.
+    fn open_ledger(&self, found: &Found) -> Result<(Box<dyn Ledger>, &'static Cancel), Failure> {
+        let begin = || {
+            interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing")
         };
-        let own = format!("certforge-{}-of-{}.db", shard.number(), shard.of());
-        Ok(match self.ledger == Path::new(ledger::DEFAULT_FILE) {
-            true => PathBuf::from(own),
-            false if self.ledger.is_dir() => self.ledger.join(own),
-            false => self.ledger.clone(),
+        Ok(match &found.name {
+            LedgerName::File(_) => (found.open(self.new_ledger, &Patience::default())?, begin()),
+            LedgerName::Server(_) => {
+                let cancel = begin();
+                let patience = patience::of(self.ledger_wait, self.lease, cancel);
+                (found.open(self.new_ledger, &patience)?, cancel)
+            }
         })
+    }
+
+    /// What the ledger may be without, since it was said so before.
+    fn passed_over(&self, found: &Found) -> Result<PassedOver, Failure> {
+        let mark = found.folder.as_ref().map(CaFolder::mark).transpose()?.flatten();
+        Ok(mark.map(|mark| mark.passed_over).unwrap_or_default())
+    }
+
+    /// A shard has a ledger of its own, which knows of no other batch: what the CA's ledger has issued it issues to nobody else.
+    /// Gives back what that knows.
+    pub(super) fn refuse_issued_by_the_cas(
+        &self,
+        manifest: &Manifest,
+        profile: &Profile,
+        issuer: &CaCertificate,
+    ) -> Result<Known, Failure> {
+        if self.shard.is_none() {
+            return Ok(Known::default());
+        }
+        let cas = LedgerArgs::default().find(self.issuer.whose(None))?.name;
+        if cas == self.ledger()?.name {
+            return Ok(Known::default());
+        }
+        let ledger = match ledger::open_read_only(cas) {
+            Err(LedgerError::Missing { .. }) => return Ok(Known::default()),
+            other => other?,
+        };
+        if !self.reissue {
+            let binding = Binding::new(profile, manifest.header(), manifest.path())?;
+            let asked = Asked {
+                ledger: &*ledger,
+                issuer,
+                batch: self.batch.as_deref(),
+            };
+            forge::refuse_issued_by(manifest, &binding, MAX_CHUNK_ROWS, asked)?;
+        }
+        Ok(Known::to(&*ledger, issuer)?)
     }
 
     fn jobs(&self) -> usize {
@@ -292,18 +348,26 @@ impl Run {
         }
     }
 
-    fn issuer(
+    /// Makes a lab CA when no CA is named and there is none.
+    fn make_lab_ca(
         &self,
         manifest: &Manifest,
         profile: &Profile,
-        ledger: &dyn Ledger,
-        engines: &Choice,
+        found: &Found,
         now: OffsetDateTime,
-    ) -> Result<Issuer, Failure> {
+    ) -> Result<(), Failure> {
         let default = Path::new(DEFAULT_FOLDER);
-        if !self.issuer.is_named()
-            && forge::make_lab_ca(default, (manifest, profile), self.shard()?, ledger, now)?
-        {
+        if self.issuer.is_named() || default.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let is_new = match ledger::open_read_only(&found.name) {
+            Err(LedgerError::Missing { .. }) => true,
+            other => other?.is_new()?,
+        };
+        let made = forge::make_lab_ca(default, (manifest, profile), self.shard()?, is_new, now);
+        // Another first run was faster.
+        let is_there = made.is_err() && default.join(CERTIFICATE_FILE).exists();
+        if !is_there && made? {
             tell_aside(format_args!(
                 "certforge: there was no CA: made a LAB CA in ./{DEFAULT_FOLDER}"
             ));
@@ -311,7 +375,7 @@ impl Run {
                 "certforge: its key is not encrypted; it is for trying things out, not for devices that ship",
             );
         }
-        Ok(self.issuer.load_for(engines, now)?)
+        Ok(())
     }
 
     fn ended(
@@ -320,10 +384,11 @@ impl Run {
         to: &Place,
         profile: &Profile,
         issuer: &Issuer,
-        ledger: String,
+        found: &Found,
     ) -> Ended {
         let place = to.batch(&summary.batch).to_string();
-        let next = self.next_command(&summary, &place, &ledger);
+        let ledger = found.name.to_string();
+        let next = self.next_command(&summary, &place, found);
         let failure = summary.failure.map(Failure::from);
         let code = if summary.interrupted { exit::INTERRUPTED } else { 0 };
         let seconds = summary.elapsed.as_secs_f64();
@@ -361,7 +426,7 @@ impl Run {
         Ended::done(made).code(code).failed(failure)
     }
 
-    fn next_command(&self, summary: &Summary, place: &str, ledger: &str) -> String {
+    fn next_command(&self, summary: &Summary, place: &str, found: &Found) -> String {
         if let Some(ForgeError::Store(StoreError::Conflict { .. })) = &summary.failure {
             return "find out first what the error says".to_owned();
         }
@@ -373,9 +438,10 @@ impl Run {
         if self.shard.is_some() {
             return format!("when every shard is made: certforge seal {place}{reach} --ca CA");
         }
-        let ledger = match self.ledger.as_path() == Path::new(ledger::DEFAULT_FILE) {
+        let usual = LedgerArgs::default().usual();
+        let ledger = match usual.is_ok_and(|usual| usual == found.name) {
             true => String::new(),
-            false => format!(" --ledger {}", quoted(ledger)),
+            false => format!(" --ledger {}", quoted(&found.name.to_string())),
         };
         format!("certforge verify {place}{reach}{ledger}")
     }
@@ -451,8 +517,24 @@ fn per_second(made: u64, seconds: f64) -> u64 {
     whole(made as f64 / seconds.max(1e-9))
 }
 
-pub fn new_ledger_id() -> Result<[u8; 16], Failure> {
-    Ok(Random.octets()?)
+/// Whether a ledger is new of which nobody can tell whether it is the CA's first. Of a lab CA nobody has devices that must not
+/// get a second identity.
+fn is_news(found: &Found, ledger: &dyn Ledger, issuer: &CaCertificate) -> Result<bool, Failure> {
+    if issuer.is_lab() || !ledger.is_new()? {
+        return Ok(false);
+    }
+    let folder = found.folder.as_ref();
+    Ok(!folder.map_or(Ok(false), CaFolder::never_had_one)?)
+}
+
+/// What has no folder to be remembered in is seen by the batches alone.
+fn tell_if_forgotten(found: &Found, to: &Place, issuer: &CaCertificate) {
+    if found.keeper().is_none() && !issuer.is_lab() {
+        tell_aside(format_args!(
+            "certforge: nothing can be noted with this CA: ledger {} is held against the batches in {to} alone",
+            found.name
+        ));
+    }
 }
 
 /// Without the ledger that its CA was used with, every device gets a second identity.

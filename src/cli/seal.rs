@@ -1,14 +1,13 @@
 //! `certforge seal`.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use certforge::{forge, ledger};
 use clap::Args;
 use serde::Serialize;
 
 use super::issuer::IssuerArgs;
-use super::ledger::DEFAULT_FILE;
+use super::ledger_args::LedgerArgs;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::text::{Lines, devices};
@@ -20,9 +19,8 @@ pub struct Seal {
     batch: String,
     #[command(flatten)]
     issuer: IssuerArgs,
-    /// Ledger that it was made with; a batch in shards needs none
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Seal it though it is reached by another path than when it was made: it was moved, and is no copy
     #[arg(long)]
     moved: bool,
@@ -48,15 +46,14 @@ struct Sealed {
 
 impl Seal {
     pub fn run(&self) -> Outcome {
-        let store = self.reach.open(&place::parse(
-            &place::of_batch(&self.batch, &self.ledger)?,
-            &self.reach,
-            None,
-        )?)?;
+        let found = || self.ledger.find(self.issuer.whose(None));
+        let batch = place::of_batch(&self.batch, &|| Ok(found()?.name))?;
+        let store = self.reach.open(&place::parse(&batch, &self.reach, None)?)?;
+        let name = found()?.name;
         let now = clock::now()?;
         let issuer = self.issuer.load(now)?;
         let bar = Bar::default();
-        let open_ledger = || ledger::open_read_only(&self.ledger);
+        let open_ledger = || ledger::open_read_only(&name);
         let sealed = forge::seal(&store, &issuer, (&open_ledger, self.moved), now, &|event| {
             bar.show(&event);
         });

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use certforge::bounded;
 use certforge::exposure;
+use certforge::ledger::LedgerName;
 use certforge::profile::BUILT_IN;
 use clap::Command;
 
@@ -78,7 +79,7 @@ pub const SETTINGS: [Setting; 15] = [
         &["run", "check", "seal", "jitp"],
     ),
     setting("issuer", "CERTFORGE_ISSUER", "", Kind::Path, &[]),
-    setting("ledger", "CERTFORGE_LEDGER", "certforge.db", Kind::Path, &[]),
+    setting("ledger", "CERTFORGE_LEDGER", "ca/ledger.db", Kind::Path, &[]),
     setting("to", "CERTFORGE_TO", "out", Kind::Path, MAKERS),
     setting("layout", "CERTFORGE_LAYOUT", "objects", Kind::Text, MAKERS),
     setting(
@@ -194,6 +195,7 @@ fn find(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<Vec<Fou
                 "set it to a text, or unset it",
             )
         })?;
+        setting.check(&value, setting.variable)?;
         found.push(Found {
             setting,
             value,
@@ -287,12 +289,24 @@ fn read(path: &Path) -> Result<Vec<(&'static Setting, String)>, Failure> {
                 ));
             }
         };
+        setting.check(&value, &shown)?;
         values.push((setting, setting.in_folder(value, folder)));
     }
     Ok(values)
 }
 
 impl Setting {
+    /// What would show a password wherever settings are shown goes no further.
+    fn check(&self, value: &str, source: &str) -> Result<(), Failure> {
+        match value.parse::<LedgerName>() {
+            Err(error) if self.key == "ledger" => Err(Failure::usage(
+                &format!("{source}: {error}"),
+                "it names a file, or postgres://user@host/database",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn in_folder(&self, value: String, folder: &Path) -> String {
         let is_name = self.kind == Kind::Profile && BUILT_IN.iter().any(|(name, _)| *name == value);
         let is_digest =

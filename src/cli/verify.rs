@@ -12,7 +12,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::issuer::trust;
-use super::ledger::DEFAULT_FILE;
+use super::ledger_args::LedgerArgs;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::text::{count, devices};
@@ -22,9 +22,8 @@ use super::{Failure, exit, place};
 pub struct Verify {
     /// Batch, such as out/line-7-3f2a9c01 or s3://factory-eu/batches/line-7-3f2a9c01
     batch: String,
-    /// Ledger that accounts for the batch, or for a shard of it [default: certforge.db; for a batch in shards only if it is there]
-    #[arg(long, value_name = "FILE")]
-    ledger: Option<PathBuf>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Verify without a ledger, as on a machine that has only the bundles
     #[arg(long, conflicts_with = "ledger")]
     no_ledger: bool,
@@ -66,8 +65,7 @@ impl Verify {
                 .map_err(|error| Failure::usage(&error.to_string(), "use fewer --jobs"))?;
         }
         let store = {
-            let ledger = self.ledger.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-            let batch = place::of_batch(&self.batch, ledger)?;
+            let batch = place::of_batch(&self.batch, &|| self.ledger.usual())?;
             self.reach.open(&place::parse(&batch, &self.reach, None)?)?
         };
         let ledger = self.open_ledger(&store)?;
@@ -103,20 +101,20 @@ impl Verify {
 impl Verify {
     /// The ledger that was named; or the usual one, which a batch in shards need not have here.
     fn open_ledger(&self, store: &Store) -> Result<Option<Box<dyn Ledger>>, Failure> {
-        let path = self.ledger.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
         if self.no_ledger {
             return Ok(None);
         }
-        let opened = match ledger::open_read_only(path) {
+        let is_named = self.ledger.is_named();
+        let opened = match ledger::open_read_only(self.ledger.usual()?) {
             // The CA that is named vouches for the batch as well.
-            Err(LedgerError::Missing { .. }) if self.ledger.is_none() && self.issuer.is_some() => {
+            Err(LedgerError::Missing { .. }) if !is_named && self.issuer.is_some() => {
                 return Ok(None);
             }
             other => other,
         };
         let may_be_elsewhere = || {
             let read = read_record(store).ok().map(|read| read.record);
-            let record = read.filter(|record| self.ledger.is_none() && record.shards.is_some())?;
+            let record = read.filter(|record| !is_named && record.shards.is_some())?;
             let knows = |name: &str| {
                 matches!(
                     opened.as_ref().map(|ledger| ledger.find_batch(name)),

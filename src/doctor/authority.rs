@@ -8,7 +8,7 @@ use super::{Check, Options};
 use crate::bounded;
 use crate::exposure;
 use crate::issuer::{CaCertificate, CaFiles, ENDPOINT_FILE, IssuerError, read_endpoint, read_public};
-use crate::ledger::{self, LedgerError};
+use crate::ledger::{self, CaFolder, LedgerError};
 use crate::pem;
 use crate::profile::rfc3339;
 
@@ -21,7 +21,7 @@ pub(super) fn checks(options: &Options) -> Vec<Check> {
         let said = "there is none yet; `certforge run` makes a lab CA there, `certforge ca new` a real one";
         return vec![
             Check::ok("CA", options.ca.display().to_string(), said),
-            ledger(&options.ledger, false),
+            ledger(options, false),
         ];
     }
     let mut checks = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn checks(options: &Options) -> Vec<Check> {
     }
     checks.push(key(&files.key));
     checks.extend(endpoint(&options.ca.join(ENDPOINT_FILE)));
-    checks.push(ledger(&options.ledger, true));
+    checks.push(ledger(options, true));
     checks
 }
 
@@ -101,9 +101,13 @@ fn endpoint(path: &Path) -> Option<Check> {
     }
 }
 
-fn ledger(path: &Path, has_ca: bool) -> Check {
-    let what = path.display().to_string();
-    let opened = ledger::open_read_only(path).and_then(|ledger| ledger.status(None));
+fn ledger(options: &Options, has_ca: bool) -> Check {
+    let (name, folder) = (&options.ledger, CaFolder::new(&options.ca, None));
+    let what = name.to_string();
+    let opened = folder
+        .check_before(name)
+        .and_then(|()| ledger::open_read_only(name))
+        .and_then(|ledger| ledger.status(None));
     match opened {
         Ok(batches) => {
             let devices: u64 = batches.iter().map(|batch| batch.released).sum();

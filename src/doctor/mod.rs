@@ -13,12 +13,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::ledger::LedgerName;
+
 /// What to look at.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Folder of the CA.
     pub ca: PathBuf,
-    pub ledger: PathBuf,
+    pub ledger: LedgerName,
     /// Folder that batches go to.
     pub folder: Option<PathBuf>,
     /// Bucket that batches go to.

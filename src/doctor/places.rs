@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::StatVfsMountFlags;
 
 use super::{Check, Options};
+use crate::ledger::LedgerName;
 
 const MIB: u64 = 1 << 20;
 
@@ -39,16 +40,17 @@ const KINDS: [(i128, &str, bool); 20] = [
 ];
 
 pub(super) fn checks(options: &Options) -> Vec<Check> {
-    let ledger = folder_of(&options.ledger);
-    let mut places = vec![
-        ("folder of the CA", options.ca.clone()),
-        ("folder of the ledger", ledger.clone()),
-    ];
+    let ledger = match &options.ledger {
+        LedgerName::File(file) => Some(folder_of(file)),
+        LedgerName::Server(_) => None,
+    };
+    let mut places = vec![("folder of the CA", options.ca.clone())];
+    places.extend(ledger.clone().map(|folder| ("folder of the ledger", folder)));
     places.extend(options.folder.clone().map(|folder| ("folder of batches", folder)));
     let mut seen = BTreeSet::new();
     let mut checks = Vec::new();
     for (what, path) in places {
-        let is_ledgers = path == ledger;
+        let is_ledgers = ledger.as_ref() == Some(&path);
         if seen.insert(path.clone()) {
             checks.push(check(what, &path, is_ledgers));
         }

@@ -256,7 +256,7 @@ mod tests {
     use tempfile::TempDir;
     use time::OffsetDateTime;
 
-    use super::super::{Cancel, Job, Summary, run};
+    use super::super::{Cancel, Care, Job, Summary, run};
     use super::*;
     use crate::batch::Layout;
     use crate::engine::Choice;
@@ -332,7 +332,13 @@ mod tests {
             let open = |batch: &str| -> Result<Store, StoreError> {
                 Ok(Store::in_folder(self.folder.path().join(batch)))
             };
-            let result = run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new());
+            let result = run(
+                &job,
+                (&mut *ledger, &Care::default()),
+                &open,
+                &|_| {},
+                &Cancel::new(),
+            );
             (result, openings::of(&path) - before)
         }
     }

@@ -54,6 +54,15 @@ pub enum ForgeError {
     IsReissue { batch: String },
     #[error("chunks of {rows} rows are not possible")]
     ChunkRows { rows: usize },
+    #[error(
+        "{batch} has {chunks} released chunks of which ledger {ledger} knows nothing: it is another ledger, or an older copy"
+    )]
+    UnknownBatch {
+        ledger: String,
+        batch: String,
+        chunks: u64,
+        in_shards: bool,
+    },
     #[error("{location} holds another batch, or one that another ledger accounts for")]
     ForeignBatch { location: String },
     #[error("{location} is made {}, not {}", shards(*.was), shards(*.now))]
@@ -168,6 +177,14 @@ impl ForgeError {
             }
             Self::IsReissue { .. } => Some("add --reissue to go on with it".to_owned()),
             Self::ChunkRows { .. } => Some(format!("choose 1 to {MAX_CHUNK_ROWS} with --chunk-rows")),
+            Self::UnknownBatch { in_shards: true, .. } => Some(
+                "`certforge ledger copy` enters what the ledgers of its shards know, and `certforge ledger rebuild` what is released; --new-ledger goes on without, and its devices can get a second identity"
+                    .to_owned(),
+            ),
+            Self::UnknownBatch { .. } => Some(
+                "put back the ledger that it was made with, or name it with --ledger; `certforge ledger rebuild` makes it anew from what is released; --new-ledger goes on without, and its devices can get a second identity"
+                    .to_owned(),
+            ),
             Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {
                 Some("find the ledger that it was made with and name it with --ledger".to_owned())
             }

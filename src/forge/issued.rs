@@ -46,6 +46,30 @@ pub fn check_against(
     Ok((findings, lines))
 }
 
+/// Refuses a manifest of which another ledger than the batch's own has issued a device, in a batch of another name.
+///
+/// # Errors
+///
+/// [`ForgeError::Issued`]; or when manifest or ledger cannot be read.
+pub fn refuse_issued_by(
+    manifest: &Manifest,
+    binding: &Binding,
+    chunk_rows: usize,
+    asked: Asked<'_>,
+) -> Result<(), ForgeError> {
+    let of = (asked.ledger, asked.issuer);
+    let (findings, chunks) = check_and_ask(manifest, binding, chunk_rows, of)?;
+    let batch = batch_name(asked.batch, manifest, &findings.sha256)?;
+    match issued_before(manifest, of, &batch, &chunks)? {
+        None => Ok(()),
+        Some((first, lines)) => Err(ForgeError::Issued {
+            path: manifest.path().to_owned(),
+            first,
+            lines,
+        }),
+    }
+}
+
 /// The first row of these chunks whose device was issued before, by the same issuer, in a batch of another name, and how
 /// many there are.
 pub(super) fn issued_before(

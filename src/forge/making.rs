@@ -6,17 +6,19 @@ use super::agreement::{self, Chunks};
 use super::pipeline::{self, Outcome, Source, Stock};
 use super::plan::Plan;
 use super::sharing::Part;
-use super::{Cancel, Event, ForgeError, Job, Observe, Shard, sealing};
+use super::{Cancel, Care, Event, ForgeError, Job, Observe, Shard, sealing};
 use crate::batch::BatchRecord;
 use crate::certificate::SerialPrefix;
 use crate::engine::{EngineError, Random};
-use crate::ledger::{Batch, Ledger, LedgerError, Share};
+use crate::ledger::{Batch, Ledger, LedgerError, PassedOver, Share};
 use crate::manifest::Bookmark;
 use crate::store::Store;
 
 /// What is made, where it goes, and who is told.
 pub(super) struct Making<'a> {
     pub job: &'a Job<'a>,
+    pub care: &'a Care<'a>,
+    pub passed_over: &'a PassedOver,
     pub plan: &'a Plan<'a>,
     pub store: &'a Store,
     pub batch: &'a Batch,
@@ -51,6 +53,7 @@ impl Making<'_> {
         let skipped = devices - self.rows_of(&remaining);
         let earlier = ledger.attempts(batch)?;
         let reservations = ledger.reserve(batch, &draw_prefixes(&remaining)?, job.now)?;
+        self.care.keep_mark(ledger, self.passed_over)?;
         self.tell_begun(devices, skipped);
 
         // 7. Make, store, commit and release, chunk by chunk, on all cores.
@@ -126,6 +129,8 @@ impl Making<'_> {
         let released = committed.iter().filter(|(_, released)| *released);
         let released: Vec<u64> = released.map(|(chunk, _)| *chunk).collect();
         let (devices, skipped) = (self.batch.rows, self.rows_of(&released));
+        // What is reserved from here on is ahead of the mark, which may be.
+        self.care.keep_mark(ledger, self.passed_over)?;
         self.tell_begun(devices, skipped);
         let made = part.make(ledger).and_then(|(mut outcome, is_complete)| {
             let mut sealed = false;
@@ -149,6 +154,9 @@ impl Making<'_> {
                 sealed,
             })
         });
+        if made.is_ok() {
+            self.care.keep_mark(ledger, self.passed_over)?;
+        }
         // What is in hand goes back, however it ended.
         if let Err(error) = share.leave() {
             tracing::info!(%error, "others wait until the leases have run out");

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod begun;
+mod care;
 mod check;
 mod chronicle;
 mod credentials;
@@ -11,6 +12,8 @@ mod issuance;
 mod issued;
 mod lab;
 mod making;
+mod moved;
+mod neighbours;
 mod pipeline;
 mod plan;
 mod sealing;
@@ -29,10 +32,12 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
+pub use care::Care;
 pub use check::{Accepted, Findings, check};
 pub use error::ForgeError;
-pub use issued::{Asked, check_against};
+pub use issued::{Asked, check_against, refuse_issued_by};
 pub use lab::make_lab_ca;
+pub use neighbours::{Allowed, Known, Neighbours};
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
 pub use withdrawn::refuse_withdrawn;
@@ -165,7 +170,7 @@ pub struct Summary {
 }
 
 /// Makes the bundles of a manifest, or those that are not made yet. `open_store` gives the store of
-/// a batch by its name.
+/// a batch by its name; `care` says what else the ledger is held against.
 ///
 /// # Errors
 ///
@@ -173,7 +178,7 @@ pub struct Summary {
 /// [`Summary::failure`], beside what was made.
 pub fn run(
     job: &Job<'_>,
-    ledger: &mut dyn Ledger,
+    (ledger, care): (&mut dyn Ledger, &Care<'_>),
     open_store: OpenStore<'_>,
     observe: Observe<'_>,
     cancel: &Cancel,
@@ -228,6 +233,10 @@ pub fn run(
         reissue: job.reissue,
     };
     let (record, shared) = shared::recorded(batch_record(job, &identity, ledger.id()), job)?;
+    let passed_over = care.look_around((ledger, &store), (job.issuer.certificate(), &name), open_store)?;
+    if care.moved {
+        moved::note(&store, ledger, &identity, &record)?;
+    }
     let ask = || match ledger.same_batch(&identity)? {
         Some(batch) => ledger.committed(&batch),
         None => Ok(Vec::new()),
@@ -244,6 +253,8 @@ pub fn run(
     let share = ledger.share(&batch)?;
     let making = Making {
         job,
+        care,
+        passed_over: &passed_over,
         plan: &plan,
         store: &store,
         batch: &batch,

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Taken;
+use super::mark::Unlike;
 use crate::exposure::Exposure;
 
 /// A ledger that failed, or that forbids what was asked. A ledger's `location` is what the user named it by.
@@ -47,8 +48,19 @@ pub enum LedgerError {
         place: PathBuf,
         exposure: Exposure,
     },
+    /// What its CA remembers is another, or more.
+    #[error("ledger {location} {what}")]
+    Unlike { location: String, what: Box<Unlike> },
+    #[error("{path}: {reason}")]
+    Note { path: PathBuf, reason: String },
+    #[error("{path} cannot be read or written")]
+    Keep { path: PathBuf, source: io::Error },
     #[error("ledger {location} is in use by another certforge")]
-    Locked { location: String },
+    Locked {
+        location: String,
+        /// The number of its process, on this machine or another.
+        by: Option<u32>,
+    },
     #[error("ledger {location} is no certforge ledger")]
     Foreign { location: String },
     #[error("ledger {location} has schema version {found}, this certforge reads {known}")]
@@ -108,7 +120,7 @@ impl LedgerError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Missing { .. } => "name it with --ledger FILE; `certforge run` makes one at ./certforge.db".to_owned(),
+            Self::Missing { .. } => "name it with --ledger; `certforge run` makes one in the folder of its CA".to_owned(),
             Self::Address { .. } => "see docs/ledger.md for the form of an address: postgres://user@host/database?sslmode=verify-full".to_owned(),
             Self::Unreachable { .. } => {
                 "nothing was made; look at host and port, at the server and at what lies between; `psql` with the same address tells more"
@@ -129,9 +141,21 @@ impl LedgerError {
             Self::NotBuilt { .. } => "build it with the feature postgres, or name a file with --ledger".to_owned(),
             Self::Exposed { place, exposure, .. } => exposure.hint(place),
             Self::Locked { .. } => "wait until it has ended".to_owned(),
+            Self::Unlike { .. } => {
+                "put back the right one, or name it with --ledger; `certforge ledger rebuild` makes it anew from what is released; with --new-ledger this one is used, and devices that it does not know can get a second identity"
+                    .to_owned()
+            }
+            Self::Note { .. } => {
+                "it says where the ledger of the CA is, or how far it had come; put it back as it was, or name a ledger with --ledger".to_owned()
+            }
+            Self::Keep { .. } => "check the folder of the CA, and who may use it".to_owned(),
             Self::Foreign { .. } => "choose another file with --ledger".to_owned(),
             Self::Version { .. } => "use the certforge that made it".to_owned(),
             Self::NoBatch { .. } => "`certforge status` lists the batches".to_owned(),
+            Self::BatchDiffers { what: "place", .. } => {
+                "a batch is made in one place: repeat the command that began it; --moved says that it was moved, or is reached by another path, and is no copy"
+                    .to_owned()
+            }
             Self::BatchDiffers { .. } => {
                 "a batch is one manifest, made with one profile by one issuer in one place: repeat the command that began it"
                     .to_owned()

@@ -9,10 +9,12 @@
 //! What is read back is proven or refused ([`LedgerError::Corrupt`]): nothing is made up for what is missing.
 
 mod batch;
+mod ca_folder;
 mod chunk;
 mod error;
 mod history;
 mod issued;
+mod mark;
 mod name;
 mod patience;
 #[cfg(feature = "postgres")]
@@ -28,10 +30,12 @@ use std::fmt;
 use time::OffsetDateTime;
 
 pub use batch::{Batch, BatchIdentity, BatchStatus};
+pub use ca_folder::CaFolder;
 pub use chunk::{Committed, Reservation};
 pub use error::LedgerError;
 pub use history::{Act, Broken, Deed, Entry, Head, check as check_history};
 pub use issued::{Issued, Selection};
+pub use mark::{KeepMark, Mark, PassedOver, Unlike};
 pub use name::{LedgerName, LedgerNameError, ServerUrl};
 pub use patience::{LEASE, Patience, Tell};
 #[cfg(feature = "postgres")]
@@ -99,6 +103,18 @@ pub fn open_read_only(name: impl Into<LedgerName>) -> Result<Box<dyn Ledger>, Le
 fn not_built(name: &LedgerName) -> LedgerError {
     LedgerError::NotBuilt {
         location: name.to_string(),
+    }
+}
+
+/// Waits until nobody writes to the ledger who keeps others from it.
+///
+/// # Errors
+///
+/// When nobody can tell.
+pub fn wait(name: impl Into<LedgerName>) -> Result<(), LedgerError> {
+    match name.into() {
+        LedgerName::File(path) => SqliteLedger::wait(&path),
+        LedgerName::Server(_) => Ok(()),
     }
 }
 
@@ -213,6 +229,20 @@ pub trait Ledger: fmt::Debug + Send {
     ///
     /// When there is no batch of that name, or the ledger cannot be read.
     fn status(&self, name: Option<&str>) -> Result<Vec<BatchStatus>, LedgerError>;
+
+    /// Reservations that were ever made, of whichever issuer: how far it has come. They never become fewer.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    fn reservations(&self) -> Result<u64, LedgerError>;
+
+    /// Notes where a batch is now, and its manifest: both were moved. Nothing else of it changes.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be written.
+    fn move_batch(&mut self, batch: &Batch, location: &str, manifest: &str) -> Result<(), LedgerError>;
 
     /// Reserves chunks, each with its prefix. An earlier attempt at one of them gives no right any more. The
     /// prefixes are new ones: one that was ever used before is refused.

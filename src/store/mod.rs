@@ -206,6 +206,22 @@ impl Store {
         self.transport.list(prefix, visit)
     }
 
+    /// The place in which this batch and others have their folders, to look at. `None`: it lies alone.
+    #[must_use]
+    pub fn around(&self) -> Option<Self> {
+        let transport = self.transport.around()?;
+        Some(Self { transport })
+    }
+
+    /// The names of the folders that lie side by side in a place of several batches, in order.
+    ///
+    /// # Errors
+    ///
+    /// When the listing could not be completed.
+    pub fn folders(&self) -> Result<Vec<String>, StoreError> {
+        self.transport.folders()
+    }
+
     fn get(&self, name: &str, range: Option<Range<u64>>) -> Result<Got, StoreError> {
         match range {
             Some(range) => self.transport.get(&[name], Some(range)).remove(0),

@@ -3,6 +3,7 @@
 //! A transport does as it is told, object by object, under a condition that it holds atomically. What may be
 //! replaced, what counts as done, and what is tried once more is the affair of [`Store`](super::Store).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -77,6 +78,25 @@ pub trait Transport: Send + Sync {
     ///
     /// When the listing could not be completed.
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
+
+    /// What lies around it: the place in which this batch and others have their folders, to look at. `None`: it lies alone.
+    fn around(&self) -> Option<Box<dyn Transport>> {
+        None
+    }
+
+    /// The names of the folders that lie side by side in it, in order: by one listing that goes into none of them, where
+    /// that can be.
+    ///
+    /// # Errors
+    ///
+    /// When the listing could not be completed.
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = BTreeSet::new();
+        self.list("", &mut |listed| {
+            names.extend(listed.name.split_once('/').map(|(name, _)| name.to_owned()));
+        })?;
+        Ok(names.into_iter().collect())
+    }
 }
 
 /// An object to be put.

@@ -56,7 +56,7 @@ fn a_new_place_is_well_without_a_network() {
     assert_eq!(report["bad"], 0);
     for (area, what, said) in [
         ("CA", "ca", "there is none yet"),
-        ("ledger", "certforge.db", "there is none yet"),
+        ("ledger", "ca/ledger.db", "there is none yet"),
         ("engine", "auto", "P-256 keys by"),
         ("disk", "folder of batches", "MiB free on"),
         ("clock", "this machine's", "Z"),
@@ -79,7 +79,7 @@ fn what_is_wrong_is_told_with_what_to_do() {
     );
     let (state, told) = of(&report, "CA", "key.pem");
     assert!(state == "warn" && told.contains("not encrypted"), "{told}");
-    let (state, told) = of(&report, "ledger", "certforge.db");
+    let (state, told) = of(&report, "ledger", "ca/ledger.db");
     assert!(state == "warn" && told.contains("second identity"), "{told}");
     place.succeed(&[
         "run",
@@ -91,22 +91,22 @@ fn what_is_wrong_is_told_with_what_to_do() {
         "aws-iot-p256",
     ]);
     let report = examined(&mut doctor(&place, &["--offline"]), 0);
-    let (state, told) = of(&report, "ledger", "certforge.db");
+    let (state, told) = of(&report, "ledger", "ca/ledger.db");
     assert!(
         state == "ok" && told.contains("the last is b of") && told.contains("2 of 2 devices"),
         "{told}"
     );
 
     fs::set_permissions(place.join("ca/key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
-    fs::write(place.join("certforge.db"), "no ledger").unwrap();
-    fs::remove_file(place.join("certforge.db-wal")).ok();
-    fs::remove_file(place.join("certforge.db-shm")).ok();
+    fs::write(place.join("ca/ledger.db"), "no ledger").unwrap();
+    fs::remove_file(place.join("ca/ledger.db-wal")).ok();
+    fs::remove_file(place.join("ca/ledger.db-shm")).ok();
     fs::write(place.join("ca/endpoint.json"), "{}").unwrap();
     let report = examined(&mut doctor(&place, &["--offline"]), 1);
     for (area, what, said) in [
         ("CA", "key.pem", "chmod 600"),
         ("CA", "endpoint.json", "names no endpoint"),
-        ("ledger", "certforge.db", ""),
+        ("ledger", "ca/ledger.db", ""),
     ] {
         let (state, told) = of(&report, area, what);
         assert!(state == "bad" && told.contains(said), "{told}");

@@ -445,23 +445,26 @@ fn refuses_a_passphrase_that_is_not_utf8() {
 fn makes_a_lab_ca_only_for_a_new_ledger() {
     let place = Workplace::new();
     place.manifest(2);
-    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
-    fs::rename(place.join("ca"), place.join("elsewhere")).expect("the CA is moved");
-    assert_eq!(
-        place.fail(&["run", "devices.csv", "--no-endpoint", "--batch", "b"], 5),
-        "certforge: error: ca/certificate.pem cannot be read: No such file or directory (os error 2)\n\
-         certforge: hint: a CA is certificate.pem and key.pem in a folder, or two files; `certforge ca new` makes one\n"
-    );
-    assert!(!place.join("ca").exists(), "no second lab CA");
-    place.succeed(&[
+    let run = [
         "run",
         "devices.csv",
         "--no-endpoint",
         "--batch",
         "b",
-        "--ca",
-        "elsewhere",
-    ]);
+        "--ledger",
+        "certforge.db",
+    ];
+    place.succeed(&run);
+    fs::rename(place.join("ca"), place.join("elsewhere")).expect("the CA is moved");
+    assert_eq!(
+        place.fail(&run, 5),
+        "certforge: error: ca/certificate.pem cannot be read: No such file or directory (os error 2)\n\
+         certforge: hint: a CA is certificate.pem and key.pem in a folder, or two files; `certforge ca new` makes one\n"
+    );
+    assert!(!place.join("ca").exists(), "no second lab CA");
+    // The same where an earlier certforge has left its ledger in the working folder.
+    place.fail(&run[..5], 5);
+    place.succeed(&[&run[..], &["--ca", "elsewhere"]].concat());
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod hostile;
 mod issuer_errors;
 mod jobs;
 mod ledger_errors;
+mod ledger_of_ca;
 mod own_files;
 mod resume;
 mod revocation;

@@ -34,7 +34,7 @@ fn run(layout: &str) -> Vec<&str> {
 }
 
 fn open(place: &Workplace) -> Connection {
-    Connection::open(place.join("certforge.db")).expect("the ledger opens")
+    Connection::open(place.join("ca/ledger.db")).expect("the ledger opens")
 }
 
 /// Every file under a folder with what it holds.
@@ -170,10 +170,12 @@ fn does_not_go_on_in_a_folder_that_is_not_its_own() {
     assert_eq!(refusal(&place), foreign);
 
     let place = workplace("objects");
-    for name in ["certforge.db", "certforge.db-lock"] {
+    for name in ["ca/ledger.db", "ca/ledger.db-lock"] {
         fs::remove_file(place.join(name)).expect("the ledger is removed");
     }
-    assert_eq!(refusal(&place), foreign);
+    let anew = [&RUN[..], &["--new-ledger"]].concat();
+    let text = place.fail(&anew, 6);
+    assert_eq!(text.replace(&*place.path().to_string_lossy(), "[HERE]"), foreign);
 }
 
 /// As when an old copy of the ledger is put back: to go on with it would give devices a second identity.
@@ -411,7 +413,7 @@ fn a_store_that_refuses_leaves_no_batch_in_the_ledger() {
     fs::create_dir_all(&folder).expect("a folder");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the mode is set");
     place.fail(&RUN, 6);
-    assert_eq!(place.succeed(&["status"]), "ledger certforge.db has no batches\n");
+    assert_eq!(place.succeed(&["status"]), "ledger ca/ledger.db has no batches\n");
 }
 
 #[test]
@@ -419,7 +421,9 @@ fn warns_when_the_ledger_is_new_and_the_ca_may_not_be() {
     let place = Workplace::new();
     place.manifest(2);
     place.succeed(&["ca", "new", "--no-passphrase"]);
-    let warning = "warning: ledger certforge.db is new and knows of no device";
+    // An earlier certforge made it, which noted nothing.
+    fs::remove_file(place.join("ca/ledger.json")).expect("a note of a new CA");
+    let warning = "warning: ledger ca/ledger.db is new and knows of no device";
     let stderr = |arguments: &[&str]| {
         let output = place.run(arguments);
         assert!(output.status.success());
@@ -550,7 +554,7 @@ fn says_what_a_spreadsheet_user_got_wrong() {
         ]);
         place.succeed(&["verify", &format!("out/b{}", sep.len())]);
         fs::remove_dir_all(place.join("out")).expect("it was made");
-        fs::remove_file(place.join("certforge.db")).expect("it was made");
+        fs::remove_dir_all(place.join("ca")).expect("it was made");
     }
 }
 

@@ -69,7 +69,7 @@ fn a_list_names_what_is_revoked_under_numbers_that_only_grow() {
         4
     );
     judged(&place, "list.crl", "DER");
-    fs::remove_file(place.join("certforge.db")).unwrap();
+    fs::remove_file(place.join("ca/ledger.db")).unwrap();
     place.succeed(&[
         "run",
         "devices.csv",
@@ -78,6 +78,7 @@ fn a_list_names_what_is_revoked_under_numbers_that_only_grow() {
         "new",
         "--to",
         "elsewhere",
+        "--new-ledger",
     ]);
     assert_eq!(json(&place, &["ca", "crl", "--to", "list.crl"])["number"], 5);
 }
@@ -94,7 +95,7 @@ fn what_cannot_be_a_list_of_the_ca_is_not_written_over() {
     assert!(told.contains("name another file with --to"), "{told}");
     assert_eq!(fs::read_to_string(place.join("notes.txt")).unwrap(), "no list");
     place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
-    let told = place.fail(&["ca", "crl", "--ca", "other"], 2);
+    let told = place.fail(&["ca", "crl", "--ca", "other", "--ledger", "ca/ledger.db"], 2);
     assert!(told.contains("knows of no batch of this CA"), "{told}");
     let told = place.fail(&["ca", "crl", "--ledger", "none.db"], 7);
     assert!(told.contains("name its ledger with --ledger"), "{told}");

@@ -368,7 +368,7 @@ fn check_lists_every_row_that_was_issued_before() {
             json(&document)["issued"].as_u64(),
             json(&document)["ledger"].as_str()
         ),
-        (Some(2), Some("certforge.db"))
+        (Some(2), Some("ca/ledger.db"))
     );
     let refused = place.fail(&["run", "b.csv", "--endpoint", HOST], 7);
     assert!(
@@ -382,7 +382,7 @@ fn check_lists_every_row_that_was_issued_before() {
         0,
     );
     assert!(
-        told.contains("none was issued before, as ledger certforge.db has it"),
+        told.contains("none was issued before, as ledger ca/ledger.db has it"),
         "{told}"
     );
     output(&place, &["check", "b.csv", "--endpoint", HOST, "--reissue"], 0);
@@ -425,7 +425,7 @@ fn a_batch_a_ca_and_a_place_have_one_way_to_be_named() {
     }
     // A folder here, or where batches are made, needs no ledger.
     fs::rename(place.join("here"), place.join("out")).expect("it is there");
-    fs::remove_file(place.join("certforge.db")).expect("it is there");
+    fs::remove_file(place.join("ca/ledger.db")).expect("it is there");
     place.succeed(&["verify", "b", "--issuer", "ca"]);
     let told = place.fail(&["verify", "c"], 7);
     assert!(

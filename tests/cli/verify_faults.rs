@@ -558,7 +558,8 @@ fn is_not_held_against_another_ledger_device_by_device() {
     let other = place.join("other");
     fs::create_dir(&other).expect("a folder");
     fs::write(other.join("more.csv"), "serial_number\nX1\n").expect("a manifest");
-    place.succeed(&["run", "other/more.csv", "--no-endpoint", "--ledger", "other.db"]);
+    let run = ["run", "other/more.csv", "--no-endpoint", "--ledger", "other.db"];
+    place.succeed(&[&run[..], &["--new-ledger"]].concat());
     let stderr = place.fail(&["verify", "out/b", "--ledger", "other.db"], 7);
     assert!(
         stderr.starts_with("certforge: error: ledger other.db is not the one that batch b was made with\n"),
@@ -682,8 +683,8 @@ fn a_batch_of_another_ca_is_not_taken_for_the_one_that_was_made() {
         fs::remove_dir_all(place.join("else")).expect("it was copied");
         for ledger in [
             &[][..],
-            &["--ledger", "certforge.db"],
-            &["--ledger", "./certforge.db"],
+            &["--ledger", "ca/ledger.db"],
+            &["--ledger", "./ca/ledger.db"],
         ] {
             let verify = ["verify", "out/b", "--manifest", "devices.csv"];
             let output = place.run(&[&verify[..], ledger].concat());
@@ -703,7 +704,7 @@ fn a_batch_of_another_ca_is_not_taken_for_the_one_that_was_made() {
         let output = place.run(&[&verify[..], &["--issuer", "other"]].concat());
         assert!(output.status.success() && output.stderr.is_empty());
         // Where no ledger is, the CA that is named vouches alone.
-        fs::rename(place.join("certforge.db"), place.join("away.db")).expect("it is there");
+        fs::rename(place.join("ca/ledger.db"), place.join("away.db")).expect("it is there");
         place.succeed(&[
             "verify",
             "out/b",
@@ -712,7 +713,7 @@ fn a_batch_of_another_ca_is_not_taken_for_the_one_that_was_made() {
             "--manifest",
             "devices.csv",
         ]);
-        fs::rename(place.join("away.db"), place.join("certforge.db")).expect("it is there");
+        fs::rename(place.join("away.db"), place.join("ca/ledger.db")).expect("it is there");
     }
 }
 
@@ -915,7 +916,7 @@ fn names_the_day_on_which_certificates_ended() {
     let place = sealed("objects");
     let (store, ledger) = (
         Store::in_folder(place.join("out/b")),
-        ledger::open_read_only(&place.join("certforge.db")).expect("a ledger"),
+        ledger::open_read_only(&place.join("ca/ledger.db")).expect("a ledger"),
     );
     for (now, what) in [
         (

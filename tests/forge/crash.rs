@@ -109,7 +109,7 @@ fn kill_until_complete(
 fn released(workplace: &Workplace) -> usize {
     // Killed before the batch had a folder: then nothing can have been signed.
     match workplace.find_batch() {
-        Some(batch) => account::account(&batch, &workplace.join("certforge.db")),
+        Some(batch) => account::account(&batch, &workplace.join("ca/ledger.db")),
         None => 0,
     }
 }

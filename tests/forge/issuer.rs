@@ -61,7 +61,7 @@ fn refuses(workplace: &Workplace, arguments: &[&str], message: &str) {
 
 fn assert_nothing_is_made(workplace: &Workplace) {
     assert!(!workplace.join("out").exists(), "there is no out folder");
-    if workplace.join("certforge.db").exists() {
+    if workplace.join("ca/ledger.db").exists() {
         let batches = workplace.succeed(&["status", "--json"]);
         assert_eq!(batches.trim(), "[]", "the ledger has no rows");
     }

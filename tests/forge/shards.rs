@@ -68,7 +68,7 @@ fn is_made_in_shards(to: &str, command: &dyn Fn(&[&str]) -> Command) {
         text.contains("shard        3/4\nmade         256 devices in "),
         "{text}"
     );
-    assert!(text.contains("ledger       certforge-3-of-4.db\n"), "{text}");
+    assert!(text.contains("ledger       ca/ledger-3-of-4.db\n"), "{text}");
     assert!(
         text.contains("next         when every shard is made: certforge seal "),
         "{text}"
@@ -79,6 +79,25 @@ fn is_made_in_shards(to: &str, command: &dyn Fn(&[&str]) -> Command) {
         "{again}"
     );
     succeed(&seal);
+    // Its devices are known to the shards alone: nobody else makes any of them again.
+    let again = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "again",
+        "--to",
+        to,
+    ];
+    let output = command(&again).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("/b has 16 released chunks of which ledger ca/ledger.db knows nothing: "),
+        "{told}"
+    );
+    assert_eq!(output.status.code(), Some(7));
     let verified = succeed(&["verify", &batch, "--manifest", "devices.csv"]);
     assert!(
         verified.contains("1,000 devices verified, sealed, against manifest devices.csv\n"),
@@ -136,14 +155,19 @@ fn a_shard_writes_nothing_but_its_own() {
         "{error}"
     );
     // The same shard by one who does not know that it is made.
-    fs::remove_file(place.join("certforge-1-of-2.db")).unwrap();
-    let told = told(&run("out", "1/2"), 6);
+    fs::remove_file(place.join("ca/ledger-1-of-2.db")).unwrap();
+    let error = told(&run("out", "1/2"), 7);
+    assert!(
+        error.contains("ledger ca/ledger-1-of-2.db is not there, and "),
+        "{error}"
+    );
+    let told = told(&[&run("out", "1/2")[..], &["--new-ledger"]].concat(), 6);
     assert!(
         told.contains("[BATCH] has an index for chunk 0, of which this ledger knows nothing"),
         "{told}"
     );
     place.succeed(&run("out", "2/2"));
-    let told = place.succeed(&["verify", "out/b", "--ledger", "certforge-2-of-2.db"]);
+    let told = place.succeed(&["verify", "out/b", "--ledger", "ca/ledger-2-of-2.db"]);
     assert!(told.contains(" and the ledger of a shard\n"), "{told}");
     place.succeed(&["seal", "out/b"]);
 }
@@ -280,6 +304,7 @@ fn a_batch_that_is_made_as_a_whole_is_sealed_by_what_its_ledger_says() {
         "ca",
         "--ledger",
         "other.db",
+        "--new-ledger",
         "--batch",
         "b",
         "--to",
@@ -325,7 +350,7 @@ fn what_was_never_made_is_sealed_by_nobody() {
     json["ledger"] = entered["ledger"].clone();
     json.as_object_mut().unwrap().shift_remove("shards");
     fs::write(&record, json.to_string()).unwrap();
-    let told = place.fail(&["seal", "out/b", "--ledger", "certforge-1-of-2.db"], 6);
+    let told = place.fail(&["seal", "out/b", "--ledger", "ca/ledger-1-of-2.db"], 6);
     assert!(
         told.starts_with(
             "certforge: error: batch b is not complete: 8 of 16 chunks are missing, the first is 1\n"
@@ -337,20 +362,23 @@ fn what_was_never_made_is_sealed_by_nobody() {
 
 #[test]
 fn a_copy_that_is_not_sealed_gets_no_seal_of_its_own() {
-    let place = factory();
-    place.succeed(&[
-        "run",
-        "devices.csv",
-        "--no-endpoint",
-        "--ca",
-        "ca",
-        "--batch",
-        "whole",
-    ]);
-    fs::remove_file(place.join("out/whole/seal.json")).unwrap();
-    place.succeed(&run("out", "1/2"));
-    place.succeed(&run("out", "2/2"));
     for batch in ["whole", "b"] {
+        let place = factory();
+        if batch == "whole" {
+            place.succeed(&[
+                "run",
+                "devices.csv",
+                "--no-endpoint",
+                "--ca",
+                "ca",
+                "--batch",
+                "whole",
+            ]);
+            fs::remove_file(place.join("out/whole/seal.json")).unwrap();
+        } else {
+            place.succeed(&run("out", "1/2"));
+            place.succeed(&run("out", "2/2"));
+        }
         let (made, copy) = (format!("out/{batch}"), format!("copy-{batch}"));
         let copied = Command::new("cp")
             .args(["-a", &made, &copy])
@@ -377,7 +405,7 @@ fn a_shard_is_made_with_one_ledger() {
     fs::create_dir_all(place.join("out")).unwrap();
     place.succeed(&run("out", "2/2"));
     // A first attempt at shard 1, of which nothing is released; then another ledger comes.
-    let ledger = |name: &'static str| [&run("out", "1/2")[..], &["--ledger", name]].concat();
+    let ledger = |name: &'static str| [&run("out", "1/2")[..], &["--new-ledger", "--ledger", name]].concat();
     let mut first = place.command(&ledger("a.db"));
     first.args(["--jobs", "1"]);
     let shard = place.join("out/b/shards/000001.ledger.json");

@@ -141,7 +141,7 @@ fn a_folder_takes_a_batch_with_shared_files() {
         let bundle = &object[offset..offset + length];
         assert_eq!(names(bundle), ["private.pem.key", "certificate.pem.crt"]);
         assert!(length < 1400, "a bundle has {length} octets");
-        let ledger = place.join("certforge.db");
+        let ledger = place.join("ca/ledger.db");
         assert_eq!(crate::account::account(&batch, &ledger), 20);
     }
 }

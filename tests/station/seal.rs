@@ -292,7 +292,7 @@ fn a_batch_that_was_made_anew_at_the_same_place_is_read_anew() {
         line.claim("st1", "SN000000");
         line.succeed("st1", &["done", "SN000000"]);
         fs::remove_dir_all(line.0.join("out")).unwrap();
-        for name in ["certforge.db", "certforge.db-lock"] {
+        for name in ["ca/ledger.db", "ca/ledger.db-lock", "ca/ledger.json"] {
             fs::remove_file(line.0.join(name)).unwrap();
         }
         line.make("b", "out", layout);

@@ -36,7 +36,7 @@ fn again() -> [&'static str; 8] {
 
 /// Withdraws the batch, as far as the ledger goes.
 fn withdraw_in_ledger(line: &Line) {
-    let mut ledger = ledger::open(&line.0.join("certforge.db"), [0; 16]).unwrap();
+    let mut ledger = ledger::open(&line.0.join("ca/ledger.db"), [0; 16]).unwrap();
     let batch = ledger.batch("b").unwrap();
     let noon = time::macros::datetime!(2026-11-24 12:00 UTC);
     ledger.withdraw(&batch, "stolen", noon).unwrap();
@@ -225,7 +225,7 @@ fn nothing_more_is_made_of_a_withdrawn_batch() {
     let line = Line::new("packs", 9);
     line.withdraw("stolen");
     fs::remove_file(line.path("batch.json")).unwrap();
-    let other = [&again()[..], &["--ledger", "other.db"]].concat();
+    let other = [&again()[..], &["--ledger", "other.db", "--new-ledger"]].concat();
     assert_eq!(line.0.fail(&other, 7), REFUSED_BY_THE_FORGE);
     assert!(!line.path("batch.json").exists(), "nothing is begun");
     // The devices may have other identities.

@@ -272,7 +272,13 @@ impl Factory {
             jobs: 2,
             now: OffsetDateTime::now_utc(),
         };
-        forge::run(&job, &mut *ledger, open_store, &|_| {}, &Cancel::new())
+        forge::run(
+            &job,
+            (&mut *ledger, &forge::Care::default()),
+            open_store,
+            &|_| {},
+            &Cancel::new(),
+        )
     }
 }
 

@@ -49,7 +49,7 @@ fn lives_through_faults(layout: &str, chunk_rows: &str, one_in: usize) {
             "16",
         ])
     };
-    let ledger = workplace.join("certforge.db");
+    let ledger = workplace.join("ca/ledger.db");
     let (mut kills, mut runs) = (0, 0);
     while proxy.count() < FAULTS {
         runs += 1;

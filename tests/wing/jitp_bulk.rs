@@ -347,7 +347,7 @@ fn a_batch_that_was_changed_or_is_of_another_ca_is_not_registered() {
     let (first, second) = was.split_once(',').unwrap();
     fs::write(&index, format!("{first},{}", second.replacen('1', "2", 1))).unwrap();
     refused(
-        "index/000000.csv is not what ledger certforge.db has: it was changed",
+        "index/000000.csv is not what ledger ca/ledger.db has: it was changed",
         &["b"],
         6,
     );
@@ -405,7 +405,7 @@ fn a_batch_that_was_changed_or_is_of_another_ca_is_not_registered() {
         removed.unwrap();
     }
     // Nobody knows it.
-    for name in ["certforge.db", "ca"] {
+    for name in ["ca/ledger.db", "ca"] {
         fs::rename(place.join(name), place.join(&format!("{name}-away"))).unwrap();
     }
     refused("nothing vouches for batch ", &["out/b"], 2);

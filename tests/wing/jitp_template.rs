@@ -608,7 +608,14 @@ fn make(folder: &Path, manifest: &Manifest, profile: &Profile, issuer: &Issuer) 
         now: OffsetDateTime::now_utc(),
     };
     let open = |batch: &str| -> Result<Store, StoreError> { Ok(Store::in_folder(folder.join(batch))) };
-    let summary = forge::run(&job, &mut *ledger, &open, &|_| {}, &Cancel::new()).unwrap();
+    let summary = forge::run(
+        &job,
+        (&mut *ledger, &forge::Care::default()),
+        &open,
+        &|_| {},
+        &Cancel::new(),
+    )
+    .unwrap();
     assert!(summary.failure.is_none());
     let store = Store::in_folder(folder.join("batch"));
     let batch = ledger.batch("batch").unwrap();

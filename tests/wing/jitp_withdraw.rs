@@ -60,7 +60,7 @@ fn connect(account: &Account, row: usize) {
 }
 
 fn withdrawal(account: &Account, batch: &str) -> Option<Withdrawal> {
-    let ledger = ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
+    let ledger = ledger::open_read_only(&account.place.join("ca/ledger.db")).unwrap();
     let batch = ledger.batch(batch).unwrap();
     ledger.withdrawal(&batch).unwrap()
 }
@@ -144,7 +144,7 @@ fn a_plan_changes_nothing_and_neither_does_a_command_that_nobody_agreed_to() {
     account.make("c", 5..7, &[]);
     account.make("d", 7..9, &[]);
     let ids = account.ids("b");
-    let ledger = fs::read(account.place.join("certforge.db")).unwrap();
+    let ledger = fs::read(account.place.join("ca/ledger.db")).unwrap();
     let plan = account.succeed(&withdraw(&["--dry-run"]));
     assert!(
         plan.contains("new devices of c, d are refused as well, until it is on again"),
@@ -184,7 +184,7 @@ fn a_plan_changes_nothing_and_neither_does_a_command_that_nobody_agreed_to() {
         );
     }
     nothing_changed(&account, &ids);
-    assert_eq!(fs::read(account.place.join("certforge.db")).unwrap(), ledger);
+    assert_eq!(fs::read(account.place.join("ca/ledger.db")).unwrap(), ledger);
     let claimed = claim(&account, "out/b");
     ended(&claimed, 0);
 }
@@ -418,7 +418,7 @@ fn a_batch_in_a_bucket_is_withdrawn_by_its_url_and_by_its_name() {
         account.server.succeed(&account.place, &run);
     }
     let ids = |batch: &str| -> Vec<String> {
-        let ledger = ledger::open_read_only(&account.place.join("certforge.db")).unwrap();
+        let ledger = ledger::open_read_only(&account.place.join("ca/ledger.db")).unwrap();
         let batch = ledger.batch(batch).unwrap();
         let entries = ledger.entries(&batch, 0).unwrap().into_iter();
         entries
@@ -480,7 +480,7 @@ fn what_another_shard_releases_after_the_withdrawal_is_revoked_by_the_next_one()
     let ids = account.ids("b");
     let late = account.place.join("out/b/index/000001.csv");
     fs::rename(&late, account.place.join("late.csv")).unwrap();
-    let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
+    let withdraw = withdraw(&["--yes", "--ledger", "ca/ledger-1-of-2.db"]);
     account.succeed(&withdraw);
     assert_eq!(account.status(&ids[2]), None);
     assert_eq!(account.status(&ids[9]), Some(CertificateStatus::Revoked));
@@ -492,7 +492,7 @@ fn what_another_shard_releases_after_the_withdrawal_is_revoked_by_the_next_one()
     assert_eq!(again["revoked"], 0, "nothing is left");
     let status = account
         .place
-        .succeed(&["status", "--ledger", "certforge-1-of-2.db"]);
+        .succeed(&["status", "--ledger", "ca/ledger-1-of-2.db"]);
     assert!(
         status.contains("\nrevoked      10 of 10 certificates\n"),
         "{status}"
@@ -511,7 +511,7 @@ fn a_damaged_index_keeps_no_other_certificate_from_being_revoked() {
     let index = account.place.join("out/b/index/000001.csv");
     let was = fs::read(&index).unwrap();
     fs::write(&index, "{").unwrap();
-    let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
+    let withdraw = withdraw(&["--yes", "--ledger", "ca/ledger-1-of-2.db"]);
     let error = account.fail(&withdraw, 8);
     assert!(error.contains("certificates that are not revoked: 2"), "{error}");
     assert!(
@@ -530,9 +530,19 @@ fn a_batch_that_is_being_made_is_not_withdrawn() {
     let account = account(3, &[]);
     let ids = account.ids("b");
     // As a run does that is at work.
-    let ledger = ledger::open(&account.place.join("certforge.db"), [0; 16]).unwrap();
-    let error = account.fail(&withdraw(&["--yes"]), 7);
-    assert!(error.contains("is in use"), "{error}");
+    let ledger = ledger::open(&account.place.join("ca/ledger.db"), [0; 16]).unwrap();
+    let mut command = account.jitp(&withdraw(&["--yes"]));
+    let mut waiting = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    let mut stderr = std::io::BufReader::new(waiting.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut stderr, &mut told).unwrap();
+    assert!(
+        told.contains("is in use by another certforge") && told.contains("waiting"),
+        "{told}"
+    );
+    nothing_changed(&account, &ids);
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
     drop(ledger);
     nothing_changed(&account, &ids);
 }
@@ -547,7 +557,7 @@ fn a_batch_that_the_ledger_does_not_know_is_not_withdrawn() {
         ];
         account.fail(&withdraw, code)
     };
-    let error = with("nobody", "certforge.db", 7);
+    let error = with("nobody", "ca/ledger.db", 7);
     assert!(error.contains("the ledger knows no batch nobody"), "{error}");
     let error = with("b", "elsewhere.db", 7);
     assert!(error.contains("elsewhere.db"), "{error}");
@@ -704,7 +714,7 @@ fn an_index_of_another_shard_revokes_only_what_was_signed_for() {
     let index = account.place.join("out/b/index/000001.csv");
     let was = fs::read(&index).unwrap();
     fs::copy(account.place.join("out/c/index/000000.csv"), &index).unwrap();
-    let withdraw = withdraw(&["--yes", "--ledger", "certforge-1-of-2.db"]);
+    let withdraw = withdraw(&["--yes", "--ledger", "ca/ledger-1-of-2.db"]);
     let error = account.fail(&withdraw, 8);
     assert!(
         error.contains("index/000001.csv is not what shard 2/2 released"),

@@ -300,7 +300,7 @@ fn packaged(more: &[&str]) -> (Workplace, Vec<u8>) {
 
 /// Devices by certificate id, in its order.
 fn by_id(place: &Workplace) -> Vec<([u8; 32], String)> {
-    let ledger = certforge::ledger::open_read_only(&place.join("certforge.db")).unwrap();
+    let ledger = certforge::ledger::open_read_only(&place.join("ca/ledger.db")).unwrap();
     let batch = ledger.batch("b").unwrap();
     let chunks = ledger.committed(&batch).unwrap();
     let entries = chunks

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use super::reach::{AwsReach, consent};
 use super::revoke_list::{Listed, read};
 use crate::cli::failure::Failure;
-use crate::cli::ledger::{DEFAULT_FILE, open_existing};
+use crate::cli::ledger_args::{LedgerArgs, open_existing};
 use crate::cli::report::{Ended, Outcome, Printer};
 use crate::cli::text::count;
 use crate::cli::{exit, interrupt, place, progress};
@@ -43,9 +43,8 @@ pub struct Revoke {
     /// Of this batch alone
     #[arg(long, value_name = "NAME")]
     batch: Option<String>,
-    /// Ledger that the certificates were issued with
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Why, in words; the ledger keeps it
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -79,7 +78,7 @@ impl Revoke {
                 "say in one line why; the ledger keeps it",
             ));
         }
-        let mut ledger = open_existing(&self.ledger)?;
+        let mut ledger = open_existing(&self.ledger.usual()?)?;
         let certificates = self.chosen(&*ledger)?;
         let mut report = Report::new(&certificates);
         if self.dry_run {

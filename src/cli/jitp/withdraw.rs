@@ -1,7 +1,6 @@
 //! `certforge jitp withdraw`.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use certforge::aws::{Named, Outlook, RevocationSummary, Terms, Withdrawing};
 use certforge::profile::rfc3339;
@@ -13,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::reach::{AwsReach, consent};
 use crate::cli::failure::Failure;
-use crate::cli::ledger::{DEFAULT_FILE, open_existing};
+use crate::cli::ledger_args::{LedgerArgs, open_existing};
 use crate::cli::report::{Ended, Outcome, Printer, warn};
 use crate::cli::text::{Lines, count, devices};
 use crate::cli::{exit, interrupt, place, progress};
@@ -24,9 +23,8 @@ pub struct Withdraw {
     /// Batch: its name in the ledger, its folder or its s3:// URL
     #[arg(long, value_name = "NAME|DIR|S3-URL")]
     batch: String,
-    /// Ledger that the batch was made with
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Why; stations show it
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -64,7 +62,7 @@ impl Withdraw {
             ));
         }
         let now = OffsetDateTime::now_utc();
-        let mut ledger = open_existing(&self.ledger)?;
+        let mut ledger = open_existing(&self.ledger.usual()?)?;
         let batch = ledger.batch(place::name_of(&self.batch))?;
         let store = self.open_store(match place::is_place(&self.batch) {
             true => &self.batch,

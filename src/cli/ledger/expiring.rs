@@ -1,7 +1,5 @@
 //! `certforge ledger expiring`.
 
-use std::path::PathBuf;
-
 use certforge::ledger::{self, Issued, Selection};
 use certforge::printable;
 use certforge::profile::rfc3339;
@@ -10,7 +8,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
-use super::DEFAULT_FILE;
+use crate::cli::ledger_args::LedgerArgs;
 use crate::cli::report::{Ended, Outcome, Printer, print, print_document};
 use crate::cli::span;
 
@@ -33,9 +31,8 @@ pub struct Expiring {
     within: Duration,
     /// Name of a batch [default: all of the ledger's]
     batch: Option<String>,
-    /// Ledger to read; a run may be writing to it
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Write a JSON document a line in place of CSV
     #[arg(long)]
     json: bool,
@@ -90,7 +87,7 @@ fn csv_line(fields: &[&str; 6]) -> String {
 
 impl Expiring {
     pub fn run(&self, printer: Printer) -> Outcome {
-        let ledger = ledger::open_read_only(&self.ledger)?;
+        let ledger = ledger::open_read_only(self.ledger.usual()?)?;
         if let Some(name) = &self.batch {
             ledger.batch(name)?;
         }

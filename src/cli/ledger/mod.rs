@@ -3,11 +3,9 @@
 mod expiring;
 mod history;
 
-use std::path::{Path, PathBuf};
-
 use certforge::batch::{BatchRecord, INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::causes::in_one_line;
-use certforge::ledger::{self, LedgerError};
+use certforge::ledger;
 use certforge::printable;
 use certforge::store::{Store, read_index, read_record, released_chunks};
 use certforge::vouched::{Stated, VouchedError};
@@ -15,15 +13,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::issuer::trust;
+use super::ledger_args::LedgerArgs;
 use super::report::{Ended, Outcome, Printer, print, print_document};
 use super::text::count;
-use super::{Failure, place, run};
+use super::{Failure, place};
 
 /// What is left out is named one by one so often.
 const WARNED: usize = 10;
-
-/// The ledger of a command that names none.
-pub const DEFAULT_FILE: &str = "certforge.db";
 
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
@@ -60,9 +56,8 @@ pub struct Export {
 pub struct Which {
     /// Name of a batch in the ledger, or its folder or s3:// URL, which needs no ledger [default: all of the ledger's]
     batch: Option<String>,
-    /// Ledger to read; a run may be writing to it
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
-    ledger: PathBuf,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 }
 
 /// Where batches are looked up.
@@ -79,17 +74,10 @@ impl Which {
             let place = place::parse(text, reach, None)?;
             return Ok(Source::Place(reach.open(&place)?));
         }
-        Ok(Source::Ledger(ledger::open_read_only(&self.ledger)?, batch))
-    }
-}
-
-/// Opens a ledger to write to it; one that is not there is not made.
-pub fn open_existing(path: &Path) -> Result<Box<dyn certforge::ledger::Ledger>, Failure> {
-    match ledger::open_read_only(path) {
-        Ok(_) => Ok(ledger::open(path, run::new_ledger_id()?)?),
-        Err(error @ LedgerError::Missing { .. }) => Err(Failure::from(error)
-            .with_hint("go to the folder where the batch was made, or name its ledger with --ledger")),
-        Err(error) => Err(error.into()),
+        Ok(Source::Ledger(
+            ledger::open_read_only(self.ledger.usual()?)?,
+            batch,
+        ))
     }
 }
 

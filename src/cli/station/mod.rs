@@ -22,7 +22,7 @@ use clap::{Args, Subcommand};
 use time::{Duration, OffsetDateTime};
 
 use super::issuer::trust;
-use super::ledger::DEFAULT_FILE;
+use super::ledger_args::LedgerArgs;
 use super::report::{Outcome, Printer, warn as warn_people};
 use super::text::count;
 use super::{Failure, place};
@@ -110,7 +110,7 @@ impl BatchArgs {
     }
 
     fn place(&self) -> Result<Place, Failure> {
-        let batch = place::of_batch(&self.batch, Path::new(DEFAULT_FILE))?;
+        let batch = place::of_batch(&self.batch, &|| LedgerArgs::default().usual())?;
         place::parse(&batch, &self.reach, None)
     }
 

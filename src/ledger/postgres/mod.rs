@@ -10,6 +10,7 @@ mod entries;
 mod history;
 mod identity;
 mod issued;
+mod mark;
 mod passfile;
 mod read;
 mod schema;
@@ -208,6 +209,14 @@ impl Ledger for PostgresLedger {
 
     fn batches_of(&self, issuer: &CaCertificate) -> Result<Vec<String>, LedgerError> {
         self.read(|client| batch::of_issuer(client, issuer))
+    }
+
+    fn reservations(&self) -> Result<u64, LedgerError> {
+        self.read(|client| mark::reservations(client))
+    }
+
+    fn move_batch(&mut self, batch: &Batch, location: &str, manifest: &str) -> Result<(), LedgerError> {
+        self.write(|transaction, _| mark::move_batch(transaction, batch, location, manifest))
     }
 
     fn status(&self, name: Option<&str>) -> Result<Vec<BatchStatus>, LedgerError> {

@@ -1,7 +1,7 @@
 //! The file of a ledger, and how SQLite is to use it.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -76,6 +76,7 @@ pub(super) fn cannot_open(path: &Path) -> impl FnOnce(io::Error) -> LedgerError 
 
 pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)
@@ -96,18 +97,44 @@ impl Drop for Lock {
 
 /// Takes the lock file beside the ledger. SQLite's own locks are released between transactions.
 pub(super) fn lock(path: &Path) -> Result<Lock, LedgerError> {
-    // One file, one lock, however its path is spelt.
+    let mut file = lock_file(path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // Who waits is told for whom. That it cannot be written keeps nobody from anything.
+            let _ = file
+                .set_len(0)
+                .and_then(|()| writeln!(file, "{}", std::process::id()));
+            Ok(Lock(file))
+        }
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked {
+            location: location(path),
+            by: holder(&mut file),
+        }),
+        Err(TryLockError::Error(source)) => Err(cannot_open(path)(source)),
+    }
+}
+
+/// Waits until nobody holds the lock.
+pub(super) fn wait(path: &Path) -> Result<(), LedgerError> {
+    let file = lock_file(path)?;
+    file.lock().map_err(cannot_open(path))?;
+    drop(Lock(file));
+    Ok(())
+}
+
+/// One file, one lock, however its path is spelt.
+fn lock_file(path: &Path) -> Result<File, LedgerError> {
     let mut name = path
         .canonicalize()
         .unwrap_or_else(|_| path.to_owned())
         .into_os_string();
     name.push("-lock");
-    let file = create(Path::new(&name)).map_err(cannot_open(path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(LedgerError::Locked {
-            location: location(path),
-        }),
-        Err(TryLockError::Error(source)) => Err(cannot_open(path)(source)),
-    }
+    create(Path::new(&name)).map_err(cannot_open(path))
+}
+
+/// The process that has written its number.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }

@@ -7,6 +7,7 @@ mod device;
 mod file;
 mod history;
 mod issued;
+mod mark;
 mod read;
 mod schema;
 mod withdrawal;
@@ -80,6 +81,15 @@ impl SqliteLedger {
                 location: location(path),
             }),
         }
+    }
+
+    /// Waits until no other process has the ledger open for writing.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can tell.
+    pub fn wait(path: &Path) -> Result<(), LedgerError> {
+        file::wait(path)
     }
 
     fn connect(path: &Path, lock: Option<Lock>, new_id: Option<[u8; 16]>) -> Result<Self, LedgerError> {
@@ -189,6 +199,14 @@ impl Ledger for SqliteLedger {
 
     fn find_batch(&self, name: &str) -> Result<Option<Batch>, LedgerError> {
         self.read(batch::find(&self.connection, name))
+    }
+
+    fn reservations(&self) -> Result<u64, LedgerError> {
+        self.read(mark::reservations(&self.connection))
+    }
+
+    fn move_batch(&mut self, batch: &Batch, location: &str, manifest: &str) -> Result<(), LedgerError> {
+        self.write(|transaction| Ok(mark::move_batch(transaction, batch, location, manifest)?))
     }
 
     fn batch_of_manifest(

@@ -160,6 +160,15 @@ impl Transport for Dir {
             false => self.look_at(prefix, visit).map_err(self.error("list", prefix)),
         }
     }
+
+    fn around(&self) -> Option<Box<dyn Transport>> {
+        let above = self.root.parent()?;
+        Some(Box::new(Self::new(above.to_owned())))
+    }
+
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        self.folder_names().map_err(self.error("list", ""))
+    }
 }
 
 impl Dir {

@@ -29,6 +29,31 @@ impl Dir {
         Ok(left_out)
     }
 
+    /// The folders directly in it, and links to such: none where it is not there.
+    pub(super) fn folder_names(&self) -> io::Result<Vec<String>> {
+        let folder = match self.within(|folder| open_folder(folder, "")) {
+            // What is in its place is found out by who writes there.
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+                return Ok(Vec::new());
+            }
+            folder => folder?,
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy();
+            let may_be_one = matches!(
+                entry.file_type(),
+                FileType::Directory | FileType::Symlink | FileType::Unknown
+            );
+            if may_be_one && !name.starts_with('.') {
+                names.push(name.into_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Whether a folder of the batch has a file that was put aside, or written beside its place. The batch's own folder has
     /// its lock, and nothing with keys.
     pub(super) fn has_scratch(&self) -> io::Result<bool> {

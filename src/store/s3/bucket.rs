@@ -356,6 +356,34 @@ impl Bucket {
         Ok((listed, output.next_continuation_token))
     }
 
+    /// The prefixes directly below one, whole, each with `/` at its end: a page of them, and where the next begins.
+    pub(super) async fn prefixes(
+        &self,
+        prefix: &str,
+        token: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
+        let output = self
+            .requests
+            .persist("list", &self.url(prefix), || async {
+                self.client
+                    .list_objects_v2()
+                    .bucket(&self.name)
+                    .prefix(prefix)
+                    .delimiter("/")
+                    .set_continuation_token(token.clone())
+                    .send()
+                    .await
+                    .map_err(judge)
+            })
+            .await
+            .map_err(|failed| self.error(prefix, failed))?;
+        let found = output.common_prefixes().iter();
+        let found = found
+            .filter_map(|prefix| prefix.prefix().map(str::to_owned))
+            .collect();
+        Ok((found, output.next_continuation_token))
+    }
+
     pub(super) fn error(&self, key: &str, failed: Failed) -> StoreError {
         match failed {
             Failed::Missing => StoreError::NotFound {

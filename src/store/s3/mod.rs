@@ -204,4 +204,38 @@ impl Transport for S3 {
             }
         }
     }
+
+    fn around(&self) -> Option<Box<dyn Transport>> {
+        let above = self.prefix.strip_suffix('/')?.rsplit_once('/');
+        Some(Box::new(Self {
+            runtime: self.runtime.clone(),
+            bucket: self.bucket.clone(),
+            prefix: above.map_or_else(String::new, |(above, _)| format!("{above}/")),
+            room: self.room.clone(),
+        }))
+    }
+
+    fn folders(&self) -> Result<Vec<String>, StoreError> {
+        let (mut token, mut empty, mut names) = (None, 0, Vec::new());
+        loop {
+            let page = self.bucket.prefixes(&self.prefix, token.clone());
+            let (page, next) = self.runtime.block_on(page)?;
+            empty = if page.is_empty() { empty + 1 } else { 0 };
+            if next.is_some() && (next == token || empty > EMPTY_PAGES) {
+                return Err(self.bucket.endless(&self.prefix));
+            }
+            let name = |whole: &String| {
+                let name = whole.strip_prefix(&self.prefix)?.strip_suffix('/')?;
+                (!name.is_empty()).then(|| name.to_owned())
+            };
+            names.extend(page.iter().filter_map(name));
+            match next {
+                Some(next) => token = Some(next),
+                None => {
+                    names.sort_unstable();
+                    return Ok(names);
+                }
+            }
+        }
+    }
 }

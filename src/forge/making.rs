@@ -154,8 +154,8 @@ impl Making<'_> {
                 sealed,
             })
         });
-        if made.is_ok() {
-            self.care.keep_mark(ledger, self.passed_over)?;
+        if let Err(error) = self.care.keep_mark(ledger, self.passed_over) {
+            tracing::info!(%error, "the mark stays where it was when this run began");
         }
         // What is in hand goes back, however it ended.
         if let Err(error) = share.leave() {

@@ -263,6 +263,8 @@ impl Batch {
             &rows,
             "--ledger",
             &part.ledgers[maker],
+            // It is the store that refuses the rival, not what its CA remembers.
+            "--new-ledger",
         ]);
         if let Some(shard) = &part.shard {
             arguments.extend(["--shard", shard]);

@@ -212,7 +212,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn reservations(&self) -> Result<u64, LedgerError> {
-        self.read(|client| mark::reservations(client))
+        self.read(mark::reservations)
     }
 
     fn move_batch(&mut self, batch: &Batch, location: &str, manifest: &str) -> Result<(), LedgerError> {

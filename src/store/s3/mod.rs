@@ -229,13 +229,11 @@ impl Transport for S3 {
                 (!name.is_empty()).then(|| name.to_owned())
             };
             names.extend(page.iter().filter_map(name));
-            match next {
-                Some(next) => token = Some(next),
-                None => {
-                    names.sort_unstable();
-                    return Ok(names);
-                }
+            if next.is_none() {
+                names.sort_unstable();
+                return Ok(names);
             }
+            token = next;
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use certforge::ledger::{self, Entry, LedgerError, LedgerName, LedgerNameError, check_history};
+use certforge::ledger::{self, Entry, LedgerError, check_history};
 use certforge::printable;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::DEFAULT_FILE;
 use crate::cli::Failure;
+use crate::cli::ledger_args::LedgerArgs;
 use crate::cli::report::{Ended, Outcome};
 
 #[derive(Debug, Args)]
@@ -17,9 +17,8 @@ pub struct History {
     /// Fail when an entry is not what was written, or is gone
     #[arg(long)]
     verify: bool,
-    /// Ledger to read; a run may be writing to it
-    #[arg(long, value_name = "FILE|URL", default_value = DEFAULT_FILE)]
-    ledger: String,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -39,13 +38,7 @@ struct Told {
 
 impl History {
     pub fn run(&self) -> Outcome {
-        let name: LedgerName = self.ledger.parse().map_err(|error: LedgerNameError| {
-            Failure::usage(
-                &format!("--ledger: {error}"),
-                "name a file, or postgres://user@host/database",
-            )
-        })?;
-        let ledger = ledger::open_read_only(&name)?;
+        let ledger = ledger::open_read_only(self.ledger.usual()?)?;
         let entries = ledger.history()?;
         let checked = check_history(&entries);
         let told = Told {

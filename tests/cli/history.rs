@@ -52,7 +52,7 @@ fn acts_are_kept_and_what_changes_nothing_is_no_act() {
     hold(&expected);
     // As if the run had ended before it released anything.
     place.unseal("b");
-    let ledger = Connection::open(place.join("certforge.db")).unwrap();
+    let ledger = Connection::open(place.join("ca/ledger.db")).unwrap();
     ledger.execute("UPDATE committed SET released = 0", []).unwrap();
     drop(ledger);
     place.succeed(&run);
@@ -100,7 +100,7 @@ fn what_is_changed_by_other_means_is_found() {
         ("UPDATE history SET hash = zeroblob(32) WHERE number = 3", 3),
     ] {
         let place = factory();
-        let ledger = Connection::open(place.join("certforge.db")).unwrap();
+        let ledger = Connection::open(place.join("ca/ledger.db")).unwrap();
         let refused = ledger.execute(change, []).unwrap_err().to_string();
         assert!(refused.contains("the history only grows"), "{refused}");
         ledger
@@ -110,14 +110,14 @@ fn what_is_changed_by_other_means_is_found() {
         drop(ledger);
         let said = place.fail(&["ledger", "history", "--verify"], 7);
         let expected = format!(
-            "certforge: error: ledger certforge.db: entry {number} of the history is not what was written, or one before it is gone\n"
+            "certforge: error: ledger ca/ledger.db: entry {number} of the history is not what was written, or one before it is gone\n"
         );
         assert!(said.contains(&expected), "{said}");
         let told = place.run(&["ledger", "history"]);
         assert!(told.status.success());
         assert!(
             String::from_utf8_lossy(&told.stderr)
-                .contains(&format!("warning: ledger certforge.db: entry {number} "))
+                .contains(&format!("warning: ledger ca/ledger.db: entry {number} "))
         );
     }
 }
@@ -132,7 +132,7 @@ fn a_ledger_without_acts_has_no_history() {
     place.fail(&[&run[..], &["--to", "devices.csv"]].concat(), 6);
     assert_eq!(
         place.succeed(&["ledger", "history"]),
-        "ledger certforge.db has no history yet\n"
+        "ledger ca/ledger.db has no history yet\n"
     );
     place.fail(&["ledger", "history", "--ledger", "nowhere.db"], 7);
 }

@@ -89,7 +89,7 @@ fn refuses_a_ledger_of_another_version() {
     ] {
         assert_eq!(
             place.fail(arguments, 7),
-            "certforge: error: ledger ca/ledger.db has schema version 99, this certforge reads 3\n\
+            "certforge: error: ledger ca/ledger.db has schema version 99, this certforge reads 4\n\
              certforge: hint: use the certforge that made it\n"
         );
     }

@@ -76,6 +76,8 @@ pub mod ledger;
 
 pub mod vouched;
 
+pub mod rebuild;
+
 pub mod forge;
 
 pub mod bench;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 34] = [
+const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
@@ -67,6 +67,23 @@ const MAY_IMPORT: [(&str, &[&str]); 34] = [
         "vouched",
         &[
             "digest", "pem", "manifest", "issuer", "batch", "store", "seal", "ledger",
+        ],
+    ),
+    (
+        "rebuild",
+        &[
+            "causes",
+            "digest",
+            "manifest",
+            "profile",
+            "engine",
+            "issuer",
+            "certificate",
+            "batch",
+            "store",
+            "seal",
+            "ledger",
+            "vouched",
         ],
     ),
     (

@@ -28,6 +28,13 @@ impl Shape {
         self.rows.div_ceil(self.chunk_rows.max(1))
     }
 
+    /// The number that stands for a chunk which is not known: no chunk has it. A ledger that was rebuilt has attempts of which it
+    /// knows the batch and not the chunk.
+    #[must_use]
+    pub fn unknown_chunk(self) -> u64 {
+        self.chunks()
+    }
+
     /// Rows of a chunk; none of one that is not there.
     #[must_use]
     pub fn rows_of(self, chunk: u64) -> u64 {

@@ -9,6 +9,7 @@ use certforge::issuer::IssuerError;
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
 use certforge::profile::ProfileError;
+use certforge::rebuild::RebuildError;
 use certforge::seal::SealError;
 use certforge::signer::SignerError;
 use certforge::station::StationError;
@@ -81,6 +82,15 @@ table! {
     StoreError: |_| STORE;
     ReadError: |_| STORE;
     LedgerError: |_| LEDGER;
+    RebuildError: |error| match error {
+        RebuildError::Store(error) => error.code(),
+        RebuildError::Read(error) => error.code(),
+        RebuildError::Ledger(error) => error.code(),
+        RebuildError::Engine(error) => error.code(),
+        RebuildError::NoBatches { .. } => STORE,
+        RebuildError::OtherIssuer { .. } => ISSUER,
+        RebuildError::NotNamed { .. } | RebuildError::NoSuchReissue { .. } => USAGE,
+    };
     SealError: |error| match error {
         SealError::OtherIssuer { .. } | SealError::Signature { .. } => ISSUER,
         SealError::Signer(error) => error.code(),

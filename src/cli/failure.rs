@@ -61,6 +61,11 @@ impl Failure {
         Self::new(exit::STATION, message, hint)
     }
 
+    /// A ledger that cannot be what it is to be.
+    pub fn ledger(message: &str, hint: &str) -> Self {
+        Self::new(exit::LEDGER, message, hint)
+    }
+
     /// The same with another hint.
     pub fn with_hint(self, hint: &str) -> Self {
         Self {

@@ -96,7 +96,7 @@ enum Command {
     Verify(verify::Verify),
     /// Show how far each batch is
     Status(status::Status),
-    /// Read the ledger
+    /// Read the ledger, copy it, make it anew from a store
     #[command(subcommand)]
     Ledger(ledger::Ledger),
     /// Claim bundles at a flashing station, flash them, report; see how the line is doing

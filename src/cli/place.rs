@@ -188,6 +188,11 @@ impl Reach {
         open(place, self, None, None, &[], Patience::Long)
     }
 
+    /// The batches at a place: that itself, or those in it.
+    pub fn batches(&self, place: &Place) -> Result<Vec<Place>, StoreError> {
+        store::batches(place, &options(self, None, None, &[], Patience::Long))
+    }
+
     /// Opens a place for somebody who waits for each answer, and can come back later.
     pub fn open_quick(&self, place: &Place) -> Result<Store, StoreError> {
         open(place, self, None, None, &[], Patience::Short)
@@ -242,6 +247,16 @@ fn open(
     tags: &[(String, String)],
     patience: Patience,
 ) -> Result<Store, StoreError> {
+    store::open(place, &options(reach, upload, ledger, tags, patience))
+}
+
+fn options(
+    reach: &Reach,
+    upload: Option<&Upload>,
+    ledger: Option<&str>,
+    tags: &[(String, String)],
+    patience: Patience,
+) -> StoreOptions {
     let encryption = upload.and_then(|upload| {
         Some(Encryption {
             algorithm: upload.sse.clone()?,
@@ -268,5 +283,5 @@ fn open(
         options.attempts = Some(QUICK_ATTEMPTS);
         options.attempt_timeout = QUICK_ATTEMPT_TIMEOUT;
     }
-    store::open(place, &options)
+    options
 }

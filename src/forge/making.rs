@@ -6,7 +6,7 @@ use super::agreement::{self, Chunks};
 use super::pipeline::{self, Outcome, Source, Stock};
 use super::plan::Plan;
 use super::sharing::Part;
-use super::{Cancel, Care, Event, ForgeError, Job, Observe, Shard, sealing};
+use super::{Cancel, Care, Event, ForgeError, Job, Observe, Shard, sealing, strays};
 use crate::batch::BatchRecord;
 use crate::certificate::SerialPrefix;
 use crate::engine::{EngineError, Random};
@@ -51,7 +51,7 @@ impl Making<'_> {
         agreement::release_committed(self.store, ledger, batch)?;
         let (remaining, devices) = remaining(ledger, batch, job.shard)?;
         let skipped = devices - self.rows_of(&remaining);
-        let earlier = ledger.attempts(batch)?;
+        let earlier = strays::shared_out(ledger.attempts(batch)?, &remaining, batch.shape());
         let reservations = ledger.reserve(batch, &draw_prefixes(&remaining)?, job.now)?;
         self.care.keep_mark(ledger, self.passed_over)?;
         self.tell_begun(devices, skipped);

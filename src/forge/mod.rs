@@ -21,6 +21,7 @@ mod shard;
 mod shared;
 mod sharing;
 mod signing;
+mod strays;
 mod withdrawn;
 mod workshop;
 

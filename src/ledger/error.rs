@@ -94,6 +94,29 @@ pub enum LedgerError {
     },
     #[error("batch {batch} is not withdrawn")]
     NotWithdrawn { batch: String },
+    /// Two ledgers contradict each other.
+    #[error("chunk {chunk} of batch {batch} has other certificates in one ledger than in another")]
+    ChunkDiffers { batch: String, chunk: u64 },
+    #[error(
+        "prefix {prefix} of serials was drawn for chunk {chunk} of batch {batch}, and for another chunk as well"
+    )]
+    PrefixTaken {
+        batch: String,
+        chunk: u64,
+        prefix: String,
+    },
+    #[error("{location} is there already")]
+    Occupied { location: String },
+    #[error("ledger {location} has batches already")]
+    Begun { location: String },
+    #[error("ledger {location} is new, but has id {found}, not {wanted}")]
+    OtherId {
+        location: String,
+        found: String,
+        wanted: String,
+    },
+    #[error("the copy of ledger {location} is not sound: {what}")]
+    Unsound { location: String, what: String },
     /// Something else wrote to it.
     #[error("ledger {location} holds what no certforge writes")]
     Corrupt {
@@ -171,6 +194,18 @@ impl LedgerError {
                 "somebody changed the ledger by other means than certforge; a copy from before tells what was there".to_owned()
             }
             Self::NotWithdrawn { .. } => "withdraw it first".to_owned(),
+            Self::ChunkDiffers { .. } | Self::PrefixTaken { .. } => {
+                "both ledgers went on by themselves after one was copied, or one was changed: find out which is right before you use either"
+                    .to_owned()
+            }
+            Self::Occupied { .. } => "nothing is written over: name a file that is not there, or a folder".to_owned(),
+            Self::Begun { .. } => {
+                "name a file that is not there; `certforge ledger copy` puts several ledgers together".to_owned()
+            }
+            Self::OtherId { .. } => "drop its tables, which are empty, and run the same command again".to_owned(),
+            Self::Unsound { .. } => {
+                "look whether the disk fails; nothing was left behind, and the ledger is as it was".to_owned()
+            }
             Self::Corrupt { .. } => {
                 "something else wrote to it, or its disk fails; put back the latest copy that is sound. With an older one, or a new one, devices get a second identity"
                     .to_owned()

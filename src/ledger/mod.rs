@@ -8,10 +8,13 @@
 //!
 //! What is read back is proven or refused ([`LedgerError::Corrupt`]): nothing is made up for what is missing.
 
+mod anew;
 mod batch;
 mod ca_folder;
 mod chunk;
+mod copy;
 mod error;
+mod fact;
 mod history;
 mod issued;
 mod mark;
@@ -29,10 +32,13 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
+pub use anew::Anew;
 pub use batch::{Batch, BatchIdentity, BatchStatus};
 pub use ca_folder::CaFolder;
 pub use chunk::{Committed, Reservation};
+pub use copy::{Copied, copy};
 pub use error::LedgerError;
+pub use fact::{Begun, Enter, Fact, KnownChunk, KnownDevice, Reserved, Revoked, Telling};
 pub use history::{Act, Broken, Deed, Entry, Head, check as check_history};
 pub use issued::{Issued, Selection};
 pub use mark::{KeepMark, Mark, PassedOver, Unlike};
@@ -41,7 +47,7 @@ pub use patience::{LEASE, Patience, Tell};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresLedger;
 pub use share::{DeviceIds, HostState, HostStatus, Lease, Progress, Share};
-pub use sqlite::SqliteLedger;
+pub use sqlite::{Backup, Making, SqliteLedger, backup};
 pub use taken::Taken;
 pub use withdrawal::Withdrawal;
 
@@ -424,4 +430,39 @@ pub trait Ledger: fmt::Debug + Send {
     fn share(&self, _batch: &Batch) -> Result<Option<Box<dyn Share>>, LedgerError> {
         Ok(None)
     }
+
+    /// Hands on all that the ledger knows of a batch, fact by fact, in an order in which [`Ledger::restore`] takes it: the
+    /// batch; its reservations by chunk, those of one chunk as they were made; its committed chunks by number, a chunk at a
+    /// time; its withdrawal and how far it is revoked; its revoked certificates by row. All as of one moment, and not
+    /// more of it in memory than a chunk.
+    ///
+    /// # Errors
+    ///
+    /// What `enter` says, which ends it; or when the ledger cannot be read.
+    fn facts(&self, batch: &Batch, enter: Enter<'_>) -> Result<(), LedgerError>;
+
+    /// Enters what another ledger knew, or what is known from elsewhere. `tell` gets what enters a fact, and tells one
+    /// after the other, in the order of [`Ledger::facts`], of as many batches as it likes. All of it is one transaction,
+    /// which ends well when `tell` does; after an error nothing is entered. `tell` is
+    /// called once: a server that goes away meanwhile is an error.
+    ///
+    /// What is known already is no error, so that parts of one batch are put together, and that a fact may come twice:
+    ///
+    /// - A batch of a name that is there must be the same ([`LedgerError::BatchDiffers`] otherwise, whether or not anything
+    ///   of it is committed), and what follows is of that one. Its beginning is the earlier of both; its manifest's path
+    ///   stays. Its issuer's number of revocation lists becomes the one that comes with it, if that is higher.
+    /// - A reservation whose prefix is there must be of the same chunk of the same batch
+    ///   ([`LedgerError::PrefixTaken`]). A new one is the last attempt at its chunk.
+    /// - A chunk is committed by the attempt of its prefix, which need not be the newest. One that is committed must have the
+    ///   same prefix and the same entries ([`LedgerError::ChunkDiffers`]); it is released when either is.
+    /// - A device of a batch that is no reissue has generation 0, whatever is told, and one that has it from another
+    ///   row of whichever batch is refused ([`LedgerError::AlreadyIssued`]). In a reissue it gets the generation that is
+    ///   told, and when that is taken, or none is told, the one after its last.
+    /// - Withdrawals and revocations that are there keep their time and their reason; how many are revoked in a place never
+    ///   becomes fewer.
+    ///
+    /// # Errors
+    ///
+    /// What `tell` says; when a fact contradicts what is known; or when the ledger cannot be written.
+    fn restore(&mut self, tell: Telling<'_>) -> Result<(), LedgerError>;
 }

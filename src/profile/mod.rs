@@ -12,6 +12,7 @@ mod function;
 mod host;
 mod id_rules;
 mod key_type;
+mod naming;
 mod own_files;
 mod recipe;
 mod subject;

@@ -18,6 +18,13 @@ enum Part<C> {
     Column(C, Vec<Function>),
 }
 
+/// A part of a template's text.
+pub(super) enum Piece {
+    Text(String),
+    /// Anything.
+    Any,
+}
+
 /// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -101,6 +108,21 @@ impl Template {
             }
         };
         self.parts.iter().map(part).collect()
+    }
+
+    /// What every text of the template is made of, where one column holds this value, and the others anything.
+    pub(super) fn pieces(&self, column: &str, value: &str) -> Vec<Piece> {
+        let piece = |part: &Part<String>| match part {
+            Part::Literal(text) => Piece::Text(text.clone()),
+            Part::Column(name, functions) if name == column => {
+                let applied = functions
+                    .iter()
+                    .fold(Cow::Borrowed(value), |text, function| function.apply(text));
+                Piece::Text(applied.into_owned())
+            }
+            Part::Column(..) => Piece::Any,
+        };
+        self.parts.iter().map(piece).collect()
     }
 
     /// The template with its columns found in a header, or the name of one that is not there.

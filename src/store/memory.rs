@@ -295,6 +295,12 @@ impl Transport for Memory {
         self.call("purge", name, whole, |_| {})
     }
 
+    fn writers(&self, names: &[String]) -> Vec<Result<Option<String>, StoreError>> {
+        let batch = self.batch();
+        let ask = |name: &String| Ok(batch.current(name).and_then(|kept| kept.attempt.clone()));
+        names.iter().map(ask).collect()
+    }
+
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         let whole = |batch: &mut Batch| {
             let names: Vec<&String> = batch.objects.keys().collect();

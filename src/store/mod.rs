@@ -7,6 +7,7 @@
 //! To add a store: one file (or folder) with a type that implements [`Transport`], a [`Place`] by which a user
 //! names it, and its line in [`open`]. What speaks to a network finds attempts and throttle in `request`.
 
+mod batches;
 mod bucket_policy;
 mod dir;
 mod error;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 
 use crate::batch::most_octets;
 
+pub use batches::batches;
 pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, MAX_MANAGED_POLICY, Policy, role_partition};
 pub use dir::Dir;
 pub use error::StoreError;
@@ -220,6 +222,28 @@ impl Store {
     /// When the listing could not be completed.
     pub fn folders(&self) -> Result<Vec<String>, StoreError> {
         self.transport.folders()
+    }
+
+    /// Which attempt wrote each of many objects, where that is told; `None` of one that is not there, too.
+    #[must_use]
+    pub fn writers(&self, names: &[String]) -> Vec<Result<Option<String>, StoreError>> {
+        self.transport.writers(names)
+    }
+
+    /// Whether objects tell who wrote them; where they do not, what later attempts made was put aside.
+    #[must_use]
+    pub fn tells_writers(&self) -> bool {
+        self.transport.tells_writers()
+    }
+
+    /// Visits what attempts that were stopped have put aside, which no listing shows: the object, and the attempt. Of a
+    /// chunk that an attempt had begun to release, the index and the attempt.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be listed.
+    pub fn list_aside(&self, visit: &mut dyn FnMut(&str, &str)) -> Result<(), StoreError> {
+        self.transport.list_aside(visit)
     }
 
     fn get(&self, name: &str, range: Option<Range<u64>>) -> Result<Got, StoreError> {

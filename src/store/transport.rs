@@ -71,6 +71,22 @@ pub trait Transport: Send + Sync {
         Ok(false)
     }
 
+    /// Which attempt wrote each object, in their order, where that is told: at once where that is faster. `None` of one
+    /// that is not there, too.
+    fn writers(&self, names: &[String]) -> Vec<Result<Option<String>, StoreError>> {
+        names.iter().map(|_| Ok(None)).collect()
+    }
+
+    /// Visits what attempts that were stopped have put aside, which no listing shows: the object, and the attempt. Of a
+    /// chunk that an attempt had begun to release, the index and the attempt.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be listed.
+    fn list_aside(&self, _visit: &mut dyn FnMut(&str, &str)) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Visits every object whose name begins with `prefix`, which is empty, ends in `/`, or is the whole
     /// name of an object.
     ///

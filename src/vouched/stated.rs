@@ -95,6 +95,29 @@ impl<'a> Stated<'a> {
         self.parse(chunk, &octets)
     }
 
+    /// Whether the batch is sealed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.seal.is_some()
+    }
+
+    /// Whether the issuer has signed for an index as it is; not yet, while the batch is not sealed and the chunk's shard has
+    /// not said what it made.
+    ///
+    /// # Errors
+    ///
+    /// When the issuer has signed for another.
+    pub fn has_signed(&self, chunk: u64, octets: &[u8]) -> Result<bool, VouchedError> {
+        match (&self.seal, self.record.shards) {
+            (Some(seal), _) => Ok(seal.check_index(chunk, octets).map(|()| true)?),
+            (None, Some(shards)) => match self.check_by_shard(chunk, shards, octets) {
+                Err(VouchedError::Unstated { .. }) => Ok(false),
+                other => other.map(|()| true),
+            },
+            (None, None) => Ok(false),
+        }
+    }
+
     /// The octets of the index of a released chunk, which nobody vouches for.
     pub(super) fn index(&self, chunk: u64) -> Result<Vec<u8>, VouchedError> {
         match self.store.read(&batch::index_object(chunk), None) {

@@ -76,6 +76,16 @@ fn the_forge_prints_what_the_page_says() {
     assert_eq!(hold("`ledger expiring`", &expiring).len(), 3);
     hold("`ledger history`", &["ledger", "history"]);
     hold("`ca crl`", &["ca", "crl"]);
+    hold(
+        "`ledger backup`",
+        &["ledger", "backup", "ca/ledger.db", "copy.db"],
+    );
+    hold(
+        "`ledger copy`",
+        &["ledger", "copy", "ca/ledger.db", "copy.db", "both.db"],
+    );
+    let rebuild = ["ledger", "rebuild", "out", "--ledger", "new.db"];
+    assert_eq!(hold("`ledger rebuild`", &rebuild)[0]["batches"][0]["released"], 3);
     hold("`doctor`", &["doctor", "--offline"]);
     hold("`verify`", &["verify", "out/b"]);
     let withdrawn = r#"{"batch": "b", "withdrawn_at": "2026-11-24T12:00:00Z", "reason": "a key was copied"}"#;
@@ -83,6 +93,11 @@ fn the_forge_prints_what_the_page_says() {
     std::fs::remove_file(place.join("out/b/index/000000.csv")).expect("an index");
     hold("`verify`", &["verify", "out/b"]);
     hold("`status` of a place", &["status", "out/b"]);
+    let wrong = hold(
+        "`ledger rebuild`",
+        &["ledger", "rebuild", "out", "--ledger", "other.db"],
+    );
+    assert_eq!(wrong[0]["error"]["exit_code"], 7);
 }
 
 /// Behind `--` stands another command, so `--json` comes before.

@@ -19,6 +19,7 @@ mod s3_server;
 mod support;
 
 mod constant_time;
+mod copies;
 mod crash;
 #[cfg(feature = "postgres")]
 mod factory;
@@ -28,5 +29,6 @@ mod issuer;
 mod judges;
 mod lanes;
 mod ledger;
+mod rebuild;
 mod shards;
 mod shared;

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use certforge::batch::{IndexEntry, Layout};
 use certforge::certificate::SerialPrefix;
 use certforge::issuer::{CaCertificate, CaRequest, create};
-use certforge::ledger::{Batch, BatchIdentity, Committed, Ledger, LedgerError, Reservation, Withdrawal};
+use certforge::ledger::{
+    Batch, BatchIdentity, Committed, Ledger, LedgerError, Reservation, Withdrawal, copy,
+};
 use certforge::profile::{Attribute, KeyType, NotAfter};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -349,6 +351,11 @@ pub fn keeps_any_history(new_home: impl Fn() -> Box<dyn Home>, cases: u32) {
             }
             agree(&*home.open_read_only().unwrap(), &issuers, &model);
         }
+        // A copy knows what it is a copy of, whatever home each has.
+        let copy_home = new_home();
+        let mut copied = copy_home.open().unwrap();
+        copy(&handles[..1], &mut *copied).unwrap();
+        agree(&*copied, &issuers, &model);
         // Whatever came before, a batch can be completed.
         let batch = begin(&mut *handles[0], &issuers, &mut model, 3);
         let chunks: Vec<_> = handles[0].remaining(&batch).unwrap();

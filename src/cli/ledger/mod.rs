@@ -1,7 +1,10 @@
 //! `certforge ledger`.
 
+mod backup;
+mod copy;
 mod expiring;
 mod history;
+mod rebuild;
 
 use certforge::batch::{BatchRecord, INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::causes::in_one_line;
@@ -29,6 +32,12 @@ pub enum Ledger {
     Expiring(expiring::Expiring),
     /// Show who did what when: CAs, batches begun, resumed, sealed and withdrawn, certificates revoked
     History(history::History),
+    /// Copy a ledger's file to a safe place while a run is under way, and check the copy
+    Backup(backup::Backup),
+    /// Copy ledgers into another one: move a ledger, or put those of shards together
+    Copy(copy::Copy),
+    /// Make a ledger anew, from what is released in a store
+    Rebuild(rebuild::Rebuild),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +136,9 @@ impl Ledger {
             Self::Export(export) => export.run(printer),
             Self::Expiring(expiring) => expiring.run(printer),
             Self::History(history) => history.run(),
+            Self::Backup(backup) => backup.run(),
+            Self::Copy(copy) => copy.run(),
+            Self::Rebuild(rebuild) => rebuild.run(),
         }
     }
 }

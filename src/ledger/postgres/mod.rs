@@ -28,8 +28,8 @@ use time::OffsetDateTime;
 use self::connect::Server;
 use self::session::Session;
 use super::{
-    Act, Batch, BatchIdentity, BatchStatus, Committed, Entry, Head, Issued, Ledger, LedgerError, Patience,
-    Reservation, Selection, ServerUrl, Share, Withdrawal,
+    Act, Batch, BatchIdentity, BatchStatus, Committed, Enter, Entry, Head, Issued, Ledger, LedgerError, Patience,
+    Reservation, Selection, ServerUrl, Share, Telling, Withdrawal,
 };
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
@@ -375,5 +375,17 @@ impl Ledger for PostgresLedger {
         let server = Server::new(&self.url)?;
         let shared = share::join(server, self.patience.clone(), batch)?;
         Ok(Some(Box::new(shared)))
+    }
+
+    fn facts(&self, _batch: &Batch, _enter: Enter<'_>) -> Result<(), LedgerError> {
+        Err(LedgerError::NotBuilt {
+            location: self.location.clone(),
+        })
+    }
+
+    fn restore(&mut self, _tell: Telling<'_>) -> Result<(), LedgerError> {
+        Err(LedgerError::NotBuilt {
+            location: self.location.clone(),
+        })
     }
 }

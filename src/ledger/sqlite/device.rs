@@ -7,7 +7,7 @@ use super::read::device_id;
 use crate::batch::IndexEntry;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
-use crate::ledger::{Batch, LedgerError};
+use crate::ledger::{Batch, KnownDevice, LedgerError};
 
 /// Rows of one statement: most of what a statement costs beside its rows is shared by them.
 const ROWS: usize = 16;
@@ -48,7 +48,34 @@ fn insert_each(
     for (row, entry) in (first..).zip(entries) {
         let inserted = insert_rows(&mut insert, batch, row, std::slice::from_ref(entry));
         if let Err(error) = inserted {
-            return Err(refused(transaction, batch, entry, error));
+            return Err(refused(transaction, (batch, &batch.name), entry, error));
+        }
+    }
+    Ok(())
+}
+
+/// Inserts the devices of a chunk that another ledger knew; those of a reissue with their generations, where these are free.
+pub(super) fn enter(
+    transaction: &Transaction<'_>,
+    batch: &Batch,
+    first: u64,
+    devices: &[KnownDevice],
+) -> Result<(), Failure> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO device (batch, row, issuer, device_id, generation, certificate_id, certificate_serial, \
+         not_after, offset, length, sha256) VALUES (?1, ?3, ?2, ?4, CASE WHEN ?12 THEN coalesce( \
+           (SELECT ?11 WHERE NOT EXISTS \
+              (SELECT 1 FROM device WHERE issuer = ?2 AND device_id = ?4 AND generation = ?11)), \
+           (SELECT max(generation) + 1 FROM device WHERE issuer = ?2 AND device_id = ?4), 0) ELSE 0 END, \
+         ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for (row, device) in (first..).zip(devices) {
+        insert.raw_bind_parameter(11, device.generation)?;
+        insert.raw_bind_parameter(12, batch.reissue)?;
+        let inserted = insert_rows(&mut insert, batch, row, std::slice::from_ref(&device.entry));
+        if let Err(error) = inserted {
+            // It may be in this very batch as well.
+            return Err(refused(transaction, (batch, ""), &device.entry, error));
         }
     }
     Ok(())
@@ -104,10 +131,15 @@ fn statement(reissue: bool, rows: usize) -> String {
     )
 }
 
-/// Why a device could not be inserted.
-fn refused(connection: &Connection, batch: &Batch, entry: &IndexEntry, error: rusqlite::Error) -> Failure {
+/// Why a device could not be inserted: perhaps it is in a batch of another name than this.
+fn refused(
+    connection: &Connection,
+    (batch, other_than): (&Batch, &str),
+    entry: &IndexEntry,
+    error: rusqlite::Error,
+) -> Failure {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-        && let Ok(Some(other)) = find(connection, batch.issuer, entry.device_id.as_str(), &batch.name)
+        && let Ok(Some(other)) = find(connection, batch.issuer, entry.device_id.as_str(), other_than)
     {
         return Failure::Refused(LedgerError::AlreadyIssued {
             device_id: entry.device_id.to_string(),

@@ -1,12 +1,15 @@
 //! The ledger in one SQLite file, through WAL and synchronous=FULL. One process writes at a time, beside any
 //! number that read.
 
+mod backup;
 mod batch;
 mod chunk;
 mod device;
+mod facts;
 mod file;
 mod history;
 mod issued;
+mod making;
 mod mark;
 mod read;
 mod schema;
@@ -16,14 +19,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+pub use self::backup::{Backup, backup};
+pub use self::making::Making;
+
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use time::OffsetDateTime;
 
+use self::facts::Entering;
 use self::file::{Lock, cannot_open, create, location, lock};
 use super::error::Malformed;
 use super::{
-    Act, Batch, BatchIdentity, BatchStatus, Committed, Entry, Head, Issued, Ledger, LedgerError, Reservation,
-    Selection, Withdrawal,
+    Act, Batch, BatchIdentity, BatchStatus, Committed, Enter, Entry, Head, Issued, Ledger, LedgerError,
+    Reservation, Selection, Telling, Withdrawal,
 };
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
@@ -37,7 +44,7 @@ pub struct SqliteLedger {
     location: String,
     id: String,
     /// Held until the ledger is closed; `None` when it was opened for reading.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// Why a transaction was not made.
@@ -45,6 +52,15 @@ enum Failure {
     /// The contract forbids it.
     Refused(LedgerError),
     Sqlite(rusqlite::Error),
+}
+
+impl Failure {
+    fn into_error(self, location: &str) -> LedgerError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Sqlite(error) => failed(location, error),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -130,8 +146,13 @@ impl SqliteLedger {
             connection,
             location,
             id,
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// Closes it, but for its lock.
+    fn close(self) -> Option<Lock> {
+        self.lock
     }
 
     fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, LedgerError> {
@@ -149,10 +170,7 @@ impl SqliteLedger {
             transaction.commit()?;
             Ok(written)
         };
-        run().map_err(|failure| match failure {
-            Failure::Refused(error) => error,
-            Failure::Sqlite(error) => failed(&self.location, error),
-        })
+        run().map_err(|failure: Failure| failure.into_error(&self.location))
     }
 }
 
@@ -361,6 +379,25 @@ impl Ledger for SqliteLedger {
                 batch: batch.name.clone(),
             }),
         }
+    }
+
+    fn facts(&self, batch: &Batch, enter: Enter<'_>) -> Result<(), LedgerError> {
+        facts::tell(&self.connection, batch, &mut |fact| {
+            enter(fact).map_err(Failure::Refused)
+        })
+        .map_err(|failure| failure.into_error(&self.location))
+    }
+
+    fn restore(&mut self, tell: Telling<'_>) -> Result<(), LedgerError> {
+        let location = self.location.clone();
+        self.write(|transaction| {
+            let mut entering = Entering::new(transaction);
+            tell(&mut |fact| {
+                let entered = entering.enter(fact);
+                entered.map_err(|failure| failure.into_error(&location))
+            })
+            .map_err(Failure::Refused)
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::ledger::Deed;
 use crate::ledger::error::Malformed;
 use crate::manifest::DeviceId;
 
-fn malformed(column: usize, what: &'static str, found: String) -> rusqlite::Error {
+pub(super) fn malformed(column: usize, what: &'static str, found: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(Malformed { what, found }))
 }
 

@@ -5,6 +5,7 @@
 //! for what others wrote. What is put atomically is written beside its place first. Nothing tells who wrote a
 //! file.
 
+mod aside;
 mod atomic;
 #[cfg(target_os = "linux")]
 mod direct;
@@ -145,6 +146,10 @@ impl Transport for Dir {
 
     fn has_leftovers(&self) -> Result<bool, StoreError> {
         self.has_scratch().map_err(self.error("list", ""))
+    }
+
+    fn list_aside(&self, visit: &mut dyn FnMut(&str, &str)) -> Result<(), StoreError> {
+        self.walk_aside(visit).map_err(self.error("list", ""))
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

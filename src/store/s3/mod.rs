@@ -11,6 +11,7 @@ mod multipart;
 mod remove;
 mod settings;
 mod signing;
+mod writer;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -181,6 +182,14 @@ impl Transport for S3 {
     fn purge(&self, name: &str) -> Result<(), StoreError> {
         self.runtime
             .block_on(self.bucket.remove_noncurrent(&self.key(name)))
+    }
+
+    fn writers(&self, names: &[String]) -> Vec<Result<Option<String>, StoreError>> {
+        let ask = |name: &String| {
+            let (bucket, key) = (self.bucket.clone(), self.key(name));
+            self.runtime.spawn(async move { bucket.writer(&key).await })
+        };
+        self.all(names.iter().map(ask).collect())
     }
 
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::ledger_contract::{CHUNKS, Home, NOW, committed, identity, issuer, keeps_any_history, prefix};
+use crate::ledger_contract::{
+    CHUNKS, Home, NOW, committed, identity, issuer, keeps_any_history, prefix, remembers_every_act,
+};
 use certforge::issuer::CaCertificate;
 use certforge::ledger::{self, Batch, BatchIdentity, Ledger, LedgerError};
 use tempfile::TempDir;
@@ -26,6 +28,11 @@ impl Home for InFile {
 #[test]
 fn a_file_keeps_any_history() {
     keeps_any_history(|| Box::new(InFile(tempfile::tempdir().unwrap())), 60);
+}
+
+#[test]
+fn a_file_remembers_every_act() {
+    remembers_every_act(&InFile(tempfile::tempdir().unwrap()));
 }
 
 /// Names the ledger to the child that is to be killed.

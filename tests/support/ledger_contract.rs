@@ -7,7 +7,8 @@ use certforge::batch::{IndexEntry, Layout};
 use certforge::certificate::SerialPrefix;
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::ledger::{
-    Batch, BatchIdentity, Committed, Ledger, LedgerError, Reservation, Withdrawal, copy,
+    Act, Batch, BatchIdentity, Committed, Deed, Ledger, LedgerError, Reservation, Withdrawal, check_history,
+    copy,
 };
 use certforge::profile::{Attribute, KeyType, NotAfter};
 use proptest::prelude::*;
@@ -373,6 +374,62 @@ pub fn keeps_any_history(new_home: impl Fn() -> Box<dyn Home>, cases: u32) {
 }
 
 /// Two handles that write where the home allows it, else one.
+/// What human beings do is remembered, once each and entry after entry, however many of them act at the same time.
+pub fn remembers_every_act(home: &dyn Home) {
+    let (issuer, other) = (issuer("Test CA"), issuer("Other CA"));
+    let mut ledger = home.open().unwrap();
+    let batch = ledger.begin_batch(&identity("pumps", &issuer), NOW).unwrap();
+    ledger.begin_batch(&identity("pumps", &issuer), NOW).unwrap();
+    let again = BatchIdentity {
+        reissue: true,
+        ..identity("returns", &issuer)
+    };
+    ledger.begin_batch(&again, NOW).unwrap();
+    ledger.begin_batch(&identity("others", &other), NOW).unwrap();
+    ledger.withdraw(&batch, "stolen", NOW).unwrap();
+    ledger.withdraw(&batch, "lost", NOW).unwrap();
+    let acts = |ledger: &dyn Ledger| -> Vec<(Deed, String)> {
+        let history = ledger.history().unwrap();
+        assert!(check_history(&history).is_ok());
+        history
+            .into_iter()
+            .map(|entry| (entry.act, entry.subject))
+            .collect()
+    };
+    let expected = [
+        (Deed::CaNew, "CN=Test CA"),
+        (Deed::BatchBegun, "pumps"),
+        (Deed::ReissueBegun, "returns"),
+        (Deed::CaNew, "CN=Other CA"),
+        (Deed::BatchBegun, "others"),
+        (Deed::BatchWithdrawn, "pumps"),
+    ];
+    let expected = expected.map(|(deed, subject)| (deed, subject.to_owned()));
+    assert_eq!(acts(&*ledger), expected);
+    assert_eq!(acts(&*home.open_read_only().unwrap()), expected);
+    drop(ledger);
+
+    // As many at once as the home takes.
+    let mut hosts = open_all(home);
+    let many = if hosts.len() > 1 { 6 } else { 1 };
+    hosts.resize_with(many, || home.open().unwrap());
+    std::thread::scope(|scope| {
+        for (host, mut ledger) in hosts.into_iter().enumerate() {
+            scope.spawn(move || {
+                for act in 0..20 {
+                    let act = Act::new(Deed::BatchResumed, "pumps", format!("{host}/{act}"));
+                    ledger.record(act, NOW).unwrap();
+                }
+            });
+        }
+    });
+    let history = home.open_read_only().unwrap().history().unwrap();
+    let head = check_history(&history).unwrap().unwrap();
+    assert_eq!(head.number, 6 + 20 * many as u64);
+    let told: BTreeSet<&str> = history[6..].iter().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(told.len(), 20 * many);
+}
+
 fn open_all(home: &dyn Home) -> Vec<Box<dyn Ledger>> {
     let mut handles = vec![home.open().unwrap()];
     match home.open() {

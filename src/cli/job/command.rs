@@ -126,7 +126,7 @@ impl Command {
     pub fn refuse_local_place(&self) -> Result<(), Failure> {
         match self.run.to()? {
             Place::S3 { .. } => Ok(()),
-            place => Err(Failure::usage(
+            place @ Place::Folder(_) => Err(Failure::usage(
                 &format!(
                     "{place} is {} of the host that a task runs on, and is gone with it",
                     place.kind()

@@ -135,20 +135,16 @@ impl Kubernetes {
         let secret = self.named(self.ca_secret.as_ref(), "ca");
         let is_there =
             |name: &&str| [CERTIFICATE_FILE, KEY_FILE].contains(name) || folder.join(name).exists();
-        let files = [CERTIFICATE_FILE, KEY_FILE, CHAIN_FILE, ENDPOINT_FILE]
+        let of_ca = [CERTIFICATE_FILE, KEY_FILE, CHAIN_FILE, ENDPOINT_FILE]
             .into_iter()
             .filter(is_there);
-        let files: String = files.map(|name| from_file(&folder.join(name))).collect();
+        let of_ca: String = of_ca.map(|name| from_file(&folder.join(name))).collect();
         let environment = self.named(self.environment_secret.as_ref(), "environment");
+        let keys: Vec<&str> = inputs.iter().map(|input| input.key.as_str()).collect();
+        let files: String = inputs.iter().map(|input| from_file(&input.path)).collect();
         let input = match &self.input_claim {
-            Some(claim) => {
-                let keys: Vec<&str> = inputs.iter().map(|input| input.key.as_str()).collect();
-                format!("in the volume of claim {claim}: {}", keys.join(", "))
-            }
-            None => {
-                let files: String = inputs.iter().map(|input| from_file(&input.path)).collect();
-                format!("kubectl create configmap {}-input{files}", self.array.name)
-            }
+            Some(claim) => format!("in the volume of claim {claim}: {}", keys.join(", ")),
+            None => format!("kubectl create configmap {}-input{files}", self.array.name),
         };
         let how = match command.accounts() {
             Accounts::Shared => {
@@ -165,7 +161,7 @@ impl Kubernetes {
         format!(
             "# Hand it in with: {submit}\n\
              # What must be there before:\n\
-             #   kubectl create secret generic {secret}{files}\n\
+             #   kubectl create secret generic {secret}{of_ca}\n\
              #   kubectl create secret generic {environment} --from-env-file=FILE\n\
              #     with PGPASSWORD=… and CERTFORGE_CA_PASSPHRASE=…, as far as there are such\n\
              #   {input}\n\

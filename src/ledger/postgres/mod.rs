@@ -191,7 +191,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn history(&self) -> Result<Vec<Entry>, LedgerError> {
-        self.read(|client| history::read(client))
+        self.read(history::read)
     }
 
     fn find_batch(&self, name: &str) -> Result<Option<Batch>, LedgerError> {

@@ -8,7 +8,7 @@ mod storm;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::ledger_contract::{Home, keeps_any_history};
+use crate::ledger_contract::{Home, keeps_any_history, remembers_every_act};
 use crate::postgres::Postgres;
 use crate::support::Workplace;
 use certforge::ledger::{self, Ledger, LedgerError, LedgerName};
@@ -35,6 +35,12 @@ fn a_database_keeps_any_history() {
         Box::new(home)
     };
     keeps_any_history(home, 10);
+}
+
+#[test]
+fn a_database_remembers_every_act() {
+    let server = Postgres::start();
+    remembers_every_act(&InDatabase(server.database().parse().unwrap()));
 }
 
 /// A factory: one CA, one manifest, one database, one store.

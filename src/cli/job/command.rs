@@ -99,15 +99,20 @@ impl Command {
         }
     }
 
-    /// The server that has the ledger: as it was typed, or as the settings of this machine have it, which a task does not.
+    /// The server that has the ledger: as it was typed, or as the settings of this machine or the CA's folder have it, which a
+    /// task need not have.
     fn server(&self) -> Option<String> {
         let ledger = match self.is_given("ledger") {
             true => self.value("ledger"),
             false => settings::of("ledger"),
         };
-        match ledger?.parse() {
-            Ok(LedgerName::Server(url)) => Some(url.as_str().to_owned()),
-            _ => None,
+        let name = match ledger {
+            Some(ledger) => ledger.parse().ok()?,
+            None => self.run.ledger.find(self.run.issuer.whose(None)).ok()?.name,
+        };
+        match name {
+            LedgerName::Server(url) => Some(url.as_str().to_owned()),
+            LedgerName::File(_) => None,
         }
     }
 

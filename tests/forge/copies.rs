@@ -100,10 +100,7 @@ fn a_backup_takes_the_place_of_nothing_and_is_named_in_a_folder() {
     let names: Vec<_> = fs::read_dir(place.join("safe")).unwrap().collect();
     let name = names[0].as_ref().unwrap().file_name().into_string().unwrap();
     assert_eq!(names.len(), 1);
-    assert!(
-        name.starts_with("ledger-20") && name.ends_with("Z.db"),
-        "{name}"
-    );
+    assert!(name.starts_with("ledger-20") && name.ends_with("Z.db"), "{name}");
     // Who has it only goes on with it.
     fs::copy(place.join("copy.db"), place.join("ca/ledger.db")).unwrap();
     let again = place.succeed(&["run", "devices.csv", "--batch", "b", "--to", "out"]);

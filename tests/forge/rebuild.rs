@@ -221,7 +221,10 @@ fn sealed(layout: &str) -> Workplace {
     place.manifest(8);
     place.succeed(&["ca", "new", "--no-passphrase"]);
     place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
-    for (ca, to, ledger) in [("ca", "out", "ca/ledger.db"), ("other", "theirs", "other/ledger.db")] {
+    for (ca, to, ledger) in [
+        ("ca", "out", "ca/ledger.db"),
+        ("other", "theirs", "other/ledger.db"),
+    ] {
         place.succeed(&[
             "run",
             "devices.csv",

@@ -8,10 +8,10 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
+use crate::cli::Failure;
 use crate::cli::ledger_args::open_existing;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::{Lines, count, devices};
-use crate::cli::Failure;
 
 /// Batches that are named one by one, at most.
 const NAMED: usize = 10;

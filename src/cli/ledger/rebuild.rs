@@ -58,7 +58,10 @@ impl Rebuild {
     pub fn run(&self) -> Outcome {
         let (trusted, folder) = match (&self.ca, &self.issuer) {
             (Some(ca), _) => (trust(&ca.display().to_string())?, Some(ca.clone())),
-            (None, Some(issuer)) => (trust(issuer)?, Some(PathBuf::from(issuer)).filter(|path| path.exists())),
+            (None, Some(issuer)) => (
+                trust(issuer)?,
+                Some(PathBuf::from(issuer)).filter(|path| path.exists()),
+            ),
             (None, None) => (trust(DEFAULT_FOLDER)?, Some(PathBuf::from(DEFAULT_FOLDER))),
         };
         let found = self.ledger.find(Whose {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use certforge::engine::Random;
 use certforge::forge::Shard;
 use certforge::issuer;
-use certforge::ledger::{self, CaFolder, Ledger, LedgerError, LedgerName, Patience};
+use certforge::ledger::{self, Act, CaFolder, Deed, Ledger, LedgerError, LedgerName, Patience};
 use clap::Args;
 
-use super::Failure;
 use super::issuer::{DEFAULT_FOLDER, Whose, files_at};
 use super::report::tell_aside;
 use super::settings;
+use super::{Failure, clock};
 
 /// Where ledgers were before they belonged to a CA, and are where that has no folder.
 const IN_WORKING_FOLDER: &str = "certforge";
@@ -158,9 +158,15 @@ impl Found {
         if let Some(folder) = folder {
             folder.check_before(&self.name)?;
         }
-        let ledger = open_to_write(&self.name, patience)?;
+        let mut ledger = open_to_write(&self.name, patience)?;
         if let Some(folder) = folder {
             folder.check(&*ledger)?;
+        } else if let Some(folder) = &self.folder
+            && let Err(error) = folder.check(&*ledger)
+        {
+            // It is said in the history that this was meant.
+            let id = ledger.id().to_owned();
+            ledger.record(Act::new(Deed::LedgerTaken, &id, error.to_string()), clock::now()?)?;
         }
         self.take_over()?;
         Ok(ledger)

@@ -44,7 +44,16 @@ pub(super) struct Made {
 }
 
 impl Making<'_> {
-    pub(super) fn alone(&self, ledger: &mut dyn Ledger) -> Result<Made, ForgeError> {
+    /// Makes what remains: alone, or among others where the ledger is shared. `committed`: the chunks that were when this run
+    /// began.
+    pub(super) fn make(&self, ledger: &mut dyn Ledger, committed: &Chunks) -> Result<Made, ForgeError> {
+        match ledger.share(self.batch)? {
+            None => self.alone(ledger),
+            Some(share) => self.among_others(ledger, &*share, committed),
+        }
+    }
+
+    fn alone(&self, ledger: &mut dyn Ledger) -> Result<Made, ForgeError> {
         let (job, batch) = (self.job, self.batch);
         // 6. Release what was committed and not yet released. Reserve every chunk that remains, each with the prefix of its
         //    serials.
@@ -74,7 +83,7 @@ impl Making<'_> {
 
         // 8. Seal what is complete: the batch, or what this shard has of it.
         let is_complete = skipped + outcome.made == devices;
-        self.seal_alone(ledger, (devices, skipped), outcome, is_complete)
+        Ok(self.seal_alone(ledger, (devices, skipped), outcome, is_complete))
     }
 
     fn seal_alone(
@@ -83,7 +92,7 @@ impl Making<'_> {
         (devices, skipped): (u64, u64),
         mut outcome: Outcome,
         is_complete: bool,
-    ) -> Result<Made, ForgeError> {
+    ) -> Made {
         let mut sealed = false;
         if outcome.failure.is_none() && is_complete {
             let seal = outcome.take_seal();
@@ -99,18 +108,17 @@ impl Making<'_> {
                 Err(error) => outcome.failure = Some(error),
             }
         }
-        Ok(Made {
+        Made {
             devices,
             skipped,
             outcome,
             is_complete,
             sealed,
-        })
+        }
     }
 
-    /// The same steps, a few chunks at a time, until all of the batch are made by whomever. `committed`: those that were when
-    /// this run began.
-    pub(super) fn among_others(
+    /// The same steps, a few chunks at a time, until all of the batch are made by whomever.
+    fn among_others(
         &self,
         ledger: &mut dyn Ledger,
         share: &dyn Share,
@@ -132,7 +140,7 @@ impl Making<'_> {
         // What is reserved from here on is ahead of the mark, which may be.
         self.care.keep_mark(ledger, self.passed_over)?;
         self.tell_begun(devices, skipped);
-        let made = part.make(ledger).and_then(|(mut outcome, is_complete)| {
+        let made = part.make(ledger).map(|(mut outcome, is_complete)| {
             let mut sealed = false;
             if outcome.failure.is_none() && is_complete {
                 let (store, batch, record, job) = (self.store, self.batch, self.record, self.job);
@@ -146,13 +154,13 @@ impl Making<'_> {
                     Err(error) => outcome.failure = Some(error),
                 }
             }
-            Ok(Made {
+            Made {
                 devices,
                 skipped,
                 outcome,
                 is_complete,
                 sealed,
-            })
+            }
         });
         if let Err(error) = self.care.keep_mark(ledger, self.passed_over) {
             tracing::info!(%error, "the mark stays where it was when this run began");

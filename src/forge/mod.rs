@@ -251,7 +251,6 @@ pub fn run(
     if is_begun {
         chronicle::resumed(ledger, &batch, job)?;
     }
-    let share = ledger.share(&batch)?;
     let making = Making {
         job,
         care,
@@ -267,18 +266,13 @@ pub fn run(
     };
 
     // 6. to 8. Reserve, make, store, commit and release what remains; seal what is complete.
-    let made = match &share {
-        None => making.alone(ledger)?,
-        Some(share) => making.among_others(ledger, &**share, &committed)?,
-    };
     let Made {
         devices,
         skipped,
         mut outcome,
         is_complete,
         sealed,
-    } = made;
-
+    } = making.make(ledger, &committed)?;
     if sealed {
         chronicle::sealed(ledger, &batch, job)?;
     }

@@ -61,7 +61,7 @@ impl Part<'_> {
             let mut feeder = Feeder::new(self)?;
             feeder.fill()?;
             if !feeder.is_empty() {
-                all.add(self.pass(feeder, ledger)?);
+                all.add(self.pass(feeder, ledger));
             }
             let progress = self.share.progress()?;
             let is_complete = progress.unreleased == 0;
@@ -80,7 +80,7 @@ impl Part<'_> {
     }
 
     /// Makes all that the feeder gets.
-    fn pass(&self, feeder: Feeder<'_>, ledger: &mut dyn Ledger) -> Result<Outcome, ForgeError> {
+    fn pass(&self, feeder: Feeder<'_>, ledger: &mut dyn Ledger) -> Outcome {
         // As many as are made at a time wait for their turn.
         let (sender, receiver) = sync_channel(self.ahead());
         let mut fed = Fed { receiver };
@@ -91,8 +91,10 @@ impl Part<'_> {
             share: Some(self.share),
         };
         let outcome = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                if let Err(error) = feeder.feed(self, sender) {
+            let failure = &failure;
+            // The sender goes with the feeder, which ends the pipeline.
+            scope.spawn(move || {
+                if let Err(error) = feeder.feed(&sender) {
                     *failure.lock().expect("no holder panics") = Some(error);
                 }
             });
@@ -109,11 +111,11 @@ impl Part<'_> {
             outcome
         });
         match failure.into_inner().expect("no holder panics") {
-            Some(error) if outcome.failure.is_none() => Ok(Outcome {
+            Some(error) if outcome.failure.is_none() => Outcome {
                 failure: Some(error),
                 ..outcome
-            }),
-            _ => Ok(outcome),
+            },
+            _ => outcome,
         }
     }
 
@@ -251,14 +253,14 @@ impl<'a> Feeder<'a> {
     }
 
     /// Hands on what it takes, until there is nothing to take, or nobody to hand it to.
-    fn feed(mut self, part: &Part<'_>, sender: SyncSender<Work>) -> Result<(), ForgeError> {
+    fn feed(mut self, sender: &SyncSender<Work>) -> Result<(), ForgeError> {
         loop {
             while let Some(work) = self.ready.pop_front() {
                 if sender.send(work).is_err() {
                     return Ok(());
                 }
             }
-            if part.cancel.is_cancelled() {
+            if self.part.cancel.is_cancelled() {
                 return Ok(());
             }
             self.fill()?;

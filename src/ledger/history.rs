@@ -36,10 +36,14 @@ pub enum Deed {
     CertificatesRevoked,
     /// Another ledger than the one that the CA had was taken, on purpose.
     LedgerTaken,
+    /// What another ledger knew was entered.
+    LedgerCopied,
+    /// It was made anew from what a store has released.
+    LedgerRebuilt,
 }
 
 /// Each deed, and what it is called.
-const DEEDS: [(Deed, &str); 9] = [
+const DEEDS: [(Deed, &str); 11] = [
     (Deed::CaNew, "ca-new"),
     (Deed::CaChanged, "ca-changed"),
     (Deed::BatchBegun, "batch-begun"),
@@ -49,6 +53,8 @@ const DEEDS: [(Deed, &str); 9] = [
     (Deed::BatchWithdrawn, "batch-withdrawn"),
     (Deed::CertificatesRevoked, "certificates-revoked"),
     (Deed::LedgerTaken, "ledger-taken"),
+    (Deed::LedgerCopied, "ledger-copied"),
+    (Deed::LedgerRebuilt, "ledger-rebuilt"),
 ];
 
 /// An act, before it has its place in the history.

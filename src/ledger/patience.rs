@@ -8,7 +8,7 @@ use std::time::Duration;
 pub type Tell = dyn Fn(&str, Duration) -> bool + Send + Sync;
 
 /// How long a chunk is lent to a host that is not heard of.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// How long, and who is told. The default does not wait at all.
 #[derive(Clone)]

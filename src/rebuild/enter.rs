@@ -210,17 +210,14 @@ fn restore(
 fn unknown(batch: &str, open: &BTreeSet<u64>, adopted: &Adopted) -> Vec<String> {
     let mut unknown = Vec::new();
     if !open.is_empty() {
-        let mut text = format!(
-            "batch {batch}: which serials were reserved for the {} chunks that are not released, but by attempts that left something",
+        let drawn = match adopted.drawn {
+            0 => String::new(),
+            drawn => format!("; for {drawn} of these chunks a new prefix stands for their first attempt"),
+        };
+        unknown.push(format!(
+            "batch {batch}: which serials were reserved for the {} chunks that are not released, but by attempts that left something{drawn}",
             open.len()
-        );
-        if adopted.drawn > 0 {
-            text += &format!(
-                "; for {} of these chunks a new prefix stands for their first attempt",
-                adopted.drawn
-            );
-        }
-        unknown.push(text);
+        ));
     }
     let foreign = adopted.foreign.iter();
     unknown.extend(foreign.map(|object| {

@@ -50,7 +50,7 @@ pub(super) struct Survey {
 }
 
 /// A batch as its record has it.
-struct Read {
+struct Recorded {
     place: Place,
     store: Store,
     name: String,
@@ -73,7 +73,7 @@ pub(super) fn survey(job: &Job<'_>, faults: &mut Faults) -> Result<Survey, Rebui
     let (mut batches, mut left_out) = (Vec::new(), Vec::new());
     for (place, name, read) in found {
         let store = (job.open)(&place)?;
-        let batch = Read {
+        let batch = Recorded {
             place,
             store,
             name,
@@ -125,8 +125,8 @@ fn issuer<'a>(
 }
 
 /// A batch of the issuer, if its record agrees with itself.
-fn own(batch: Read, faults: &mut Faults) -> Result<Option<Found>, RebuildError> {
-    let Read {
+fn own(batch: Recorded, faults: &mut Faults) -> Result<Option<Found>, RebuildError> {
+    let Recorded {
         place,
         store,
         name,
@@ -227,7 +227,7 @@ fn first_certificate(store: &Store, released: &BTreeSet<u64>) -> Result<Option<V
 }
 
 /// A batch of another CA, unless it only says so.
-fn others(batch: Read, issuer: &CaCertificate, faults: &mut Faults) -> Result<LeftOut, RebuildError> {
+fn others(batch: Recorded, issuer: &CaCertificate, faults: &mut Faults) -> Result<LeftOut, RebuildError> {
     let released = released_chunks(&batch.store)?;
     let first = first_certificate(&batch.store, &released)?;
     let standard = Standard::new(&batch.read.profile, issuer);

@@ -2,6 +2,7 @@
 //! is made.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -76,7 +77,6 @@ fn a_ca_that_is_new_has_a_ledger_in_its_folder_and_says_so_without_a_warning() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("ledger       ca/ledger.db\n"));
     let mark = fs::read_to_string(place.join("ca/ledger.json")).expect("a mark");
     assert!(mark.contains("\"reservations\": 3"), "{mark}");
-    use std::os::unix::fs::PermissionsExt;
     let mode = place
         .join("ca/ledger.json")
         .metadata()

@@ -3,15 +3,15 @@
 use std::fmt;
 
 use certforge::engine::Random;
-use certforge::ledger::{self, Ledger, LedgerError, LedgerName, Making};
+use certforge::ledger::{self, Act, Deed, Entry, Ledger, LedgerError, LedgerName, Making};
 use clap::Args;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use crate::cli::Failure;
 use crate::cli::ledger_args::open_existing;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::{Lines, count, devices};
+use crate::cli::{Failure, clock};
 
 /// Batches that are named one by one, at most.
 const NAMED: usize = 10;
@@ -89,21 +89,41 @@ fn copy(from: &[Box<dyn Ledger>], to: &LedgerName) -> Result<(Vec<ledger::Copied
         Err(error) => return Err(error.into()),
         Ok(_) => {
             let mut ledger = open_existing(to)?;
-            let copied = ledger::copy(from, &mut *ledger)?;
+            let copied = copy_into(from, &mut *ledger)?;
             return Ok((copied, ledger.id().to_owned()));
         }
     }
     let LedgerName::File(file) = to else {
         let mut ledger = ledger::open(to, id(from)?)?;
-        let copied = ledger::copy(from, &mut *ledger)?;
+        let copied = copy_into(from, &mut *ledger)?;
         return Ok((copied, ledger.id().to_owned()));
     };
     let making = Making::begin(file)?;
     let mut ledger = making.open(id(from)?)?;
-    let copied = ledger::copy(from, &mut *ledger)?;
+    let copied = copy_into(from, &mut *ledger)?;
     let id = ledger.id().to_owned();
     making.finish(Some(ledger))?;
     Ok((copied, id))
+}
+
+/// The history of a copy says where it comes from, and how far that ledger's own had come.
+fn copy_into(from: &[Box<dyn Ledger>], to: &mut dyn Ledger) -> Result<Vec<ledger::Copied>, Failure> {
+    let copied = ledger::copy(from, to)?;
+    let now = clock::now()?;
+    for (ledger, copied) in from.iter().zip(&copied) {
+        let head = ledger.history()?.last().map(Entry::head);
+        let head = match head {
+            Some(head) => format!(
+                "entry {} of its history has {}",
+                head.number,
+                HEXLOWER.encode(&head.hash)
+            ),
+            None => "it has no history".to_owned(),
+        };
+        let what = format!("{} batches, {} devices; {head}", copied.batches, copied.devices);
+        to.record(Act::new(Deed::LedgerCopied, ledger.id(), what), now)?;
+    }
+    Ok(copied)
 }
 
 /// The id of a new ledger: that of the one which it is a copy of.

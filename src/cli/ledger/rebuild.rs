@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use certforge::ledger::{self, Anew, KeepMark, LedgerName, PassedOver};
+use certforge::ledger::{self, Act, Anew, Deed, KeepMark, LedgerName, PassedOver};
 use certforge::printable;
 use certforge::rebuild::{self, Job, RebuildError, Report};
 use clap::Args;
@@ -85,10 +85,12 @@ impl Rebuild {
             now: clock::now()?,
         };
         let making = Anew::begin(&found.name)?;
-        let (report, ledger) = rebuild::rebuild(&job, &mut |id| making.open(id))?;
+        let (report, mut ledger) = rebuild::rebuild(&job, &mut |id| making.open(id))?;
         let failure = failure(&report);
         match failure {
             None => {
+                let what = format!("{} batches", places.len());
+                ledger.record(Act::new(Deed::LedgerRebuilt, &at.to_string(), what), job.now)?;
                 making.finish(ledger)?;
                 // The one that it remembers had come further, with reservations of which nothing is left.
                 if let Some(folder) = found.keeper() {

@@ -208,17 +208,14 @@ fn is_of_this_machine(host: &Host) -> bool {
 /// TLS as verify-full has it: under the roots of `sslrootcert`, or those that the system trusts.
 fn tls(ours: &BTreeMap<&'static str, String>) -> Result<MakeRustlsConnect, String> {
     let mut roots = RootCertStore::empty();
-    match ours.get("sslrootcert").filter(|file| *file != "system") {
-        Some(file) => {
-            for certificate in certificates("sslrootcert", file)? {
-                let added = roots.add(certificate);
-                added.map_err(|error| format!("sslrootcert {file} cannot be used: {error}"))?;
-            }
+    if let Some(file) = ours.get("sslrootcert").filter(|file| *file != "system") {
+        for certificate in certificates("sslrootcert", file)? {
+            let added = roots.add(certificate);
+            added.map_err(|error| format!("sslrootcert {file} cannot be used: {error}"))?;
         }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-        }
+    } else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
     }
     if roots.is_empty() {
         return Err(

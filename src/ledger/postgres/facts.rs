@@ -20,7 +20,8 @@ pub(super) fn tell(client: &mut postgres::Client, batch: &Batch, each: Each<'_>)
         .read_only(true)
         .start()?;
     each(Fact::Batch(Box::new(begun(&mut snapshot, batch)?)))?;
-    let reserved = "SELECT chunk, serial_prefix, reserved_at FROM reservation WHERE batch = $1 ORDER BY chunk, attempt";
+    let reserved =
+        "SELECT chunk, serial_prefix, reserved_at FROM reservation WHERE batch = $1 ORDER BY chunk, attempt";
     for row in &snapshot.query(reserved, &[&batch.key])? {
         each(Fact::Reserved(Reserved {
             chunk: number(row, 0)?,
@@ -44,7 +45,10 @@ pub(super) fn tell(client: &mut postgres::Client, batch: &Batch, each: Each<'_>)
 
 fn begun(snapshot: &mut Transaction<'_>, batch: &Batch) -> Result<Begun, Failure> {
     let row = snapshot.query_one("SELECT created_at FROM batch WHERE batch = $1", &[&batch.key])?;
-    let crl = snapshot.query_opt("SELECT number, made_at FROM crl WHERE issuer = $1", &[&batch.issuer])?;
+    let crl = snapshot.query_opt(
+        "SELECT number, made_at FROM crl WHERE issuer = $1",
+        &[&batch.issuer],
+    )?;
     let crl = crl.map(|row| Ok::<_, Failure>((number(&row, 0)?, row.try_get(1)?)));
     let der = &batch.issuer_certificate;
     let issuer = CaCertificate::from_der(der, std::path::Path::new("the ledger"));
@@ -145,7 +149,7 @@ impl<'a, 't> Entering<'a, 't> {
             Fact::Batch(_) => Ok(()),
             Fact::Reserved(reserved) => enter_reservation(transaction, batch, reserved),
             Fact::Chunk(chunk) => enter_chunk(transaction, batch, &chunk),
-            Fact::Withdrawn { at, reason } => withdrawal::note(transaction, batch, &reason, at),
+            Fact::Withdrawn { at, reason } => withdrawal::insert(transaction, batch, &reason, at).map(drop),
             Fact::RevokedAt { place, certificates } => {
                 withdrawal::set_revoked(transaction, batch, &place, certificates).map(drop)
             }
@@ -157,7 +161,13 @@ impl<'a, 't> Entering<'a, 't> {
             }) => {
                 transaction.execute(
                     "INSERT INTO revoked VALUES ($1, $2, $3, $4, $5) ON CONFLICT (batch, row) DO NOTHING",
-                    &[&batch.key, &signed(row), &second(at), &reason, &i64::from(code.number())],
+                    &[
+                        &batch.key,
+                        &signed(row),
+                        &second(at),
+                        &reason,
+                        &i64::from(code.number()),
+                    ],
                 )?;
                 Ok(())
             }
@@ -267,8 +277,16 @@ fn insert_chunk(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownC
 }
 
 /// The first identities of devices, which are nobody else's.
-fn enter_identities(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownChunk) -> Result<(), Failure> {
-    let ids: Vec<&str> = chunk.devices.iter().map(|device| device.entry.device_id.as_str()).collect();
+fn enter_identities(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunk: &KnownChunk,
+) -> Result<(), Failure> {
+    let ids: Vec<&str> = chunk
+        .devices
+        .iter()
+        .map(|device| device.entry.device_id.as_str())
+        .collect();
     transaction.execute(
         "INSERT INTO identity SELECT $1, id, 0, $3, $4 FROM unnest($2::text[]) AS f (id) ORDER BY id ON CONFLICT DO NOTHING",
         &[&batch.issuer, &ids, &batch.key, &signed(chunk.chunk)],
@@ -288,7 +306,11 @@ fn enter_identities(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &Kn
 }
 
 /// Identities of a reissue: that which is told, or the one after the last.
-fn enter_generations(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownChunk) -> Result<(), Failure> {
+fn enter_generations(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunk: &KnownChunk,
+) -> Result<(), Failure> {
     for device in &chunk.devices {
         let id = device.entry.device_id.as_str();
         let own = transaction.query_opt(

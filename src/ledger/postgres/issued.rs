@@ -19,7 +19,7 @@ pub(super) struct Chunk {
     batch: i64,
     name: String,
     issuer: i64,
-    chunk: u64,
+    number: u64,
     first_row: u64,
     withdrawn: Option<OffsetDateTime>,
 }
@@ -55,7 +55,7 @@ pub(super) fn chunks(
             batch: row.try_get(0)?,
             name: text(row, 1)?,
             issuer: row.try_get(2)?,
-            chunk: number(row, 3)?,
+            number: number(row, 3)?,
             first_row: number(row, 4)?,
             withdrawn: row.try_get(5)?,
         };
@@ -66,14 +66,14 @@ pub(super) fn chunks(
 
 /// The certificates of a chunk, in row order.
 pub(super) fn of_chunk(client: &mut impl GenericClient, chunk: &Chunk) -> Result<Vec<Issued>, Failure> {
-    let entries = entries_of(client, chunk.batch, chunk.chunk)?;
+    let entries = entries_of(client, chunk.batch, chunk.number)?;
     let ids: Vec<&str> = entries.iter().map(|entry| entry.device_id.as_str()).collect();
     let superseded: BTreeSet<String> = client
         .query(
             "SELECT i.device_id FROM identity i WHERE i.issuer = $1 AND i.device_id = ANY($2) AND i.batch = $3 AND i.chunk = $4 \
              AND EXISTS (SELECT 1 FROM identity l JOIN committed c ON c.batch = l.batch AND c.chunk = l.chunk \
                WHERE l.issuer = i.issuer AND l.device_id = i.device_id AND l.generation > i.generation)",
-            &[&chunk.issuer, &ids, &chunk.batch, &signed(chunk.chunk)],
+            &[&chunk.issuer, &ids, &chunk.batch, &signed(chunk.number)],
         )?
         .iter()
         .map(|row| text(row, 0))

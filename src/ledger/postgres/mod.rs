@@ -7,6 +7,7 @@ mod batch;
 mod chunk;
 mod connect;
 mod entries;
+mod facts;
 mod history;
 mod identity;
 mod issued;
@@ -26,10 +27,11 @@ use postgres::Transaction;
 use time::OffsetDateTime;
 
 use self::connect::Server;
+use self::facts::Entering;
 use self::session::Session;
 use super::{
-    Act, Batch, BatchIdentity, BatchStatus, Committed, Enter, Entry, Head, Issued, Ledger, LedgerError, Patience,
-    Reservation, Selection, ServerUrl, Share, Telling, Withdrawal,
+    Act, Batch, BatchIdentity, BatchStatus, Committed, Enter, Entry, Head, Issued, Ledger, LedgerError,
+    Patience, Reservation, Selection, ServerUrl, Share, Telling, Withdrawal,
 };
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
@@ -55,6 +57,19 @@ enum Failure {
     /// The contract forbids it.
     Refused(LedgerError),
     Postgres(postgres::Error),
+}
+
+impl Failure {
+    fn into_error(self, location: &str) -> LedgerError {
+        match self {
+            Self::Refused(LedgerError::Corrupt { source, .. }) => LedgerError::Corrupt {
+                location: location.to_owned(),
+                source,
+            },
+            Self::Refused(error) => error,
+            Self::Postgres(error) => session::failed(location, error),
+        }
+    }
 }
 
 impl From<postgres::Error> for Failure {
@@ -140,7 +155,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn is_new(&self) -> Result<bool, LedgerError> {
-        self.read(|client| batch::any(client)).map(|any| !any)
+        self.read(batch::any).map(|any| !any)
     }
 
     fn begin_batch(
@@ -266,7 +281,7 @@ impl Ledger for PostgresLedger {
     }
 
     fn prefixes(&self) -> Result<Vec<SerialPrefix>, LedgerError> {
-        self.read(|client| chunk::prefixes(client))
+        self.read(chunk::prefixes)
     }
 
     fn entries(&self, batch: &Batch, chunk: u64) -> Result<Vec<IndexEntry>, LedgerError> {
@@ -377,15 +392,23 @@ impl Ledger for PostgresLedger {
         Ok(Some(Box::new(shared)))
     }
 
-    fn facts(&self, _batch: &Batch, _enter: Enter<'_>) -> Result<(), LedgerError> {
-        Err(LedgerError::NotBuilt {
-            location: self.location.clone(),
-        })
+    fn facts(&self, batch: &Batch, enter: Enter<'_>) -> Result<(), LedgerError> {
+        self.session()
+            .run_once(|client| facts::tell(client, batch, &mut |fact| enter(fact).map_err(Failure::Refused)))
     }
 
-    fn restore(&mut self, _tell: Telling<'_>) -> Result<(), LedgerError> {
-        Err(LedgerError::NotBuilt {
-            location: self.location.clone(),
+    fn restore(&mut self, tell: Telling<'_>) -> Result<(), LedgerError> {
+        let location = self.location.clone();
+        self.session().run_once(|client| {
+            let mut transaction = client.transaction()?;
+            let mut entering = Entering::new(&mut transaction);
+            let told = tell(&mut |fact| {
+                entering
+                    .enter(fact)
+                    .map_err(|failure| failure.into_error(&location))
+            });
+            told.map_err(Failure::Refused)?;
+            Ok(transaction.commit()?)
         })
     }
 }

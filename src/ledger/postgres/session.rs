@@ -50,13 +50,8 @@ impl Session {
         loop {
             let error = match self.attempt(&mut work) {
                 Ok(done) => return Ok(done),
-                Err(Failure::Refused(LedgerError::Corrupt { source, .. })) => {
-                    let location = self.location().to_owned();
-                    return Err(LedgerError::Corrupt { location, source });
-                }
-                Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Postgres(error)) if is_passing(&error) => error,
-                Err(Failure::Postgres(error)) => return Err(failed(self.location(), error)),
+                Err(failure) => return Err(failure.into_error(self.location())),
             };
             // Who only had to give way to another tries again on the same connection.
             if is_gone(&error) {
@@ -74,6 +69,17 @@ impl Session {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Does some work that cannot be done again from its beginning: a server that goes away meanwhile is an error.
+    pub(super) fn run_once<T>(
+        &mut self,
+        work: impl FnOnce(&mut Client) -> Result<T, Failure>,
+    ) -> Result<T, LedgerError> {
+        let mut work = Some(work);
+        let mut once = |client: &mut Client| (work.take().expect("it is done once"))(client);
+        self.attempt(&mut once)
+            .map_err(|failure| failure.into_error(self.location()))
     }
 
     fn attempt<T>(&mut self, work: &mut impl FnMut(&mut Client) -> Result<T, Failure>) -> Result<T, Failure> {

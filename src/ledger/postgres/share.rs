@@ -20,6 +20,7 @@ use crate::ledger::{
     Batch, Committed, DeviceIds, HostState, HostStatus, Lease, LedgerError, Patience, Progress, Reservation,
     Share,
 };
+use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
 
 /// So much shorter does a host take its own lease to be: what it has just sent still arrives.
@@ -143,7 +144,7 @@ impl Shared {
         }
         let claims: Vec<(u64, Vec<&str>)> = claims
             .iter()
-            .map(|(chunk, ids)| (*chunk, ids.iter().map(|id| id.as_str()).collect()))
+            .map(|(chunk, ids)| (*chunk, ids.iter().map(DeviceId::as_str).collect()))
             .collect();
         identity::claim(transaction, &self.batch, &claims)?;
         Ok(leases)
@@ -195,14 +196,22 @@ impl Shared {
     }
 }
 
-/// The attempts at a chunk before this one.
+/// The attempts at a chunk before this one, and those of which a rebuilt ledger knows no chunk: they may have been at any.
 fn earlier(
     transaction: &mut Transaction<'_>,
     batch: &Batch,
     of: Reservation,
 ) -> Result<Vec<SerialPrefix>, Failure> {
-    let sql = "SELECT serial_prefix FROM reservation WHERE batch = $1 AND chunk = $2 AND attempt < $3 ORDER BY attempt";
-    let rows = transaction.query(sql, &[&batch.key, &signed(of.chunk), &i64::from(of.attempt)])?;
+    let rows = transaction.query(
+        "SELECT serial_prefix FROM reservation WHERE batch = $1 AND (chunk = $2 AND attempt < $3 OR chunk = $4) \
+         ORDER BY chunk, attempt",
+        &[
+            &batch.key,
+            &signed(of.chunk),
+            &i64::from(of.attempt),
+            &signed(batch.shape().unknown_chunk()),
+        ],
+    )?;
     rows.iter().map(|row| prefix(row, 0)).collect()
 }
 

@@ -206,7 +206,7 @@ impl Run {
             }
             bar.show(&event);
         };
-        let passed_over = self.passed_over(&found)?;
+        let passed_over = passed_over(&found)?;
         let care = Care {
             mark: found.keeper().map(|folder| folder as &dyn KeepMark),
             neighbours: Some(Neighbours {
@@ -302,12 +302,6 @@ impl Run {
                 (found.open(self.new_ledger, &patience)?, cancel)
             }
         })
-    }
-
-    /// What the ledger may be without, since it was said so before.
-    fn passed_over(&self, found: &Found) -> Result<PassedOver, Failure> {
-        let mark = found.folder.as_ref().map(CaFolder::mark).transpose()?.flatten();
-        Ok(mark.map(|mark| mark.passed_over).unwrap_or_default())
     }
 
     /// A shard has a ledger of its own, which knows of no other batch: what the CA's ledger has issued it issues to nobody else.
@@ -535,6 +529,12 @@ fn tell_if_forgotten(found: &Found, to: &Place, issuer: &CaCertificate) {
             found.name
         ));
     }
+}
+
+/// What the ledger may be without, since it was said so before.
+fn passed_over(found: &Found) -> Result<PassedOver, Failure> {
+    let mark = found.folder.as_ref().map(CaFolder::mark).transpose()?.flatten();
+    Ok(mark.map(|mark| mark.passed_over).unwrap_or_default())
 }
 
 /// Without the ledger that its CA was used with, every device gets a second identity.

@@ -295,7 +295,7 @@ fn facts_that_contradict_each_other_are_refused_and_nothing_of_them_stays() {
                 location: "/elsewhere".to_owned(),
                 ..(**begun).clone()
             };
-            *begun = Box::new(other);
+            **begun = other;
         }
     });
     assert!(matches!(

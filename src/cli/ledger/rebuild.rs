@@ -170,19 +170,15 @@ impl fmt::Display for Told {
 }
 
 fn line(batch: &rebuild::Rebuilt) -> String {
-    let mut text = format!(
+    let released = format!(
         "{}: {} of {} released",
         batch.batch,
         count(batch.released),
         devices(batch.devices)
     );
-    if batch.adopted > 0 {
-        text += &format!(", attempts adopted: {}", count(batch.adopted));
-    }
-    for (is, what) in [(batch.reissue, "a reissue"), (batch.withdrawn, "withdrawn")] {
-        if is {
-            text += &format!(", {what}");
-        }
-    }
-    text
+    let adopted = (batch.adopted > 0).then(|| format!("attempts adopted: {}", count(batch.adopted)));
+    let reissue = batch.reissue.then(|| "a reissue".to_owned());
+    let withdrawn = batch.withdrawn.then(|| "withdrawn".to_owned());
+    let parts = std::iter::once(released).chain(adopted).chain(reissue).chain(withdrawn);
+    parts.collect::<Vec<_>>().join(", ")
 }

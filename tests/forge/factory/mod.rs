@@ -151,7 +151,7 @@ fn signal(host: &Child, signal: rustix::process::Signal) {
 
 /// Waits until something holds, which others bring about.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(2);
     while !holds() {
         assert!(std::time::Instant::now() < end, "never: {what}");
         std::thread::sleep(std::time::Duration::from_millis(10));

@@ -484,7 +484,20 @@ fn wait_for(child: &mut std::process::Child, words: &str) -> String {
 }
 
 fn begin(place: &Workplace, arguments: &[&str]) -> std::process::Child {
-    let mut command: Command = place.command(arguments);
+    let plain = place.command(arguments);
+    // Whoever starts the tests in the background has them ignore Ctrl-C.
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=INT")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(place.path());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command.stderr(Stdio::piped()).stdout(Stdio::null());
     command.spawn().expect("the binary runs")
 }

@@ -179,6 +179,9 @@ fn line(batch: &rebuild::Rebuilt) -> String {
     let adopted = (batch.adopted > 0).then(|| format!("attempts adopted: {}", count(batch.adopted)));
     let reissue = batch.reissue.then(|| "a reissue".to_owned());
     let withdrawn = batch.withdrawn.then(|| "withdrawn".to_owned());
-    let parts = std::iter::once(released).chain(adopted).chain(reissue).chain(withdrawn);
+    let parts = std::iter::once(released)
+        .chain(adopted)
+        .chain(reissue)
+        .chain(withdrawn);
     parts.collect::<Vec<_>>().join(", ")
 }

@@ -278,6 +278,7 @@ fn refused(place: &Workplace, change: Change<'_>) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_nobody_has_signed_is_refused_by_name() {
     let index = |place: &Path| place.join("out/b/index/000000.csv");
     let from_others = |place: &Path, objects: &[&str]| {
@@ -294,8 +295,8 @@ fn what_nobody_has_signed_is_refused_by_name() {
             "packs",
             &|place| {
                 edit(&index(place), |lines| {
-                    lines.push(lines[1].replace("SN000000", "SN000077"))
-                })
+                    lines.push(lines[1].replace("SN000000", "SN000077"));
+                });
             },
             "b/index/000000.csv: is no index of this chunk: it has 5 rows, the batch has 4 there\n",
         ),
@@ -303,8 +304,8 @@ fn what_nobody_has_signed_is_refused_by_name() {
             "packs",
             &|place| {
                 edit(&index(place), |lines| {
-                    lines[2] = lines[2].replace("SN000001", "SN000077")
-                })
+                    lines[2] = lines[2].replace("SN000001", "SN000077");
+                });
             },
             "b/index/000000.csv: device SN000077: its certificate names another device, or none\n",
         ),

@@ -25,14 +25,18 @@ pub(super) struct Session {
 impl Session {
     /// Connects. A server that is not there at the start is not waited for: it may be the wrong one.
     pub(super) fn open(server: Server, patience: Patience) -> Result<Self, LedgerError> {
-        let client = server
-            .connect()
-            .map_err(|error| failed(server.location(), error))?;
-        Ok(Self {
+        let mut session = Self {
             server,
-            client: Some(client),
+            client: None,
             patience,
-        })
+        };
+        match session.server.connect() {
+            Ok(client) => session.client = Some(client),
+            // It is there, and begins or ends.
+            Err(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW) => session.run(|_| Ok(()))?,
+            Err(error) => return Err(failed(session.location(), error)),
+        }
+        Ok(session)
     }
 
     pub(super) fn location(&self) -> &str {
@@ -167,6 +171,15 @@ pub(super) fn failed(location: &str, error: postgres::Error) -> LedgerError {
         ) => LedgerError::Denied {
             location,
             what: said(&error),
+        },
+        Some(
+            &(SqlState::CANNOT_CONNECT_NOW
+            | SqlState::ADMIN_SHUTDOWN
+            | SqlState::CRASH_SHUTDOWN
+            | SqlState::TOO_MANY_CONNECTIONS),
+        ) => LedgerError::Unreachable {
+            location,
+            source: error.into(),
         },
         None if is_tls(&error) => LedgerError::Untrusted {
             location,

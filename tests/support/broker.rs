@@ -12,7 +12,9 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::support::{Workplace, tool};
 
@@ -23,8 +25,9 @@ const READY: &str = "running";
 pub struct Broker {
     process: Child,
     pub port: String,
-    /// Reads what the broker says, to its end.
-    log: Option<JoinHandle<String>>,
+    /// What the broker has said, and who reads it, to its end.
+    log: Arc<(Mutex<String>, Condvar)>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Broker {
@@ -80,15 +83,22 @@ impl Broker {
             return None;
         }
         // A broker that nobody listens to would stop when the pipe is full.
-        let log = std::thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .fold(log, |log, line| log + &line + "\n")
+        let log = Arc::new((Mutex::new(log), Condvar::new()));
+        let said = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = said.0.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+                drop(log);
+                said.1.notify_all();
+            }
         });
         Some(Self {
             process,
             port: port.to_string(),
-            log: Some(log),
+            log,
+            reader: Some(reader),
         })
     }
 
@@ -137,11 +147,23 @@ impl Broker {
         );
     }
 
+    /// Waits until the broker has said something so often.
+    pub fn wait_for(&self, text: &str, times: usize) {
+        let log = self.log.0.lock().unwrap();
+        let is_missing = |log: &mut String| log.matches(text).count() < times;
+        let (log, waited) = self
+            .log
+            .1
+            .wait_timeout_while(log, Duration::from_mins(1), is_missing)
+            .unwrap();
+        assert!(!waited.timed_out(), "{text:?} is not said {times} times: {log}");
+    }
+
     /// Ends the broker and gives what it said.
     pub fn stop(mut self) -> String {
         self.process.kill().unwrap();
-        let log = self.log.take().expect("it is taken once");
-        log.join().unwrap()
+        self.reader.take().expect("it is taken once").join().unwrap();
+        self.log.0.lock().unwrap().clone()
     }
 }
 

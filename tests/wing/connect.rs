@@ -180,6 +180,7 @@ fn a_real_broker_takes_the_device() {
             assert_eq!(told[6..], ["the device comes up"]);
         }
     }
+    broker.wait_for("Received DISCONNECT from A-1", 4);
     let log = broker.stop();
     for protocol in ["p2", "p5"] {
         let greeting = format!("as A-1 ({protocol}, c1, k60, u'A-1')");

@@ -706,10 +706,10 @@ fn a_store_that_is_damaged_or_gone_keeps_nothing_from_being_revoked() {
 fn an_index_of_another_shard_revokes_only_what_was_signed_for() {
     let account = Account::new();
     register_ca(&account);
+    account.make("c", 10..12, &["--chunk-rows", "2"]);
     for shard in ["1/2", "2/2"] {
         account.make("b", 0..10, &["--chunk-rows", "2", "--shard", shard]);
     }
-    account.make("c", 10..12, &["--chunk-rows", "2"]);
     let (ids, others) = (account.ids("b"), account.ids("c"));
     let index = account.place.join("out/b/index/000001.csv");
     let was = fs::read(&index).unwrap();

@@ -472,7 +472,7 @@ fn a_package_has_all_batches_of_one_ca() {
             "--batch",
             "d",
         ],
-        2,
+        5,
     );
-    assert!(error.contains("batch d is of another CA than b"), "{error}");
+    assert!(error.contains("out/d is of another CA: certificate"), "{error}");
 }

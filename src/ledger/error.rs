@@ -84,6 +84,9 @@ pub enum LedgerError {
     Taken(Box<Taken>),
     #[error("chunk {chunk} of batch {batch} is committed")]
     ChunkCommitted { batch: String, chunk: u64 },
+    /// While a host was asleep.
+    #[error("batch {batch} was begun anew as something else")]
+    BegunAnew { batch: String },
     /// A later attempt at the chunk has taken its place.
     #[error("chunk {chunk} of batch {batch} was reserved anew")]
     Superseded { batch: String, chunk: u64 },
@@ -187,7 +190,7 @@ impl LedgerError {
                 "leave out the rows that were issued; a second identity for every row must be asked for: --reissue, with a new --batch"
                     .to_owned()
             }
-            Self::ChunkCommitted { .. } | Self::Superseded { .. } => {
+            Self::ChunkCommitted { .. } | Self::Superseded { .. } | Self::BegunAnew { .. } => {
                 "another run makes the same batch; run the same command again when that has ended".to_owned()
             }
             Self::History { .. } => {

@@ -65,13 +65,32 @@ pub(super) fn reserve(
 /// Nobody else reserves or commits chunks of the batch until the transaction ends.
 pub(super) fn lock(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
     transaction.execute("SELECT 1 FROM batch WHERE batch = $1 FOR UPDATE", &[&batch.key])?;
-    Ok(())
+    refuse_another(transaction, batch)
 }
 
 /// Nobody else reserves chunks of the batch until the transaction ends. Several may commit at the same time.
 pub(super) fn lock_reservations(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
     transaction.execute("SELECT 1 FROM batch WHERE batch = $1 FOR SHARE", &[&batch.key])?;
-    Ok(())
+    refuse_another(transaction, batch)
+}
+
+/// A batch of which nothing was committed may have begun anew, as something else, while a host was asleep.
+fn refuse_another(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
+    let found = super::batch::find(transaction, &batch.name)?;
+    let is_same = found.is_some_and(|found| {
+        let named = Batch {
+            // What it was made from may have been moved.
+            manifest: batch.manifest.clone(),
+            ..found
+        };
+        named == *batch
+    });
+    match is_same {
+        true => Ok(()),
+        false => Err(Failure::Refused(LedgerError::BegunAnew {
+            batch: batch.name.clone(),
+        })),
+    }
 }
 
 pub(super) fn reserve_one(

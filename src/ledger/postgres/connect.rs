@@ -103,7 +103,7 @@ impl Server {
         // holds up the others no longer than this.
         client.batch_execute(
             "SET synchronous_commit = on; SET search_path = certforge; SET client_min_messages = warning; \
-             SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '60s'; SET statement_timeout = 0",
+             SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '6s'; SET statement_timeout = 0",
         )?;
         Ok(client)
     }

@@ -107,6 +107,20 @@ fn claim_one_by_one(
     }
     if !stolen.is_empty() {
         give_up_claims(transaction, batch.issuer, &stolen)?;
+        // From here on their chunks cannot be committed. One that was until now keeps its ids.
+        let (now, _) = self::owners(transaction, batch, &stolen)?;
+        let mut kept = Vec::new();
+        for id in &stolen {
+            let of = now.get(*id).map_or(&[][..], Vec::as_slice);
+            kept.extend(
+                of.iter()
+                    .find(|owner| owner.is_committed)
+                    .map(|owner| (*id, owner.batch, true)),
+            );
+        }
+        if let Some((first, owner, _)) = kept.first().copied() {
+            return Err(Failure::Refused(refusal(transaction, owner, first, true, &kept)?));
+        }
         transaction.execute(
             "UPDATE identity SET batch = $3, chunk = $4 WHERE issuer = $1 AND device_id = ANY($2)",
             &[&batch.issuer, &stolen, &batch.key, &signed(chunk)],

@@ -259,8 +259,8 @@ impl Ledger for PostgresLedger {
 
     fn commit(&mut self, batch: &Batch, chunks: &[Committed], released: &[u64]) -> Result<(), LedgerError> {
         self.write(|transaction, is_again| {
-            chunk::mark_released(transaction, batch, released)?;
             chunk::lock_reservations(transaction, batch)?;
+            chunk::mark_released(transaction, batch, released)?;
             for chunk in chunks {
                 chunk::commit(transaction, batch, chunk, is_again)?;
             }

@@ -57,6 +57,10 @@ impl Session {
                 Err(Failure::Postgres(error)) if is_passing(&error) => error,
                 Err(failure) => return Err(failure.into_error(self.location())),
             };
+            if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && began.elapsed() < self.patience.most {
+                self.end_stuck();
+                continue;
+            }
             // Who only had to give way to another tries again on the same connection.
             if is_gone(&error) {
                 self.client = None;
@@ -92,6 +96,18 @@ impl Session {
             client => client.insert(self.server.connect()?),
         };
         work(client)
+    }
+
+    /// Ends the sessions of hosts that have begun to say something in a transaction, and have not gone on for some seconds: they
+    /// were stopped, and hold what others need. They find their connection gone, and begin the transaction again.
+    fn end_stuck(&mut self) {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'certforge' \
+                   AND datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle' \
+                   AND wait_event = 'ClientRead' AND greatest(state_change, query_start) < clock_timestamp() - interval '5s'";
+        let ended = self.client.as_mut().map(|client| client.query_one(sql, &[]));
+        if let Some(Err(error)) = ended {
+            tracing::info!(%error, "sessions that are stuck were not ended");
+        }
     }
 
     /// Whether somebody still waits when the pause is over.

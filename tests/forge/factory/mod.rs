@@ -9,10 +9,12 @@ mod storm;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::ledger_contract::{Home, keeps_any_history, remembers_every_act};
+use crate::ledger_contract::{
+    Home, NOW, committed, identity, issuer, keeps_any_history, prefix, remembers_every_act,
+};
 use crate::postgres::Postgres;
 use crate::support::Workplace;
-use certforge::ledger::{self, Ledger, LedgerError, LedgerName};
+use certforge::ledger::{self, BatchIdentity, Ledger, LedgerError, LedgerName};
 
 /// A ledger in a database of its own.
 struct InDatabase(LedgerName);
@@ -42,6 +44,28 @@ fn a_database_keeps_any_history() {
 fn a_database_remembers_every_act() {
     let server = Postgres::start();
     remembers_every_act(&InDatabase(server.database().parse().unwrap()));
+}
+
+/// Nothing was committed when it went to sleep, so the batch may begin anew.
+#[test]
+fn a_host_that_slept_commits_nothing_to_a_batch_that_began_anew() {
+    let server = Postgres::start();
+    let name: LedgerName = server.database().parse().unwrap();
+    let issuer = issuer("Test CA");
+    let (mut sleeper, mut other) = (
+        ledger::open(&name, [9; 16]).unwrap(),
+        ledger::open(&name, [9; 16]).unwrap(),
+    );
+    let batch = sleeper.begin_batch(&identity("b", &issuer), NOW).unwrap();
+    let reserved = sleeper.reserve(&batch, &[(0, prefix(1))], NOW).unwrap()[0];
+    let anew = BatchIdentity {
+        chunk_rows: 4,
+        ..identity("b", &issuer)
+    };
+    other.begin_batch(&anew, NOW).unwrap();
+    let late = sleeper.commit(&batch, &[committed(&batch, reserved, 0)], &[]);
+    assert!(matches!(late, Err(LedgerError::BegunAnew { .. })), "{late:?}");
+    assert!(other.committed(&other.batch("b").unwrap()).unwrap().is_empty());
 }
 
 /// A factory: one CA, one manifest, one database, one store.

@@ -39,7 +39,7 @@ fn a_ledger_moves_to_the_server_and_back_with_all_that_it_knows() {
         "--ledger",
         &url,
     ];
-    let refused = place.fail(&other, 3);
+    let refused = place.fail(&other, 7);
     assert!(refused.contains("is that of batch b"), "{refused}");
     place.succeed(&["verify", "out/b", "--ledger", &url]);
     place.succeed(&["ledger", "history", "--verify", "--ledger", &url]);

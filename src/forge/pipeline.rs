@@ -359,6 +359,12 @@ fn make_and_store(
         tracing::info!(chunk, "the lease ran out before the chunk was stored");
         return Ok(None);
     }
+    // An index is there only of what was committed: the ledger has forgotten it, and what is there must stay.
+    let is_shared = shared.stock.share.is_some() && !work.earlier.is_empty();
+    if is_shared && shared.stock.store.exists(&index_object(chunk))? {
+        let location = shared.stock.store.location();
+        return Err(ForgeError::ForeignChunk { location, chunk });
+    }
     let earlier: Vec<String> = work.earlier.iter().map(SerialPrefix::attempt).collect();
     let attempt = Attempt {
         name: &reservation.prefix.attempt(),

@@ -84,6 +84,11 @@ pub enum LedgerError {
     Taken(Box<Taken>),
     #[error("chunk {chunk} of batch {batch} is committed")]
     ChunkCommitted { batch: String, chunk: u64 },
+    /// A server that failed over to one that was behind.
+    #[error(
+        "the ledger has lost {chunks} chunks of batch {batch} that it had committed and that are released"
+    )]
+    LostCommits { batch: String, chunks: u64 },
     /// While a host was asleep.
     #[error("batch {batch} was begun anew as something else")]
     BegunAnew { batch: String },
@@ -195,6 +200,10 @@ impl LedgerError {
             }
             Self::History { .. } => {
                 "somebody changed the ledger by other means than certforge; a copy from before tells what was there".to_owned()
+            }
+            Self::LostCommits { .. } => {
+                "the server took over from another one and is behind it: stop all runs, make the ledger anew with `certforge ledger rebuild`, and let its standbys be synchronous"
+                    .to_owned()
             }
             Self::NotWithdrawn { .. } => "withdraw it first".to_owned(),
             Self::ChunkDiffers { .. } | Self::PrefixTaken { .. } => {

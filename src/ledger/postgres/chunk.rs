@@ -141,14 +141,29 @@ fn reserved(
     row.map(reservation).transpose()
 }
 
+/// The attempt that a chunk was committed by, if it was.
 fn attempt_committed(
     transaction: &mut Transaction<'_>,
     batch: &Batch,
     chunk: u64,
-) -> Result<Option<u32>, Failure> {
-    let sql = "SELECT attempt FROM committed WHERE batch = $1 AND chunk = $2";
+) -> Result<Option<(u32, SerialPrefix)>, Failure> {
+    let sql = "SELECT attempt, serial_prefix FROM committed JOIN reservation USING (batch, chunk, attempt) \
+               WHERE batch = $1 AND chunk = $2";
     let row = transaction.query_opt(sql, &[&batch.key, &signed(chunk)])?;
-    row.map(|row| attempt(number(&row, 0)?)).transpose()
+    row.map(|row| Ok((attempt(number(&row, 0)?)?, prefix(&row, 1)?)))
+        .transpose()
+}
+
+/// The last attempt at a chunk.
+fn newest(
+    transaction: &mut Transaction<'_>,
+    batch: &Batch,
+    chunk: u64,
+) -> Result<Option<(u32, SerialPrefix)>, Failure> {
+    let sql = "SELECT attempt, serial_prefix FROM reservation WHERE batch = $1 AND chunk = $2 ORDER BY attempt DESC LIMIT 1";
+    let row = transaction.query_opt(sql, &[&batch.key, &signed(chunk)])?;
+    row.map(|row| Ok((attempt(number(&row, 0)?)?, prefix(&row, 1)?)))
+        .transpose()
 }
 
 fn is_committed(batch: &Batch, chunk: u64) -> Failure {
@@ -158,36 +173,39 @@ fn is_committed(batch: &Batch, chunk: u64) -> Failure {
     })
 }
 
-/// Commits a chunk. `is_again`: this may have been done already, by a call whose answer was lost.
+/// Commits a chunk. `is_again`: this may have been done already, by a call whose answer was lost. Returns whether it was
+/// done now.
 pub(super) fn commit(
     transaction: &mut Transaction<'_>,
     batch: &Batch,
     chunk: &Committed,
     is_again: bool,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let Reservation {
         chunk: number,
         attempt,
-        ..
+        prefix,
     } = chunk.reservation;
+    // Who commits the same chunk has this row until it is done: what is asked below is asked after that.
+    let lease = transaction.query_opt(
+        "SELECT claimed FROM lease WHERE batch = $1 AND chunk = $2 AND attempt = $3 FOR UPDATE",
+        &[&batch.key, &signed(number), &i64::from(attempt)],
+    )?;
     match attempt_committed(transaction, batch, number)? {
-        Some(committed) if is_again && committed == attempt => return Ok(()),
+        Some(committed) if is_again && committed == (attempt, prefix) => return Ok(false),
         Some(_) => return Err(is_committed(batch, number)),
         None => {}
     }
     // A reservation that another one has replaced, or that a server which failed over has lost, gives no right to commit.
-    let newest = transaction.query_one(
-        "SELECT max(attempt), (SELECT claimed FROM lease WHERE batch = $1 AND chunk = $2 AND attempt = $3 FOR UPDATE) \
-         FROM reservation WHERE batch = $1 AND chunk = $2",
-        &[&batch.key, &signed(number), &i64::from(attempt)],
-    )?;
-    if newest.try_get::<_, Option<i64>>(0)? != Some(i64::from(attempt)) {
+    // Numbers of attempts come again after that; prefixes do not.
+    if newest(transaction, batch, number)? != Some((attempt, prefix)) {
         return Err(Failure::Refused(LedgerError::Superseded {
             batch: batch.name.clone(),
             chunk: number,
         }));
     }
-    if newest.try_get::<_, Option<bool>>(1)? != Some(true) {
+    let is_claimed = lease.map(|row| row.try_get(0)).transpose()? == Some(true);
+    if !is_claimed {
         let ids = chunk
             .entries
             .iter()
@@ -208,7 +226,7 @@ pub(super) fn commit(
             &entries::write(&chunk.entries),
         ],
     )?;
-    Ok(())
+    Ok(true)
 }
 
 pub(super) fn mark_released(
@@ -219,11 +237,20 @@ pub(super) fn mark_released(
     if chunks.is_empty() {
         return Ok(());
     }
-    let chunks: Vec<i64> = chunks.iter().copied().map(signed).collect();
-    transaction.execute(
+    let mut chunks: Vec<i64> = chunks.iter().copied().map(signed).collect();
+    chunks.sort_unstable();
+    chunks.dedup();
+    let known = transaction.execute(
         "UPDATE committed SET released = TRUE WHERE batch = $1 AND chunk = ANY($2)",
         &[&batch.key, &chunks],
     )?;
+    // What is released was committed, unless the server has forgotten that.
+    if known != chunks.len() as u64 {
+        return Err(Failure::Refused(LedgerError::LostCommits {
+            batch: batch.name.clone(),
+            chunks: chunks.len() as u64 - known,
+        }));
+    }
     transaction.execute(
         "DELETE FROM lease WHERE batch = $1 AND chunk = ANY($2)",
         &[&batch.key, &chunks],

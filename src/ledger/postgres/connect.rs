@@ -187,9 +187,8 @@ fn complete(config: &mut Config) -> Result<(), String> {
         };
         config.connect_timeout(seconds);
     }
-    if config.get_application_name().is_none() {
-        config.application_name("certforge");
-    }
+    // By this name a session is found that is stuck.
+    config.application_name("certforge");
     // A server whose machine has gone says nothing: the kernel has to ask.
     config
         .tcp_user_timeout(2 * TIMEOUT)

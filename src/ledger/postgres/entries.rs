@@ -33,7 +33,7 @@ pub(super) fn write(entries: &[IndexEntry]) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// When they are not such as [`write`] makes.
+/// When they are not such as [`write()`] makes.
 pub(super) fn read(octets: &[u8], devices: u64) -> Result<Vec<IndexEntry>, Malformed> {
     let malformed = |found: String| Malformed {
         what: "list of a chunk's devices",

@@ -121,10 +121,12 @@ fn claim_one_by_one(
         if let Some((first, owner, _)) = kept.first().copied() {
             return Err(Failure::Refused(refusal(transaction, owner, first, true, &kept)?));
         }
+        // With all the generations that were begun and not committed.
         transaction.execute(
-            "UPDATE identity SET batch = $3, chunk = $4 WHERE issuer = $1 AND device_id = ANY($2)",
-            &[&batch.issuer, &stolen, &batch.key, &signed(chunk)],
+            "DELETE FROM identity WHERE issuer = $1 AND device_id = ANY($2)",
+            &[&batch.issuer, &stolen],
         )?;
+        fresh.extend(stolen.iter().map(|id| (*id, 0)));
     }
     let (ids, generations): (Vec<&str>, Vec<i32>) = fresh.into_iter().unzip();
     transaction.execute(

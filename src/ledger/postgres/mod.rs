@@ -213,6 +213,25 @@ impl Ledger for PostgresLedger {
         self.read(|client| batch::find(client, name))
     }
 
+    /// One that a host is about to make counts as well as one of which a chunk is committed.
+    fn same_batch(&self, identity: &BatchIdentity<'_>) -> Result<Option<Batch>, LedgerError> {
+        self.read(|client| {
+            let Some(batch) = batch::find(client, identity.name)? else {
+                return Ok(None);
+            };
+            match identity.check(&batch) {
+                Ok(()) => Ok(Some(batch)),
+                Err(error)
+                    if !chunk::committed(client, &batch)?.is_empty()
+                        || batch::is_at_work(client, &batch)? =>
+                {
+                    Err(Failure::Refused(error))
+                }
+                Err(_) => Ok(None),
+            }
+        })
+    }
+
     fn batch_of_manifest(
         &self,
         manifest_sha256: &[u8; 32],
@@ -261,10 +280,17 @@ impl Ledger for PostgresLedger {
         self.write(|transaction, is_again| {
             chunk::lock_reservations(transaction, batch)?;
             chunk::mark_released(transaction, batch, released)?;
+            let mut made = None;
             for chunk in chunks {
-                chunk::commit(transaction, batch, chunk, is_again)?;
+                if chunk::commit(transaction, batch, chunk, is_again)? {
+                    let (_, devices) = made.unwrap_or((0, 0));
+                    made = Some((chunk.reservation.chunk, devices + chunk.entries.len() as u64));
+                }
             }
-            share::count(transaction, batch, chunks)
+            match made {
+                Some(made) => share::count(transaction, batch, made),
+                None => Ok(()),
+            }
         })
     }
 

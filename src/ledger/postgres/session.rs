@@ -57,7 +57,10 @@ impl Session {
                 Err(Failure::Postgres(error)) if is_passing(&error) => error,
                 Err(failure) => return Err(failure.into_error(self.location())),
             };
-            if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && began.elapsed() < self.patience.most {
+            if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+                && began.elapsed() < self.patience.most
+                && (self.patience.tell)(self.location(), began.elapsed())
+            {
                 self.end_stuck();
                 continue;
             }

@@ -17,8 +17,7 @@ use super::session::Session;
 use super::{Failure, chunk, identity, write_in};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{
-    Batch, Committed, DeviceIds, HostState, HostStatus, Lease, LedgerError, Patience, Progress, Reservation,
-    Share,
+    Batch, DeviceIds, HostState, HostStatus, Lease, LedgerError, Patience, Progress, Reservation, Share,
 };
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
@@ -42,6 +41,13 @@ struct Term {
     number: u64,
     /// Until when they hold, by the clock that goes on while the machine sleeps.
     until: Duration,
+}
+
+/// In which term something was written, and when it was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    asked: Duration,
+    term: u64,
 }
 
 impl fmt::Debug for Shared {
@@ -69,7 +75,16 @@ pub(super) fn join(server: Server, patience: Patience, batch: &Batch) -> Result<
     let mut session = Session::open(server, patience)?;
     let host = uname().nodename().to_string_lossy().into_owned();
     let process = i64::from(std::process::id());
-    let run = write_in(&mut session, |transaction, _| {
+    let run = write_in(&mut session, |transaction, is_again| {
+        // The answer may be lost, and the run there.
+        if is_again
+            && let Some(row) = transaction.query_opt(
+                "SELECT max(run) FROM run WHERE batch = $1 AND host = $2 AND process = $3 AND ended_at IS NULL HAVING count(*) > 0",
+                &[&batch.key, &host, &process],
+            )?
+        {
+            return Ok(row.try_get(0)?);
+        }
         let row = transaction.query_one(
             "INSERT INTO run (batch, host, process, version, begun_at, seen_at) \
              VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp()) RETURNING run",
@@ -103,20 +118,29 @@ impl Shared {
         write_in(&mut self.session.lock().expect("no holder panics"), write)
     }
 
-    /// The term that holds now. One that has run out unseen ends here, with all that was taken in it.
-    fn term(&self) -> Result<u64, LedgerError> {
-        let asked = clock();
-        let term = *self.term.lock().expect("no holder panics");
-        if asked < term.until {
-            return Ok(term.number);
-        }
-        self.write(|transaction, _| give_back(transaction, self.run))?;
-        let mut term = self.term.lock().expect("no holder panics");
-        *term = Term {
-            number: term.number + 1,
-            until: end(asked, self.lease),
+    /// Writes in the term that holds now. One that has run out unseen ends first, with all that was taken in it. Nobody else
+    /// ends or begins a term until it is written: what is taken is taken in the term that is told.
+    fn in_term<T>(
+        &self,
+        mut write: impl FnMut(&mut Transaction<'_>, bool, u64) -> Result<T, Failure>,
+    ) -> Result<(T, Told), LedgerError> {
+        let mut session = self.session.lock().expect("no holder panics");
+        let mut told = Told {
+            asked: clock(),
+            term: self.term.lock().expect("no holder panics").number,
         };
-        Ok(term.number)
+        if told.asked >= self.term.lock().expect("no holder panics").until {
+            write_in(&mut session, |transaction, _| give_back(transaction, self.run))?;
+            told.term += 1;
+            *self.term.lock().expect("no holder panics") = Term {
+                number: told.term,
+                until: end(told.asked, self.lease),
+            };
+        }
+        let written = write_in(&mut session, |transaction, is_again| {
+            write(transaction, is_again, told.term)
+        })?;
+        Ok((written, told))
     }
 
     fn take(
@@ -263,8 +287,7 @@ fn free(transaction: &mut Transaction<'_>, batch: &Batch, most: usize) -> Result
 
 impl Share for Shared {
     fn lease(&self, prefixes: &[SerialPrefix], device_ids: DeviceIds<'_>) -> Result<Vec<Lease>, LedgerError> {
-        let term = self.term()?;
-        self.write(|transaction, is_again| {
+        let (leases, _) = self.in_term(|transaction, is_again, term| {
             chunk::lock(transaction, &self.batch)?;
             if is_again {
                 // The answer may be lost, and what it told still so.
@@ -275,17 +298,17 @@ impl Share for Shared {
             }
             let chunks = free(transaction, &self.batch, prefixes.len())?;
             self.take(transaction, &chunks, (prefixes, term), device_ids)
-        })
+        })?;
+        Ok(leases)
     }
 
     fn take_unreleased(&self) -> Result<(Vec<u64>, u64), LedgerError> {
-        let term = self.term()?;
-        let chunks = self.write(|transaction, _| {
+        let (chunks, told) = self.in_term(|transaction, _, _| {
             chunk::lock(transaction, &self.batch)?;
             let rows = transaction.query(
                 "SELECT c.chunk, c.attempt FROM committed c LEFT JOIN lease l ON l.batch = c.batch AND l.chunk = c.chunk \
                  WHERE c.batch = $1 AND NOT c.released AND (l.chunk IS NULL OR l.until <= clock_timestamp() OR l.run = $2) \
-                 ORDER BY c.chunk",
+                 ORDER BY c.chunk FOR UPDATE OF c",
                 &[&self.batch.key, &self.run],
             )?;
             let mut chunks = Vec::with_capacity(rows.len());
@@ -305,13 +328,11 @@ impl Share for Shared {
             }
             Ok(chunks)
         })?;
-        Ok((chunks, term))
+        Ok((chunks, told.term))
     }
 
     fn renew(&self) -> Result<(), LedgerError> {
-        let number = self.term()?;
-        let asked = clock();
-        self.write(|transaction, _| {
+        let ((), told) = self.in_term(|transaction, _, _| {
             transaction.execute(
                 "UPDATE lease SET until = clock_timestamp() + $2 * interval '1 ms' WHERE run = $1 AND until > '-infinity'",
                 &[&self.run, &milliseconds(self.lease)],
@@ -325,8 +346,8 @@ impl Share for Shared {
         })?;
         let mut term = self.term.lock().expect("no holder panics");
         // An answer that took longer than the leases hold comes too late.
-        if term.number == number && clock() < term.until {
-            term.until = end(asked, self.lease);
+        if term.number == told.term && clock() < term.until {
+            term.until = end(told.asked, self.lease);
         }
         Ok(())
     }
@@ -418,23 +439,16 @@ fn give_back(transaction: &mut Transaction<'_>, run: i64) -> Result<(), Failure>
     Ok(())
 }
 
-/// Counts what a run has committed, by the leases of its chunks.
+/// Counts devices that a run has committed, of this chunk and others; whose it was its lease tells.
 pub(super) fn count(
     transaction: &mut Transaction<'_>,
     batch: &Batch,
-    chunks: &[Committed],
+    (chunk, devices): (u64, u64),
 ) -> Result<(), Failure> {
-    let mut made: BTreeMap<u64, u64> = BTreeMap::new();
-    for chunk in chunks {
-        made.insert(chunk.reservation.chunk, chunk.entries.len() as u64);
-    }
-    let Some((first, _)) = made.first_key_value() else {
-        return Ok(());
-    };
     transaction.execute(
         "UPDATE run SET made = made + $3, seen_at = clock_timestamp() \
          WHERE run = (SELECT run FROM lease WHERE batch = $1 AND chunk = $2)",
-        &[&batch.key, &signed(*first), &signed(made.values().sum())],
+        &[&batch.key, &signed(chunk), &signed(devices)],
     )?;
     Ok(())
 }

@@ -143,6 +143,45 @@ fn what_a_failover_has_lost_is_not_committed() {
     );
 }
 
+/// The same, of a chunk that was released: what lies there is somebody's, and stays.
+#[test]
+fn what_was_released_and_is_forgotten_is_not_written_over() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, ROWS);
+    let host = factory.start();
+    until("something is released", || {
+        count(&server, &factory, "committed") > 2
+            && server.ask(
+                &factory.ledger,
+                "SELECT count(*) > 0 FROM certforge.committed WHERE released",
+            ) == "t"
+    });
+    signal(&host, Signal::STOP);
+    let chunk = server.ask(
+        &factory.ledger,
+        "SELECT min(chunk) FROM certforge.committed WHERE released",
+    );
+    let number: u64 = chunk.parse().unwrap();
+    let pack = factory
+        .place
+        .only_batch()
+        .join(certforge::batch::pack_object(number));
+    let before = std::fs::read(&pack).unwrap();
+    let forget = format!(
+        "DELETE FROM certforge.committed WHERE chunk = {chunk}; DELETE FROM certforge.lease WHERE chunk = {chunk}"
+    );
+    server.ask(&factory.ledger, &forget);
+    signal(&host, Signal::CONT);
+    let said = Said::of(host);
+    assert!(matches!(said.code, Some(6 | 7)), "{:?} {}", said.code, said.aside);
+    assert!(said.aside.contains("hint: "), "{}", said.aside);
+    assert_eq!(std::fs::read(&pack).unwrap(), before, "it is as it was released");
+    // So is whoever comes later, until the ledger is made anew.
+    let later = Said::of(factory.start());
+    assert_eq!(later.code, Some(6), "{}", later.aside);
+    assert_eq!(std::fs::read(&pack).unwrap(), before);
+}
+
 fn leases(server: &Postgres, factory: &Factory) -> u64 {
     count(server, factory, "lease")
 }

@@ -13,7 +13,7 @@ use crate::s3_server;
 use crate::support::Workplace;
 
 /// Ledgers that are lost of one batch.
-const LOSSES: usize = 4;
+const LOSSES: usize = 3;
 /// The seed is printed; this variable repeats it.
 const SEED_VARIABLE: &str = "CERTFORGE_TEST_SEED";
 

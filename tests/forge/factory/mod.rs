@@ -37,7 +37,7 @@ fn a_database_keeps_any_history() {
         home.open().unwrap();
         Box::new(home)
     };
-    keeps_any_history(home, 10);
+    keeps_any_history(home, 6);
 }
 
 #[test]

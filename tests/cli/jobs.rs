@@ -172,9 +172,9 @@ fn kubernetes_knows_what_is_printed_for_it() {
     is_sound(&shared);
     let text = shared["text"].as_str().unwrap();
     for path in [
-        "/work/devices.csv",
-        "/work/p/p.toml",
-        "/work/p/own.pem",
+        "/factory/devices.csv",
+        "/factory/p/p.toml",
+        "/factory/p/own.pem",
         "/etc/ca",
     ] {
         assert!(

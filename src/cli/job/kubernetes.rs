@@ -19,7 +19,7 @@ use crate::cli::Failure;
 use crate::cli::report::{Ended, Outcome};
 
 /// The working folder of a pod.
-const WORK: &str = "/work";
+const WORK: &str = "/factory";
 
 /// Where the volume for ledgers is.
 const LEDGERS: &str = "/ledgers";

@@ -16,6 +16,9 @@ pub const BATCH_OBJECT: &str = "batch.json";
 /// The signed statement that the batch is complete: written last, after every index.
 pub const SEAL_OBJECT: &str = "seal.json";
 
+/// The head of the ledger's history when the batch was sealed, signed: written after the seal.
+pub const HISTORY_OBJECT: &str = "history.json";
+
 /// The files that are the same for every device, of a batch whose profile shares some: written after the record, and
 /// before any bundle.
 pub const SHARED_OBJECT: &str = "shared.zip";

@@ -41,8 +41,16 @@ pub struct Found {
 impl LedgerArgs {
     /// The ledger for a command that names no CA: that of the usual one.
     pub fn usual(&self) -> Result<LedgerName, Failure> {
+        Ok(self.usual_found()?.name)
+    }
+
+    /// The same, and what remembers it.
+    pub fn usual_found(&self) -> Result<Found, Failure> {
         let folder = settings::of("ca").map_or_else(|| PathBuf::from(DEFAULT_FOLDER), PathBuf::from);
-        self.of_folder(&folder)
+        self.find(Whose {
+            folder: Some(&folder),
+            shard: None,
+        })
     }
 
     /// The ledger of the CA in a folder.
@@ -217,4 +225,16 @@ pub fn open_existing(name: &LedgerName) -> Result<Box<dyn Ledger>, Failure> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Enters an act into the history of a ledger that is there. Gives a warning when that cannot be: what was done does not
+/// wait for whoever writes there now, nor does it need the right to write.
+pub fn enter(name: &LedgerName, act: Act) -> Result<Option<String>, Failure> {
+    let now = clock::now()?;
+    let entered = ledger::open(name.clone(), Random.octets()?)
+        .and_then(|mut ledger| ledger.record(act, now).map(|_| ()));
+    Ok(entered.err().map(|error| {
+        let why = certforge::causes::in_one_line(&error);
+        format!("the history of ledger {name} does not tell of this: {why}")
+    }))
 }

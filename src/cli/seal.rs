@@ -1,13 +1,16 @@
 //! `certforge seal`.
 
-use std::fmt;
+use std::{fmt, iter};
 
-use certforge::{forge, ledger};
+use certforge::forge::{self, Shard};
+use certforge::ledger::{self, LedgerError, LedgerName};
+use certforge::store::read_record;
 use clap::Args;
 use serde::Serialize;
 
+use super::Failure;
 use super::issuer::IssuerArgs;
-use super::ledger_args::LedgerArgs;
+use super::ledger_args::{LedgerArgs, open_existing};
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::text::{Lines, devices};
@@ -59,6 +62,11 @@ impl Seal {
         });
         drop(bar);
         let forge::Sealed { statement, before } = sealed?;
+        for name in self.ledgers(read_record(&store)?.record.shards)? {
+            let mut ledger = open_existing(&name)?;
+            let of = (statement.batch.as_str(), statement.devices);
+            forge::note_sealed((&store, &mut *ledger), of, &issuer, now)?;
+        }
         Ok(Ended::done(Sealed {
             batch: statement.batch,
             devices: statement.devices,
@@ -68,6 +76,26 @@ impl Seal {
             issuer_id: statement.issuer_id,
             merkle_root: statement.merkle_root,
         }))
+    }
+}
+
+impl Seal {
+    /// The ledgers whose histories tell of it: the CA's, and those of the batch's shards that are here.
+    fn ledgers(&self, shards: Option<u32>) -> Result<Vec<LedgerName>, Failure> {
+        let shards = shards.map(Shard::all).into_iter().flatten().map(Some);
+        let mut ledgers = Vec::new();
+        for shard in iter::once(None).chain(shards) {
+            let name = self.ledger.find(self.issuer.whose(shard))?.name;
+            if ledgers.contains(&name) {
+                continue;
+            }
+            match ledger::open_read_only(&name) {
+                Ok(_) => ledgers.push(name),
+                Err(LedgerError::Missing { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ledgers)
     }
 }
 

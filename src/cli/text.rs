@@ -38,13 +38,13 @@ pub fn threads(n: usize) -> String {
     }
 }
 
-/// `1 thing`, `2 things`; of a word that ends in y, `1 policy`, `2 policies`.
-#[cfg(feature = "aws")]
+/// `1 thing`, `2 things`; `1 policy`, `2 policies`; `1 batch`, `2 batches`.
 pub fn many(n: u64, word: &str) -> String {
-    let word = match (n, word.strip_suffix('y')) {
-        (1, _) => word.to_owned(),
-        (_, Some(stem)) => format!("{stem}ies"),
-        (_, None) => format!("{word}s"),
+    let word = match (n, word.strip_suffix('y'), word.ends_with("ch")) {
+        (1, ..) => word.to_owned(),
+        (_, Some(stem), _) => format!("{stem}ies"),
+        (_, None, true) => format!("{word}es"),
+        (_, None, false) => format!("{word}s"),
     };
     format!("{} {word}", count(n))
 }

@@ -167,19 +167,22 @@ pub(super) fn release_committed(
         .filter(|(_, released)| !released)
         .map(|(chunk, _)| chunk)
         .collect();
-    release_chunks(store, ledger, batch, &unreleased, &|| true)
+    release_chunks(store, ledger, batch, &unreleased, &|| true)?;
+    Ok(())
 }
 
 /// Releases chunks that are committed, once their bundles are seen to be there, as long as they are this run's to release.
+/// Gives those that it has released, each with the prefix of the attempt that had made it.
 pub(super) fn release_chunks(
     store: &Store,
     ledger: &mut dyn Ledger,
     batch: &Batch,
     unreleased: &[u64],
     is_held: &dyn Fn() -> bool,
-) -> Result<(), ForgeError> {
+) -> Result<Vec<(u64, SerialPrefix)>, ForgeError> {
+    let mut done = Vec::new();
     if unreleased.is_empty() {
-        return Ok(());
+        return Ok(done);
     }
     let attempts = ledger.attempts(batch)?;
     for &chunk in unreleased {
@@ -194,10 +197,10 @@ pub(super) fn release_chunks(
         let bundles = names.len();
         names.push(certificates_object(chunk));
         // The one that was committed is the one whose serials they are.
-        let all = attempts.get(&chunk).map_or(&[][..], Vec::as_slice);
+        let prefixes = attempts.get(&chunk).map_or(&[][..], Vec::as_slice);
         let own = entries.first().map(|entry| entry.certificate_serial.prefix());
-        let committed = all.iter().position(|prefix| Some(prefix.octets()) == own);
-        let all: Vec<String> = all.iter().map(SerialPrefix::attempt).collect();
+        let committed = prefixes.iter().position(|prefix| Some(prefix.octets()) == own);
+        let all: Vec<String> = prefixes.iter().map(SerialPrefix::attempt).collect();
         let aside = committed.map(|committed| Attempt {
             name: &all[committed],
             earlier: &all[..committed],
@@ -214,13 +217,14 @@ pub(super) fn release_chunks(
         }
         let index = write_index(batch.layout, chunk, &entries);
         if !is_held() {
-            return Ok(());
+            return Ok(done);
         }
         let released = [(index_object(chunk), index, aside)];
         store.release(&released).into_iter().collect::<Result<(), _>>()?;
         ledger.mark_released(batch, &[chunk])?;
+        done.extend(committed.map(|committed| (chunk, prefixes[committed])));
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Whether every bundle of a chunk is there as the ledger has it.

@@ -8,6 +8,7 @@ mod chronicle;
 mod credentials;
 mod distinct;
 mod error;
+pub mod heads;
 mod issuance;
 mod issued;
 mod lab;
@@ -35,6 +36,7 @@ use time::OffsetDateTime;
 
 pub use care::Care;
 pub use check::{Accepted, Findings, check};
+pub use chronicle::sealed as note_sealed;
 pub use error::ForgeError;
 pub use issued::{Asked, check_against, refuse_issued_by};
 pub use lab::make_lab_ca;
@@ -274,7 +276,9 @@ pub fn run(
         sealed,
     } = making.make(ledger, &committed)?;
     if sealed {
-        chronicle::sealed(ledger, &batch, job)?;
+        let noted = chronicle::sealed((&store, ledger), (&name, batch.rows), job.issuer, job.now);
+        outcome.failure = outcome.failure.or(noted.err());
+        care.keep_mark(ledger, &passed_over)?;
     }
     tracing::info!(batch = name, made = outcome.made, sealed, "work ends");
     let valid_until = valid_until(ledger, &name, &mut outcome.failure);

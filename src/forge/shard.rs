@@ -16,7 +16,8 @@ pub struct Shard {
 
 impl Shard {
     /// Every shard of so many.
-    pub(super) fn all(of: u32) -> impl Iterator<Item = Self> {
+    #[must_use]
+    pub fn all(of: u32) -> impl Iterator<Item = Self> {
         (1..=of).map(move |number| Self { number, of })
     }
 

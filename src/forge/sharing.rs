@@ -5,7 +5,7 @@
 //!   feeder: lease, read ─► queue ─► pipeline          heart: renew the leases
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -53,12 +53,14 @@ impl Part<'_> {
     fn make_all(&self, ledger: &mut dyn Ledger) -> Result<(Outcome, bool), ForgeError> {
         let mut all = Outcome::new(self.batch.rows);
         let mut told = Vec::new();
+        let leased = Leased::default();
         loop {
             let (unreleased, term) = self.share.take_unreleased()?;
-            agreement::release_chunks(self.store, ledger, self.batch, &unreleased, &|| {
+            let released = agreement::release_chunks(self.store, ledger, self.batch, &unreleased, &|| {
                 self.share.is_held(term)
             })?;
-            let mut feeder = Feeder::new(self)?;
+            all.made += self.own_of(&released, &leased);
+            let mut feeder = Feeder::new(self, &leased)?;
             feeder.fill()?;
             if !feeder.is_empty() {
                 all.add(self.pass(feeder, ledger));
@@ -77,6 +79,18 @@ impl Part<'_> {
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Devices of chunks that were released later than they were committed, and that this run has made: it was cut off from the
+    /// ledger or the store in between.
+    fn own_of(&self, released: &[(u64, SerialPrefix)], leased: &Leased) -> u64 {
+        let leased = leased.lock().expect("no holder panics");
+        let own = released.iter().filter(|(_, prefix)| leased.contains(prefix));
+        let devices = own.map(|(chunk, _)| self.batch.shape().rows_of(*chunk)).sum();
+        if devices > 0 {
+            (self.observe)(Event::Released { devices });
+        }
+        devices
     }
 
     /// Makes all that the feeder gets.
@@ -185,18 +199,23 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// The attempts that this run has leased.
+type Leased = Mutex<BTreeSet<SerialPrefix>>;
+
 /// Leases chunks and reads their rows.
 struct Feeder<'a> {
     manifest: Reread,
     part: &'a Part<'a>,
+    leased: &'a Leased,
     ready: VecDeque<Work>,
 }
 
 impl<'a> Feeder<'a> {
-    fn new(part: &'a Part<'a>) -> Result<Self, ManifestError> {
+    fn new(part: &'a Part<'a>, leased: &'a Leased) -> Result<Self, ManifestError> {
         Ok(Self {
             manifest: part.plan.manifest.reread()?,
             part,
+            leased,
             ready: VecDeque::new(),
         })
     }
@@ -234,6 +253,8 @@ impl<'a> Feeder<'a> {
         if let Some(error) = failure {
             return Err(error.into());
         }
+        let own = leases.iter().map(|lease| lease.reservation.prefix);
+        self.leased.lock().expect("no holder panics").extend(own);
         for lease in leases {
             // A transaction that was done again has read its chunks again.
             let chunk = lease.reservation.chunk;

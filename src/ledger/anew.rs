@@ -2,8 +2,9 @@
 
 use data_encoding::HEXLOWER;
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
-use super::{Ledger, LedgerError, LedgerName, Making, copy, open, open_read_only};
+use super::{Act, Ledger, LedgerError, LedgerName, Making, copy, open, open_read_only};
 
 /// A ledger that is being made, where there is none, or one in which nothing was begun.
 #[derive(Debug)]
@@ -48,13 +49,19 @@ impl Anew {
         self.making.open(id)
     }
 
-    /// Puts it in its place.
+    /// Puts it in its place; its history says that it was made anew.
     ///
     /// # Errors
     ///
     /// When something has taken the place meanwhile, or it cannot be written.
-    pub fn finish(self, ledger: Box<dyn Ledger>) -> Result<(), LedgerError> {
+    pub fn finish(
+        self,
+        mut ledger: Box<dyn Ledger>,
+        act: Act,
+        now: OffsetDateTime,
+    ) -> Result<(), LedgerError> {
         let Some((name, _folder)) = self.server else {
+            ledger.record(act, now)?;
             return self.making.finish(Some(ledger));
         };
         let id = HEXLOWER.decode(ledger.id().as_bytes()).unwrap_or_default();
@@ -67,7 +74,8 @@ impl Anew {
                 wanted: ledger.id().to_owned(),
             });
         }
-        copy(&[ledger], &mut *to).map(drop)
+        copy(&[ledger], &mut *to)?;
+        to.record(act, now).map(drop)
     }
 }
 

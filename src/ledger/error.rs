@@ -100,6 +100,11 @@ pub enum LedgerError {
         location: String,
         source: super::history::Broken,
     },
+    #[error("ledger {location}: {why}")]
+    NotAsSigned {
+        location: String,
+        why: Box<super::history::NotAsSigned>,
+    },
     #[error("batch {batch} is not withdrawn")]
     NotWithdrawn { batch: String },
     /// Two ledgers contradict each other.
@@ -198,7 +203,7 @@ impl LedgerError {
             Self::ChunkCommitted { .. } | Self::Superseded { .. } | Self::BegunAnew { .. } => {
                 "another run makes the same batch; run the same command again when that has ended".to_owned()
             }
-            Self::History { .. } => {
+            Self::History { .. } | Self::NotAsSigned { .. } => {
                 "somebody changed the ledger by other means than certforge; a copy from before tells what was there".to_owned()
             }
             Self::LostCommits { .. } => {

@@ -34,6 +34,10 @@ pub enum Deed {
     BatchSealed,
     BatchWithdrawn,
     CertificatesRevoked,
+    /// Bundles of devices that were flashed or scrapped were removed.
+    BundlesBurned,
+    /// What it knows was written out.
+    LedgerExported,
     /// Another ledger than the one that the CA had was taken, on purpose.
     LedgerTaken,
     /// What another ledger knew was entered.
@@ -43,7 +47,7 @@ pub enum Deed {
 }
 
 /// Each deed, and what it is called.
-const DEEDS: [(Deed, &str); 11] = [
+const DEEDS: [(Deed, &str); 13] = [
     (Deed::CaNew, "ca-new"),
     (Deed::CaChanged, "ca-changed"),
     (Deed::BatchBegun, "batch-begun"),
@@ -52,6 +56,8 @@ const DEEDS: [(Deed, &str); 11] = [
     (Deed::BatchSealed, "batch-sealed"),
     (Deed::BatchWithdrawn, "batch-withdrawn"),
     (Deed::CertificatesRevoked, "certificates-revoked"),
+    (Deed::BundlesBurned, "bundles-burned"),
+    (Deed::LedgerExported, "ledger-exported"),
     (Deed::LedgerTaken, "ledger-taken"),
     (Deed::LedgerCopied, "ledger-copied"),
     (Deed::LedgerRebuilt, "ledger-rebuilt"),
@@ -104,6 +110,40 @@ const NOTHING: Head = Head {
 #[error("entry {number} of the history is not what was written, or one before it is gone")]
 pub struct Broken {
     pub number: u64,
+}
+
+/// A history that is not the one for which an issuer has signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAsSigned {
+    /// Of the entry that was the last when it signed.
+    pub number: u64,
+    /// How many the history has.
+    pub entries: u64,
+    /// The batch that was sealed then.
+    pub batch: String,
+    /// RFC 3339.
+    pub signed_at: String,
+}
+
+impl fmt::Display for NotAsSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            number,
+            entries,
+            batch,
+            signed_at,
+        } = self;
+        match entries < number {
+            true => write!(
+                f,
+                "its history ends with entry {entries}, and had {number} when its issuer signed for it, as batch {batch} was sealed ({signed_at}): the end was taken out"
+            ),
+            false => write!(
+                f,
+                "entry {number} of its history is not the one for which its issuer signed when batch {batch} was sealed ({signed_at})"
+            ),
+        }
+    }
 }
 
 impl Deed {
@@ -168,9 +208,9 @@ impl Act {
 
     /// A batch has its seal.
     #[must_use]
-    pub fn of_sealed(batch: &Batch) -> Self {
-        let what = format!("{}, at {}", many(batch.rows, "device"), batch.location);
-        Self::new(Deed::BatchSealed, &batch.name, what)
+    pub fn of_sealed(batch: &str, devices: u64, location: &str) -> Self {
+        let what = format!("{}, at {location}", many(devices, "device"));
+        Self::new(Deed::BatchSealed, batch, what)
     }
 
     pub(super) fn of_withdrawn(batch: &Batch, reason: &str) -> Self {
@@ -260,6 +300,16 @@ pub fn check(history: &[Entry]) -> Result<Option<Head>, Broken> {
         last = entry.head();
     }
     Ok((last != NOTHING).then_some(last))
+}
+
+/// Whether another history was begun on purpose after a moment (RFC 3339): the ledger was copied, made anew, or taken in place
+/// of another, as an entry says.
+#[must_use]
+pub fn is_begun_anew(history: &[Entry], since: &str) -> bool {
+    history.iter().any(|entry| {
+        let begins = [Deed::LedgerTaken, Deed::LedgerCopied, Deed::LedgerRebuilt].contains(&entry.act);
+        begins && *entry.at >= *since
+    })
 }
 
 /// Who runs this program, and where. In a container a user may have no name.

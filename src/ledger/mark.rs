@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use super::{Ledger, LedgerError};
+use super::{Entry, Ledger, LedgerError, is_begun_anew};
 
 /// Digits of an id that tell two ledgers apart.
 const SHOWN: usize = 8;
@@ -22,12 +23,26 @@ pub struct Mark {
     pub ledger: Option<String>,
     /// Reservations that it had.
     pub reservations: u64,
+    /// The last entry of its history; `None`: it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<MarkedHead>,
     /// Where it was, for people.
     #[serde(default)]
     pub location: String,
     /// Batches that lie beside others and are unknown to it on purpose: how many released chunks of each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_over: PassedOver,
+}
+
+/// The last entry of a history, as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkedHead {
+    pub number: u64,
+    /// RFC 3339.
+    pub at: String,
+    /// Of that entry and all before it: SHA-256 in hexadecimal.
+    pub hash: String,
 }
 
 /// Names of batches, and how many released chunks of each a ledger does not know.
@@ -50,6 +65,8 @@ pub enum Unlike {
     Other { found: String, remembered: Remembered },
     #[error("is an older copy: it has {found} reservations, and {remembered}")]
     Behind { found: u64, remembered: Remembered },
+    #[error("is not what it was: entry {number} of its history was changed or taken out, and {remembered}")]
+    Rewritten { number: u64, remembered: Remembered },
     #[error("is not there, and {remembered}")]
     Gone { remembered: Remembered },
 }
@@ -90,6 +107,11 @@ impl Mark {
         Ok(Self {
             ledger: Some(ledger.id().to_owned()),
             reservations: ledger.reservations()?,
+            history: ledger.history()?.last().map(|entry| MarkedHead {
+                number: entry.number,
+                at: entry.at.clone(),
+                hash: HEXLOWER.encode(&entry.hash),
+            }),
             location: ledger.location().to_owned(),
             passed_over: passed_over.clone(),
         })
@@ -113,6 +135,11 @@ impl Mark {
                 found,
                 remembered: self.remembered(file),
             }
+        } else if let Some(number) = self.missed_entry(ledger)? {
+            Unlike::Rewritten {
+                number,
+                remembered: self.remembered(file),
+            }
         } else {
             return Ok(());
         };
@@ -120,6 +147,17 @@ impl Mark {
             location: ledger.location().to_owned(),
             what: Box::new(what),
         })
+    }
+
+    /// The entry of the history that is remembered, if the ledger has it no more, or as another.
+    fn missed_entry(&self, ledger: &dyn Ledger) -> Result<Option<u64>, LedgerError> {
+        let Some(head) = &self.history else {
+            return Ok(None);
+        };
+        let history = ledger.history()?;
+        let is_it = |entry: &Entry| entry.number == head.number && HEXLOWER.encode(&entry.hash) == head.hash;
+        let is_there = history.iter().any(is_it) || is_begun_anew(&history, &head.at);
+        Ok((!is_there).then_some(head.number))
     }
 
     /// That the ledger is not there any more.
@@ -162,11 +200,24 @@ mod tests {
         assert!(told.contains(is_other), "{told}");
         let ahead = Mark {
             reservations: 3,
-            ..mark
+            ..mark.clone()
         };
         let told = ahead.check(&own, file).unwrap_err().to_string();
         assert!(
             told.contains(" is an older copy: it has 0 reservations, and "),
+            "{told}"
+        );
+        let cut = Mark {
+            history: Some(MarkedHead {
+                number: 2,
+                at: "2026-01-01T00:00:00Z".to_owned(),
+                hash: "07".repeat(32),
+            }),
+            ..mark
+        };
+        let told = cut.check(&own, file).unwrap_err().to_string();
+        assert!(
+            told.contains(" is not what it was: entry 2 of its history was changed or taken out, and "),
             "{told}"
         );
     }

@@ -39,7 +39,7 @@ pub use chunk::{Committed, Reservation};
 pub use copy::{Copied, copy};
 pub use error::LedgerError;
 pub use fact::{Begun, Enter, Fact, KnownChunk, KnownDevice, Reserved, Revoked, Telling};
-pub use history::{Act, Broken, Deed, Entry, Head, check as check_history};
+pub use history::{Act, Broken, Deed, Entry, Head, NotAsSigned, check as check_history, is_begun_anew};
 pub use issued::{Issued, Selection};
 pub use mark::{KeepMark, Mark, PassedOver, Unlike};
 pub use name::{LedgerName, LedgerNameError, ServerUrl};

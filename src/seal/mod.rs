@@ -4,6 +4,7 @@
 //! elsewhere; from it follow the batch record, the indexes and the lookups, and from an index the bundles. Each shard
 //! of a batch has a [`ShardSeal`] of its own, of which the batch's is built. Pure: no disk, clock or network.
 
+mod head;
 mod merkle;
 mod shard;
 mod signed;
@@ -12,6 +13,7 @@ mod trust;
 
 use data_encoding::HEXLOWER;
 
+pub use head::{HistoryHead, ledger_of_head};
 pub use shard::{OfShard, ShardSeal};
 pub use statement::{Builder, ChunkDigest, Statement};
 pub use trust::Trust;

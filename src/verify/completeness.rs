@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, Layout, SCRAPPED, SEAL_OBJECT, SHARDS, SHARED_OBJECT,
-    WITHDRAWN_OBJECT, certificates_object, chunk_of, device_of, failed_object, index_object, lookup_object,
-    pack_object, parse_index, shard_ledger_object, shard_object,
+    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, HISTORY_OBJECT, Layout, SCRAPPED, SEAL_OBJECT,
+    SHARDS, SHARED_OBJECT, WITHDRAWN_OBJECT, certificates_object, chunk_of, device_of, failed_object,
+    index_object, lookup_object, pack_object, parse_index, shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
 use crate::store::{Listed, Store, StoreError, released_chunks};
@@ -97,6 +97,7 @@ pub(super) fn extras(
         let is_known = name == BATCH_OBJECT
             || name == SEAL_OBJECT
             || name == WITHDRAWN_OBJECT
+            || name == HISTORY_OBJECT
             || (name == SHARED_OBJECT && record.shared_sha256.is_some())
             || numbered(&name, lookup_object).is_some()
             || shard_in(&name).is_some_and(|shard| (1..=record.shards.unwrap_or(0)).contains(&shard))

@@ -201,6 +201,7 @@ fn interrupted(layout: &str) -> Workplace {
         .expect("the ledger is changed");
     fs::remove_dir_all(place.join("out/b/index")).expect("the indexes are removed");
     place.unseal("b");
+    fs::remove_file(place.join("out/b/history.json")).expect("the head is removed");
     place
 }
 

@@ -183,7 +183,7 @@ fn ledgers_of_shards_become_one_that_refuses_what_each_has_made() {
     ];
     let told = place.succeed(&[&["ledger", "copy"], &ledgers[..], &["ca/ledger.db"]].concat());
     assert!(
-        told.contains("ca/ledger-1-of-3.db: 36 devices in 1 batches"),
+        told.contains("ca/ledger-1-of-3.db: 36 devices in 1 batch\n"),
         "{told}"
     );
     let status = place.succeed(&["status"]);

@@ -27,6 +27,13 @@ fn burned_bundles_are_gone_and_all_others_are_as_they_were() {
             again.starts_with("bundles of flashed and scrapped devices removed: 0"),
             "{again}"
         );
+        // Where the ledger is, its history tells of it, once.
+        let history = line.0.succeed(&["ledger", "history"]);
+        assert_eq!(
+            history.matches("bundles-burned  b: 4 bundles\n").count(),
+            1,
+            "{history}"
+        );
         let verified = line.0.succeed(&["verify", "out/b"]);
         assert!(
             verified.contains(

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::ledger_args::open_existing;
 use crate::cli::report::{Ended, Outcome};
-use crate::cli::text::{Lines, count, devices};
+use crate::cli::text::{Lines, count, devices, many};
 use crate::cli::{Failure, clock};
 
 /// Batches that are named one by one, at most.
@@ -157,10 +157,10 @@ impl fmt::Display for Report {
         let mut lines = Lines::default();
         for from in &self.from {
             let what = format!(
-                "{}: {} in {} batches",
+                "{}: {} in {}",
                 from.location,
                 devices(from.devices),
-                count(from.batches)
+                many(from.batches, "batch")
             );
             lines.line("from", what);
         }

@@ -8,7 +8,7 @@ mod rebuild;
 
 use certforge::batch::{BatchRecord, INDEX_COLUMNS, IndexEntry, IndexFields, Layout};
 use certforge::causes::in_one_line;
-use certforge::ledger;
+use certforge::ledger::{self, Act, Deed};
 use certforge::printable;
 use certforge::store::{Store, read_index, read_record, released_chunks};
 use certforge::vouched::{Stated, VouchedError};
@@ -16,9 +16,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::issuer::trust;
-use super::ledger_args::LedgerArgs;
+use super::ledger_args::{LedgerArgs, enter};
 use super::report::{Ended, Outcome, Printer, print, print_document};
-use super::text::count;
+use super::text::{count, many};
 use super::{Failure, place};
 
 /// What is left out is named one by one so often.
@@ -160,8 +160,14 @@ impl Export {
                 )
             }
             (Source::Ledger(ledger, batch), _) => {
-                write_ledger(&*ledger, batch, &mut out)?;
-                left_out(&[])
+                let devices = write_ledger(&*ledger, batch, &mut out)?;
+                drop(ledger);
+                let of = batch.unwrap_or("all batches");
+                let act = Act::new(Deed::LedgerExported, of, many(devices, "device"));
+                match enter(&self.of.ledger.usual()?, act)? {
+                    Some(warning) => left_out(&[]).warning(warning),
+                    None => left_out(&[]),
+                }
             }
         };
         out.end();
@@ -169,20 +175,27 @@ impl Export {
     }
 }
 
+/// What a ledger knows; and of how many devices that is.
 fn write_ledger(
     ledger: &dyn certforge::ledger::Ledger,
     batch: Option<&str>,
     out: &mut Lines,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
+    let mut devices = 0;
     for name in ledger.status(batch)?.into_iter().map(|status| status.batch) {
         let batch = ledger.batch(&name)?;
         for (chunk, released) in ledger.committed(&batch)? {
-            if released && !out.write(&name, batch.layout, chunk, &ledger.entries(&batch, chunk)?) {
-                return Ok(());
+            if !released {
+                continue;
+            }
+            let entries = ledger.entries(&batch, chunk)?;
+            devices += entries.len() as u64;
+            if !out.write(&name, batch.layout, chunk, &entries) {
+                return Ok(devices);
             }
         }
     }
-    Ok(())
+    Ok(devices)
 }
 
 /// What the indexes of a batch say; and why some say nothing.

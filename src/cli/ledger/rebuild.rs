@@ -85,13 +85,13 @@ impl Rebuild {
             now: clock::now()?,
         };
         let making = Anew::begin(&found.name)?;
-        let (report, mut ledger) = rebuild::rebuild(&job, &mut |id| making.open(id))?;
+        let (report, ledger) = rebuild::rebuild(&job, &mut |id| making.open(id))?;
         let failure = failure(&report);
         match failure {
             None => {
                 let what = format!("{} batches", places.len());
-                ledger.record(Act::new(Deed::LedgerRebuilt, &at.to_string(), what), job.now)?;
-                making.finish(ledger)?;
+                let act = Act::new(Deed::LedgerRebuilt, &at.to_string(), what);
+                making.finish(ledger, act, job.now)?;
                 // The one that it remembers had come further, with reservations of which nothing is left.
                 if let Some(folder) = found.keeper() {
                     folder.keep(&*ledger::open_read_only(&found.name)?, &PassedOver::new())?;

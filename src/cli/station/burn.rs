@@ -3,6 +3,7 @@
 use std::fmt;
 
 use certforge::batch::Layout;
+use certforge::ledger::{self, Act, Deed, LedgerError};
 use certforge::station::{Burned, Damaged};
 use clap::Args;
 use indicatif::ProgressBar;
@@ -11,8 +12,9 @@ use serde::Serialize;
 use super::BatchArgs;
 use super::status::list_damaged;
 use crate::cli::Failure;
+use crate::cli::ledger_args::{LedgerArgs, enter};
 use crate::cli::report::{Ended, Outcome};
-use crate::cli::text::count;
+use crate::cli::text::{count, many};
 
 #[derive(Debug, Args)]
 pub struct Burn {
@@ -43,12 +45,32 @@ impl Burn {
         bar.finish_and_clear();
         let burned = burned?;
         let failure = Damaged::error(&burned.damaged).map(Failure::from);
+        let warning = tell_history(batch.name(), &store.location(), &burned)?;
         let removed = Removed {
             burned,
             layout: batch.layout(),
         };
-        Ok(Ended::with(removed).failed(failure))
+        let ended = Ended::with(removed).failed(failure);
+        Ok(match warning {
+            Some(warning) => ended.warning(warning),
+            None => ended,
+        })
     }
+}
+
+/// Where the ledger is that knows the batch, which a station need not have, its history tells of it.
+fn tell_history(batch: &str, location: &str, burned: &Burned) -> Result<Option<String>, Failure> {
+    let name = LedgerArgs::default().usual()?;
+    let known = match ledger::open_read_only(&name) {
+        Ok(ledger) => ledger.find_batch(batch)?,
+        Err(LedgerError::Missing { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if burned.bundles == 0 || known.is_none_or(|batch| batch.location != location) {
+        return Ok(None);
+    }
+    let what = many(burned.bundles, "bundle");
+    enter(&name, Act::new(Deed::BundlesBurned, batch, what))
 }
 
 impl fmt::Display for Removed {

@@ -26,6 +26,10 @@ fn the_same_command_on_several_hosts_makes_one_batch() {
     let made: u64 = said.iter().map(|said| said.number("made")).sum();
     assert_eq!(made, ROWS as u64, "each device by one of them");
     factory.judge(&server);
+    // It was begun once, by one of them; that others joined is no act.
+    let acts = "SELECT string_agg(act, ' ' ORDER BY number) FROM certforge.history";
+    let acts = server.ask(&factory.ledger, acts);
+    assert_eq!(acts, "ca-new batch-begun batch-sealed");
     // Whoever comes later has nothing to do, and a file in the working folder was never needed.
     let later = Said::of(factory.start());
     assert_eq!(

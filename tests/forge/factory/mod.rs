@@ -1,5 +1,6 @@
 //! One ledger for many hosts: PostgreSQL, as it runs in factories. A host is a process here.
 
+mod apart;
 mod hosts;
 mod moves;
 mod overlap;
@@ -122,13 +123,18 @@ impl Factory {
 
     /// What Python says of the batch.
     fn judge(&self, server: &Postgres) {
+        self.judge_at(&self.place.only_batch(), &self.ledger, server);
+    }
+
+    /// The same, of a batch that lies elsewhere, and of a ledger that is reached by another way.
+    fn judge_at(&self, batch: &Path, ledger: &str, server: &Postgres) {
         let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let judge = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forge/factory/judge.py");
         let output = Command::new(python)
             .arg(judge)
-            .arg(self.place.only_batch())
+            .arg(batch)
             .arg(self.place.join("devices.csv"))
-            .arg(&self.ledger)
+            .arg(ledger)
             .arg(crate::postgres::program("psql"))
             .output()
             .unwrap();
@@ -138,10 +144,7 @@ impl Factory {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
-        assert_eq!(
-            server.ask(&self.ledger, "SELECT sealed FROM certforge.batch"),
-            "t"
-        );
+        assert_eq!(server.ask(ledger, "SELECT sealed FROM certforge.batch"), "t");
     }
 }
 

@@ -88,4 +88,44 @@ fn a_server_that_lost_its_ledger_gets_one_from_the_store() {
     let again = place.succeed(&run);
     assert!(again.contains("nothing: 100 devices made before"), "{again}");
     place.succeed(&["verify", "out/b", "--ledger", &url]);
+    let history = place.succeed(&["ledger", "history", "--verify", "--ledger", &url]);
+    assert!(history.contains("ledger-rebuilt  "), "{history}");
+}
+
+/// What the CA's folder says is where the ledger is: every host that has a copy of the folder goes there.
+#[test]
+fn the_folder_of_a_ca_names_the_server() {
+    let server = Postgres::start();
+    let place = Workplace::new();
+    place.manifest(40);
+    place.succeed(&["ca", "new", "--no-passphrase", "--to", "ca"]);
+    let url = server.database();
+    std::fs::write(place.join("ca/ledger.toml"), format!("ledger = \"{url}\"\n")).unwrap();
+    place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "b"]);
+    assert!(!place.join("ca/ledger.db").exists());
+    assert_eq!(
+        server.ask(&url, "SELECT name || sealed FROM certforge.batch"),
+        "btrue"
+    );
+    for command in [
+        &["status"][..],
+        &["ledger", "history", "--verify"],
+        &["verify", "b"],
+        &["seal", "out/b"],
+    ] {
+        let said = place.succeed(command);
+        assert!(said.contains('b'), "{said}");
+    }
+    // A job is for hosts that find it by themselves.
+    let script = place.succeed(&[
+        "job",
+        "slurm",
+        "--tasks",
+        "2",
+        "--",
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+    ]);
+    assert!(script.contains(&url) && !script.contains("--shard"), "{script}");
 }

@@ -1,6 +1,8 @@
 //! Servers that cannot be used: each is told with what to do, and nothing is made.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -32,7 +34,7 @@ fn a_server_that_cannot_be_used_is_told_with_what_to_do() {
     let server = Postgres::start();
     let factory = Factory::new(&server, 3);
     let port = server.port();
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
+    let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
@@ -201,4 +203,48 @@ fn a_server_has_to_prove_its_name() {
     factory.place.succeed(&arguments);
     let is_tls = "SELECT count(*) FROM pg_stat_ssl";
     assert_ne!(server.sql("postgres", is_tls), "0");
+}
+
+/// No older server can be installed here: this one is real, but for its version on the way.
+#[test]
+fn a_server_that_is_too_old_is_told_so() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, 3);
+    let number = server.sql("postgres", "SHOW server_version_num");
+    let old = format!("12{}", &number[2..]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let real = ("127.0.0.1", server.port());
+    std::thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(real).unwrap();
+            let (mut from, mut to) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let (mut from, mut to) = (far, near);
+            let mut octets = vec![0; 1 << 16];
+            while let Ok(length @ 1..) = from.read(&mut octets) {
+                let answer = &mut octets[..length];
+                let found = answer
+                    .windows(number.len())
+                    .position(|some| some == number.as_bytes());
+                if let Some(at) = found {
+                    answer[at..at + number.len()].copy_from_slice(old.as_bytes());
+                }
+                if to.write_all(answer).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let name = factory.ledger.rsplit('/').next().unwrap();
+    let said = refused(
+        &factory,
+        &format!("postgres://postgres@127.0.0.1:{port}/{name}?sslmode=disable"),
+        7,
+        &[],
+    );
+    assert!(said.contains("the server is PostgreSQL 12"), "{said}");
+    assert!(said.contains("needs PostgreSQL 13 or newer"), "{said}");
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'certforge'";
+    assert_eq!(server.sql(name, tables), "0");
 }

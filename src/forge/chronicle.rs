@@ -2,6 +2,7 @@
 
 use time::OffsetDateTime;
 
+use super::making::Making;
 use super::{ForgeError, Job, Shard, heads};
 use crate::issuer::Issuer;
 use crate::ledger::{Act, Batch, Deed, Entry, HostState, HostStatus, Ledger, LedgerError};
@@ -46,4 +47,17 @@ pub fn sealed(
         ledger.record(Act::of_sealed(batch, devices, &store.location()), now)?;
     }
     heads::sign(store, ledger, batch, issuer, now)
+}
+
+/// The same of the batch that a run has made; and the ledger is remembered with it.
+pub(super) fn sealed_by(making: &Making<'_>, ledger: &mut dyn Ledger) -> Result<(), ForgeError> {
+    let (batch, job) = (making.batch, making.job);
+    sealed(
+        (making.store, &mut *ledger),
+        (&batch.name, batch.rows),
+        job.issuer,
+        job.now,
+    )?;
+    making.care.keep_mark(ledger, making.passed_over)?;
+    Ok(())
 }

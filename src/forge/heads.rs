@@ -49,7 +49,12 @@ pub fn sign(
     let certificate = issuer.certificate();
     match store.read(HISTORY_OBJECT, None) {
         Ok(octets) if ledger_of_head(&octets).is_none_or(|found| found == ledger.id()) => {
-            hold(&octets, &object, (ledger, &history), &[certificate.clone()])?;
+            hold(
+                &octets,
+                &object,
+                (ledger, &history),
+                std::slice::from_ref(certificate),
+            )?;
             return Ok(());
         }
         // It was sealed under another ledger: of shards, each has its own.

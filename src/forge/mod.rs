@@ -276,9 +276,7 @@ pub fn run(
         sealed,
     } = making.make(ledger, &committed)?;
     if sealed {
-        let noted = chronicle::sealed((&store, ledger), (&name, batch.rows), job.issuer, job.now);
-        outcome.failure = outcome.failure.or(noted.err());
-        care.keep_mark(ledger, &passed_over)?;
+        outcome.failure = outcome.failure.or(chronicle::sealed_by(&making, ledger).err());
     }
     tracing::info!(batch = name, made = outcome.made, sealed, "work ends");
     let valid_until = valid_until(ledger, &name, &mut outcome.failure);

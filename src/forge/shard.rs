@@ -16,7 +16,6 @@ pub struct Shard {
 
 impl Shard {
     /// Every shard of so many.
-    #[must_use]
     pub fn all(of: u32) -> impl Iterator<Item = Self> {
         (1..=of).map(move |number| Self { number, of })
     }

@@ -32,7 +32,7 @@ pub struct IndexEntry {
 #[must_use]
 pub fn pack_octets<'a>(entries: impl Iterator<Item = &'a IndexEntry>) -> u64 {
     // A header in the directory, before it an id and what the name ends in; and the end of the directory.
-    const IN_DIRECTORY: u64 = 46 + 128 + 4;
+    const IN_DIRECTORY: u64 = 46 + 128 + 8;
     const END: u64 = 22;
     let (bundles, directory) = entries.fold((0, END), |(bundles, directory), entry| {
         let end = entry.offset.saturating_add(entry.length);
@@ -130,7 +130,7 @@ impl IndexFields {
             );
         }
         // All bundles of a pack are in one object.
-        if self.layout == Layout::Objects {
+        if !self.layout.is_packed() {
             self.object = self.layout.object(self.chunk, &entry.device_id);
         }
         [

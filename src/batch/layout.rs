@@ -47,6 +47,12 @@ pub enum Layout {
     Objects,
     /// One object a chunk: `packs/<chunk>.zip`, a stored ZIP whose members are the bundles.
     Packs,
+    /// As objects, each encrypted: `bundles/<hh>/<device id>.zip.age`.
+    #[serde(rename = "objects-age")]
+    EncryptedObjects,
+    /// As packs, each of whose members is encrypted: a whole age file.
+    #[serde(rename = "packs-age")]
+    EncryptedPacks,
 }
 
 impl Layout {
@@ -55,19 +61,64 @@ impl Layout {
         match self {
             Self::Objects => "objects",
             Self::Packs => "packs",
+            Self::EncryptedObjects => "objects-age",
+            Self::EncryptedPacks => "packs-age",
         }
+    }
+
+    /// Whether a chunk's bundles are in one object.
+    #[must_use]
+    pub fn is_packed(self) -> bool {
+        self.plain() == Self::Packs
+    }
+
+    /// Whether each bundle is encrypted, by itself.
+    #[must_use]
+    pub fn is_encrypted(self) -> bool {
+        self != self.plain()
+    }
+
+    /// The same of bundles that are encrypted.
+    #[must_use]
+    pub fn encrypted(self) -> Self {
+        match self.plain() {
+            Self::Packs => Self::EncryptedPacks,
+            _ => Self::EncryptedObjects,
+        }
+    }
+
+    /// The same of bundles that are not encrypted.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        match self {
+            Self::Objects | Self::EncryptedObjects => Self::Objects,
+            Self::Packs | Self::EncryptedPacks => Self::Packs,
+        }
+    }
+
+    /// How the name of a bundle ends, behind the device id.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self.is_encrypted() {
+            true => ".zip.age",
+            false => ".zip",
+        }
+    }
+
+    /// What a device's bundle is called in a pack.
+    #[must_use]
+    pub fn member(self, device_id: &DeviceId) -> String {
+        format!("{device_id}{}", self.ending())
     }
 
     /// The object that holds a device's bundle.
     #[must_use]
     pub fn object(self, chunk: u64, device_id: &DeviceId) -> String {
-        match self {
-            Self::Objects => {
-                let hash = sha256(device_id.as_str().as_bytes())[0];
-                format!("bundles/{hash:02x}/{device_id}.zip")
-            }
-            Self::Packs => pack_object(chunk),
+        if self.is_packed() {
+            return pack_object(chunk);
         }
+        let hash = sha256(device_id.as_str().as_bytes())[0];
+        format!("bundles/{hash:02x}/{}", self.member(device_id))
     }
 }
 
@@ -75,10 +126,10 @@ impl Layout {
     /// Whether an object is the one that holds a device's bundle.
     #[must_use]
     pub fn is_object(self, object: &str, chunk: u64, device_id: &DeviceId) -> bool {
-        match self {
-            Self::Objects => self.object(chunk, device_id) == object,
+        match self.is_packed() {
+            false => self.object(chunk, device_id) == object,
             // One for all of them, which costs no digest.
-            Self::Packs => numbered(object, "packs/", ".zip") == Some(chunk),
+            true => numbered(object, "packs/", ".zip") == Some(chunk),
         }
     }
 }
@@ -221,7 +272,13 @@ mod tests {
     #[test]
     fn an_object_is_a_devices_if_it_has_the_name_that_the_layout_gives_it() {
         let id = DeviceId::parse("SN1").unwrap();
-        for layout in [Layout::Objects, Layout::Packs] {
+        let all = [
+            Layout::Objects,
+            Layout::Packs,
+            Layout::EncryptedObjects,
+            Layout::EncryptedPacks,
+        ];
+        for layout in all {
             for chunk in [0, 7, 999_999, 1_000_000] {
                 let own = layout.object(chunk, &id);
                 assert!(layout.is_object(&own, chunk, &id), "{own}");
@@ -238,6 +295,8 @@ mod tests {
             }
         }
         assert!(!Layout::Packs.is_object("packs/000008.zip", 7, &id));
+        assert!(!Layout::Objects.is_object(&Layout::EncryptedObjects.object(0, &id), 0, &id));
+        assert!(!Layout::EncryptedObjects.is_object(&Layout::Objects.object(0, &id), 0, &id));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 
 mod certificates;
 pub mod claim;
+mod encrypted;
 mod index;
 mod layout;
 mod lookup;

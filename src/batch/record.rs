@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::encrypted::{self, EncryptedError};
 use super::shared::{self, SharedError};
 use super::{BATCH_OBJECT, Layout, Shape};
 use crate::issuer::{CaCertificate, IssuerError};
@@ -51,6 +52,8 @@ pub enum RecordError {
     Numbers { object: String },
     #[error("{object} {what}")]
     Shared { object: String, what: SharedError },
+    #[error("{object} {what}")]
+    Encrypted { object: String, what: EncryptedError },
     #[error("{object} has no valid profile")]
     Profile { object: String, source: ProfileError },
     #[error("{object} has no usable issuer certificate")]
@@ -63,6 +66,10 @@ impl RecordError {
     pub fn hint(&self) -> String {
         if let Self::Shared {
             what: SharedError::Format { .. },
+            ..
+        }
+        | Self::Encrypted {
+            what: EncryptedError::Format { .. },
             ..
         } = self
         {
@@ -84,7 +91,7 @@ pub struct ReadRecord {
 impl BatchRecord {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        super::to_json(&shared::folded(self))
+        super::to_json(&encrypted::folded(shared::folded(self)))
     }
 
     #[must_use]
@@ -110,6 +117,10 @@ impl BatchRecord {
             object: object(),
             what,
         };
+        let record = encrypted::unfold(record).map_err(|what| RecordError::Encrypted {
+            object: object(),
+            what,
+        })?;
         let record = shared::unfold(record).map_err(malformed)?;
         if !record.shape().is_sound() {
             return Err(RecordError::Numbers { object: object() });

@@ -8,6 +8,7 @@
 mod archive;
 mod beginning;
 mod content;
+pub mod encryption;
 pub mod format;
 mod mold;
 mod open;
@@ -20,7 +21,8 @@ pub use content::{Content, OtherFile, UserFile};
 pub use format::EndpointFile;
 pub use mold::{Mold, Octets, are_placed};
 pub use open::{
-    Files, MOST_OCTETS, OpenError, Opened, Placed, examine, most_octets, open, open_unknown, placed,
+    Files, MOST_OCTETS, OpenError, Opened, Placed, examine, is_bundle, most_octets, open, open_unknown,
+    placed,
 };
 pub use recipe::{Compression, MAX_USER_FILES, Member, Recipe, RecipeError};
 pub use roots::Root;

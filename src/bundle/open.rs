@@ -10,6 +10,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 use zip::{CompressionMethod, ZipArchive};
 
+use super::encryption::is_encrypted;
 use super::format::Sizes;
 use super::{Member, Recipe};
 use crate::digest::sha256;
@@ -62,6 +63,8 @@ pub enum OpenError {
     TooLarge { name: String, limit: usize },
     #[error("has {found} octets, and no bundle of this kind has more than {limit}")]
     TooLong { found: usize, limit: usize },
+    #[error("it is encrypted, in the age format")]
+    Encrypted,
     #[error("this is a pack, with the bundles of {bundles} devices")]
     Pack { bundles: usize },
 }
@@ -129,9 +132,12 @@ fn most_of(members: &[Member]) -> usize {
 /// When the octets are no bundle.
 pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
     refuse_too_long(octets, MOST_OCTETS)?;
+    if is_encrypted(octets) {
+        return Err(OpenError::Encrypted);
+    }
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
-    let bundles = names.iter().filter(|name| name.ends_with(".zip")).count();
+    let bundles = names.iter().filter(|name| is_bundle(name)).count();
     if bundles > 0 && bundles == names.len() {
         return Err(OpenError::Pack { bundles });
     }
@@ -148,6 +154,12 @@ pub fn open_unknown(octets: &[u8]) -> Result<Files, OpenError> {
         files.push((name, octets));
     }
     Ok(files)
+}
+
+/// Whether a file is named as a bundle in a pack.
+#[must_use]
+pub fn is_bundle(name: &str) -> bool {
+    name.ends_with(".zip") || name.ends_with(".zip.age")
 }
 
 /// A file of a ZIP: its name, and which octets of the ZIP it has.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use certforge::bundle::encryption::DecryptError;
 use certforge::bundle::{MOST_OCTETS, OpenError};
 use certforge::causes::in_one_line;
 use certforge::pem;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::identity::IdentityArgs;
 use super::rehearse::{MqttVersion, own_filter};
 use super::report::{Ended, Outcome, Printer};
 
@@ -28,6 +30,8 @@ use super::report::{Ended, Outcome, Printer};
 pub struct Connect {
     /// Bundle of the device: a ZIP, or the folder that it was unpacked into
     bundle: PathBuf,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// Endpoint [default: what endpoint.json in the bundle says]
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
@@ -124,10 +128,14 @@ impl Connect {
                 "give the ZIP of one device, or its folder; `certforge station claim` takes one out of a batch",
             )
         };
+        let identities = self.identity.read()?;
         let opened = if self.bundle.is_dir() {
             Device::from_files(read_folder(&self.bundle).map_err(unreadable)?)
         } else {
-            Device::open(&read_bounded(&self.bundle).map_err(unreadable)?)
+            Device::open(
+                &read_bounded(&self.bundle).map_err(unreadable)?,
+                identities.as_ref(),
+            )
         };
         opened.map_err(|error| {
             Failure::usage(
@@ -135,6 +143,12 @@ impl Connect {
                 match error {
                     DeviceError::Zip(OpenError::Pack { .. }) => {
                         "`certforge station claim --out DIR` takes a device out of it, and `connect DIR` connects as it"
+                    }
+                    DeviceError::Encrypted(DecryptError::SomebodyElse) => {
+                        "give the identity of one of its recipients with --identity"
+                    }
+                    DeviceError::Zip(OpenError::Encrypted) => {
+                        "give an identity by which it can be read with --identity, or in CERTFORGE_IDENTITY"
                     }
                     _ => "give the ZIP of one device, as certforge made it",
                 },

@@ -12,7 +12,7 @@ use certforge::profile::ProfileError;
 use certforge::rebuild::RebuildError;
 use certforge::seal::SealError;
 use certforge::signer::SignerError;
-use certforge::station::StationError;
+use certforge::station::{IdentityFileError, StationError};
 use certforge::store::{ReadError, StoreError};
 use certforge::verify::VerifyError;
 use certforge::vouched::VouchedError;
@@ -135,6 +135,7 @@ table! {
         | ForgeError::IsReissue { .. }
         | ForgeError::ChunkRows { .. }
         | ForgeError::ShardWithoutCa
+        | ForgeError::OtherRecipients { .. }
         | ForgeError::Threads { .. } => USAGE,
     };
     VerifyError: |error| match error {
@@ -142,6 +143,7 @@ table! {
         VerifyError::OtherIssuer { .. } => ISSUER,
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
         VerifyError::Store(_) | VerifyError::Read(_) => STORE,
+        VerifyError::SomebodyElse { .. } => STATION,
     };
     StationError: |error| match error {
         StationError::Store(_)
@@ -163,6 +165,10 @@ table! {
         | StationError::UnsafeWay { .. }
         | StationError::Script { .. } => USAGE,
         _ => STATION,
+    };
+    IdentityFileError: |error| match error {
+        IdentityFileError::Random(error) => error.code(),
+        _ => USAGE,
     };
     BenchError: |error| match error {
         BenchError::Engine(error) => error.code(),

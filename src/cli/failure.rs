@@ -56,7 +56,7 @@ impl Failure {
     }
 
     /// What stations did, or were to do, went wrong.
-    #[cfg(feature = "display")]
+    #[cfg(any(feature = "display", feature = "aws"))]
     pub fn station(message: &str, hint: &str) -> Self {
         Self::new(exit::STATION, message, hint)
     }

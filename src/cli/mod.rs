@@ -18,6 +18,7 @@ mod environment;
 mod exit;
 mod export;
 mod failure;
+mod identity;
 #[cfg(feature = "aws")]
 mod input;
 mod interrupt;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use certforge::batch::{Layout, MAX_CHUNK_ROWS};
 use certforge::bundle::Content;
+use certforge::bundle::encryption::Recipient;
 use certforge::engine::Choice;
 use certforge::forge::{
     self, Allowed, Asked, Cancel, Care, Event, ForgeError, Job, Known, Neighbours, Shard, Summary,
@@ -49,6 +50,10 @@ pub struct Run {
     /// Make bundles that name no endpoint, of a CA that is no lab CA
     #[arg(long, conflicts_with = "endpoint")]
     no_endpoint: bool,
+    /// Who can read the bundles, which are encrypted to each in the age format, in place of the profile's [delivery]: age1…, or a
+    /// file with one a line; may be given again
+    #[arg(long = "recipient", value_name = "age1…|FILE")]
+    recipients: Vec<String>,
     /// How long certificates hold at least, or there is a warning [default: as the profile says, else 2y]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     min_validity: Option<Duration>,
@@ -130,6 +135,8 @@ struct Made {
     key_engine: &'static str,
     signature_engine: &'static str,
     endpoint: Option<String>,
+    /// Short ids of those who can read the bundles; of nobody: they are not encrypted.
+    recipients: Vec<String>,
     valid_until: Option<Ends>,
     error: Option<Failure>,
     #[serde(skip)]
@@ -230,6 +237,10 @@ impl Run {
     pub(super) fn profile(&self) -> Result<Profile, Failure> {
         let given = self.endpoint.as_deref().filter(|_| !self.no_endpoint);
         let profile = Profile::load(&self.profile, given)?;
+        let profile = match self.recipients.is_empty() {
+            true => profile,
+            false => profile.with_recipients(&profile::recipients(&self.recipients)?)?,
+        };
         if profile.endpoint().host.is_some() || self.no_endpoint {
             return Ok(profile);
         }
@@ -412,6 +423,7 @@ impl Run {
             key_engine: summary.key_engine,
             signature_engine: summary.sign_engine,
             endpoint: summary.host,
+            recipients: profile.recipients().iter().map(Recipient::short_id).collect(),
             valid_until: summary.valid_until,
             error: failure.clone(),
             issuer_key: issuer.key_type(),
@@ -474,6 +486,9 @@ impl fmt::Display for Made {
             );
         }
         lines.line("bundles", format!("{} ({})", self.location, self.layout));
+        if !self.recipients.is_empty() {
+            lines.line("encrypted", format!("to {}", self.recipients.join(", ")));
+        }
         if self.sealed {
             lines.line("seal", "seal.json: complete, signed by the issuer");
         }

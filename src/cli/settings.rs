@@ -63,7 +63,7 @@ const fn setting(
     }
 }
 
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 16] = [
     setting(
         "ca",
         "CERTFORGE_CA",
@@ -109,6 +109,7 @@ pub const SETTINGS: [Setting; 15] = [
         Kind::Path,
         &["station", "export"],
     ),
+    setting("identity", "CERTFORGE_IDENTITY", "", Kind::Path, &[]),
 ];
 
 /// Where a value comes from.

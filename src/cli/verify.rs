@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::identity::IdentityArgs;
 use super::issuer::trust;
 use super::ledger_args::LedgerArgs;
 use super::progress::Bar;
@@ -42,6 +43,8 @@ pub struct Verify {
     /// a time
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// Threads that work [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -70,12 +73,14 @@ impl Verify {
         };
         let ledger = self.open_ledger(&store)?;
         let issuer = self.issuer.as_deref().map(trust).transpose()?;
+        let identities = self.identity.read()?;
         let job = Job {
             store: &store,
             ledger: ledger.as_deref(),
             issuer: issuer.as_ref(),
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),
+            identities: identities.as_ref(),
             strict: self.strict,
         };
         let bar = Bar::default();
@@ -170,6 +175,14 @@ impl fmt::Display for Verified {
             )?;
         }
         writeln!(f, ", against {}", printable::line(&against(report)))?;
+        if report.unread > 0 {
+            let (unread, recipients) = (count(report.unread), report.recipients.join(", "));
+            writeln!(
+                f,
+                "batch {batch}: {unread} bundles are encrypted, for {recipients}, and were NOT READ: their digests, the index, \
+                 the seal, certificates and chains are right; --identity verifies what they hold"
+            )?;
+        }
         // Of a batch that is not whole, nobody asks how long it lasts.
         let is_whole = report.faults.iter().all(|fault| fault.is_of_time);
         match report.valid_until.filter(|_| is_whole) {

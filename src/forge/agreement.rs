@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::{ForgeError, Shard};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, IndexEntry, Layout, SEAL_OBJECT, SHARED_OBJECT, ShardLedger,
-    certificates_object, index_object, pack_object, shard_ledger_object, write_index,
+    BATCH_OBJECT, BatchRecord, IndexEntry, SEAL_OBJECT, SHARED_OBJECT, ShardLedger, certificates_object,
+    index_object, pack_object, shard_ledger_object, write_index,
 };
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256;
@@ -187,9 +187,9 @@ pub(super) fn release_chunks(
     let attempts = ledger.attempts(batch)?;
     for &chunk in unreleased {
         let entries = ledger.entries(batch, chunk)?;
-        let mut names: Vec<String> = match batch.layout {
-            Layout::Packs => vec![pack_object(chunk)],
-            Layout::Objects => {
+        let mut names: Vec<String> = match batch.layout.is_packed() {
+            true => vec![pack_object(chunk)],
+            false => {
                 let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
                 entries.iter().map(object).collect()
             }

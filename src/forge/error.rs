@@ -65,6 +65,13 @@ pub enum ForgeError {
     },
     #[error("{location} holds another batch, or one that another ledger accounts for")]
     ForeignBatch { location: String },
+    #[error("batch {batch} was begun for {was}, not for {now}")]
+    OtherRecipients {
+        batch: String,
+        was: String,
+        now: String,
+        arguments: String,
+    },
     #[error("{location} is made {}, not {}", shards(*.was), shards(*.now))]
     OtherShards {
         location: String,
@@ -203,6 +210,9 @@ impl ForgeError {
             Self::SealedBefore { .. } => Some(
                 "this is an older copy of the ledger: find the latest one and name it with --ledger".to_owned(),
             ),
+            Self::OtherRecipients { arguments, .. } => Some(format!(
+                "to go on with it, run the same command {arguments}; other recipients are for a new --batch, of devices that are not issued yet"
+            )),
             Self::OtherShards { .. } => Some("say so with --shard, or begin another --batch".to_owned()),
             Self::OtherSeal { .. } => Some(
                 "it was changed after it was sealed: `certforge verify` tells where; flash nothing of it".to_owned(),

@@ -7,6 +7,7 @@ mod check;
 mod chronicle;
 mod credentials;
 mod distinct;
+mod encrypting;
 mod error;
 pub mod heads;
 mod issuance;
@@ -17,6 +18,7 @@ mod moved;
 mod neighbours;
 mod pipeline;
 mod plan;
+mod recipients;
 mod sealing;
 mod shard;
 mod shared;
@@ -87,6 +89,14 @@ impl Job<'_> {
     fn chunk_rows(&self) -> usize {
         self.chunk_rows
             .unwrap_or_else(|| self.profile.key_type().chunk_rows())
+    }
+
+    /// The layout, of bundles that are encrypted if the profile names recipients.
+    fn delivered(&self) -> Layout {
+        match self.profile.recipients().is_empty() {
+            true => self.layout.plain(),
+            false => self.layout.encrypted(),
+        }
     }
 }
 
@@ -230,13 +240,14 @@ pub fn run(
         manifest_sha256: accepted.sha256,
         profile: job.profile.name(),
         profile_sha256: job.profile.digest(),
-        layout: job.layout,
+        layout: job.delivered(),
         rows: accepted.rows,
         chunk_rows: chunk_rows as u64,
         reissue: job.reissue,
     };
     let (record, shared) = shared::recorded(batch_record(job, &identity, ledger.id()), job)?;
     let passed_over = care.look_around((ledger, &store), (job.issuer.certificate(), &name), open_store)?;
+    recipients::refuse_others((ledger, &store), &record, job)?;
     if care.moved {
         moved::note(&store, ledger, &identity, &record)?;
     }

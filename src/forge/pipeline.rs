@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::workshop::Workshop;
 use super::{Cancel, Event, ForgeError, Observe};
 use crate::batch::pack_object;
-use crate::batch::{Layout, certificates_object, index_object, write_index};
+use crate::batch::{certificates_object, index_object, write_index};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, Ledger, LedgerError, Reservation, Share};
 use crate::manifest::{Bookmark, ManifestError, Reread, Unproven};
@@ -331,13 +331,13 @@ fn make_and_store(
         Ok::<_, ForgeError>((entries, index, digest))
     })?;
     let mut objects = Vec::with_capacity(entries.len() + 1);
-    match plan.layout {
-        Layout::Packs => objects.push(Object {
+    match plan.layout.is_packed() {
+        true => objects.push(Object {
             name: pack_object(chunk),
             body: workshop.pack(),
             sha256: None,
         }),
-        Layout::Objects => {
+        false => {
             objects.extend(
                 entries
                     .iter()

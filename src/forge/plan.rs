@@ -7,6 +7,7 @@ use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
 use crate::bundle::Bundler;
+use crate::bundle::encryption::Encryption;
 use crate::certificate::{
     CertificateSerial, Expected, Fields, Linted, SerialPrefix, Stamp, encode_san, encode_subject,
 };
@@ -25,6 +26,8 @@ pub(crate) struct Plan<'a> {
     pub(super) signing: Signing,
     pub stamp: Stamp,
     pub bundler: Bundler,
+    /// For whom bundles are encrypted; `None`: they are not.
+    pub encryption: Option<Encryption>,
     pub layout: Layout,
     pub period: Period,
     /// The keys that were made so far, of which none may come again.
@@ -37,7 +40,7 @@ pub(crate) struct Plan<'a> {
 const ROOM_FOR_WHAT_DIFFERS: usize = 2 * 1024;
 
 /// The headers that a pack has for a bundle, with a device id of up to 128 characters in each.
-const ROOM_IN_A_PACK: usize = 30 + 46 + 2 * 132;
+const ROOM_IN_A_PACK: usize = 30 + 46 + 2 * 136;
 
 impl<'a> Plan<'a> {
     pub(crate) fn new(job: &Job<'a>) -> Result<Self, ForgeError> {
@@ -45,7 +48,6 @@ impl<'a> Plan<'a> {
             manifest,
             profile,
             issuer,
-            layout,
             now,
             ref engines,
             ..
@@ -66,7 +68,8 @@ impl<'a> Plan<'a> {
             signing: Signing::new(issuer.manner()),
             issuer,
             bundler: Bundler::new(profile.recipe(), profile.shared(issuer.certificate().der()))?,
-            layout,
+            encryption: (!profile.recipients().is_empty()).then(|| Encryption::new(profile.recipients())),
+            layout: job.delivered(),
             period,
             keys: Keys::default(),
             bundle_room: 0,
@@ -103,7 +106,9 @@ impl<'a> Plan<'a> {
         // RSA keys of one size differ by a few octets.
         let private_key = keys[0].pkcs8().len() + 32;
         let certificate = tbs_len + ROOM_FOR_WHAT_DIFFERS;
-        self.bundle_room = self.bundler.room(private_key, certificate) + ROOM_IN_A_PACK;
+        let bundle = self.bundler.room(private_key, certificate);
+        let encrypted = self.encryption.as_ref().map(|own| own.encrypted_len(bundle));
+        self.bundle_room = encrypted.unwrap_or(bundle) + ROOM_IN_A_PACK;
         Ok(())
     }
 }

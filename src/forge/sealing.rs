@@ -217,6 +217,7 @@ fn of_shard(record: &BatchRecord, batch_sha256: [u8; 32], shard: Shard) -> OfSha
         batch_sha256,
         shard: shard.number(),
         shards: shard.of(),
+        layout: record.layout,
         has_shared: record.shared_sha256.is_some(),
     }
 }

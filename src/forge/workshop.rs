@@ -8,19 +8,22 @@ use zeroize::Zeroizing;
 
 use super::ForgeError;
 use super::credentials::Credentials;
+use super::encrypting::Encrypting;
 use super::issuance::Issuance;
 use super::plan::Plan;
-use crate::batch::{IndexEntry, Layout};
-use crate::bundle::{Archive, BundleWriter, Bundler, Credential};
+use crate::batch::IndexEntry;
+use crate::bundle::{Archive, BundleWriter, Credential};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256_many;
-use crate::manifest::{DeviceId, Row};
+use crate::engine::EngineError;
+use crate::manifest::Row;
 use crate::store::ALIGNMENT;
 
 pub(crate) struct Workshop<'a> {
     plan: &'a Plan<'a>,
     issuance: Issuance<'a>,
     writer: BundleWriter<'a>,
+    encrypting: Option<Encrypting<'a>>,
     directory: Vec<u8>,
     /// The chunk's bundles: a pack, or one after the other; before them what brings them to an address that stores
     /// like.
@@ -48,6 +51,7 @@ impl<'a> Workshop<'a> {
             plan,
             issuance: Issuance::new(plan),
             writer: plan.bundler.writer(),
+            encrypting: plan.encryption.as_ref().map(Encrypting::new),
             directory: Vec::new(),
             bundles: Zeroizing::new(Vec::new()),
             start: 0,
@@ -81,13 +85,15 @@ impl<'a> Workshop<'a> {
         self.start = begin_aligned(&mut self.bundles);
         self.ranges.clear();
         self.certificates_start = begin_aligned(&mut self.certificates);
-        let body = match self.plan.layout {
-            Layout::Packs => Body::Pack(Archive::begin(&mut self.bundles, &mut self.directory)),
-            Layout::Objects => Body::Objects(&mut self.bundles),
+        let body = match self.plan.layout.is_packed() {
+            true => Body::Pack(Archive::begin(&mut self.bundles, &mut self.directory)),
+            false => Body::Objects(&mut self.bundles),
         };
         let mut packing = Packing {
             plan: self.plan,
             writer: &mut self.writer,
+            encrypting: self.encrypting.as_mut(),
+            failure: None,
             body,
             start: self.start,
             ranges: &mut self.ranges,
@@ -101,8 +107,11 @@ impl<'a> Workshop<'a> {
             .issuance
             .issue(rows, prefix, |rows, block| packing.pack(rows, block));
         packing.body.finish();
-        let (entries, key_ids) = (packing.entries, packing.key_ids);
+        let (entries, key_ids, failure) = (packing.entries, packing.key_ids, packing.failure);
         issued?;
+        if let Some(failure) = failure {
+            return Err(failure.into());
+        }
         self.plan.keys.add(&key_ids)?;
         Ok(entries)
     }
@@ -112,6 +121,9 @@ impl<'a> Workshop<'a> {
 struct Packing<'a, 'b> {
     plan: &'a Plan<'a>,
     writer: &'b mut BundleWriter<'a>,
+    encrypting: Option<&'b mut Encrypting<'a>>,
+    /// Why there are no random octets to encrypt with.
+    failure: Option<EngineError>,
     body: Body<'b>,
     /// Where it begins in its buffer.
     start: usize,
@@ -138,6 +150,12 @@ impl Packing<'_, '_> {
         self.key_ids.extend_from_slice(&credentials.key_ids);
         self.block.clear();
         self.ends.clear();
+        if let Some(encrypting) = &mut self.encrypting
+            && let Err(error) = encrypting.prepare(rows.len(), self.plan.bundle_room)
+        {
+            self.failure = Some(error);
+            return;
+        }
         let first = self.ranges.len();
         for (i, row) in rows.iter().enumerate() {
             let start = self.block.len();
@@ -149,8 +167,18 @@ impl Packing<'_, '_> {
                 thing_name: &binding.thing_name(row),
                 client_id: &binding.client_id(row),
             };
-            let range = self.body.append(&row.device_id, bundler, |out| {
-                self.writer.append(&credential, out);
+            let range = self.body.append(&layout.member(&row.device_id), |out| {
+                let start = out.len();
+                match &mut self.encrypting {
+                    None => {
+                        self.writer.append(&credential, out);
+                        bundler.crc(&out[start..])
+                    }
+                    Some(encrypting) => {
+                        encrypting.append(i, out, |plain| self.writer.append(&credential, plain));
+                        crc32fast::hash(&out[start..])
+                    }
+                }
             });
             self.certificates.extend_from_slice(self.writer.certificate_pem());
             self.ranges.push(range);
@@ -164,16 +192,20 @@ impl Packing<'_, '_> {
             .map(|range| self.body.octets(range.clone()))
             .collect();
         let mut digests = vec![[0; 32]; rows.len()];
-        bundler.sha256_many(&bundles, &mut digests);
+        match self.encrypting {
+            None => bundler.sha256_many(&bundles, &mut digests),
+            // They have no beginning in common.
+            Some(_) => sha256_many(&bundles, &mut digests),
+        }
         for (i, (row, range)) in rows.iter().zip(ranges).enumerate() {
             self.entries.push(IndexEntry {
                 device_id: row.device_id.clone(),
                 certificate_id: certificate_ids[i],
                 certificate_serial: credentials.serials[i],
                 not_after,
-                offset: match layout {
-                    Layout::Packs => (range.start - self.start) as u64,
-                    Layout::Objects => 0,
+                offset: match layout.is_packed() {
+                    true => (range.start - self.start) as u64,
+                    false => 0,
                 },
                 length: range.len() as u64,
                 sha256: digests[i],
@@ -200,23 +232,15 @@ enum Body<'a> {
 }
 
 impl Body<'_> {
-    fn append(
-        &mut self,
-        device_id: &DeviceId,
-        bundler: &Bundler,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Range<usize> {
+    /// Appends a bundle that `write` appends, and whose CRC-32 it returns.
+    fn append(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> u32) -> Range<usize> {
         match self {
             Self::Objects(out) => {
                 let start = out.len();
                 write(out);
                 start..out.len()
             }
-            Self::Pack(pack) => pack.stored_and_summed(&format!("{device_id}.zip"), 0o600, |out| {
-                let start = out.len();
-                write(out);
-                bundler.crc(&out[start..])
-            }),
+            Self::Pack(pack) => pack.stored_and_summed(name, 0o600, write),
         }
     }
 

@@ -14,6 +14,25 @@ use crate::profile::Ends;
 /// What a batch that was begun with other settings of its profile differs in.
 const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
 
+/// How the name of a profile ends, in a database, of a batch whose bundles are encrypted. The layouts that a database takes were
+/// settled before there were such; and a certforge of then finds a profile that it has not, and makes nothing.
+const ENCRYPTED: &str = "+age";
+
+/// The name of a batch's profile and its layout, as a database has them.
+pub(super) fn written(profile: &str, layout: Layout) -> (String, &'static str) {
+    let ending = if layout.is_encrypted() { ENCRYPTED } else { "" };
+    (format!("{profile}{ending}"), layout.plain().as_str())
+}
+
+/// The name of a batch's profile and its layout, which a database has so.
+pub(super) fn read(mut profile: String, layout: Layout) -> (String, Layout) {
+    if !profile.ends_with(ENCRYPTED) {
+        return (profile, layout);
+    }
+    profile.truncate(profile.len() - ENCRYPTED.len());
+    (profile, layout.encrypted())
+}
+
 /// What makes a batch that batch and no other.
 #[derive(Debug, Clone)]
 pub struct BatchIdentity<'a> {

@@ -38,6 +38,9 @@ pub struct ProfileConfig {
     /// What `endpoint.json` says. Default: no endpoint.
     #[serde(default)]
     pub endpoint: EndpointConfig,
+    /// To whom bundles go. Default: to whoever may read the store.
+    #[serde(default, skip_serializing_if = "DeliveryConfig::is_empty")]
+    pub delivery: DeliveryConfig,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -137,6 +140,21 @@ pub struct FileConfig {
     /// issuer, roots and files of your own are. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryConfig {
+    /// Those who can read the bundles, which are encrypted to each of them in the age format: `age1…`, or a file with one a
+    /// line, relative to the profile's folder. Default: none; bundles are not encrypted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
+}
+
+impl DeliveryConfig {
+    fn is_empty(&self) -> bool {
+        self.recipients.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 mod binding;
 mod config;
 mod content;
+mod delivery;
 mod endpoint;
 mod function;
 mod host;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use binding::{Binding, San};
 pub use config::{FileConfig, ProfileConfig};
+pub use delivery::recipients;
 pub use endpoint::Endpoint;
 pub use host::{Host, Unfit};
 pub(crate) use id_rules::IdRules;
@@ -33,6 +35,7 @@ pub use template::{BoundTemplate, Template, TemplateError};
 pub use validity::{Ends, NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
 use crate::bounded;
+use crate::bundle::encryption::{Recipient, RecipientError};
 use crate::bundle::{Content, Recipe, RecipeError, Shared};
 use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
@@ -91,6 +94,15 @@ pub enum ProfileError {
     },
     #[error("field bundle.files: {0}")]
     Shared(RecipeError),
+    #[error("recipient {named}")]
+    Recipient {
+        /// As it was given.
+        named: String,
+        #[source]
+        source: Box<RecipientError>,
+    },
+    #[error("recipients {named} cannot be read")]
+    Recipients { named: String, source: io::Error },
     #[error("field {field}: {reason}")]
     Field { field: String, reason: String },
     #[error("field {field}")]
@@ -118,6 +130,11 @@ impl ProfileError {
                     .to_owned()
             }
             Self::Invalid { source, .. } => return source.hint(),
+            Self::Recipient { source, .. } => source.hint(),
+            Self::Recipients { .. } => {
+                "give a file of recipients, one age1… a line, or a recipient itself; in a profile, by its path from the profile's own folder"
+                    .to_owned()
+            }
             _ => "`certforge profile show aws-iot-subject` prints one with every field that most need"
                 .to_owned(),
         })
@@ -139,6 +156,7 @@ pub struct Profile {
     validity: Validity,
     recipe: Recipe,
     endpoint: Endpoint,
+    recipients: Vec<Recipient>,
     digest: [u8; 32],
     config: ProfileConfig,
     before_note: Option<Box<Profile>>,
@@ -200,6 +218,7 @@ impl Profile {
             message: error.message().trim().replace('\n', " "),
         })?;
         own_files::read_files(&mut config.bundle, folder)?;
+        delivery::read_files(&mut config.delivery, folder)?;
         let profile = match endpoint_host {
             None => Self::from_config(&config)?,
             Some(host) => {
@@ -251,6 +270,8 @@ impl Profile {
         let mut config = config.clone();
         let description = std::mem::take(&mut config.description);
         config.bundle = recipe::in_order(config.bundle);
+        let recipients = delivery::read(&config.delivery)?;
+        config.delivery.recipients = delivery::written(recipients.clone())?;
         let mut settings = serde_json::to_value(&config).expect("a profile has only text keys");
         prune(&mut settings);
         let settings = settings.to_string();
@@ -270,6 +291,7 @@ impl Profile {
             validity: validity::read(&config.validity)?,
             recipe,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
+            recipients,
             digest: sha256(settings.as_bytes()),
             config,
             before_note: None,
@@ -289,6 +311,20 @@ impl Profile {
         Ok(Self {
             before_note: Some(Box::new(self)),
             ..noted
+        })
+    }
+
+    /// The same for these recipients, in place of its own.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many.
+    pub fn with_recipients(self, recipients: &[Recipient]) -> Result<Self, ProfileError> {
+        let mut config = self.config.clone();
+        config.delivery.recipients = delivery::written(recipients.to_vec())?;
+        Ok(Self {
+            description: self.description,
+            ..Self::from_config(&config)?
         })
     }
 
@@ -362,6 +398,12 @@ impl Profile {
     #[must_use]
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// Those who can read the bundles; nobody: they are not encrypted.
+    #[must_use]
+    pub fn recipients(&self) -> &[Recipient] {
+        &self.recipients
     }
 
     #[must_use]

@@ -98,7 +98,7 @@ fn by_writers(
         let chunks = some.iter().map(|(_, chunk)| *chunk);
         ask(reading, &names, chunks, adopted)?;
     }
-    if reading.record.layout == Layout::Objects {
+    if !reading.record.layout.is_packed() {
         let unknown = reading.record.shape().unknown_chunk();
         each_stray(reading, ledger, &mut |names| {
             ask(reading, names, std::iter::repeat(unknown), adopted)
@@ -147,7 +147,8 @@ fn strays(
     ledger: &dyn Ledger,
     names: Vec<String>,
 ) -> Result<Vec<String>, RebuildError> {
-    let devices: BTreeSet<String> = names.iter().filter_map(|name| device_in(name)).collect();
+    let layout = reading.record.layout;
+    let devices: BTreeSet<String> = names.iter().filter_map(|name| device_in(name, layout)).collect();
     let mut released = HashSet::new();
     ledger.select(Selection::Devices(&devices), &mut |issued| {
         if issued.batch == reading.record.batch {
@@ -155,14 +156,14 @@ fn strays(
         }
         true
     })?;
-    let is_stray = |name: &String| device_in(name).is_some_and(|device| !released.contains(&device));
+    let is_stray = |name: &String| device_in(name, layout).is_some_and(|device| !released.contains(&device));
     Ok(names.into_iter().filter(is_stray).collect())
 }
 
-fn device_in(bundle: &str) -> Option<String> {
-    let id = bundle.rsplit('/').next()?.strip_suffix(".zip")?;
+fn device_in(bundle: &str, layout: Layout) -> Option<String> {
+    let id = bundle.rsplit('/').next()?.strip_suffix(layout.ending())?;
     let id = DeviceId::parse(id).ok()?;
-    (Layout::Objects.object(0, &id) == bundle).then(|| id.to_string())
+    (layout.object(0, &id) == bundle).then(|| id.to_string())
 }
 
 /// In a folder: what lies in its place by its certificates, what was put aside by its name.

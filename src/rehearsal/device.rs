@@ -9,7 +9,8 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::bundle::{self, EndpointFile, OpenError, Opened, Recipe, open_unknown};
+use crate::bundle::encryption::{DecryptError, Identities, decrypt, is_encrypted};
+use crate::bundle::{self, EndpointFile, OpenError, Opened, Recipe, is_bundle, open_unknown};
 use crate::digest::sha256;
 use crate::pem;
 
@@ -65,6 +66,8 @@ impl Sends {
 pub enum DeviceError {
     #[error(transparent)]
     Zip(#[from] OpenError),
+    #[error(transparent)]
+    Encrypted(#[from] DecryptError),
     #[error("the bundle has no private key")]
     NoKey,
     #[error("the bundle's private key is of no use to TLS")]
@@ -74,28 +77,37 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// Opens a bundle.
+    /// Opens a bundle; one that is encrypted by these identities.
     ///
     /// # Errors
     ///
     /// When a device could not use it.
-    pub fn open(octets: &[u8]) -> Result<Self, DeviceError> {
-        Self::from_files(open_unknown(octets)?)
+    pub fn open(octets: &[u8], identities: Option<&Identities>) -> Result<Self, DeviceError> {
+        let identities = identities.filter(|_| is_encrypted(octets));
+        let plain = identities.map(|own| decrypt(octets, own)).transpose()?;
+        Self::from_files(open_unknown(
+            plain.as_ref().map_or(octets, |plain| plain.as_slice()),
+        )?)
     }
 
     /// Opens the bundle of a batch that has this digest, and was made by this recipe; with the files that its devices
-    /// share.
+    /// share. Encrypted ones are read by these identities.
     ///
     /// # Errors
     ///
     /// When it is another, or a device could not use it.
     pub fn of_batch(
         octets: &[u8],
-        sha256: &[u8; 32],
+        digest: &[u8; 32],
         recipe: &Recipe,
-        shared: &bundle::Files,
+        (shared, identities): (&bundle::Files, Option<&Identities>),
     ) -> Result<Self, DeviceError> {
-        let files = bundle::open(octets, sha256, recipe)?.into_iter();
+        if sha256(octets) != *digest {
+            return Err(OpenError::OtherDigest.into());
+        }
+        let plain = identities.map(|own| decrypt(octets, own)).transpose()?;
+        let plain = plain.as_ref().map_or(octets, |plain| plain.as_slice());
+        let files = bundle::examine(plain, recipe)?.into_iter();
         let files = files.map(Opened::into_named).chain(shared.iter().cloned());
         Self::from_files(files.collect())
     }
@@ -106,7 +118,7 @@ impl Device {
     ///
     /// When a device could not use them.
     pub fn from_files(files: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Self, DeviceError> {
-        let bundles = files.iter().filter(|(name, _)| name.ends_with(".zip")).count();
+        let bundles = files.iter().filter(|(name, _)| is_bundle(name)).count();
         if bundles > 0 && bundles == files.len() {
             return Err(OpenError::Pack { bundles }.into());
         }

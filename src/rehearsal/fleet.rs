@@ -16,6 +16,7 @@ use super::device::{Device, DeviceError, Sends};
 use super::endpoint::Endpoint;
 use super::packet::Version;
 use super::sample::{Chosen, SharedFiles};
+use crate::bundle::encryption::Identities;
 use crate::bundle::{OpenError, Recipe};
 use crate::causes::in_one_line;
 
@@ -30,6 +31,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 pub struct Manner {
     /// By which their bundles were made.
     pub recipe: Recipe,
+    /// By which their bundles are read, if they are encrypted.
+    pub identities: Option<Arc<Identities>>,
     /// At once.
     pub connections: usize,
     /// Of each device, the first one included.
@@ -166,7 +169,7 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
         attempts: Vec::new(),
         stage: Stage::Refused,
     };
-    let device = match open(&chosen, &manner.recipe, &destination.shared) {
+    let device = match open(&chosen, manner, &destination.shared) {
         Ok(device) => device,
         Err(text) => {
             report.reason = Some(text);
@@ -241,13 +244,14 @@ async fn rehearse(destination: &Destination, manner: &Manner, chosen: Chosen) ->
     report
 }
 
-fn open(chosen: &Chosen, recipe: &Recipe, shared: &SharedFiles) -> Result<Device, String> {
+fn open(chosen: &Chosen, manner: &Manner, shared: &SharedFiles) -> Result<Device, String> {
     let shared = shared.as_ref().map_err(Clone::clone)?;
     let octets = match &chosen.bundle {
         Ok(octets) => octets,
         Err(error) => return Err(in_one_line(error)),
     };
-    Device::of_batch(octets, &chosen.entry.sha256, recipe, shared).map_err(|error| match error {
+    let beside = (shared, manner.identities.as_deref());
+    Device::of_batch(octets, &chosen.entry.sha256, &manner.recipe, beside).map_err(|error| match error {
         DeviceError::Zip(OpenError::OtherDigest) => {
             "the bundle is not the one that the index names; `certforge verify` says more".to_owned()
         }

@@ -145,12 +145,12 @@ fn bundles(
     entries: &[&IndexEntry],
 ) -> Vec<Result<Zeroizing<Vec<u8>>, StoreError>> {
     let object = |entry: &IndexEntry| layout.object(chunk, &entry.device_id);
-    match layout {
-        Layout::Objects => {
+    match layout.is_packed() {
+        false => {
             let names: Vec<String> = entries.iter().map(|entry| object(entry)).collect();
             store.read_all(&names)
         }
-        Layout::Packs if entries.len() >= WHOLE_PACK => {
+        true if entries.len() >= WHOLE_PACK => {
             if let Ok(pack) = store.read(&object(entries[0]), Some(0..pack_octets(entries.iter().copied()))) {
                 let cut = |entry: &&IndexEntry| {
                     let begin = usize::try_from(entry.offset).ok()?;
@@ -163,7 +163,7 @@ fn bundles(
             }
             ranges(store, entries, object)
         }
-        Layout::Packs => ranges(store, entries, object),
+        true => ranges(store, entries, object),
     }
 }
 

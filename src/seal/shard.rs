@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::SealError;
 use super::signed::{self, Signable};
 use super::statement::format;
-use crate::batch::{index_object, shard_object};
+use crate::batch::{Layout, index_object, shard_object};
 use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};
 
@@ -33,7 +33,7 @@ pub struct ShardSeal {
 
 impl Signable for ShardSeal {
     const KIND: &'static str = "certforge_shard";
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
 
     fn issuer_id(&self) -> &str {
         &self.issuer_id
@@ -52,6 +52,7 @@ pub struct OfShard<'a> {
     /// From 1.
     pub shard: u32,
     pub shards: u32,
+    pub layout: Layout,
     /// Whether the batch has shared files.
     pub has_shared: bool,
 }
@@ -74,7 +75,7 @@ impl ShardSeal {
         indexes: impl Iterator<Item = &'a [u8; 32]>,
     ) -> Self {
         Self {
-            certforge_shard: format(of.has_shared),
+            certforge_shard: format(of.layout, of.has_shared),
             batch: of.batch.to_owned(),
             shard: of.shard,
             shards: of.shards,
@@ -102,7 +103,7 @@ impl ShardSeal {
     /// When it is no such statement, another issuer's, changed, or of another shard or batch than is asked for.
     pub fn open(octets: &[u8], of: &OfShard<'_>, issuer: &CaCertificate) -> Result<Self, SealError> {
         let statement: Self = signed::open(octets, &of.object(), issuer)?;
-        let is_asked_for = statement.certforge_shard == format(of.has_shared)
+        let is_asked_for = statement.certforge_shard == format(of.layout, of.has_shared)
             && statement.batch == of.batch
             && statement.batch_sha256 == HEXLOWER.encode(&of.batch_sha256)
             && (statement.shard, statement.shards) == (of.shard, of.shards);

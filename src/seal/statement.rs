@@ -17,7 +17,8 @@ use crate::profile::rfc3339;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
-    /// The format of the seal: 2 of a batch with shared files, otherwise 1, which older certforges read. First, so that
+    /// The format of the seal: 3 of a batch whose bundles are encrypted, 2 of one with shared files, otherwise 1, which older
+    /// certforges read. First, so that
     /// nothing else that the issuer signs begins like it.
     pub certforge_seal: u32,
     pub batch: String,
@@ -46,17 +47,18 @@ pub struct Statement {
     pub shared_sha256: Option<String>,
 }
 
-/// The format of what is signed of a batch: older certforges would know nothing of shared files.
-pub(super) fn format(has_shared: bool) -> u32 {
-    match has_shared {
-        true => 2,
-        false => 1,
+/// The format of what is signed of a batch: older certforges would know nothing of encryption, or of shared files.
+pub(super) fn format(layout: Layout, has_shared: bool) -> u32 {
+    match (layout.is_encrypted(), has_shared) {
+        (true, _) => 3,
+        (false, true) => 2,
+        (false, false) => 1,
     }
 }
 
 impl Signable for Statement {
     const KIND: &'static str = "certforge_seal";
-    const FORMAT: u32 = 2;
+    const FORMAT: u32 = 3;
 
     fn issuer_id(&self) -> &str {
         &self.issuer_id
@@ -66,7 +68,7 @@ impl Signable for Statement {
         self.shape().is_sound()
             && self.shape().chunks() == self.indexes.len() as u64
             && !self.lookups.is_empty()
-            && self.certforge_seal == format(self.shared_sha256.is_some())
+            && self.certforge_seal == format(self.layout, self.shared_sha256.is_some())
     }
 }
 
@@ -219,7 +221,7 @@ impl Builder {
         let lookups = Lookups::new(self.marks)?;
         let roots = self.chunks.values().map(|[_, root]| merkle::leaf(root)).collect();
         let statement = Statement {
-            certforge_seal: format(record.shared_sha256.is_some()),
+            certforge_seal: format(record.layout, record.shared_sha256.is_some()),
             batch: record.batch.clone(),
             location: location.to_owned(),
             sealed_at: rfc3339(now),

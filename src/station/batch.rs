@@ -14,6 +14,7 @@ use crate::batch::{
     BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, SHARED_OBJECT, Shape,
     index_object, lookup_object,
 };
+use crate::bundle::encryption::{Identities, decrypt, short_ids};
 use crate::bundle::{self, Files, OpenError, Opened, judge_shared, open_shared};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
@@ -195,16 +196,17 @@ impl SealedBatch {
         &self,
         (store, cache): (&Store, &Cache),
         device: &Device,
+        identities: Option<&Identities>,
         now: OffsetDateTime,
     ) -> Result<Files, StationError> {
         let shared = self.shared(store, cache, &device.entry.device_id)?;
         let entry = &device.entry;
         // A name comes from the device id, never from what an index says.
         let object = self.record.layout.object(device.chunk, &entry.device_id);
-        let range = match self.record.layout {
+        let range = match self.record.layout.is_packed() {
             // One octet more tells that it is another.
-            Layout::Objects => 0..entry.length.saturating_add(1),
-            Layout::Packs => entry.offset..entry.offset.saturating_add(entry.length),
+            false => 0..entry.length.saturating_add(1),
+            true => entry.offset..entry.offset.saturating_add(entry.length),
         };
         let refused = |faults: Vec<String>| StationError::Bundle {
             device_id: entry.device_id.clone(),
@@ -218,15 +220,20 @@ impl SealedBatch {
         };
         let recipe = self.profile.recipe();
         let mut octets = read()?;
-        let mut opened = bundle::open(&octets, &entry.sha256, recipe);
-        if let Err(OpenError::OtherDigest) = opened {
+        if sha256(&octets) != entry.sha256 {
             // It may have been replaced while it was read.
             octets = read()?;
-            opened = bundle::open(&octets, &entry.sha256, recipe);
         }
         if octets.iter().all(|octet| *octet == 0) {
             return Err(refused(vec!["it was removed from its pack".to_owned()]));
         }
+        if sha256(&octets) != entry.sha256 {
+            return Err(refused(vec![OpenError::OtherDigest.to_string()]));
+        }
+        if let Some(identities) = self.identities(identities)? {
+            octets = decrypt(&octets, identities).map_err(|error| refused(vec![error.to_string()]))?;
+        }
+        let opened = bundle::examine(&octets, recipe);
         let files = opened.map_err(|error| refused(vec![error.to_string()]))?;
         let issuer_der = CertificateDer::from(self.issuer.der());
         let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
@@ -244,6 +251,33 @@ impl SealedBatch {
                 is_of_time: true,
             }),
             (false, _) => Err(refused(findings.faults)),
+        }
+    }
+
+    /// What reads the bundles of the batch: `None` when they are not encrypted.
+    ///
+    /// # Errors
+    ///
+    /// When they are, and no identity is given, or that of none for whom they are.
+    pub(super) fn identities<'a>(
+        &self,
+        given: Option<&'a Identities>,
+    ) -> Result<Option<&'a Identities>, StationError> {
+        if !self.layout().is_encrypted() {
+            return Ok(None);
+        }
+        let (batch, recipients) = (self.name().to_owned(), self.profile.recipients());
+        match given {
+            None => Err(StationError::NoIdentity {
+                batch,
+                recipients: short_ids(recipients),
+            }),
+            Some(own) if !own.are_among(recipients) => Err(StationError::SomebodyElse {
+                batch,
+                recipients: short_ids(recipients),
+                own: own.short_ids(),
+            }),
+            own => Ok(own),
         }
     }
 

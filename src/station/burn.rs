@@ -51,7 +51,7 @@ impl SealedBatch {
     /// Removes the bundle of one device, in layout objects.
     pub(super) fn burn_one(&self, store: &Store, device: &Device) -> Result<(), StationError> {
         let device_id = &device.entry.device_id;
-        if self.layout() == Layout::Objects {
+        if !self.layout().is_packed() {
             store.remove(&self.layout().object(device.chunk, device_id))?;
         }
         Ok(())
@@ -78,7 +78,7 @@ impl SealedBatch {
             set_left_out_aside(folder, listed, &mut done.damaged)?;
         }
         let mut there = BTreeSet::new();
-        if self.layout() == Layout::Objects {
+        if !self.layout().is_packed() {
             let listed = store.list("bundles/", &mut |listed| {
                 there.insert(listed.name);
             });
@@ -90,12 +90,19 @@ impl SealedBatch {
                 continue;
             };
             let object = |row: &IndexEntry| self.layout().object(chunk, &row.device_id);
-            match self.layout() {
-                Layout::Packs => {
-                    let result = burn_pack(store, chunk, &rows, &claimed, &recorded, &mut done);
+            match self.layout().is_packed() {
+                true => {
+                    let result = burn_pack(
+                        (store, self.layout()),
+                        chunk,
+                        &rows,
+                        &claimed,
+                        &recorded,
+                        &mut done,
+                    );
                     set_aside(&pack_object(chunk), result, &mut done.damaged)?;
                 }
-                Layout::Objects => {
+                false => {
                     let rows = rows
                         .iter()
                         .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
@@ -140,7 +147,7 @@ impl SealedBatch {
 
 /// Removes from a pack the bundles of what was flashed or scrapped.
 fn burn_pack(
-    store: &Store,
+    (store, layout): (&Store, Layout),
     chunk: u64,
     rows: &[IndexEntry],
     claimed: &BTreeSet<DeviceId>,
@@ -184,7 +191,7 @@ fn burn_pack(
         }
         let names: BTreeSet<String> = retired
             .iter()
-            .map(|(row, _)| format!("{}.zip", row.device_id))
+            .map(|(row, _)| layout.member(&row.device_id))
             .collect();
         // The index is sealed, the pack's own directory is not.
         for (row, _) in &retired {
@@ -195,7 +202,7 @@ fn burn_pack(
         }
         remove_members(&mut pack, |name| names.contains(name))
             .ok_or_else(|| damaged("it is no pack of certforge's"))?;
-        let stays = |row: &&&IndexEntry| !names.contains(&format!("{}.zip", row.device_id));
+        let stays = |row: &&&IndexEntry| !names.contains(&layout.member(&row.device_id));
         for row in left.iter().filter(stays) {
             let is_whole = range(&mut pack, row).is_some_and(|octets| sha256(octets) == row.sha256);
             if !is_whole {

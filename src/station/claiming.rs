@@ -39,6 +39,7 @@ impl Station {
     /// When the batch is withdrawn, another station has it, or it was flashed or scrapped.
     pub fn claim(&mut self, device_id: &DeviceId, take_over: bool) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
+        self.batch.identities(self.identities.as_ref())?;
         let device = self.find(device_id)?;
         if self.memory.has_report(device_id) {
             // What was reported of it comes first, or it would be flashed as if nothing had been.
@@ -66,6 +67,7 @@ impl Station {
     /// [`StationError::NothingLeft`] when there is none, [`StationError::Withdrawn`] when none may be had.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
+        self.batch.identities(self.identities.as_ref())?;
         for held in self.next_held()? {
             let device_id = held.claim.device_id;
             let claimed = match self.find(&device_id) {
@@ -213,11 +215,16 @@ impl Station {
     pub fn fetch(&mut self, claimed: &mut Claimed, folder: &Path) -> Result<Unpacked, StationError> {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let now = self.now();
-        let files = match self.batch.fetch((&self.store, &self.cache), &claimed.device, now) {
+        let fetch = |station: &Self, device: &Device| {
+            let from = (&station.store, &station.cache);
+            station
+                .batch
+                .fetch(from, device, station.identities.as_ref(), now)
+        };
+        let files = match fetch(self, &claimed.device) {
             Err(error) if self.is_outdated(&error)? => {
                 claimed.device = self.find(&claimed.claim.device_id)?;
-                self.batch
-                    .fetch((&self.store, &self.cache), &claimed.device, now)?
+                fetch(self, &claimed.device)?
             }
             other => other?,
         };

@@ -138,6 +138,14 @@ pub enum StationError {
     Contended { object: String },
     #[error("bundles cannot be unpacked in {path}")]
     Unpack { path: PathBuf, source: io::Error },
+    #[error("the bundles of batch {batch} are encrypted, for {recipients}")]
+    NoIdentity { batch: String, recipients: String },
+    #[error("the bundles of batch {batch} are encrypted for {recipients}, and this station is {own}")]
+    SomebodyElse {
+        batch: String,
+        recipients: String,
+        own: String,
+    },
     #[error("{path} holds a private key and cannot be wiped")]
     Wipe { path: PathBuf, source: io::Error },
     #[error("{path} is not empty")]
@@ -241,6 +249,14 @@ impl StationError {
                     "flash nothing of this batch until you know who changed it; `certforge verify` tells more; `station scrap {device_id}` lets a station go on"
                 ),
             },
+            Self::NoIdentity { .. } => {
+                "give this station's identity with --identity FILE, or in CERTFORGE_IDENTITY; `certforge station identity new` makes one, for batches to come"
+                    .to_owned()
+            }
+            Self::SomebodyElse { .. } => {
+                "flash it at a station of these; nothing was claimed. Batches for this one are made with `run --recipient`, and what `station identity show` prints"
+                    .to_owned()
+            }
             Self::NotRead(_) => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),
             Self::Damaged { .. } => {
                 "find out who wrote them, put them back as they were, and repeat the command; `certforge verify` tells more"

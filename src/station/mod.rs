@@ -21,6 +21,7 @@ mod damaged;
 mod durable;
 mod ended;
 mod error;
+pub mod identity;
 mod memory;
 mod metrics;
 mod overview;
@@ -47,6 +48,7 @@ pub use cycle::{Cycle, CycleEvent, CycleSummary, Stop};
 pub use damaged::Damaged;
 pub use ended::Ended;
 pub use error::StationError;
+pub use identity::IdentityFileError;
 pub use memory::{Report, Unpacked, Way};
 pub use overview::{Failure, Overview, SILENT_AFTER, StaleClaim, StationOverview, Watch};
 pub use reporting::{Reported, Sent};
@@ -54,6 +56,7 @@ pub use unpack::{Inode, is_in_memory};
 
 use crate::batch::claim::{Claim, Wish, is_station_name};
 use crate::batch::claim_object;
+use crate::bundle::encryption::Identities;
 use crate::engine::Random;
 use crate::manifest::DeviceId;
 use crate::seal::SealError;
@@ -75,6 +78,8 @@ pub struct Options {
     pub memory: PathBuf,
     /// How long a claim is a station's own before somebody else may take it over by name.
     pub lease: Duration,
+    /// By which it reads bundles that are encrypted.
+    pub identities: Option<Identities>,
     /// The time of day.
     pub clock: fn() -> OffsetDateTime,
 }
@@ -99,6 +104,7 @@ pub struct Station {
     walk: Walk,
     name: String,
     lease: Duration,
+    identities: Option<Identities>,
     clock: fn() -> OffsetDateTime,
 }
 
@@ -134,6 +140,7 @@ impl Station {
             walk,
             name: options.name,
             lease: options.lease,
+            identities: options.identities,
             clock: options.clock,
         })
     }

@@ -31,9 +31,10 @@ pub(super) fn judge(
             in_full.insert(i, found.inspect(i, standard));
             continue;
         }
-        if let (Some(octets), Some(listed)) = (found.bundle(i), found.certificates.listed(i)) {
+        if let (Some(plain), Some(listed)) = (found.plain(i), found.certificates.listed(i)) {
+            let octets = found.bundle(i).unwrap_or_default();
             let memory = (&mut scratch, &mut group);
-            specimen.compare((i, octets), listed, &row.entry, found.line(i), memory);
+            specimen.compare((i, octets, plain), listed, &row.entry, found.line(i), memory);
         }
         if group.is_full() {
             group.judge(&standard.judge, keys);
@@ -51,7 +52,7 @@ fn specimen<'a>(
 ) -> Option<(Specimen<'a>, usize)> {
     let mut attempts = 0;
     for (i, row) in found.rows.iter().enumerate() {
-        let (Some(octets), Some(listed)) = (found.bundle(i), found.certificates.listed(i)) else {
+        let (Some(octets), Some(listed)) = (found.plain(i), found.certificates.listed(i)) else {
             continue;
         };
         let findings = found.inspect(i, standard);

@@ -8,6 +8,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::batch::IndexEntry;
+use crate::bundle::encryption::{DecryptError, Encryption, is_encrypted};
 use crate::bundle::format::{Unread, Value};
 use crate::bundle::{self, Content, EndpointFile, Member, OpenError, Opened};
 use crate::digest::sha256;
@@ -88,23 +89,25 @@ impl<'a> Standard<'a> {
         })
     }
 
-    /// Octets that a bundle has at most.
+    /// Octets that a bundle has at most, as it lies in the store.
     pub(super) fn most_octets(&self) -> usize {
-        bundle::most_octets(self.profile.recipe())
+        let most = bundle::most_octets(self.profile.recipe());
+        match self.profile.recipients() {
+            [] => most,
+            recipients => Encryption::new(recipients).encrypted_len(most),
+        }
     }
 
-    /// Finds everything that is wrong with a bundle. `row` is the device's, when the manifest is at hand.
-    pub(crate) fn inspect(&self, octets: &[u8], entry: &IndexEntry, row: Option<&Row>) -> Findings {
-        let recipe = self.profile.recipe();
-        let mut faults = Vec::new();
-        let opened = match bundle::open(octets, &entry.sha256, recipe) {
-            Err(error @ OpenError::OtherDigest) => {
-                faults.push(error.to_string());
-                bundle::examine(octets, recipe)
-            }
-            opened => opened,
-        };
-        let mut findings = match opened {
+    /// Finds everything that is wrong with a bundle, which comes as it lies in the store, and in the clear. `row` is the
+    /// device's, when the manifest is at hand.
+    pub(super) fn inspect(
+        &self,
+        (octets, plain): (&[u8], &[u8]),
+        entry: &IndexEntry,
+        row: Option<&Row>,
+    ) -> Findings {
+        let mut faults = other_digest(octets, entry);
+        let mut findings = match bundle::examine(plain, self.profile.recipe()) {
             Ok(files) => self.judge(&files, entry, row),
             Err(error) => {
                 faults.push(error.to_string());
@@ -112,6 +115,40 @@ impl<'a> Standard<'a> {
             }
         };
         findings.faults.splice(..0, faults);
+        findings
+    }
+
+    /// What there is to say of a bundle that cannot be decrypted.
+    pub(super) fn refuse(&self, octets: &[u8], error: &DecryptError, entry: &IndexEntry) -> Findings {
+        let mut faults = other_digest(octets, entry);
+        faults.push(error.to_string());
+        Findings {
+            faults,
+            ..Findings::default()
+        }
+    }
+
+    /// Finds what is wrong with an encrypted bundle that nobody can read here, and with its certificate, which lies beside the
+    /// bundles too.
+    pub(super) fn inspect_unread(
+        &self,
+        octets: &[u8],
+        certificate: Option<&[u8]>,
+        entry: &IndexEntry,
+        row: Option<&Row>,
+    ) -> Findings {
+        let mut findings = Findings {
+            faults: other_digest(octets, entry),
+            certificate: certificate.unwrap_or_default().to_vec(),
+            ..Findings::default()
+        };
+        findings.ensure(is_encrypted(octets), "it is not encrypted in the age format");
+        match certificate {
+            Some(_) => self.identity(None, entry, row, &mut findings),
+            None => findings
+                .faults
+                .push("its certificate is not among those of its chunk".to_owned()),
+        }
         findings
     }
 
@@ -145,7 +182,7 @@ impl<'a> Standard<'a> {
                 Err(Unread::NoWayBack) => {}
             }
         }
-        self.identity(private_keys, entry, row, &mut findings);
+        self.identity(Some(private_keys), entry, row, &mut findings);
         findings
     }
 
@@ -222,9 +259,10 @@ impl<'a> Standard<'a> {
         matches!(values.as_slice(), [Value::Endpoint(found)] if self.is_endpoint(found, row))
     }
 
+    /// Judges the certificate, and whether it is that of these keys, unless nobody has seen them.
     fn identity(
         &self,
-        private_keys: Vec<Option<PrivateKey>>,
+        private_keys: Option<Vec<Option<PrivateKey>>>,
         entry: &IndexEntry,
         row: Option<&Row>,
         findings: &mut Findings,
@@ -236,13 +274,15 @@ impl<'a> Standard<'a> {
         };
         let public_key = certificate.public_key().subject_public_key.data.as_ref();
         findings.key = Some(key_identifier(public_key));
-        let private_keys: Option<Vec<_>> = private_keys.into_iter().collect();
-        match private_keys.filter(|keys| !keys.is_empty()) {
-            None => findings.faults.push("the private key does not parse".to_owned()),
-            Some(keys) => findings.ensure(
-                keys.into_iter().all(|key| key.prove(public_key).is_some()),
-                "the private key does not match the certificate",
-            ),
+        if let Some(private_keys) = private_keys {
+            let private_keys: Option<Vec<_>> = private_keys.into_iter().collect();
+            match private_keys.filter(|keys| !keys.is_empty()) {
+                None => findings.faults.push("the private key does not parse".to_owned()),
+                Some(keys) => findings.ensure(
+                    keys.into_iter().all(|key| key.prove(public_key).is_some()),
+                    "the private key does not match the certificate",
+                ),
+            }
         }
         if let Some((binding, row)) = self.binding.as_ref().zip(row) {
             let names = subject_names(&certificate);
@@ -292,6 +332,14 @@ impl<'a> Standard<'a> {
             None,
         )?;
         Ok(())
+    }
+}
+
+/// That octets are not those of the index, if they are not.
+fn other_digest(octets: &[u8], entry: &IndexEntry) -> Vec<String> {
+    match sha256(octets) == entry.sha256 {
+        true => Vec::new(),
+        false => vec![OpenError::OtherDigest.to_string()],
     }
 }
 

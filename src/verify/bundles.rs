@@ -43,9 +43,9 @@ impl Bundles {
         store: &Store,
         most: usize,
     ) -> Result<Self, VerifyError> {
-        match task.record.layout {
-            Layout::Objects => read_objects(task, rows, store, most).map(Self::Objects),
-            Layout::Packs => read_pack(task, rows, store).map(Self::Pack),
+        match task.record.layout.is_packed() {
+            false => read_objects(task, rows, store, most).map(Self::Objects),
+            true => read_pack(task, rows, store).map(Self::Pack),
         }
     }
 
@@ -74,7 +74,7 @@ impl Bundles {
     /// Holds the members of a pack against the index. What was retired is a member no more.
     pub(super) fn compare_members(
         &self,
-        chunk: u64,
+        (chunk, layout): (u64, Layout),
         rows: &[IndexRow],
         retired: &HashSet<DeviceId>,
         faults: &mut Vec<Fault>,
@@ -89,10 +89,10 @@ impl Bundles {
             }
             return;
         }
-        if !is_as_written(pack, rows) {
-            compare_placed(pack, &object, rows, retired, faults);
+        if !is_as_written(pack, rows, layout) {
+            compare_placed((pack, layout), &object, rows, retired, faults);
         }
-        if pack.len() as u64 != whole(rows, retired) {
+        if pack.len() as u64 != whole(rows, retired, layout) {
             let what = "has octets that no row of the index accounts for";
             faults.push(Fault::of(&object, what.to_owned()));
         }
@@ -134,11 +134,11 @@ fn read_pack(task: &Task<'_>, rows: &[IndexRow], store: &Store) -> Result<Privat
 }
 
 /// Whether a pack has the bundles of all rows, one after the other, and nothing else: as long as none was removed.
-fn is_as_written(pack: &[u8], rows: &[IndexRow]) -> bool {
+fn is_as_written(pack: &[u8], rows: &[IndexRow], layout: Layout) -> bool {
     let mut rows = rows.iter();
     let are_placed = bundle::are_placed(pack, |name, octets| {
         rows.next().is_some_and(|IndexRow { entry, .. }| {
-            name.strip_suffix(".zip") == Some(entry.device_id.as_str())
+            name.strip_suffix(layout.ending()) == Some(entry.device_id.as_str())
                 && octets == (entry.offset..entry.offset.saturating_add(entry.length))
         })
     });
@@ -147,7 +147,7 @@ fn is_as_written(pack: &[u8], rows: &[IndexRow]) -> bool {
 
 /// Tells what is wrong with the members of a pack, as any reader of ZIPs finds them.
 fn compare_placed(
-    pack: &[u8],
+    (pack, layout): (&[u8], Layout),
     object: &str,
     rows: &[IndexRow],
     retired: &HashSet<DeviceId>,
@@ -157,7 +157,10 @@ fn compare_placed(
         Err(error) => faults.push(Fault::of(object, error.to_string())),
         Ok(members) => {
             let kept = rows.iter().filter(|row| !retired.contains(&row.entry.device_id));
-            if !kept.map(|row| member_of(&row.entry)).eq(members.iter().cloned()) {
+            if !kept
+                .map(|row| member_of(&row.entry, layout))
+                .eq(members.iter().cloned())
+            {
                 let what = format!(
                     "has {} members, not those of the index's {} rows",
                     members.len(),
@@ -170,23 +173,23 @@ fn compare_placed(
 }
 
 /// What the pack of an entry's chunk must name it, and where.
-fn member_of(entry: &IndexEntry) -> Placed {
+fn member_of(entry: &IndexEntry, layout: Layout) -> Placed {
     Placed {
-        name: format!("{}.zip", entry.device_id),
+        name: layout.member(&entry.device_id),
         octets: entry.offset..entry.offset.saturating_add(entry.length),
     }
 }
 
 /// Octets of a whole pack: headers and bundles one after the other, with those that were retired as zeros; and the list of
 /// those that were not. Rows that leave gaps have no whole pack: 0.
-fn whole(rows: &[IndexRow], retired: &HashSet<DeviceId>) -> u64 {
+fn whole(rows: &[IndexRow], retired: &HashSet<DeviceId>, layout: Layout) -> u64 {
     // Of ZIP's local header, the header in its directory, and the end of that: APPNOTE.TXT 4.3.7, 4.3.12 and 4.3.16.
     const LOCAL: u64 = 30;
     const IN_DIRECTORY: u64 = 46;
     const END: u64 = 22;
     let (mut end, mut directory) = (0, END);
     for IndexRow { entry, .. } in rows {
-        let name = (entry.device_id.as_str().len() + ".zip".len()) as u64;
+        let name = (entry.device_id.as_str().len() + layout.ending().len()) as u64;
         if entry.offset != end + LOCAL + name {
             return 0;
         }

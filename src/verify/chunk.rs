@@ -8,6 +8,7 @@ use super::bundles::Bundles;
 use super::found::{Certificates, Found};
 use super::retired::retired;
 use super::seal::CHANGED;
+use super::sight::Sight;
 use super::task::{Task, Verified};
 use super::{Fault, VerifyError};
 use crate::batch::{IndexRow, index_object, parse_index};
@@ -48,18 +49,25 @@ pub(super) fn verify(
     let disputed = compare_rows(task, &rows, lines.as_deref(), &index, &mut verified.faults);
     let certificates = Certificates::read(task.chunk, rows.len(), store, &mut verified.faults)?;
     let bundles = Bundles::read(task, &rows, store, standard.most_octets())?;
+    let sight = Sight::of(task, &rows, &bundles);
     let gone = bundles.gone(&rows);
     let retired = match gone.is_empty() {
         true => HashSet::new(),
         false => retired(store, task.chunk, &gone)?,
     };
-    bundles.compare_members(task.chunk, &rows, &retired, &mut verified.faults);
+    bundles.compare_members(
+        (task.chunk, task.record.layout),
+        &rows,
+        &retired,
+        &mut verified.faults,
+    );
     let found = Found {
         task,
         rows: &rows,
         lines: lines.as_deref(),
         certificates: &certificates,
         bundles: &bundles,
+        sight: &sight,
         retired: &retired,
         disputed: &disputed,
     };
@@ -71,7 +79,7 @@ pub(super) fn verify(
 fn judge_all(found: &Found<'_>, standard: &Standard<'_>, verified: &mut Verified) {
     let mut keys = vec![None; found.rows.len()];
     // What was judged in full already.
-    let mut in_full = match found.task.strict {
+    let mut in_full = match found.task.strict || found.sight.is_sealed() {
         true => HashMap::new(),
         false => alike::judge(found, standard, &mut keys),
     };
@@ -82,7 +90,7 @@ fn judge_all(found: &Found<'_>, standard: &Standard<'_>, verified: &mut Verified
         } else if keys[i].is_some() {
             verified.good += u64::from(!found.disputed.contains(&i));
         } else {
-            verified.judged_in_full += u64::from(found.bundle(i).is_some());
+            verified.judged_in_full += u64::from(found.plain(i).is_some());
             let findings = in_full.remove(&i);
             let findings = findings.unwrap_or_else(|| found.inspect(i, standard));
             keys[i] = found.judge(i, row, findings, verified);

@@ -104,9 +104,9 @@ pub(super) fn extras(
             || is_of_stations(&name)
             || chunk_of(&name).is_some()
             || is_of_chunk(&name, certificates_object)
-            || match record.layout {
-                Layout::Packs => is_of_chunk(&name, pack_object),
-                Layout::Objects => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
+            || match record.layout.is_packed() {
+                true => is_of_chunk(&name, pack_object),
+                false => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
             };
         if !is_known {
             faults.push(Fault::of(&name, "no index accounts for it".to_owned()));
@@ -152,6 +152,8 @@ fn is_of_stations(name: &str) -> bool {
 
 fn is_bundle(name: &str, layout: Layout, is_device: impl Fn(&[u8]) -> bool) -> bool {
     let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
-    let id = file.strip_suffix(".zip").and_then(|id| DeviceId::parse(id).ok());
+    let id = file
+        .strip_suffix(layout.ending())
+        .and_then(|id| DeviceId::parse(id).ok());
     id.is_some_and(|id| layout.object(0, &id) == name && is_device(id.as_str().as_bytes()))
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::bundle::{Findings, Standard, public_key_id};
 use super::bundles::Bundles;
+use super::sight::{Seen, Sight};
 use super::specimen::Listed;
 use super::task::{Task, Verified};
 use super::{Fault, VerifyError};
@@ -20,6 +21,7 @@ pub(super) struct Found<'a> {
     pub lines: Option<&'a [Row]>,
     pub certificates: &'a Certificates,
     pub bundles: &'a Bundles,
+    pub sight: &'a Sight,
     /// Devices that were flashed or scrapped, and whose bundle is gone.
     pub retired: &'a HashSet<DeviceId>,
     /// Rows that are not those of the batch, manifest or ledger.
@@ -40,10 +42,26 @@ impl Found<'_> {
         (!self.retired.contains(&row.entry.device_id)).then_some(octets)
     }
 
+    /// What the bundle of a row holds, if it can be read.
+    pub(super) fn plain(&self, i: usize) -> Option<&[u8]> {
+        match self.sight.see(i, self.bundle(i)?) {
+            Seen::Bundle(plain) => Some(plain),
+            Seen::Unread | Seen::Refused(_) => None,
+        }
+    }
+
     /// Judges a row's bundle in full.
     pub(super) fn inspect(&self, i: usize, standard: &Standard<'_>) -> Findings {
+        let (entry, line) = (&self.rows[i].entry, self.line(i));
         match self.bundle(i) {
-            Some(octets) => standard.inspect(octets, &self.rows[i].entry, self.line(i)),
+            Some(octets) => match self.sight.see(i, octets) {
+                Seen::Bundle(plain) => standard.inspect((octets, plain), entry, line),
+                Seen::Refused(error) => standard.refuse(octets, error, entry),
+                Seen::Unread => {
+                    let listed = self.certificates.found.of(i, entry);
+                    standard.inspect_unread(octets, listed, entry, line)
+                }
+            },
             // A missing pack is one fault, not one a device.
             None if self.bundles.is_pack() => Findings::default(),
             None => Findings {
@@ -94,6 +112,7 @@ impl Found<'_> {
             && self.bundle(i).is_some()
             && !self.disputed.contains(&i);
         verified.good += u64::from(is_good);
+        verified.unread += u64::from(is_good && self.sight.is_sealed());
         let fault = |what| Fault::of_device(&row.entry.device_id, &row.object, what);
         verified.faults.extend(findings.faults.into_iter().map(fault));
         if let Some(what) = findings.untimely {

@@ -14,6 +14,7 @@ const BUNDLES: usize = 256;
 pub(super) struct Candidate<'a> {
     /// Its row in the chunk.
     pub number: usize,
+    /// As it lies in the store.
     pub bundle: &'a [u8],
     /// DER.
     pub certificate: &'a [u8],

@@ -27,6 +27,7 @@ mod reading;
 mod retired;
 mod seal;
 mod shared;
+mod sight;
 mod specimen;
 mod tally;
 mod task;
@@ -39,6 +40,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
+use crate::bundle::encryption::{Identities, Recipient, short_ids};
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
 use crate::profile::Ends;
@@ -116,6 +118,11 @@ pub struct Report {
     pub good: u64,
     /// Devices whose bundle was judged in full, by webpki and aws-lc, one by one.
     pub judged_in_full: u64,
+    /// Devices without a fault whose bundle is encrypted and was not read: whether it holds the right key, an identity would
+    /// tell.
+    pub unread: u64,
+    /// Short ids of those for whom the bundles are encrypted; of nobody: they are not.
+    pub recipients: Vec<String>,
     /// When the certificates end that the indexes name; `None` while there is none.
     pub valid_until: Option<Ends>,
     /// Devices that were flashed or scrapped, and whose bundle was removed after that.
@@ -188,6 +195,8 @@ pub enum VerifyError {
         found: String,
         wanted: String,
     },
+    #[error("batch {batch} is encrypted for {recipients}, and this identity is none of theirs")]
+    SomebodyElse { batch: String, recipients: String },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
     OtherManifest { path: PathBuf, batch: String },
 }
@@ -214,6 +223,9 @@ impl VerifyError {
                 "name the CA that this batch was made with, or find out who put a batch of another CA there"
                     .to_owned(),
             ),
+            Self::SomebodyElse { .. } => Some(
+                "give the identity of one of these; without any, everything is verified but what the bundles hold".to_owned(),
+            ),
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
         }
     }
@@ -229,6 +241,8 @@ pub struct Job<'a> {
     /// `None`: the one that the ledger names, if it is still there and unchanged.
     pub manifest: Option<&'a Path>,
     pub now: OffsetDateTime,
+    /// By which encrypted bundles are read; `None`: what they hold is not verified.
+    pub identities: Option<&'a Identities>,
     /// Whether every bundle is judged in full, by libraries that are not ours, one by one.
     pub strict: bool,
 }
@@ -246,11 +260,23 @@ pub fn verify(
     // 1. Read what the batch says it is, and what manifest and ledger say.
     let inputs = Inputs::open(job)?;
     let record = &inputs.record;
+    let recipients = inputs.profile.recipients();
+    if job
+        .identities
+        .is_some_and(|own| record.layout.is_encrypted() && !own.are_among(recipients))
+    {
+        return Err(VerifyError::SomebodyElse {
+            batch: record.batch.clone(),
+            recipients: short_ids(recipients),
+        });
+    }
     let mut report = Report {
         batch: record.batch.clone(),
         devices: record.rows,
         good: 0,
         judged_in_full: 0,
+        unread: 0,
+        recipients: recipients.iter().map(Recipient::short_id).collect(),
         valid_until: None,
         burned: 0,
         faults: inputs.disagreements(),
@@ -331,6 +357,7 @@ impl Sum {
     fn add(&mut self, mut chunk: Verified, report: &mut Report) {
         report.good += chunk.good;
         report.judged_in_full += chunk.judged_in_full;
+        report.unread += chunk.unread;
         report.valid_until = Ends::both(report.valid_until, chunk.ends);
         report.burned += chunk.burned;
         report.faults.append(&mut chunk.faults);

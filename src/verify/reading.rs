@@ -54,6 +54,7 @@ impl Reading<'_> {
                         ledger: self.inputs.entries(self.job.ledger, chunk)?,
                         record: &self.inputs.record,
                         seal: self.seal,
+                        identities: self.job.identities,
                         strict: self.job.strict,
                     };
                     begun.push_back(chunk);

@@ -115,10 +115,10 @@ impl<'a> Specimen<'a> {
     }
 
     /// Holds a bundle against the specimen. It is a candidate of the group when it is alike, as far as nothing need
-    /// be computed. `row` is the device's, when the manifest is at hand.
+    /// be computed. It comes as it lies in the store, and in the clear. `row` is the device's, when the manifest is at hand.
     pub(super) fn compare<'b>(
         &self,
-        (number, octets): (usize, &'b [u8]),
+        (number, bundle, octets): (usize, &'b [u8], &'b [u8]),
         listed: Listed<'b>,
         entry: &'b IndexEntry,
         row: Option<&Row>,
@@ -146,7 +146,7 @@ impl<'a> Specimen<'a> {
         let pair = self.pair(&keys.first, parts.public_key)?;
         let candidate = Candidate {
             number,
-            bundle: octets,
+            bundle,
             certificate: listed.der,
             entry,
             parts,

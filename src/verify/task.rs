@@ -3,6 +3,7 @@
 use super::Fault;
 use super::tally::Tallies;
 use crate::batch::{BatchRecord, IndexEntry};
+use crate::bundle::encryption::Identities;
 use crate::manifest::{Block, Manifest};
 use crate::profile::Ends;
 use crate::seal::{ChunkDigest, Seal};
@@ -16,6 +17,8 @@ pub(super) struct Task<'a> {
     pub ledger: Option<Vec<IndexEntry>>,
     pub record: &'a BatchRecord,
     pub seal: Option<&'a Seal>,
+    /// By which encrypted bundles are read, if somebody gave some.
+    pub identities: Option<&'a Identities>,
     /// Whether every bundle is judged in full.
     pub strict: bool,
 }
@@ -26,6 +29,8 @@ pub(super) struct Verified {
     pub good: u64,
     /// Bundles that were judged in full.
     pub judged_in_full: u64,
+    /// Good bundles whose content nobody has read.
+    pub unread: u64,
     /// Bundles that were removed after their device was flashed or scrapped.
     pub burned: u64,
     pub faults: Vec<Fault>,

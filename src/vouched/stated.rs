@@ -157,6 +157,7 @@ impl<'a> Stated<'a> {
             batch_sha256: self.digest,
             shard,
             shards,
+            layout: self.record.layout,
             has_shared: self.record.shared_sha256.is_some(),
         };
         match self.store.read(&of.object(), None) {

@@ -934,6 +934,7 @@ fn names_the_day_on_which_certificates_ended() {
             issuer: None,
             manifest: None,
             now,
+            identities: None,
             strict: false,
         };
         let report = verify(&job, &|_| {}, &|_| {}).expect("it is read");

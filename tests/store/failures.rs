@@ -362,6 +362,7 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
             issuer: None,
             manifest: None,
             now: OffsetDateTime::now_utc(),
+            identities: None,
             strict: false,
         };
         let report = verify::verify(&job, &|_| {}, &|_| {}).unwrap();

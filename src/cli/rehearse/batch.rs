@@ -1,10 +1,11 @@
 //! `certforge rehearse BATCH`: every device of a sample connects for the first time, and once more.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use certforge::bundle::Recipe;
+use certforge::bundle::encryption::Identities;
 use certforge::issuer::{CaCertificate, CaRequest, create};
 use certforge::profile::{Attribute, KeyType, NotAfter, Profile, ProfileError};
 use certforge::rehearsal::{
@@ -17,6 +18,7 @@ use super::endpoint::EndpointArgs;
 use super::report::{Findings, Rehearsal, title};
 use super::values::{client_id, sample, topic};
 use crate::cli::failure::Failure;
+use crate::cli::identity::IdentityArgs;
 use crate::cli::report::{Ended, Outcome, Printer, warn};
 use crate::cli::{exit, interrupt, progress};
 
@@ -47,6 +49,8 @@ pub struct DeviceArgs {
     /// may be given again
     #[arg(long, value_name = "FILTER", value_parser = topic, conflicts_with = "serve")]
     subscribe: Vec<String>,
+    #[command(flatten)]
+    identity: IdentityArgs,
     /// Devices connect and publish nothing
     #[arg(long, conflicts_with_all = ["serve", "topic"])]
     no_publish: bool,
@@ -87,6 +91,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     let issued = open.vouched()?;
     let profile = Profile::from_config(&issued.record().profile)?;
     profile.endpoint().refuse_unfit().map_err(ProfileError::from)?;
+    let identities = args.identity.read_for(profile.recipients())?;
     let authorities = match endpoint.authorities()? {
         _ if args.wrong_ca => vec![another_ca()?],
         named if named.is_empty() => vec![issued.issuer().clone()],
@@ -138,7 +143,11 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
         &ready.endpoint,
         ready.listening,
         trust,
-        args.manner(allowance.connections as usize, profile.recipe().clone()),
+        args.manner(
+            allowance.connections as usize,
+            profile.recipe().clone(),
+            identities,
+        ),
         &|_| bar.lock().expect("no holder panics").inc(1),
         interrupt::is_cancelled,
     )?;
@@ -168,9 +177,10 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
 }
 
 impl DeviceArgs {
-    fn manner(&self, connections: usize, recipe: Recipe) -> Manner {
+    fn manner(&self, connections: usize, recipe: Recipe, identities: Option<Identities>) -> Manner {
         Manner {
             recipe,
+            identities: identities.map(Arc::new),
             connections,
             attempts: self.attempts,
             version: self.mqtt.version(),

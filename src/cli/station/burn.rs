@@ -77,7 +77,7 @@ impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bundles = count(self.burned.bundles);
         write!(f, "bundles of flashed and scrapped devices removed: {bundles}")?;
-        if self.layout == Layout::Packs {
+        if self.layout.is_packed() {
             let rewritten = count(self.burned.packs_rewritten);
             let removed = count(self.burned.packs_removed);
             write!(f, "; packs rewritten: {rewritten}, removed: {removed}")?;

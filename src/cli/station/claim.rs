@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::{DEFAULT_LEASE_MINUTES, StationArgs, warn, warn_of_disk, warn_of_gone};
+use crate::cli::identity::IdentityArgs;
 use crate::cli::report::{Ended, Outcome};
 use crate::cli::text::Lines;
 
@@ -35,6 +36,8 @@ pub struct Claim {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
     station: StationArgs,
 }
 
@@ -57,7 +60,7 @@ struct InHand {
 
 impl Claim {
     pub fn run(&self) -> Outcome {
-        let mut station = self.station.open(self.lease)?;
+        let mut station = self.station.open_with(self.identity.read()?, self.lease)?;
         if station.pending()? > 0 {
             warn(&station.send()?);
         }

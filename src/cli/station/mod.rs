@@ -2,6 +2,7 @@
 
 mod burn;
 mod claim;
+mod identity;
 mod report;
 mod run;
 mod send;
@@ -12,6 +13,7 @@ mod status;
 
 use std::path::{Path, PathBuf};
 
+use certforge::bundle::encryption::Identities;
 use certforge::manifest::DeviceId;
 use certforge::station::{
     Cache, Options, SILENT_AFTER, SealedBatch, Sent, Station as Worker, StationError, Trust, is_in_memory,
@@ -47,6 +49,9 @@ pub enum Station {
     Status(status::Status),
     /// Remove the bundles of all devices that were flashed or scrapped, so that their keys are in them alone
     Burn(burn::Burn),
+    /// Make this station's identity, by which it reads bundles that are encrypted for it, or show its public half
+    #[command(subcommand)]
+    Identity(identity::Identity),
     /// Serve a page that shows what becomes of the batch, live
     #[cfg(feature = "display")]
     Serve(serve::Serve),
@@ -64,6 +69,7 @@ impl Station {
             Self::Send(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Burn(command) => command.run(),
+            Self::Identity(command) => command.run(),
             #[cfg(feature = "display")]
             Self::Serve(command) => command.run(printer),
         }
@@ -179,18 +185,30 @@ fn device_id(text: &str) -> Result<String, &'static str> {
 const DEFAULT_LEASE_MINUTES: u32 = 60;
 
 impl StationArgs {
+    /// The station, for work that reads no bundle.
     fn open(&self, lease_minutes: u32) -> Result<Worker, Failure> {
-        Self::open_as(&self.station, &self.batch, lease_minutes)
+        Self::open_as(&self.station, &self.batch, lease_minutes, None)
+    }
+
+    /// The station, which reads bundles by these.
+    fn open_with(&self, identities: Option<Identities>, lease_minutes: u32) -> Result<Worker, Failure> {
+        Self::open_as(&self.station, &self.batch, lease_minutes, identities)
     }
 
     /// The station of this name.
-    fn open_as(name: &str, batch: &BatchArgs, lease_minutes: u32) -> Result<Worker, Failure> {
+    fn open_as(
+        name: &str,
+        batch: &BatchArgs,
+        lease_minutes: u32,
+        identities: Option<Identities>,
+    ) -> Result<Worker, Failure> {
         let options = Options {
             name: name.to_owned(),
             issuer: batch.trust()?,
             moved: batch.moved,
             memory: batch.memory()?,
             lease: Duration::minutes(lease_minutes.into()),
+            identities,
             clock: OffsetDateTime::now_utc,
         };
         Ok(Worker::open(batch.quick_store()?, options)?)

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use certforge::batch::Layout;
 use certforge::batch::claim::State;
 use certforge::manifest::DeviceId;
 use certforge::station::{Reported, StationError};
@@ -121,7 +120,7 @@ struct Taken {
 
 fn send(station: &Worker, report: Reported<'_>) -> Outcome {
     let burn = report.burn;
-    let is_alone = station.batch().layout() == Layout::Objects;
+    let is_alone = !station.batch().layout().is_packed();
     // That a bundle cannot be removed alone is no reason not to take the report.
     let sent = station.report(Reported {
         burn: burn && is_alone,

@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use certforge::batch::Layout;
 use certforge::station::{Cycle, CycleEvent, CycleSummary, Stop};
 use clap::Args;
 use serde::Serialize;
@@ -12,6 +11,7 @@ use serde::Serialize;
 use super::{
     DEFAULT_LEASE_MINUTES, StationArgs, warn_of_disk, warn_of_gone, warn_of_pending, warn_of_refused,
 };
+use crate::cli::identity::IdentityArgs;
 use crate::cli::report::{self, Ended, Outcome, Printer};
 use crate::cli::text::{count, devices};
 use crate::cli::{Failure, exit, interrupt};
@@ -55,6 +55,8 @@ pub struct Run {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    identity: IdentityArgs,
+    #[command(flatten)]
     station: StationArgs,
 }
 
@@ -74,8 +76,8 @@ impl Run {
     pub fn run(&self, printer: Printer) -> Outcome {
         self.check_script()?;
         self.check_environment()?;
-        let mut station = self.station.open(self.lease)?;
-        if self.burn && station.batch().layout() == Layout::Packs {
+        let mut station = self.station.open_with(self.identity.read()?, self.lease)?;
+        if self.burn && station.batch().layout().is_packed() {
             return Err(Failure::usage(
                 "--burn is for batches in layout objects, and this one is in packs",
                 "leave it out; `certforge station burn` removes the bundles of flashed devices from packs",

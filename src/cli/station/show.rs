@@ -46,7 +46,7 @@ struct Known {
 impl Show {
     pub fn run(&self) -> Outcome {
         let (device_id, known) = if let Some(name) = &self.station {
-            let mut station = StationArgs::open_as(name, &self.batch, DEFAULT_LEASE_MINUTES)?;
+            let mut station = StationArgs::open_as(name, &self.batch, DEFAULT_LEASE_MINUTES, None)?;
             let device_id = station.device_id(&self.device)?;
             let known = station.show(&device_id)?;
             (device_id, known)

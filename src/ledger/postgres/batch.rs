@@ -8,6 +8,7 @@ use super::read::{count, layout, number, octets, second, signed, text};
 use super::withdrawal;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
+use crate::ledger::batch::{read, written};
 use crate::ledger::{Batch, BatchIdentity, BatchStatus};
 use crate::profile::{Ends, rfc3339};
 
@@ -15,6 +16,7 @@ const COLUMNS: &str = "batch, issuer, name, location, certificate, manifest, man
                        profile, profile_sha256, layout, rows, chunk_rows, reissue";
 
 fn batch(row: &Row) -> Result<Batch, Failure> {
+    let (profile, layout) = read(text(row, 7)?, layout(row, 9)?);
     Ok(Batch {
         key: row.try_get(0)?,
         issuer: row.try_get(1)?,
@@ -23,9 +25,9 @@ fn batch(row: &Row) -> Result<Batch, Failure> {
         issuer_certificate: row.try_get(4)?,
         manifest: text(row, 5)?,
         manifest_sha256: octets(row, 6, "digest of a manifest")?,
-        profile: text(row, 7)?,
+        profile,
         profile_sha256: octets(row, 8, "digest of a profile")?,
-        layout: layout(row, 9)?,
+        layout,
         rows: count(row, 10, "number of rows")?,
         chunk_rows: count(row, 11, "number of rows of a chunk")?,
         reissue: row.try_get(12)?,
@@ -103,6 +105,7 @@ pub(super) fn write(
     now: OffsetDateTime,
 ) -> Result<(), Failure> {
     let issuer = issuer(client, identity.issuer)?;
+    let (profile, layout) = written(identity.profile, identity.layout);
     client.execute(
         "INSERT INTO batch (name, issuer, location, manifest, manifest_sha256, profile, profile_sha256, \
          layout, rows, chunk_rows, reissue, created_at, certificate) \
@@ -117,9 +120,9 @@ pub(super) fn write(
             &identity.location,
             &identity.manifest,
             &&identity.manifest_sha256[..],
-            &identity.profile,
+            &profile,
             &&identity.profile_sha256[..],
-            &identity.layout.as_str(),
+            &layout,
             &signed(identity.rows),
             &signed(identity.chunk_rows),
             &identity.reissue,
@@ -167,13 +170,14 @@ pub(super) fn status(
 
 fn one_status(row: &Row) -> Result<BatchStatus, Failure> {
     let is_withdrawn: bool = row.try_get(14)?;
+    let (profile, layout) = read(text(row, 3)?, layout(row, 4)?);
     let (earliest, latest): (Option<i64>, Option<i64>) = (row.try_get(12)?, row.try_get(13)?);
     Ok(BatchStatus {
         batch: text(row, 0)?,
         location: text(row, 1)?,
         manifest: text(row, 2)?,
-        profile: text(row, 3)?,
-        layout: layout(row, 4)?,
+        profile,
+        layout,
         issuer: text(row, 5)?,
         reissue: row.try_get(6)?,
         created_at: rfc3339(row.try_get(7)?),

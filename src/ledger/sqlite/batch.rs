@@ -7,6 +7,7 @@ use super::read::{count, layout};
 use super::withdrawal;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
+use crate::ledger::batch::{read, written};
 use crate::ledger::{Batch, BatchIdentity, BatchStatus};
 use crate::profile::{Ends, rfc3339};
 
@@ -14,6 +15,7 @@ const COLUMNS: &str = "batch.batch, batch.issuer, name, location, certificate, m
                        profile, profile_sha256, layout, rows, chunk_rows, reissue";
 
 fn batch(row: &Row<'_>) -> rusqlite::Result<Batch> {
+    let (profile, layout) = read(row.get(7)?, layout(row, 9)?);
     Ok(Batch {
         key: row.get(0)?,
         issuer: row.get(1)?,
@@ -22,9 +24,9 @@ fn batch(row: &Row<'_>) -> rusqlite::Result<Batch> {
         issuer_certificate: row.get(4)?,
         manifest: row.get(5)?,
         manifest_sha256: row.get(6)?,
-        profile: row.get(7)?,
+        profile,
         profile_sha256: row.get(8)?,
-        layout: layout(row, 9)?,
+        layout,
         rows: count(row, 10, "number of rows")?,
         chunk_rows: count(row, 11, "number of rows of a chunk")?,
         reissue: row.get(12)?,
@@ -82,6 +84,7 @@ pub(super) fn write(
     now: OffsetDateTime,
 ) -> rusqlite::Result<()> {
     let key_id = sha256(identity.issuer.public_key());
+    let (profile, layout) = written(identity.profile, identity.layout);
     transaction.execute(
         "INSERT INTO issuer (key_id, subject) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
         params![key_id, identity.issuer.subject_text()],
@@ -100,9 +103,9 @@ pub(super) fn write(
             identity.location,
             identity.manifest,
             identity.manifest_sha256,
-            identity.profile,
+            profile,
             identity.profile_sha256,
-            identity.layout.as_str(),
+            layout,
             identity.rows,
             identity.chunk_rows,
             identity.reissue,
@@ -132,13 +135,14 @@ pub(super) fn status(connection: &Connection, name: Option<&str>) -> rusqlite::R
     ))?;
     let rows = statement.query_map([name], |row| {
         let is_withdrawn: bool = row.get(14)?;
+        let (profile, layout) = read(row.get(3)?, layout(row, 4)?);
         let (earliest, latest): (Option<i64>, Option<i64>) = (row.get(12)?, row.get(13)?);
         Ok(BatchStatus {
             batch: row.get(0)?,
             location: row.get(1)?,
             manifest: row.get(2)?,
-            profile: row.get(3)?,
-            layout: layout(row, 4)?,
+            profile,
+            layout,
             issuer: row.get(5)?,
             reissue: row.get(6)?,
             created_at: row.get(7)?,

@@ -42,6 +42,7 @@ fn station(place: &Workplace, open: Open<'_>, name: &str) -> Station {
         moved: false,
         memory: place.join("memory").join(name),
         lease: time::Duration::HOUR,
+        identities: None,
         clock: time::OffsetDateTime::now_utc,
     };
     Station::open(open(), options).expect("the batch is sealed")

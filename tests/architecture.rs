@@ -135,8 +135,8 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     (
         "station",
         &[
-            "causes", "digest", "metrics", "pem", "exposure", "manifest", "profile", "engine", "issuer",
-            "bundle", "batch", "store", "seal", "verify",
+            "bounded", "causes", "digest", "metrics", "pem", "exposure", "manifest", "profile", "engine",
+            "issuer", "bundle", "batch", "store", "seal", "verify",
         ],
     ),
     (

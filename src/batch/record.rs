@@ -151,8 +151,10 @@ impl BatchRecord {
 mod tests {
     use super::*;
     use crate::bundle::Root;
+    use crate::bundle::encryption::Identity;
     use data_encoding::HEXLOWER;
     use serde_json::Value;
+    use zeroize::Zeroizing;
 
     /// A record whose issuer is Amazon's.
     fn record(profile: &str) -> BatchRecord {
@@ -202,6 +204,84 @@ mod tests {
         assert_eq!(in_store["profile_sha256"], HEXLOWER.encode(&seen.digest()));
         assert_eq!(read(&in_store).unwrap().record, shared);
         assert_eq!(read(&plain).unwrap().record.shared_sha256, None);
+    }
+
+    /// The same, of bundles that are encrypted.
+    fn encrypted(profile: &str) -> BatchRecord {
+        let recipients = [1, 2].map(|octet| {
+            let identity = Identity::new(Zeroizing::new([octet; 32]));
+            identity.recipient().clone()
+        });
+        let plain = record(profile);
+        let profile = Profile::from_config(&plain.profile).unwrap();
+        let profile = profile.with_recipients(&recipients).unwrap();
+        BatchRecord {
+            layout: plain.layout.encrypted(),
+            profile: profile.config().clone(),
+            profile_sha256: HEXLOWER.encode(&profile.digest()),
+            ..plain
+        }
+    }
+
+    #[test]
+    fn a_record_of_encrypted_bundles_has_no_field_that_one_of_others_has_not() {
+        for profile in ["aws-iot-p256", "aws-iot-p256-shared"] {
+            let (plain, secret) = (record(profile), encrypted(profile));
+            let (mut without, in_store) = (json(&plain), json(&secret));
+            assert_eq!(read(&in_store).unwrap().record, secret);
+            assert_eq!(read(&without).unwrap().record, plain);
+            // But for the description it is the record of bundles that are not encrypted.
+            let description = in_store["profile"]["description"].clone();
+            assert!(
+                description
+                    .as_str()
+                    .unwrap()
+                    .starts_with("{\"certforge_encrypted\":1,")
+            );
+            let mut in_store = in_store;
+            for json in [&mut without, &mut in_store] {
+                json["profile"].as_object_mut().unwrap().remove("description");
+            }
+            assert_eq!(in_store, without, "{profile}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_does_not_say_well_for_whom_it_is_encrypted_is_refused() {
+        let good = json(&encrypted("aws-iot-p256"));
+        let description = good["profile"]["description"].as_str().unwrap();
+        let refused = |from: &str, to: &str| {
+            let mut json = good.clone();
+            let changed = description.replacen(from, to, 1);
+            assert_ne!(changed, description, "{from}");
+            json["profile"]["description"] = changed.into();
+            let error = read(&json).unwrap_err();
+            (error.to_string(), error.hint())
+        };
+        let (error, hint) = refused("encrypted\":1", "encrypted\":2");
+        assert_eq!(
+            error,
+            "out/b/batch.json has encrypted bundles of format 2, this certforge reads 1"
+        );
+        assert_eq!(hint, "use the certforge that made it, or a newer one");
+        let (error, _) = refused("\"recipients\":", "\"readers\":");
+        assert_eq!(
+            error,
+            "out/b/batch.json does not say for whom its bundles are encrypted"
+        );
+        let (error, _) = refused("[\"age1", "[\"age2");
+        assert_eq!(error, "out/b/batch.json has no valid profile");
+        // What is encrypted says so in one place only.
+        let mut json = good.clone();
+        json["layout"] = "packs-age".into();
+        assert!(read(&json).is_err());
+        let mut json = good.clone();
+        json["profile"]["delivery"] = serde_json::json!({ "recipients": [] });
+        assert!(read(&json).is_ok());
+        // And another digest than the profile's is not put right.
+        let mut json = good;
+        json["profile_sha256"] = "33".repeat(32).into();
+        assert_eq!(read(&json).unwrap().record.profile_sha256, "33".repeat(32));
     }
 
     #[test]

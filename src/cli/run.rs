@@ -53,7 +53,7 @@ pub struct Run {
     /// Who can read the bundles, which are encrypted to each in the age format, in place of the profile's [delivery]: age1…, or a
     /// file with one a line; may be given again
     #[arg(long = "recipient", value_name = "age1…|FILE")]
-    recipients: Vec<String>,
+    pub(super) recipients: Vec<String>,
     /// How long certificates hold at least, or there is a warning [default: as the profile says, else 2y]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     min_validity: Option<Duration>,
@@ -411,7 +411,10 @@ impl Run {
             seconds,
             devices_per_second: per_second(summary.made, seconds),
             location: place,
-            layout: self.layout,
+            layout: match profile.recipients().is_empty() {
+                true => self.layout,
+                false => self.layout.encrypted(),
+            },
             reissue: self.reissue,
             ledger,
             shard: shard.as_ref().map(|taken| taken.shard.to_string()),

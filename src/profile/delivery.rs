@@ -62,6 +62,11 @@ fn as_set(mut recipients: Vec<Recipient>) -> Result<Vec<Recipient>, ProfileError
     }
 }
 
+/// The files among what somebody names as recipients.
+pub fn recipient_files(named: &[String]) -> impl Iterator<Item = &str> {
+    named.iter().map(String::as_str).filter(|text| is_file(text))
+}
+
 /// Whatever does not look like a key is a path.
 fn is_file(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use binding::{Binding, San};
 pub use config::{FileConfig, ProfileConfig};
-pub use delivery::recipients;
+pub use delivery::{recipient_files, recipients};
 pub use endpoint::Endpoint;
 pub use host::{Host, Unfit};
 pub(crate) use id_rules::IdRules;
@@ -157,6 +157,8 @@ pub struct Profile {
     recipe: Recipe,
     endpoint: Endpoint,
     recipients: Vec<Recipient>,
+    /// The files that these were read from, relative to the profile's folder.
+    recipient_files: Vec<String>,
     digest: [u8; 32],
     config: ProfileConfig,
     before_note: Option<Box<Profile>>,
@@ -218,6 +220,8 @@ impl Profile {
             message: error.message().trim().replace('\n', " "),
         })?;
         own_files::read_files(&mut config.bundle, folder)?;
+        let files = recipient_files(&config.delivery.recipients).map(str::to_owned);
+        let recipient_files: Vec<String> = files.collect();
         delivery::read_files(&mut config.delivery, folder)?;
         let profile = match endpoint_host {
             None => Self::from_config(&config)?,
@@ -227,7 +231,10 @@ impl Profile {
             }
         };
         profile.endpoint.refuse_unfit()?;
-        Ok(profile)
+        Ok(Self {
+            recipient_files,
+            ..profile
+        })
     }
 
     /// The profile that is recorded so. Of files of the user's own it knows the digests, which is what holds a bundle
@@ -292,6 +299,7 @@ impl Profile {
             recipe,
             endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
             recipients,
+            recipient_files: Vec::new(),
             digest: sha256(settings.as_bytes()),
             config,
             before_note: None,
@@ -404,6 +412,12 @@ impl Profile {
     #[must_use]
     pub fn recipients(&self) -> &[Recipient] {
         &self.recipients
+    }
+
+    /// The files of recipients that the profile named when it was loaded, by their paths from its folder.
+    #[must_use]
+    pub fn recipient_files(&self) -> &[String] {
+        &self.recipient_files
     }
 
     #[must_use]

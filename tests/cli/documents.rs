@@ -37,6 +37,11 @@ fn the_forge_prints_what_the_page_says() {
     hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
     hold("`check`", &["check", "devices.csv", "--batch", "c"]);
     hold("`config show`", &["config", "show"]);
+    hold(
+        "`station identity`",
+        &["station", "identity", "new", "--to", "st1.key"],
+    );
+    hold("`station identity`", &["station", "identity", "show", "st1.key"]);
     hold("`profile list`", &["profile", "list"]);
     hold("`profile check`", &["profile", "check", "aws-iot-subject"]);
     hold("`profile show`", &["profile", "show", "aws-iot-subject"]);

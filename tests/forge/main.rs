@@ -6,6 +6,8 @@ mod account;
 mod broker;
 #[path = "../support/devices.rs"]
 mod devices;
+#[path = "../support/identity.rs"]
+mod identity;
 mod judge;
 #[path = "../support/ledger_contract.rs"]
 mod ledger_contract;
@@ -21,6 +23,7 @@ mod support;
 mod constant_time;
 mod copies;
 mod crash;
+mod encryption;
 #[cfg(feature = "postgres")]
 mod factory;
 mod handshake;

@@ -19,6 +19,8 @@ mod ca_key;
 mod certificate;
 #[path = "../../fuzz/targets/claim.rs"]
 mod claim;
+#[path = "../../fuzz/targets/encrypted.rs"]
+mod encrypted;
 #[path = "../../fuzz/targets/hello.rs"]
 mod hello;
 #[path = "../../fuzz/targets/index.rs"]
@@ -38,12 +40,13 @@ mod template;
 
 type Run = fn(&[u8]);
 
-const TARGETS: [(&str, Run); 13] = [
+const TARGETS: [(&str, Run); 14] = [
     ("batch", batch::run),
     ("bundle", bundle::run),
     ("ca_key", ca_key::run),
     ("certificate", certificate::run),
     ("claim", claim::run),
+    ("encrypted", encrypted::run),
     ("hello", hello::run),
     ("index", index::run),
     ("manifest", manifest::run),

@@ -6,6 +6,8 @@ mod documents;
 #[cfg(feature = "s3")]
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
+#[path = "../support/identity.rs"]
+mod identity;
 #[path = "../support/line.rs"]
 mod line;
 #[cfg(feature = "display")]
@@ -24,6 +26,7 @@ mod away;
 mod burn;
 mod claims;
 mod damaged;
+mod encrypted;
 #[cfg(feature = "display")]
 mod page;
 #[cfg(feature = "s3")]

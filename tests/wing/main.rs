@@ -8,6 +8,8 @@ mod devices;
 mod endpoint;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
+#[path = "../support/identity.rs"]
+mod identity;
 #[path = "../support/iot.rs"]
 mod iot;
 #[path = "../support/metrics.rs"]
@@ -20,6 +22,7 @@ mod support;
 mod connect;
 mod credentials;
 mod documents;
+mod encrypted;
 mod jitp_bulk;
 mod jitp_register;
 mod jitp_revoke;

@@ -99,7 +99,9 @@ impl AwsBatch {
             ),
             ("the profile", command.profile()),
         ];
-        for (what, path) in named {
+        let recipients = command.recipients().into_iter();
+        let recipients = recipients.map(|path| ("the file of recipients", Some(path)));
+        for (what, path) in named.into_iter().chain(recipients) {
             if let Some(path) = path.filter(|path| !path.starts_with(FACTORY)) {
                 return Err(Failure::usage(
                     &format!(

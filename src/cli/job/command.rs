@@ -151,6 +151,13 @@ impl Command {
         }
     }
 
+    /// Files of recipients.
+    pub fn recipients(&self) -> Vec<PathBuf> {
+        certforge::profile::recipient_files(&self.run.recipients)
+            .map(PathBuf::from)
+            .collect()
+    }
+
     /// A profile that is a file.
     pub fn profile(&self) -> Option<PathBuf> {
         let profile = &self.run.profile;

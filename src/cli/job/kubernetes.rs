@@ -101,6 +101,8 @@ impl Kubernetes {
             );
             named.push((profile, "the profile"));
         }
+        let recipients = command.recipients().into_iter();
+        named.extend(recipients.map(|path| (path, "the file of recipients")));
         let mut inputs: Vec<Input> = Vec::new();
         for (path, what) in named {
             let key = path.file_name().and_then(OsStr::to_str).filter(|key| is_key(key));
@@ -321,7 +323,8 @@ fn own_files(profile: &Path) -> Result<Vec<PathBuf>, Failure> {
         Content::File(file) => Some(folder.join(file.path())),
         _ => None,
     });
-    Ok(own.collect())
+    let recipients = profile.recipient_files().iter().map(|path| folder.join(path));
+    Ok(own.chain(recipients).collect())
 }
 
 /// Refuses options whose files a pod does not have.

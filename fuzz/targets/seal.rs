@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
+use certforge::batch::Layout;
 use certforge::digest::sha256;
 use certforge::issuer::CaCertificate;
 use certforge::manifest::DeviceId;
@@ -59,6 +60,7 @@ pub fn run(octets: &[u8]) {
         batch_sha256: [0; 32],
         shard: 1,
         shards: 2,
+        layout: Layout::Packs,
         has_shared: false,
     };
     for envelope in [octets, &signed(octets)] {

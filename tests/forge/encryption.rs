@@ -377,10 +377,10 @@ fn a_batch_of_which_nothing_is_committed_may_be_begun_for_others() {
     let (place, [one, two]) = factory();
     place.succeed(&run("b", "packs", &["--recipient", &one]));
     // As if it had been stopped before its first chunk.
-    let record = fs::read(place.join("out/b/batch.json")).unwrap();
-    fs::remove_dir_all(place.join("out/b")).unwrap();
-    fs::create_dir(place.join("out/b")).unwrap();
-    fs::write(place.join("out/b/batch.json"), record).unwrap();
+    for name in ["certificates", "index", "lookup", "packs"] {
+        fs::remove_dir_all(place.join("out/b").join(name)).unwrap();
+    }
+    fs::remove_file(place.join("out/b/seal.json")).unwrap();
     let ledger = rusqlite::Connection::open(place.join("ca/ledger.db")).unwrap();
     ledger
         .execute_batch("DELETE FROM device; DELETE FROM committed;")
@@ -398,7 +398,7 @@ fn the_ledger_knows_the_names_of_encrypted_bundles_and_is_rebuilt_with_them() {
     let objects = export.lines().filter(|line| line.contains(".zip.age,")).count();
     assert_eq!(objects, DEVICES, "{export}");
     fs::rename(place.join("ca/ledger.db"), place.join("lost.db")).unwrap();
-    place.succeed(&["ledger", "rebuild", "--ca", "ca", "--from", "out"]);
+    place.succeed(&["ledger", "rebuild", "--ca", "ca", "out"]);
     assert_eq!(place.succeed(&["ledger", "export"]), export);
     let again = place.succeed(&run("b", "objects", &["--recipient", &one]));
     assert!(

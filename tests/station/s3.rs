@@ -388,6 +388,7 @@ fn a_hundred_stations_that_want_the_next_device_hardly_ever_collide() {
             moved: false,
             memory: workplace.join("memory").join(i.to_string()),
             lease: time::Duration::HOUR,
+            identities: None,
             clock: time::OffsetDateTime::now_utc,
         };
         let options_of_store = StoreOptions {

@@ -327,6 +327,7 @@ fn a_certificate_that_is_not_valid_now_is_refused_and_the_clock_is_named() {
             moved: false,
             memory: line.0.join("memory").join(fault.len().to_string()),
             lease: time::Duration::HOUR,
+            identities: None,
             clock,
         };
         let mut station = Station::open(line.store(), options).unwrap();

@@ -98,6 +98,7 @@ fn a_withdrawal_reaches_every_station_within_a_minute() {
         moved: true,
         memory: line.0.join("memory"),
         lease: Duration::HOUR,
+        identities: None,
         clock,
     };
     let mut station = Station::open(line.store(), options).unwrap();

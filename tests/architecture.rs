@@ -21,7 +21,10 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
         &["bounded", "digest", "printable", "manifest", "bundle"],
     ),
     ("engine", &["digest", "profile"]),
-    ("signer", &["engine"]),
+    (
+        "signer",
+        &["bounded", "digest", "exposure", "shell", "profile", "engine"],
+    ),
     (
         "issuer",
         &[

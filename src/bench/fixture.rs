@@ -11,7 +11,7 @@ use super::BenchError;
 use crate::batch::Layout;
 use crate::engine::Choice;
 use crate::forge::{self, Cancel, Care, Job, Summary};
-use crate::issuer::{CaFiles, CaRequest, Issuer, create};
+use crate::issuer::{CaFiles, CaRequest, Issuer, Secret, create};
 use crate::ledger;
 use crate::manifest::{DEFAULT_ID_COLUMN, Manifest, Row};
 use crate::profile::{Attribute, DEFAULT, KeyType, NotAfter, Profile};
@@ -120,7 +120,7 @@ pub(super) fn throw_away_issuer(
         path_len: Some(0),
     };
     create(&request, None, now)?.write(folder, None)?;
-    let mut ask = |_: &Path| unreachable!("the key is not encrypted");
+    let mut ask = |_: Secret<'_>| unreachable!("the key is not encrypted");
     Ok(Issuer::load(&CaFiles::in_folder(folder), engines, now, &mut ask)?)
 }
 

@@ -1,17 +1,22 @@
-//! `certforge ca`: new and show; the list is beside it.
+//! `certforge ca`: new, adopt and show; the list is beside it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
-use certforge::issuer::{CaCertificate, CaRequest, Issuer, IssuerError, create, read_public};
+use certforge::issuer::{
+    CaCertificate, CaRequest, Issuer, IssuerError, KeyPlace, NewCa, Secret, adopt, check, create,
+    create_with, read_public,
+};
 use certforge::ledger::CaFolder;
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
+use certforge::signer::{self, KeyUri};
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::Failure;
 use super::clock;
 use super::issuer::{DEFAULT_FOLDER, files_at};
 use super::passphrase::PassphraseArgs;
@@ -22,6 +27,8 @@ use super::text::Lines;
 pub enum Ca {
     /// Make a CA: a root, or with --parent an intermediate under an existing CA
     New(New),
+    /// Take over a CA whose key is in a token or in AWS KMS
+    Adopt(Adopt),
     /// Show a CA: its subject, key, validity, and the id that AWS IoT will give it
     Show(Show),
     /// Make the certificate revocation list of a CA: what its ledger says is revoked or withdrawn
@@ -32,6 +39,7 @@ impl Ca {
     pub fn run(&self) -> Outcome {
         match self {
             Self::New(command) => command.run(),
+            Self::Adopt(command) => command.run(),
             Self::Show(command) => command.run(),
             Self::Crl(command) => command.run(),
         }
@@ -40,7 +48,7 @@ impl Ca {
 
 #[derive(Debug, Args)]
 pub struct New {
-    /// Folder to make: certificate.pem, key.pem, and chain.pem under a parent
+    /// Folder to make: certificate.pem, key.pem (or key.uri), and chain.pem under a parent
     #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
     to: PathBuf,
     /// Common name [default: "certforge device CA" and eight random digits, so that no two CAs share a subject]
@@ -55,9 +63,15 @@ pub struct New {
     /// Country, two letters
     #[arg(long, value_name = "CC")]
     country: Option<String>,
-    /// Key type: P-256, P-384, P-521, RSA-2048, RSA-3072 or RSA-4096
+    /// Key type: P-256, P-384, P-521, RSA-2048, RSA-3072 or RSA-4096; or a URI, to make the key in a token (pkcs11:…)
+    #[arg(long, value_name = "TYPE|URI", default_value = "P-256")]
+    key: String,
+    /// Key type of a key that is made in a token
     #[arg(long, value_name = "TYPE", default_value_t = KeyType::P256)]
-    key: KeyType,
+    key_type: KeyType,
+    /// Use the key that is in the token already
+    #[arg(long, conflicts_with = "key_type")]
+    use_key: bool,
     /// Days that the CA is valid [default: 9125, 25 years; under a parent, as long as the parent]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
@@ -82,28 +96,18 @@ pub struct New {
 
 impl New {
     fn run(&self) -> Outcome {
-        if self.to.symlink_metadata().is_ok() {
-            return Err(IssuerError::Exists {
-                path: self.to.clone(),
-            }
-            .into());
-        }
+        refuse_what_is_there(&self.to)?;
         let now = clock::now()?;
+        let key = self.key()?;
         let parent = self
             .parent
             .as_deref()
             .map(|folder| self.load_parent(folder, now))
             .transpose()?;
-        let passphrase = match self.no_passphrase {
-            true => None,
-            false => Some(self.choose_passphrase()?),
+        let new = match key {
+            Key::Here(key_type) => self.here(key_type, parent.as_ref(), now)?,
+            Key::Elsewhere(uri) => self.elsewhere(&uri, parent.as_ref(), now)?,
         };
-        let new = create(&self.request()?, parent.as_ref(), now)?;
-        new.write(
-            &self.to,
-            passphrase.as_ref().map(|passphrase| passphrase.as_str()),
-        )?;
-        CaFolder::new(&self.to, None).begin()?;
         let ended = Ended::with(Shown::new(new.certificate(), &self.to));
         Ok(match self.no_passphrase {
             true => ended.warning("the key is not encrypted; whoever reads it can make devices"),
@@ -111,7 +115,75 @@ impl New {
         })
     }
 
-    fn request(&self) -> Result<CaRequest, IssuerError> {
+    /// Which key it shall be.
+    fn key(&self) -> Result<Key, Failure> {
+        match KeyPlace::named(&self.key, "--key") {
+            Ok(KeyPlace::Elsewhere(_)) if self.no_passphrase || self.passphrase.file().is_some() => {
+                Err(Failure::usage(
+                    "a key in a token has no passphrase",
+                    "leave --passphrase-file and --no-passphrase out; its PIN is asked for, or in CERTFORGE_PIN, or in the file of ?pin-source=",
+                ))
+            }
+            Ok(KeyPlace::Elsewhere(uri)) => Ok(Key::Elsewhere(uri)),
+            Ok(_) if self.use_key || self.key_type != KeyType::P256 => Err(Failure::usage(
+                "--key-type and --use-key are for keys in tokens",
+                "name the key type with --key, or the token: --key pkcs11:…",
+            )),
+            Ok(_) => self.key.parse().map(Key::Here).map_err(|error| {
+                let message = format!("--key {}: {error}", self.key);
+                Failure::usage(
+                    &message,
+                    "give P-256, P-384, P-521, RSA-2048, RSA-3072 or RSA-4096, or a URI",
+                )
+            }),
+            Err(error) => Err(Failure::from(error).under(super::exit::USAGE)),
+        }
+    }
+
+    fn here(
+        &self,
+        key_type: KeyType,
+        parent: Option<&Issuer>,
+        now: OffsetDateTime,
+    ) -> Result<NewCa, Failure> {
+        let passphrase = match self.no_passphrase {
+            true => None,
+            false => Some(self.choose_passphrase()?),
+        };
+        let new = create(&self.request(key_type)?, parent, now)?;
+        let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
+        write(&new, &self.to, passphrase)?;
+        Ok(new)
+    }
+
+    fn elsewhere(
+        &self,
+        uri: &KeyUri,
+        parent: Option<&Issuer>,
+        now: OffsetDateTime,
+    ) -> Result<NewCa, Failure> {
+        let request = self.request(self.key_type)?;
+        let mut ask = |token: &str| self.passphrase.ask(Secret::Pin(token));
+        if self.use_key {
+            let (signer, public) = signer::open(uri, &mut ask)?;
+            let new = create_with(&request, parent, now, (uri, &public, &*signer))?;
+            write(&new, &self.to, None)?;
+            return Ok(new);
+        }
+        check(&request, parent, now)?;
+        let made = signer::new(uri, self.key_type, &mut ask)?;
+        let new = create_with(&request, parent, now, (&made.uri, &made.public, &*made.signer));
+        let new = new
+            .map_err(Failure::from)
+            .and_then(|new| write(&new, &self.to, None).map(|()| new));
+        if new.is_err() {
+            // Nobody knows of the key.
+            let _ = (made.undo)();
+        }
+        new
+    }
+
+    fn request(&self, key_type: KeyType) -> Result<CaRequest, IssuerError> {
         let usual = match self.parent {
             Some(_) => CaRequest::intermediate()?,
             None => CaRequest::root()?,
@@ -130,7 +202,7 @@ impl New {
         };
         Ok(CaRequest {
             subject: given.chain(name).collect(),
-            key_type: self.key,
+            key_type,
             not_after: self.days.map_or(usual.not_after, NotAfter::Days),
             path_len: self.path_len.or(usual.path_len),
         })
@@ -153,6 +225,73 @@ impl New {
             return Err(IssuerError::EmptyPassphrase);
         }
         Ok(passphrase)
+    }
+}
+
+/// Which key a new CA shall have.
+enum Key {
+    Here(KeyType),
+    Elsewhere(KeyUri),
+}
+
+fn refuse_what_is_there(folder: &Path) -> Result<(), IssuerError> {
+    match folder.symlink_metadata() {
+        Ok(_) => Err(IssuerError::Exists {
+            path: folder.to_owned(),
+        }),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Writes a CA, and begins its ledger.
+fn write(new: &NewCa, folder: &Path, passphrase: Option<&str>) -> Result<(), Failure> {
+    new.write(folder, passphrase)?;
+    Ok(CaFolder::new(folder, None).begin()?)
+}
+
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Certificate of the CA
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+    /// Certificates above it, nearest first
+    #[arg(long, value_name = "FILE")]
+    chain: Option<PathBuf>,
+    /// URI of its key: pkcs11:… or awskms:///…
+    #[arg(long, value_name = "URI")]
+    key: String,
+    /// Folder to make: certificate.pem, key.uri, and chain.pem
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
+    to: PathBuf,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Adopt {
+    fn run(&self) -> Outcome {
+        refuse_what_is_there(&self.to)?;
+        let uri = match KeyPlace::named(&self.key, "--key") {
+            Ok(KeyPlace::Elsewhere(uri)) => uri,
+            Ok(_) => {
+                return Err(Failure::usage(
+                    "--key is not the URI of a key",
+                    "a CA whose key is in a file is used with --ca-certificate and --ca-key, or from a folder with certificate.pem and key.pem",
+                ));
+            }
+            Err(error) => return Err(Failure::from(error).under(super::exit::USAGE)),
+        };
+        let secrets = PassphraseArgs::default();
+        let mut ask = |secret: Secret<'_>| secrets.ask(secret);
+        let ca = adopt(
+            &self.certificate,
+            self.chain.as_deref(),
+            &uri,
+            clock::now()?,
+            &mut ask,
+        )?;
+        write(&ca, &self.to, None)?;
+        Ok(Ended::with(Shown::new(ca.certificate(), &self.to)))
     }
 }
 

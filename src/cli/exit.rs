@@ -73,7 +73,7 @@ table! {
     };
     SignerError: |error| match error {
         SignerError::Engine(error) => error.code(),
-        SignerError::Refused { .. } | SignerError::Incomplete { .. } => ISSUER,
+        SignerError::Access(_) | SignerError::Refused { .. } | SignerError::Incomplete { .. } => ISSUER,
     };
     IssuerError: |error| match error {
         IssuerError::Signer(error) => error.code(),

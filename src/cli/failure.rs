@@ -74,6 +74,11 @@ impl Failure {
         }
     }
 
+    /// The same under another exit code.
+    pub fn under(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
+
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -117,10 +122,5 @@ impl Failure {
     /// A device that would not come up.
     pub fn refused(message: impl Into<String>, hint: &str) -> Self {
         Self::new(exit::SOME_FAILED, message, hint)
-    }
-
-    /// The same under another exit code.
-    pub fn under(self, exit_code: u8) -> Self {
-        Self { exit_code, ..self }
     }
 }

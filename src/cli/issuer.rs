@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
 use certforge::forge::Shard;
-use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError};
+use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError, KeyPlace};
 use certforge::seal::Trust;
 use clap::Args;
 use data_encoding::HEXLOWER;
@@ -34,9 +34,9 @@ pub struct IssuerArgs {
     /// CA certificate, when it is not in a folder that certforge made
     #[arg(long, value_name = "FILE", requires = "ca_key", conflicts_with = "ca")]
     ca_certificate: Option<PathBuf>,
-    /// CA key: PKCS#8, encrypted or not, EC or RSA
-    #[arg(long, value_name = "FILE", requires = "ca_certificate")]
-    ca_key: Option<PathBuf>,
+    /// CA key: PKCS#8, encrypted or not, EC or RSA; or a URI, when it is in a token (pkcs11:…) or in AWS KMS (awskms:///…)
+    #[arg(long, value_name = "FILE|URI", requires = "ca_certificate")]
+    ca_key: Option<String>,
     /// Certificates above the CA, nearest first
     #[arg(long, value_name = "FILE", requires = "ca_certificate")]
     ca_chain: Option<PathBuf>,
@@ -52,17 +52,29 @@ impl IssuerArgs {
 
     /// Whether the CA is there that it was left to.
     pub fn is_there(&self) -> bool {
-        self.files().certificate.exists()
+        self.certificate_path().exists()
     }
 
-    fn files(&self) -> CaFiles {
-        match (&self.ca_certificate, &self.ca_key) {
-            (Some(certificate), Some(key)) => CaFiles {
+    fn files(&self) -> Result<CaFiles, IssuerError> {
+        let files = self.public_files();
+        Ok(match &self.ca_key {
+            Some(key) => CaFiles {
+                key: KeyPlace::named(key, "--ca-key")?,
+                ..files
+            },
+            None => files,
+        })
+    }
+
+    /// The same, where the key is not asked for.
+    fn public_files(&self) -> CaFiles {
+        match &self.ca_certificate {
+            Some(certificate) => CaFiles {
                 certificate: certificate.clone(),
-                key: key.clone(),
+                key: KeyPlace::File(PathBuf::new()),
                 chain: self.ca_chain.clone(),
             },
-            _ => files_at(self.folder()),
+            None => files_at(self.folder()),
         }
     }
 
@@ -76,7 +88,7 @@ impl IssuerArgs {
         &self,
         now: OffsetDateTime,
     ) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
-        let files = self.files();
+        let files = self.public_files();
         let (certificate, chain) = issuer::read_public(&files)?;
         certificate.check_validity(&files.certificate, now)?;
         Ok((certificate, chain))
@@ -89,7 +101,7 @@ impl IssuerArgs {
 
     /// The file of the CA's certificate.
     pub fn certificate_path(&self) -> PathBuf {
-        self.files().certificate
+        self.public_files().certificate
     }
 
     /// The options once more, for a further command on the same CA.
@@ -99,7 +111,7 @@ impl IssuerArgs {
             (Some(certificate), Some(key)) => format!(
                 "--ca-certificate {} --ca-key {}",
                 quoted(&certificate.display().to_string()),
-                quoted(&key.display().to_string())
+                quoted(key)
             ),
             _ => format!("--ca {}", quoted(&self.folder().display().to_string())),
         }
@@ -137,7 +149,7 @@ impl IssuerArgs {
 
     /// The same, to sign with an engine of the choice.
     pub fn load_for(&self, engines: &Choice, now: OffsetDateTime) -> Result<Issuer, IssuerError> {
-        self.passphrase.load(&self.files(), engines, now)
+        self.passphrase.load(&self.files()?, engines, now)
     }
 }
 
@@ -171,7 +183,7 @@ pub fn certificate_at(path: &Path, hint: &str) -> Result<CaCertificate, Failure>
         false => path.to_owned(),
     };
     let files = CaFiles {
-        key: PathBuf::new(),
+        key: KeyPlace::File(PathBuf::new()),
         chain: None,
         certificate,
     };

@@ -1,4 +1,4 @@
-//! Passphrases of CA keys: from a file, an environment variable, or a prompt, in that order.
+//! Passphrases of CA keys, and PINs of tokens: from a file, an environment variable, or a prompt, in that order.
 
 use std::env::VarError;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use certforge::bounded;
 use certforge::engine::Choice;
 use certforge::exposure::{self, Exposure};
-use certforge::issuer::{CaFiles, Issuer, IssuerError};
+use certforge::issuer::{CaFiles, Issuer, IssuerError, Secret};
 use certforge::printable;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -17,6 +17,9 @@ use super::report::tell_aside;
 
 /// The variable that may hold the passphrase.
 const VARIABLE: &str = "CERTFORGE_CA_PASSPHRASE";
+
+/// The variable that may hold the PIN of the token that the key is in.
+const PIN_VARIABLE: &str = "CERTFORGE_PIN";
 
 /// Times that a person is asked for the passphrase of one key.
 const TRIES: u32 = 3;
@@ -38,12 +41,18 @@ impl PassphraseArgs {
         self.passphrase_file.as_deref()
     }
 
-    /// The passphrase of an existing key.
-    fn ask(&self, key: &Path) -> io::Result<Zeroizing<String>> {
-        if let Some(passphrase) = self.given()? {
-            return Ok(passphrase);
+    /// What an existing key is opened with. A token's PIN is typed once: whoever mistypes it begins again himself.
+    pub fn ask(&self, secret: Secret<'_>) -> io::Result<Zeroizing<String>> {
+        match secret {
+            Secret::Passphrase(key) => match self.given()? {
+                Some(passphrase) => Ok(passphrase),
+                None => prompt(&format!("passphrase of {}: ", key.display())),
+            },
+            Secret::Pin(token) => match of_environment(PIN_VARIABLE)? {
+                Some(pin) => Ok(pin),
+                None => prompt(&format!("PIN of token {token}: ")),
+            },
         }
-        prompt(&format!("passphrase of {}: ", key.display()))
     }
 
     /// Loads an issuer, whose key may have a passphrase; who mistypes it at a prompt is asked again.
@@ -56,7 +65,7 @@ impl PassphraseArgs {
         let is_given = self.passphrase_file.is_some() || std::env::var_os(VARIABLE).is_some();
         let mut tries = if is_given { 1 } else { TRIES };
         loop {
-            match Issuer::load(files, engines, now, &mut |key| self.ask(key)) {
+            match Issuer::load(files, engines, now, &mut |secret| self.ask(secret)) {
                 Err(IssuerError::WrongPassphrase { .. }) if tries > 1 => {
                     tries -= 1;
                     tell_aside(format_args!("certforge: that is not the passphrase; try again"));
@@ -96,11 +105,15 @@ impl PassphraseArgs {
             let line = text.lines().next().unwrap_or_default();
             return Ok(Some(Zeroizing::new(line.to_owned())));
         }
-        match std::env::var(VARIABLE) {
-            Ok(passphrase) => Ok(Some(Zeroizing::new(passphrase))),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => Err(io::Error::other(format!("{VARIABLE} is not UTF-8"))),
-        }
+        of_environment(VARIABLE)
+    }
+}
+
+fn of_environment(variable: &str) -> io::Result<Option<Zeroizing<String>>> {
+    match std::env::var(variable) {
+        Ok(secret) => Ok(Some(Zeroizing::new(secret))),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(io::Error::other(format!("{variable} is not UTF-8"))),
     }
 }
 

@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use super::{Check, Options};
 use crate::bounded;
 use crate::exposure;
-use crate::issuer::{CaCertificate, CaFiles, ENDPOINT_FILE, IssuerError, read_endpoint, read_public};
+use crate::issuer::{
+    CaCertificate, CaFiles, ENDPOINT_FILE, IssuerError, KEY_FILE, KeyPlace, read_endpoint, read_public,
+};
 use crate::ledger::{self, CaFolder, LedgerError};
 use crate::pem;
 use crate::profile::rfc3339;
@@ -17,7 +19,11 @@ const SOON: i64 = 365;
 
 pub(super) fn checks(options: &Options) -> Vec<Check> {
     let files = CaFiles::in_folder(&options.ca);
-    if !files.certificate.exists() && !files.key.exists() {
+    let has_key = match &files.key {
+        KeyPlace::File(path) | KeyPlace::NamedBy(path) => path.exists(),
+        KeyPlace::Elsewhere(_) => true,
+    };
+    if !files.certificate.exists() && !has_key {
         let said = "there is none yet; `certforge run` makes a lab CA there, `certforge ca new` a real one";
         return vec![
             Check::ok("CA", options.ca.display().to_string(), said),
@@ -29,7 +35,12 @@ pub(super) fn checks(options: &Options) -> Vec<Check> {
         Ok((ca, _)) => checks.push(certificate(&files, &ca, options.now)),
         Err(error) => checks.push(failed("CA", &files.certificate, &error)),
     }
-    checks.push(key(&files.key));
+    checks.push(match files.key.uri() {
+        Ok(None) => key(&options.ca.join(KEY_FILE)),
+        // It is not asked: a PIN would be.
+        Ok(Some(uri)) => Check::ok("CA", uri.to_string(), "the key is there, and not in a file"),
+        Err(error) => failed("CA", &options.ca, &error),
+    });
     checks.extend(endpoint(&options.ca.join(ENDPOINT_FILE)));
     checks.push(ledger(options, true));
     checks

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
     use crate::batch::Layout;
     use crate::engine::Choice;
-    use crate::issuer::{CaFiles, CaRequest, Issuer, create};
+    use crate::issuer::{CaFiles, CaRequest, Issuer, Secret, create};
     use crate::ledger;
     use crate::manifest::{DEFAULT_ID_COLUMN, LISTED, openings};
     use crate::profile::{Attribute, KeyType, NotAfter, Profile};
@@ -288,7 +288,7 @@ mod tests {
             };
             let ca = folder.path().join("ca");
             create(&request, None, now).unwrap().write(&ca, None).unwrap();
-            let ask = &mut |_: &Path| unreachable!("not encrypted");
+            let ask = &mut |_: Secret<'_>| unreachable!("not encrypted");
             let issuer = Issuer::load(&CaFiles::in_folder(&ca), &Choice::Auto, now, ask).unwrap();
             Self { folder, issuer }
         }

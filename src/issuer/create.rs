@@ -12,11 +12,15 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::ca_certificate::key_identifier;
+use super::key_place::{self, KEY_URI_FILE};
 use super::rcgen_key::RcgenKey;
-use super::{CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, Issuer, IssuerError, KEY_FILE, key_file};
+use super::{
+    AskSecret, CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, CaFiles, Issuer, IssuerError, KEY_FILE, KeyPlace,
+    key_file,
+};
 use crate::engine::{Choice, DeviceKey, PrivateKey, Random};
 use crate::profile::{Attribute, KeyType, NotAfter, Period, Validity, ValidityError, no_expiry};
-use crate::signer::Memory;
+use crate::signer::{KeyUri, Memory, PublicKey, Signer};
 
 /// What a new CA shall be.
 #[derive(Debug, Clone)]
@@ -34,11 +38,18 @@ pub struct CaRequest {
 #[derive(Debug)]
 pub struct NewCa {
     certificate: CaCertificate,
-    key: DeviceKey,
+    key: NewKey,
     chain: Vec<CaCertificate>,
 }
 
-/// Makes a CA: self-signed, or signed by `parent`.
+/// The key of a CA that is not yet on disk.
+#[derive(Debug)]
+enum NewKey {
+    Here(DeviceKey),
+    Elsewhere(KeyUri),
+}
+
+/// Makes a CA, with a key of its own: self-signed, or signed by `parent`.
 ///
 /// # Errors
 ///
@@ -48,13 +59,7 @@ pub fn create(
     parent: Option<&Issuer>,
     now: OffsetDateTime,
 ) -> Result<NewCa, IssuerError> {
-    let ancestors = parent
-        .into_iter()
-        .flat_map(|parent| std::iter::once(&parent.certificate).chain(&parent.chain));
-    for (depth, ancestor) in ancestors.enumerate() {
-        // The new CA itself, and those that it may have below it.
-        ancestor.check_path_len(depth + 1 + usize::from(request.path_len.unwrap_or(0)))?;
-    }
+    check(request, parent, now)?;
     let engine = Choice::Auto.for_keys(request.key_type)?;
     let mut keys = [DeviceKey::default()];
     engine.make_keys(request.key_type, &mut keys)?;
@@ -63,9 +68,92 @@ pub fn create(
         .ok()
         .and_then(|private| private.prove(key.public_key()))
         .expect("the engine's key is sound");
-    let params = params(request, parent, now, key.public_key())?;
     let signer = Memory::new(&signing_key, "a new key".to_owned(), &Choice::Auto)?;
-    let own = RcgenKey::new(request.key_type, key.public_key(), &signer);
+    let (certificate, chain) = certify(request, parent, now, (key.public_key(), &signer))?;
+    Ok(NewCa {
+        certificate,
+        key: NewKey::Here(key),
+        chain,
+    })
+}
+
+/// Makes a CA with a key that is elsewhere: self-signed, or signed by `parent`.
+///
+/// # Errors
+///
+/// When the subject breaks X.520's bounds, the parent may not have such a CA below it, or the key does not sign.
+pub fn create_with(
+    request: &CaRequest,
+    parent: Option<&Issuer>,
+    now: OffsetDateTime,
+    key: (&KeyUri, &PublicKey, &dyn Signer),
+) -> Result<NewCa, IssuerError> {
+    let (uri, public, signer) = key;
+    let request = CaRequest {
+        key_type: public.key_type,
+        ..request.clone()
+    };
+    check(&request, parent, now)?;
+    let (certificate, chain) = certify(&request, parent, now, (&public.octets, signer))?;
+    Ok(NewCa {
+        certificate,
+        key: NewKey::Elsewhere(uri.clone()),
+        chain,
+    })
+}
+
+/// Takes over a CA whose key is elsewhere, proven to be that of its certificate.
+///
+/// # Errors
+///
+/// When it is not, or it is no CA that could sign.
+pub fn adopt(
+    certificate: &Path,
+    chain: Option<&Path>,
+    uri: &KeyUri,
+    now: OffsetDateTime,
+    ask: AskSecret<'_>,
+) -> Result<NewCa, IssuerError> {
+    let files = CaFiles {
+        certificate: certificate.to_owned(),
+        key: KeyPlace::Elsewhere(uri.clone()),
+        chain: chain.map(Path::to_owned),
+    };
+    let Issuer {
+        certificate, chain, ..
+    } = Issuer::load(&files, &Choice::Auto, now, ask)?;
+    Ok(NewCa {
+        certificate,
+        key: NewKey::Elsewhere(uri.clone()),
+        chain,
+    })
+}
+
+/// Whether such a CA may be, before a key is made for it.
+///
+/// # Errors
+///
+/// When the subject breaks X.520's bounds, or the parent may not have such a CA below it.
+pub fn check(request: &CaRequest, parent: Option<&Issuer>, now: OffsetDateTime) -> Result<(), IssuerError> {
+    let ancestors = parent
+        .into_iter()
+        .flat_map(|parent| std::iter::once(&parent.certificate).chain(&parent.chain));
+    for (depth, ancestor) in ancestors.enumerate() {
+        // The new CA itself, and those that it may have below it.
+        ancestor.check_path_len(depth + 1 + usize::from(request.path_len.unwrap_or(0)))?;
+    }
+    params(request, parent, now, &[]).map(drop)
+}
+
+/// The certificate of a key, and those above it.
+fn certify(
+    request: &CaRequest,
+    parent: Option<&Issuer>,
+    now: OffsetDateTime,
+    (public_key, signer): (&[u8], &dyn Signer),
+) -> Result<(CaCertificate, Vec<CaCertificate>), IssuerError> {
+    let params = params(request, parent, now, public_key)?;
+    let own = RcgenKey::new(request.key_type, public_key, signer);
     let (certificate, chain) = match parent {
         None => (own.signed(params.self_signed(&own))?, Vec::new()),
         Some(parent) => {
@@ -88,11 +176,7 @@ pub fn create(
     if parent.is_some_and(|parent| !certificate.is_signed_by(&parent.certificate)) {
         return Err(IssuerError::ParentName);
     }
-    Ok(NewCa {
-        certificate,
-        key,
-        chain,
-    })
+    Ok((certificate, chain))
 }
 
 fn params(
@@ -216,7 +300,10 @@ impl NewCa {
     }
 
     fn write_files(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
-        key_file::write(&folder.join(KEY_FILE), self.key.pkcs8(), passphrase)?;
+        match &self.key {
+            NewKey::Here(key) => key_file::write(&folder.join(KEY_FILE), key.pkcs8(), passphrase)?,
+            NewKey::Elsewhere(uri) => key_place::write(&folder.join(KEY_URI_FILE), uri)?,
+        }
         write_text(&folder.join(CERTIFICATE_FILE), &self.certificate.to_pem())?;
         if !self.chain.is_empty() {
             let chain: String = self.chain.iter().map(CaCertificate::to_pem).collect();

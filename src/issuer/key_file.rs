@@ -10,7 +10,7 @@ use pkcs8::pkcs5::pbes2::{self, Kdf};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
-use super::{AskPassphrase, IssuerError, blocks};
+use super::{AskSecret, IssuerError, Secret, blocks};
 use crate::bounded;
 use crate::engine::{PrivateKey, Random};
 use crate::exposure;
@@ -27,7 +27,7 @@ const MOST_BLOCKS: u64 = 1 << 23;
 const PKCS8_ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
 /// Reads the private key in a file of one's own that no one else may read.
-pub(super) fn read(path: &Path, ask: AskPassphrase<'_>) -> Result<PrivateKey, IssuerError> {
+pub(super) fn read(path: &Path, ask: AskSecret<'_>) -> Result<PrivateKey, IssuerError> {
     let read_error = |source| IssuerError::Read {
         path: path.to_owned(),
         source,
@@ -89,14 +89,14 @@ fn not_pem(path: &Path) -> IssuerError {
     }
 }
 
-fn decrypt(path: &Path, der: &[u8], ask: AskPassphrase<'_>) -> Result<PrivateKey, IssuerError> {
+fn decrypt(path: &Path, der: &[u8], ask: AskSecret<'_>) -> Result<PrivateKey, IssuerError> {
     let unsupported = || IssuerError::Encryption {
         path: path.to_owned(),
     };
     let encrypted = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|_| unsupported())?;
     let pbes2 = encrypted.encryption_algorithm.pbes2().ok_or_else(unsupported)?;
     check_work(path, &pbes2.kdf)?;
-    let passphrase = ask(path).map_err(|source| IssuerError::NoPassphrase {
+    let passphrase = ask(Secret::Passphrase(path)).map_err(|source| IssuerError::NoPassphrase {
         path: path.to_owned(),
         source,
     })?;

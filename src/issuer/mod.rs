@@ -3,12 +3,14 @@
 //! An [`Issuer`] exists only once its certificate is a CA's, is within its validity, and a signature of its signer
 //! verifies with its public key: wherever the private key lives, nobody has to show it. On disk it is a folder with `certificate.pem`, `key.pem` (PKCS#8,
 //! encrypted by default, readable by its owner alone) and, for an intermediate, `chain.pem`: the
-//! certificates above it, nearest first.
+//! certificates above it, nearest first. A key that is elsewhere has `key.uri` in the place of `key.pem`: public facts, by
+//! which it is found.
 
 mod ca_certificate;
 mod create;
 mod crl;
 mod key_file;
+mod key_place;
 mod rcgen_key;
 mod request;
 
@@ -21,15 +23,17 @@ use zeroize::Zeroizing;
 
 pub use ca_certificate::CaCertificate;
 pub(crate) use ca_certificate::{key_identifier, key_identifiers, key_type};
-pub use create::{CaRequest, NewCa, create};
+pub use create::{CaRequest, NewCa, adopt, check, create, create_with};
 pub use crl::{CRL_FILE, Crl, CrlRequest, RevocationCode, RevokedCertificate};
+
+pub use key_place::{KEY_URI_FILE, KeyPlace};
 
 use crate::bounded;
 use crate::engine::{Choice, EngineError, PrivateKeyError, Random, SignatureAlgorithm};
 use crate::exposure::{self, Exposure};
 use crate::pem::{self, PemError};
 use crate::profile::{KeyType, rfc3339};
-use crate::signer::{self, Manner, Memory, Signer, SignerError};
+use crate::signer::{self, AccessError, KeyUri, Manner, Memory, Signer, SignerError, UriError};
 
 pub const CERTIFICATE_FILE: &str = "certificate.pem";
 pub const KEY_FILE: &str = "key.pem";
@@ -82,6 +86,10 @@ pub enum IssuerError {
     NotCrl { path: PathBuf, reason: &'static str },
     #[error("{path} names no endpoint")]
     Endpoint { path: PathBuf },
+    #[error("{path} does not say where the key is")]
+    KeyUri { path: PathBuf, source: UriError },
+    #[error("{folder} has a key, and a URI of another")]
+    TwoKeys { folder: PathBuf },
     #[error("no passphrase for {path}")]
     NoPassphrase { path: PathBuf, source: io::Error },
     #[error("the passphrase does not open {path}")]
@@ -181,6 +189,8 @@ impl IssuerError {
             Self::ParentName => "use another parent; one relative name may hold one attribute".to_owned(),
             Self::PathLen { .. } => "give the new CA a smaller --path-len, or make the ancestor with a larger one".to_owned(),
             Self::OutlivesParent { .. } => "give fewer --days".to_owned(),
+            Self::KeyUri { source, .. } => source.hint().to_owned(),
+            Self::TwoKeys { .. } => format!("remove the one that is not the certificate's: {KEY_FILE} or {KEY_URI_FILE}"),
             Self::Signer(error) => return error.hint(),
             Self::Create { .. } | Self::Engine { .. } => return None,
         })
@@ -192,8 +202,7 @@ impl IssuerError {
 pub struct CaFiles {
     /// PEM; the first certificate counts.
     pub certificate: PathBuf,
-    /// PEM: PKCS#8, encrypted or not, `EC PRIVATE KEY` or `RSA PRIVATE KEY`.
-    pub key: PathBuf,
+    pub key: KeyPlace,
     /// PEM: the certificates above, nearest first.
     pub chain: Option<PathBuf>,
 }
@@ -204,7 +213,7 @@ impl CaFiles {
     pub fn in_folder(folder: &Path) -> Self {
         Self {
             certificate: folder.join(CERTIFICATE_FILE),
-            key: folder.join(KEY_FILE),
+            key: KeyPlace::in_folder(folder),
             chain: Some(folder.join(CHAIN_FILE)).filter(|chain| chain.exists()),
         }
     }
@@ -218,29 +227,63 @@ pub struct Issuer {
     chain: Vec<CaCertificate>,
 }
 
-/// Asks for the passphrase of a key file; called only when the key is encrypted.
-pub type AskPassphrase<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Zeroizing<String>>;
+/// What is asked for, to use a key.
+#[derive(Debug, Clone, Copy)]
+pub enum Secret<'a> {
+    /// The passphrase of a key file.
+    Passphrase(&'a Path),
+    /// The PIN of the token of this name.
+    Pin(&'a str),
+}
+
+/// Asks for a secret; called only when there is need.
+pub type AskSecret<'a> = &'a mut dyn FnMut(Secret<'_>) -> io::Result<Zeroizing<String>>;
 
 impl Issuer {
-    /// Loads a CA whose key is in a file; an engine of the choice will sign with it.
+    /// Loads a CA. If its key is in a file, an engine of the choice will sign with it.
     ///
     /// # Errors
     ///
     /// When it is incomplete, not a CA, not valid `now`, its key does not match, can be read by
-    /// others, cannot be decrypted or is not taken by the engine, or a certificate above it forbids it.
+    /// others, cannot be decrypted or reached or is not taken by the engine, or a certificate above it forbids it.
     pub fn load(
         files: &CaFiles,
         engines: &Choice,
         now: OffsetDateTime,
-        ask: AskPassphrase<'_>,
+        ask: AskSecret<'_>,
     ) -> Result<Self, IssuerError> {
         let (certificate, chain) = read_valid(files, now)?;
-        let place = files.key.display().to_string();
-        let Some(key) = key_file::read(&files.key, ask)?.prove(certificate.public_key()) else {
+        let path = match &files.key {
+            KeyPlace::File(path) => path,
+            KeyPlace::NamedBy(path) => {
+                let uri = key_place::read(path)?;
+                return Self::elsewhere(files, certificate, chain, &uri, ask);
+            }
+            KeyPlace::Elsewhere(uri) => return Self::elsewhere(files, certificate, chain, uri, ask),
+        };
+        let place = path.display().to_string();
+        let Some(key) = key_file::read(path, ask)?.prove(certificate.public_key()) else {
             return Err(mismatch(files, place));
         };
         let signer = Memory::new(&key, place, engines).map_err(SignerError::from)?;
         Self::proven(files, certificate, chain, Box::new(signer))
+    }
+
+    fn elsewhere(
+        files: &CaFiles,
+        certificate: CaCertificate,
+        chain: Vec<CaCertificate>,
+        uri: &KeyUri,
+        ask: AskSecret<'_>,
+    ) -> Result<Self, IssuerError> {
+        let (key_type, public_key) = (certificate.key_type(), certificate.public_key());
+        let mut ask_pin = |token: &str| ask(Secret::Pin(token));
+        let signer = signer::open_for(uri, key_type, public_key, &mut ask_pin)?;
+        Self::proven(files, certificate, chain, signer).map_err(|error| match error {
+            // Its signature is sound, and not that of the certificate's key: whoever gave it is not to blame.
+            IssuerError::Signer(SignerError::Access(AccessError::Wrong { place })) => mismatch(files, place),
+            error => error,
+        })
     }
 
     /// Loads a CA whose key is wherever its signer is; `files.key` is not read.
@@ -443,7 +486,8 @@ mod tests {
         let new = create(&request, None, OffsetDateTime::now_utc()).unwrap();
         new.write(folder, None).unwrap();
         let files = CaFiles::in_folder(folder);
-        let key = key_file::read(&files.key, &mut |_| unreachable!("it is not encrypted")).unwrap();
+        let path = folder.join(KEY_FILE);
+        let key = key_file::read(&path, &mut |_| unreachable!("it is not encrypted")).unwrap();
         let key = key.prove(new.certificate().public_key()).unwrap();
         let signer = Memory::new(&key, "token".to_owned(), &Choice::Auto).unwrap();
         (files, signer)

@@ -3,21 +3,42 @@
 //! A signer may be slow and far away: it may fail and be asked again, and its answer may be lost. [`ask()`] repeats such a
 //! request with the same octets only, so that however often it is asked, a key has signed nothing that nobody holds.
 //!
-//! To add a signer: one file with a type that implements [`Signer`], a line here, and whatever names the key on the
-//! command line; `Issuer::with_signer` takes it.
+//! What a signer elsewhere gives is verified before anybody sees it.
+//!
+//! To add a signer: one file with a type that implements [`Signer`], a line in `open`, and a URI that names the key.
 
+mod access;
 mod ask;
+mod checked;
 mod memory;
+mod open;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
+mod uri;
 
 use std::error::Error;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+pub use access::AccessError;
 pub use ask::ask;
 pub use memory::Memory;
+pub use open::{New, new, open, open_for};
+pub use uri::{KeyUri, KmsUri, Pkcs11Uri, UriError};
 
 use crate::engine::{EngineError, SignatureAlgorithm};
+use crate::profile::KeyType;
+
+/// Asks for the PIN of the token of this name.
+pub type AskPin<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<zeroize::Zeroizing<String>>;
+
+/// The public half of a key, as a certificate's subjectPublicKey has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    pub key_type: KeyType,
+    pub octets: Vec<u8>,
+}
 
 /// Signs with one issuer's key.
 pub trait Signer: Send + Sync {
@@ -74,6 +95,9 @@ pub struct Remote {
 pub enum SignerError {
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A key elsewhere cannot be reached, or not used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("{place} did not sign")]
     Refused {
         place: String,
@@ -96,6 +120,7 @@ impl SignerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Engine(error) => error.hint(),
+            Self::Access(error) => error.hint(),
             Self::Refused { hint, .. } => hint.clone(),
             Self::Incomplete { .. } => None,
         }
@@ -104,6 +129,10 @@ impl SignerError {
     /// Whether it may be gone when the signer is asked again.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Refused { is_passing: true, .. })
+        match self {
+            Self::Access(error) => error.is_passing(),
+            Self::Refused { is_passing, .. } => *is_passing,
+            Self::Engine(_) | Self::Incomplete { .. } => false,
+        }
     }
 }

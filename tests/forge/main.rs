@@ -17,6 +17,9 @@ mod postgres;
 #[cfg(feature = "s3")]
 #[path = "../support/s3_server.rs"]
 mod s3_server;
+#[cfg(feature = "pkcs11")]
+#[path = "../support/softhsm.rs"]
+mod softhsm;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -35,3 +38,5 @@ mod ledger;
 mod rebuild;
 mod shards;
 mod shared;
+#[cfg(feature = "pkcs11")]
+mod tokens;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::line;
 use crate::line::Line;
-use certforge::issuer::{CERTIFICATE_FILE, CaFiles, read_public};
+use certforge::issuer::{CERTIFICATE_FILE, CaFiles, KeyPlace, read_public};
 use certforge::ledger;
 use certforge::station::{Options, Station, StationError, Trust};
 use serde_json::Value;
@@ -88,7 +88,7 @@ fn a_withdrawal_reaches_every_station_within_a_minute() {
     let line = Line::new("objects", 9);
     let files = CaFiles {
         certificate: line.0.join("ca").join(CERTIFICATE_FILE),
-        key: PathBuf::new(),
+        key: KeyPlace::File(PathBuf::new()),
         chain: None,
     };
     let (issuer, _) = read_public(&files).unwrap();

@@ -9,7 +9,7 @@ use certforge::batch::Layout;
 use certforge::digest::sha256;
 use certforge::engine::Choice;
 use certforge::forge::{self, Cancel, Job};
-use certforge::issuer::{CaFiles, CaRequest, Issuer, create};
+use certforge::issuer::{CaFiles, CaRequest, Issuer, Secret, create};
 use certforge::jitp::{Facts, Finding, Parameter, PolicyMade, Provisioned, Refusal, Template, census};
 use certforge::ledger;
 use certforge::manifest::{Manifest, Row};
@@ -586,7 +586,7 @@ fn issuer(folder: &Path) -> Issuer {
         path_len: Some(0),
     };
     create(&request, None, now).unwrap().write(folder, None).unwrap();
-    let ask = &mut |_: &Path| unreachable!("not encrypted");
+    let ask = &mut |_: Secret<'_>| unreachable!("not encrypted");
     Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, now, ask).unwrap()
 }
 

@@ -23,7 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("engine", &["digest", "profile"]),
     (
         "signer",
-        &["bounded", "digest", "exposure", "shell", "profile", "engine"],
+        &["bounded", "digest", "exposure", "shell", "profile", "engine", "sdk"],
     ),
     (
         "issuer",
@@ -114,6 +114,7 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
             "manifest",
             "profile",
             "engine",
+            "signer",
             "issuer",
             "certificate",
             "batch",
@@ -371,7 +372,7 @@ fn only_the_network_is_asynchronous() {
         let is_remote = file
             .split_once("/store/")
             .is_some_and(|(_, rest)| rest.contains('/') && !rest.starts_with("dir/"));
-        let is_network = ["/aws/", "/sdk/", "/doctor/network.rs", "/rehearsal/", "/display"]
+        let is_network = ["/aws/", "/sdk/", "/signer/kms.rs", "/doctor/network.rs", "/rehearsal/", "/display"]
             .iter()
             .any(|part| file.contains(part))
             || is_remote;

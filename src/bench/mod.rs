@@ -19,6 +19,7 @@ mod meter;
 mod options;
 mod pin;
 mod scratch;
+mod signer;
 mod stages;
 mod step;
 mod workbench;
@@ -33,6 +34,7 @@ pub use measurements::{EngineHere, Folder, Measure, Measurements, Quantity};
 pub use meter::{Lap, Rate, Task, Turn};
 pub use options::{Options, Part, Settings};
 pub use scratch::Scratch;
+pub use signer::{SignerRates, signer};
 pub use step::Step;
 
 use crate::forge::Cancel;

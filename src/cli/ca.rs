@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
 use certforge::issuer::{
-    CaCertificate, CaRequest, Issuer, IssuerError, KeyPlace, NewCa, Secret, adopt, check, create,
+    CaCertificate, CaRequest, Issuer, IssuerError, KeyPlace, NewCa, Protection, Secret, adopt, check, create,
     create_with, read_public,
 };
 use certforge::ledger::CaFolder;
@@ -31,6 +31,8 @@ pub enum Ca {
     Adopt(Adopt),
     /// Show a CA: its subject, key, validity, and the id that AWS IoT will give it
     Show(Show),
+    /// Destroy the key of a CA for one batch: it signs no more
+    Retire(super::retire::Retire),
     /// Make the certificate revocation list of a CA: what its ledger says is revoked or withdrawn
     Crl(super::crl::NewCrl),
 }
@@ -41,12 +43,14 @@ impl Ca {
             Self::New(command) => command.run(),
             Self::Adopt(command) => command.run(),
             Self::Show(command) => command.run(),
+            Self::Retire(command) => command.run(),
             Self::Crl(command) => command.run(),
         }
     }
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct New {
     /// Folder to make: certificate.pem, key.pem (or key.uri), and chain.pem under a parent
     #[arg(long, value_name = "DIR", default_value = DEFAULT_FOLDER)]
@@ -81,6 +85,12 @@ pub struct New {
     /// Folder of the CA that signs this one
     #[arg(long, value_name = "DIR")]
     parent: Option<PathBuf>,
+    /// Make a CA for one batch: its key is on disk only encrypted, and `ca retire` destroys it
+    #[arg(long, requires = "parent", conflicts_with = "no_passphrase")]
+    for_batch: bool,
+    /// URI of the key, in a token, that opens the key of a CA for one batch, in place of a passphrase; made when it is not there
+    #[arg(long, value_name = "URI", requires = "for_batch", conflicts_with = "passphrase_file")]
+    wrap_key: Option<String>,
     /// File whose first line is the passphrase of the parent's key
     #[arg(long, value_name = "FILE", requires = "parent")]
     parent_passphrase_file: Option<PathBuf>,
@@ -124,6 +134,10 @@ impl New {
                     "leave --passphrase-file and --no-passphrase out; its PIN is asked for, or in CERTFORGE_PIN, or in the file of ?pin-source=",
                 ))
             }
+            Ok(KeyPlace::Elsewhere(_)) if self.for_batch => Err(Failure::usage(
+                "the key of a CA for one batch is not in a token: it signs at the processor's speed, and its parent's key is",
+                "leave --key out, or --for-batch; --wrap-key has the token open it",
+            )),
             Ok(KeyPlace::Elsewhere(uri)) => Ok(Key::Elsewhere(uri)),
             Ok(_) if self.use_key || self.key_type != KeyType::P256 => Err(Failure::usage(
                 "--key-type and --use-key are for keys in tokens",
@@ -146,13 +160,25 @@ impl New {
         parent: Option<&Issuer>,
         now: OffsetDateTime,
     ) -> Result<NewCa, Failure> {
-        let passphrase = match self.no_passphrase {
+        let wrap_key = self.wrap_key.as_deref().map(|text| uri_of(text, "--wrap-key"));
+        let wrap_key = wrap_key.transpose()?;
+        let passphrase = match self.no_passphrase || wrap_key.is_some() {
             true => None,
             false => Some(self.choose_passphrase()?),
         };
         let new = create(&self.request(key_type)?, parent, now)?;
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
-        write(&new, &self.to, passphrase)?;
+        let protection = match (&wrap_key, passphrase) {
+            (Some(uri), _) => Protection::Key(uri),
+            (None, Some(passphrase)) if self.for_batch => Protection::Passphrase(passphrase),
+            (None, _) => {
+                write(&new, &self.to, passphrase)?;
+                return Ok(new);
+            }
+        };
+        let mut ask = |secret: Secret<'_>| self.passphrase.ask(secret);
+        new.write_for_batch(&self.to, protection, &mut ask)?;
+        CaFolder::new(&self.to, None).begin()?;
         Ok(new)
     }
 
@@ -185,6 +211,7 @@ impl New {
 
     fn request(&self, key_type: KeyType) -> Result<CaRequest, IssuerError> {
         let usual = match self.parent {
+            Some(_) if self.for_batch => CaRequest::for_batch()?,
             Some(_) => CaRequest::intermediate()?,
             None => CaRequest::root()?,
         };
@@ -234,6 +261,18 @@ enum Key {
     Elsewhere(KeyUri),
 }
 
+/// The URI of a key, in an option.
+fn uri_of(text: &str, option: &str) -> Result<KeyUri, Failure> {
+    match KeyPlace::named(text, option) {
+        Ok(KeyPlace::Elsewhere(uri)) => Ok(uri),
+        Ok(_) => Err(Failure::usage(
+            &format!("{option} is not the URI of a key"),
+            "name a key in a token, pkcs11:token=…;object=…?module-path=…, or in AWS KMS, awskms:///…; a key in a file is named by --ca-key",
+        )),
+        Err(error) => Err(Failure::from(error).under(super::exit::USAGE)),
+    }
+}
+
 fn refuse_what_is_there(folder: &Path) -> Result<(), IssuerError> {
     match folder.symlink_metadata() {
         Ok(_) => Err(IssuerError::Exists {
@@ -271,16 +310,7 @@ pub struct Adopt {
 impl Adopt {
     fn run(&self) -> Outcome {
         refuse_what_is_there(&self.to)?;
-        let uri = match KeyPlace::named(&self.key, "--key") {
-            Ok(KeyPlace::Elsewhere(uri)) => uri,
-            Ok(_) => {
-                return Err(Failure::usage(
-                    "--key is not the URI of a key",
-                    "a CA whose key is in a file is used with --ca-certificate and --ca-key, or from a folder with certificate.pem and key.pem",
-                ));
-            }
-            Err(error) => return Err(Failure::from(error).under(super::exit::USAGE)),
-        };
+        let uri = uri_of(&self.key, "--key")?;
         let secrets = PassphraseArgs::default();
         let mut ask = |secret: Secret<'_>| secrets.ask(secret);
         let ca = adopt(

@@ -39,6 +39,7 @@ mod progress;
 #[cfg(feature = "aws")]
 mod rehearse;
 mod report;
+mod retire;
 mod run;
 mod run_metrics;
 mod seal;

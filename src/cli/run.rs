@@ -26,6 +26,7 @@ use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
 use super::shard::{self, Taken};
 use super::text::{Lines, count, devices, whole};
+use super::retire::{refuse_unregistered, retire};
 use super::{Failure, clock, exit, interrupt, log, patience, place, run_metrics, span};
 
 #[derive(Debug, Args)]
@@ -85,6 +86,9 @@ pub struct Run {
     /// auto/N: that of this task of an array of Slurm, AWS Batch or Kubernetes
     #[arg(long, value_name = "I/N|auto")]
     shard: Option<shard::Wanted>,
+    /// Destroy the key of a CA for one batch when the batch is sealed, as `ca retire` does
+    #[arg(long, conflicts_with_all = ["ca_certificate", "shard"])]
+    retire_ca: bool,
     /// Go on though the batch lies elsewhere than when it was begun: it was moved, and is no copy
     #[arg(long)]
     moved: bool,
@@ -162,6 +166,14 @@ impl Run {
         let to = self.to()?;
         self.tell_shard()?;
         let now = clock::now()?;
+        if self.retire_ca {
+            refuse_unregistered(self.issuer.folder(), false).map_err(|failure| match failure.exit_code() {
+                exit::USAGE => failure.with_hint(
+                    "register it first, `certforge jitp register --ca DIR`; or run without --retire-ca, then `certforge ca retire --unregistered`",
+                ),
+                _ => failure,
+            })?;
+        }
         let engines = Choice::parse(&self.engine);
         let profile = self.profile()?;
         engines.for_keys(profile.key_type())?;
@@ -230,7 +242,16 @@ impl Run {
         if let (Some(path), Ok(summary)) = (&self.metrics, &summary) {
             run_metrics::write(path, Some(summary), profile.name(), OffsetDateTime::now_utc())?;
         }
-        Ok(self.ended(summary?, &to, &profile, &issuer, &found))
+        let summary = summary?;
+        let is_retired = self.retire_ca && summary.sealed && summary.failure.is_none();
+        drop(ledger);
+        let ended = self.ended(summary, &to, &profile, &issuer, &found);
+        if is_retired {
+            drop(issuer);
+            retire(self.issuer.folder(), &self.ledger, now)?;
+            return Ok(ended.warning("its CA is retired: the key was destroyed, and signs neither devices nor revocation lists"));
+        }
+        Ok(ended)
     }
 
     /// The profile, with the endpoint that is given, or that it names itself, or that is noted with the CA.

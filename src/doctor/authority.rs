@@ -4,11 +4,11 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-use super::{Check, Options};
+use super::{Check, Options, State};
 use crate::bounded;
 use crate::exposure;
 use crate::issuer::{
-    CaCertificate, CaFiles, ENDPOINT_FILE, IssuerError, KEY_FILE, KeyPlace, read_endpoint, read_public,
+    CaCertificate, CaFiles, ENDPOINT_FILE, ForBatch, IssuerError, KEY_FILE, KeyPlace, read_endpoint, read_public,
 };
 use crate::ledger::{self, CaFolder, LedgerError};
 use crate::pem;
@@ -20,7 +20,7 @@ const SOON: i64 = 365;
 pub(super) fn checks(options: &Options) -> Vec<Check> {
     let files = CaFiles::in_folder(&options.ca);
     let has_key = match &files.key {
-        KeyPlace::File(path) | KeyPlace::NamedBy(path) => path.exists(),
+        KeyPlace::File(path) | KeyPlace::Wrapped(path) | KeyPlace::NamedBy(path) => path.exists(),
         KeyPlace::Elsewhere(_) => true,
     };
     if !files.certificate.exists() && !has_key {
@@ -35,15 +35,36 @@ pub(super) fn checks(options: &Options) -> Vec<Check> {
         Ok((ca, _)) => checks.push(certificate(&files, &ca, options.now)),
         Err(error) => checks.push(failed("CA", &files.certificate, &error)),
     }
-    checks.push(match files.key.uri() {
-        Ok(None) => key(&options.ca.join(KEY_FILE)),
-        // It is not asked: a PIN would be.
-        Ok(Some(uri)) => Check::ok("CA", uri.to_string(), "the key is there, and not in a file"),
-        Err(error) => failed("CA", &options.ca, &error),
-    });
+    checks.push(key_of(&options.ca, &files.key));
     checks.extend(endpoint(&options.ca.join(ENDPOINT_FILE)));
     checks.push(ledger(options, true));
     checks
+}
+
+/// What may be told of a key without asking for a PIN.
+fn key_of(folder: &Path, place: &KeyPlace) -> Check {
+    if let Ok(Some(ForBatch {
+        retired_at: Some(at),
+    })) = ForBatch::read(folder)
+    {
+        return Check::ok("CA", folder.display().to_string(), format!("retired at {at}: it signs no more"));
+    }
+    let uri = match place {
+        KeyPlace::File(path) => return key(path),
+        KeyPlace::Wrapped(path) => {
+            let check = key(path);
+            return match check.state == State::Bad {
+                true => check,
+                false => Check::ok("CA", path.display().to_string(), "there, encrypted; a token opens it"),
+            };
+        }
+        place => place.uri(),
+    };
+    match uri {
+        Ok(Some(uri)) => Check::ok("CA", uri.to_string(), "the key is there, and not in a file"),
+        Ok(None) => key(&folder.join(KEY_FILE)),
+        Err(error) => failed("CA", folder, &error),
+    }
 }
 
 fn failed(area: &'static str, path: &Path, error: &IssuerError) -> Check {

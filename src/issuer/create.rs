@@ -13,6 +13,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::ca_certificate::key_identifier;
 use super::key_place::{self, KEY_URI_FILE};
+use super::retire::ForBatch;
+use super::wrapped_key::{self, WRAPPED_KEY_FILE};
 use super::rcgen_key::RcgenKey;
 use super::{
     AskSecret, CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, CaFiles, Issuer, IssuerError, KEY_FILE, KeyPlace,
@@ -47,6 +49,14 @@ pub struct NewCa {
 enum NewKey {
     Here(DeviceKey),
     Elsewhere(KeyUri),
+}
+
+/// How the key of a CA for one batch is kept on disk.
+#[derive(Debug, Clone, Copy)]
+pub enum Protection<'a> {
+    Passphrase(&'a str),
+    /// By a key in a token.
+    Key(&'a KeyUri),
 }
 
 /// Makes a CA, with a key of its own: self-signed, or signed by `parent`.
@@ -264,6 +274,38 @@ impl NewCa {
     ///
     /// When the folder exists or cannot be written.
     pub fn write(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
+        self.write_whole(folder, &mut |scratch| self.write_key(scratch, passphrase))
+    }
+
+    /// The same of a CA for one batch, whose key is on disk only encrypted.
+    ///
+    /// # Errors
+    ///
+    /// When the folder exists or cannot be written, or the key is not wrapped.
+    pub fn write_for_batch(
+        &self,
+        folder: &Path,
+        protection: Protection<'_>,
+        ask: AskSecret<'_>,
+    ) -> Result<(), IssuerError> {
+        self.write_whole(folder, &mut |scratch| {
+            ForBatch { retired_at: None }.write(scratch)?;
+            match (protection, &self.key) {
+                (Protection::Key(uri), NewKey::Here(key)) => {
+                    let path = scratch.join(WRAPPED_KEY_FILE);
+                    wrapped_key::write(&path, (key.pkcs8(), self.certificate.der()), uri, ask)
+                }
+                (Protection::Passphrase(passphrase), _) => self.write_key(scratch, Some(passphrase)),
+                (Protection::Key(_), NewKey::Elsewhere(_)) => self.write_key(scratch, None),
+            }
+        })
+    }
+
+    fn write_whole(
+        &self,
+        folder: &Path,
+        write_key: &mut dyn FnMut(&Path) -> Result<(), IssuerError>,
+    ) -> Result<(), IssuerError> {
         let write_error = |source| IssuerError::Write {
             path: folder.to_owned(),
             source,
@@ -288,7 +330,7 @@ impl NewCa {
             .mode(0o700)
             .create(&scratch)
             .map_err(write_error)?;
-        let result = self.write_files(&scratch, passphrase).and_then(|()| {
+        let result = write_key(&scratch).and_then(|()| self.write_files(&scratch)).and_then(|()| {
             // The rename fails when the folder has appeared meanwhile and is not empty.
             fs::rename(&scratch, folder).map_err(write_error)?;
             sync_folder(parent).map_err(write_error)
@@ -299,11 +341,14 @@ impl NewCa {
         result
     }
 
-    fn write_files(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
+    fn write_key(&self, folder: &Path, passphrase: Option<&str>) -> Result<(), IssuerError> {
         match &self.key {
-            NewKey::Here(key) => key_file::write(&folder.join(KEY_FILE), key.pkcs8(), passphrase)?,
-            NewKey::Elsewhere(uri) => key_place::write(&folder.join(KEY_URI_FILE), uri)?,
+            NewKey::Here(key) => key_file::write(&folder.join(KEY_FILE), key.pkcs8(), passphrase),
+            NewKey::Elsewhere(uri) => key_place::write(&folder.join(KEY_URI_FILE), uri),
         }
+    }
+
+    fn write_files(&self, folder: &Path) -> Result<(), IssuerError> {
         write_text(&folder.join(CERTIFICATE_FILE), &self.certificate.to_pem())?;
         if !self.chain.is_empty() {
             let chain: String = self.chain.iter().map(CaCertificate::to_pem).collect();

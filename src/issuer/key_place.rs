@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::key_file::refuse_exposed_folder;
+use super::wrapped_key::WRAPPED_KEY_FILE;
 use super::{IssuerError, KEY_FILE};
 use crate::bounded;
 use crate::exposure;
@@ -22,6 +23,8 @@ pub const KEY_URI_FILE: &str = "key.uri";
 pub enum KeyPlace {
     /// PEM: PKCS#8, encrypted or not, `EC PRIVATE KEY` or `RSA PRIVATE KEY`.
     File(PathBuf),
+    /// A file with a key that only a token opens.
+    Wrapped(PathBuf),
     /// A file whose one line is the URI of the key.
     NamedBy(PathBuf),
     Elsewhere(KeyUri),
@@ -30,10 +33,11 @@ pub enum KeyPlace {
 impl KeyPlace {
     /// That of the CA in a folder.
     pub(super) fn in_folder(folder: &Path) -> Self {
-        let uri = folder.join(KEY_URI_FILE);
-        match uri.symlink_metadata().is_ok() {
-            true => Self::NamedBy(uri),
-            false => Self::File(folder.join(KEY_FILE)),
+        let (uri, wrapped) = (folder.join(KEY_URI_FILE), folder.join(WRAPPED_KEY_FILE));
+        match (uri.symlink_metadata().is_ok(), wrapped.symlink_metadata().is_ok()) {
+            (true, _) => Self::NamedBy(uri),
+            (false, true) => Self::Wrapped(wrapped),
+            (false, false) => Self::File(folder.join(KEY_FILE)),
         }
     }
 
@@ -62,7 +66,7 @@ impl KeyPlace {
     /// When the file that has it cannot be read, or is not one's own.
     pub fn uri(&self) -> Result<Option<KeyUri>, IssuerError> {
         match self {
-            Self::File(_) => Ok(None),
+            Self::File(_) | Self::Wrapped(_) => Ok(None),
             Self::NamedBy(path) => read(path).map(Some),
             Self::Elsewhere(uri) => Ok(Some(uri.clone())),
         }

@@ -13,6 +13,8 @@ mod key_file;
 mod key_place;
 mod rcgen_key;
 mod request;
+mod retire;
+mod wrapped_key;
 
 use std::fs::File;
 use std::io;
@@ -23,10 +25,12 @@ use zeroize::Zeroizing;
 
 pub use ca_certificate::CaCertificate;
 pub(crate) use ca_certificate::{key_identifier, key_identifiers, key_type};
-pub use create::{CaRequest, NewCa, adopt, check, create, create_with};
+pub use create::{CaRequest, NewCa, Protection, adopt, check, create, create_with};
 pub use crl::{CRL_FILE, Crl, CrlRequest, RevocationCode, RevokedCertificate};
 
 pub use key_place::{KEY_URI_FILE, KeyPlace};
+pub use retire::{FOR_BATCH_FILE, ForBatch, retire};
+pub use wrapped_key::WRAPPED_KEY_FILE;
 
 use crate::bounded;
 use crate::engine::{Choice, EngineError, PrivateKeyError, Random, SignatureAlgorithm};
@@ -90,6 +94,16 @@ pub enum IssuerError {
     KeyUri { path: PathBuf, source: UriError },
     #[error("{folder} has a key, and a URI of another")]
     TwoKeys { folder: PathBuf },
+    #[error("{path} is not a key that was wrapped, or not whole")]
+    WrappedKey { path: PathBuf },
+    #[error("{path} is not opened by {uri}, or was changed")]
+    WrappedByOther { path: PathBuf, uri: String },
+    #[error("{path} does not say what a CA for a batch is")]
+    ForBatch { path: PathBuf },
+    #[error("{folder} is not a CA for one batch")]
+    NotForBatch { folder: PathBuf },
+    #[error("{folder} was retired at {at}: its key was destroyed")]
+    Retired { folder: PathBuf, at: String },
     #[error("no passphrase for {path}")]
     NoPassphrase { path: PathBuf, source: io::Error },
     #[error("the passphrase does not open {path}")]
@@ -191,6 +205,18 @@ impl IssuerError {
             Self::OutlivesParent { .. } => "give fewer --days".to_owned(),
             Self::KeyUri { source, .. } => source.hint().to_owned(),
             Self::TwoKeys { .. } => format!("remove the one that is not the certificate's: {KEY_FILE} or {KEY_URI_FILE}"),
+            Self::WrappedKey { .. } | Self::ForBatch { .. } => "fetch it from a copy of the CA's folder".to_owned(),
+            Self::WrappedByOther { .. } => {
+                "the token's key is another one than it was, or certificate and key are not of one CA: nothing of it is used"
+                    .to_owned()
+            }
+            Self::NotForBatch { .. } => {
+                "only CAs that were made with `certforge ca new --for-batch` are retired; of another, remove the key yourself if you are sure"
+                    .to_owned()
+            }
+            Self::Retired { .. } => {
+                "make a CA for the next batch: certforge ca new --parent ROOT --for-batch".to_owned()
+            }
             Self::Signer(error) => return error.hint(),
             Self::Create { .. } | Self::Engine { .. } => return None,
         })
@@ -254,15 +280,20 @@ impl Issuer {
     ) -> Result<Self, IssuerError> {
         let (certificate, chain) = read_valid(files, now)?;
         let path = match &files.key {
-            KeyPlace::File(path) => path,
+            KeyPlace::File(path) | KeyPlace::Wrapped(path) => path,
             KeyPlace::NamedBy(path) => {
                 let uri = key_place::read(path)?;
                 return Self::elsewhere(files, certificate, chain, &uri, ask);
             }
             KeyPlace::Elsewhere(uri) => return Self::elsewhere(files, certificate, chain, uri, ask),
         };
+        retire::refuse_retired(folder_of(path))?;
         let place = path.display().to_string();
-        let Some(key) = key_file::read(path, ask)?.prove(certificate.public_key()) else {
+        let key = match &files.key {
+            KeyPlace::Wrapped(path) => wrapped_key::read(path, certificate.der(), ask)?,
+            _ => key_file::read(path, ask)?,
+        };
+        let Some(key) = key.prove(certificate.public_key()) else {
             return Err(mismatch(files, place));
         };
         let signer = Memory::new(&key, place, engines).map_err(SignerError::from)?;
@@ -347,6 +378,12 @@ impl Issuer {
         self.signer.engine()
     }
 
+    /// Where its key is, as a person reads it.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.signer.place()
+    }
+
     /// How its signer wants to be asked.
     #[must_use]
     pub fn manner(&self) -> Manner {
@@ -357,6 +394,11 @@ impl Issuer {
     pub(crate) fn sign(&self, messages: &[&[u8]], signatures: &mut [Vec<u8>]) -> Result<(), SignerError> {
         signer::ask(&*self.signer, messages, signatures)
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 fn mismatch(files: &CaFiles, key: String) -> IssuerError {

@@ -40,6 +40,18 @@ impl CaRequest {
         })
     }
 
+    /// A CA for one batch, under another.
+    ///
+    /// # Errors
+    ///
+    /// When there is no randomness for its name.
+    pub fn for_batch() -> Result<Self, IssuerError> {
+        Ok(Self {
+            subject: vec![(Attribute::CommonName, unique("certforge batch CA")?)],
+            ..Self::intermediate()?
+        })
+    }
+
     /// The CA of a first try, named so that nobody takes it for a real one.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub enum Deed {
     CaNew,
     /// A CA signs with another certificate than before.
     CaChanged,
+    /// The key of a CA was destroyed: it signs no more.
+    CaRetired,
     BatchBegun,
     /// A batch whose devices may have been issued before was begun.
     ReissueBegun,
@@ -47,9 +49,10 @@ pub enum Deed {
 }
 
 /// Each deed, and what it is called.
-const DEEDS: [(Deed, &str); 13] = [
+const DEEDS: [(Deed, &str); 14] = [
     (Deed::CaNew, "ca-new"),
     (Deed::CaChanged, "ca-changed"),
+    (Deed::CaRetired, "ca-retired"),
     (Deed::BatchBegun, "batch-begun"),
     (Deed::ReissueBegun, "reissue-begun"),
     (Deed::BatchResumed, "batch-resumed"),

@@ -10,11 +10,14 @@
 mod access;
 mod ask;
 mod checked;
+#[cfg(feature = "kms")]
+mod kms;
 mod memory;
 mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod uri;
+mod wrapping;
 
 use std::error::Error;
 use std::fmt;
@@ -26,6 +29,7 @@ pub use ask::ask;
 pub use memory::Memory;
 pub use open::{New, new, open, open_for};
 pub use uri::{KeyUri, KmsUri, Pkcs11Uri, UriError};
+pub use wrapping::{SECRET, Wrapped, Wrapping, destroy_wrapping, unwrap, wrap};
 
 use crate::engine::{EngineError, SignatureAlgorithm};
 use crate::profile::KeyType;

@@ -1,8 +1,9 @@
 //! From the URI of a key to what signs with it.
 
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "kms"))]
 use std::sync::Arc;
 
+#[cfg(any(feature = "pkcs11", feature = "kms"))]
 use super::checked::Checked;
 use super::uri::KeyUri;
 use super::{AccessError, AskPin, PublicKey, Signer, SignerError};
@@ -37,6 +38,20 @@ pub fn open_for(
         }
         #[cfg(not(feature = "pkcs11"))]
         KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        #[cfg(feature = "kms")]
+        KeyUri::Kms(uri) => {
+            let (signer, found, _) = super::kms::InKms::open(uri)?;
+            if found.key_type != key_type {
+                return Err(AccessError::OtherType {
+                    place: signer.place().to_owned(),
+                    found: found.key_type.to_string(),
+                    wanted: key_type.to_string(),
+                }
+                .into());
+            }
+            Ok(Box::new(Checked::new(Arc::new(signer), key_type, public_key)))
+        }
+        #[cfg(not(feature = "kms"))]
         KeyUri::Kms(_) => Err(absent(uri).into()),
     }
 }
@@ -56,11 +71,18 @@ pub fn open(uri: &KeyUri, ask: AskPin<'_>) -> Result<(Box<dyn Signer>, PublicKey
         }
         #[cfg(not(feature = "pkcs11"))]
         KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        #[cfg(feature = "kms")]
+        KeyUri::Kms(uri) => {
+            let (signer, public, _) = super::kms::InKms::open(uri)?;
+            let checked = Checked::new(Arc::new(signer), public.key_type, &public.octets);
+            Ok((Box::new(checked), public))
+        }
+        #[cfg(not(feature = "kms"))]
         KeyUri::Kms(_) => Err(absent(uri).into()),
     }
 }
 
-/// Makes a key where the URI says.
+/// Makes a key where the URI says; in KMS, whoever runs the account makes it, and it is taken as it is.
 ///
 /// # Errors
 ///
@@ -81,14 +103,25 @@ pub fn new(uri: &KeyUri, key_type: KeyType, ask: AskPin<'_>) -> Result<New, Sign
         }
         #[cfg(not(feature = "pkcs11"))]
         KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        #[cfg(feature = "kms")]
+        KeyUri::Kms(uri) => {
+            let (signer, public, uri) = super::kms::InKms::open(uri)?;
+            Ok(New {
+                signer: Box::new(Checked::new(Arc::new(signer), public.key_type, &public.octets)),
+                public,
+                uri: KeyUri::Kms(uri),
+                undo: Box::new(|| Ok(())),
+            })
+        }
+        #[cfg(not(feature = "kms"))]
         KeyUri::Kms(_) => Err(absent(uri).into()),
     }
 }
 
-fn absent(uri: &KeyUri) -> AccessError {
+pub(super) fn absent(uri: &KeyUri) -> AccessError {
     let (what, feature) = match uri {
         KeyUri::Pkcs11(_) => ("PKCS#11", "pkcs11"),
-        KeyUri::Kms(_) => ("AWS KMS", "aws"),
+        KeyUri::Kms(_) => ("AWS KMS", "kms"),
     };
     AccessError::Absent { what, feature }
 }

@@ -9,14 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use certforge::batch::Layout;
-use certforge::bench::{self, Comparison, Event, Measurements, Options, Part, Settings};
+use certforge::bench::{self, Comparison, Event, Measurements, Options, Part, Settings, SignerRates};
 use certforge::engine::Choice;
 use certforge::profile::KeyType;
 use clap::Args;
 use serde::Serialize;
 
-use super::interrupt;
+use super::issuer::files_at;
+use super::passphrase::PassphraseArgs;
 use super::report::{Ended, Outcome, warn};
+use super::text::Lines;
+use super::{clock, interrupt};
 
 /// Where the measurement writes, once it does.
 static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -53,6 +56,11 @@ pub struct Bench {
     /// What to measure, of keys, signatures, certificates, bundles, sha256, ledger, run; with commas between [default: all]
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     only: Vec<Part>,
+    /// Measure how fast this CA signs, and nothing else: by itself, and in runs
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["engines", "key_types", "layout", "only", "compare"])]
+    ca: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// Hold the rates against those of a report that --json printed
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -81,8 +89,34 @@ impl fmt::Display for Measured {
     }
 }
 
+/// How fast a CA signs.
+#[derive(Serialize)]
+struct OfSigner(SignerRates);
+
+impl fmt::Display for OfSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(rates) = self;
+        let per_second = |rate: f64| format!("{rate:.0}/s");
+        let mut lines = Lines::default();
+        lines
+            .line("key", format!("{} ({})", rates.key, rates.key_type))
+            .line("signatures", per_second(rates.signatures_per_second))
+            .line("devices", per_second(rates.devices_per_second))
+            .line("key in memory", per_second(rates.in_memory_per_second))
+            .line(
+                "one after the other",
+                format!("{:.0}% of what signer and all else make one after the other", rates.of_one_after_the_other),
+            )
+            .line("the slower", format!("{:.0}% of what the slower of the two makes", rates.of_the_slower));
+        lines.fmt(f)
+    }
+}
+
 impl Bench {
     pub fn run(&self) -> Outcome {
+        if let Some(folder) = &self.ca {
+            return self.measure_signer(folder);
+        }
         // First, so that a file that is none costs no minute.
         let before = self.compare.as_deref().map(Measurements::read).transpose()?;
         // Neither the first Ctrl-C nor the second leaves anything behind.
@@ -116,6 +150,14 @@ impl Bench {
         }
         let ended = Ended::with(Measured { all, comparison });
         Ok(warnings.into_iter().fold(ended, Ended::warning))
+    }
+
+    fn measure_signer(&self, folder: &Path) -> Outcome {
+        let issuer = self.passphrase.load(&files_at(folder), &Choice::Auto, clock::now()?)?;
+        let cancel = interrupt::cancel("ending the run; Ctrl-C again stops at once");
+        let Options { settings, to, .. } = self.options();
+        let rates = bench::signer(&issuer, &settings, &to, cancel)?;
+        Ok(Ended::with(OfSigner(rates)))
     }
 
     fn options(&self) -> Options {

@@ -11,6 +11,7 @@ mod pin;
 mod pool;
 mod token;
 mod tuning;
+pub(super) mod wrap;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

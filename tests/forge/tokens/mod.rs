@@ -5,6 +5,7 @@
 
 mod errors;
 mod faults;
+mod for_batch;
 
 use std::fs;
 use std::process::Output;

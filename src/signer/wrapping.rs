@@ -1,0 +1,83 @@
+//! Secrets that are opened where a key is: the way to keep something on disk that a stolen disk does not give away.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::open::absent;
+use super::uri::KeyUri;
+use super::{AskPin, SignerError};
+
+/// Octets of a secret.
+pub const SECRET: usize = 32;
+
+/// A secret that was wrapped.
+#[derive(Debug, Clone)]
+pub struct Wrapped {
+    /// The key that opens it.
+    pub uri: KeyUri,
+    pub how: Wrapping,
+    pub octets: Vec<u8>,
+    /// Whether the key was made for this, and is nobody else's.
+    pub is_made: bool,
+}
+
+/// How a secret was wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wrapping {
+    /// RFC 3394.
+    AesKeyWrap,
+    /// RFC 8017, 7.1.
+    OaepSha256,
+    OaepSha1,
+}
+
+/// Has a secret wrapped by a key, which is made when it is not there.
+///
+/// # Errors
+///
+/// When the key cannot be reached, or does not wrap.
+pub fn wrap(uri: &KeyUri, secret: &[u8; SECRET], ask: AskPin<'_>) -> Result<Wrapped, SignerError> {
+    match uri {
+        #[cfg(feature = "pkcs11")]
+        KeyUri::Pkcs11(uri) => super::pkcs11::wrap::wrap(uri, secret, ask),
+        #[cfg(not(feature = "pkcs11"))]
+        KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        KeyUri::Kms(_) => Err(absent(uri).into()),
+    }
+}
+
+/// Opens what was wrapped; `None`: the key is not the one that has wrapped it.
+///
+/// # Errors
+///
+/// When the key cannot be reached.
+pub fn unwrap(
+    uri: &KeyUri,
+    how: Wrapping,
+    octets: &[u8],
+    ask: AskPin<'_>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, SignerError> {
+    match uri {
+        #[cfg(feature = "pkcs11")]
+        KeyUri::Pkcs11(uri) => super::pkcs11::wrap::unwrap(uri, how, octets, ask),
+        #[cfg(not(feature = "pkcs11"))]
+        KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        KeyUri::Kms(_) => Err(absent(uri).into()),
+    }
+}
+
+/// Destroys a key that was made to wrap.
+///
+/// # Errors
+///
+/// When it cannot be reached, or not destroyed.
+pub fn destroy_wrapping(uri: &KeyUri, ask: AskPin<'_>) -> Result<(), SignerError> {
+    match uri {
+        #[cfg(feature = "pkcs11")]
+        KeyUri::Pkcs11(uri) => super::pkcs11::wrap::destroy(uri, ask),
+        #[cfg(not(feature = "pkcs11"))]
+        KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        KeyUri::Kms(_) => Err(absent(uri).into()),
+    }
+}

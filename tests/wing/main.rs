@@ -29,6 +29,8 @@ mod jitp_revoke;
 mod jitp_template;
 mod jitp_withdraw;
 mod jitr;
+#[cfg(feature = "kms")]
+mod kms;
 mod policies;
 mod rehearse;
 mod rehearse_assumed;

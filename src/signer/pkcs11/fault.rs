@@ -98,7 +98,8 @@ fn unreachable(place: &str, error: Error) -> AccessError {
     let source: Box<dyn std::error::Error + Send + Sync> = match error {
         // The library's own texts are whole paragraphs.
         Error::Pkcs11(code, function) => Box::new(Call {
-            function: format!("C_{function}"),
+            // It calls them Function::Sign.
+            function: format!("C_{}", function.to_string().trim_start_matches("Function::")),
             code: name(code),
         }),
         error => error.into(),

@@ -1,7 +1,7 @@
 //! A token, and the one key in it that a URI means; found anew whenever what was known of them is gone.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use cryptoki::context::Pkcs11;
 use cryptoki::error::Error;
@@ -29,17 +29,8 @@ pub(super) struct Token {
     uri: Pkcs11Uri,
     place: String,
     pin: Pin,
-    /// Where token and key were seen last, and in which generation of the module.
-    seen: Mutex<Option<Seen>>,
     /// Sessions that it has for us at most.
     pub most_sessions: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    generation: u64,
-    slot: Slot,
-    key: ObjectHandle,
 }
 
 /// A session that is logged in, and the key in it.
@@ -81,7 +72,6 @@ impl Token {
             uri: uri.clone(),
             place,
             pin,
-            seen: Mutex::new(None),
             most_sessions,
         })
     }
@@ -98,10 +88,7 @@ impl Token {
     /// A session that is logged in, which may write or not, and where.
     pub(super) fn session(&self, within: &Within<'_>, may_write: bool) -> Result<Session, Fault> {
         let (slot, _) = find_slot(within.context, &self.uri, &self.place)?;
-        self.session_in(within.context, slot, may_write)
-    }
-
-    fn session_in(&self, context: &Pkcs11, slot: Slot, may_write: bool) -> Result<Session, Fault> {
+        let context = within.context;
         let session = match may_write {
             true => context.open_rw_session_no_drop(slot),
             false => context.open_ro_session_no_drop(slot),
@@ -116,48 +103,26 @@ impl Token {
         }
     }
 
-    /// A session that can sign with the key, as the token has it now.
+    /// A session that can sign with the key. It is looked for each time: a token forgets its handles with the login, and
+    /// that with the last session.
     pub(super) fn open(&self, within: &Within<'_>) -> Result<Open, Fault> {
-        let generation = *within.generation;
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = seen.filter(|seen| seen.generation == generation);
-        let slot = match seen {
-            Some(seen) => seen.slot,
-            None => find_slot(within.context, &self.uri, &self.place)?.0,
-        };
-        let session = self.session_in(within.context, slot, false)?;
-        let key = match seen {
-            Some(seen) => Ok(seen.key),
-            None => self.find_key(&session),
-        };
-        match key {
-            Ok(key) => {
-                let seen = Seen {
-                    generation,
-                    slot,
-                    key,
-                };
-                *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
-                Ok(Open {
-                    session,
-                    key,
-                    generation,
-                })
-            }
-            Err(error) => {
+        let session = self.session(within, false)?;
+        match self.find_key(&session) {
+            Ok(key) => Ok(Open {
+                session,
+                key,
+                generation: *within.generation,
+            }),
+            Err(fault) => {
                 let _ = session.close();
-                Err(error)
+                Err(fault)
             }
         }
     }
 
-    /// After a call has failed: forgets what was known, looks at what is there, and begins anew with the module when that
-    /// is the only way left. Says what is there then.
+    /// After a call has failed: looks at what is there, and begins anew with the module when that is the only way left. Says
+    /// what is there then.
     pub(super) fn look_again(&self, lost: Loss, generation: u64) -> Result<(), AccessError> {
-        if lost == Loss::Nothing {
-            return Ok(());
-        }
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if lost != Loss::Doubt {
             return Ok(());
         }

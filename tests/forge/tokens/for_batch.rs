@@ -35,7 +35,7 @@ fn a_batch_is_signed_by_a_ca_that_the_token_opens_and_ends_with_it() {
     assert_eq!(output.status.code(), Some(5), "{}", told(&output));
     succeed(&place, &hsm, &arguments);
     let batch = place.only_batch();
-    place.succeed(&["verify", batch.to_str().unwrap()]);
+    place.succeed(&["verify", batch.to_str().unwrap(), "--ledger", "pumps/ledger.db"]);
     openssl(&["verify", "-CAfile", "ca/certificate.pem", "pumps/certificate.pem"], place.path());
     judge_accepts(
         &batch,
@@ -62,7 +62,7 @@ fn a_batch_is_signed_by_a_ca_that_the_token_opens_and_ends_with_it() {
     // Once more changes nothing.
     succeed(&place, &hsm, &["ca", "retire", "pumps", "--unregistered"]);
     assert_eq!(place.succeed(&["ledger", "history", "--ca", "pumps"]), history);
-    place.succeed(&["verify", batch.to_str().unwrap()]);
+    place.succeed(&["verify", batch.to_str().unwrap(), "--ledger", "pumps/ledger.db"]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_passphrase_keeps_it_where_no_token_opens_it() {
     let output = with(&run);
     assert!(output.status.success(), "{}", told(&output));
     assert!(!place.join("pumps/key.pem").exists());
-    place.succeed(&["verify", place.only_batch().to_str().unwrap()]);
+    place.succeed(&["verify", place.only_batch().to_str().unwrap(), "--ledger", "pumps/ledger.db"]);
     assert!(place.succeed(&["ledger", "history", "--ca", "pumps"]).contains("ca-retired"));
     // Another CA is not retired.
     let said = place.fail(&["ca", "retire", "root", "--unregistered"], 5);

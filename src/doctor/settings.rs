@@ -15,7 +15,7 @@ enum Tell {
     Presence,
 }
 
-const VARIABLES: [(&str, Tell); 49] = [
+const VARIABLES: [(&str, Tell); 51] = [
     ("CERTFORGE_BATCH", Tell::Url),
     ("CERTFORGE_CA", Tell::Value),
     ("CERTFORGE_CA_PASSPHRASE", Tell::Presence),
@@ -30,6 +30,8 @@ const VARIABLES: [(&str, Tell); 49] = [
     ("CERTFORGE_MEMORY", Tell::Value),
     ("CERTFORGE_MIN_VALIDITY", Tell::Value),
     ("CERTFORGE_PASSPHRASE_FILE", Tell::Value),
+    ("CERTFORGE_PIN", Tell::Presence),
+    ("CERTFORGE_PKCS11_MODULE", Tell::Value),
     ("CERTFORGE_PROFILE", Tell::Value),
     ("CERTFORGE_REGION", Tell::Value),
     ("CERTFORGE_STATION", Tell::Value),

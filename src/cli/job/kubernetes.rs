@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use certforge::bundle::Content;
-use certforge::issuer::{CERTIFICATE_FILE, CHAIN_FILE, ENDPOINT_FILE, KEY_FILE};
+use certforge::issuer::{
+    CERTIFICATE_FILE, CHAIN_FILE, ENDPOINT_FILE, FOR_BATCH_FILE, KEY_FILE, KEY_URI_FILE, WRAPPED_KEY_FILE,
+};
 use certforge::profile::Profile;
 use certforge::shell::quoted;
 use clap::Args;
@@ -135,11 +137,25 @@ impl Kubernetes {
     fn about(&self, command: &Command, inputs: &[Input], submit: &str) -> String {
         let folder = command.ca_folder();
         let secret = self.named(self.ca_secret.as_ref(), "ca");
-        let is_there =
-            |name: &&str| [CERTIFICATE_FILE, KEY_FILE].contains(name) || folder.join(name).exists();
-        let of_ca = [CERTIFICATE_FILE, KEY_FILE, CHAIN_FILE, ENDPOINT_FILE]
-            .into_iter()
-            .filter(is_there);
+        let is_elsewhere = [KEY_URI_FILE, WRAPPED_KEY_FILE]
+            .iter()
+            .any(|name| folder.join(name).exists());
+        let is_there = |name: &&str| match *name {
+            CERTIFICATE_FILE => true,
+            KEY_FILE => !is_elsewhere,
+            name => folder.join(name).exists(),
+        };
+        let of_ca = [
+            CERTIFICATE_FILE,
+            KEY_FILE,
+            KEY_URI_FILE,
+            WRAPPED_KEY_FILE,
+            FOR_BATCH_FILE,
+            CHAIN_FILE,
+            ENDPOINT_FILE,
+        ]
+        .into_iter()
+        .filter(is_there);
         let of_ca: String = of_ca.map(|name| from_file(&folder.join(name))).collect();
         let environment = self.named(self.environment_secret.as_ref(), "environment");
         let keys: Vec<&str> = inputs.iter().map(|input| input.key.as_str()).collect();

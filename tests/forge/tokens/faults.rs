@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{run, succeed, told};
+use super::told;
 use crate::softhsm::{MODULE, SoftHsm, uri_by};
 use crate::support::{Workplace, tool};
 
@@ -210,17 +210,30 @@ fn a_token_with_few_sessions_gets_no_more() {
 #[test]
 fn a_token_that_comes_back_signs_on() {
     let (place, hsm) = workplace(ROWS);
-    let child = begun(&place, &hsm);
+    let mut child = begun(&place, &hsm);
     let before = lines(&place, "initialize");
     let away = hsm.tokens().with_extension("away");
     fs::rename(hsm.tokens(), &away).unwrap();
-    // SoftHSM signs on with what it has in memory until somebody looks; what a device would do at once.
-    let is_on = |_: &()| lines(&place, "initialize") == before;
-    let _ = is_on;
+    wait_for("a look at what is there", || {
+        lines(&place, "initialize") > before || child.try_wait().unwrap().is_some()
+    });
     fs::rename(&away, hsm.tokens()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
     is_whole(&place);
+}
+
+#[test]
+fn a_token_that_stays_away_fails_the_run_which_is_resumed() {
+    let (place, hsm) = workplace(ROWS);
+    let child = begun(&place, &hsm);
+    let away = hsm.tokens().with_extension("away");
+    fs::rename(hsm.tokens(), &away).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(told(&output).contains("cannot be reached"), "{}", told(&output));
+    fs::rename(&away, hsm.tokens()).unwrap();
+    resume(&place, &hsm);
 }
 
 #[test]
@@ -291,5 +304,4 @@ fn a_key_that_is_deleted_in_mid_run_is_not_waited_for() {
         "{}",
         told(&output)
     );
-    let _ = (run, succeed);
 }

@@ -10,7 +10,7 @@ use certforge::issuer::{
 };
 use certforge::ledger::CaFolder;
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
-use certforge::signer::{self, KeyUri};
+use certforge::signer::{self, KeyUri, Pkcs11Uri};
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -89,6 +89,7 @@ pub struct New {
     #[arg(long, requires = "parent", conflicts_with = "no_passphrase")]
     for_batch: bool,
     /// URI of the key, in a token, that opens the key of a CA for one batch, in place of a passphrase; made when it is not there
+    /// [default: one in the token of the parent's key, if it has one and no passphrase is given]
     #[arg(long, value_name = "URI", requires = "for_batch", conflicts_with = "passphrase_file")]
     wrap_key: Option<String>,
     /// File whose first line is the passphrase of the parent's key
@@ -160,13 +161,13 @@ impl New {
         parent: Option<&Issuer>,
         now: OffsetDateTime,
     ) -> Result<NewCa, Failure> {
-        let wrap_key = self.wrap_key.as_deref().map(|text| uri_of(text, "--wrap-key"));
-        let wrap_key = wrap_key.transpose()?;
+        let request = self.request(key_type)?;
+        let wrap_key = self.wrap_key(&request)?;
         let passphrase = match self.no_passphrase || wrap_key.is_some() {
             true => None,
             false => Some(self.choose_passphrase()?),
         };
-        let new = create(&self.request(key_type)?, parent, now)?;
+        let new = create(&request, parent, now)?;
         let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_str());
         let protection = match (&wrap_key, passphrase) {
             (Some(uri), _) => Protection::Key(uri),

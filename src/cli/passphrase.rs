@@ -41,6 +41,11 @@ impl PassphraseArgs {
         self.passphrase_file.as_deref()
     }
 
+    /// Whether there is one without asking anybody.
+    pub fn is_given(&self) -> bool {
+        self.passphrase_file.is_some() || std::env::var_os(VARIABLE).is_some()
+    }
+
     /// What an existing key is opened with. A token's PIN is typed once: whoever mistypes it begins again himself.
     pub fn ask(&self, secret: Secret<'_>) -> io::Result<Zeroizing<String>> {
         match secret {
@@ -62,8 +67,7 @@ impl PassphraseArgs {
         engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, IssuerError> {
-        let is_given = self.passphrase_file.is_some() || std::env::var_os(VARIABLE).is_some();
-        let mut tries = if is_given { 1 } else { TRIES };
+        let mut tries = if self.is_given() { 1 } else { TRIES };
         loop {
             match Issuer::load(files, engines, now, &mut |secret| self.ask(secret)) {
                 Err(IssuerError::WrongPassphrase { .. }) if tries > 1 => {

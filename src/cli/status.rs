@@ -1,10 +1,13 @@
 //! `certforge status`.
 
 use std::fmt;
+use std::path::Path;
 
+use certforge::issuer::{self, ForBatch};
 use certforge::ledger::BatchStatus;
 use certforge::printable;
 use certforge::profile::rfc3339;
+use certforge::shell::quoted;
 use certforge::verify;
 use clap::Args;
 use serde::Serialize;
@@ -42,11 +45,35 @@ impl Status {
     pub fn run(&self) -> Outcome {
         match self.of.open(&self.reach)? {
             Source::Place(store) => Ok(Ended::with(OfPlace(verify::progress(&store)?))),
-            Source::Ledger(ledger, batch) => Ok(Ended::with(OfLedger {
-                batches: ledger.status(batch)?,
-                ledger: ledger.location().to_owned(),
-            })),
+            Source::Ledger(ledger, batch) => {
+                let ended = Ended::with(OfLedger {
+                    batches: ledger.status(batch)?,
+                    ledger: ledger.location().to_owned(),
+                });
+                Ok(match unregistered(Path::new(ledger.location())) {
+                    Some(warning) => ended.warning(warning),
+                    None => ended,
+                })
+            }
         }
+    }
+}
+
+/// What is still to be done with a CA for one batch, in whose folder its ledger is.
+fn unregistered(ledger: &Path) -> Option<String> {
+    let folder = ledger.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    let for_batch = ForBatch::read(folder).ok()??;
+    let endpoint = issuer::read_endpoint(&folder.join(issuer::ENDPOINT_FILE)).ok()?;
+    let named = quoted(&folder.display().to_string());
+    match (endpoint, for_batch.retired_at) {
+        (Some(_), _) => None,
+        (None, None) => Some(format!(
+            "AWS IoT does not know this CA, which signs for one batch, as far as its folder says: certforge jitp register --ca {named}"
+        )),
+        (None, Some(_)) => Some(
+            "AWS IoT does not know this CA, as far as its folder says, and it is retired: it can be registered in mode SNI_ONLY alone"
+                .to_owned(),
+        ),
     }
 }
 

@@ -54,15 +54,27 @@ fn a_batch_is_signed_by_a_ca_that_the_token_opens_and_ends_with_it() {
     // What was made for it in the token is gone too; the parent's key is not.
     assert!(!hsm.tool(&["--list-objects", "--type", "secrkey"]).contains("wrap"));
     assert!(hsm.tool(&["--list-objects", "--type", "privkey"]).contains("line-7"));
-    let history = place.succeed(&["ledger", "history", "--ca", "pumps"]);
+    let history = place.succeed(&["ledger", "history", "--ledger", "pumps/ledger.db"]);
     assert!(history.contains("ca-retired"), "{history}");
     let output = run(&place, &hsm, &["run", "devices.csv", "--ca", "pumps", "--endpoint", HOST, "--batch", "more", "--reissue"]);
     assert_eq!(output.status.code(), Some(5));
     assert!(told(&output).contains("pumps was retired at "), "{}", told(&output));
     // Once more changes nothing.
     succeed(&place, &hsm, &["ca", "retire", "pumps", "--unregistered"]);
-    assert_eq!(place.succeed(&["ledger", "history", "--ca", "pumps"]), history);
+    assert_eq!(place.succeed(&["ledger", "history", "--ledger", "pumps/ledger.db"]), history);
     place.succeed(&["verify", batch.to_str().unwrap(), "--ledger", "pumps/ledger.db"]);
+}
+
+#[test]
+fn a_batch_under_a_token_needs_nothing_but_the_pin() {
+    let (place, hsm) = workplace(5, "P-256");
+    succeed(&place, &hsm, &["ca", "new", "--parent", "ca", "--for-batch", "--days", "9000", "--to", "pumps"]);
+    assert!(place.join("pumps/key.wrapped").exists());
+    succeed(&place, &hsm, &["run", "devices.csv", "--ca", "pumps", "--no-endpoint"]);
+    let output = place.run(&["status", "--ledger", "pumps/ledger.db"]);
+    assert!(told(&output).contains("certforge jitp register --ca pumps"), "{}", told(&output));
+    succeed(&place, &hsm, &["ca", "retire", "pumps", "--unregistered"]);
+    assert!(!hsm.tool(&["--list-objects", "--type", "secrkey"]).contains("batch CA"));
 }
 
 #[test]
@@ -131,7 +143,7 @@ fn a_passphrase_keeps_it_where_no_token_opens_it() {
     assert!(output.status.success(), "{}", told(&output));
     assert!(!place.join("pumps/key.pem").exists());
     place.succeed(&["verify", place.only_batch().to_str().unwrap(), "--ledger", "pumps/ledger.db"]);
-    assert!(place.succeed(&["ledger", "history", "--ca", "pumps"]).contains("ca-retired"));
+    assert!(place.succeed(&["ledger", "history", "--ledger", "pumps/ledger.db"]).contains("ca-retired"));
     // Another CA is not retired.
     let said = place.fail(&["ca", "retire", "root", "--unregistered"], 5);
     assert!(said.starts_with("certforge: error: root is not a CA for one batch\n"), "{said}");

@@ -60,6 +60,8 @@ table! {
     ManifestError: |_| MANIFEST;
     ProfileError: |error| match error {
         ProfileError::Host { .. } => USAGE,
+        // Those of a profile are within what is wrong with that.
+        ProfileError::Recipient { .. } | ProfileError::Recipients { .. } => USAGE,
         _ => PROFILE,
     };
     EngineError: |error| match error {

@@ -59,6 +59,7 @@ fn report(place: &Workplace, strict: bool) -> Report {
         issuer: None,
         manifest: Some(&manifest),
         now: OffsetDateTime::now_utc(),
+        identities: None,
         strict,
     };
     verify(&job, &|_| {}, &|_| {}).expect("the batch is read")

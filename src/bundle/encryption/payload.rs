@@ -51,3 +51,12 @@ pub(super) fn open(key: &LessSafeKey, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>
     }
     (count > 0).then_some(plain)
 }
+
+/// A chunk, by its number and whether it says that it is the last.
+#[cfg(test)]
+pub(super) fn sealed(key: &LessSafeKey, plain: &[u8], (counter, is_last): (u64, bool)) -> Vec<u8> {
+    let mut chunk = plain.to_vec();
+    let tag = key.seal_in_place_separate_tag(nonce(counter, is_last), Aad::empty(), &mut chunk);
+    chunk.extend_from_slice(tag.expect("a chunk can be sealed").as_ref());
+    chunk
+}

@@ -144,6 +144,58 @@ fn says_what_was_done_to_a_file() {
 }
 
 #[test]
+fn what_the_specification_does_not_allow_is_refused() {
+    let one = identity();
+    let file = encrypt(&[&one], b"x");
+    let text = String::from_utf8_lossy(&file[..file.len() - NONCE - 1 - TAG]).into_owned();
+    let payload = &file[text.len()..];
+    let lines: Vec<&str> = text.lines().collect();
+    let [version, stanza, body, footer] = lines[..] else {
+        panic!("a header has four lines: {text}")
+    };
+    let refused = |lines: &[&str]| {
+        let header = format!("{}\n", lines.join("\n"));
+        opened(&[header.as_bytes(), payload].concat(), &one).unwrap_err()
+    };
+    // The last character of 32 octets has two bits that say nothing, and are zeros.
+    let mut loose = body.to_owned();
+    let last = loose.pop().unwrap();
+    loose.push(char::from(u8::try_from(last).unwrap() + 1));
+    let zeros = "A".repeat(43);
+    let low_order = format!("-> X25519 {zeros}");
+    let scrypt = "-> scrypt AAAAAAAAAAAAAAAAAAAAAA 10";
+    let padded = format!("{body}=");
+    for lines in [
+        vec![version, stanza, &loose, footer],
+        vec![version, stanza, &padded, footer],
+        vec![version, stanza, body, scrypt, &zeros, footer],
+        vec![version, &low_order, body, footer],
+        vec![version, "-> X25519", body, footer],
+        vec![version, stanza, "", footer],
+        vec![version, stanza, body, "", footer],
+        vec![version, footer],
+        vec![version, stanza, body, "---"],
+    ] {
+        let error = refused(&lines);
+        assert!(matches!(error, DecryptError::Header(_)), "{lines:?}: {error}");
+    }
+    assert_eq!(opened(&[text.as_bytes(), payload].concat(), &one).unwrap(), b"x");
+    // A stanza of a kind that nobody here knows is passed over, and is authenticated like the others.
+    let other = refused(&[version, "-> other a b", "", stanza, body, footer]);
+    assert_eq!(other, DecryptError::Changed);
+    // No last chunk is empty but the only one.
+    let key = kdf::payload_key(&[7; FILE_KEY], &[7; NONCE]);
+    let mut whole = Vec::new();
+    payload::append(&key, &plain(CHUNK), &mut whole);
+    assert!(payload::open(&key, &whole).is_some());
+    let first = payload::sealed(&key, &plain(CHUNK), (0, false));
+    let second = payload::sealed(&key, &[], (1, true));
+    assert!(payload::open(&key, &[first, second].concat()).is_none());
+    assert!(payload::open(&key, &payload::sealed(&key, &[], (0, true))).is_some());
+    assert!(payload::open(&key, &[]).is_none());
+}
+
+#[test]
 fn a_recipient_with_whom_no_secret_can_be_shared_is_refused() {
     // RFC 7748, 6.1, and Curve25519's paper: the points of order 1, 2, 4 and 8, and those that are written otherwise.
     for hex in [

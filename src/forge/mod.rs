@@ -231,12 +231,11 @@ pub fn run(
     let store = open_store(&name)?;
     store.refuse_exposed()?;
     withdrawn::refuse_withdrawn(&store, &name)?;
-    let manifest_path = absolute(job.manifest.path());
     let identity = BatchIdentity {
         name: &name,
         location: &store.location(),
         issuer: job.issuer.certificate(),
-        manifest: &manifest_path.display().to_string(),
+        manifest: &absolute(job.manifest.path()).display().to_string(),
         manifest_sha256: accepted.sha256,
         profile: job.profile.name(),
         profile_sha256: job.profile.digest(),

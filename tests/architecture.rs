@@ -23,7 +23,9 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
     ("engine", &["digest", "profile"]),
     (
         "signer",
-        &["bounded", "digest", "exposure", "shell", "profile", "engine", "sdk"],
+        &[
+            "bounded", "digest", "exposure", "shell", "profile", "engine", "sdk",
+        ],
     ),
     (
         "issuer",
@@ -372,9 +374,16 @@ fn only_the_network_is_asynchronous() {
         let is_remote = file
             .split_once("/store/")
             .is_some_and(|(_, rest)| rest.contains('/') && !rest.starts_with("dir/"));
-        let is_network = ["/aws/", "/sdk/", "/signer/kms.rs", "/doctor/network.rs", "/rehearsal/", "/display"]
-            .iter()
-            .any(|part| file.contains(part))
+        let is_network = [
+            "/aws/",
+            "/sdk/",
+            "/signer/kms.rs",
+            "/doctor/network.rs",
+            "/rehearsal/",
+            "/display",
+        ]
+        .iter()
+        .any(|part| file.contains(part))
             || is_remote;
         let is_async = [".await", "async ", "tokio::"]
             .iter()

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use certforge::engine::Choice;
-use certforge::issuer::{CaFiles, Issuer, read_public};
+use certforge::issuer::{CaFiles, Issuer, KeyPlace, Secret, read_public};
 use certforge::pem;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::Decode;
@@ -28,11 +28,11 @@ pub fn run(octets: &[u8]) {
     let file = NamedTempFile::new_in(FOLDER.path()).expect("a file");
     std::fs::write(file.path(), octets).expect("it is written");
     let files = CaFiles {
-        key: file.path().to_owned(),
+        key: KeyPlace::File(file.path().to_owned()),
         ..CaFiles::in_folder(FOLDER.path())
     };
     let now = read_public(&files).expect("a CA").0.period().not_before + time::Duration::DAY;
-    let mut ask = |_: &_| Ok("correct horse".to_owned().into());
+    let mut ask = |_: Secret<'_>| Ok("correct horse".to_owned().into());
     if is_quick(octets) {
         let _ = Issuer::load(&files, &Choice::Auto, now, &mut ask);
     }

@@ -49,7 +49,12 @@ pub struct SignerRates {
 /// # Errors
 ///
 /// When it does not sign, or a run fails.
-pub fn signer(issuer: &Issuer, settings: &Settings, place: &std::path::Path, cancel: &Cancel) -> Result<SignerRates, BenchError> {
+pub fn signer(
+    issuer: &Issuer,
+    settings: &Settings,
+    place: &std::path::Path,
+    cancel: &Cancel,
+) -> Result<SignerRates, BenchError> {
     let scratch = super::Scratch::new(place)?;
     let fixture = Fixture::new(
         scratch.path(),
@@ -70,7 +75,10 @@ pub fn signer(issuer: &Issuer, settings: &Settings, place: &std::path::Path, can
             return Err(BenchError::Interrupted);
         }
         rates[0].push(alone(issuer, settings)?);
-        for (rates, (name, job)) in rates[1..].iter_mut().zip([("elsewhere", &elsewhere), ("own", &own)]) {
+        for (rates, (name, job)) in rates[1..]
+            .iter_mut()
+            .zip([("elsewhere", &elsewhere), ("own", &own)])
+        {
             let ledger = scratch.path().join(format!("{name}-{round}.db"));
             let discard = Discard::default();
             let summary = make(job, &ledger, &|| Store::over(discard.clone()), &|_| {}, cancel)?;

@@ -90,7 +90,12 @@ pub struct New {
     for_batch: bool,
     /// URI of the key, in a token, that opens the key of a CA for one batch, in place of a passphrase; made when it is not there
     /// [default: one in the token of the parent's key, if it has one and no passphrase is given]
-    #[arg(long, value_name = "URI", requires = "for_batch", conflicts_with = "passphrase_file")]
+    #[arg(
+        long,
+        value_name = "URI",
+        requires = "for_batch",
+        conflicts_with = "passphrase_file"
+    )]
     wrap_key: Option<String>,
     /// File whose first line is the passphrase of the parent's key
     #[arg(long, value_name = "FILE", requires = "parent")]
@@ -181,6 +186,29 @@ impl New {
         new.write_for_batch(&self.to, protection, &mut ask)?;
         CaFolder::new(&self.to, None).begin()?;
         Ok(new)
+    }
+
+    /// The key that shall open that of a CA for one batch: the one that is named, or one of its own in its parent's token.
+    fn wrap_key(&self, request: &CaRequest) -> Result<Option<KeyUri>, Failure> {
+        if let Some(text) = &self.wrap_key {
+            return uri_of(text, "--wrap-key").map(Some);
+        }
+        let is_its_own = self.for_batch && !self.passphrase.is_given();
+        let Some(parent) = self.parent.as_deref().filter(|_| is_its_own) else {
+            return Ok(None);
+        };
+        let name = request
+            .subject
+            .iter()
+            .find(|(attribute, _)| *attribute == Attribute::CommonName);
+        Ok(match (files_at(parent).key.uri()?, name) {
+            (Some(KeyUri::Pkcs11(parent)), Some((_, name))) => Some(KeyUri::Pkcs11(Pkcs11Uri {
+                object: Some(name.clone()),
+                id: None,
+                ..parent
+            })),
+            _ => None,
+        })
     }
 
     fn elsewhere(

@@ -96,7 +96,10 @@ fn refuse_unfinished(folder: &Path, ledger: &LedgerArgs) -> Result<(), Failure> 
     match statuses.iter().find(|status| status.released < status.devices) {
         None => Ok(()),
         Some(status) => Err(Failure::usage(
-            &format!("batch {} is not complete, and could not be without its CA's key", status.batch),
+            &format!(
+                "batch {} is not complete, and could not be without its CA's key",
+                status.batch
+            ),
             "run it to its end first; or, when it never will be, say --unfinished",
         )),
     }
@@ -122,7 +125,10 @@ pub fn retire(
         .iter()
         .any(|entry| entry.act == Deed::CaRetired && entry.subject == certificate.subject_text());
     if !is_told {
-        let what = format!("certificate {}: its key was destroyed", HEXLOWER.encode(&certificate.id()));
+        let what = format!(
+            "certificate {}: its key was destroyed",
+            HEXLOWER.encode(&certificate.id())
+        );
         ledger.record(Act::new(Deed::CaRetired, certificate.subject_text(), what), now)?;
     }
     Ok((certificate, at))

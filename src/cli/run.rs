@@ -24,9 +24,9 @@ use super::issuer::{DEFAULT_FOLDER, IssuerArgs};
 use super::ledger_args::{Found, LedgerArgs};
 use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
+use super::retire::{refuse_unregistered, retire};
 use super::shard::{self, Taken};
 use super::text::{Lines, count, devices, whole};
-use super::retire::{refuse_unregistered, retire};
 use super::{Failure, clock, exit, interrupt, log, patience, place, run_metrics, span};
 
 #[derive(Debug, Args)]
@@ -249,7 +249,9 @@ impl Run {
         if is_retired {
             drop(issuer);
             retire(self.issuer.folder(), &self.ledger, now)?;
-            return Ok(ended.warning("its CA is retired: the key was destroyed, and signs neither devices nor revocation lists"));
+            return Ok(ended.warning(
+                "its CA is retired: the key was destroyed, and signs neither devices nor revocation lists",
+            ));
         }
         Ok(ended)
     }

@@ -8,7 +8,8 @@ use super::{Check, Options, State};
 use crate::bounded;
 use crate::exposure;
 use crate::issuer::{
-    CaCertificate, CaFiles, ENDPOINT_FILE, ForBatch, IssuerError, KEY_FILE, KeyPlace, read_endpoint, read_public,
+    CaCertificate, CaFiles, ENDPOINT_FILE, ForBatch, IssuerError, KEY_FILE, KeyPlace, read_endpoint,
+    read_public,
 };
 use crate::ledger::{self, CaFolder, LedgerError};
 use crate::pem;
@@ -43,11 +44,12 @@ pub(super) fn checks(options: &Options) -> Vec<Check> {
 
 /// What may be told of a key without asking for a PIN.
 fn key_of(folder: &Path, place: &KeyPlace) -> Check {
-    if let Ok(Some(ForBatch {
-        retired_at: Some(at),
-    })) = ForBatch::read(folder)
-    {
-        return Check::ok("CA", folder.display().to_string(), format!("retired at {at}: it signs no more"));
+    if let Ok(Some(ForBatch { retired_at: Some(at) })) = ForBatch::read(folder) {
+        return Check::ok(
+            "CA",
+            folder.display().to_string(),
+            format!("retired at {at}: it signs no more"),
+        );
     }
     let uri = match place {
         KeyPlace::File(path) => return key(path),
@@ -55,7 +57,11 @@ fn key_of(folder: &Path, place: &KeyPlace) -> Check {
             let check = key(path);
             return match check.state == State::Bad {
                 true => check,
-                false => Check::ok("CA", path.display().to_string(), "there, encrypted; a token opens it"),
+                false => Check::ok(
+                    "CA",
+                    path.display().to_string(),
+                    "there, encrypted; a token opens it",
+                ),
             };
         }
         place => place.uri(),

@@ -251,7 +251,7 @@ pub(super) fn on_id(manifest: &Manifest, row: &Row, reason: Reason) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use tempfile::TempDir;
     use time::OffsetDateTime;

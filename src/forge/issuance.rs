@@ -246,7 +246,7 @@ mod tests {
         create(&request, None, now).unwrap().write(&ca, None).unwrap();
         let files = CaFiles::in_folder(&ca);
         let (certificate, _) = read_public(&files).unwrap();
-        let blocks = pem::blocks(&fs::read_to_string(&files.key).unwrap()).unwrap();
+        let blocks = pem::blocks(&fs::read_to_string(ca.join("key.pem")).unwrap()).unwrap();
         let key = PrivateKey::from_pkcs8(&blocks[0].der).unwrap();
         let key = key.prove(certificate.public_key()).unwrap();
         let log: &'static Log = Box::leak(Box::default());

@@ -13,9 +13,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::ca_certificate::key_identifier;
 use super::key_place::{self, KEY_URI_FILE};
+use super::rcgen_key::RcgenKey;
 use super::retire::ForBatch;
 use super::wrapped_key::{self, WRAPPED_KEY_FILE};
-use super::rcgen_key::RcgenKey;
 use super::{
     AskSecret, CERTIFICATE_FILE, CHAIN_FILE, CaCertificate, CaFiles, Issuer, IssuerError, KEY_FILE, KeyPlace,
     key_file,
@@ -330,11 +330,13 @@ impl NewCa {
             .mode(0o700)
             .create(&scratch)
             .map_err(write_error)?;
-        let result = write_key(&scratch).and_then(|()| self.write_files(&scratch)).and_then(|()| {
-            // The rename fails when the folder has appeared meanwhile and is not empty.
-            fs::rename(&scratch, folder).map_err(write_error)?;
-            sync_folder(parent).map_err(write_error)
-        });
+        let result = write_key(&scratch)
+            .and_then(|()| self.write_files(&scratch))
+            .and_then(|()| {
+                // The rename fails when the folder has appeared meanwhile and is not empty.
+                fs::rename(&scratch, folder).map_err(write_error)?;
+                sync_folder(parent).map_err(write_error)
+            });
         if result.is_err() {
             let _ = fs::remove_dir_all(&scratch);
         }

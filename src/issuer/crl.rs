@@ -216,7 +216,7 @@ impl Crl {
 mod tests {
     use super::*;
     use crate::engine::Choice;
-    use crate::issuer::{CaFiles, CaRequest, create};
+    use crate::issuer::{CaFiles, CaRequest, Secret, create};
     use crate::profile::{Attribute, KeyType, NotAfter};
     use time::Duration;
 
@@ -233,7 +233,7 @@ mod tests {
             path_len: None,
         };
         create(&request, None, NOON).unwrap().write(folder, None).unwrap();
-        let none = &mut |_: &Path| Err(std::io::Error::other("it has none"));
+        let none = &mut |_: Secret<'_>| Err(std::io::Error::other("it has none"));
         Issuer::load(&CaFiles::in_folder(folder), &Choice::Auto, NOON, none).unwrap()
     }
 

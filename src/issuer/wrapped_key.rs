@@ -50,7 +50,11 @@ pub(super) fn write(
     let nonce = Random.octets::<12>()?;
     let mut sealed = Zeroizing::new(pkcs8.to_vec());
     key(&*secret)
-        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), about(certificate), &mut *sealed)
+        .seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            about(certificate),
+            &mut *sealed,
+        )
         .expect("a key is shorter than any limit");
     let wrapped = signer::wrap(uri, &secret, &mut |token| ask(Secret::Pin(token)))?;
     let document = Document {

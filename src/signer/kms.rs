@@ -7,12 +7,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_lc_rs::digest::{SHA384, digest};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec};
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_lc_rs::digest::{SHA384, digest};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use x509_parser::prelude::FromDer;
@@ -59,7 +59,9 @@ impl InKms {
             .enable_all()
             .build()
             .map_err(|error| unreachable(error.into()))?;
-        let client = runtime.block_on(client(uri)).map_err(|error| unreachable(error.into()))?;
+        let client = runtime
+            .block_on(client(uri))
+            .map_err(|error| unreachable(error.into()))?;
         let asked = client.get_public_key().key_id(&uri.key).send();
         let answer = runtime
             .block_on(asked)
@@ -144,7 +146,10 @@ impl Signer for InKms {
         let (algorithm, digests): (_, Vec<Vec<u8>>) = match self.algorithm() {
             SignatureAlgorithm::EcdsaSha384 => (
                 SigningAlgorithmSpec::EcdsaSha384,
-                messages.iter().map(|message| digest(&SHA384, message).as_ref().to_vec()).collect(),
+                messages
+                    .iter()
+                    .map(|message| digest(&SHA384, message).as_ref().to_vec())
+                    .collect(),
             ),
             SignatureAlgorithm::RsaSha256 => (
                 SigningAlgorithmSpec::RsassaPkcs1V15Sha256,
@@ -170,7 +175,10 @@ impl Signer for InKms {
             while let Some(answered) = asked.join_next().await {
                 let (i, answer) = answered.expect("it does not panic");
                 let answer = answer.map_err(|error| refusal(&self.place, &self.key, "kms:Sign", error))?;
-                signatures[i] = answer.signature().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
+                signatures[i] = answer
+                    .signature()
+                    .map(|blob| blob.as_ref().to_vec())
+                    .unwrap_or_default();
             }
             Ok(())
         })
@@ -185,8 +193,12 @@ where
 {
     let code = error.code().unwrap_or_default().to_owned();
     let is_passing = match code.as_str() {
-        "ThrottlingException" | "LimitExceededException" | "KMSInternalException" | "KeyUnavailableException"
-        | "DependencyTimeoutException" | "ServiceUnavailableException" => true,
+        "ThrottlingException"
+        | "LimitExceededException"
+        | "KMSInternalException"
+        | "KeyUnavailableException"
+        | "DependencyTimeoutException"
+        | "ServiceUnavailableException" => true,
         // Nobody has answered.
         "" => true,
         _ => false,

@@ -33,11 +33,37 @@ fn the_forge_prints_what_the_page_says() {
     assert_eq!(document["unlisted"][0]["problems"], 100);
     hold("`ca new` and `ca show`", &["ca", "new", "--no-passphrase"]);
     hold("`ca new` and `ca show`", &["ca", "show"]);
-    hold("`bench --ca`", &["bench", "--ca", "ca", "--quick", "--rows", "100", "--seconds", "0.01"]);
+    hold(
+        "`bench --ca`",
+        &[
+            "bench",
+            "--ca",
+            "ca",
+            "--quick",
+            "--rows",
+            "100",
+            "--seconds",
+            "0.01",
+        ],
+    );
     std::fs::write(place.join("words"), "correct horse\n").expect("the passphrase is written");
-    std::fs::set_permissions(place.join("words"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+    std::fs::set_permissions(
+        place.join("words"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .expect("its mode");
     place.succeed(&["ca", "new", "--no-passphrase", "--to", "root"]);
-    place.succeed(&["ca", "new", "--parent", "root", "--for-batch", "--to", "pumps", "--passphrase-file", "words"]);
+    place.succeed(&[
+        "ca",
+        "new",
+        "--parent",
+        "root",
+        "--for-batch",
+        "--to",
+        "pumps",
+        "--passphrase-file",
+        "words",
+    ]);
     hold("`ca retire`", &["ca", "retire", "pumps", "--unregistered"]);
     hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
     hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);

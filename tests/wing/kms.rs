@@ -31,7 +31,11 @@ impl Kms {
             self.server.url
         );
         let output = tool(&python, &["-c", &code], self.place.path());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -83,14 +87,40 @@ fn devices_are_signed_by_kms() {
         assert_eq!(named, format!("awskms:///{arn}\n"));
         // Where the alias points later makes no difference.
         let other = kms.key(&format!("{alias}-2"), spec, "SIGN_VERIFY");
-        kms.boto(&format!("kms.update_alias(AliasName='alias/{alias}', TargetKeyId='{other}')"));
-        kms.succeed(&["run", "devices.csv", "--ca", alias, "--no-endpoint", "--to", alias, "--batch", "b"]);
+        kms.boto(&format!(
+            "kms.update_alias(AliasName='alias/{alias}', TargetKeyId='{other}')"
+        ));
+        kms.succeed(&[
+            "run",
+            "devices.csv",
+            "--ca",
+            alias,
+            "--no-endpoint",
+            "--to",
+            alias,
+            "--batch",
+            "b",
+        ]);
         let batch = format!("{alias}/b");
-        kms.place.succeed(&["verify", &batch, "--ledger", &format!("{alias}/ledger.db")]);
+        kms.place
+            .succeed(&["verify", &batch, "--ledger", &format!("{alias}/ledger.db")]);
         let certificate = format!("{alias}/certificate.pem");
-        let output = tool("openssl", &["verify", "-x509_strict", "-CAfile", &certificate, &certificate], kms.place.path());
+        let output = tool(
+            "openssl",
+            &["verify", "-x509_strict", "-CAfile", &certificate, &certificate],
+            kms.place.path(),
+        );
         assert!(output.status.success(), "{}", said(&output));
-        let said = kms.refusal(&["ca", "adopt", "--certificate", &certificate, "--key", &uri, "--to", "adopted"]);
+        let said = kms.refusal(&[
+            "ca",
+            "adopt",
+            "--certificate",
+            &certificate,
+            "--key",
+            &uri,
+            "--to",
+            "adopted",
+        ]);
         assert!(said.contains("is not the key of "), "{said}");
     }
 }
@@ -102,12 +132,21 @@ fn what_is_throttled_is_asked_for_again() {
     kms.succeed(&["ca", "new", "--key", "awskms:///alias/forge"]);
     let seed = 17;
     println!("seed {seed}");
-    let proxy = FaultProxy::start_with(kms.server.address(), seed, 4, &[Fault::Throttled, Fault::Drop, Fault::LostAnswer]);
+    let proxy = FaultProxy::start_with(
+        kms.server.address(),
+        seed,
+        4,
+        &[Fault::Throttled, Fault::Drop, Fault::LostAnswer],
+    );
     let url = format!("http://{}", proxy.address);
-    let output = kms.command(&url, &["run", "devices.csv", "--no-endpoint"]).output().unwrap();
+    let output = kms
+        .command(&url, &["run", "devices.csv", "--no-endpoint"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert!(proxy.count() > 0);
-    kms.place.succeed(&["verify", kms.place.only_batch().to_str().unwrap()]);
+    kms.place
+        .succeed(&["verify", kms.place.only_batch().to_str().unwrap()]);
 }
 
 #[test]
@@ -120,13 +159,25 @@ fn a_key_that_is_none_of_ours_is_said() {
     );
     kms.key("rsa", "RSA_2048", "ENCRYPT_DECRYPT");
     let said_of = kms.refusal(&["ca", "new", "--key", "awskms:///alias/rsa"]);
-    assert!(said_of.contains("it is not for signatures (SIGN_VERIFY)"), "{said_of}");
+    assert!(
+        said_of.contains("it is not for signatures (SIGN_VERIFY)"),
+        "{said_of}"
+    );
     kms.key("forge", "ECC_NIST_P256", "SIGN_VERIFY");
     let proxy = FaultProxy::start_with(kms.server.address(), 0, 1, &[Fault::Unauthorized]);
     let url = format!("http://{}", proxy.address);
-    let output = kms.command(&url, &["ca", "new", "--key", "awskms:///alias/forge"]).output().unwrap();
+    let output = kms
+        .command(&url, &["ca", "new", "--key", "awskms:///alias/forge"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(5));
     let said = said(&output);
-    assert!(said.starts_with("certforge: error: AWS KMS does not let this identity use alias/forge: "), "{said}");
-    assert!(said.contains("the identity needs kms:GetPublicKey on the key"), "{said}");
+    assert!(
+        said.starts_with("certforge: error: AWS KMS does not let this identity use alias/forge: "),
+        "{said}"
+    );
+    assert!(
+        said.contains("the identity needs kms:GetPublicKey on the key"),
+        "{said}"
+    );
 }

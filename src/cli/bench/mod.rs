@@ -105,9 +105,15 @@ impl fmt::Display for OfSigner {
             .line("key in memory", per_second(rates.in_memory_per_second))
             .line(
                 "one after the other",
-                format!("{:.0}% of what signer and all else make one after the other", rates.of_one_after_the_other),
+                format!(
+                    "{:.0}% of what signer and all else make one after the other",
+                    rates.of_one_after_the_other
+                ),
             )
-            .line("the slower", format!("{:.0}% of what the slower of the two makes", rates.of_the_slower));
+            .line(
+                "the slower",
+                format!("{:.0}% of what the slower of the two makes", rates.of_the_slower),
+            );
         lines.fmt(f)
     }
 }
@@ -153,7 +159,9 @@ impl Bench {
     }
 
     fn measure_signer(&self, folder: &Path) -> Outcome {
-        let issuer = self.passphrase.load(&files_at(folder), &Choice::Auto, clock::now()?)?;
+        let issuer = self
+            .passphrase
+            .load(&files_at(folder), &Choice::Auto, clock::now()?)?;
         let cancel = interrupt::cancel("ending the run; Ctrl-C again stops at once");
         let Options { settings, to, .. } = self.options();
         let rates = bench::signer(&issuer, &settings, &to, cancel)?;

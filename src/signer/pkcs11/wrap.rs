@@ -16,7 +16,11 @@ use crate::signer::uri::{KeyUri, Pkcs11Uri};
 use crate::signer::{AccessError, AskPin, SECRET, SignerError, Wrapped, Wrapping};
 
 /// Has a secret wrapped by a key, which is made when it is not there.
-pub(in crate::signer) fn wrap(uri: &Pkcs11Uri, secret: &[u8; SECRET], ask: AskPin<'_>) -> Result<Wrapped, SignerError> {
+pub(in crate::signer) fn wrap(
+    uri: &Pkcs11Uri,
+    secret: &[u8; SECRET],
+    ask: AskPin<'_>,
+) -> Result<Wrapped, SignerError> {
     let token = Token::find(uri, ask)?;
     in_session(&token, |session| {
         let public = find(&token, session, ObjectClass::PUBLIC_KEY)?;
@@ -152,7 +156,13 @@ fn make(token: &Token, session: &Session) -> Result<(ObjectHandle, Vec<u8>), Sig
         Attribute::ValueLen(32.into()),
         Attribute::Id(id.clone()),
     ];
-    template.extend(token.uri().object.iter().map(|label| Attribute::Label(label.clone().into())));
+    template.extend(
+        token
+            .uri()
+            .object
+            .iter()
+            .map(|label| Attribute::Label(label.clone().into())),
+    );
     let key = session
         .generate_key(&Mechanism::AesKeyGen, &template)
         .map_err(|error| token.fault(error).access)?;
@@ -179,7 +189,11 @@ fn oaep(how: Wrapping) -> Option<Mechanism<'static>> {
         Wrapping::OaepSha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
         Wrapping::AesKeyWrap => return None,
     };
-    Some(Mechanism::RsaPkcsOaep(PkcsOaepParams::new(hash, mask, PkcsOaepSource::empty())))
+    Some(Mechanism::RsaPkcsOaep(PkcsOaepParams::new(
+        hash,
+        mask,
+        PkcsOaepSource::empty(),
+    )))
 }
 
 /// By SHA-256 where the token has that, else by SHA-1, which nothing is known against here.

@@ -65,7 +65,7 @@ impl InKms {
         let asked = client.get_public_key().key_id(&uri.key).send();
         let answer = runtime
             .block_on(asked)
-            .map_err(|error| refusal(&place, &uri.key, "kms:GetPublicKey", error))?;
+            .map_err(|error| refusal(&place, &uri.key, "kms:GetPublicKey", &error))?;
         let unfit = |reason: &str| AccessError::Unfit {
             place: place.clone(),
             reason: reason.to_owned(),
@@ -174,7 +174,7 @@ impl Signer for InKms {
             }
             while let Some(answered) = asked.join_next().await {
                 let (i, answer) = answered.expect("it does not panic");
-                let answer = answer.map_err(|error| refusal(&self.place, &self.key, "kms:Sign", error))?;
+                let answer = answer.map_err(|error| refusal(&self.place, &self.key, "kms:Sign", &error))?;
                 signatures[i] = answer
                     .signature()
                     .map(|blob| blob.as_ref().to_vec())
@@ -186,24 +186,23 @@ impl Signer for InKms {
 }
 
 /// What a refusal means.
-fn refusal<E, R>(place: &str, key: &str, action: &'static str, error: SdkError<E, R>) -> AccessError
+fn refusal<E, R>(place: &str, key: &str, action: &'static str, error: &SdkError<E, R>) -> AccessError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let code = error.code().unwrap_or_default().to_owned();
-    let is_passing = match code.as_str() {
-        "ThrottlingException"
-        | "LimitExceededException"
-        | "KMSInternalException"
-        | "KeyUnavailableException"
-        | "DependencyTimeoutException"
-        | "ServiceUnavailableException" => true,
-        // Nobody has answered.
-        "" => true,
-        _ => false,
-    };
-    let said: Box<dyn std::error::Error + Send + Sync> = sdk::causes(&error).into();
+    // Without a code nobody has answered.
+    let is_passing = matches!(
+        code.as_str(),
+        "" | "ThrottlingException"
+            | "LimitExceededException"
+            | "KMSInternalException"
+            | "KeyUnavailableException"
+            | "DependencyTimeoutException"
+            | "ServiceUnavailableException"
+    );
+    let said: Box<dyn std::error::Error + Send + Sync> = sdk::causes(error).into();
     match code.as_str() {
         "NotFoundException" => AccessError::NoKmsKey { key: key.to_owned() },
         code if is_denied(code) => AccessError::Denied {

@@ -169,7 +169,7 @@ impl Pkcs11Uri {
             (false, "pin-source") => {
                 let text = text()?;
                 let file = text.strip_prefix("file:").unwrap_or(&text);
-                let file = file.strip_prefix("//").map_or(file, |rest| rest);
+                let file = file.strip_prefix("//").unwrap_or(file);
                 if !file.starts_with('/') || file.contains('\0') {
                     return Err(of_name("is not an absolute path"));
                 }

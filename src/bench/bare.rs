@@ -4,7 +4,8 @@
 use std::fmt;
 
 use crate::engine::lanes::{IFMA_A_KEY, IFMA_A_SIGNATURE, multiplications};
-use crate::engine::{AwsLc, Engine, EngineError, KeyMaker, Lanes, Ring};
+use crate::engine::rsa::ifma_of_rsa;
+use crate::engine::{AwsLc, Engine, EngineError, KeyMaker, Lanes, Ring, Rsa};
 use crate::profile::KeyType;
 use aws_lc_rs::{rsa, signature as aws_lc};
 use ring::signature as ring;
@@ -32,6 +33,7 @@ const MESSAGE: [u8; 350] = [7; 350];
 pub(super) fn library(engine: &dyn Engine) -> String {
     match engine.name() {
         name if name == Lanes.name() => "P-256 in eight lanes of AVX-512 IFMA".to_owned(),
+        name if name == Rsa.name() => "RSA keys in eight lanes of AVX-512 IFMA".to_owned(),
         name if name == Ring.name() => format!("ring {}", locked("ring")),
         name if name == AwsLc.name() => format!(
             "aws-lc-rs {}, aws-lc-sys {}",
@@ -56,6 +58,7 @@ impl Bare {
         let bare = match engine.name() {
             name if name == Lanes.name() && key_type == KeyType::P256 => Ok(of_lanes()),
             name if name == Lanes.name() => return Err(refused),
+            name if name == Rsa.name() => Ok(of_rsa(ifma_of_rsa(key_type).ok_or(refused)?)),
             name if name == Ring.name() => of_ring(name, ring_curve(key_type).ok_or(refused)?),
             name if name == AwsLc.name() => match key_type {
                 KeyType::P256 => aws_lc_curve(name, &aws_lc::ECDSA_P256_SHA256_ASN1_SIGNING),
@@ -151,6 +154,14 @@ fn of_lanes() -> Bare {
     Bare {
         keys: Box::new(|count| multiplications(count, IFMA_A_KEY)),
         signatures: Box::new(|count| multiplications(count, IFMA_A_SIGNATURE)),
+    }
+}
+
+/// Nor beneath this: the limit is what the squares take that its primes need on average.
+fn of_rsa(ifma: u64) -> Bare {
+    Bare {
+        keys: Box::new(move |count| multiplications(count, ifma)),
+        signatures: Box::new(|_| unreachable!("it signs nothing")),
     }
 }
 

@@ -120,7 +120,8 @@ fn library<'a>(quantity: Quantity, work: BareWork, key_type: KeyType) -> Task<'a
 /// Makes keys, again and again, in the same slots.
 fn keys<'a>(made_by: MadeBy) -> Result<Turn<'a>, BenchError> {
     let MadeBy { engine, key_type } = made_by;
-    let mut keys = vec![DeviceKey::default(); at_a_time(key_type)];
+    let count = at_a_time(key_type).max(engine.at_a_time(key_type));
+    let mut keys = vec![DeviceKey::default(); count];
     engine.make_keys(key_type, &mut keys)?;
     made_by.sound("keys", keys.iter().try_for_each(|key| prove(key).map(drop)))?;
     Ok(Box::new(move || {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{BenchError, Options, Part, Quantity};
 use crate::batch::Layout;
-use crate::engine::{ENGINES, Engine, EngineError};
+use crate::engine::{ENGINES, Engine, EngineError, KeyMaker, Rsa};
 use crate::profile::KeyType;
 
 /// Measures that belong together, and take turns.
@@ -132,8 +132,9 @@ impl MadeBy {
         let bundles = self.issues() && has(Part::Bundles);
         // A run is held against the library as well.
         let issued = certificates || bundles || (self.issues() && has(Part::Run));
-        // An RSA key takes as long as chance has it: a share of that would say nothing.
-        let has_limit = makes && !self.key_type.is_rsa();
+        // An RSA key takes as long as chance has it: a share of what a library made meanwhile would say nothing. The
+        // limit of rsa is what its multiplications take on average.
+        let has_limit = makes && (!self.key_type.is_rsa() || self.engine.name() == Rsa.name());
         let wanted = [
             (Quantity::LibraryKeys, has_limit && (keys || issued)),
             (Quantity::LibrarySignatures, has_limit && (signatures || issued)),

@@ -58,7 +58,7 @@ pub struct Run {
     /// How long certificates hold at least, or there is a warning [default: as the profile says, else 2y]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     min_validity: Option<Duration>,
-    /// auto, lanes, aws-lc or ring. lanes is for P-256, on processors with AVX-512 IFMA
+    /// auto, lanes, rsa, aws-lc or ring. lanes is for P-256 and rsa for RSA keys, on processors with AVX-512 IFMA
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
     /// Threads that work [default: one a core]

@@ -76,7 +76,12 @@ impl<'a> Credentials<'a> {
         } = *self.plan;
         self.keys.resize_with(count, DeviceKey::default);
         match key_type.is_rsa() {
-            true => make_apart(&mut self.keys, |key| key_maker.make_keys(key_type, key))?,
+            true => {
+                let at_a_time = key_maker.at_a_time(key_type);
+                make_apart(&mut self.keys, at_a_time, |keys| {
+                    key_maker.make_keys(key_type, keys)
+                })?;
+            }
             false => key_maker.make_keys(key_type, &mut self.keys)?,
         }
         self.key_ids.clear();
@@ -129,13 +134,14 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// Makes keys one by one, on all threads of the pool that have nothing else to do. An RSA key takes as long as
+/// Makes keys, so many at a time, on all threads of the pool that have nothing else to do. An RSA key takes as long as
 /// chance hides its primes: nobody waits for one while there are others to be made, of this chunk or another.
 fn make_apart(
     keys: &mut [DeviceKey],
+    at_a_time: usize,
     make: impl Fn(&mut [DeviceKey]) -> Result<(), EngineError> + Sync + Send,
 ) -> Result<(), EngineError> {
-    keys.par_chunks_mut(1).with_max_len(1).try_for_each(make)
+    keys.par_chunks_mut(at_a_time).with_max_len(1).try_for_each(make)
 }
 
 #[cfg(test)]
@@ -155,7 +161,7 @@ mod tests {
         let mut keys = vec![DeviceKey::default(); 8];
         let is_first = AtomicBool::new(true);
         let made = pool.install(|| {
-            make_apart(&mut keys, |_| {
+            make_apart(&mut keys, 1, |_| {
                 if !is_first.swap(false, Ordering::Relaxed) {
                     return sender
                         .lock()

@@ -1,15 +1,12 @@
-//! One inversion modulo p or n, in constant time: the safegcd algorithm of Bernstein and Yang
-//! (<https://gcd.cr.yp.to/safegcd-20190413.pdf>), with the half-delta variant and the 590 steps that Pieter Wuille
-//! proved to be enough for 256 bits (<https://github.com/sipa/safegcd-bounds>), ten times 59 steps on words of 62 bits.
+//! One inversion modulo p or n, in constant time: [`safegcd`](crate::engine::safegcd) on words of 62 bits.
 
 use std::hint::black_box;
 
 use super::number::Number;
+use crate::engine::safegcd::{ZETA, divide_steps, rounds};
 
 const LOW62: i64 = (1 << 62) - 1;
-/// Steps of a round, after which the lowest three bits of its matrix are known to be zeros.
-const STEPS: u32 = 59;
-const ROUNDS: u32 = 10;
+const ROUNDS: u32 = rounds(256);
 
 /// A number of 310 bits with a sign: limbs of 62, the least significant first; the last has the sign.
 type Signed62 = [i64; 5];
@@ -54,7 +51,7 @@ impl Inverter {
     pub fn invert(&self, number_: &Number) -> Number {
         let (mut d, mut e) = ([0, 0, 0, 0, 0], [1, 0, 0, 0, 0]);
         let (mut f, mut g) = (self.modulus, signed62(number_));
-        let mut zeta = -1;
+        let mut zeta = ZETA;
         for _ in 0..ROUNDS {
             let matrix;
             (zeta, matrix) = divide_steps(zeta, f[0].cast_unsigned(), g[0].cast_unsigned());
@@ -122,30 +119,6 @@ fn update_pair(f: &mut Signed62, g: &mut Signed62, matrix: &[i64; 4]) {
         (carry_f, carry_g) = (carry_f >> 62, carry_g >> 62);
     }
     (f[4], g[4]) = (low(carry_f), low(carry_g));
-}
-
-/// A round of steps on the lowest words: the matrix that they amount to, times 2^62.
-///
-/// The compiler must not see that a mask is one of two values: it would make a branch of it.
-fn divide_steps(mut zeta: i64, mut f: u64, mut g: u64) -> (i64, [i64; 4]) {
-    let (mut u, mut v, mut q, mut r) = (8u64, 0u64, 0u64, 8u64);
-    for _ in 0..STEPS {
-        let mut negate = black_box((zeta >> 63).cast_unsigned());
-        let odd = black_box((g & 1).wrapping_neg());
-        let signed = |word: u64| (word ^ negate).wrapping_sub(negate);
-        g = g.wrapping_add(signed(f) & odd);
-        q = q.wrapping_add(signed(u) & odd);
-        r = r.wrapping_add(signed(v) & odd);
-        negate &= odd;
-        zeta = (zeta ^ negate.cast_signed()) - 1;
-        f = f.wrapping_add(g & negate);
-        u = u.wrapping_add(q & negate);
-        v = v.wrapping_add(r & negate);
-        g >>= 1;
-        u <<= 1;
-        v <<= 1;
-    }
-    (zeta, [u, v, q, r].map(u64::cast_signed))
 }
 
 fn times(a: i64, b: i64) -> i128 {

@@ -48,7 +48,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod verifier;
-mod wiped;
+pub(super) mod wiped;
 
 use std::sync::OnceLock;
 

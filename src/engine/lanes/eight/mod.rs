@@ -7,19 +7,6 @@
 
 use std::cell::RefCell;
 
-/// Functions that are compiled for processors which have what the words need; one may call another, and [`run`] the
-/// outermost.
-macro_rules! features {
-    (impl $type:ident { $($item:item)* }) => {
-        impl $type {
-            $(#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512ifma,bmi2")] $item)*
-        }
-    };
-    ($($item:item)*) => {
-        $(#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx512ifma,bmi2")] $item)*
-    };
-}
-
 #[path = "../comb.rs"]
 mod comb;
 #[path = "../field.rs"]

@@ -1,22 +1,13 @@
-//! Words of eight lanes: AVX-512 with IFMA.
-//!
-//! `unsafe` is for loads and stores alone.
-
-#![expect(unsafe_code, reason = "memory is read and written by intrinsics")]
+//! Words of eight lanes, and what the arithmetic of P-256 makes of them.
 
 use std::arch::x86_64::{
-    __m512i, _mm256_loadu_si256, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,
-    _mm512_castsi256_si512, _mm512_cmplt_epu64_mask, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_mov_epi64, _mm512_mask_sub_epi64,
-    _mm512_movepi64_mask, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_set_epi64, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
-    _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
-    _mm512_testn_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_alignr_epi64, _mm512_castsi256_si512, _mm512_inserti64x4, _mm512_permutex2var_epi64,
+    _mm512_set_epi64, _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
 use super::super::table::Row;
+pub use crate::engine::word::eight::*;
 
-pub const LANES: usize = 8;
 /// Bits of a window for secret scalars: 320 KB of table.
 pub const SECRET_BITS: usize = 8;
 /// Rows of a limb of a window.
@@ -26,68 +17,7 @@ pub const ACCUMULATORS: usize = 8;
 /// Products that are made side by side, so that one's latency is hidden behind the others.
 pub const CHAINS: usize = 4;
 
-/// Eight numbers of 64 bits.
-pub type Word = __m512i;
-/// A bit for each lane.
-pub type Mask = u8;
-
-/// Whether this processor has what is used here.
-pub fn is_here() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512ifma")
-        && is_x86_feature_detected!("bmi2")
-}
-
 features! {
-#[inline] pub fn splat(word: u64) -> Word { _mm512_set1_epi64(word.cast_signed()) }
-#[inline] pub fn zero() -> Word { _mm512_setzero_si512() }
-/// The low 52 bits of the product of the low 52 bits of both, added.
-#[inline] pub fn low(sum: Word, a: Word, b: Word) -> Word { _mm512_madd52lo_epu64(sum, a, b) }
-/// The high 52 bits of that product, added.
-#[inline] pub fn high(sum: Word, a: Word, b: Word) -> Word { _mm512_madd52hi_epu64(sum, a, b) }
-#[inline] pub fn add(a: Word, b: Word) -> Word { _mm512_add_epi64(a, b) }
-#[inline] pub fn sub(a: Word, b: Word) -> Word { _mm512_sub_epi64(a, b) }
-#[inline] pub fn and(a: Word, b: Word) -> Word { _mm512_and_si512(a, b) }
-#[inline] pub fn or(a: Word, b: Word) -> Word { _mm512_or_si512(a, b) }
-#[inline] pub fn xor(a: Word, b: Word) -> Word { _mm512_xor_si512(a, b) }
-#[inline] pub fn left<const N: u32>(a: Word) -> Word { _mm512_slli_epi64::<N>(a) }
-#[inline] pub fn right<const N: u32>(a: Word) -> Word { _mm512_srli_epi64::<N>(a) }
-/// To the right, with copies of the sign.
-#[inline] pub fn right_signed<const N: u32>(a: Word) -> Word { _mm512_srai_epi64::<N>(a) }
-/// By as many bits in every lane; 64 and more leave nothing.
-#[inline] pub fn left_by(a: Word, bits: u64) -> Word { _mm512_sllv_epi64(a, splat(bits)) }
-#[inline] pub fn right_by(a: Word, bits: u64) -> Word { _mm512_srlv_epi64(a, splat(bits)) }
-#[inline] pub fn is_zero(a: Word) -> Mask { _mm512_testn_epi64_mask(a, a) }
-#[inline] pub fn is_negative(a: Word) -> Mask { _mm512_movepi64_mask(a) }
-/// `a` where the mask has a bit, `b` elsewhere.
-#[inline] pub fn choose(mask: Mask, a: Word, b: Word) -> Word { _mm512_mask_mov_epi64(b, mask, a) }
-/// a - b - borrow, all words of 64 bits without a sign, and whether that is owed to the next.
-#[inline]
-pub fn minus(a: Word, b: Word, borrow: Mask) -> (Word, Mask) {
-    let less = _mm512_sub_epi64(a, b);
-    let owed = _mm512_cmplt_epu64_mask(a, b) | is_zero(less) & borrow;
-    (_mm512_mask_sub_epi64(less, borrow, less, splat(1)), owed)
-}
-/// Says that no lane is negative, which the tests hold it to.
-#[inline] pub fn claim_not_negative(_: Word) {}
-
-#[inline]
-pub fn load(lanes: &[u64; 8]) -> Word {
-    // SAFETY: the reference is to 64 octets, and no alignment is asked for.
-    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
-}
-
-#[inline]
-pub fn store(word: Word) -> [u64; 8] {
-    let mut lanes = [0; 8];
-    // SAFETY: the array has 64 octets, and no alignment is asked for.
-    unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), word) };
-    lanes
-}
-
 /// The product of limbs of 52 bits, in columns of which each has up to ten of their halves.
 #[inline]
 pub fn product(a: &[Word; 5], b: &[Word; 5]) -> [Word; 10] {
@@ -153,8 +83,7 @@ pub fn look_up(rows: &[Row], index: Word, last: bool) -> [Word; 4] {
     let half = |lane: usize| {
         let at = usize::try_from(index[lane]).expect("it is an index");
         let (halves, _) = rows[at].0.as_chunks::<4>();
-        // SAFETY: the reference is to 32 octets, and no alignment is asked for.
-        unsafe { _mm256_loadu_si256(halves[usize::from(last)].as_ptr().cast()) }
+        load_half(&halves[usize::from(last)])
     };
     let both = |lane: usize| {
         _mm512_inserti64x4::<1>(_mm512_castsi256_si512(half(lane)), half(lane + 4))

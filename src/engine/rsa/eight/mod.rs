@@ -1,0 +1,34 @@
+//! Eight lanes at a time: the arithmetic on words of AVX-512 with IFMA.
+
+#![expect(
+    unsafe_code,
+    reason = "one call into code that needs the processor's help, after detection"
+)]
+
+#[path = "../tiles.rs"]
+mod columns;
+#[path = "../division.rs"]
+mod division;
+#[path = "../job.rs"]
+mod job;
+#[path = "../modulus.rs"]
+mod modulus;
+#[path = "../power.rs"]
+mod power;
+#[path = "../prime.rs"]
+mod prime;
+mod word;
+
+pub use self::job::{Job, TILE};
+pub use self::word::{LANES, is_here};
+
+/// Does a job.
+///
+/// # Panics
+///
+/// When the processor is another.
+pub fn run<const N: usize>(job: Job<'_, N>) {
+    assert!(is_here(), "the processor has what eight lanes need");
+    // SAFETY: the processor has every feature that the function needs.
+    unsafe { job::run_job(job) }
+}

@@ -1,0 +1,109 @@
+//! Is it a prime? A filter to base 2 for what has no small divisor, and rounds of Miller and Rabin for what it lets
+//! through.
+//!
+//! No path and no address depends on the numbers, but for what has a probability of one in two million: see
+//! [`round`].
+
+use super::super::number::Number;
+use super::modulus::{
+    Element, Modulus, bits_at, choose_element, constant, difference, equal, gather, is_nothing, leave, less,
+    modulus, mul, one, shift, square, sum, without,
+};
+use super::power::{power, table};
+use super::word::{self, Mask, or, splat};
+
+/// Bits of the filter's digits: a power of 2^7 at most is a shift by seven bits at most, for which there is room.
+const DIGIT: usize = 3;
+
+/// Bits of p-1 at its end that are looked at one by one: one prime in 2^24 ends with more zeros.
+const TAIL: usize = 24;
+
+features! {
+/// Lanes whose numbers p have 2^((p-1)/2) = 1 or -1 modulo p, as every prime has (Euler); they have so many bits, and
+/// of them the highest and the lowest.
+pub fn filter<const N: usize>(numbers: &[Number<N>], bits: usize) -> Mask {
+    let p = modulus(gather(numbers));
+    let mut power = one(&p, bits);
+    for place in (0..(bits - 1).div_ceil(DIGIT)).rev() {
+        // Of (p-1)/2, which is p without its lowest bit.
+        let digit = bits_at(&p.limbs, DIGIT * place + 1, (1 << DIGIT) - 1);
+        square(&mut power, DIGIT, &p);
+        power = shift(&power, digit);
+    }
+    let power = leave(&power, &p);
+    let (negative, _) = difference(&p.limbs, &power);
+    let unit = constant(1);
+    equal(&power, &unit) | equal(&negative, &unit)
+}
+
+/// One round of the probabilistic test of FIPS 186-5, B.3.1 (Miller and Rabin), in each lane with a base of its own;
+/// lanes whose numbers pass. They have so many bits, and of them the highest and the lowest. Bases are made of
+/// `random[0]`, of as many bits, and `random[1]`, of 52 N: twice as many bits as the number has, so that each base is as
+/// probable as any other (FIPS 186-5, A.2.1 has 64 bits more). A base that is not between 2 and p-2 lets nothing pass.
+///
+/// The same is done whatever the numbers are, and however many times two divides p-1: unless more than [`TAIL`] times, of which
+/// an observer may learn.
+#[inline(never)]
+pub fn round<const N: usize>(numbers: &[Number<N>], random: [&[Number<N>]; 2], bits: usize) -> Mask {
+    let p = modulus(gather(numbers));
+    let any_one = one(&p, bits);
+    let mut base = sum(&gather(random[0]), &leave(&gather(random[1]), &p));
+    mul(&mut base, &any_one, &p);
+    let units = units(&p, &any_one);
+    let mut even = p.limbs;
+    even.0[0] = word::sub(even.0[0], splat(1));
+    let tail = tail(&even, bits);
+
+    let table = table(&base, &any_one, &p);
+    let mut power = power(&table, &even, tail..bits, &p);
+    let [is_one, is_negative] = find(&units, &base, &p);
+    let not_a_base = is_one | is_negative | is_nothing(&less(&base, &p.limbs));
+    // Lanes where so many bits at the end are zeros: those where the power is one of the odd part, or a square of it.
+    let mut passed = 0;
+    for place in (1..=tail).rev() {
+        if place < tail {
+            let bit = word::is_zero(bits_at(&even, place, 1));
+            square(&mut power, 1, &p);
+            mul(&mut power, &choose_element(bit, &any_one, &base), &p);
+        }
+        let [is_one, is_negative] = find(&units, &power, &p);
+        let is_odd_part = without(ends_with_zeros(&even, place + 1));
+        passed |= ends_with_zeros(&even, place) & (is_negative | is_one & is_odd_part);
+    }
+    passed & without(not_a_base)
+}
+
+/// Bits that are looked at one by one: enough for all lanes.
+#[inline]
+fn tail<const N: usize>(even: &Element<N>, bits: usize) -> usize {
+    let mut tail = TAIL;
+    while ends_with_zeros(even, tail + 1) != 0 { tail += TAIL; }
+    tail.min(bits - 1)
+}
+
+/// Lanes whose lowest bits are zeros, so many.
+#[inline]
+fn ends_with_zeros<const N: usize>(a: &Element<N>, bits: usize) -> Mask {
+    let mut any = word::zero();
+    for limb in 0..bits / 52 { any = or(any, a.0[limb]); }
+    match bits % 52 {
+        0 => {}
+        rest => any = or(any, bits_at(a, bits / 52 * 52, (1 << rest) - 1)),
+    }
+    word::is_zero(any)
+}
+
+/// The forms of 1 and of -1, below the modulus.
+#[inline]
+fn units<const N: usize>(p: &Modulus<N>, any_one: &Element<N>) -> [Element<N>; 2] {
+    let one = less(any_one, &p.limbs);
+    [one, difference(&p.limbs, &one).0]
+}
+
+/// Lanes that have 1, and lanes that have -1.
+#[inline]
+fn find<const N: usize>(units: &[Element<N>; 2], a: &Element<N>, p: &Modulus<N>) -> [Mask; 2] {
+    let a = less(a, &p.limbs);
+    [equal(&a, &units[0]), equal(&a, &units[1])]
+}
+}

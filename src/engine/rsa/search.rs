@@ -1,0 +1,177 @@
+//! The search for primes (FIPS 186-5, A.1.3): candidates are drawn, each with fresh randomness, divided by small primes, filtered
+//! and proven, as many at a time as there are lanes. A candidate stands alone: no prime says anything of another, whichever
+//! key it gets into, and what is seen of one that is thrown away says nothing of those that are kept.
+
+use zeroize::Zeroizing;
+
+use super::super::EngineError;
+use super::failed;
+use super::natural::E;
+use super::number::Number;
+use super::small::Small;
+use super::stream::Stream;
+use super::words::Words;
+
+/// Rounds of the probabilistic test with random bases: FIPS 186-5, table B.1, asks for five of primes of 1,024 bits, and
+/// for four of longer ones. The filter before them does not count.
+pub const ROUNDS: usize = 5;
+
+/// Candidates that are drawn for a prime, at most, by bits of the modulus (FIPS 186-5, A.1.3: 10 for the first prime, 20 for the
+/// second). Chance alone needs more for less than one prime in 2^150.
+const TRIES: u64 = 20;
+
+/// A pool of numbers, which never moves in memory and is zeroized.
+type Pool<const N: usize> = Zeroizing<Vec<Number<N>>>;
+
+pub struct Search<'a, const N: usize> {
+    words: Words,
+    bits: usize,
+    random: Stream<'a>,
+    /// For each stage of trial division those that wait for it; the last are for the filter.
+    waiting: Vec<Pool<N>>,
+    /// What the filter let through.
+    probable: Pool<N>,
+    /// Candidates that were drawn, and that may be.
+    drawn: u64,
+    most: u64,
+}
+
+impl<'a, const N: usize> Search<'a, N> {
+    /// A search for primes of so many bits.
+    pub fn new(words: Words, bits: usize, random: Stream<'a>) -> Self {
+        // Each is emptied as soon as there are enough for all lanes.
+        let room = 2 * words.tile() + words.lanes();
+        let pool = || Zeroizing::new(Vec::with_capacity(room));
+        Self {
+            words,
+            bits,
+            random,
+            waiting: (0..=Small::primes().stages.len()).map(|_| pool()).collect(),
+            probable: pool(),
+            drawn: 0,
+            most: 0,
+        }
+    }
+
+    pub fn random(&mut self) -> &mut Stream<'a> {
+        &mut self.random
+    }
+
+    /// Finds so many primes.
+    pub fn primes(&mut self, count: usize) -> Result<Zeroizing<Vec<Number<N>>>, EngineError> {
+        self.most = self.drawn + TRIES * 2 * self.bits as u64 * count as u64;
+        let mut primes = Zeroizing::new(Vec::with_capacity(count + self.words.lanes()));
+        while primes.len() < count {
+            let is_enough = primes.len() + self.probable.len() >= count;
+            if is_enough || self.probable.len() >= self.words.lanes() {
+                self.prove(&mut primes)?;
+                continue;
+            }
+            self.filter()?;
+        }
+        // What was found beyond is for nobody.
+        primes[count..].iter_mut().for_each(zeroize::Zeroize::zeroize);
+        primes.truncate(count);
+        Ok(primes)
+    }
+
+    /// Filters as many as there are lanes.
+    fn filter(&mut self) -> Result<(), EngineError> {
+        let (lanes, last) = (self.words.lanes(), self.waiting.len() - 1);
+        while self.waiting[last].len() < lanes {
+            self.divide()?;
+        }
+        let numbers = take(&mut self.waiting[last], lanes);
+        let mut passed = vec![false; lanes];
+        self.words.filter(&numbers, self.bits, &mut passed);
+        self.probable.extend(chosen(&numbers, &passed));
+        Ok(())
+    }
+
+    /// Divides those that have come farthest, of as many as are divided together; new ones where there are no others.
+    fn divide(&mut self) -> Result<(), EngineError> {
+        let (tile, small) = (self.words.tile(), Small::primes());
+        let full = (0..small.stages.len())
+            .rev()
+            .find(|stage| self.waiting[*stage].len() >= tile);
+        let stage = full.unwrap_or(0);
+        while self.waiting[stage].len() < tile {
+            if self.drawn == self.most {
+                return Err(failed("find primes among random numbers"));
+            }
+            self.waiting[0].push(self.random.candidate(self.bits)?);
+            self.drawn += 1;
+        }
+        let numbers = take(&mut self.waiting[stage], tile);
+        let mut divided = vec![false; tile];
+        self.words
+            .divide(&small.groups[small.stages[stage].clone()], &numbers, &mut divided);
+        let kept: Vec<bool> = divided
+            .iter()
+            .zip(&*numbers)
+            .map(|(divided, number)| !divided && is_coprime_to_e(number))
+            .collect();
+        self.waiting[stage + 1].extend(chosen(&numbers, &kept));
+        Ok(())
+    }
+
+    /// Adds to the primes those of the probable ones that pass all rounds. A round of any number is one lane's work.
+    fn prove(&mut self, primes: &mut Vec<Number<N>>) -> Result<(), EngineError> {
+        let count = self.probable.len().min(self.words.lanes());
+        let numbers = take(&mut self.probable, count);
+        let are_primes = self.are_primes(&numbers)?;
+        primes.extend(chosen(&numbers, &are_primes));
+        Ok(())
+    }
+
+    /// Which numbers pass all rounds, each with a base of its own.
+    pub fn are_primes(&mut self, numbers: &[Number<N>]) -> Result<Vec<bool>, EngineError> {
+        let lanes = self.words.lanes();
+        let mut are_primes = vec![true; numbers.len()];
+        let rounds: Vec<usize> = (0..ROUNDS * numbers.len())
+            .map(|round| round % numbers.len())
+            .collect();
+        for rounds in rounds.chunks(lanes) {
+            let mut items = Zeroizing::new(vec![numbers[0]; lanes]);
+            let mut random = [(); 2].map(|()| Zeroizing::new(vec![[0; N]; lanes]));
+            for (lane, item) in items.iter_mut().enumerate() {
+                *item = numbers[rounds.get(lane).copied().unwrap_or(0)];
+                random[0][lane] = self.random.number(self.bits)?;
+                random[1][lane] = self.random.number(52 * N)?;
+            }
+            let mut passed = vec![false; lanes];
+            self.words
+                .round(&items, [&random[0], &random[1]], self.bits, &mut passed);
+            for (round, passed) in rounds.iter().zip(passed) {
+                are_primes[*round] &= passed;
+            }
+        }
+        Ok(are_primes)
+    }
+}
+
+/// The last so many of a pool.
+fn take<const N: usize>(pool: &mut Pool<N>, count: usize) -> Pool<N> {
+    let rest = pool.len() - count;
+    let taken = Zeroizing::new(pool[rest..].to_vec());
+    pool[rest..].iter_mut().for_each(zeroize::Zeroize::zeroize);
+    pool.truncate(rest);
+    taken
+}
+
+fn chosen<const N: usize>(numbers: &[Number<N>], are_chosen: &[bool]) -> impl Iterator<Item = Number<N>> {
+    numbers
+        .iter()
+        .zip(are_chosen)
+        .filter_map(|(number, is_chosen)| is_chosen.then_some(*number))
+}
+
+/// Whether gcd(p-1, e) = 1, which means that the prime e does not divide p-1 (FIPS 186-5, A.1.3, steps 4.5 and 5.6).
+fn is_coprime_to_e<const N: usize>(number: &Number<N>) -> bool {
+    // 2^52 is -16 modulo e.
+    let rest = number
+        .iter()
+        .rev()
+        .fold(0, |rest, limb| (rest * (E - 16) + limb) % E);
+    rest != 1
+}

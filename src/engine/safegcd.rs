@@ -1,6 +1,11 @@
 //! Division steps: the safegcd algorithm of Bernstein and Yang (<https://gcd.cr.yp.to/safegcd-20190413.pdf>), with the
 //! half-delta variant, on the lowest words of two numbers. What they amount to is then done to the whole of both.
 
+#![expect(
+    clippy::many_single_char_names,
+    reason = "formulas have the names that papers give them"
+)]
+
 use std::hint::black_box;
 
 /// Steps of a round, after which the lowest three bits of its matrix are known to be zeros.

@@ -36,6 +36,7 @@ mod judges;
 mod lanes;
 mod ledger;
 mod rebuild;
+mod rsa;
 mod shards;
 mod shared;
 #[cfg(feature = "pkcs11")]

@@ -2,7 +2,7 @@
 
 use super::super::number::Number;
 use super::super::small::Group;
-use super::word::LANES;
+use super::word::{LANES, Mask};
 use super::{division, power, prime};
 
 pub use super::division::TILE;
@@ -40,11 +40,6 @@ pub enum Job<'a, const N: usize> {
         bits: usize,
         results: &'a mut [Number<N>],
     },
-    /// See [`power::are_powers_of_e`].
-    Verify {
-        items: [&'a [Number<N>]; 3],
-        passed: &'a mut [bool],
-    },
 }
 
 features! {
@@ -56,8 +51,16 @@ pub fn run_job<const N: usize>(job: Job<'_, N>) {
         Job::Difference { items, bits, results } => return power::differences(items, bits, results),
         Job::Filter { numbers, bits, passed } => (passed, prime::filter(numbers, bits)),
         Job::Round { numbers, random, bits, passed } => (passed, prime::round(numbers, random, bits)),
-        Job::Verify { items, passed } => (passed, power::are_powers_of_e(items)),
     };
+    tell(mask, passed);
+}
+
+/// See [`power::are_powers_of_e`]: numbers of M limbs, as a modulus has.
+pub fn verify_all<const M: usize>(items: [&[Number<M>]; 3], passed: &mut [bool]) {
+    tell(power::are_powers_of_e(items), passed);
+}
+
+fn tell(mask: Mask, passed: &mut [bool]) {
     for lane in 0..LANES { passed[lane] = mask >> lane & 1 == 1; }
 }
 }

@@ -120,7 +120,7 @@ pub fn trailing_zeros(a: &[u64]) -> u64 {
 
 /// Moves a number by so many bits, which may be secret, down or up.
 pub fn shift(a: &mut [u64], bits: u64, is_up: bool) {
-    for power in 0..(64 * a.len()).ilog2() + 1 {
+    for power in 0..=(64 * a.len()).ilog2() {
         let mask = mask(bits >> power & 1 == 1);
         let moved = match is_up {
             true => shifted_up(a, 1 << power),

@@ -52,7 +52,7 @@ fn add_rows<const W: usize>(t: &mut [Word], a: &[Word], b: &[Word; W]) {
         next[W - 1] = high(next[W - 1], digit, b[W - 1]);
         sums = next;
     }
-    for j in 0..W { t[a.len() + j] = sums[j]; }
+    t[a.len()..].copy_from_slice(&sums);
 }
 
 #[inline]
@@ -107,7 +107,7 @@ fn find_digits(t: &mut [Word], m: &[Word; TILE], inverse: Word) -> [Word; TILE] 
         next[TILE - 1] = high(next[TILE - 1], digit, m[TILE - 1]);
         sums = next;
     }
-    for j in 0..TILE { t[TILE + j] = sums[j]; }
+    t[TILE..].copy_from_slice(&sums);
     digits
 }
 }

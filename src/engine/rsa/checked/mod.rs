@@ -19,4 +19,4 @@ mod power;
 mod prime;
 mod word;
 
-pub use self::job::{Job, TILE, run_job as run};
+pub use self::job::{Job, TILE, run_job as run, verify_all as verify};

@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "one call into code that needs the processor's help, after detection"
+    reason = "two calls into code that needs the processor's help, after detection"
 )]
 
 #[path = "../tiles.rs"]
@@ -21,6 +21,7 @@ mod word;
 
 pub use self::job::{Job, TILE};
 pub use self::word::{LANES, is_here};
+use super::number::Number;
 
 /// Does a job.
 ///
@@ -31,4 +32,15 @@ pub fn run<const N: usize>(job: Job<'_, N>) {
     assert!(is_here(), "the processor has what eight lanes need");
     // SAFETY: the processor has every feature that the function needs.
     unsafe { job::run_job(job) }
+}
+
+/// Whether numbers are powers of others to e.
+///
+/// # Panics
+///
+/// When the processor is another.
+pub fn verify<const M: usize>(items: [&[Number<M>]; 3], passed: &mut [bool]) {
+    assert!(is_here(), "the processor has what eight lanes need");
+    // SAFETY: the processor has every feature that the function needs.
+    unsafe { job::verify_all(items, passed) }
 }

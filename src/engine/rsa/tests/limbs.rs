@@ -133,7 +133,7 @@ fn reckon<const N: usize>(bits: usize, [a, b, c, m]: [&[Vec<u64>]; 4]) {
 /// Whole jobs, whose claims are checked at every step.
 #[test]
 fn whole_jobs_keep_every_claim() {
-    use super::super::checked::{Job, TILE, run};
+    use super::super::checked::{Job, TILE, run, verify};
     let highest = {
         let mut highest = [LOW52; 20];
         highest[19] = (1 << 36) - 1;
@@ -174,10 +174,7 @@ fn whole_jobs_keep_every_claim() {
             results: &mut results,
         });
         assert_eq!(big(&results[0]), &modulus - 4u8);
-        run(Job::Verify {
-            items: [&below, &below, &numbers],
-            passed: &mut passed,
-        });
+        verify([&below, &below, &numbers], &mut passed);
         assert!(!passed[0]);
         let mut divided = [true; TILE];
         let groups = &super::super::small::Small::primes().groups;

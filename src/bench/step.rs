@@ -119,7 +119,8 @@ fn subjects(options: &Options) -> Vec<(KeyType, &'static [Part])> {
 
 impl MadeBy {
     fn issues(self) -> bool {
-        self.engine.makes(self.key_type) && self.engine.signs(self.key_type)
+        // One that makes keys alone leaves signatures to another.
+        self.engine.makes(self.key_type) && self.choice().for_signatures(self.key_type).is_ok()
     }
 
     /// What is measured of stages, when these parts are wanted.
@@ -137,7 +138,10 @@ impl MadeBy {
         let has_limit = makes && (!self.key_type.is_rsa() || self.engine.name() == Rsa.name());
         let wanted = [
             (Quantity::LibraryKeys, has_limit && (keys || issued)),
-            (Quantity::LibrarySignatures, has_limit && (signatures || issued)),
+            (
+                Quantity::LibrarySignatures,
+                has_limit && self.engine.signs(self.key_type) && (signatures || issued),
+            ),
             (Quantity::Keys, keys),
             (Quantity::Signatures, signatures),
             (Quantity::Certificates, certificates),

@@ -49,26 +49,38 @@ pub fn round<const N: usize>(numbers: &[Number<N>], random: [&[Number<N>]; 2], b
     let any_one = one(&p, bits);
     let mut base = sum(&gather(random[0]), &leave(&gather(random[1]), &p));
     mul(&mut base, &any_one, &p);
-    let units = units(&p, &any_one);
     let mut even = p.limbs;
     even.0[0] = word::sub(even.0[0], splat(1));
     let tail = tail(&even, bits);
 
     let table = table(&base, &any_one, &p);
-    let mut power = power(&table, &even, tail..bits, &p);
-    let [is_one, is_negative] = find(&units, &base, &p);
-    let not_a_base = is_one | is_negative | is_nothing(&less(&base, &p.limbs));
+    let power = power(&table, &even, tail..bits, &p);
+    square_on([&power, &base, &any_one], &even, tail, &p)
+}
+
+/// Lanes that pass a round, of the power of the base to p-1 without so many bits at its end, which follow.
+#[inline(never)]
+fn square_on<const N: usize>(
+    [power, base, any_one]: [&Element<N>; 3],
+    even: &Element<N>,
+    tail: usize,
+    p: &Modulus<N>,
+) -> Mask {
+    let units = units(p, any_one);
+    let [is_one, is_negative] = find(&units, base, p);
+    let not_a_base = is_one | is_negative | is_nothing(&less(base, &p.limbs));
+    let mut power = *power;
     // Lanes where so many bits at the end are zeros: those where the power is one of the odd part, or a square of it.
     let mut passed = 0;
     for place in (1..=tail).rev() {
         if place < tail {
-            let bit = word::is_zero(bits_at(&even, place, 1));
-            square(&mut power, 1, &p);
-            mul(&mut power, &choose_element(bit, &any_one, &base), &p);
+            let is_zero = word::is_zero(bits_at(even, place, 1));
+            square(&mut power, 1, p);
+            mul(&mut power, &choose_element(is_zero, any_one, base), p);
         }
-        let [is_one, is_negative] = find(&units, &power, &p);
-        let is_odd_part = without(ends_with_zeros(&even, place + 1));
-        passed |= ends_with_zeros(&even, place) & (is_negative | is_one & is_odd_part);
+        let [is_one, is_negative] = find(&units, &power, p);
+        let is_odd_part = without(ends_with_zeros(even, place + 1));
+        passed |= ends_with_zeros(even, place) & (is_negative | is_one & is_odd_part);
     }
     passed & without(not_a_base)
 }

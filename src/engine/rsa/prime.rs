@@ -1,8 +1,7 @@
 //! Is it a prime? A filter to base 2 for what has no small divisor, and rounds of Miller and Rabin for what it lets
 //! through.
 //!
-//! No path and no address depends on the numbers, but for what has a probability of one in two million: see
-//! [`round`].
+//! No path and no address depends on the numbers.
 
 use super::super::number::Number;
 use super::modulus::{
@@ -15,7 +14,8 @@ use super::word::{self, Mask, or, splat};
 /// Bits of the filter's digits: a power of 2^7 at most is a shift by seven bits at most, for which there is room.
 const DIGIT: usize = 3;
 
-/// Bits of p-1 at its end that are looked at one by one: one prime in 2^24 ends with more zeros.
+/// Bits of p-1 at its end that are looked at one by one. Where it ends with more zeros, which one prime in 2^24 does, a round
+/// that finds -1 only before them does not let it pass: of such primes that is one round in 2^24.
 const TAIL: usize = 24;
 
 features! {
@@ -41,8 +41,7 @@ pub fn filter<const N: usize>(numbers: &[Number<N>], bits: usize) -> Mask {
 /// `random[0]`, of as many bits, and `random[1]`, of 52 N: twice as many bits as the number has, so that each base is as
 /// probable as any other (FIPS 186-5, A.2.1 has 64 bits more). A base that is not between 2 and p-2 lets nothing pass.
 ///
-/// The same is done whatever the numbers are, and however many times two divides p-1: unless more than [`TAIL`] times, of which
-/// an observer may learn.
+/// The same is done whatever the numbers are, and however many times two divides p-1.
 #[inline(never)]
 pub fn round<const N: usize>(numbers: &[Number<N>], random: [&[Number<N>]; 2], bits: usize) -> Mask {
     let p = modulus(gather(numbers));
@@ -51,19 +50,17 @@ pub fn round<const N: usize>(numbers: &[Number<N>], random: [&[Number<N>]; 2], b
     mul(&mut base, &any_one, &p);
     let mut even = p.limbs;
     even.0[0] = word::sub(even.0[0], splat(1));
-    let tail = tail(&even, bits);
 
     let table = table(&base, &any_one, &p);
-    let power = power(&table, &even, tail..bits, &p);
-    square_on([&power, &base, &any_one], &even, tail, &p)
+    let power = power(&table, &even, TAIL..bits, &p);
+    square_on([&power, &base, &any_one], &even, &p)
 }
 
-/// Lanes that pass a round, of the power of the base to p-1 without so many bits at its end, which follow.
+/// Lanes that pass a round, of the power of the base to p-1 without the bits at its end, which follow.
 #[inline(never)]
 fn square_on<const N: usize>(
     [power, base, any_one]: [&Element<N>; 3],
     even: &Element<N>,
-    tail: usize,
     p: &Modulus<N>,
 ) -> Mask {
     let units = units(p, any_one);
@@ -72,8 +69,8 @@ fn square_on<const N: usize>(
     let mut power = *power;
     // Lanes where so many bits at the end are zeros: those where the power is one of the odd part, or a square of it.
     let mut passed = 0;
-    for place in (1..=tail).rev() {
-        if place < tail {
+    for place in (1..=TAIL).rev() {
+        if place < TAIL {
             let is_zero = word::is_zero(bits_at(even, place, 1));
             square(&mut power, 1, p);
             mul(&mut power, &choose_element(is_zero, any_one, base), p);
@@ -83,14 +80,6 @@ fn square_on<const N: usize>(
         passed |= ends_with_zeros(even, place) & (is_negative | is_one & is_odd_part);
     }
     passed & without(not_a_base)
-}
-
-/// Bits that are looked at one by one: enough for all lanes.
-#[inline]
-fn tail<const N: usize>(even: &Element<N>, bits: usize) -> usize {
-    let mut tail = TAIL;
-    while ends_with_zeros(even, tail + 1) != 0 { tail += TAIL; }
-    tail.min(bits - 1)
 }
 
 /// Lanes whose lowest bits are zeros, so many.

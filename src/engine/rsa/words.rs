@@ -92,7 +92,7 @@ impl Words {
     /// Powers of bases to exponents modulo moduli, however many there are.
     pub fn powers<const N: usize>(self, items: [&[Number<N>]; 3], bits: usize, results: &mut [Number<N>]) {
         self.in_lanes(items, results, |items, results| {
-            run!(self, Power { items, bits, results })
+            run!(self, Power { items, bits, results });
         });
     }
 
@@ -104,7 +104,7 @@ impl Words {
         results: &mut [Number<N>],
     ) {
         self.in_lanes([a, b, c, moduli], results, |items, results| {
-            run!(self, Difference { items, bits, results })
+            run!(self, Difference { items, bits, results });
         });
     }
 

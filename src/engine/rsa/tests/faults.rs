@@ -5,13 +5,15 @@ use super::*;
 use crate::engine::{DeviceKey, Engine, KeyMaker};
 use crate::profile::KeyType;
 
+/// Keys that are made together.
+const KEYS: usize = 3;
+
 #[test]
 fn a_bit_that_flips_in_a_key_is_found_in_every_lane() {
     if Rsa.ready().is_err() {
         eprintln!("LEFT OUT: this processor has no AVX-512 IFMA");
         return;
     }
-    const KEYS: usize = 3;
     for place in 0..3 * KEYS {
         let mut keys = vec![DeviceKey::default(); KEYS];
         strike_next(place, (7 * place) % 20, (11 * place) % 36);

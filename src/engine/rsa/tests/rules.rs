@@ -1,7 +1,10 @@
 //! Keys against the rules of FIPS 186-5, A.1, and against chance: what they are made of, and how it is spread.
 
+#![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+
 use std::collections::HashSet;
 
+use aws_lc_rs::signature::KeyPair as _;
 use num_bigint::BigUint;
 use num_integer::Integer;
 use pkcs8::der::asn1::UintRef;
@@ -52,7 +55,6 @@ fn obeys(key: &DeviceKey, bits: u64) {
     assert!(coefficient < p);
     // The same to the octet, as another parser finds it.
     let pair = aws_lc_rs::rsa::KeyPair::from_pkcs8(key.pkcs8()).unwrap();
-    use aws_lc_rs::signature::KeyPair as _;
     assert_eq!(pair.public_key().as_ref(), key.public_key());
 }
 
@@ -62,13 +64,17 @@ fn keys_obey_the_standard_whatever_the_words() {
         let many = if words == Words::One { 1 } else { 12 };
         let mut keys = vec![DeviceKey::default(); many];
         make::<20, 40>(&mut keys, 1024, words, &mut system).unwrap();
-        keys.iter().for_each(|key| obeys(key, 1024));
+        for key in &keys {
+            obeys(key, 1024);
+        }
     }
     if Rsa.ready().is_ok() {
         for (key_type, bits) in [(KeyType::Rsa3072, 1536), (KeyType::Rsa4096, 2048)] {
             let mut keys = vec![DeviceKey::default(); 3];
             Rsa.make_keys(key_type, &mut keys).unwrap();
-            keys.iter().for_each(|key| obeys(key, bits));
+            for key in &keys {
+                obeys(key, bits);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
  *   PROXY_LOG           a file that gets a line for each login and each initialisation
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@
 static CK_FUNCTION_LIST_PTR real;
 static CK_FUNCTION_LIST ours;
 static atomic_long sessions, signatures;
+
+/* Who closes all sessions waits until nobody is within a call, which SoftHSM itself does not see to. */
+static pthread_rwlock_t within = PTHREAD_RWLOCK_INITIALIZER;
 
 static int is_due(const char *text, long count)
 {
@@ -59,7 +63,10 @@ static void note(const char *line)
     static CK_RV our_##name parameters \
     { \
         CHECK(name); \
-        return real->name arguments; \
+        pthread_rwlock_rdlock(&within); \
+        code = real->name arguments; \
+        pthread_rwlock_unlock(&within); \
+        return code; \
     }
 
 FORWARD(C_Finalize, (void *reserved), (reserved))
@@ -84,7 +91,10 @@ static CK_RV our_C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, unsigned 
 {
     note("login");
     CHECK(C_Login);
-    return real->C_Login(session, user, pin, length);
+    pthread_rwlock_rdlock(&within);
+    code = real->C_Login(session, user, pin, length);
+    pthread_rwlock_unlock(&within);
+    return code;
 }
 
 static CK_RV our_C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session)
@@ -95,29 +105,45 @@ static CK_RV our_C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *applicatio
         --sessions;
         return CKR_SESSION_COUNT;
     }
-    return real->C_OpenSession(slot, flags, application, notify, session);
+    pthread_rwlock_rdlock(&within);
+    code = real->C_OpenSession(slot, flags, application, notify, session);
+    pthread_rwlock_unlock(&within);
+    return code;
 }
 
 static CK_RV our_C_CloseSession(CK_SESSION_HANDLE session)
 {
     CHECK(C_CloseSession);
     --sessions;
-    return real->C_CloseSession(session);
+    pthread_rwlock_rdlock(&within);
+    code = real->C_CloseSession(session);
+    pthread_rwlock_unlock(&within);
+    return code;
 }
 
 static CK_RV our_C_Sign(CK_SESSION_HANDLE session, unsigned char *data, unsigned long length, unsigned char *signature, unsigned long *signature_length)
 {
-    if (!signature)
-        return real->C_Sign(session, data, length, signature, signature_length);
+    if (!signature) {
+        pthread_rwlock_rdlock(&within);
+        CK_RV sized = real->C_Sign(session, data, length, signature, signature_length);
+        pthread_rwlock_unlock(&within);
+        return sized;
+    }
     CHECK(C_Sign);
     long count = ++signatures;
     const char *close = getenv("PROXY_CLOSE"), *delay = getenv("PROXY_DELAY"), *wrong = getenv("PROXY_WRONG");
     CK_SESSION_INFO info;
-    if (close && is_due(close, count) && real->C_GetSessionInfo(session, &info) == CKR_OK)
-        real->C_CloseAllSessions(info.slotID);
+    if (close && is_due(close, count)) {
+        pthread_rwlock_wrlock(&within);
+        if (real->C_GetSessionInfo(session, &info) == CKR_OK)
+            real->C_CloseAllSessions(info.slotID);
+        pthread_rwlock_unlock(&within);
+    }
     if (delay)
         usleep(atol(delay));
+    pthread_rwlock_rdlock(&within);
     code = real->C_Sign(session, data, length, signature, signature_length);
+    pthread_rwlock_unlock(&within);
     if (code == CKR_OK && wrong && is_due(wrong, count))
         signature[*signature_length - 1] ^= 1;
     return code;

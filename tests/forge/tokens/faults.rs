@@ -67,14 +67,7 @@ fn with(
     command
 }
 
-const RUN: [&str; 6] = [
-    "run",
-    "devices.csv",
-    "--no-endpoint",
-    "--no-progress",
-    "--chunk-rows",
-    "100",
-];
+const RUN: [&str; 5] = ["run", "devices.csv", "--no-endpoint", "--chunk-rows", "100"];
 
 /// Whether the batch is complete, and everything in it is right.
 fn is_whole(place: &Workplace) {
@@ -135,7 +128,7 @@ fn each_call_that_fails_once_is_made_again() {
         for code in ["32", "b3", "101", "82", "5"] {
             let out = format!("out-{i}-{code}");
             let fault = format!("{function}:{call}:{code}");
-            let arguments = [&RUN[..], &["--to", &out, "--batch", &out, "--reissue", "--yes"]].concat();
+            let arguments = [&RUN[..], &["--to", &out, "--batch", &out, "--reissue"]].concat();
             let output = with(&place, &hsm, &arguments, &[("PROXY_FAIL", &fault)])
                 .output()
                 .unwrap();
@@ -185,11 +178,7 @@ fn a_wrong_signature_is_seen_by_nobody() {
     assert!(said.contains("gave a signature that is not its key's"), "{said}");
     resume(&place, &hsm);
     // Once only: it is asked again.
-    let again = [
-        &RUN[..],
-        &["--to", "twice", "--batch", "twice", "--reissue", "--yes"],
-    ]
-    .concat();
+    let again = [&RUN[..], &["--to", "twice", "--batch", "twice", "--reissue"]].concat();
     let output = with(&place, &hsm, &again, &[("PROXY_WRONG", "120")])
         .output()
         .unwrap();

@@ -94,8 +94,16 @@ struct Call {
 
 /// Says that a key cannot be reached.
 fn unreachable(place: &str, error: Error) -> AccessError {
-    let is_passing = loss(&error) != Loss::Nothing;
-    let source: Box<dyn std::error::Error + Send + Sync> = match error {
+    AccessError::Unreachable {
+        place: place.to_owned(),
+        is_passing: loss(&error) != Loss::Nothing,
+        source: said(error),
+    }
+}
+
+/// What a call said, in the words of the standard.
+pub(super) fn said(error: Error) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
         // The library's own texts are whole paragraphs.
         Error::Pkcs11(code, function) => Box::new(Call {
             // It calls them Function::Sign.
@@ -103,11 +111,6 @@ fn unreachable(place: &str, error: Error) -> AccessError {
             code: name(code),
         }),
         error => error.into(),
-    };
-    AccessError::Unreachable {
-        place: place.to_owned(),
-        is_passing,
-        source,
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 
+use super::fault::said;
 use crate::exposure;
 use crate::signer::access::AccessError;
 
@@ -51,7 +52,7 @@ impl Module {
             });
         }
         let context = Pkcs11::new(path).map_err(|error| unloadable(error.into()))?;
-        initialize(&context).map_err(|error| unloadable(error.into()))?;
+        initialize(&context).map_err(|error| unloadable(said(error)))?;
         let module = Arc::new(Self {
             context,
             generation: RwLock::new(0),

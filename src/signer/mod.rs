@@ -9,6 +9,7 @@
 
 mod access;
 mod ask;
+#[cfg(any(feature = "pkcs11", feature = "kms"))]
 mod checked;
 #[cfg(feature = "kms")]
 mod kms;

@@ -1,4 +1,8 @@
 //! From the URI of a key to what signs with it.
+#![cfg_attr(
+    not(feature = "pkcs11"),
+    expect(unused_variables, reason = "a build without tokens refuses what means one")
+)]
 
 #[cfg(any(feature = "pkcs11", feature = "kms"))]
 use std::sync::Arc;

@@ -1,4 +1,8 @@
 //! Secrets that are opened where a key is: the way to keep something on disk that a stolen disk does not give away.
+#![cfg_attr(
+    not(feature = "pkcs11"),
+    expect(unused_variables, reason = "a build without tokens refuses what means one")
+)]
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

@@ -26,8 +26,8 @@ struct Description {
     /// `age1…`, in order.
     recipients: Vec<String>,
     /// What the description would be without.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    description: String,
+    #[serde(rename = "description", default, skip_serializing_if = "String::is_empty")]
+    without: String,
 }
 
 /// Why a record says nothing of encryption that can be used.
@@ -50,7 +50,7 @@ pub(super) fn folded(mut record: BatchRecord) -> BatchRecord {
         certforge_encrypted: FORMAT,
         profile_sha256: std::mem::take(&mut record.profile_sha256),
         recipients,
-        description: std::mem::take(&mut record.profile.description),
+        without: std::mem::take(&mut record.profile.description),
     };
     record.profile_sha256 = digest(&record.profile).unwrap_or_default();
     record.profile.description = serde_json::to_string(&description).expect("it has only text keys");
@@ -79,7 +79,7 @@ pub(super) fn unfold(mut record: BatchRecord) -> Result<BatchRecord, EncryptedEr
     if is_own {
         record.profile_sha256 = description.profile_sha256;
     }
-    record.profile.description = description.description;
+    record.profile.description = description.without;
     record.profile.delivery.recipients = description.recipients;
     record.layout = record.layout.encrypted();
     Ok(record)

@@ -187,12 +187,10 @@ pub(super) fn release_chunks(
     let attempts = ledger.attempts(batch)?;
     for &chunk in unreleased {
         let entries = ledger.entries(batch, chunk)?;
+        let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
         let mut names: Vec<String> = match batch.layout.is_packed() {
             true => vec![pack_object(chunk)],
-            false => {
-                let object = |entry: &IndexEntry| batch.layout.object(chunk, &entry.device_id);
-                entries.iter().map(object).collect()
-            }
+            false => entries.iter().map(object).collect(),
         };
         let bundles = names.len();
         names.push(certificates_object(chunk));

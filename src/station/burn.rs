@@ -90,34 +90,31 @@ impl SealedBatch {
                 continue;
             };
             let object = |row: &IndexEntry| self.layout().object(chunk, &row.device_id);
-            match self.layout().is_packed() {
-                true => {
-                    let result = burn_pack(
-                        (store, self.layout()),
-                        chunk,
-                        &rows,
-                        &claimed,
-                        &recorded,
-                        &mut done,
-                    );
-                    set_aside(&pack_object(chunk), result, &mut done.damaged)?;
-                }
-                false => {
-                    let rows = rows
-                        .iter()
-                        .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
-                    let damaged = &mut done.damaged;
-                    let retired = retired(store, chunk, &rows.collect::<Vec<_>>(), damaged)?;
-                    heal(store, chunk, &retired, &recorded, damaged)?;
-                    let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
-                    for some in names.chunks(AT_A_TIME) {
-                        for (name, removed) in some.iter().zip(store.remove_all(some)) {
-                            let removed = removed.map_err(StationError::from);
-                            let removed = set_aside(name, removed, &mut done.damaged)?;
-                            done.bundles += u64::from(removed.is_some());
-                        }
-                        burned(&done);
+            if self.layout().is_packed() {
+                let result = burn_pack(
+                    (store, self.layout()),
+                    chunk,
+                    &rows,
+                    &claimed,
+                    &recorded,
+                    &mut done,
+                );
+                set_aside(&pack_object(chunk), result, &mut done.damaged)?;
+            } else {
+                let rows = rows
+                    .iter()
+                    .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
+                let damaged = &mut done.damaged;
+                let retired = retired(store, chunk, &rows.collect::<Vec<_>>(), damaged)?;
+                heal(store, chunk, &retired, &recorded, damaged)?;
+                let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
+                for some in names.chunks(AT_A_TIME) {
+                    for (name, removed) in some.iter().zip(store.remove_all(some)) {
+                        let removed = removed.map_err(StationError::from);
+                        let removed = set_aside(name, removed, &mut done.damaged)?;
+                        done.bundles += u64::from(removed.is_some());
                     }
+                    burned(&done);
                 }
             }
             burned(&done);

@@ -118,16 +118,6 @@ impl<'a> Standard<'a> {
         findings
     }
 
-    /// What there is to say of a bundle that cannot be decrypted.
-    pub(super) fn refuse(&self, octets: &[u8], error: &DecryptError, entry: &IndexEntry) -> Findings {
-        let mut faults = other_digest(octets, entry);
-        faults.push(error.to_string());
-        Findings {
-            faults,
-            ..Findings::default()
-        }
-    }
-
     /// Finds what is wrong with an encrypted bundle that nobody can read here, and with its certificate, which lies beside the
     /// bundles too.
     pub(super) fn inspect_unread(
@@ -332,6 +322,16 @@ impl<'a> Standard<'a> {
             None,
         )?;
         Ok(())
+    }
+}
+
+/// What there is to say of a bundle that cannot be decrypted.
+pub(super) fn refuse(octets: &[u8], error: &DecryptError, entry: &IndexEntry) -> Findings {
+    let mut faults = other_digest(octets, entry);
+    faults.push(error.to_string());
+    Findings {
+        faults,
+        ..Findings::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
-use super::bundle::{Findings, Standard, public_key_id};
+use super::bundle::{Findings, Standard, public_key_id, refuse};
 use super::bundles::Bundles;
 use super::sight::{Seen, Sight};
 use super::specimen::Listed;
@@ -56,7 +56,7 @@ impl Found<'_> {
         match self.bundle(i) {
             Some(octets) => match self.sight.see(i, octets) {
                 Seen::Bundle(plain) => standard.inspect((octets, plain), entry, line),
-                Seen::Refused(error) => standard.refuse(octets, error, entry),
+                Seen::Refused(error) => refuse(octets, error, entry),
                 Seen::Unread => {
                     let listed = self.certificates.found.of(i, entry);
                     standard.inspect_unread(octets, listed, entry, line)

@@ -50,7 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bound_of_256_bits_is_the_one_that_was_proven() {
-        assert_eq!(rounds(256), 10, "590 steps");
+    fn rounds_grow_with_the_bits() {
+        // 591, 2,360, 3,539 and 4,718 steps.
+        assert_eq!([256, 1024, 1536, 2048].map(rounds), [11, 40, 60, 80]);
     }
 }

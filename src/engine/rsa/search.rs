@@ -167,7 +167,7 @@ fn chosen<const N: usize>(numbers: &[Number<N>], are_chosen: &[bool]) -> impl It
 }
 
 /// Whether gcd(p-1, e) = 1, which means that the prime e does not divide p-1 (FIPS 186-5, A.1.3, steps 4.5 and 5.6).
-fn is_coprime_to_e<const N: usize>(number: &Number<N>) -> bool {
+pub fn is_coprime_to_e<const N: usize>(number: &Number<N>) -> bool {
     // 2^52 is -16 modulo e.
     let rest = number
         .iter()

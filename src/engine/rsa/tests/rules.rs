@@ -12,6 +12,7 @@ use pkcs8::der::{Decode, Reader, SliceReader};
 use rayon::prelude::*;
 
 use super::super::natural::E;
+use super::super::search::is_coprime_to_e;
 use super::super::small::Small;
 use super::super::{Rsa, document, make};
 use super::*;
@@ -106,6 +107,21 @@ fn documents_hold_integers_of_every_length() {
                 Ok(read)
             });
             assert_eq!(read.unwrap(), number);
+        }
+    }
+}
+
+/// One in 65,537 candidates is refused: those that e divides less 1.
+#[test]
+fn a_prime_of_which_e_divides_the_number_before_is_none() {
+    let mut fill = seeded(fastrand::u64(..));
+    let mut stream = Stream::new(&mut fill);
+    for _ in 0..20 {
+        let number: BigUint = big(&stream.candidate::<20>(1024).unwrap());
+        let refused = &number - &number % E + 1u8;
+        assert!(!is_coprime_to_e(&super::number::<20>(&refused)));
+        for other in [&refused - 1u8, &refused + 1u8, &refused + E - 2u8] {
+            assert!(is_coprime_to_e(&super::number::<20>(&other)));
         }
     }
 }

@@ -144,7 +144,7 @@ impl New {
                 "the key of a CA for one batch is not in a token: it signs at the processor's speed, and its parent's key is",
                 "leave --key out, or --for-batch; --wrap-key has the token open it",
             )),
-            Ok(KeyPlace::Elsewhere(uri)) => Ok(Key::Elsewhere(uri)),
+            Ok(KeyPlace::Elsewhere(uri)) => Ok(Key::Elsewhere(Box::new(uri))),
             Ok(_) if self.use_key || self.key_type != KeyType::P256 => Err(Failure::usage(
                 "--key-type and --use-key are for keys in tokens",
                 "name the key type with --key, or the token: --key pkcs11:…",
@@ -287,7 +287,7 @@ impl New {
 /// Which key a new CA shall have.
 enum Key {
     Here(KeyType),
-    Elsewhere(KeyUri),
+    Elsewhere(Box<KeyUri>),
 }
 
 /// The URI of a key, in an option.

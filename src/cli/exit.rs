@@ -59,9 +59,8 @@ macro_rules! table {
 table! {
     ManifestError: |_| MANIFEST;
     ProfileError: |error| match error {
-        ProfileError::Host { .. } => USAGE,
-        // Those of a profile are within what is wrong with that.
-        ProfileError::Recipient { .. } | ProfileError::Recipients { .. } => USAGE,
+        // Recipients of a profile are within what is wrong with that.
+        ProfileError::Host { .. } | ProfileError::Recipient { .. } | ProfileError::Recipients { .. } => USAGE,
         _ => PROFILE,
     };
     EngineError: |error| match error {

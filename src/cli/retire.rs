@@ -37,7 +37,7 @@ pub struct Retire {
 
 /// A CA that signs no more.
 #[derive(Serialize)]
-struct Retired {
+struct Told {
     folder: String,
     subject: String,
     ca_certificate_id: String,
@@ -52,13 +52,13 @@ impl Retire {
             refuse_unfinished(&self.folder, &self.ledger)?;
         }
         let (certificate, at) = retire(&self.folder, &self.ledger, now)?;
-        let retired = Retired {
+        let told = Told {
             folder: self.folder.display().to_string(),
             subject: certificate.subject_text().to_owned(),
             ca_certificate_id: HEXLOWER.encode(&certificate.id()),
             retired_at: at,
         };
-        Ok(Ended::with(retired).warning(
+        Ok(Ended::with(told).warning(
             "revocation lists of this CA end with its key: what is revoked later is revoked in AWS IoT alone",
         ))
     }
@@ -134,7 +134,7 @@ pub fn retire(
     Ok((certificate, at))
 }
 
-impl fmt::Display for Retired {
+impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Lines::default();
         lines

@@ -150,7 +150,7 @@ mod tests {
             path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777,
             0o700
         );
-        assert!(read(&path).unwrap().are_among(&[recipient.clone()]));
+        assert!(read(&path).unwrap().are_among(std::slice::from_ref(&recipient)));
         let before = std::fs::read(&path).unwrap();
         let error = make(&path, OffsetDateTime::UNIX_EPOCH).unwrap_err();
         assert!(matches!(error, IdentityFileError::Exists { .. }), "{error}");

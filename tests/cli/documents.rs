@@ -33,6 +33,59 @@ fn the_forge_prints_what_the_page_says() {
     assert_eq!(document["unlisted"][0]["problems"], 100);
     hold("`ca new` and `ca show`", &["ca", "new", "--no-passphrase"]);
     hold("`ca new` and `ca show`", &["ca", "show"]);
+    hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
+    hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
+    hold("`check`", &["check", "devices.csv", "--batch", "c"]);
+    hold("`config show`", &["config", "show"]);
+    hold(
+        "`station identity`",
+        &["station", "identity", "new", "--to", "st1.key"],
+    );
+    hold("`station identity`", &["station", "identity", "show", "st1.key"]);
+    hold("`profile list`", &["profile", "list"]);
+    hold("`profile check`", &["profile", "check", "aws-iot-subject"]);
+    hold("`profile show`", &["profile", "show", "aws-iot-subject"]);
+    hold(
+        "A command that fails",
+        &["run", "devices.csv", "--batch", "b", "--endpoint", "a.example"],
+    );
+    hold("`seal`", &["seal", "out/b"]);
+    hold("`status`", &["status"]);
+    hold("`status` of a place", &["status", "out/b"]);
+    assert_eq!(hold("`ledger export`", &["ledger", "export"]).len(), 3);
+    let expiring = ["ledger", "expiring", "--within", "7000y"];
+    assert_eq!(hold("`ledger expiring`", &expiring).len(), 3);
+    hold("`ledger history`", &["ledger", "history"]);
+    hold("`ca crl`", &["ca", "crl"]);
+    hold(
+        "`ledger backup`",
+        &["ledger", "backup", "ca/ledger.db", "copy.db"],
+    );
+    hold(
+        "`ledger copy`",
+        &["ledger", "copy", "ca/ledger.db", "copy.db", "both.db"],
+    );
+    let rebuild = ["ledger", "rebuild", "out", "--ledger", "new.db"];
+    assert_eq!(hold("`ledger rebuild`", &rebuild)[0]["batches"][0]["released"], 3);
+    hold("`doctor`", &["doctor", "--offline"]);
+    hold("`verify`", &["verify", "out/b"]);
+    let withdrawn = r#"{"batch": "b", "withdrawn_at": "2026-11-24T12:00:00Z", "reason": "a key was copied"}"#;
+    std::fs::write(place.join("out/b/withdrawn.json"), withdrawn).expect("it is written");
+    std::fs::remove_file(place.join("out/b/index/000000.csv")).expect("an index");
+    hold("`verify`", &["verify", "out/b"]);
+    hold("`status` of a place", &["status", "out/b"]);
+    let wrong = hold(
+        "`ledger rebuild`",
+        &["ledger", "rebuild", "out", "--ledger", "other.db"],
+    );
+    assert_eq!(wrong[0]["error"]["exit_code"], 7);
+}
+
+#[test]
+fn a_ca_for_one_batch_prints_what_the_page_says() {
+    let place = Workplace::new();
+    let hold = |title: &str, arguments: &[&str]| hold(&place, title, arguments);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
     hold(
         "`bench --ca`",
         &[
@@ -65,22 +118,11 @@ fn the_forge_prints_what_the_page_says() {
         "words",
     ]);
     hold("`ca retire`", &["ca", "retire", "pumps", "--unregistered"]);
-    hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
-    hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
-    hold("`check`", &["check", "devices.csv", "--batch", "c"]);
-    hold("`config show`", &["config", "show"]);
-    hold(
-        "`station identity`",
-        &["station", "identity", "new", "--to", "st1.key"],
-    );
-    hold("`station identity`", &["station", "identity", "show", "st1.key"]);
-    hold("`profile list`", &["profile", "list"]);
-    hold("`profile check`", &["profile", "check", "aws-iot-subject"]);
-    hold("`profile show`", &["profile", "show", "aws-iot-subject"]);
-    hold(
-        "A command that fails",
-        &["run", "devices.csv", "--batch", "b", "--endpoint", "a.example"],
-    );
+}
+
+#[test]
+fn jobs_print_what_the_page_says() {
+    let place = Workplace::new();
     let arguments = [
         "--image",
         "i",
@@ -105,36 +147,6 @@ fn the_forge_prints_what_the_page_says() {
     hold_job(&place, "slurm", &[], &run);
     hold_job(&place, "aws-batch", &arguments, &run);
     hold_job(&place, "kubernetes", &arguments[..2], &run);
-    hold("`seal`", &["seal", "out/b"]);
-    hold("`status`", &["status"]);
-    hold("`status` of a place", &["status", "out/b"]);
-    assert_eq!(hold("`ledger export`", &["ledger", "export"]).len(), 3);
-    let expiring = ["ledger", "expiring", "--within", "7000y"];
-    assert_eq!(hold("`ledger expiring`", &expiring).len(), 3);
-    hold("`ledger history`", &["ledger", "history"]);
-    hold("`ca crl`", &["ca", "crl"]);
-    hold(
-        "`ledger backup`",
-        &["ledger", "backup", "ca/ledger.db", "copy.db"],
-    );
-    hold(
-        "`ledger copy`",
-        &["ledger", "copy", "ca/ledger.db", "copy.db", "both.db"],
-    );
-    let rebuild = ["ledger", "rebuild", "out", "--ledger", "new.db"];
-    assert_eq!(hold("`ledger rebuild`", &rebuild)[0]["batches"][0]["released"], 3);
-    hold("`doctor`", &["doctor", "--offline"]);
-    hold("`verify`", &["verify", "out/b"]);
-    let withdrawn = r#"{"batch": "b", "withdrawn_at": "2026-11-24T12:00:00Z", "reason": "a key was copied"}"#;
-    std::fs::write(place.join("out/b/withdrawn.json"), withdrawn).expect("it is written");
-    std::fs::remove_file(place.join("out/b/index/000000.csv")).expect("an index");
-    hold("`verify`", &["verify", "out/b"]);
-    hold("`status` of a place", &["status", "out/b"]);
-    let wrong = hold(
-        "`ledger rebuild`",
-        &["ledger", "rebuild", "out", "--ledger", "other.db"],
-    );
-    assert_eq!(wrong[0]["error"]["exit_code"], 7);
 }
 
 /// Behind `--` stands another command, so `--json` comes before.

@@ -1,7 +1,5 @@
 //! First connections with encrypted bundles, which whoever rehearses can read by an identity.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::fs;
 
 use crate::devices::bundle;

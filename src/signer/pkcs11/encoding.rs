@@ -129,13 +129,11 @@ fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
     let length = value.len().to_be_bytes();
     let length = without_zeros(&length);
     let mut out = vec![tag];
-    match value.len() {
-        0..0x80 => out.push(length.first().copied().unwrap_or(0)),
-        _ => {
-            out.push(0x80 | u8::try_from(length.len()).expect("a usize has few octets"));
-            out.extend_from_slice(length);
-        }
+    if value.len() >= 0x80 {
+        out.push(0x80 | u8::try_from(length.len()).expect("a usize has few octets"));
     }
+    // An empty value has one octet of length too.
+    out.extend_from_slice(if length.is_empty() { &[0] } else { length });
     out.extend_from_slice(value);
     out
 }

@@ -173,7 +173,7 @@ impl Token {
         let none = match found[..] {
             [key] => return Ok(key),
             [] => AccessError::NoKey {
-                there: self.private_keys(session).map_err(|error| self.fault(error))?,
+                there: Self::private_keys(session).map_err(|error| self.fault(error))?,
                 token,
                 wanted,
             },
@@ -187,7 +187,7 @@ impl Token {
     }
 
     /// The names of the private keys that there are.
-    fn private_keys(&self, session: &Session) -> Result<Vec<String>, Error> {
+    fn private_keys(session: &Session) -> Result<Vec<String>, Error> {
         let keys = session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)])?;
         let mut names = Vec::new();
         for key in keys.iter().take(TOLD) {

@@ -34,16 +34,15 @@ pub(in crate::signer) fn wrap(
                 is_made: false,
             });
         }
-        let (key, uri, is_made) = match find(&token, session, ObjectClass::SECRET_KEY)? {
-            Some(key) => (key, uri.clone(), false),
-            None => {
-                let (key, id) = make(&token, session)?;
-                let uri = Pkcs11Uri {
-                    id: Some(id),
-                    ..uri.clone()
-                };
-                (key, uri, true)
-            }
+        let (key, uri, is_made) = if let Some(key) = find(&token, session, ObjectClass::SECRET_KEY)? {
+            (key, uri.clone(), false)
+        } else {
+            let (key, id) = make(&token, session)?;
+            let uri = Pkcs11Uri {
+                id: Some(id),
+                ..uri.clone()
+            };
+            (key, uri, true)
         };
         let object = session
             .create_object(&template(Some(secret)))

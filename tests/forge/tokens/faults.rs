@@ -88,7 +88,7 @@ fn lines(place: &Workplace, word: &str) -> usize {
 
 /// Waits for an event, and not for ever.
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < end, "{what} does not happen");
         std::thread::sleep(Duration::from_millis(2));

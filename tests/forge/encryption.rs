@@ -380,7 +380,9 @@ fn a_batch_of_which_nothing_is_committed_may_be_begun_for_others() {
     for name in ["certificates", "index", "lookup", "packs"] {
         fs::remove_dir_all(place.join("out/b").join(name)).unwrap();
     }
-    fs::remove_file(place.join("out/b/seal.json")).unwrap();
+    for name in ["seal.json", "history.json"] {
+        fs::remove_file(place.join("out/b").join(name)).unwrap();
+    }
     let ledger = rusqlite::Connection::open(place.join("ca/ledger.db")).unwrap();
     ledger
         .execute_batch("DELETE FROM device; DELETE FROM committed;")

@@ -16,7 +16,7 @@ fn times(a: Word, b: Word) -> u128 {
     u128::from(a) * u128::from(b)
 }
 
-/// The sum of a[i] b[k-i].
+/// The sum of `a[i] b[k-i]`.
 #[inline]
 fn across(a: &[Word], b: &[Word]) -> u128 {
     a.iter().zip(b.iter().rev()).map(|(a, b)| times(*a, *b)).sum()

@@ -17,8 +17,10 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
+use zeroize::Zeroizing;
 
 use super::uri::{KeyUri, KmsUri};
+use super::wrapping::{Wrapped, Wrapping};
 use super::{AccessError, Manner, PublicKey, Remote, Signer, SignerError};
 use crate::digest::sha256;
 use crate::engine::SignatureAlgorithm;
@@ -49,19 +51,7 @@ impl InKms {
     /// Finds a key; what means it and no other is its ARN, wherever an alias points later.
     pub(super) fn open(uri: &KmsUri) -> Result<(Self, PublicKey, KmsUri), AccessError> {
         let place = KeyUri::Kms(uri.clone()).to_string();
-        let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| AccessError::Unreachable {
-            place: place.clone(),
-            is_passing: false,
-            source,
-        };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .map_err(|error| unreachable(error.into()))?;
-        let client = runtime
-            .block_on(client(uri))
-            .map_err(|error| unreachable(error.into()))?;
+        let (runtime, client) = connect(uri, &place)?;
         let asked = client.get_public_key().key_id(&uri.key).send();
         let answer = runtime
             .block_on(asked)
@@ -100,6 +90,60 @@ impl InKms {
         };
         Ok((signer, PublicKey { key_type, octets }, named))
     }
+}
+
+/// Has a secret wrapped by a symmetric key.
+pub(super) fn wrap(uri: &KmsUri, secret: &[u8]) -> Result<Wrapped, SignerError> {
+    let place = KeyUri::Kms(uri.clone()).to_string();
+    let (runtime, client) = connect(uri, &place)?;
+    let asked = client.encrypt().key_id(&uri.key).plaintext(Blob::new(secret));
+    let answer = runtime
+        .block_on(asked.send())
+        .map_err(|error| refusal(&place, &uri.key, "kms:Encrypt", &error))?;
+    let octets = answer.ciphertext_blob().map(Blob::as_ref).unwrap_or_default();
+    Ok(Wrapped {
+        uri: KeyUri::Kms(KmsUri {
+            key: answer.key_id().unwrap_or(&uri.key).to_owned(),
+            region: uri.region.clone(),
+        }),
+        how: Wrapping::Kms,
+        octets: octets.to_vec(),
+        is_made: false,
+    })
+}
+
+/// Opens what was wrapped; `None`: another key has wrapped it, or it was changed.
+pub(super) fn unwrap(uri: &KmsUri, octets: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, SignerError> {
+    let place = KeyUri::Kms(uri.clone()).to_string();
+    let (runtime, client) = connect(uri, &place)?;
+    let asked = client
+        .decrypt()
+        .key_id(&uri.key)
+        .ciphertext_blob(Blob::new(octets));
+    match runtime.block_on(asked.send()) {
+        Ok(answer) => Ok(answer.plaintext.map(|secret| Zeroizing::new(secret.into_inner()))),
+        Err(error) => match error.code() {
+            Some("InvalidCiphertextException" | "IncorrectKeyException") => Ok(None),
+            _ => Err(refusal(&place, &uri.key, "kms:Decrypt", &error).into()),
+        },
+    }
+}
+
+fn connect(uri: &KmsUri, place: &str) -> Result<(Runtime, Client), AccessError> {
+    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| AccessError::Unreachable {
+        place: place.to_owned(),
+        is_passing: false,
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| unreachable(error.into()))?;
+    let client = runtime
+        .block_on(client(uri))
+        .map_err(|error| unreachable(error.into()))?;
+    Ok((runtime, client))
 }
 
 async fn client(uri: &KmsUri) -> Result<Client, SettingsError> {

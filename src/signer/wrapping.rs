@@ -34,6 +34,8 @@ pub enum Wrapping {
     /// RFC 8017, 7.1.
     OaepSha256,
     OaepSha1,
+    /// By a symmetric key of AWS KMS: Encrypt and Decrypt.
+    Kms,
 }
 
 /// Has a secret wrapped by a key, which is made when it is not there.
@@ -47,6 +49,9 @@ pub fn wrap(uri: &KeyUri, secret: &[u8; SECRET], ask: AskPin<'_>) -> Result<Wrap
         KeyUri::Pkcs11(uri) => super::pkcs11::wrap::wrap(uri, secret, ask),
         #[cfg(not(feature = "pkcs11"))]
         KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        #[cfg(feature = "kms")]
+        KeyUri::Kms(uri) => super::kms::wrap(uri, secret),
+        #[cfg(not(feature = "kms"))]
         KeyUri::Kms(_) => Err(absent(uri).into()),
     }
 }
@@ -67,6 +72,9 @@ pub fn unwrap(
         KeyUri::Pkcs11(uri) => super::pkcs11::wrap::unwrap(uri, how, octets, ask),
         #[cfg(not(feature = "pkcs11"))]
         KeyUri::Pkcs11(_) => Err(absent(uri).into()),
+        #[cfg(feature = "kms")]
+        KeyUri::Kms(uri) => super::kms::unwrap(uri, octets),
+        #[cfg(not(feature = "kms"))]
         KeyUri::Kms(_) => Err(absent(uri).into()),
     }
 }

@@ -181,3 +181,64 @@ fn a_key_that_is_none_of_ours_is_said() {
         "{said}"
     );
 }
+
+/// The root's key and the one that opens the batch CA's are in KMS: nothing on disk signs by itself.
+#[test]
+fn a_ca_for_a_batch_is_opened_by_a_symmetric_key_in_kms() {
+    let kms = Kms::new();
+    kms.key("root", "ECC_NIST_P256", "SIGN_VERIFY");
+    let arn = kms.key("wrap", "SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT");
+    kms.succeed(&["ca", "new", "--key", "awskms:///alias/root", "--to", "root"]);
+    kms.succeed(&[
+        "ca",
+        "new",
+        "--parent",
+        "root",
+        "--for-batch",
+        "--wrap-key",
+        "awskms:///alias/wrap",
+        "--to",
+        "pumps",
+    ]);
+    let path = kms.place.join("pumps/key.wrapped");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    assert!(whole.contains(&arn), "{whole}");
+    let run = [
+        "run",
+        "devices.csv",
+        "--ca",
+        "pumps",
+        "--no-endpoint",
+        "--batch",
+        "b",
+    ];
+    kms.succeed(&run);
+    kms.place
+        .succeed(&["verify", "out/b", "--ledger", "pumps/ledger.db"]);
+    let document: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    let secret = document["secret"].as_str().unwrap();
+    // Its end is what is encrypted, or its tag.
+    let (head, end) = secret.split_at(secret.len() - 12);
+    let end: String = end
+        .chars()
+        .map(|c| {
+            if c == 'A' {
+                'B'
+            } else if c == '=' {
+                '='
+            } else {
+                'A'
+            }
+        })
+        .collect();
+    let changed = format!("{head}{end}");
+    // KMS refuses what another key has wrapped; this server does not look at it, but a secret that is not the one opens nothing.
+    std::fs::write(&path, whole.replace(secret, &changed)).unwrap();
+    let again = [&run[..6], &["c", "--reissue"]].concat();
+    let said = kms.refusal(&again);
+    assert!(said.contains("key.wrapped"), "{said}");
+    std::fs::write(&path, &whole).unwrap();
+    kms.succeed(&["ca", "retire", "pumps", "--unregistered"]);
+    assert!(!path.exists());
+    kms.refusal(&again);
+}

@@ -186,7 +186,7 @@ fn oaep(how: Wrapping) -> Option<Mechanism<'static>> {
     let (hash, mask) = match how {
         Wrapping::OaepSha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
         Wrapping::OaepSha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
-        Wrapping::AesKeyWrap => return None,
+        Wrapping::AesKeyWrap | Wrapping::Kms => return None,
     };
     Some(Mechanism::RsaPkcsOaep(PkcsOaepParams::new(
         hash,

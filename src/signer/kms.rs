@@ -20,7 +20,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use zeroize::Zeroizing;
 
 use super::uri::{KeyUri, KmsUri};
-use super::wrapping::{Wrapped, Wrapping};
+use super::wrapped::{Wrapped, Wrapping};
 use super::{AccessError, Manner, PublicKey, Remote, Signer, SignerError};
 use crate::digest::sha256;
 use crate::engine::SignatureAlgorithm;

@@ -18,6 +18,7 @@ mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod uri;
+mod wrapped;
 mod wrapping;
 
 use std::error::Error;
@@ -30,7 +31,8 @@ pub use ask::ask;
 pub use memory::Memory;
 pub use open::{New, new, open, open_for};
 pub use uri::{KeyUri, KmsUri, Pkcs11Uri, UriError};
-pub use wrapping::{SECRET, Wrapped, Wrapping, destroy_wrapping, unwrap, wrap};
+pub use wrapped::{SECRET, Wrapped, Wrapping};
+pub use wrapping::{destroy_wrapping, unwrap, wrap};
 
 use crate::engine::{EngineError, SignatureAlgorithm};
 use crate::profile::KeyType;

@@ -4,39 +4,12 @@
     expect(unused_variables, reason = "a build without tokens refuses what means one")
 )]
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::open::absent;
 use super::uri::KeyUri;
+use super::wrapped::{SECRET, Wrapped, Wrapping};
 use super::{AskPin, SignerError};
-
-/// Octets of a secret.
-pub const SECRET: usize = 32;
-
-/// A secret that was wrapped.
-#[derive(Debug, Clone)]
-pub struct Wrapped {
-    /// The key that opens it.
-    pub uri: KeyUri,
-    pub how: Wrapping,
-    pub octets: Vec<u8>,
-    /// Whether the key was made for this, and is nobody else's.
-    pub is_made: bool,
-}
-
-/// How a secret was wrapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Wrapping {
-    /// RFC 3394.
-    AesKeyWrap,
-    /// RFC 8017, 7.1.
-    OaepSha256,
-    OaepSha1,
-    /// By a symmetric key of AWS KMS: Encrypt and Decrypt.
-    Kms,
-}
 
 /// Has a secret wrapped by a key, which is made when it is not there.
 ///

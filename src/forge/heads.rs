@@ -49,12 +49,8 @@ pub fn sign(
     let certificate = issuer.certificate();
     match store.read(HISTORY_OBJECT, None) {
         Ok(octets) if ledger_of_head(&octets).is_none_or(|found| found == ledger.id()) => {
-            hold(
-                &octets,
-                &object,
-                (ledger, &history),
-                std::slice::from_ref(certificate),
-            )?;
+            let issuers = std::slice::from_ref(certificate);
+            hold((&octets, &object, batch), (ledger, &history), issuers)?;
             return Ok(());
         }
         // It was sealed under another ledger: of shards, each has its own.
@@ -93,7 +89,7 @@ pub fn check(place: &Store, of: (&dyn Ledger, &[Entry])) -> Result<Signed, Forge
                 continue;
             }
             let object = format!("{}/{batch}/{HISTORY_OBJECT}", place.location());
-            match hold(&octets, &object, of, &issuers)? {
+            match hold((&octets, &object, batch), of, &issuers)? {
                 true => signed.held.insert(batch.clone()),
                 false => signed.before.insert(batch.clone()),
             };
@@ -104,12 +100,18 @@ pub fn check(place: &Store, of: (&dyn Ledger, &[Entry])) -> Result<Signed, Forge
 
 /// Whether a history has a head; when not, another history was begun on purpose.
 fn hold(
-    octets: &[u8],
-    object: &str,
+    (octets, object, batch): (&[u8], &str, &str),
     (ledger, history): (&dyn Ledger, &[Entry]),
     issuers: &[CaCertificate],
 ) -> Result<bool, ForgeError> {
     let head = open(octets, object, issuers)?;
+    // That of another batch, which may have been sealed earlier, says nothing of this one.
+    if head.batch != batch {
+        return Err(SealError::Changed {
+            object: object.to_owned(),
+        }
+        .into());
+    }
     let place = head
         .number
         .checked_sub(1)

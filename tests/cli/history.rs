@@ -257,6 +257,15 @@ fn a_signature_that_is_changed_or_anothers_or_gone_is_told_of() {
 fn a_batch_that_the_ledger_has_forgotten_still_has_its_signature() {
     let place = factory();
     place.succeed(&["run", "devices.csv", "--no-endpoint", "--batch", "c", "--reissue"]);
+    // An earlier one does not stand for it.
+    let own = fs::read(place.join("out/c/history.json")).unwrap();
+    fs::copy(place.join("out/b/history.json"), place.join("out/c/history.json")).unwrap();
+    let said = place.fail(&["ledger", "history", "--verify"], 6);
+    assert!(
+        said.contains("out/c/history.json is not what the seal says"),
+        "{said}"
+    );
+    fs::write(place.join("out/c/history.json"), own).unwrap();
     tamper(
         &place,
         "PRAGMA foreign_keys = OFF; DELETE FROM history WHERE number > 3; DELETE FROM batch WHERE name = 'c'",

@@ -71,7 +71,7 @@ fn a_device_is_flashed_with_what_was_encrypted_for_the_station() {
         let script = line.0.join("flash.sh");
         fs::write(
             &script,
-            "#!/bin/sh\nenv >> ../environment\ntest -s \"$CERTFORGE_BUNDLE_DIR/private.pem.key\"\n",
+            "#!/bin/sh\nenv >> \"${0%/*}/environment\"\ntest -s \"$CERTFORGE_BUNDLE_DIR/private.pem.key\"\n",
         )
         .unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
@@ -81,7 +81,12 @@ fn a_device_is_flashed_with_what_was_encrypted_for_the_station() {
             "st1",
             &["run", "--exec", &exec, "--log-file", &log, "--verbose", "--json"],
         );
-        let output = command.env("CERTFORGE_IDENTITY", "st1.key").output().unwrap();
+        let output = command
+            .env("CERTFORGE_IDENTITY", "st1.key")
+            .env("CERTFORGE_PIN", "a PIN, 90417")
+            .env("CERTFORGE_CA_PASSPHRASE", "correct horse")
+            .output()
+            .unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{told}");
         let ran: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -89,8 +94,15 @@ fn a_device_is_flashed_with_what_was_encrypted_for_the_station() {
         let secret = fs::read_to_string(line.0.join("st1.key")).unwrap();
         let secret = secret.lines().last().unwrap();
         assert!(secret.starts_with("AGE-SECRET-KEY-1"));
-        let environment = tool("find", &[".", "-name", "environment"], line.0.path());
-        assert!(environment.status.success());
+        let environment = fs::read_to_string(line.0.join("environment")).unwrap();
+        assert_eq!(
+            environment.matches("CERTFORGE_DEVICE_ID=").count(),
+            8,
+            "{environment}"
+        );
+        for kept in [&secret[..30], "st1.key", "90417", "correct horse"] {
+            assert!(!environment.contains(kept), "{kept}: {environment}");
+        }
         for kept in ["memory", "log", "out"] {
             let found = tool("grep", &["-r", "-e", &secret[..30], kept], line.0.path());
             assert_eq!(found.status.code(), Some(1), "{kept} has no identity");

@@ -29,6 +29,9 @@ pub const WITHDRAWN_OBJECT: &str = "withdrawn.json";
 /// Folder of the indexes.
 pub const INDEXES: &str = "index/";
 
+/// Folders that bundles lie in, in one layout and the other.
+pub const BUNDLE_FOLDERS: [&str; 2] = ["bundles/", "packs/"];
+
 /// Folder of what the shards of a batch state.
 pub const SHARDS: &str = "shards/";
 

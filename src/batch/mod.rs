@@ -39,10 +39,10 @@ pub use index::{
     parse_index, read_index, write_index,
 };
 pub use layout::{
-    BATCH_OBJECT, CLAIMS, FAILED, FLASHED, HISTORY_OBJECT, INDEXES, Layout, SCRAPPED, SEAL_OBJECT, SHARDS,
-    SHARED_OBJECT, WITHDRAWN_OBJECT, certificates_object, chunk_of, claim_object, device_of, failed_object,
-    flashed_object, index_object, lookup_object, most_octets, pack_object, scrapped_object,
-    shard_ledger_object, shard_object,
+    BATCH_OBJECT, BUNDLE_FOLDERS, CLAIMS, FAILED, FLASHED, HISTORY_OBJECT, INDEXES, Layout, SCRAPPED,
+    SEAL_OBJECT, SHARDS, SHARED_OBJECT, WITHDRAWN_OBJECT, certificates_object, chunk_of, claim_object,
+    device_of, failed_object, flashed_object, index_object, lookup_object, most_octets, pack_object,
+    scrapped_object, shard_ledger_object, shard_object,
 };
 pub(crate) use lookup::Mark;
 pub use lookup::{Candidates, Lookups, Twins, part_of};

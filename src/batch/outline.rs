@@ -13,6 +13,8 @@ pub struct Outline {
     pub manifest_sha256: String,
     /// The issuer's certificate, DER.
     pub issuer: Vec<u8>,
+    /// Id of the ledger that accounts for it; empty: each shard has its own.
+    pub ledger: String,
     /// In how many shards it is made.
     pub shards: Option<u32>,
 }
@@ -22,6 +24,8 @@ struct Written {
     batch: String,
     manifest_sha256: String,
     issuer_certificate: String,
+    #[serde(default)]
+    ledger: String,
     #[serde(default)]
     shards: Option<u32>,
 }
@@ -36,6 +40,7 @@ impl Outline {
             issuer: blocks.first()?.der.to_vec(),
             batch: written.batch,
             manifest_sha256: written.manifest_sha256,
+            ledger: written.ledger,
             shards: written.shards,
         })
     }

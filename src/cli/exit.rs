@@ -127,6 +127,7 @@ table! {
         ForgeError::OtherIssuer { .. } => ISSUER,
         ForgeError::Ledger(_)
         | ForgeError::UnknownBatch { .. }
+        | ForgeError::ForgottenBatch { .. }
         | ForgeError::Issued { .. }
         | ForgeError::SameManifest { .. }
         | ForgeError::Withdrawn { .. } => LEDGER,

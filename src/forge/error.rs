@@ -63,6 +63,8 @@ pub enum ForgeError {
         chunks: u64,
         in_shards: bool,
     },
+    #[error("{batch} was begun under ledger {ledger}, which knows nothing of it: it is an older copy")]
+    ForgottenBatch { ledger: String, batch: String },
     #[error("{location} holds another batch, or one that another ledger accounts for")]
     ForeignBatch { location: String },
     #[error("batch {batch} was begun for {was}, not for {now}")]
@@ -190,6 +192,10 @@ impl ForgeError {
             ),
             Self::UnknownBatch { .. } => Some(
                 "put back the ledger that it was made with, or name it with --ledger; `certforge ledger rebuild` makes it anew from what is released; --new-ledger goes on without, and its devices can get a second identity"
+                    .to_owned(),
+            ),
+            Self::ForgottenBatch { .. } => Some(
+                "put back the latest ledger, or name it with --ledger; when it is lost: nothing of this batch is released, so remove its folder, which holds private keys that no one needs, or go on without with --new-ledger"
                     .to_owned(),
             ),
             Self::ForeignBatch { .. } | Self::ForeignChunk { .. } => {

@@ -10,7 +10,7 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 
 use super::{ForgeError, OpenStore};
-use crate::batch::{BATCH_OBJECT, INDEXES, Outline, chunk_of, most_octets};
+use crate::batch::{BATCH_OBJECT, BUNDLE_FOLDERS, INDEXES, Outline, chunk_of, most_octets};
 use crate::issuer::CaCertificate;
 use crate::ledger::{Ledger, LedgerError, PassedOver};
 use crate::store::{Store, StoreError};
@@ -73,6 +73,16 @@ struct Neighbour<'a> {
     store: Option<Store>,
 }
 
+impl Neighbour<'_> {
+    /// The store that its objects are in, and what their names begin with there.
+    fn at<'a>(&'a self, place: &'a Store) -> (&'a Store, String) {
+        match &self.store {
+            Some(store) => (store, String::new()),
+            None => (place, format!("{}/", self.folder)),
+        }
+    }
+}
+
 /// Refuses a ledger that does not know what lies beside the batch that is to be made.
 pub(super) fn hold(
     neighbours: &Neighbours<'_>,
@@ -112,20 +122,27 @@ pub(super) fn hold(
                 Allowed::All => true,
                 Allowed::These(these) => these.get(&outline.batch).is_some_and(|most| unknown <= *most),
             };
-            match unknown {
-                0 => {}
-                chunks if is_allowed => {
-                    passed_over.insert(outline.batch.clone(), chunks);
-                }
-                chunks => {
-                    return Err(ForgeError::UnknownBatch {
-                        ledger: ledger.location().to_owned(),
-                        batch: format!("{location}/{}", neighbour.folder),
-                        chunks,
-                        in_shards: outline.shards.is_some(),
-                    });
-                }
+            let is_forgotten = unknown == 0 && is_forgotten((ledger, place), &neighbour)?;
+            if unknown == 0 && !is_forgotten {
+                continue;
             }
+            if is_allowed {
+                passed_over.insert(outline.batch.clone(), unknown);
+                continue;
+            }
+            let (ledger, batch) = (
+                ledger.location().to_owned(),
+                format!("{location}/{}", neighbour.folder),
+            );
+            return Err(match is_forgotten {
+                true => ForgeError::ForgottenBatch { ledger, batch },
+                false => ForgeError::UnknownBatch {
+                    ledger,
+                    batch,
+                    chunks: unknown,
+                    in_shards: outline.shards.is_some(),
+                },
+            });
         }
     }
     Ok(passed_over)
@@ -179,10 +196,7 @@ fn unknown(
     neighbour: &Neighbour<'_>,
 ) -> Result<u64, ForgeError> {
     let outline = &neighbour.outline;
-    let (store, before) = match &neighbour.store {
-        Some(store) => (store, String::new()),
-        None => (place, format!("{}/", neighbour.folder)),
-    };
+    let (store, before) = neighbour.at(place);
     let mut released = Vec::new();
     store.list(&format!("{before}{INDEXES}"), &mut |listed| {
         released.extend(listed.name.strip_prefix(&before).and_then(chunk_of));
@@ -200,4 +214,24 @@ fn unknown(
     };
     let is_unknown = |chunk: &u64| !committed.contains(chunk) && !neighbours.known_too.has(outline, *chunk);
     Ok(released.into_iter().filter(is_unknown).count() as u64)
+}
+
+/// Whether a batch that says that it was begun under this ledger is unknown to it, and has bundles. They are not released, but
+/// were signed: an older copy of the ledger would issue these devices once more. One that has none was ended before anything was
+/// reserved for it.
+fn is_forgotten(
+    (ledger, place): (&dyn Ledger, &Store),
+    neighbour: &Neighbour<'_>,
+) -> Result<bool, ForgeError> {
+    let outline = &neighbour.outline;
+    if outline.ledger != ledger.id() || ledger.find_batch(&outline.batch)?.is_some() {
+        return Ok(false);
+    }
+    let (store, before) = neighbour.at(place);
+    let mut has_bundles = false;
+    for folder in BUNDLE_FOLDERS {
+        store.list(&format!("{before}{folder}"), &mut |_| has_bundles = true)?;
+    }
+    // Another host may have begun it meanwhile, which the ledger knows before the store has a bundle.
+    Ok(has_bundles && ledger.find_batch(&outline.batch)?.is_none())
 }

@@ -266,6 +266,46 @@ fn yesterdays_whole_ca_folder_is_refused() {
 }
 
 #[test]
+fn yesterdays_whole_ca_folder_is_refused_where_a_batch_of_today_is_not_released() {
+    let place = factory();
+    place.succeed(&run("a", &[]));
+    copy(&place, "ca", "yesterday");
+    let recorded = place.join("out/b/batch.json");
+    place.succeed(&run("b", &["--layout", "packs"]));
+    for object in ["out/b/index", "out/b/seal.json", "out/b/history.json"] {
+        remove(&place, object);
+    }
+    // Today's ledger has it.
+    place.succeed(&run("a", &[]));
+    remove(&place, "ca");
+    copy(&place, "yesterday", "ca");
+    let told = place.fail(&run("c", &[]), 7);
+    let is_so = format!(
+        "certforge: error: {} was begun under ledger ca/ledger.db, which knows nothing of it: it is an older copy\n",
+        place.join("out/b").display()
+    );
+    assert!(told.starts_with(&is_so), "{told}");
+    assert!(told.contains("put back the latest ledger"), "{told}");
+    is_not_made(&place, "c");
+    // One that was ended before anything was stored has issued nothing, and is nobody's concern.
+    let record = fs::read(&recorded).expect("a record");
+    copy(&place, "out/b", "aside");
+    remove(&place, "out/b");
+    fs::create_dir(place.join("out/b")).expect("a folder");
+    fs::write(&recorded, record).expect("the record alone");
+    place.succeed(&run("c", &[]));
+    remove(&place, "out/c");
+    remove(&place, "ca");
+    copy(&place, "yesterday", "ca");
+    // What is passed over on purpose is remembered.
+    remove(&place, "out/b");
+    copy(&place, "aside", "out/b");
+    place.fail(&run("c", &[]), 7);
+    place.succeed(&run("c", &["--new-ledger"]));
+    place.succeed(&run("c", &[]));
+}
+
+#[test]
 fn batches_of_other_cas_are_nobodys_concern() {
     let place = factory();
     place.succeed(&["ca", "new", "--no-passphrase", "--to", "second"]);

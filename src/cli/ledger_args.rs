@@ -164,7 +164,7 @@ impl Found {
     pub fn open(&self, as_new: bool, patience: &Patience) -> Result<Box<dyn Ledger>, Failure> {
         let folder = self.folder.as_ref().filter(|_| !as_new);
         if let Some(folder) = folder {
-            folder.check_before(&self.name)?;
+            folder.check_before(&self.name, patience)?;
         }
         let mut ledger = open_to_write(&self.name, patience)?;
         if let Some(folder) = folder {

@@ -37,11 +37,18 @@ pub fn parse_lease(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Waits as long as nobody interrupts; says so once for each time that the server is away.
-pub fn of(most: Duration, lease: Duration, cancel: &'static Cancel) -> Patience {
+/// How long a server is waited for that goes away.
+const MOST: Duration = Duration::from_mins(10);
+
+/// Waits as long as nobody interrupts; says so once for each time that the server is away. Who says how long also waits for one that
+/// is not there yet.
+pub fn of(most: Option<Duration>, lease: Duration, cancel: &'static Cancel) -> Patience {
     let is_told = AtomicBool::new(false);
+    let from_the_start = most.is_some();
+    let most = most.unwrap_or(MOST);
     Patience {
         most,
+        from_the_start,
         lease,
         tell: Arc::new(move |ledger, waited| {
             // Whoever waits for no time yet is at the beginning of one.

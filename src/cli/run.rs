@@ -73,9 +73,10 @@ pub struct Run {
     /// a second identity
     #[arg(long)]
     pub(super) new_ledger: bool,
-    /// How long to wait for a ledger's server that goes away while it is in use
-    #[arg(long, value_name = "SPAN", value_parser = patience::parse, default_value = "10min")]
-    ledger_wait: std::time::Duration,
+    /// How long to wait for a ledger's server that goes away while it is in use; when it is given, also for one that is not there
+    /// at the start [default: 10min]
+    #[arg(long, value_name = "SPAN", value_parser = patience::parse)]
+    ledger_wait: Option<std::time::Duration>,
     /// How long other hosts leave the chunks alone of a host that is not heard of
     #[arg(long, value_name = "SPAN", value_parser = patience::parse_lease, default_value = "60s")]
     lease: std::time::Duration,

@@ -11,7 +11,7 @@ use crate::issuer::{
     CaCertificate, CaFiles, ENDPOINT_FILE, ForBatch, IssuerError, KEY_FILE, KeyPlace, read_endpoint,
     read_public,
 };
-use crate::ledger::{self, CaFolder, LedgerError};
+use crate::ledger::{self, CaFolder, LedgerError, Patience};
 use crate::pem;
 use crate::profile::rfc3339;
 
@@ -143,7 +143,7 @@ fn ledger(options: &Options, has_ca: bool) -> Check {
     let (name, folder) = (&options.ledger, CaFolder::new(&options.ca, None));
     let what = name.to_string();
     let opened = folder
-        .check_before(name)
+        .check_before(name, &Patience::default())
         .and_then(|()| ledger::open_read_only(name))
         .and_then(|ledger| ledger.status(None));
     match opened {

@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Access, access};
 use serde::Deserialize;
 
-use super::{KeepMark, Ledger, LedgerError, LedgerName, Mark, PassedOver, open_read_only};
+use super::{KeepMark, Ledger, LedgerError, LedgerName, Mark, PassedOver, Patience, read_patiently};
 use crate::bounded;
 use crate::exposure;
 use crate::whole;
@@ -176,11 +176,11 @@ impl CaFolder {
     /// # Errors
     ///
     /// [`LedgerError::Unlike`]; or when ledger or mark cannot be read.
-    pub fn check_before(&self, name: &LedgerName) -> Result<(), LedgerError> {
+    pub fn check_before(&self, name: &LedgerName, patience: &Patience) -> Result<(), LedgerError> {
         let Some(mark) = self.mark()?.filter(|mark| mark.ledger.is_some()) else {
             return Ok(());
         };
-        match open_read_only(name) {
+        match read_patiently(name, patience.clone()) {
             Ok(ledger) => mark.check(&*ledger, &self.mark_file()),
             Err(LedgerError::Missing { location }) => Err(mark.gone(location, &self.mark_file())),
             Err(error) => Err(error),
@@ -309,16 +309,19 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = CaFolder::new(place.path(), None);
         let name = LedgerName::File(folder.usual());
-        folder.check_before(&name).unwrap();
+        folder.check_before(&name, &Patience::default()).unwrap();
         folder.begin().unwrap();
-        folder.check_before(&name).unwrap();
+        folder.check_before(&name, &Patience::default()).unwrap();
         let ledger = SqliteLedger::open(&folder.usual(), [7; 16]).unwrap();
         folder.keep(&ledger, &PassedOver::new()).unwrap();
         folder.check(&ledger).unwrap();
         drop(ledger);
-        folder.check_before(&name).unwrap();
+        folder.check_before(&name, &Patience::default()).unwrap();
         fs::remove_file(folder.usual()).unwrap();
-        let told = folder.check_before(&name).unwrap_err().to_string();
+        let told = folder
+            .check_before(&name, &Patience::default())
+            .unwrap_err()
+            .to_string();
         assert!(
             told.contains(" is not there, and ") && told.contains(" remembers 07070707 with 0 "),
             "{told}"

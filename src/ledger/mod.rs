@@ -95,13 +95,24 @@ pub fn open(name: impl Into<LedgerName>, new_id: [u8; 16]) -> Result<Box<dyn Led
 ///
 /// When there is none, or it is something else.
 pub fn open_read_only(name: impl Into<LedgerName>) -> Result<Box<dyn Ledger>, LedgerError> {
-    let name = name.into();
-    Ok(match &name {
+    read_patiently(&name.into(), Patience::default())
+}
+
+/// The same, of a server that may be waited for.
+///
+/// # Errors
+///
+/// As [`open_read_only`].
+pub fn read_patiently(name: &LedgerName, patience: Patience) -> Result<Box<dyn Ledger>, LedgerError> {
+    Ok(match name {
         LedgerName::File(path) => Box::new(SqliteLedger::open_read_only(path)?),
         #[cfg(feature = "postgres")]
-        LedgerName::Server(url) => Box::new(PostgresLedger::open_read_only(url)?),
+        LedgerName::Server(url) => Box::new(PostgresLedger::open_read_only(url, patience)?),
         #[cfg(not(feature = "postgres"))]
-        LedgerName::Server(_) => return Err(not_built(&name)),
+        LedgerName::Server(_) => {
+            drop(patience);
+            return Err(not_built(name));
+        }
     })
 }
 

@@ -15,6 +15,8 @@ pub const LEASE: Duration = Duration::from_mins(1);
 pub struct Patience {
     /// As long as this for a server that does not answer.
     pub most: Duration,
+    /// Also for one that is not there when it is first asked, which may be the wrong one.
+    pub from_the_start: bool,
     pub tell: Arc<Tell>,
     /// How long a lease of a chunk holds without renewal.
     pub lease: Duration,
@@ -24,6 +26,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             most: Duration::ZERO,
+            from_the_start: false,
             tell: Arc::new(|_, _| false),
             lease: LEASE,
         }

@@ -11,6 +11,9 @@ use super::Array;
 use crate::cli::run::Run;
 use crate::cli::{Cli, Failure, settings, spelling};
 
+/// As long as this a task waits for the ledger's server.
+const LEDGER_WAIT: &str = "10min";
+
 /// A run that every task does.
 pub struct Command {
     /// What was typed, without `certforge` and `run`.
@@ -181,6 +184,10 @@ impl Command {
                 words.extend(["--shard".to_owned(), format!("auto/{}", array.tasks)]);
                 words.extend(["--ledger".to_owned(), ledgers.to_owned()]);
             }
+        }
+        // A task that a scheduler starts again while the server is away waits for it.
+        if self.server().is_some() && !self.is_given("ledger_wait") {
+            words.extend(["--ledger-wait", LEDGER_WAIT].map(str::to_owned));
         }
         words
     }

@@ -93,8 +93,8 @@ impl PostgresLedger {
     /// # Errors
     ///
     /// As [`Self::open`], and when there is none.
-    pub fn open_read_only(url: &ServerUrl) -> Result<Self, LedgerError> {
-        Self::connect(url, None, Patience::default())
+    pub fn open_read_only(url: &ServerUrl, patience: Patience) -> Result<Self, LedgerError> {
+        Self::connect(url, None, patience)
     }
 
     fn connect(url: &ServerUrl, new_id: Option<[u8; 16]>, patience: Patience) -> Result<Self, LedgerError> {

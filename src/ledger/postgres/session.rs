@@ -1,5 +1,6 @@
 //! A connection that is made anew when it breaks, as long as somebody waits for it.
 
+use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects. A server that is not there at the start is not waited for: it may be the wrong one.
+    /// Connects. A server that is not there at the start is waited for when that was asked for: it may be the wrong one.
     pub(super) fn open(server: Server, patience: Patience) -> Result<Self, LedgerError> {
         let mut session = Self {
             server,
@@ -34,6 +35,7 @@ impl Session {
             Ok(client) => session.client = Some(client),
             // It is there, and begins or ends.
             Err(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW) => session.run(|_| Ok(()))?,
+            Err(error) if session.patience.from_the_start && is_absent(&error) => session.run(|_| Ok(()))?,
             Err(error) => return Err(failed(session.location(), error)),
         }
         Ok(session)
@@ -160,8 +162,24 @@ fn is_passing(error: &postgres::Error) -> bool {
     }
 }
 
+/// Whether nobody answered, who may in a while. A name that nobody knows and a certificate that is refused stay as they are.
+fn is_absent(error: &postgres::Error) -> bool {
+    io_kind(error).is_some_and(|kind| {
+        matches!(
+            kind,
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::UnexpectedEof
+        )
+    })
+}
+
 /// What the operating system says, if it is that.
-fn io_kind(error: &postgres::Error) -> Option<std::io::ErrorKind> {
+fn io_kind(error: &postgres::Error) -> Option<ErrorKind> {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<std::io::Error>() {

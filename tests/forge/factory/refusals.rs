@@ -1,7 +1,7 @@
 //! Servers that cannot be used: each is told with what to do, and nothing is made.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -91,6 +91,31 @@ fn a_server_that_cannot_be_used_is_told_with_what_to_do() {
         said.contains("permission denied") && said.contains("CREATE DATABASE"),
         "{said}"
     );
+}
+
+#[test]
+fn who_says_how_long_waits_for_a_server_that_is_not_there_yet() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, 64);
+    server.crash();
+    let mut waits = factory.start();
+    let mut aside = BufReader::new(waits.stderr.take().unwrap());
+    let mut line = String::new();
+    aside.read_line(&mut line).unwrap();
+    assert!(
+        line.contains(" does not answer: waiting for it up to 120 s; nothing is lost"),
+        "{line}"
+    );
+    server.go_on();
+    let output = waits.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // For so long, and no longer.
+    server.crash();
+    let output = factory.run_and_wait("1s").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert!(told.contains("--ledger-wait says how long to wait"), "{told}");
+    server.go_on();
 }
 
 #[test]

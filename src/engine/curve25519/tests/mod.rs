@@ -126,3 +126,32 @@ fn makes_what_the_rfc_has() {
         "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"
     );
 }
+
+/// The same on words that stop where a limb overflows; and the table is the same, whichever words it is made by.
+#[test]
+fn no_limb_overflows() {
+    let point = public_key(&random());
+    let (base, peer) = (checked::make(&BASE).unwrap(), checked::make(&point).unwrap());
+    if let Some(eight) = comb(&point) {
+        let rows = |windows: &[table::Window]| windows.iter().flatten().map(|row| row.0).collect::<Vec<_>>();
+        assert_eq!(rows(&eight.windows), rows(&peer.0));
+        assert_eq!(eight.start, peer.1);
+    }
+    let secrets = secrets(40);
+    let (mut public_keys, mut shares) = (vec![[0; 32]; 40], vec![[0; 32]; 40]);
+    let combs = [(&base.0[..], &base.1), (&peer.0[..], &peer.1)];
+    let mut sums = [[0; 32]; 2];
+    let mut work = checked::Work::new();
+    let results = [&mut public_keys[..], &mut shares[..]];
+    assert!(checked::multiply_all(
+        &mut work, combs, &secrets, results, &mut sums
+    ));
+    for (i, secret) in secrets.iter().enumerate() {
+        assert_eq!(public_keys[i], public_key(secret));
+        assert_eq!(Some(shares[i]), shared(secret, &point));
+    }
+    let total = Total::of(&secrets, 1);
+    assert!(total.is(&BASE, &sums[0]) && total.is(&point, &sums[1]));
+    // One secret more is another sum.
+    assert!(!Total::of(&secrets[1..], 1).is(&point, &sums[1]));
+}

@@ -138,7 +138,7 @@ fn main() {
         rate(FILES, || {
             out.clear();
             writer
-                .prepare(FILES, |octets| Random.fill(octets))
+                .prepare(FILES, |octets| Random.fill(octets), |_, _, _, _| false)
                 .expect("there are random octets");
             (0..FILES).for_each(|number| writer.append(number, &bundle, &mut out));
         })

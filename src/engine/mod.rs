@@ -10,6 +10,7 @@
 mod word;
 
 mod aws_lc;
+mod curve25519;
 mod document;
 mod judge;
 mod key;
@@ -20,6 +21,7 @@ pub(crate) mod rsa;
 mod safegcd;
 
 pub use aws_lc::AwsLc;
+pub(crate) use curve25519::{Peer, WORTHWHILE};
 pub(crate) use document::scalar_and_point;
 pub use judge::{Judge, scalars_match};
 pub use key::{DeviceKey, PrivateKey, PrivateKeyError, SignatureAlgorithm, SigningKey, verifies};

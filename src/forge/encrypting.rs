@@ -2,18 +2,30 @@
 
 use zeroize::Zeroizing;
 
-use crate::bundle::encryption::{Encryption, FileWriter};
-use crate::engine::{EngineError, Random};
+use crate::bundle::encryption::{Encryption, FileWriter, Recipient};
+use crate::engine::{EngineError, Peer, Random, WORTHWHILE};
+
+/// What secrets are shared by with each recipient, many at a time. `None` where that cannot be: then it is one at a time.
+pub(super) type Peers = Vec<Option<Peer>>;
+
+pub(super) fn peers(recipients: &[Recipient]) -> Peers {
+    recipients
+        .iter()
+        .map(|recipient| Peer::new(recipient.point()))
+        .collect()
+}
 
 pub(super) struct Encrypting<'a> {
     writer: FileWriter<'a>,
+    peers: &'a Peers,
     plain: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Encrypting<'a> {
-    pub(super) fn new(encryption: &'a Encryption) -> Self {
+    pub(super) fn new(encryption: &'a Encryption, peers: &'a Peers) -> Self {
         Self {
             writer: encryption.writer(),
+            peers,
             plain: Zeroizing::new(Vec::new()),
         }
     }
@@ -24,7 +36,16 @@ impl<'a> Encrypting<'a> {
             // What is grown leaves a copy behind.
             *self.plain = Vec::with_capacity(room);
         }
-        self.writer.prepare(bundles, |octets| Random.fill(octets))
+        let peers = self.peers;
+        self.writer.prepare(
+            bundles,
+            |octets| Random.fill(octets),
+            |recipient, secrets, public_keys, shared_secrets| {
+                let peer = peers[recipient].as_ref();
+                let peer = peer.filter(|_| secrets.len() >= WORTHWHILE);
+                peer.is_some_and(|peer| peer.agree(secrets, public_keys, shared_secrets))
+            },
+        )
     }
 
     /// Appends the bundle of this number, which `write` writes in the clear.

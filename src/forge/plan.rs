@@ -3,6 +3,7 @@
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
 use super::distinct::Keys;
+use super::encrypting::{Peers, peers};
 use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
@@ -28,6 +29,7 @@ pub(crate) struct Plan<'a> {
     pub bundler: Bundler,
     /// For whom bundles are encrypted; `None`: they are not.
     pub encryption: Option<Encryption>,
+    pub(super) peers: Peers,
     pub layout: Layout,
     pub period: Period,
     /// The keys that were made so far, of which none may come again.
@@ -69,6 +71,7 @@ impl<'a> Plan<'a> {
             issuer,
             bundler: Bundler::new(profile.recipe(), profile.shared(issuer.certificate().der()))?,
             encryption: (!profile.recipients().is_empty()).then(|| Encryption::new(profile.recipients())),
+            peers: peers(profile.recipients()),
             layout: job.delivered(),
             period,
             keys: Keys::default(),

@@ -51,7 +51,10 @@ impl<'a> Workshop<'a> {
             plan,
             issuance: Issuance::new(plan),
             writer: plan.bundler.writer(),
-            encrypting: plan.encryption.as_ref().map(Encrypting::new),
+            encrypting: plan
+                .encryption
+                .as_ref()
+                .map(|own| Encrypting::new(own, &plan.peers)),
             directory: Vec::new(),
             bundles: Zeroizing::new(Vec::new()),
             start: 0,

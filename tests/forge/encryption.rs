@@ -139,7 +139,9 @@ fn age_reads_what_is_written_and_what_age_writes_is_read_wherever_chunks_end() {
         2 * CHUNK + 1,
     ] {
         let plain: Vec<u8> = (0..=250).cycle().take(len).collect();
-        writer.prepare(1, |octets| Random.fill(octets)).unwrap();
+        writer
+            .prepare(1, |octets| Random.fill(octets), |_, _, _, _| false)
+            .unwrap();
         let mut file = Vec::new();
         writer.append(0, &plain, &mut file);
         let theirs = age(

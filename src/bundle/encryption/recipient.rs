@@ -98,7 +98,8 @@ impl Recipient {
         Self(point)
     }
 
-    pub(super) fn point(&self) -> &[u8; POINT] {
+    /// Its u on Curve25519 (RFC 7748).
+    pub(crate) fn point(&self) -> &[u8; POINT] {
         &self.0
     }
 

@@ -3,6 +3,7 @@
 
 use std::iter::once;
 
+use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519 as AGREEMENT, agree};
 use proptest::prelude::*;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -11,6 +12,11 @@ use super::*;
 
 fn random(octets: &mut [u8]) -> Result<(), ring::error::Unspecified> {
     SystemRandom::new().fill(octets)
+}
+
+/// Leaves it to aws-lc.
+fn one_by_one(_: usize, _: &[[u8; POINT]], _: &mut [[u8; POINT]], _: &mut [[u8; POINT]]) -> bool {
+    false
 }
 
 fn identity() -> Identity {
@@ -23,7 +29,7 @@ fn encrypt(recipients: &[&Identity], plain: &[u8]) -> Vec<u8> {
     let recipients: Vec<_> = recipients.iter().map(|own| own.recipient().clone()).collect();
     let encryption = Encryption::new(&recipients);
     let mut writer = encryption.writer();
-    writer.prepare(1, random).unwrap();
+    writer.prepare(1, random, one_by_one).unwrap();
     let mut out = Vec::new();
     writer.append(0, plain, &mut out);
     assert_eq!(out.len(), encryption.encrypted_len(plain.len()));
@@ -66,7 +72,7 @@ fn every_file_has_a_key_of_its_own_and_every_share_an_ephemeral_secret() {
     let mut writer = encryption.writer();
     let mut seen = std::collections::HashSet::new();
     for _ in 0..3 {
-        writer.prepare(50, random).unwrap();
+        writer.prepare(50, random, one_by_one).unwrap();
         for number in 0..50 {
             let mut file = Vec::new();
             writer.append(number, b"the same", &mut file);
@@ -87,10 +93,51 @@ fn no_file_is_written_twice_with_one_key() {
     let one = identity();
     let encryption = Encryption::new(&[one.recipient().clone()]);
     let mut writer = encryption.writer();
-    writer.prepare(1, random).unwrap();
+    writer.prepare(1, random, one_by_one).unwrap();
     let mut out = Vec::new();
     writer.append(0, b"first", &mut out);
     writer.append(0, b"second", &mut out);
+}
+
+/// RFC 7748, 6.1: whoever wrote such a point would read what is for nobody else.
+#[test]
+#[should_panic(expected = "low order")]
+fn nothing_is_encrypted_by_a_shared_secret_of_zeros() {
+    let encryption = Encryption::new(&[Recipient::of([0; POINT])]);
+    let _ = encryption.writer().prepare(1, random, one_by_one);
+}
+
+#[test]
+fn what_was_agreed_on_elsewhere_is_taken_for_the_recipient_whose_it_is() {
+    let (one, two) = (identity(), identity());
+    let recipients = [one.recipient().clone(), two.recipient().clone()];
+    let encryption = Encryption::new(&recipients);
+    let mut writer = encryption.writer();
+    let mut asked = Vec::new();
+    writer
+        .prepare(9, random, |number, secrets, ephemerals, shared| {
+            asked.push(number);
+            let point = UnparsedPublicKey::new(&AGREEMENT, recipients[number].point());
+            for (i, secret) in secrets.iter().enumerate() {
+                let secret = PrivateKey::from_private_key(&AGREEMENT, secret).unwrap();
+                ephemerals[i].copy_from_slice(secret.compute_public_key().unwrap().as_ref());
+                let copied = agree(&secret, point, (), |octets| {
+                    shared[i].copy_from_slice(octets);
+                    Ok(())
+                });
+                copied.unwrap();
+            }
+            true
+        })
+        .unwrap();
+    assert_eq!(asked, [0, 1]);
+    for number in (0..9).rev() {
+        let mut file = Vec::new();
+        writer.append(number, b"the same", &mut file);
+        for identity in [&one, &two] {
+            assert_eq!(opened(&file, identity).unwrap(), b"the same", "{number}");
+        }
+    }
 }
 
 #[test]

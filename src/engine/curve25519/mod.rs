@@ -10,6 +10,13 @@
 //!
 //! No branch and no address depends on a secret. Secrets, and all that was worked with, are zeroized; combs are public.
 
+#![cfg_attr(
+    test,
+    expect(
+        clippy::duplicate_mod,
+        reason = "the same arithmetic is compiled for each kind of words"
+    )
+)]
 #![expect(
     clippy::many_single_char_names,
     clippy::needless_range_loop,

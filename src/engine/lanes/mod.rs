@@ -41,7 +41,7 @@ mod eight {
 mod fault;
 mod inversion;
 mod keys;
-mod number;
+pub(super) mod number;
 mod one;
 mod signer;
 mod table;

@@ -1,4 +1,4 @@
-//! Constant time: what makes keys, draws nonces, signs and writes private keys takes the same path, and finds its
+//! Constant time: what makes keys, draws nonces, signs, shares secrets and writes private keys takes the same path, and finds its
 //! memory at the same addresses, whatever the secrets are.
 //!
 //! Two processes of the program as it is released, each with a CA and devices of its own, are led through the same
@@ -21,6 +21,11 @@ use trace::{Comparison, Traced, compare};
 /// The functions that touch secrets, by a part of their names as the linker has them.
 const KEYS: &str = "engine5lanes4keys14draw_and_write";
 const SIGNATURES: &str = "LanesSigner12sign_numbers";
+
+const AGREEMENTS: &str = "engine10curve2551911agree_group";
+
+/// A recipient, whose point is public, and the same in both processes.
+const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 
 /// Rows of a chunk: a whole block, and a small one that is made behind it by the same thread, in the same memory.
 const ROWS: usize = 256 + 20;
@@ -170,6 +175,16 @@ fn signatures_take_the_same_path_whatever_key_and_nonces_are() {
     let Some(program) = released() else { return };
     if let Some(found) = compared(&program, SIGNATURES) {
         assert_same(&found, "signatures", 100_000);
+    }
+}
+
+#[test]
+fn secrets_are_shared_by_the_same_path_whatever_they_are() {
+    let Some(program) = released() else { return };
+    let options = ["--recipient", RECIPIENT, "--chunk-rows", "1024", "--jobs", "1"];
+    // Once it goes by, for the first block: by then everything is made that is made once.
+    if let Some(found) = compared_in(&program, AGREEMENTS, &options, 1) {
+        assert_same(&found, "shared secrets", 100_000);
     }
 }
 

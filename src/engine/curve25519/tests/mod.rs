@@ -96,6 +96,17 @@ fn takes_the_curve_and_leaves_the_twist_to_others() {
     }
 }
 
+/// RFC 7748, 6.1.
+#[test]
+fn zeros_are_nothing_and_all_else_is_something() {
+    assert!(is_nothing(&[0; 32]));
+    for bit in 0..256 {
+        let mut one = [0; 32];
+        one[bit / 8] = 1 << (bit % 8);
+        assert!(!is_nothing(&one), "bit {bit}");
+    }
+}
+
 /// RFC 7748, 5.2 and 6.1.
 #[test]
 fn makes_what_the_rfc_has() {
@@ -146,6 +157,7 @@ fn no_limb_overflows() {
     assert!(checked::multiply_all(
         &mut work, combs, &secrets, results, &mut sums
     ));
+    work.wipe();
     for (i, secret) in secrets.iter().enumerate() {
         assert_eq!(public_keys[i], public_key(secret));
         assert_eq!(Some(shares[i]), shared(secret, &point));

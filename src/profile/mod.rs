@@ -41,7 +41,7 @@ use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
 /// The profiles that are compiled in, by name.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 6] = [
     ("aws-iot-p256", include_str!("../../profiles/aws-iot-p256.toml")),
     (
         "aws-iot-p256-shared",
@@ -56,6 +56,7 @@ pub const BUILT_IN: [(&str, &str); 5] = [
         "aws-iot-subject",
         include_str!("../../profiles/aws-iot-subject.toml"),
     ),
+    ("modem-sec1", include_str!("../../profiles/modem-sec1.toml")),
 ];
 
 /// Entries that a subject, or a kind of alternative name, may have. Keeps certificates short.
@@ -274,6 +275,7 @@ impl Profile {
         if !recipe.holds(&Content::Certificate) && !recipe.holds(&Content::Chain) {
             return Err(recipe::invalid(&"no file has the content certificate or chain"));
         }
+        recipe::check_keys(&recipe, config.key.key_type)?;
         let mut config = config.clone();
         let description = std::mem::take(&mut config.description);
         config.bundle = recipe::in_order(config.bundle);

@@ -5,8 +5,8 @@
 
 use std::fmt::Display;
 
-use super::ProfileError;
 use super::config::{BundleConfig, FileConfig};
+use super::{KeyType, ProfileError};
 use crate::bundle::{Content, Member, Recipe, RecipeError, Root};
 
 pub(super) fn read(config: &BundleConfig) -> Result<Recipe, ProfileError> {
@@ -32,6 +32,23 @@ pub(super) fn in_order(mut config: BundleConfig) -> BundleConfig {
         files.sort_by_key(|file| file.shared);
     }
     config
+}
+
+/// Sees that each format can hold the keys of the profile.
+pub(super) fn check_keys(recipe: &Recipe, key_type: KeyType) -> Result<(), ProfileError> {
+    for member in recipe.all() {
+        let format = member.format();
+        if format
+            .is_for_rsa()
+            .is_some_and(|is_rsa| is_rsa != key_type.is_rsa())
+        {
+            let (name, format) = (member.name(), format.name());
+            return Err(invalid(&format!(
+                "{name}: {format} cannot hold a key of type {key_type}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn invalid(reason: &dyn Display) -> ProfileError {

@@ -7,6 +7,7 @@ mod der;
 mod json;
 mod pem;
 mod raw;
+mod traditional;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +22,20 @@ pub use json::EndpointFile;
 use super::{Content, Credential, Shared};
 
 /// Every format that a profile can name.
-static ALL: &[&dyn Format] = &[&pem::Pem, &der::Der, &json::Json, &raw::Raw];
+static ALL: &[&dyn Format] = &[
+    &pem::Pem,
+    &der::Der,
+    &json::Json,
+    &raw::Raw,
+    &traditional("sec1", false, true),
+    &traditional("sec1-der", false, false),
+    &traditional("pkcs1", true, true),
+    &traditional("pkcs1-der", true, false),
+];
+
+const fn traditional(name: &'static str, is_rsa: bool, is_pem: bool) -> traditional::Traditional {
+    traditional::Traditional { name, is_rsa, is_pem }
+}
 
 /// A form that contents take in a file.
 pub trait Format: Sync {
@@ -39,6 +53,11 @@ pub trait Format: Sync {
     /// something of each device, or of chance, beside its contents says no.
     fn is_constant(&self, contents: &[Content]) -> bool {
         contents.iter().all(Content::is_constant)
+    }
+
+    /// Whether it holds RSA keys, or EC keys; `None`: either.
+    fn is_for_rsa(&self) -> Option<bool> {
+        None
     }
 
     /// Octets that a file has at most. Buffers with private keys never move, because this is true; and a reader

@@ -41,3 +41,4 @@ mod shards;
 mod shared;
 #[cfg(feature = "pkcs11")]
 mod tokens;
+mod traditional;

@@ -62,8 +62,8 @@ pub fn add(p: &Point, q: &Point, twice_d: &Element) -> Point {
 #[inline]
 fn finish(a: &Element, b: &Element, c: &Element, d: &[super::word::Word; 5]) -> Point {
     let e = minus(b, a);
-    let f = carry(difference(d, c));
-    let g = carry(sum(&Element(*d), c));
+    let f = carry(&difference(d, c));
+    let g = carry(&sum(&Element(*d), c));
     let h = plus(b, a);
     Point { x: mul(&e, &f), y: mul(&g, &h), z: mul(&f, &g), t: mul(&e, &h) }
 }

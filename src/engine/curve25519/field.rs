@@ -73,15 +73,15 @@ fn reduce(lows: &[Word; 10], highs: &[Word; 10]) -> Element {
         let above = t[i + 5];
         folded[i] = add(add(t[i], above), add(left::<1>(above), left::<4>(above)));
     }
-    carry(folded)
+    carry(&folded)
 }
 
 /// Each limb's part above 51 bits goes to the next, all at once. Limbs are below 2^62.
 #[inline]
-pub fn carry(t: [Word; 5]) -> Element {
+pub fn carry(t: &[Word; 5]) -> Element {
     let low_limb = splat(LOW51);
-    let mut kept = t;
-    let mut above = t;
+    let mut kept = *t;
+    let mut above = *t;
     for i in 0..5 {
         word::claim_not_negative(t[i]);
         above[i] = right::<51>(t[i]);
@@ -113,10 +113,10 @@ pub fn difference(a: &[Word; 5], b: &Element) -> [Word; 5] {
 }
 
 #[inline]
-pub fn plus(a: &Element, b: &Element) -> Element { carry(sum(a, b)) }
+pub fn plus(a: &Element, b: &Element) -> Element { carry(&sum(a, b)) }
 
 #[inline]
-pub fn minus(a: &Element, b: &Element) -> Element { carry(difference(&a.0, b)) }
+pub fn minus(a: &Element, b: &Element) -> Element { carry(&difference(&a.0, b)) }
 
 /// The negative of a number below p: not carried, and still what a product takes.
 #[inline]

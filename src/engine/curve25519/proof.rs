@@ -74,7 +74,12 @@ fn eighth(secret: &[u8; 32]) -> Number {
     for (word, octets) in words.iter_mut().zip(secret.as_chunks::<8>().0) {
         *word = u64::from_le_bytes(*octets);
     }
-    words[3] = words[3] & (1 << 62) - 1 | 1 << 62;
+    words[3] = (words[3] & ((1 << 62) - 1)) | (1 << 62);
     let [a, b, c, d] = words;
-    Number([a >> 3 | b << 61, b >> 3 | c << 61, c >> 3 | d << 61, d >> 3])
+    Number([
+        (a >> 3) | (b << 61),
+        (b >> 3) | (c << 61),
+        (c >> 3) | (d << 61),
+        d >> 3,
+    ])
 }

@@ -2,7 +2,7 @@
 //!
 //! What an operation gives, and what it takes, has limbs below 2^51 + 2^17, so that a product's operands are within the
 //! 52 bits that the processor multiplies, and a number is below twice p. Nothing here depends on a number but
-//! [`Element::is_zero`]'s mask. That no limb leaves its word is what the same code shows on checked words, in the tests.
+//! the mask of `is_zero`. That no limb leaves its word is what the same code shows on checked words, in the tests.
 
 use super::word::{self, Mask, Word, add, and, high, left, limb, low, or, right, splat, sub, zero};
 

@@ -33,8 +33,7 @@ impl Session {
         };
         match session.server.connect() {
             Ok(client) => session.client = Some(client),
-            // It is there, and begins or ends.
-            Err(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW) => session.run(|_| Ok(()))?,
+            Err(error) if begins_or_ends(&error) => session.run(|_| Ok(()))?,
             Err(error) if session.patience.from_the_start && is_absent(&error) => session.run(|_| Ok(()))?,
             Err(error) => return Err(failed(session.location(), error)),
         }
@@ -162,20 +161,32 @@ fn is_passing(error: &postgres::Error) -> bool {
     }
 }
 
-/// Whether nobody answered, who may in a while. A name that nobody knows and a certificate that is refused stay as they are.
+/// Whether a server said so itself.
+fn begins_or_ends(error: &postgres::Error) -> bool {
+    matches!(
+        error.code(),
+        Some(&(SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN))
+    )
+}
+
+/// Whether nobody answered, who may in a while: also one that was killed while it took the connection. A name that nobody
+/// knows and a certificate that is refused stay as they are.
 fn is_absent(error: &postgres::Error) -> bool {
-    io_kind(error).is_some_and(|kind| {
-        matches!(
+    match (error.code(), io_kind(error)) {
+        (Some(_), _) => is_passing(error),
+        (None, Some(kind)) => matches!(
             kind,
             ErrorKind::ConnectionRefused
                 | ErrorKind::ConnectionReset
                 | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
                 | ErrorKind::TimedOut
                 | ErrorKind::HostUnreachable
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::UnexpectedEof
-        )
-    })
+        ),
+        (None, None) => error.is_closed(),
+    }
 }
 
 /// What the operating system says, if it is that.

@@ -118,6 +118,31 @@ fn who_says_how_long_waits_for_a_server_that_is_not_there_yet() {
     server.go_on();
 }
 
+/// A server that was killed while it took a connection hangs up without a word.
+#[test]
+fn a_server_that_hangs_up_at_the_start_is_waited_for() {
+    let server = Postgres::start();
+    let factory = Factory::new(&server, 64);
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (old, new) = (server.port(), door.local_addr().unwrap().port());
+    let calls = std::thread::spawn(move || {
+        for _ in 0..3 {
+            drop(door.accept().unwrap());
+        }
+        // Whoever calls next finds nobody at all.
+    });
+    let ledger = factory.ledger.replace(&format!(":{old}/"), &format!(":{new}/"));
+    let at_once = refused(&factory, &ledger, 7, &[]);
+    assert!(at_once.contains("cannot be reached"), "{at_once}");
+    let mut command = factory.place.command(&["run", "devices.csv", "--ca", "ca", "--no-endpoint"]);
+    command.args(["--ledger", &ledger, "--ledger-wait", "1s"]);
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{told}");
+    assert!(told.contains("did not come back within 1 s") && told.contains("--ledger-wait"), "{told}");
+    calls.join().unwrap();
+}
+
 #[test]
 fn passwords_come_from_where_nobody_sees_them() {
     let server = Postgres::start();

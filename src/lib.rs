@@ -86,6 +86,8 @@ pub mod doctor;
 
 pub mod verify;
 
+pub mod generation;
+
 pub mod station;
 
 #[cfg(feature = "display")]

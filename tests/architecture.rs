@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 35] = [
+const MAY_IMPORT: [(&str, &[&str]); 36] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
@@ -136,6 +136,13 @@ const MAY_IMPORT: [(&str, &[&str]); 35] = [
         &[
             "causes", "digest", "pem", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store",
             "seal", "ledger",
+        ],
+    ),
+    (
+        "generation",
+        &[
+            "digest", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store", "seal", "forge",
+            "verify",
         ],
     ),
     (

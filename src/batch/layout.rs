@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::GENERATIONS;
 use super::shape::{MAX_CHUNK_ROWS, MOST_CHUNKS};
 use crate::bundle;
 use crate::digest::sha256;
@@ -231,6 +232,17 @@ pub fn most_octets(object: &str) -> u64 {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     const ROWS: u64 = MAX_CHUNK_ROWS as u64;
+    let object = match object.strip_prefix(GENERATIONS) {
+        None => object,
+        // As in the batch itself, behind number and attempt.
+        Some(own) => {
+            let own = own.split_once('/').map_or("", |(_, own)| own);
+            match own == SEAL_OBJECT {
+                true => own,
+                false => own.split_once('/').map_or("", |(_, own)| own),
+            }
+        }
+    };
     match object.split_once('/').map_or(object, |(folder, _)| folder) {
         // A digest of each chunk, and of each part of the lookup.
         SEAL_OBJECT => 2 * MOST_CHUNKS * 72 + MIB,
@@ -320,6 +332,14 @@ mod tests {
             assert_eq!(device_of(name, CLAIMS), None, "{name}");
         }
         assert_eq!(device_of(&failed_object(7, &sn1, 2), FAILED), None);
+    }
+
+    #[test]
+    fn what_a_generation_has_may_be_as_long_as_what_the_batch_has() {
+        for object in ["seal.json", "batch.json", "packs/000000.zip", "index/000000.csv", "lookup/000000.csv"] {
+            let folder = super::super::GenerationFolder::new(3, "abc").unwrap();
+            assert_eq!(most_octets(&folder.object(object)), most_octets(object), "{object}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //!   claims/<chunk>/<device id>.json        which station has a device
 //!   flashed/ failed/ scrapped/             how its time at a station ended
 //!   withdrawn.json                         that nothing of it may come up
+//!   generations/                           its bundles made anew around the same keys and certificates
 //! ```
 //!
 //! Pure: octets in, octets out, and nothing of how they are stored. Others can write to a store, so a reader is told
@@ -20,6 +21,7 @@
 mod certificates;
 pub mod claim;
 mod encrypted;
+mod generation;
 mod index;
 mod layout;
 mod lookup;
@@ -32,6 +34,7 @@ mod shared;
 mod withdrawal;
 
 pub use certificates::ChunkCertificates;
+pub use generation::{GENERATIONS, GenerationFolder, generation_seal};
 pub(crate) use index::check_index;
 pub(crate) use index::index_lines;
 pub use index::{

@@ -95,6 +95,12 @@ impl UserFile {
         self.sha256.as_ref()
     }
 
+    /// Whether its octets are known, and not its digest alone.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.octets.is_some()
+    }
+
     pub(super) fn octets(&self) -> Option<&[u8]> {
         self.octets.as_deref()
     }

@@ -5,6 +5,7 @@ use std::error::Error;
 use certforge::bench::BenchError;
 use certforge::engine::EngineError;
 use certforge::forge::ForgeError;
+use certforge::generation::GenerationError;
 use certforge::issuer::IssuerError;
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
@@ -140,11 +141,30 @@ table! {
         | ForgeError::OtherRecipients { .. }
         | ForgeError::Threads { .. } => USAGE,
     };
+    GenerationError: |error| match error {
+        GenerationError::Seal(error) => error.code(),
+        GenerationError::Engine(error) => error.code(),
+        GenerationError::Profile(error) => error.code(),
+        GenerationError::Recipe(_) | GenerationError::OtherCertificates { .. } | GenerationError::NoName { .. } => {
+            PROFILE
+        }
+        GenerationError::OtherSigner { .. } => ISSUER,
+        GenerationError::Withdrawn { .. } => LEDGER,
+        GenerationError::NoIdentity { .. } | GenerationError::SomebodyElse { .. } => STATION,
+        GenerationError::Interrupted => INTERRUPTED,
+        GenerationError::Store(_)
+        | GenerationError::Read(_)
+        | GenerationError::NotSealed { .. }
+        | GenerationError::Moved { .. }
+        | GenerationError::Bundle { .. }
+        | GenerationError::ReadBack { .. }
+        | GenerationError::Faster { .. } => STORE,
+    };
     VerifyError: |error| match error {
         VerifyError::Ledger(_) | VerifyError::OtherLedger { .. } => LEDGER,
         VerifyError::OtherIssuer { .. } => ISSUER,
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
-        VerifyError::Store(_) | VerifyError::Read(_) => STORE,
+        VerifyError::Store(_) | VerifyError::Read(_) | VerifyError::Generation { .. } => STORE,
         VerifyError::SomebodyElse { .. } => STATION,
     };
     StationError: |error| match error {

@@ -6,6 +6,7 @@ mod absent;
 mod batch;
 mod bench;
 mod bucket_policy;
+mod bundle;
 mod ca;
 mod check;
 mod clock;
@@ -94,6 +95,9 @@ enum Command {
     Job(Box<job::Job>),
     /// Sign the statement that a batch is complete; `run` does it, but for a batch that was made in shards
     Seal(seal::Seal),
+    /// Make the bundles of a batch anew, for other stations or another endpoint; no device gets a second identity
+    #[command(subcommand)]
+    Bundle(Box<bundle::Bundle>),
     /// Read a whole batch back and prove one good bundle for each row of its manifest
     Verify(verify::Verify),
     /// Show how far each batch is
@@ -159,6 +163,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.run(),
         Command::Job(command) => command.run(),
         Command::Seal(command) => command.run(),
+        Command::Bundle(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Ledger(command) => command.run(printer),

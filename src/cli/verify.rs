@@ -160,6 +160,13 @@ impl fmt::Display for Verified {
                     ", {burned} of them removed after they were flashed or scrapped"
                 )?;
             }
+            if report.in_earlier_generations > 0 {
+                let earlier = count(report.in_earlier_generations);
+                write!(f, ", {earlier} of them claimed at stations, with their earlier bundle")?;
+            }
+            if report.generation > 0 {
+                write!(f, ", generation {}", report.generation)?;
+            }
             f.write_str(if report.sealed { ", sealed" } else { ", not sealed" })?;
         } else {
             let faults = count(report.faults.len() as u64);

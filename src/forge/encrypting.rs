@@ -6,23 +6,23 @@ use crate::bundle::encryption::{Encryption, FileWriter, Recipient};
 use crate::engine::{EngineError, Peer, Random, WORTHWHILE};
 
 /// What secrets are shared by with each recipient, many at a time. `None` where that cannot be: then it is one at a time.
-pub(super) type Peers = Vec<Option<Peer>>;
+pub(crate) type Peers = Vec<Option<Peer>>;
 
-pub(super) fn peers(recipients: &[Recipient]) -> Peers {
+pub(crate) fn peers(recipients: &[Recipient]) -> Peers {
     recipients
         .iter()
         .map(|recipient| Peer::new(recipient.point()))
         .collect()
 }
 
-pub(super) struct Encrypting<'a> {
+pub(crate) struct Encrypting<'a> {
     writer: FileWriter<'a>,
     peers: &'a Peers,
     plain: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Encrypting<'a> {
-    pub(super) fn new(encryption: &'a Encryption, peers: &'a Peers) -> Self {
+    pub(crate) fn new(encryption: &'a Encryption, peers: &'a Peers) -> Self {
         Self {
             writer: encryption.writer(),
             peers,
@@ -31,7 +31,7 @@ impl<'a> Encrypting<'a> {
     }
 
     /// Draws what so many bundles are encrypted with.
-    pub(super) fn prepare(&mut self, bundles: usize, room: usize) -> Result<(), EngineError> {
+    pub(crate) fn prepare(&mut self, bundles: usize, room: usize) -> Result<(), EngineError> {
         if self.plain.capacity() < room {
             // What is grown leaves a copy behind.
             *self.plain = Vec::with_capacity(room);
@@ -49,7 +49,7 @@ impl<'a> Encrypting<'a> {
     }
 
     /// Appends the bundle of this number, which `write` writes in the clear.
-    pub(super) fn append(&mut self, number: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn append(&mut self, number: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         // What was there is written over, or zeroized in the end.
         self.plain.clear();
         write(&mut self.plain);

@@ -373,7 +373,7 @@ fn existing(store: &Store, issuer: &CaCertificate) -> Result<Option<Seal>, Forge
 }
 
 /// The same lookups may be there already, from one who began to seal; others may not.
-fn put_lookups(store: &Store, lookups: &Lookups) -> Result<(), StoreError> {
+pub(crate) fn put_lookups(store: &Store, lookups: &Lookups) -> Result<(), StoreError> {
     let parts = lookups.parts();
     for first in (0..parts).step_by(LOOKUPS_AT_A_TIME) {
         let some = first..(first + LOOKUPS_AT_A_TIME as u64).min(parts);

@@ -197,6 +197,16 @@ impl CaCertificate {
         verifies(self.key_type, &self.public_key, message, signature)
     }
 
+    /// Whether this certificate was signed by another CA: by name, and by a signature that verifies.
+    #[must_use]
+    pub fn is_issued_by(&self, other: &Self) -> bool {
+        let Ok((_, certificate)) = X509Certificate::from_der(&self.der) else {
+            return false;
+        };
+        self.issuer == other.subject
+            && other.has_signed(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data)
+    }
+
     /// # Errors
     ///
     /// When it is not valid `now`; `path` is what the message calls it.

@@ -38,6 +38,8 @@ pub enum Deed {
     CertificatesRevoked,
     /// Bundles of devices that were flashed or scrapped were removed.
     BundlesBurned,
+    /// The bundles of a batch were made anew, around the same keys and certificates.
+    BundlesRemade,
     /// What it knows was written out.
     LedgerExported,
     /// Another ledger than the one that the CA had was taken, on purpose.
@@ -49,7 +51,7 @@ pub enum Deed {
 }
 
 /// Each deed, and what it is called.
-const DEEDS: [(Deed, &str); 14] = [
+const DEEDS: [(Deed, &str); 15] = [
     (Deed::CaNew, "ca-new"),
     (Deed::CaChanged, "ca-changed"),
     (Deed::CaRetired, "ca-retired"),
@@ -60,6 +62,7 @@ const DEEDS: [(Deed, &str); 14] = [
     (Deed::BatchWithdrawn, "batch-withdrawn"),
     (Deed::CertificatesRevoked, "certificates-revoked"),
     (Deed::BundlesBurned, "bundles-burned"),
+    (Deed::BundlesRemade, "bundles-remade"),
     (Deed::LedgerExported, "ledger-exported"),
     (Deed::LedgerTaken, "ledger-taken"),
     (Deed::LedgerCopied, "ledger-copied"),

@@ -338,6 +338,60 @@ impl Profile {
         })
     }
 
+    /// The same for another host.
+    ///
+    /// # Errors
+    ///
+    /// When that is no host, or none at which devices would come up.
+    pub fn with_host(self, host: &str) -> Result<Self, ProfileError> {
+        let mut config = self.config.clone();
+        config.endpoint.host = Some(host.to_owned());
+        let changed = Self::from_config(&config).map_err(given_host)?;
+        changed.endpoint.refuse_unfit()?;
+        Ok(Self {
+            description: self.description,
+            ..changed
+        })
+    }
+
+    /// The same with the octets of the user's own files, which are given by their names in a bundle.
+    ///
+    /// # Errors
+    ///
+    /// When one is not the file that the profile asks for.
+    pub fn with_files(&self, find: &dyn Fn(&str) -> Option<Vec<u8>>) -> Result<Self, ProfileError> {
+        let mut config = self.config.clone();
+        for file in config.bundle.files.iter_mut().flatten() {
+            let name = &file.name;
+            for content in &mut file.content.0 {
+                if let Content::File(own) = content
+                    && let Some(octets) = find(name)
+                {
+                    own.fill(&octets)
+                        .map_err(|error| recipe::invalid(&format!("{name}: {} {error}", own.path())))?;
+                }
+            }
+        }
+        Ok(Self {
+            description: self.description.clone(),
+            ..Self::from_config(&config)?
+        })
+    }
+
+    /// Whether another profile has the same to say of ids, keys and certificates.
+    #[must_use]
+    pub fn certifies_as(&self, other: &Self) -> bool {
+        let certificates = |profile: &Self| ProfileConfig {
+            name: String::new(),
+            description: String::new(),
+            bundle: config::BundleConfig::default(),
+            endpoint: config::EndpointConfig::default(),
+            delivery: config::DeliveryConfig::default(),
+            ..profile.config.clone()
+        };
+        certificates(self) == certificates(other)
+    }
+
     /// What the profile was before its host was noted: batches that were begun then go on with that.
     #[must_use]
     pub fn before_note(&self) -> Option<&Self> {

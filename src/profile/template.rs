@@ -125,6 +125,17 @@ impl Template {
         self.parts.iter().map(piece).collect()
     }
 
+    /// The text of a row whose column of this name has this value; `None` when the template names others.
+    #[must_use]
+    pub fn of_one(&self, column: &str, value: &str) -> Option<String> {
+        let pieces = self.pieces(column, value).into_iter();
+        let text = |piece| match piece {
+            Piece::Text(text) => Some(text),
+            Piece::Any => None,
+        };
+        pieces.map(text).collect()
+    }
+
     /// The template with its columns found in a header, or the name of one that is not there.
     ///
     /// # Errors

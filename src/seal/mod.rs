@@ -4,6 +4,7 @@
 //! elsewhere; from it follow the batch record, the indexes and the lookups, and from an index the bundles. Each shard
 //! of a batch has a [`ShardSeal`] of its own, of which the batch's is built. Pure: no disk, clock or network.
 
+mod generation;
 mod head;
 mod merkle;
 mod shard;
@@ -13,6 +14,7 @@ mod trust;
 
 use data_encoding::HEXLOWER;
 
+pub use generation::{Generation, OfGeneration};
 pub use head::{HistoryHead, ledger_of_head};
 pub use shard::{OfShard, ShardSeal};
 pub use statement::{Builder, ChunkDigest, Statement};
@@ -115,7 +117,11 @@ impl Seal {
     ///
     /// When it is no seal, another issuer's, or changed.
     pub fn open(octets: &[u8], issuer: &CaCertificate) -> Result<Self, SealError> {
-        Ok(Self(signed::open(octets, SEAL_OBJECT, issuer)?))
+        Self::open_at(octets, SEAL_OBJECT, issuer)
+    }
+
+    fn open_at(octets: &[u8], object: &str, issuer: &CaCertificate) -> Result<Self, SealError> {
+        Ok(Self(signed::open(octets, object, issuer)?))
     }
 
     #[must_use]

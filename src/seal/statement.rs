@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::signed::Signable;
-use super::{SealError, merkle, read_index};
+use super::{OfGeneration, SealError, merkle, read_index};
 use crate::batch::{
     BatchRecord, IndexEntry, IndexError, IndexRow, Layout, Lookups, Mark, Shape, check_index, index_lines,
 };
+use crate::issuer::CaCertificate;
 use crate::profile::rfc3339;
 
 /// What the issuer states of a complete batch. Digests are SHA-256 in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
-    /// The format of the seal: 3 of a batch whose bundles are encrypted, 2 of one with shared files, otherwise 1, which older
-    /// certforges read. First, so that
-    /// nothing else that the issuer signs begins like it.
+    /// The format of the seal: 4 of a generation, 3 of a batch whose bundles are encrypted, 2 of one with shared files,
+    /// otherwise 1, which older certforges read. First, so that nothing else that the issuer signs begins like it.
     pub certforge_seal: u32,
     pub batch: String,
     /// Where the batch was when it was sealed: its claims are made there and nowhere else.
@@ -45,7 +45,13 @@ pub struct Statement {
     /// Of `shared.zip`, in a batch that has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_sha256: Option<String>,
+    /// Of a generation: what was there before it. `None`: these are the batch's own bundles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<OfGeneration>,
 }
+
+/// The format of the seal of a generation: stations that know of none would look for its bundles in the wrong place.
+const GENERATION_FORMAT: u32 = 4;
 
 /// The format of what is signed of a batch: older certforges would know nothing of encryption, or of shared files.
 pub(super) fn format(layout: Layout, has_shared: bool) -> u32 {
@@ -58,17 +64,25 @@ pub(super) fn format(layout: Layout, has_shared: bool) -> u32 {
 
 impl Signable for Statement {
     const KIND: &'static str = "certforge_seal";
-    const FORMAT: u32 = 3;
+    const FORMAT: u32 = GENERATION_FORMAT;
 
     fn issuer_id(&self) -> &str {
         &self.issuer_id
     }
 
+    fn signer(&self, issuer: &CaCertificate) -> Option<CaCertificate> {
+        self.generation.as_ref()?.signer(issuer)
+    }
+
     fn is_sound(&self) -> bool {
+        let format = match &self.generation {
+            None => format(self.layout, self.shared_sha256.is_some()),
+            Some(_) => GENERATION_FORMAT,
+        };
         self.shape().is_sound()
             && self.shape().chunks() == self.indexes.len() as u64
             && !self.lookups.is_empty()
-            && self.certforge_seal == format(self.layout, self.shared_sha256.is_some())
+            && self.certforge_seal == format
     }
 }
 
@@ -78,6 +92,20 @@ impl Statement {
         Shape {
             rows: self.devices,
             chunk_rows: self.chunk_rows,
+        }
+    }
+
+    /// The same of a generation.
+    #[must_use]
+    pub fn of_generation(self, generation: Option<OfGeneration>) -> Self {
+        let certforge_seal = match generation {
+            None => self.certforge_seal,
+            Some(_) => GENERATION_FORMAT,
+        };
+        Self {
+            certforge_seal,
+            generation,
+            ..self
         }
     }
 
@@ -244,6 +272,7 @@ impl Builder {
                 .map(|digest| HEXLOWER.encode(digest))
                 .collect(),
             shared_sha256: record.shared_sha256.clone(),
+            generation: None,
         };
         Ok((statement, lookups))
     }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::StationError;
 use super::cache::Cache;
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, Device, IndexEntry, Layout, NotRead, SEAL_OBJECT, SHARED_OBJECT, Shape,
+    BATCH_OBJECT, BatchRecord, Device, GenerationFolder, IndexEntry, Layout, NotRead, SEAL_OBJECT, SHARED_OBJECT, Shape,
     index_object, lookup_object,
 };
 use crate::bundle::encryption::{Identities, decrypt, short_ids};
@@ -20,21 +20,30 @@ use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::{Profile, rfc3339};
-use crate::seal::{Seal, SealError, Trust};
+use crate::seal::{Generation, Seal, SealError, Trust};
 use crate::store::{Store, StoreError};
 use crate::verify::Standard;
 
-/// A batch whose seal was verified.
+/// A batch whose seal was verified, with those of its generations.
 #[derive(Debug)]
 pub struct SealedBatch {
     trust: Trust,
     moved: bool,
-    /// Whether the seal came from the cache, so that the store may have another by now.
+    /// Whether a seal came from the cache, so that the store may have another by now.
     is_remembered: bool,
-    seal: Seal,
+    issuer: CaCertificate,
+    /// What the newest generation is, as far as the store has said.
+    newest: Bundles,
+    /// Those before it, the newest of them last: they have the bundles of devices that were claimed when the next was made.
+    before: Vec<Bundles>,
+}
+
+/// The bundles of a batch as one generation has them.
+#[derive(Debug)]
+struct Bundles {
+    generation: Generation,
     record: BatchRecord,
     profile: Profile,
-    issuer: CaCertificate,
     /// The index that was read last: a station stays with a chunk for long.
     last: Mutex<Option<(u64, Rows)>>,
     /// The files that all devices share, once they were read.
@@ -43,6 +52,115 @@ pub struct SealedBatch {
 
 /// The rows of an index.
 pub(super) type Rows = Arc<Vec<IndexEntry>>;
+
+/// The store as a generation has it, and what of it is remembered.
+pub(super) struct Sight<'a> {
+    pub(super) store: Store,
+    cache: &'a Cache,
+    folder: Option<&'a GenerationFolder>,
+}
+
+impl<'a> Sight<'a> {
+    fn new(store: &Store, cache: &'a Cache, folder: Option<&'a GenerationFolder>) -> Self {
+        let store = match folder {
+            None => store.clone(),
+            Some(folder) => store.of_generation(folder),
+        };
+        Self { store, cache, folder }
+    }
+
+    /// Reads an object from the cache, or from the store when the cache does not have it as it must be. Tells whether it
+    /// was the cache.
+    fn recall<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&[u8]) -> Result<T, SealError>,
+    ) -> Result<(T, bool), StationError> {
+        let kept = self.folder.map_or_else(|| name.to_owned(), |folder| folder.object(name));
+        if let Some(octets) = self.cache.recall(&kept)
+            && let Ok(parsed) = parse(&octets)
+        {
+            return Ok((parsed, true));
+        }
+        let octets = self.store.read(name, None)?;
+        let parsed = parse(&octets)?;
+        self.cache.keep(&kept, &octets);
+        Ok((parsed, false))
+    }
+}
+
+impl Bundles {
+    fn open(
+        (store, cache): (&Store, &Cache),
+        generation: Generation,
+    ) -> Result<Self, StationError> {
+        let sight = Sight::new(store, cache, generation.folder.as_ref());
+        let (read, _) = sight.recall(BATCH_OBJECT, |octets| generation.seal.record(octets))?;
+        Ok(Self {
+            generation,
+            record: read.record,
+            profile: read.profile,
+            last: Mutex::default(),
+            shared: OnceLock::new(),
+        })
+    }
+
+    fn seal(&self) -> &Seal {
+        &self.generation.seal
+    }
+
+    fn sight<'a>(&'a self, store: &Store, cache: &'a Cache) -> Sight<'a> {
+        Sight::new(store, cache, self.generation.folder.as_ref())
+    }
+
+    /// The devices of a chunk, in row order.
+    fn index(&self, store: &Store, cache: &Cache, chunk: u64) -> Result<Rows, StationError> {
+        if let Some(rows) = self.last(|last| last == chunk) {
+            return Ok(rows.1);
+        }
+        let name = index_object(chunk);
+        let sight = self.sight(store, cache);
+        let (rows, _) = sight.recall(&name, |octets| self.seal().index(chunk, octets))?;
+        let rows = Rows::new(rows);
+        *self.last.lock().expect("no holder panics") = Some((chunk, rows.clone()));
+        Ok(rows)
+    }
+
+    /// The index that was read last, if it is of the right chunk.
+    fn last(&self, is_right: impl Fn(u64) -> bool) -> Option<(u64, Rows)> {
+        let last = self.last.lock().expect("no holder panics");
+        last.clone().filter(|(chunk, _)| is_right(*chunk))
+    }
+
+    /// A device by its id.
+    fn find(
+        &self,
+        store: &Store,
+        cache: &Cache,
+        device_id: &DeviceId,
+    ) -> Result<Option<Device>, StationError> {
+        let find = |chunk, rows: &Rows| {
+            let entry = rows.iter().find(|entry| entry.device_id == *device_id)?;
+            let entry = entry.clone();
+            Some(Device { chunk, entry })
+        };
+        let last = self.last(|_| true);
+        if let Some(device) = last.and_then(|(chunk, rows)| find(chunk, &rows)) {
+            return Ok(Some(device));
+        }
+        let part = self.seal().part_of(device_id);
+        let sight = self.sight(store, cache);
+        let (candidates, _) = sight.recall(&lookup_object(part), |octets| {
+            self.seal().candidates(part, octets, device_id)
+        })?;
+        for chunk in candidates.0 {
+            if let Some(device) = find(chunk, &self.index(store, cache, chunk)?) {
+                return Ok(Some(device));
+            }
+        }
+        Ok(None)
+    }
+}
 
 impl SealedBatch {
     /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or
@@ -54,12 +172,13 @@ impl SealedBatch {
         moved: bool,
     ) -> Result<Self, StationError> {
         let location = store.location();
+        let whole = Sight::new(store, cache, None);
         let issuer = match &trust {
             Trust::Certificate(certificate) => (**certificate).clone(),
-            Trust::Id(id) => recall(store, cache, BATCH_OBJECT, |octets| shown_issuer(octets, *id))?.0,
+            Trust::Id(id) => whole.recall(BATCH_OBJECT, |octets| shown_issuer(octets, *id))?.0,
         };
-        let opened = recall(store, cache, SEAL_OBJECT, |octets| Seal::open(octets, &issuer));
-        let (seal, is_remembered) = match opened {
+        let opened = whole.recall(SEAL_OBJECT, |octets| Generation::first(octets, &issuer));
+        let (first, mut is_remembered) = match opened {
             Err(StationError::Store(StoreError::NotFound { .. })) => {
                 return Err(match store.exists(BATCH_OBJECT)? {
                     true => StationError::NotSealed { location },
@@ -68,39 +187,66 @@ impl SealedBatch {
             }
             other => other?,
         };
+        let mut generations = vec![first];
+        while let Some(last) = generations.last() {
+            let object = last.next_object();
+            let next = match whole.recall(&object, |octets| last.next(octets, &issuer)) {
+                Err(StationError::Store(StoreError::NotFound { .. })) => break,
+                // Whoever may not look there, or cannot for now, goes on with what is known: where there is a newer one, what
+                // it replaces is gone.
+                Err(error) if is_denied(&error) || (is_remembered && error.is_passing()) => {
+                    tracing::info!(%error, object, "whether there is a newer generation is not known");
+                    break;
+                }
+                other => other?,
+            };
+            is_remembered |= next.1;
+            generations.push(next.0);
+        }
         // Claims are made at one place: a copy of a batch would have claims of its own, and give each device
         // out once more.
-        if !moved && location != seal.statement().location {
+        let elsewhere = generations
+            .iter()
+            .map(|generation| &generation.seal.statement().location)
+            .find(|sealed| **sealed != location);
+        if let Some(sealed) = elsewhere.filter(|_| !moved) {
             return Err(StationError::Moved {
                 location,
-                sealed: seal.statement().location.clone(),
+                sealed: sealed.clone(),
             });
         }
-        let (read, _) = recall(store, cache, BATCH_OBJECT, |octets| seal.record(octets))?;
+        let open = |generation| Bundles::open((store, cache), generation);
+        let mut all: Vec<Bundles> = generations.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
             trust,
             moved,
             is_remembered,
-            seal,
-            record: read.record,
-            profile: read.profile,
             issuer,
-            last: Mutex::default(),
-            shared: OnceLock::new(),
+            newest: all.pop().expect("the batch's own is among them"),
+            before: all,
         })
     }
 
-    /// Reads the seal anew if it came from the cache. Returns whether it is another one: the batch was made
-    /// anew since.
+    /// Reads the seal anew if it came from the cache, or if there is a newer generation. Returns whether it is another one:
+    /// the batch was made anew since.
     pub(super) fn reopen(&mut self, store: &Store, cache: &Cache) -> Result<bool, StationError> {
-        if !self.is_remembered {
+        if !self.is_remembered && !self.has_newer(store)? {
             return Ok(false);
         }
         cache.forget(SEAL_OBJECT);
         cache.forget(BATCH_OBJECT);
-        let before = self.seal.clone();
+        let before = self.newest.seal().clone();
         *self = Self::open(store, cache, self.trust.clone(), self.moved)?;
-        Ok(self.seal != before)
+        Ok(*self.newest.seal() != before)
+    }
+
+    /// Whether there is a generation that is newer than those that were read; where nobody may look there, none.
+    pub(super) fn has_newer(&self, store: &Store) -> Result<bool, StationError> {
+        let found = store.exists(&self.newest.generation.next_object());
+        match found.map_err(StationError::from) {
+            Err(error) if is_denied(&error) => Ok(false),
+            other => other,
+        }
     }
 
     /// The id of a device as somebody gives it.
@@ -117,46 +263,64 @@ impl SealedBatch {
 
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.record.batch
+        &self.newest.record.batch
     }
 
     /// What no other batch has, not even one of the same name.
     #[must_use]
     pub fn digest(&self) -> &str {
-        &self.seal.statement().batch_sha256
+        let first = self.before.first().unwrap_or(&self.newest);
+        &first.seal().statement().batch_sha256
     }
 
     #[must_use]
     pub fn devices(&self) -> u64 {
-        self.seal.statement().devices
+        self.newest.seal().statement().devices
     }
 
     #[must_use]
     pub fn layout(&self) -> Layout {
-        self.record.layout
+        self.newest.record.layout
+    }
+
+    /// Counted from 0: the batch's own bundles.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.newest.generation.number()
     }
 
     #[must_use]
     pub fn shape(&self) -> Shape {
-        self.record.shape()
+        self.newest.record.shape()
     }
 
     /// The devices of a chunk, in row order.
     pub(super) fn index(&self, store: &Store, cache: &Cache, chunk: u64) -> Result<Rows, StationError> {
-        if let Some(rows) = self.last(|last| last == chunk) {
-            return Ok(rows.1);
-        }
-        let name = index_object(chunk);
-        let (rows, _) = recall(store, cache, &name, |octets| self.seal.index(chunk, octets))?;
-        let rows = Rows::new(rows);
-        *self.last.lock().expect("no holder panics") = Some((chunk, rows.clone()));
-        Ok(rows)
+        self.newest.index(store, cache, chunk)
     }
 
-    /// The index that was read last, if it is of the right chunk.
-    fn last(&self, is_right: impl Fn(u64) -> bool) -> Option<(u64, Rows)> {
-        let last = self.last.lock().expect("no holder panics");
-        last.clone().filter(|(chunk, _)| is_right(*chunk))
+    /// Each generation, the newest first: the store as it has it, and its layout.
+    pub(super) fn generations<'a>(
+        &'a self,
+        store: &'a Store,
+        cache: &'a Cache,
+    ) -> impl Iterator<Item = (Sight<'a>, Layout)> {
+        let all = std::iter::once(&self.newest).chain(self.before.iter().rev());
+        all.map(move |bundles| (bundles.sight(store, cache), bundles.record.layout))
+    }
+
+    /// The rows of a chunk as a generation has them, counted from the newest.
+    pub(super) fn index_of(
+        &self,
+        back: usize,
+        store: &Store,
+        cache: &Cache,
+        chunk: u64,
+    ) -> Result<Rows, StationError> {
+        match back {
+            0 => self.newest.index(store, cache, chunk),
+            _ => self.before[self.before.len() - back].index(store, cache, chunk),
+        }
     }
 
     /// A device by its id.
@@ -166,27 +330,32 @@ impl SealedBatch {
         cache: &Cache,
         device_id: &DeviceId,
     ) -> Result<Device, StationError> {
-        let find = |chunk, rows: &Rows| {
-            let entry = rows.iter().find(|entry| entry.device_id == *device_id)?;
-            let entry = entry.clone();
-            Some(Device { chunk, entry })
-        };
-        let last = self.last(|_| true);
-        if let Some(device) = last.and_then(|(chunk, rows)| find(chunk, &rows)) {
-            return Ok(device);
-        }
-        let part = self.seal.part_of(device_id);
-        let (candidates, _) = recall(store, cache, &lookup_object(part), |octets| {
-            self.seal.candidates(part, octets, device_id)
-        })?;
-        for chunk in candidates.0 {
-            if let Some(device) = find(chunk, &self.index(store, cache, chunk)?) {
-                return Ok(device);
+        let found = self.newest.find(store, cache, device_id)?;
+        found.ok_or_else(|| StationError::UnknownDevice {
+            device_id: device_id.to_string(),
+            batch: self.name().to_owned(),
+        })
+    }
+
+    /// The generation that has the bundle of a device, and the device as that has it. One that was claimed when a generation
+    /// was made stayed in the one before.
+    fn holder(
+        &self,
+        store: &Store,
+        cache: &Cache,
+        device: &Device,
+    ) -> Result<(&Bundles, IndexEntry), StationError> {
+        let all = std::iter::once(&self.newest).chain(self.before.iter().rev());
+        for bundles in all {
+            let rows = bundles.index(store, cache, device.chunk)?;
+            let found = rows.iter().find(|row| row.device_id == device.entry.device_id);
+            if let Some(row) = found.filter(|row| row.length > 0) {
+                return Ok((bundles, row.clone()));
             }
         }
         Err(StationError::UnknownDevice {
-            device_id: device_id.to_string(),
-            batch: self.record.batch.clone(),
+            device_id: device.entry.device_id.to_string(),
+            batch: self.name().to_owned(),
         })
     }
 
@@ -199,11 +368,13 @@ impl SealedBatch {
         identities: Option<&Identities>,
         now: OffsetDateTime,
     ) -> Result<Files, StationError> {
-        let shared = self.shared(store, cache, &device.entry.device_id)?;
-        let entry = &device.entry;
+        let (bundles, entry) = self.holder(store, cache, device)?;
+        let identities = self.identities_of(bundles, identities)?;
+        let sight = bundles.sight(store, cache);
+        let shared = bundles.shared(&sight, &self.issuer, &entry.device_id)?;
         // A name comes from the device id, never from what an index says.
-        let object = self.record.layout.object(device.chunk, &entry.device_id);
-        let range = match self.record.layout.is_packed() {
+        let object = bundles.record.layout.object(device.chunk, &entry.device_id);
+        let range = match bundles.record.layout.is_packed() {
             // One octet more tells that it is another.
             false => 0..entry.length.saturating_add(1),
             true => entry.offset..entry.offset.saturating_add(entry.length),
@@ -214,11 +385,11 @@ impl SealedBatch {
             faults: faults.join("; "),
             is_of_time: false,
         };
-        let read = || match store.read(&object, Some(range.clone())) {
+        let read = || match sight.store.read(&object, Some(range.clone())) {
             Err(StoreError::NotFound { .. }) => Err(refused(vec!["it is missing".to_owned()])),
             other => Ok(other?),
         };
-        let recipe = self.profile.recipe();
+        let recipe = bundles.profile.recipe();
         let mut octets = read()?;
         if sha256(&octets) != entry.sha256 {
             // It may have been replaced while it was read.
@@ -230,15 +401,15 @@ impl SealedBatch {
         if sha256(&octets) != entry.sha256 {
             return Err(refused(vec![OpenError::OtherDigest.to_string()]));
         }
-        if let Some(identities) = self.identities(identities)? {
+        if let Some(identities) = identities {
             octets = decrypt(&octets, identities).map_err(|error| refused(vec![error.to_string()]))?;
         }
         let opened = bundle::examine(&octets, recipe);
         let files = opened.map_err(|error| refused(vec![error.to_string()]))?;
         let issuer_der = CertificateDer::from(self.issuer.der());
-        let standard = Standard::new(&self.profile, None, &self.issuer, &issuer_der, now)
+        let standard = Standard::new(&bundles.profile, None, &self.issuer, &issuer_der, now)
             .ok_or_else(|| refused(vec!["the issuer cannot be a trust anchor".to_owned()]))?;
-        let findings = standard.judge(&files, entry, None);
+        let findings = standard.judge(&files, &entry, None);
         match (findings.faults.is_empty(), findings.untimely) {
             (true, None) => {
                 let own = files.into_iter().map(Opened::into_named);
@@ -254,19 +425,34 @@ impl SealedBatch {
         }
     }
 
-    /// What reads the bundles of the batch: `None` when they are not encrypted.
+    /// Sees that a device can be read once it is claimed.
     ///
     /// # Errors
     ///
-    /// When they are, and no identity is given, or that of none for whom they are.
-    pub(super) fn identities<'a>(
+    /// When its bundle is encrypted, and no identity is given, or that of none for whom it is.
+    pub(super) fn check_identities(
         &self,
+        (store, cache): (&Store, &Cache),
+        device: Option<&Device>,
+        given: Option<&Identities>,
+    ) -> Result<(), StationError> {
+        let bundles = match device {
+            None => &self.newest,
+            Some(device) => self.holder(store, cache, device)?.0,
+        };
+        self.identities_of(bundles, given).map(drop)
+    }
+
+    /// What reads the bundles of a generation: `None` when they are not encrypted.
+    fn identities_of<'a>(
+        &self,
+        bundles: &Bundles,
         given: Option<&'a Identities>,
     ) -> Result<Option<&'a Identities>, StationError> {
-        if !self.layout().is_encrypted() {
+        if !bundles.record.layout.is_encrypted() {
             return Ok(None);
         }
-        let (batch, recipients) = (self.name().to_owned(), self.profile.recipients());
+        let (batch, recipients) = (self.name().to_owned(), bundles.profile.recipients());
         match given {
             None => Err(StationError::NoIdentity {
                 batch,
@@ -280,9 +466,16 @@ impl SealedBatch {
             own => Ok(own),
         }
     }
+}
 
+impl Bundles {
     /// The files that all devices share, which are read once. `device_id`: who is to get them.
-    fn shared(&self, store: &Store, cache: &Cache, device_id: &DeviceId) -> Result<&Files, StationError> {
+    fn shared(
+        &self,
+        sight: &Sight<'_>,
+        issuer: &CaCertificate,
+        device_id: &DeviceId,
+    ) -> Result<&Files, StationError> {
         if let Some(shared) = self.shared.get() {
             return Ok(shared);
         }
@@ -296,8 +489,8 @@ impl SealedBatch {
             faults,
             is_of_time: false,
         };
-        let read = recall(store, cache, SHARED_OBJECT, |octets| {
-            self.seal.check_shared(octets)?;
+        let read = sight.recall(SHARED_OBJECT, |octets| {
+            self.seal().check_shared(octets)?;
             Ok(octets.to_vec())
         });
         let (octets, _) = match read {
@@ -306,7 +499,7 @@ impl SealedBatch {
             }
             other => other?,
         };
-        let faults = judge_shared(&octets, recipe, &self.profile.shared(self.issuer.der()));
+        let faults = judge_shared(&octets, recipe, &self.profile.shared(issuer.der()));
         if !faults.is_empty() {
             return Err(refused(faults.join("; ")));
         }
@@ -315,6 +508,17 @@ impl SealedBatch {
         Ok(self
             .shared
             .get_or_init(|| opened.into_iter().map(Opened::into_named).collect()))
+    }
+}
+
+/// Whether the station may not look there.
+fn is_denied(error: &StationError) -> bool {
+    match error {
+        StationError::Store(StoreError::Refused { code, .. }) => code == "AccessDenied",
+        StationError::Store(StoreError::Io { source, .. }) => {
+            source.kind() == std::io::ErrorKind::PermissionDenied
+        }
+        _ => false,
     }
 }
 
@@ -332,23 +536,4 @@ fn shown_issuer(record: &[u8], id: [u8; 32]) -> Result<CaCertificate, SealError>
             wanted: HEXLOWER.encode(&id),
         }),
     }
-}
-
-/// Reads an object from the cache, or from the store when the cache does not have it as it must be. Tells
-/// whether it was the cache.
-fn recall<T>(
-    store: &Store,
-    cache: &Cache,
-    name: &str,
-    parse: impl Fn(&[u8]) -> Result<T, SealError>,
-) -> Result<(T, bool), StationError> {
-    if let Some(octets) = cache.recall(name)
-        && let Ok(parsed) = parse(&octets)
-    {
-        return Ok((parsed, true));
-    }
-    let octets = store.read(name, None)?;
-    let parsed = parse(&octets)?;
-    cache.keep(name, &octets);
-    Ok((parsed, false))
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroize;
 
 use super::damaged::{set_aside, set_left_out_aside};
 use super::reporting::write_record;
+use super::batch::Rows;
 use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
 use crate::batch::report;
@@ -49,10 +50,12 @@ type Claimed<'a> = (&'a IndexEntry, Claim);
 
 impl SealedBatch {
     /// Removes the bundle of one device, in layout objects.
-    pub(super) fn burn_one(&self, store: &Store, device: &Device) -> Result<(), StationError> {
+    pub(super) fn burn_one(&self, store: &Store, cache: &Cache, device: &Device) -> Result<(), StationError> {
         let device_id = &device.entry.device_id;
-        if !self.layout().is_packed() {
-            store.remove(&self.layout().object(device.chunk, device_id))?;
+        for (sight, layout) in self.generations(store, cache) {
+            if !layout.is_packed() {
+                sight.store.remove(&layout.object(device.chunk, device_id))?;
+            }
         }
         Ok(())
     }
@@ -77,51 +80,13 @@ impl SealedBatch {
             });
             set_left_out_aside(folder, listed, &mut done.damaged)?;
         }
-        let mut there = BTreeSet::new();
-        if !self.layout().is_packed() {
-            let listed = store.list("bundles/", &mut |listed| {
-                there.insert(listed.name);
-            });
-            set_left_out_aside("bundles/", listed, &mut done.damaged)?;
-        }
-        for (chunk, claimed) in self.devices_in(CLAIMS, store, &mut done.damaged)? {
-            let rows = self.index(store, cache, chunk);
-            let Some(rows) = set_aside(&index_object(chunk), rows, &mut done.damaged)? else {
-                continue;
-            };
-            let object = |row: &IndexEntry| self.layout().object(chunk, &row.device_id);
-            if self.layout().is_packed() {
-                let result = burn_pack(
-                    (store, self.layout()),
-                    chunk,
-                    &rows,
-                    &claimed,
-                    &recorded,
-                    &mut done,
-                );
-                set_aside(&pack_object(chunk), result, &mut done.damaged)?;
-            } else {
-                let rows = rows
-                    .iter()
-                    .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
-                let damaged = &mut done.damaged;
-                let retired = retired(store, chunk, &rows.collect::<Vec<_>>(), damaged)?;
-                heal(store, chunk, &retired, &recorded, damaged)?;
-                let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
-                for some in names.chunks(AT_A_TIME) {
-                    for (name, removed) in some.iter().zip(store.remove_all(some)) {
-                        let removed = removed.map_err(StationError::from);
-                        let removed = set_aside(name, removed, &mut done.damaged)?;
-                        done.bundles += u64::from(removed.is_some());
-                    }
-                    burned(&done);
-                }
-            }
-            burned(&done);
+        let claimed = self.devices_in(CLAIMS, store, &mut done.damaged)?;
+        for (back, (sight, layout)) in self.generations(store, cache).enumerate() {
+            let index = |chunk| self.index_of(back, store, cache, chunk);
+            burn_generation((&sight.store, layout), index, (&claimed, &recorded), &mut done, burned)?;
         }
         Ok(done)
     }
-
     /// The devices that have a claim, or a record of one kind, by chunk.
     pub(super) fn devices_in(
         &self,
@@ -140,6 +105,51 @@ impl SealedBatch {
         set_left_out_aside(folder, listed, damaged)?;
         Ok(devices)
     }
+}
+
+/// Removes what a generation has of the devices that were flashed or scrapped.
+fn burn_generation(
+    (store, layout): (&Store, Layout),
+    index: impl Fn(u64) -> Result<Rows, StationError>,
+    (devices, recorded): (&ByChunk, &BTreeSet<String>),
+    done: &mut Burned,
+    burned: &mut dyn FnMut(&Burned),
+) -> Result<(), StationError> {
+    let mut there = BTreeSet::new();
+    if !layout.is_packed() {
+        let listed = store.list("bundles/", &mut |listed| {
+            there.insert(listed.name);
+        });
+        set_left_out_aside("bundles/", listed, &mut done.damaged)?;
+    }
+    for (&chunk, claimed) in devices {
+        let Some(rows) = set_aside(&index_object(chunk), index(chunk), &mut done.damaged)? else {
+            continue;
+        };
+        let object = |row: &IndexEntry| layout.object(chunk, &row.device_id);
+        if layout.is_packed() {
+            let result = burn_pack((store, layout), chunk, &rows, claimed, recorded, done);
+            set_aside(&pack_object(chunk), result, &mut done.damaged)?;
+        } else {
+            let rows = rows
+                .iter()
+                .filter(|row| claimed.contains(&row.device_id) && there.contains(&object(row)));
+            let damaged = &mut done.damaged;
+            let retired = retired(store, chunk, &rows.collect::<Vec<_>>(), damaged)?;
+            heal(store, chunk, &retired, recorded, damaged)?;
+            let names: Vec<String> = retired.iter().map(|(row, _)| object(row)).collect();
+            for some in names.chunks(AT_A_TIME) {
+                for (name, removed) in some.iter().zip(store.remove_all(some)) {
+                    let removed = removed.map_err(StationError::from);
+                    let removed = set_aside(name, removed, &mut done.damaged)?;
+                    done.bundles += u64::from(removed.is_some());
+                }
+                burned(done);
+            }
+        }
+        burned(done);
+    }
+    Ok(())
 }
 
 /// Removes from a pack the bundles of what was flashed or scrapped.

@@ -39,8 +39,10 @@ impl Station {
     /// When the batch is withdrawn, another station has it, or it was flashed or scrapped.
     pub fn claim(&mut self, device_id: &DeviceId, take_over: bool) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
-        self.batch.identities(self.identities.as_ref())?;
         let device = self.find(device_id)?;
+        let from = (&self.store, &self.cache);
+        self.batch
+            .check_identities(from, Some(&device), self.identities.as_ref())?;
         if self.memory.has_report(device_id) {
             // What was reported of it comes first, or it would be flashed as if nothing had been.
             let sent = self.send()?;
@@ -67,7 +69,9 @@ impl Station {
     /// [`StationError::NothingLeft`] when there is none, [`StationError::Withdrawn`] when none may be had.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
-        self.batch.identities(self.identities.as_ref())?;
+        let from = (&self.store, &self.cache);
+        self.batch
+            .check_identities(from, None, self.identities.as_ref())?;
         for held in self.next_held()? {
             let device_id = held.claim.device_id;
             let claimed = match self.find(&device_id) {

@@ -106,6 +106,8 @@ pub struct Station {
     lease: Duration,
     identities: Option<Identities>,
     clock: fn() -> OffsetDateTime,
+    /// When the store was last asked for a newer generation.
+    looked_at: OffsetDateTime,
 }
 
 impl std::fmt::Debug for Station {
@@ -142,6 +144,7 @@ impl Station {
             lease: options.lease,
             identities: options.identities,
             clock: options.clock,
+            looked_at: (options.clock)(),
         })
     }
 

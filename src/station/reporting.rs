@@ -217,7 +217,7 @@ impl Station {
         let recorded = self.record(&claim, &device);
         // The bundle goes by what the claim says, whether or not it is recorded.
         if report.burn && claim.hold.state.is_final() {
-            self.batch.burn_one(&self.store, &device)?;
+            self.batch.burn_one(&self.store, &self.cache, &device)?;
         }
         let unrecorded = match recorded {
             Err(error @ StationError::Unrecorded { .. }) => Some(error),

@@ -11,6 +11,7 @@ mod batches;
 mod bucket_policy;
 mod dir;
 mod error;
+mod generation;
 pub mod memory;
 mod options;
 mod place;
@@ -26,6 +27,7 @@ mod withdrawal;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -69,8 +71,9 @@ pub fn open(place: &Place, options: &StoreOptions) -> Result<Store, StoreError> 
 }
 
 /// Holds the objects of one batch. Names are relative to the batch, with `/` between their parts.
+#[derive(Clone)]
 pub struct Store {
-    transport: Box<dyn Transport>,
+    transport: Arc<dyn Transport>,
 }
 
 impl fmt::Debug for Store {
@@ -83,7 +86,7 @@ impl Store {
     /// A batch that a transport reaches.
     pub fn over(transport: impl Transport + 'static) -> Self {
         Self {
-            transport: Box::new(transport),
+            transport: Arc::new(transport),
         }
     }
 
@@ -211,7 +214,7 @@ impl Store {
     /// The place in which this batch and others have their folders, to look at. `None`: it lies alone.
     #[must_use]
     pub fn around(&self) -> Option<Self> {
-        let transport = self.transport.around()?;
+        let transport = self.transport.around()?.into();
         Some(Self { transport })
     }
 

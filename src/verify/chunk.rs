@@ -11,8 +11,8 @@ use super::seal::CHANGED;
 use super::sight::Sight;
 use super::task::{Task, Verified};
 use super::{Fault, VerifyError};
-use crate::batch::{IndexRow, index_object, parse_index};
-use crate::manifest::Row;
+use crate::batch::{IndexEntry, IndexRow, index_object, parse_index};
+use crate::manifest::{DeviceId, Row};
 use crate::profile::Ends;
 use crate::seal::ChunkDigest;
 use crate::store::Store;
@@ -51,10 +51,18 @@ pub(super) fn verify(
     let bundles = Bundles::read(task, &rows, store, standard.most_octets())?;
     let sight = Sight::of(task, &rows, &bundles);
     let gone = bundles.gone(&rows);
-    let retired = match gone.is_empty() {
+    let mut retired = match gone.is_empty() {
         true => HashSet::new(),
         false => retired(store, task.chunk, &gone)?,
     };
+    let left: HashSet<DeviceId> = rows
+        .iter()
+        .filter(|row| task.is_remade && row.entry.length == 0)
+        .map(|row| &row.entry.device_id)
+        .filter(|device_id| !retired.contains(*device_id))
+        .cloned()
+        .collect();
+    retired.extend(left.iter().cloned());
     bundles.compare_members(
         (task.chunk, task.record.layout),
         &rows,
@@ -69,6 +77,7 @@ pub(super) fn verify(
         bundles: &bundles,
         sight: &sight,
         retired: &retired,
+        left: &left,
         disputed: &disputed,
     };
     judge_all(&found, standard, &mut verified);
@@ -136,6 +145,7 @@ fn compare_rows(
         if let Some(ledger) = &task.ledger {
             match ledger.get(i) {
                 Some(entry) if *entry == row.entry => {}
+                Some(entry) if task.is_remade && is_same_certificate(entry, &row.entry) => {}
                 Some(entry) => fault(format!(
                     "the ledger has {} here, with other facts",
                     entry.device_id
@@ -145,4 +155,17 @@ fn compare_rows(
         }
     }
     disputed
+}
+
+/// Whether two entries are of one certificate, whatever its bundle is like.
+fn is_same_certificate(one: &IndexEntry, other: &IndexEntry) -> bool {
+    let facts = |entry: &IndexEntry| {
+        (
+            entry.device_id.clone(),
+            entry.certificate_id,
+            entry.certificate_serial,
+            entry.not_after,
+        )
+    };
+    facts(one) == facts(other)
 }

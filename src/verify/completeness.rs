@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, HISTORY_OBJECT, Layout, SCRAPPED, SEAL_OBJECT,
+    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, GENERATIONS, HISTORY_OBJECT, Layout, SCRAPPED, SEAL_OBJECT,
     SHARDS, SHARED_OBJECT, WITHDRAWN_OBJECT, certificates_object, chunk_of, device_of, failed_object,
     index_object, lookup_object, pack_object, parse_index, shard_ledger_object, shard_object,
 };
@@ -108,7 +108,8 @@ pub(super) fn extras(
                 true => is_of_chunk(&name, pack_object),
                 false => is_bundle(&name, record.layout, |id| !is_complete || devices.contains(id)),
             };
-        if !is_known {
+        // What generations have is told apart.
+        if !is_known && !name.starts_with(GENERATIONS) {
             faults.push(Fault::of(&name, "no index accounts for it".to_owned()));
         }
     });

@@ -24,6 +24,8 @@ pub(super) struct Found<'a> {
     pub sight: &'a Sight,
     /// Devices that were flashed or scrapped, and whose bundle is gone.
     pub retired: &'a HashSet<DeviceId>,
+    /// Of these, devices whose bundle is in a generation before.
+    pub left: &'a HashSet<DeviceId>,
     /// Rows that are not those of the batch, manifest or ledger.
     pub disputed: &'a BTreeSet<usize>,
 }
@@ -88,7 +90,14 @@ impl Found<'_> {
                 .faults
                 .push(Fault::of_device(&row.entry.device_id, &object, what));
         }
-        verified.burned += u64::from(!self.disputed.contains(&i) && !is_another);
+        let is_sound = !self.disputed.contains(&i) && !is_another;
+        match self.left.contains(&row.entry.device_id) {
+            false => verified.burned += u64::from(is_sound),
+            true if is_sound => verified
+                .left
+                .push((self.task.chunk, row.entry.device_id.clone())),
+            true => {}
+        }
         self.listed_key(i, row)
     }
 

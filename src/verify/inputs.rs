@@ -80,6 +80,12 @@ impl Inputs {
         })
     }
 
+    /// Goes on with what a generation of the batch is like.
+    pub(super) fn see(&mut self, generation: ReadRecord) {
+        self.record = generation.record;
+        self.profile = generation.profile;
+    }
+
     /// What `batch.json` says otherwise than the ledger, or than itself.
     pub(super) fn disagreements(&self) -> Vec<Fault> {
         let mut faults = Vec::new();

@@ -19,6 +19,7 @@ mod chunk;
 mod completeness;
 mod der;
 mod found;
+mod generations;
 mod group;
 mod inputs;
 mod pattern;
@@ -47,6 +48,7 @@ use crate::profile::Ends;
 use crate::seal::{ChunkDigest, Trust};
 use crate::store::{ReadError, Store, StoreError};
 pub(crate) use bundle::Standard;
+use generations::{Generations, Left};
 use inputs::Inputs;
 pub use progress::{Progress, progress};
 use reading::Reading;
@@ -127,6 +129,10 @@ pub struct Report {
     pub valid_until: Option<Ends>,
     /// Devices that were flashed or scrapped, and whose bundle was removed after that.
     pub burned: u64,
+    /// The newest generation of its bundles: 0 of those that were made with it.
+    pub generation: u32,
+    /// Good devices whose bundle is in a generation before the newest: stations had claimed them when the next was made.
+    pub in_earlier_generations: u64,
     pub faults: Vec<Fault>,
     /// Whether the batch has a seal; what is wrong with it is among the faults.
     pub sealed: bool,
@@ -197,6 +203,8 @@ pub enum VerifyError {
     },
     #[error("batch {batch} is encrypted for {recipients}, and this identity is none of theirs")]
     SomebodyElse { batch: String, recipients: String },
+    #[error("{fault}")]
+    Generation { fault: String },
     #[error("manifest {path} is not the one that batch {batch} was made from")]
     OtherManifest { path: PathBuf, batch: String },
 }
@@ -225,6 +233,9 @@ impl VerifyError {
             ),
             Self::SomebodyElse { .. } => Some(
                 "give the identity of one of these; without any, everything is verified but what the bundles hold".to_owned(),
+            ),
+            Self::Generation { .. } => Some(
+                "put it back as it was sealed; flash nothing of this batch until you know who changed it".to_owned(),
             ),
             Self::OtherManifest { .. } => Some("leave --manifest out, or give the file as it was".to_owned()),
         }
@@ -258,7 +269,15 @@ pub fn verify(
     verified: &(dyn Fn(u64) + Sync),
 ) -> Result<Report, VerifyError> {
     // 1. Read what the batch says it is, and what manifest and ledger say.
-    let inputs = Inputs::open(job)?;
+    let mut inputs = Inputs::open(job)?;
+    let mut faults = inputs.disagreements();
+    let generations = Generations::read(job, &inputs, &mut faults)?;
+    match generations.record(job.store)? {
+        None => {}
+        Some(Ok(read)) => inputs.see(read),
+        Some(Err(fault)) => return Err(VerifyError::Generation { fault: fault.to_string() }),
+    }
+    let store = &generations.sight(job.store);
     let record = &inputs.record;
     let recipients = inputs.profile.recipients();
     if job
@@ -279,7 +298,9 @@ pub fn verify(
         recipients: recipients.iter().map(Recipient::short_id).collect(),
         valid_until: None,
         burned: 0,
-        faults: inputs.disagreements(),
+        generation: generations.newest(),
+        in_earlier_generations: 0,
+        faults,
         sealed: false,
         withdrawn: inputs.withdrawn(job)?,
         manifest: inputs
@@ -295,10 +316,10 @@ pub fn verify(
     begun(record);
 
     // 2. Find what was released.
-    let released = completeness::released(job.store, record, &inputs.committed, &mut report.faults)?;
+    let released = completeness::released(store, record, &inputs.committed, &mut report.faults)?;
 
-    let seal = seal::read(job.store, &inputs.issuer, &mut report)?;
-    shared::check(job.store, &inputs, seal.is_some(), &mut report.faults)?;
+    let seal = seal::read(store, &inputs.issuer, &mut report)?;
+    shared::check(store, &inputs, seal.is_some(), &mut report.faults)?;
 
     // 3. Read every released chunk.
     let issuer_der = CertificateDer::from(inputs.issuer.der());
@@ -316,6 +337,8 @@ pub fn verify(
     let mut sum = Sum::default();
     let reading = Reading {
         job,
+        store,
+        is_remade: generations.newest() > 0,
         inputs: &inputs,
         released: &released,
         seal: seal.as_ref(),
@@ -323,26 +346,33 @@ pub fn verify(
         verified,
     };
     reading.chunks(|chunk| sum.add(chunk, &mut report))?;
-    let Sum { mut tallies, digests } = sum;
+    let Sum {
+        mut tallies,
+        digests,
+        left,
+    } = sum;
 
     if let Some(seal) = &seal {
-        seal::check_lookups(job.store, seal, &mut report.faults)?;
+        seal::check_lookups(store, seal, &mut report.faults)?;
         seal::check_statement(seal, record, digests, &mut report.faults);
     } else {
-        seal::check_unsealed_lookups(job.store, record, digests, &mut report.faults)?;
+        seal::check_unsealed_lookups(store, record, digests, &mut report.faults)?;
     }
 
     // 4. Find what two devices share, and what no index accounts for.
     tallies.sort();
     report
         .faults
-        .extend(completeness::twins(job.store, record, &tallies)?);
+        .extend(completeness::twins(store, record, &tallies)?);
     report.faults.extend(completeness::extras(
-        job.store,
+        store,
         record,
         &released,
         &tallies.devices,
     )?);
+    // 5. Find what is left of generations before, and judge what has to be.
+    generations.judge_left(job, &inputs, &left, &mut report)?;
+    generations.extras(job.store, &left, &mut report.faults)?;
     Ok(report)
 }
 
@@ -351,6 +381,7 @@ pub fn verify(
 struct Sum {
     tallies: Tallies,
     digests: Vec<ChunkDigest>,
+    left: Vec<Left>,
 }
 
 impl Sum {
@@ -363,5 +394,6 @@ impl Sum {
         report.faults.append(&mut chunk.faults);
         self.tallies.append(&mut chunk.tallies);
         self.digests.extend(chunk.digest);
+        self.left.append(&mut chunk.left);
     }
 }

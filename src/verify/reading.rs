@@ -11,6 +11,7 @@ use super::{Fault, Job, VerifyError};
 use crate::batch::index_object;
 use crate::causes::in_one_line;
 use crate::seal::Seal;
+use crate::store::Store;
 
 /// Chunks whose rows are in memory at a time.
 const CHUNKS_AT_A_TIME: usize = 16;
@@ -19,6 +20,10 @@ const CHUNKS_AT_A_TIME: usize = 16;
 /// rest by all others.
 pub(super) struct Reading<'a> {
     pub job: &'a Job<'a>,
+    /// As the newest generation has it.
+    pub store: &'a Store,
+    /// Whether that is not the batch's own.
+    pub is_remade: bool,
     pub inputs: &'a Inputs,
     pub released: &'a BTreeSet<u64>,
     pub seal: Option<&'a Seal>,
@@ -34,7 +39,7 @@ impl Reading<'_> {
         let shape = self.inputs.record.shape();
         let mut numbers = 0..shape.chunks();
         let (send, receive) = mpsc::channel();
-        let store = self.job.store;
+        let store = self.store;
         let (standard, verified) = (self.standard, self.verified);
         rayon::in_place_scope_fifo(|scope| {
             // Those that are verified, by number, until all before them are.
@@ -56,6 +61,7 @@ impl Reading<'_> {
                         seal: self.seal,
                         identities: self.job.identities,
                         strict: self.job.strict,
+                        is_remade: self.is_remade,
                     };
                     begun.push_back(chunk);
                     let mut sent = Sent {

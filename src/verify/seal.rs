@@ -58,7 +58,10 @@ pub(super) fn check_statement(
         &sealed.location,
         OffsetDateTime::UNIX_EPOCH,
     );
-    let is_same = built.is_ok_and(|(statement, _)| statement.states_the_same(sealed));
+    let is_same = built.is_ok_and(|(statement, _)| {
+        let statement = statement.of_generation(sealed.generation.clone());
+        statement.states_the_same(sealed)
+    });
     if !is_same {
         let what = "states otherwise than the batch is";
         faults.push(Fault::of(SEAL_OBJECT, what.to_owned()));

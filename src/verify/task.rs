@@ -1,6 +1,7 @@
 //! A chunk to be verified, and what was found of it.
 
 use super::Fault;
+use super::generations::Left;
 use super::tally::Tallies;
 use crate::batch::{BatchRecord, IndexEntry};
 use crate::bundle::encryption::Identities;
@@ -21,6 +22,8 @@ pub(super) struct Task<'a> {
     pub identities: Option<&'a Identities>,
     /// Whether every bundle is judged in full.
     pub strict: bool,
+    /// Whether it is of a generation, whose bundles the ledger does not know.
+    pub is_remade: bool,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +36,8 @@ pub(super) struct Verified {
     pub unread: u64,
     /// Bundles that were removed after their device was flashed or scrapped.
     pub burned: u64,
+    /// Devices that are not in this generation, and have not been flashed or scrapped.
+    pub left: Vec<Left>,
     pub faults: Vec<Fault>,
     pub tallies: Tallies,
     /// When its certificates end.

@@ -1,0 +1,244 @@
+//! Generations: the bundles of a batch made anew around the same keys and certificates, for other recipients or with
+//! other files.
+//!
+//! ```text
+//!   newest sealed generation ─► claims ─► open ─► bundle anew ─► store ─► read back ─► seal ─► shred what was before
+//! ```
+//!
+//! No device gets a second identity: claims count for all generations, and what a station has claimed, flashed or
+//! scrapped stays out of the new one. Whoever makes a generation has a folder of his own, so two never meet; the one
+//! whose seal is in place first has made it. Until then the generation before holds, and from then on the new one,
+//! wherever somebody is stopped: the keys of the one before go when the new one was read back and sealed.
+
+mod chunk;
+mod error;
+mod opened;
+mod own_files;
+mod shred;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use data_encoding::HEXLOWER;
+use rayon::prelude::*;
+use time::OffsetDateTime;
+
+pub use error::GenerationError;
+pub use opened::Newest;
+
+use crate::batch::{
+    BATCH_OBJECT, BatchRecord, CLAIMS, GenerationFolder, SEAL_OBJECT, SHARED_OBJECT, device_of,
+};
+use crate::bundle::encryption::Identities;
+use crate::bundle::shared_archive;
+use crate::digest::sha256;
+use crate::engine::Random;
+use crate::forge::{Cancel, Event, Observe, put_lookups};
+use crate::issuer::Issuer;
+use crate::manifest::DeviceId;
+use crate::profile::Profile;
+use crate::seal::{Builder, OfGeneration, sign};
+use crate::store::{Store, read_withdrawn};
+use chunk::Making;
+
+/// What shall be made.
+pub struct Remake<'a> {
+    /// What bundles are to be like. Of what certificates say it has nothing new.
+    pub profile: &'a Profile,
+    /// The issuer of the batch or, once that is retired, the CA above it.
+    pub signer: &'a Issuer,
+    /// By which the bundles are read, if they are encrypted.
+    pub identities: Option<&'a Identities>,
+    pub now: OffsetDateTime,
+}
+
+/// A generation that is in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remade {
+    /// Counted from 1.
+    pub generation: u32,
+    pub devices: u64,
+    /// Devices that stay where they were, since a station has claimed, flashed or scrapped them.
+    pub left: u64,
+    /// Whether it was there before, and only what it replaces was removed.
+    pub before: bool,
+    /// SHA-256 of its seal.
+    pub seal_sha256: [u8; 32],
+}
+
+/// Devices by their chunk.
+type ByChunk = BTreeMap<u64, BTreeSet<DeviceId>>;
+
+impl Newest {
+    /// Makes a generation behind the newest, and removes the keys of those before. One that is as it shall be already is
+    /// not made again.
+    ///
+    /// # Errors
+    ///
+    /// When a bundle cannot be read, or is not as it was sealed; when something cannot be written; when somebody else was
+    /// faster. Then the generation before holds.
+    pub fn remake(
+        &self,
+        job: &Remake<'_>,
+        observe: Observe<'_>,
+        cancel: &Cancel,
+    ) -> Result<Remade, GenerationError> {
+        self.refuse_unfit(job)?;
+        if self.is_as(job.profile) {
+            shred::all_before(self)?;
+            let left = self.left()?;
+            return Ok(Remade {
+                generation: self.generation().number(),
+                devices: self.record().rows - left,
+                left,
+                before: true,
+                seal_sha256: self.generation().sha256,
+            });
+        }
+        let claimed = self.claimed()?;
+        let number = self.generation().number() + 1;
+        let mut attempt = [0; 8];
+        Random.fill(&mut attempt)?;
+        let folder = GenerationFolder::new(number, &HEXLOWER.encode(&attempt)).expect("it is hexadecimal");
+        let store = self.batch().of_generation(&folder);
+        let made = self.make(job, (&store, &folder), &claimed, observe, cancel);
+        let (sealed, left) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                // It holds keys, and nobody will go on with it.
+                if let Err(left) = shred::attempt(self.batch(), &folder) {
+                    tracing::info!(%left, %folder, "what was made is left behind");
+                }
+                return Err(error);
+            }
+        };
+        let newest = self.with(sealed)?;
+        shred::all_before(&newest)?;
+        Ok(Remade {
+            generation: number,
+            devices: self.record().rows - left,
+            left,
+            before: false,
+            seal_sha256: newest.generation().sha256,
+        })
+    }
+
+    /// Makes the bundles, reads them back and seals them. Returns the seal, and how many devices stay where they were.
+    fn make(
+        &self,
+        job: &Remake<'_>,
+        (store, folder): (&Store, &GenerationFolder),
+        claimed: &ByChunk,
+        observe: Observe<'_>,
+        cancel: &Cancel,
+    ) -> Result<(Vec<u8>, u64), GenerationError> {
+        // 1. What it is.
+        let profile = own_files::filled(self, job.profile, job.identities)?;
+        let issuer = self.issuer();
+        let shared = shared_archive(profile.recipe(), &profile.shared(issuer.der()))?;
+        let layout = match profile.recipients().is_empty() {
+            true => self.record().layout.plain(),
+            false => self.record().layout.encrypted(),
+        };
+        let record = BatchRecord {
+            layout,
+            profile: profile.config().clone(),
+            profile_sha256: HEXLOWER.encode(&profile.digest()),
+            shared_sha256: shared.as_deref().map(|octets| HEXLOWER.encode(&sha256(octets))),
+            ..self.record().clone()
+        };
+        let json = record.to_json();
+        let mut objects = vec![(BATCH_OBJECT.to_owned(), json.clone())];
+        objects.extend(shared.map(|octets| (SHARED_OBJECT.to_owned(), octets)));
+        store.publish(&objects).into_iter().collect::<Result<(), _>>()?;
+
+        // 2. Make, chunk by chunk, on all cores.
+        let making = Making::new(self, (&profile, &record), (store, folder), job)?;
+        observe(Event::Begun {
+            batch: record.batch.clone(),
+            devices: record.rows,
+            skipped: 0,
+        });
+        let none = BTreeSet::new();
+        let made: Mutex<(Builder, u64)> = Mutex::new((Builder::new(record.rows), 0));
+        let chunks = 0..record.shape().chunks();
+        let each = |chunk: u64| -> Result<(), GenerationError> {
+            if cancel.is_cancelled() {
+                return Err(GenerationError::Interrupted);
+            }
+            let (digest, left) = making.make(chunk, claimed.get(&chunk).unwrap_or(&none))?;
+            let mut made = made.lock().expect("no holder panics");
+            made.0.add(digest);
+            made.1 += left;
+            observe(Event::Released {
+                devices: record.shape().rows_of(chunk),
+            });
+            Ok(())
+        };
+        chunks.into_par_iter().try_for_each(each)?;
+        let (builder, left) = made.into_inner().expect("no holder panics");
+
+        // 3. Seal it, unless it was withdrawn meanwhile.
+        self.refuse_withdrawn()?;
+        let location = self.batch().location();
+        let (statement, lookups) = builder.finish(&record, sha256(&json), &location, job.now)?;
+        put_lookups(store, &lookups)?;
+        let signer = job.signer.certificate();
+        let statement = statement.of_generation(Some(OfGeneration {
+            number: folder.number(),
+            attempt: folder.attempt().to_owned(),
+            predecessor_sha256: HEXLOWER.encode(&self.generation().sha256),
+            signed_by: (signer != issuer).then(|| signer.to_pem()),
+        }));
+        let seal = sign(&statement, job.signer)?;
+        // A signature that is not sound goes no further.
+        self.generation().next(&seal, issuer)?;
+        match store.create(SEAL_OBJECT, &seal)? {
+            true => Ok((seal, left)),
+            false => Err(GenerationError::Faster {
+                location,
+                generation: folder.number(),
+            }),
+        }
+    }
+
+    /// Sees that what shall be made can be made of what there is.
+    fn refuse_unfit(&self, job: &Remake<'_>) -> Result<(), GenerationError> {
+        self.refuse_withdrawn()?;
+        let signer = job.signer.certificate();
+        let issuer = self.issuer();
+        if signer != issuer && !issuer.is_issued_by(signer) {
+            return Err(GenerationError::OtherSigner {
+                signer: signer.subject_text().to_owned(),
+                issuer: issuer.subject_text().to_owned(),
+            });
+        }
+        if !self.profile().certifies_as(job.profile) {
+            return Err(GenerationError::OtherCertificates {
+                profile: job.profile.name().to_owned(),
+            });
+        }
+        self.check_identities(job.identities)
+    }
+
+    fn refuse_withdrawn(&self) -> Result<(), GenerationError> {
+        match read_withdrawn(self.batch())? {
+            None => Ok(()),
+            Some(record) => Err(GenerationError::Withdrawn {
+                batch: self.record().batch.clone(),
+                at: record.withdrawn_at,
+            }),
+        }
+    }
+
+    /// The devices that stations have, or had.
+    fn claimed(&self) -> Result<ByChunk, GenerationError> {
+        let mut claimed = ByChunk::new();
+        self.batch().list(CLAIMS, &mut |listed| {
+            if let Some((chunk, device_id)) = device_of(&listed.name, CLAIMS) {
+                claimed.entry(chunk).or_default().insert(device_id);
+            }
+        })?;
+        Ok(claimed)
+    }
+}

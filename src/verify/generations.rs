@@ -1,0 +1,240 @@
+//! The generations of a batch: the newest is what is verified. Of those before it nothing may be left but the bundles of
+//! devices that stations had claimed when the next was made; these are verified where they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustls_pki_types::CertificateDer;
+
+use super::bundle::{Findings, Standard, refuse};
+use super::inputs::Inputs;
+use super::{Fault, Job, Report, VerifyError};
+use crate::batch::{
+    BATCH_OBJECT, BUNDLE_FOLDERS, GENERATIONS, IndexEntry, ReadRecord, SEAL_OBJECT, generation_seal, index_object,
+};
+use crate::bundle::encryption::decrypt;
+use crate::manifest::DeviceId;
+use crate::seal::Generation;
+use crate::store::{Store, StoreError};
+
+/// A device whose bundle is not in the newest generation, and its chunk.
+pub(super) type Left = (u64, DeviceId);
+
+/// The generations of a batch; of one that has only its own bundles, none.
+#[derive(Default)]
+pub(super) struct Generations(Vec<Generation>);
+
+impl Generations {
+    /// Reads the seals. What is wrong with one is a fault, and the generation before it is verified.
+    pub(super) fn read(job: &Job<'_>, inputs: &Inputs, faults: &mut Vec<Fault>) -> Result<Self, VerifyError> {
+        let read = |object: &str| match job.store.read(object, None) {
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            other => Ok::<_, VerifyError>(Some(other?)),
+        };
+        let first = match read(SEAL_OBJECT)? {
+            // What is wrong with the batch's own seal is told where that is read.
+            Some(octets) => Generation::first(&octets, &inputs.issuer).ok(),
+            None => None,
+        };
+        let mut all = Vec::from_iter(first);
+        while let Some(last) = all.last() {
+            let object = last.next_object();
+            let Some(octets) = read(&object)? else { break };
+            match last.next(&octets, &inputs.issuer) {
+                Ok(next) => all.push(next),
+                Err(error) => {
+                    faults.push(Fault::of(&object, error.to_string()));
+                    break;
+                }
+            }
+        }
+        Ok(match all.len() {
+            0 | 1 => Self::default(),
+            _ => Self(all),
+        })
+    }
+
+    /// Counted from 0, which is the batch's own.
+    pub(super) fn newest(&self) -> u32 {
+        self.0.last().map_or(0, Generation::number)
+    }
+
+    /// The store as the newest has it.
+    pub(super) fn sight(&self, batch: &Store) -> Store {
+        self.0
+            .last()
+            .map_or_else(|| batch.clone(), |newest| sight(batch, newest))
+    }
+
+    /// The record of the newest, once it is seen to be the one that was sealed; `None`: that of the batch is it.
+    pub(super) fn record(&self, batch: &Store) -> Result<Option<Result<ReadRecord, Fault>>, VerifyError> {
+        let Some(newest) = self.0.last() else {
+            return Ok(None);
+        };
+        Ok(Some(record(batch, newest)?))
+    }
+
+    /// Names what lies under the names of generations and is of none that is sealed, and the bundles that were replaced and
+    /// are still there.
+    pub(super) fn extras(
+        &self,
+        batch: &Store,
+        left: &[Left],
+        faults: &mut Vec<Fault>,
+    ) -> Result<(), VerifyError> {
+        let mut strays = BTreeSet::new();
+        let mut replaced = BTreeSet::new();
+        let folders = || self.0.iter().filter_map(|generation| generation.folder.as_ref());
+        let listed = batch.list(GENERATIONS, &mut |listed| {
+            if folders().all(|folder| folder.name_of(&listed.name).is_none()) {
+                strays.insert(listed.name);
+            }
+        });
+        match listed {
+            Err(error @ StoreError::Unlisted { .. }) => faults.push(Fault::of_batch(error.to_string())),
+            other => other?,
+        }
+        let before = self.0.split_last().map_or(&[][..], |(_, before)| before);
+        for generation in before {
+            let store = sight(batch, generation);
+            let layout = generation.seal.statement().layout;
+            let stays: BTreeSet<String> = left.iter().map(|(chunk, id)| layout.object(*chunk, id)).collect();
+            for folder in BUNDLE_FOLDERS {
+                store.list(folder, &mut |listed| {
+                    if !stays.contains(&listed.name) {
+                        let own = generation.folder.as_ref();
+                        replaced.insert(own.map_or(listed.name.clone(), |own| own.object(&listed.name)));
+                    }
+                })?;
+            }
+        }
+        let newest = self.newest();
+        faults.extend(strays.iter().map(|object| {
+            let what = "is of no generation that is sealed: whoever made it was stopped";
+            Fault::of(object, what.to_owned())
+        }));
+        faults.extend(replaced.iter().map(|object| {
+            let what = format!(
+                "was replaced by generation {newest}, and is still there with its keys: the command that made it, once more, removes it"
+            );
+            Fault::of(object, what)
+        }));
+        Ok(())
+    }
+
+    /// Judges the bundles of devices that are not in the newest, where they are.
+    pub(super) fn judge_left(
+        &self,
+        job: &Job<'_>,
+        inputs: &Inputs,
+        left: &[Left],
+        report: &mut Report,
+    ) -> Result<(), VerifyError> {
+        let mut open: BTreeMap<u64, BTreeSet<&DeviceId>> = BTreeMap::new();
+        for (chunk, device_id) in left {
+            open.entry(*chunk).or_default().insert(device_id);
+        }
+        let before = self.0.split_last().map_or(&[][..], |(_, before)| before);
+        for generation in before.iter().rev() {
+            let read = match record(job.store, generation)? {
+                Ok(read) => read,
+                Err(fault) => {
+                    report.faults.push(fault);
+                    continue;
+                }
+            };
+            let store = sight(job.store, generation);
+            let issuer_der = CertificateDer::from(inputs.issuer.der());
+            let standard = Standard::new(&read.profile, None, &inputs.issuer, &issuer_der, job.now);
+            let Some(standard) = standard else { continue };
+            for (chunk, devices) in &mut open {
+                let index = index_object(*chunk);
+                let octets = store.read(&index, None)?;
+                let rows = match generation.seal.index(*chunk, &octets) {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        report.faults.push(Fault::of(&at(generation, &index), error.to_string()));
+                        continue;
+                    }
+                };
+                for row in rows.iter().filter(|row| row.length > 0) {
+                    if !devices.remove(&row.device_id) {
+                        continue;
+                    }
+                    let object = read.record.layout.object(*chunk, &row.device_id);
+                    let findings = judge(job, &store, (&read, &standard), (&object, row))?;
+                    let faults = findings.faults.into_iter().chain(findings.untimely);
+                    let before = report.faults.len();
+                    let object = at(generation, &object);
+                    report
+                        .faults
+                        .extend(faults.map(|what| Fault::of_device(&row.device_id, &object, what)));
+                    report.good += u64::from(report.faults.len() == before);
+                    report.in_earlier_generations += u64::from(report.faults.len() == before);
+                }
+            }
+        }
+        for (chunk, devices) in open {
+            let missing = |id| Fault::of_device(id, &index_object(chunk), "no generation has its bundle".to_owned());
+            report.faults.extend(devices.into_iter().map(missing));
+        }
+        Ok(())
+    }
+}
+
+/// What is found of one bundle of an earlier generation.
+fn judge(
+    job: &Job<'_>,
+    store: &Store,
+    (read, standard): (&ReadRecord, &Standard<'_>),
+    (object, row): (&str, &IndexEntry),
+) -> Result<Findings, VerifyError> {
+    let missing = |what: &str| Findings {
+        faults: vec![what.to_owned()],
+        ..Findings::default()
+    };
+    let start = if read.record.layout.is_packed() { row.offset } else { 0 };
+    let octets = match store.read(object, Some(start..start.saturating_add(row.length))) {
+        Err(StoreError::NotFound { .. }) => return Ok(missing("the bundle is missing")),
+        other => other?,
+    };
+    if !read.record.layout.is_encrypted() {
+        return Ok(standard.inspect((&octets, &octets), row, None));
+    }
+    let readable = job.identities.filter(|own| own.are_among(read.profile.recipients()));
+    Ok(match readable.map(|identities| decrypt(&octets, identities)) {
+        Some(Ok(plain)) => standard.inspect((&octets, &plain), row, None),
+        Some(Err(error)) => refuse(&octets, &error, row),
+        // Nobody can read it here: its digest was sealed.
+        None if crate::digest::sha256(&octets) == row.sha256 => Findings::default(),
+        None => missing("SHA-256 is not that of the index"),
+    })
+}
+
+fn record(batch: &Store, generation: &Generation) -> Result<Result<ReadRecord, Fault>, VerifyError> {
+    let object = at(generation, BATCH_OBJECT);
+    match sight(batch, generation).read(BATCH_OBJECT, None) {
+        Ok(octets) => Ok(generation
+            .seal
+            .record(&octets)
+            .map_err(|error| Fault::of(&object, error.to_string()))),
+        Err(StoreError::NotFound { .. }) => {
+            let seal = generation_seal(generation.number());
+            Ok(Err(Fault::of(&object, format!("is missing, and {seal} has it"))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What an object of a generation is called in its batch.
+fn at(generation: &Generation, name: &str) -> String {
+    let folder = generation.folder.as_ref();
+    folder.map_or_else(|| name.to_owned(), |folder| folder.object(name))
+}
+
+/// The store as a generation has it.
+fn sight(batch: &Store, generation: &Generation) -> Store {
+    match &generation.folder {
+        None => batch.clone(),
+        Some(folder) => batch.of_generation(folder),
+    }
+}

@@ -102,17 +102,9 @@ impl Newest {
         let folder = GenerationFolder::new(number, &HEXLOWER.encode(&attempt)).expect("it is hexadecimal");
         let store = self.batch().of_generation(&folder);
         let made = self.make(job, (&store, &folder), &claimed, observe, cancel);
-        let (sealed, left) = match made {
-            Ok(made) => made,
-            Err(error) => {
-                // It holds keys, and nobody will go on with it.
-                if let Err(left) = shred::attempt(self.batch(), &folder) {
-                    tracing::info!(%left, %folder, "what was made is left behind");
-                }
-                return Err(error);
-            }
-        };
-        let newest = self.with(sealed)?;
+        let (seal, left) = made.inspect_err(|_| self.abandon(&folder))?;
+        self.seal((&store, &folder), &seal)?;
+        let newest = self.with(&seal)?;
         shred::all_before(&newest)?;
         Ok(Remade {
             generation: number,
@@ -123,7 +115,7 @@ impl Newest {
         })
     }
 
-    /// Makes the bundles, reads them back and seals them. Returns the seal, and how many devices stay where they were.
+    /// Makes the bundles and reads them back. Returns the seal to be, and how many devices stay where they were.
     fn make(
         &self,
         job: &Remake<'_>,
@@ -178,7 +170,7 @@ impl Newest {
         chunks.into_par_iter().try_for_each(each)?;
         let (builder, left) = made.into_inner().expect("no holder panics");
 
-        // 3. Seal it, unless it was withdrawn meanwhile.
+        // 3. Sign for it, unless it was withdrawn meanwhile.
         self.refuse_withdrawn()?;
         let location = self.batch().location();
         let (statement, lookups) = builder.finish(&record, sha256(&json), &location, job.now)?;
@@ -193,12 +185,33 @@ impl Newest {
         let seal = sign(&statement, job.signer)?;
         // A signature that is not sound goes no further.
         self.generation().next(&seal, issuer)?;
-        match store.create(SEAL_OBJECT, &seal)? {
-            true => Ok((seal, left)),
-            false => Err(GenerationError::Faster {
-                location,
-                generation: folder.number(),
-            }),
+        Ok((seal, left))
+    }
+
+    /// Puts the seal in place, with which the generation holds. Nothing of it is removed from then on: an answer that was
+    /// lost may have been that it is there.
+    fn seal(&self, (store, folder): (&Store, &GenerationFolder), seal: &[u8]) -> Result<(), GenerationError> {
+        let is_there = match store.create(SEAL_OBJECT, seal) {
+            Err(error) => match store.read(SEAL_OBJECT, None) {
+                Ok(found) => *found == seal,
+                Err(_) => return Err(error.into()),
+            },
+            Ok(is_there) => is_there,
+        };
+        if is_there {
+            return Ok(());
+        }
+        self.abandon(folder);
+        Err(GenerationError::Faster {
+            location: self.batch().location(),
+            generation: folder.number(),
+        })
+    }
+
+    /// Removes what an attempt has made that nobody will go on with: it holds keys.
+    fn abandon(&self, folder: &GenerationFolder) {
+        if let Err(error) = shred::attempt(self.batch(), folder) {
+            tracing::info!(%error, %folder, "what was made is left behind");
         }
     }
 

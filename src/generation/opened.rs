@@ -63,8 +63,8 @@ impl Newest {
     }
 
     /// The same, with a seal that was just put behind the newest.
-    pub(super) fn with(&self, seal: Vec<u8>) -> Result<Self, GenerationError> {
-        let next = self.generation().next(&seal, &self.issuer)?;
+    pub(super) fn with(&self, seal: &[u8]) -> Result<Self, GenerationError> {
+        let next = self.generation().next(seal, &self.issuer)?;
         let record = sight(&self.batch, &next).read(BATCH_OBJECT, None)?;
         let read = next.seal.record(&record)?;
         let mut generations = self.generations.clone();

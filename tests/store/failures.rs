@@ -218,15 +218,15 @@ impl Transport for Failing {
 }
 
 /// A manifest, a profile and a CA, made once.
-struct Factory {
-    folder: tempfile::TempDir,
+pub struct Factory {
+    pub folder: tempfile::TempDir,
     manifest: Manifest,
     profile: Profile,
-    issuer: Issuer,
+    pub issuer: Issuer,
 }
 
 impl Factory {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("devices.csv");
         let rows: String = (0..ROWS).map(|row| format!("SN{row:04}\n")).collect();
@@ -251,7 +251,7 @@ impl Factory {
         }
     }
 
-    fn run(
+    pub fn run(
         &self,
         place: &Path,
         layout: Layout,

@@ -23,6 +23,7 @@ mod bucket_policies;
 mod failures;
 #[cfg(feature = "s3")]
 mod faults;
+mod generations;
 #[cfg(feature = "s3")]
 mod s3;
 #[cfg(feature = "s3")]

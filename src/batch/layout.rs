@@ -336,9 +336,19 @@ mod tests {
 
     #[test]
     fn what_a_generation_has_may_be_as_long_as_what_the_batch_has() {
-        for object in ["seal.json", "batch.json", "packs/000000.zip", "index/000000.csv", "lookup/000000.csv"] {
+        for object in [
+            "seal.json",
+            "batch.json",
+            "packs/000000.zip",
+            "index/000000.csv",
+            "lookup/000000.csv",
+        ] {
             let folder = super::super::GenerationFolder::new(3, "abc").unwrap();
-            assert_eq!(most_octets(&folder.object(object)), most_octets(object), "{object}");
+            assert_eq!(
+                most_octets(&folder.object(object)),
+                most_octets(object),
+                "{object}"
+            );
         }
     }
 

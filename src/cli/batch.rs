@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use certforge::digest::sha256;
 use certforge::forge::{self, ForgeError};
+use certforge::generation::{GenerationError, Newest};
 use certforge::ledger::{self, Batch, Ledger, LedgerError, LedgerName};
 use certforge::profile::rfc3339;
 use certforge::seal::Trust;
@@ -119,6 +120,20 @@ fn unvouched(store: &Store, ledger: &LedgerName) -> Failure {
 impl OpenBatch {
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The same as the newest generation of its bundles has it, which its issuer vouches for.
+    pub fn newest(self) -> Result<Self, Failure> {
+        let vouched = self.vouched()?;
+        let (issuer, name) = (vouched.issuer().clone(), vouched.record().batch.clone());
+        match Newest::open(self.store.clone(), &issuer, true) {
+            Ok(newest) if newest.number() > 0 => Ok(Self {
+                store: newest.sight(),
+                voucher: Known::Issuer(Trust::Certificate(Box::new(issuer)), name),
+            }),
+            Ok(_) | Err(GenerationError::NotSealed { .. }) => Ok(self),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The batch, once it is seen to be the one that is vouched for.

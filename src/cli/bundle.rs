@@ -110,7 +110,9 @@ impl Bundle {
                 let recipients = profile::recipients(recipients)?;
                 Ok(profile.with_recipients(&recipients)?)
             }),
-            Self::Repack(repack) => repack.common.remake(|profile, newest| repack.profile(profile, newest)),
+            Self::Repack(repack) => repack
+                .common
+                .remake(|profile, newest| repack.profile(profile, newest)),
         }
     }
 }
@@ -151,10 +153,7 @@ impl Repack {
 }
 
 impl Common {
-    fn remake(
-        &self,
-        change: impl FnOnce(Profile, &Newest) -> Result<Profile, Failure>,
-    ) -> Outcome {
+    fn remake(&self, change: impl FnOnce(Profile, &Newest) -> Result<Profile, Failure>) -> Outcome {
         let now = clock::now()?;
         let cancel = interrupt::cancel("stopping; nothing is changed until all of it is made");
         let found = || self.ledger.find(self.issuer.whose(None));

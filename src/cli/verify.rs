@@ -162,7 +162,10 @@ impl fmt::Display for Verified {
             }
             if report.in_earlier_generations > 0 {
                 let earlier = count(report.in_earlier_generations);
-                write!(f, ", {earlier} of them claimed at stations, with their earlier bundle")?;
+                write!(
+                    f,
+                    ", {earlier} of them claimed at stations, with their earlier bundle"
+                )?;
             }
             if report.generation > 0 {
                 write!(f, ", generation {}", report.generation)?;

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{GenerationError, Newest, Remake};
 use crate::batch::{
-    BatchRecord, GenerationFolder, IndexEntry, claim_object, index_object, pack_object, pack_octets, write_index,
+    BatchRecord, GenerationFolder, IndexEntry, claim_object, index_object, pack_object, pack_octets,
+    write_index,
 };
 use crate::bundle::encryption::{Encryption, Identities, decrypt};
 use crate::bundle::format::{EndpointFile, Value};

@@ -30,7 +30,9 @@ pub enum GenerationError {
     Withdrawn { batch: String, at: String },
     #[error("{signer} is neither {issuer}, which made the batch, nor the CA above it")]
     OtherSigner { signer: String, issuer: String },
-    #[error("profile {profile} says otherwise what certificates, keys or ids are like, and those stay as they are")]
+    #[error(
+        "profile {profile} says otherwise what certificates, keys or ids are like, and those stay as they are"
+    )]
     OtherCertificates { profile: String },
     #[error("the bundles are encrypted for {recipients}, and no identity is given")]
     NoIdentity { recipients: String },
@@ -44,11 +46,10 @@ pub enum GenerationError {
     },
     #[error("{object} was read back, and is not what was written")]
     ReadBack { object: String },
-    #[error("the bundle of device {device_id} says no {what}, and the profile makes it of other columns than the id")]
-    NoName {
-        device_id: DeviceId,
-        what: &'static str,
-    },
+    #[error(
+        "the bundle of device {device_id} says no {what}, and the profile makes it of other columns than the id"
+    )]
+    NoName { device_id: DeviceId, what: &'static str },
     #[error("somebody else has made generation {generation} of {location} meanwhile")]
     Faster { location: String, generation: u32 },
     #[error("it was stopped before the generation was complete")]

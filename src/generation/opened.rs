@@ -113,8 +113,15 @@ impl Newest {
             .map(|generation| (generation, sight(&self.batch, generation)))
     }
 
+    /// Of the newest generation: 0 of the bundles that were made with the batch.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.generation().number()
+    }
+
     /// The store as the newest generation has it.
-    pub(super) fn sight(&self) -> Store {
+    #[must_use]
+    pub fn sight(&self) -> Store {
         sight(&self.batch, self.generation())
     }
 

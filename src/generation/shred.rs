@@ -50,11 +50,7 @@ pub(super) fn attempt(batch: &Store, folder: &GenerationFolder) -> Result<(), St
 }
 
 /// The devices of a chunk that are not in the newest generation, and may still be flashed.
-fn kept(
-    batch: &Store,
-    chunk: u64,
-    rows: &[IndexEntry],
-) -> Result<BTreeSet<DeviceId>, GenerationError> {
+fn kept(batch: &Store, chunk: u64, rows: &[IndexEntry]) -> Result<BTreeSet<DeviceId>, GenerationError> {
     let left: Vec<&DeviceId> = rows
         .iter()
         .filter(|row| row.length == 0)
@@ -66,7 +62,9 @@ fn kept(
         for ((device_id, name), octets) in some.iter().zip(&names).zip(batch.read_all(&names)) {
             // What a claim that cannot be read says, nobody knows: its device keeps what it has.
             let is_over = match octets {
-                Ok(octets) => Claim::read(&octets, name, device_id).is_ok_and(|claim| claim.hold.state.is_final()),
+                Ok(octets) => {
+                    Claim::read(&octets, name, device_id).is_ok_and(|claim| claim.hold.state.is_final())
+                }
                 Err(StoreError::NotFound { .. }) => false,
                 Err(error) if error.is_of_one_object() => false,
                 Err(error) => return Err(error.into()),
@@ -142,7 +140,9 @@ fn of_pack(
 fn strays(newest: &Newest) -> Result<(), GenerationError> {
     let mut names = Vec::new();
     let sealed = newest.generation();
-    newest.batch().list(GENERATIONS, &mut |listed| names.push(listed.name))?;
+    newest
+        .batch()
+        .list(GENERATIONS, &mut |listed| names.push(listed.name))?;
     let before = newest.before().map(|(generation, _)| generation);
     let all: Vec<&Generation> = before.chain([sealed]).collect();
     names.retain(|name| {

@@ -204,7 +204,10 @@ impl CaCertificate {
             return false;
         };
         self.issuer == other.subject
-            && other.has_signed(certificate.tbs_certificate.as_ref(), &certificate.signature_value.data)
+            && other.has_signed(
+                certificate.tbs_certificate.as_ref(),
+                &certificate.signature_value.data,
+            )
     }
 
     /// # Errors

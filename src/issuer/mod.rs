@@ -215,7 +215,7 @@ impl IssuerError {
                     .to_owned()
             }
             Self::Retired { .. } => {
-                "make a CA for the next batch: certforge ca new --parent ROOT --for-batch".to_owned()
+                "make a CA for the next batch: certforge ca new --parent ROOT --for-batch; for bundles made anew the CA above it signs, `certforge bundle … --parent ROOT`".to_owned()
             }
             Self::Signer(error) => return error.hint(),
             Self::Create { .. } | Self::Engine { .. } => return None,

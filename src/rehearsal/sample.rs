@@ -105,6 +105,9 @@ pub(super) fn read(
             .into_iter()
             .filter_map(|place| entries.get(usize::try_from(place).ok()?))
             .collect();
+        // What a newer generation of the bundles has left out is at a station, or was.
+        let (chosen, left): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|entry| entry.length > 0);
+        burned += left.len() as u64;
         for group in chosen.chunks(AT_ONCE) {
             for (entry, bundle) in group.iter().zip(bundles(store, record.layout, chunk, group)) {
                 if is_gone(&bundle) && is_retired(store, chunk, entry) {

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use super::StationError;
 use super::cache::Cache;
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, Device, GenerationFolder, IndexEntry, Layout, NotRead, SEAL_OBJECT, SHARED_OBJECT, Shape,
-    index_object, lookup_object,
+    BATCH_OBJECT, BatchRecord, Device, GenerationFolder, IndexEntry, Layout, NotRead, SEAL_OBJECT,
+    SHARED_OBJECT, Shape, index_object, lookup_object,
 };
 use crate::bundle::encryption::{Identities, decrypt, short_ids};
 use crate::bundle::{self, Files, OpenError, Opened, judge_shared, open_shared};
@@ -76,7 +76,9 @@ impl<'a> Sight<'a> {
         name: &str,
         parse: impl Fn(&[u8]) -> Result<T, SealError>,
     ) -> Result<(T, bool), StationError> {
-        let kept = self.folder.map_or_else(|| name.to_owned(), |folder| folder.object(name));
+        let kept = self
+            .folder
+            .map_or_else(|| name.to_owned(), |folder| folder.object(name));
         if let Some(octets) = self.cache.recall(&kept)
             && let Ok(parsed) = parse(&octets)
         {
@@ -90,10 +92,7 @@ impl<'a> Sight<'a> {
 }
 
 impl Bundles {
-    fn open(
-        (store, cache): (&Store, &Cache),
-        generation: Generation,
-    ) -> Result<Self, StationError> {
+    fn open((store, cache): (&Store, &Cache), generation: Generation) -> Result<Self, StationError> {
         let sight = Sight::new(store, cache, generation.folder.as_ref());
         let (read, _) = sight.recall(BATCH_OBJECT, |octets| generation.seal.record(octets))?;
         Ok(Self {
@@ -164,12 +163,13 @@ impl Bundles {
 
 impl SealedBatch {
     /// Opens a batch, if it was sealed by the issuer that is trusted, at the place where it is; `moved`: or
-    /// anywhere.
+    /// anywhere. `asks`: the store is asked for a newer generation than those that are remembered, as before every claim.
     pub(super) fn open(
         store: &Store,
         cache: &Cache,
         trust: Trust,
         moved: bool,
+        asks: bool,
     ) -> Result<Self, StationError> {
         let location = store.location();
         let whole = Sight::new(store, cache, None);
@@ -190,6 +190,9 @@ impl SealedBatch {
         let mut generations = vec![first];
         while let Some(last) = generations.last() {
             let object = last.next_object();
+            if is_remembered && !asks && cache.recall(&object).is_none() {
+                break;
+            }
             let next = match whole.recall(&object, |octets| last.next(octets, &issuer)) {
                 Err(StationError::Store(StoreError::NotFound { .. })) => break,
                 // Whoever may not look there, or cannot for now, goes on with what is known: where there is a newer one, what
@@ -236,7 +239,7 @@ impl SealedBatch {
         cache.forget(SEAL_OBJECT);
         cache.forget(BATCH_OBJECT);
         let before = self.newest.seal().clone();
-        *self = Self::open(store, cache, self.trust.clone(), self.moved)?;
+        *self = Self::open(store, cache, self.trust.clone(), self.moved, true)?;
         Ok(*self.newest.seal() != before)
     }
 

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroize;
 
+use super::batch::Rows;
 use super::damaged::{set_aside, set_left_out_aside};
 use super::reporting::write_record;
-use super::batch::Rows;
 use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};
 use crate::batch::claim::Claim;
 use crate::batch::report;
@@ -83,7 +83,13 @@ impl SealedBatch {
         let claimed = self.devices_in(CLAIMS, store, &mut done.damaged)?;
         for (back, (sight, layout)) in self.generations(store, cache).enumerate() {
             let index = |chunk| self.index_of(back, store, cache, chunk);
-            burn_generation((&sight.store, layout), index, (&claimed, &recorded), &mut done, burned)?;
+            burn_generation(
+                (&sight.store, layout),
+                index,
+                (&claimed, &recorded),
+                &mut done,
+                burned,
+            )?;
         }
         Ok(done)
     }

@@ -39,6 +39,7 @@ impl Station {
     /// When the batch is withdrawn, another station has it, or it was flashed or scrapped.
     pub fn claim(&mut self, device_id: &DeviceId, take_over: bool) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
+        self.look_for_newer()?;
         let device = self.find(device_id)?;
         let from = (&self.store, &self.cache);
         self.batch
@@ -69,6 +70,7 @@ impl Station {
     /// [`StationError::NothingLeft`] when there is none, [`StationError::Withdrawn`] when none may be had.
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
+        self.look_for_newer()?;
         let from = (&self.store, &self.cache);
         self.batch
             .check_identities(from, None, self.identities.as_ref())?;

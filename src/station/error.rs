@@ -254,7 +254,7 @@ impl StationError {
                     .to_owned()
             }
             Self::SomebodyElse { .. } => {
-                "flash it at a station of these; nothing was claimed. Batches for this one are made with `run --recipient`, and what `station identity show` prints"
+                "flash it at a station of these; nothing was claimed. With what `station identity show` prints, `certforge bundle rewrap --recipient` makes this batch readable here, and `run --recipient` batches to come"
                     .to_owned()
             }
             Self::NotRead(_) => "somebody else wrote it; find out who before anybody flashes this device".to_owned(),

@@ -106,8 +106,6 @@ pub struct Station {
     lease: Duration,
     identities: Option<Identities>,
     clock: fn() -> OffsetDateTime,
-    /// When the store was last asked for a newer generation.
-    looked_at: OffsetDateTime,
 }
 
 impl std::fmt::Debug for Station {
@@ -128,7 +126,7 @@ impl Station {
         let folder = durable::make_root(&options.memory)?;
         let memory = Memory::open(&folder, &location, &options.name)?;
         let cache = Cache::new(&folder, &location);
-        let batch = SealedBatch::open(&store, &cache, options.issuer, options.moved)?;
+        let batch = SealedBatch::open(&store, &cache, options.issuer, options.moved, false)?;
         let walk = Walk::new(
             &options.name,
             batch.shape().chunks(),
@@ -144,7 +142,6 @@ impl Station {
             lease: options.lease,
             identities: options.identities,
             clock: options.clock,
-            looked_at: (options.clock)(),
         })
     }
 
@@ -175,6 +172,14 @@ impl Station {
             self.walk = Walk::new(&self.name, self.batch.shape().chunks(), &full);
         }
         Ok(is_another)
+    }
+
+    /// Goes on with a newer generation, if there is one: its bundles may be for other stations, so before a device is claimed.
+    fn look_for_newer(&mut self) -> Result<(), StationError> {
+        if self.batch.has_newer(&self.store)? {
+            self.reopen()?;
+        }
+        Ok(())
     }
 
     /// A device by its id.
@@ -236,7 +241,7 @@ pub fn open_batch(
         durable::root(memory)?;
         cache.check()?;
     }
-    let batch = SealedBatch::open(store, &cache, issuer, moved)?;
+    let batch = SealedBatch::open(store, &cache, issuer, moved, true)?;
     Ok((batch, cache))
 }
 

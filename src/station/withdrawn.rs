@@ -20,8 +20,7 @@ const NOT_WITHDRAWN: &str = "not-withdrawn";
 
 impl Station {
     /// Sees that the batch is not withdrawn, before a device of it is claimed.
-    pub(super) fn refuse_withdrawn(&mut self) -> Result<(), StationError> {
-        self.look_for_newer()?;
+    pub(super) fn refuse_withdrawn(&self) -> Result<(), StationError> {
         match find(&self.store, &self.cache, self.now())? {
             None => Ok(()),
             Some(record) => Err(StationError::Withdrawn {
@@ -30,21 +29,6 @@ impl Station {
                 reason: record.reason,
             }),
         }
-    }
-}
-
-impl Station {
-    /// Goes on with a newer generation, if there is one: within a minute, as with a withdrawal. One who comes later finds what
-    /// it has replaced gone, and looks then.
-    fn look_for_newer(&mut self) -> Result<(), StationError> {
-        let now = self.now();
-        if !holds(self.looked_at, now) {
-            self.looked_at = now;
-            if self.batch.has_newer(&self.store)? {
-                self.reopen()?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -205,12 +205,12 @@ impl Policy {
                 bucket.objects(&PUT),
                 None,
             ),
-            // To one who may not list it, S3 does not say that the batch is not withdrawn.
+            // To one who may not list it, S3 does not say that the batch is not withdrawn, or has no newer generation.
             allow(
                 "FindWhatIsLeft",
                 "s3:ListBucket".into(),
                 Values::One(bucket.arn()),
-                Some(bucket.listing(&[&WRITTEN[..], &["withdrawn.json"]].concat())),
+                Some(bucket.listing(&[&WRITTEN[..], &["withdrawn.json", "generations/*"]].concat())),
             ),
         ];
         if burns {
@@ -218,7 +218,7 @@ impl Policy {
                 allow(
                     "BurnBundles",
                     ["s3:DeleteObject", "s3:DeleteObjectVersion"].as_slice().into(),
-                    bucket.objects(&[&["bundles/??/*.zip"], &PACKS[..]].concat()),
+                    bucket.objects(&[&["bundles/??/*.zip", "bundles/??/*.zip.age"], &PACKS[..]].concat()),
                     None,
                 ),
                 allow(
@@ -400,7 +400,7 @@ mod tests {
             "seal.json",
             "index",
         ];
-        const FORGES: [&str; 10] = [
+        const FORGES: [&str; 14] = [
             "shared.zip",
             "seal.json",
             "batch.json",
@@ -411,6 +411,10 @@ mod tests {
             "bundles/de/SN1.zip",
             "packs/000000.zip",
             "packs/1000000.zip",
+            "bundles/de/SN1.zip.age",
+            "generations/1/0badcafe/bundles/de/SN1.zip.age",
+            "generations/1/0badcafe/packs/000000.zip",
+            "generations/1/seal.json",
         ];
         const STATIONS: [&str; 5] = [
             "claims/000000/SN1.json",
@@ -440,7 +444,11 @@ mod tests {
                     assert!(covers(&station, "ClaimAndReport", &key), "{key} is the station's");
                     assert!(covers(&station, "ReadBatches", &key), "{key} is the station's");
                 }
-                for (key, folder) in [(key(FORGES[7]), "bundles"), (key(FORGES[8]), "packs")] {
+                for key in [key(FORGES[13]), key("generations/2/0badcafe/index/000000.csv")] {
+                    assert!(covers(&station, "ReadBatches", &key) && !covers(&station, "BurnBundles", &key));
+                }
+                let bundles = [7, 8, 10, 11, 12].map(|i| FORGES[i]);
+                for (key, folder) in bundles.map(|object| (key(object), object)) {
                     assert!(covers(&station, "ReadBatches", &key) && covers(&station, "BurnBundles", &key));
                     assert!(
                         covers(&public, "RefuseReadsByOthers", &key),

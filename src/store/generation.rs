@@ -121,14 +121,20 @@ mod tests {
         assert_eq!(**own.read("packs/000000.zip", None).unwrap(), *b"own");
         assert_eq!(**own.read("claims/000000/SN1.json", None).unwrap(), *b"batch");
         assert_eq!(**batch.read("packs/000000.zip", None).unwrap(), *b"batch");
-        assert_eq!(**batch.read("generations/1/a1/packs/000000.zip", None).unwrap(), *b"own");
+        assert_eq!(
+            **batch.read("generations/1/a1/packs/000000.zip", None).unwrap(),
+            *b"own"
+        );
         let listed = |prefix: &str| {
             let mut names = Vec::new();
             own.list(prefix, &mut |listed| names.push(listed.name)).unwrap();
             names.sort();
             names
         };
-        assert_eq!(listed(""), ["claims/000000/SN1.json", "packs/000000.zip", "seal.json"]);
+        assert_eq!(
+            listed(""),
+            ["claims/000000/SN1.json", "packs/000000.zip", "seal.json"]
+        );
         assert_eq!(listed("packs/"), ["packs/000000.zip"]);
         assert_eq!(listed("claims/"), ["claims/000000/SN1.json"]);
         own.remove("packs/000000.zip").unwrap();

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::tally::{Tallies, Tally};
 use super::{Fault, VerifyError};
 use crate::batch::{
-    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, GENERATIONS, HISTORY_OBJECT, Layout, SCRAPPED, SEAL_OBJECT,
-    SHARDS, SHARED_OBJECT, WITHDRAWN_OBJECT, certificates_object, chunk_of, device_of, failed_object,
-    index_object, lookup_object, pack_object, parse_index, shard_ledger_object, shard_object,
+    BATCH_OBJECT, BatchRecord, CLAIMS, FAILED, FLASHED, GENERATIONS, HISTORY_OBJECT, Layout, SCRAPPED,
+    SEAL_OBJECT, SHARDS, SHARED_OBJECT, WITHDRAWN_OBJECT, certificates_object, chunk_of, device_of,
+    failed_object, index_object, lookup_object, pack_object, parse_index, shard_ledger_object, shard_object,
 };
 use crate::manifest::DeviceId;
 use crate::store::{Listed, Store, StoreError, released_chunks};

@@ -93,9 +93,7 @@ impl Found<'_> {
         let is_sound = !self.disputed.contains(&i) && !is_another;
         match self.left.contains(&row.entry.device_id) {
             false => verified.burned += u64::from(is_sound),
-            true if is_sound => verified
-                .left
-                .push((self.task.chunk, row.entry.device_id.clone())),
+            true if is_sound => verified.left.push((self.task.chunk, row.entry.device_id.clone())),
             true => {}
         }
         self.listed_key(i, row)

@@ -9,7 +9,8 @@ use super::bundle::{Findings, Standard, refuse};
 use super::inputs::Inputs;
 use super::{Fault, Job, Report, VerifyError};
 use crate::batch::{
-    BATCH_OBJECT, BUNDLE_FOLDERS, GENERATIONS, IndexEntry, ReadRecord, SEAL_OBJECT, generation_seal, index_object,
+    BATCH_OBJECT, BUNDLE_FOLDERS, GENERATIONS, IndexEntry, ReadRecord, SEAL_OBJECT, generation_seal,
+    index_object,
 };
 use crate::bundle::encryption::decrypt;
 use crate::manifest::DeviceId;
@@ -152,7 +153,9 @@ impl Generations {
                 let rows = match generation.seal.index(*chunk, &octets) {
                     Ok(rows) => rows,
                     Err(error) => {
-                        report.faults.push(Fault::of(&at(generation, &index), error.to_string()));
+                        report
+                            .faults
+                            .push(Fault::of(&at(generation, &index), error.to_string()));
                         continue;
                     }
                 };
@@ -174,7 +177,13 @@ impl Generations {
             }
         }
         for (chunk, devices) in open {
-            let missing = |id| Fault::of_device(id, &index_object(chunk), "no generation has its bundle".to_owned());
+            let missing = |id| {
+                Fault::of_device(
+                    id,
+                    &index_object(chunk),
+                    "no generation has its bundle".to_owned(),
+                )
+            };
             report.faults.extend(devices.into_iter().map(missing));
         }
         Ok(())
@@ -192,7 +201,11 @@ fn judge(
         faults: vec![what.to_owned()],
         ..Findings::default()
     };
-    let start = if read.record.layout.is_packed() { row.offset } else { 0 };
+    let start = if read.record.layout.is_packed() {
+        row.offset
+    } else {
+        0
+    };
     let octets = match store.read(object, Some(start..start.saturating_add(row.length))) {
         Err(StoreError::NotFound { .. }) => return Ok(missing("the bundle is missing")),
         other => other?,
@@ -200,7 +213,9 @@ fn judge(
     if !read.record.layout.is_encrypted() {
         return Ok(standard.inspect((&octets, &octets), row, None));
     }
-    let readable = job.identities.filter(|own| own.are_among(read.profile.recipients()));
+    let readable = job
+        .identities
+        .filter(|own| own.are_among(read.profile.recipients()));
     Ok(match readable.map(|identities| decrypt(&octets, identities)) {
         Some(Ok(plain)) => standard.inspect((&octets, &plain), row, None),
         Some(Err(error)) => refuse(&octets, &error, row),

@@ -275,7 +275,11 @@ pub fn verify(
     match generations.record(job.store)? {
         None => {}
         Some(Ok(read)) => inputs.see(read),
-        Some(Err(fault)) => return Err(VerifyError::Generation { fault: fault.to_string() }),
+        Some(Err(fault)) => {
+            return Err(VerifyError::Generation {
+                fault: fault.to_string(),
+            });
+        }
     }
     let store = &generations.sight(job.store);
     let record = &inputs.record;
@@ -364,12 +368,9 @@ pub fn verify(
     report
         .faults
         .extend(completeness::twins(store, record, &tallies)?);
-    report.faults.extend(completeness::extras(
-        store,
-        record,
-        &released,
-        &tallies.devices,
-    )?);
+    report
+        .faults
+        .extend(completeness::extras(store, record, &released, &tallies.devices)?);
     // 5. Find what is left of generations before, and judge what has to be.
     generations.judge_left(job, &inputs, &left, &mut report)?;
     generations.extras(job.store, &left, &mut report.faults)?;

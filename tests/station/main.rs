@@ -27,6 +27,7 @@ mod burn;
 mod claims;
 mod damaged;
 mod encrypted;
+mod generations;
 #[cfg(feature = "display")]
 mod page;
 #[cfg(feature = "s3")]

@@ -68,12 +68,20 @@ fn batch(factory: &Factory, name: &str, layout: Layout) -> (Memory, Store) {
             false => claim,
         };
         let chunk = name[2..].parse::<u64>().unwrap() / 8;
-        assert!(store.create(&claim_object(chunk, &device_id), &claim.to_json()).unwrap());
+        assert!(
+            store
+                .create(&claim_object(chunk, &device_id), &claim.to_json())
+                .unwrap()
+        );
     }
     (memory, store)
 }
 
-fn remake(factory: &Factory, store: Store, change: fn(&Profile) -> Profile) -> Result<Remade, GenerationError> {
+fn remake(
+    factory: &Factory,
+    store: Store,
+    change: fn(&Profile) -> Profile,
+) -> Result<Remade, GenerationError> {
     let newest = Newest::open(store, factory.issuer.certificate(), false)?;
     let profile = change(newest.profile());
     let identities = identities();
@@ -100,7 +108,10 @@ fn keys(factory: &Factory, store: &Store) -> (u32, Keys) {
             .folder
             .as_ref()
             .map_or_else(|| store.clone(), |folder| store.of_generation(folder));
-        let read = generation.seal.record(&own.read("batch.json", None).unwrap()).unwrap();
+        let read = generation
+            .seal
+            .record(&own.read("batch.json", None).unwrap())
+            .unwrap();
         for chunk in 0..read.record.shape().chunks() {
             let index = own.read(&index_object(chunk), None).unwrap();
             for row in generation.seal.index(chunk, &index).unwrap() {
@@ -112,7 +123,10 @@ fn keys(factory: &Factory, store: &Store) -> (u32, Keys) {
                     continue;
                 };
                 if certforge::digest::sha256(&octets) != row.sha256 {
-                    assert!(octets.iter().all(|octet| *octet == 0), "{object} is removed, or whole");
+                    assert!(
+                        octets.iter().all(|octet| *octet == 0),
+                        "{object} is removed, or whole"
+                    );
                     continue;
                 }
                 let plain = match read.record.layout.is_encrypted() {
@@ -142,7 +156,10 @@ fn is_good(store: &Store) {
     };
     let report = verify::verify(&job, &|_| {}, &|_| {}).unwrap();
     assert!(report.is_good(), "{:#?}", report.faults);
-    assert_eq!((report.generation, report.in_earlier_generations, report.burned), (1, 2, 1));
+    assert_eq!(
+        (report.generation, report.in_earlier_generations, report.burned),
+        (1, 2, 1)
+    );
 }
 
 fn fails_at_every_call(layout: Layout, change: fn(&Profile) -> Profile, fault: fn() -> Fault) {
@@ -167,7 +184,12 @@ fn fails_at_every_call(layout: Layout, change: fn(&Profile) -> Profile, fault: f
             found.retain(|device_id, _| !flashed.contains(device_id));
             let mut wanted = before.clone();
             wanted.retain(|device_id, _| !flashed.contains(device_id));
-            assert!(found == wanted, "{when}, at {at}: {} of {}", found.len(), wanted.len());
+            assert!(
+                found == wanted,
+                "{when}, at {at}: {} of {}",
+                found.len(),
+                wanted.len()
+            );
             generation
         };
         let generation = holds("after the first attempt");
@@ -248,7 +270,11 @@ fn of_two_who_make_one_at_a_time_one_has_made_it() {
         let (generation, mut found) = keys(&factory, &store);
         let made = ended.iter().flatten().count();
         assert!(made >= 1, "{ended:?}");
-        assert_eq!(usize::try_from(generation).unwrap(), made, "one each, or one in all: {ended:?}");
+        assert_eq!(
+            usize::try_from(generation).unwrap(),
+            made,
+            "one each, or one in all: {ended:?}"
+        );
         let flashed = DeviceId::parse("SN0004").unwrap();
         let mut wanted = before;
         for keys in [&mut found, &mut wanted] {
@@ -257,7 +283,10 @@ fn of_two_who_make_one_at_a_time_one_has_made_it() {
         assert!(found == wanted, "round {round}: {ended:?}");
         for error in ended.into_iter().filter_map(Result::err) {
             assert!(
-                matches!(error, GenerationError::Faster { .. } | GenerationError::Bundle { .. }),
+                matches!(
+                    error,
+                    GenerationError::Faster { .. } | GenerationError::Bundle { .. }
+                ),
                 "{error}"
             );
         }

@@ -87,7 +87,7 @@ impl MqttVersion {
 }
 
 pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Printer) -> Outcome {
-    let open = endpoint.open_batch(batch)?;
+    let open = endpoint.open_batch(batch)?.newest()?;
     let issued = open.vouched()?;
     let profile = Profile::from_config(&issued.record().profile)?;
     profile.endpoint().refuse_unfit().map_err(ProfileError::from)?;

@@ -6,10 +6,7 @@ use std::io;
 use rustix::fs::{AtFlags, FileType, OFlags, statat};
 
 use super::folder::{open_file, open_folder};
-use super::{Dir, read};
-
-/// Folders below each other: a batch has no more than three.
-const DEEPEST: usize = 4;
+use super::{DEEPEST, Dir, read};
 
 /// The name of an attempt is shorter.
 const MOST_OF_MARK: u64 = 256;

@@ -57,6 +57,9 @@ enum Origin {
     Found,
 }
 
+/// Folders below each other: a batch has no more than five, of a generation that is laid out as objects.
+const DEEPEST: usize = 6;
+
 impl Transport for Dir {
     fn locate(&self, name: &str) -> String {
         match name {
@@ -682,7 +685,9 @@ mod tests {
             ["claims/000000/A.json", "claims/000001/B.json", "claims/000002"]
         );
         let error = listed.expect_err("it is deeper than a batch is");
-        assert!(matches!(&error, StoreError::Unlisted { object, .. } if object.ends_with("000000/a/b/c")));
+        assert!(
+            matches!(&error, StoreError::Unlisted { object, .. } if object.ends_with("000000/a/b/c/d/e"))
+        );
         let listed = store.list("claims/000002/", &mut |_| panic!("it is a file"));
         assert!(listed.expect_err("it is a file").is_of_one_object());
     }

@@ -9,11 +9,8 @@ use rustix::fs::{AtFlags, FileType, Stat, statat};
 use rustix::io::Errno;
 
 use super::folder::open_folder;
-use super::{Dir, split};
+use super::{DEEPEST, Dir, split};
 use crate::store::transport::Listed;
-
-/// Folders below each other: a batch has no more than three.
-const DEEPEST: usize = 4;
 
 /// A folder that was left out, and why.
 type LeftOut = (String, io::Error);

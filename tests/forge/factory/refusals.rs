@@ -134,12 +134,17 @@ fn a_server_that_hangs_up_at_the_start_is_waited_for() {
     let ledger = factory.ledger.replace(&format!(":{old}/"), &format!(":{new}/"));
     let at_once = refused(&factory, &ledger, 7, &[]);
     assert!(at_once.contains("cannot be reached"), "{at_once}");
-    let mut command = factory.place.command(&["run", "devices.csv", "--ca", "ca", "--no-endpoint"]);
+    let mut command = factory
+        .place
+        .command(&["run", "devices.csv", "--ca", "ca", "--no-endpoint"]);
     command.args(["--ledger", &ledger, "--ledger-wait", "1s"]);
     let output = command.output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(7), "{told}");
-    assert!(told.contains("did not come back within 1 s") && told.contains("--ledger-wait"), "{told}");
+    assert!(
+        told.contains("did not come back within 1 s") && told.contains("--ledger-wait"),
+        "{told}"
+    );
     calls.join().unwrap();
 }
 

@@ -1,0 +1,272 @@
+//! Bundles made anew under stations: another station, another endpoint, a CA that is retired.
+
+use std::fs;
+
+use crate::identity::{age, identity};
+use crate::line::Line;
+use crate::support::Workplace;
+use serde_json::Value;
+
+const HOST: &str = "abc-ats.iot.eu-central-1.amazonaws.com";
+
+/// A sealed batch `out/b` of some devices, encrypted to the station st1, whose identity is st1.key; there is one for st2 too.
+fn line(layout: &str, devices: usize) -> (Line, [String; 2]) {
+    let place = Workplace::new();
+    place.manifest(devices);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    let both = ["st1", "st2"].map(|name| identity(&place, name));
+    let run = "run devices.csv --no-endpoint --ca ca --batch b --chunk-rows 4 --recipient";
+    let run: Vec<&str> = run
+        .split(' ')
+        .chain([both[0].as_str(), "--layout", layout])
+        .collect();
+    place.succeed(&run);
+    (Line(place), both)
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// What a station gets of a device.
+fn claim(line: &Line, station: &str, device: &str, options: &[&str]) -> Value {
+    let claim = ["claim", "--device", device, "--out", device, "--json"];
+    json(&line.succeed(station, &[&claim, options].concat()))
+}
+
+#[test]
+fn a_station_is_replaced_and_no_device_gets_another_identity() {
+    for layout in ["objects", "packs"] {
+        let (line, [_, two]) = line(layout, 9);
+        let shown =
+            |device: &str| json(&line.succeed("st1", &["show", device, "--json"]))["certificate_id"].clone();
+        let before = shown("SN000005");
+        // One is in the hands of the old station.
+        let first = claim(&line, "st1", "SN000001", &["--identity", "st1.key"]);
+        let rewrap = [
+            "bundle",
+            "rewrap",
+            "out/b",
+            "--ca",
+            "ca",
+            "--recipient",
+            &two,
+            "--identity",
+            "st1.key",
+            "--json",
+        ];
+        let made = json(&line.0.succeed(&rewrap));
+        assert_eq!(
+            (&made["generation"], &made["devices"]),
+            (&1.into(), &8.into()),
+            "{made:#}"
+        );
+        assert_eq!(made["left_as_they_were"], 1, "{made:#}");
+        // What it has it flashes; others it cannot have.
+        let again = claim(&line, "st1", "SN000001", &["--identity", "st1.key"]);
+        assert_eq!(again["certificate_id"], first["certificate_id"]);
+        let refused = line.fail(
+            "st1",
+            &[
+                "claim",
+                "--device",
+                "SN000005",
+                "--out",
+                "no",
+                "--identity",
+                "st1.key",
+            ],
+            9,
+        );
+        assert!(
+            refused.contains("are encrypted for ") && refused.contains("nothing was claimed"),
+            "{refused}"
+        );
+        assert!(refused.contains("bundle rewrap"), "{refused}");
+        let got = claim(&line, "st2", "SN000005", &["--identity", "st2.key"]);
+        assert_eq!((&got["certificate_id"], &shown("SN000005")), (&before, &before));
+        line.succeed("st2", &["done", "SN000005", "--burn"]);
+        line.succeed("st1", &["done", "SN000001", "--burn"]);
+        line.succeed("st2", &["burn"]);
+        let verified = line
+            .0
+            .succeed(&["verify", "out/b", "--identity", "st2.key", "--json"]);
+        let verified = json(&verified);
+        assert_eq!(
+            (&verified["good"], &verified["burned"]),
+            (&7.into(), &2.into()),
+            "{verified:#}"
+        );
+        assert_eq!(verified["faults"], Value::Array(Vec::new()), "{verified:#}");
+        // Any age tool opens them, with the new identity and not with the old one.
+        if layout == "objects" {
+            let folder = line.0.join("out/b/generations/1");
+            let find = crate::support::tool("find", &[".", "-name", "SN000007.zip.age"], &folder);
+            let found = String::from_utf8(find.stdout).unwrap();
+            let bundle = fs::read(folder.join(found.trim())).unwrap();
+            assert!(
+                age(line.0.path(), &["-d", "-i", "st2.key"], &bundle)
+                    .unwrap()
+                    .starts_with(b"PK")
+            );
+            assert!(age(line.0.path(), &["-d", "-i", "st1.key"], &bundle).is_err());
+        }
+        // The same command has nothing to do; what is left goes on to the new station.
+        let made = json(&line.0.succeed(&[&rewrap[..8], &["st2.key", "--json"]].concat()));
+        assert_eq!(
+            (&made["generation"], &made["made_before"]),
+            (&1.into(), &true.into()),
+            "{made:#}"
+        );
+        let history = line.0.succeed(&["ledger", "history", "--verify"]);
+        assert_eq!(history.matches("bundles-remade").count(), 1, "{history}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_was_forgotten_is_given_to_all_that_are_left() {
+    for layout in ["objects", "packs"] {
+        let line = Line::new(layout, 9);
+        let endpoint = |device: &str| {
+            let text = fs::read_to_string(line.0.join(device).join("endpoint.json")).unwrap();
+            json(&text)
+        };
+        claim(&line, "st1", "SN000002", &[]);
+        assert_eq!(endpoint("SN000002")["host"], Value::Null);
+        line.0
+            .succeed(&["bundle", "repack", "out/b", "--ca", "ca", "--endpoint", HOST]);
+        claim(&line, "st1", "SN000003", &[]);
+        let found = endpoint("SN000003");
+        assert_eq!(
+            (&found["host"], &found["region"]),
+            (&HOST.into(), &"eu-central-1".into())
+        );
+        assert_eq!(found["thing_name"], "SN000003");
+        // Twice in a row, and to other files: what was said before holds on.
+        let profile = "name = 'der'\n[bundle]\nfiles = [
+            { name = 'key.der', content = 'private-key', format = 'der' },
+            { name = 'certificate.der', content = 'certificate', format = 'der' },
+            { name = 'endpoint.json', content = 'endpoint' },
+            { name = 'own.bin', content = { file = 'own.bin' } },
+        ]";
+        fs::write(line.0.join("der.toml"), profile).unwrap();
+        fs::write(line.0.join("own.bin"), "of the user's own").unwrap();
+        line.0
+            .succeed(&["bundle", "repack", "out/b", "--ca", "ca", "--profile", "der.toml"]);
+        fs::remove_file(line.0.join("own.bin")).unwrap();
+        line.0.succeed(&[
+            "bundle",
+            "repack",
+            "out/b",
+            "--ca",
+            "ca",
+            "--endpoint",
+            "b-ats.iot.eu-west-1.amazonaws.com",
+        ]);
+        claim(&line, "st1", "SN000004", &[]);
+        assert_eq!(endpoint("SN000004")["host"], "b-ats.iot.eu-west-1.amazonaws.com");
+        let own = fs::read_to_string(line.0.join("SN000004/own.bin")).unwrap();
+        assert_eq!(own, "of the user's own");
+        let verified = json(&line.0.succeed(&["verify", "out/b", "--json"]));
+        assert_eq!(
+            (&verified["generation"], &verified["good"]),
+            (&3.into(), &9.into()),
+            "{verified:#}"
+        );
+        assert_eq!(verified["in_earlier_generations"], 2, "{verified:#}");
+    }
+}
+
+#[test]
+fn a_station_that_is_at_work_goes_on_with_the_newer_generation() {
+    let line = Line::new("packs", 6);
+    // It has read the seal, and remembers it.
+    claim(&line, "st1", "SN000000", &[]);
+    line.0
+        .succeed(&["bundle", "repack", "out/b", "--ca", "ca", "--endpoint", HOST]);
+    line.script("cat \"$CERTFORGE_BUNDLE_DIR/endpoint.json\" >> \"${0%/*}/endpoints\"");
+    let script = line.0.join("flash.sh").display().to_string();
+    line.succeed("st1", &["run", "--exec", &script]);
+    let endpoints = fs::read_to_string(line.0.join("endpoints")).unwrap();
+    assert_eq!(endpoints.matches(HOST).count(), 5, "{endpoints}");
+}
+
+#[test]
+fn once_its_ca_is_retired_the_one_above_signs() {
+    let place = Workplace::new();
+    place.manifest(5);
+    place.succeed(&["ca", "new", "--no-passphrase", "--path-len", "1", "--to", "root"]);
+    place.succeed(&["ca", "new", "--no-passphrase", "--to", "other"]);
+    fs::write(place.join("pass"), "correct horse battery\n").unwrap();
+    let pass = crate::support::tool("chmod", &["600", "pass"], place.path());
+    assert!(pass.status.success());
+    let new = "ca new --parent root --for-batch --passphrase-file pass --to pumps";
+    place.succeed(&new.split(' ').collect::<Vec<_>>());
+    let run = "run devices.csv --ca pumps --passphrase-file pass --no-endpoint --batch b";
+    place.succeed(&run.split(' ').collect::<Vec<_>>());
+    place.succeed(&["ca", "retire", "pumps", "--unregistered"]);
+    let repack = ["bundle", "repack", "out/b", "--ca", "pumps", "--endpoint", HOST];
+    let refused = place.fail(&repack, 5);
+    assert!(
+        refused.contains("was retired at") && refused.contains("--parent"),
+        "{refused}"
+    );
+    let refused = place.fail(&[&repack[..], &["--parent", "other"]].concat(), 5);
+    assert!(refused.contains("nor the CA above it"), "{refused}");
+    place.succeed(&[&repack[..], &["--parent", "root"]].concat());
+    let line = Line(place);
+    let claim = [
+        "claim", "--device", "SN000001", "--out", "dev", "--issuer", "pumps",
+    ];
+    line.succeed("st1", &claim);
+    let endpoint = fs::read_to_string(line.0.join("dev/endpoint.json")).unwrap();
+    assert!(endpoint.contains(HOST), "{endpoint}");
+    let verified = line
+        .0
+        .succeed(&["verify", "out/b", "--issuer", "pumps", "--no-ledger"]);
+    assert!(
+        verified.contains("5 devices verified, generation 1, sealed"),
+        "{verified}"
+    );
+}
+
+#[test]
+fn a_generation_that_nobody_has_signed_gives_out_nothing() {
+    let line = Line::new("objects", 5);
+    line.0
+        .succeed(&["bundle", "repack", "out/b", "--ca", "ca", "--endpoint", HOST]);
+    let seal = line.0.join("out/b/generations/1/seal.json");
+    let good = fs::read_to_string(&seal).unwrap();
+    let claim = ["claim", "--device", "SN000001", "--out", "dev"];
+    for (from, to) in [
+        ("\"number\":1", "\"number\":2"),
+        ("\"devices\":5", "\"devices\":4"),
+        ("\"predecessor_sha256\":\"", "\"predecessor_sha256\":\"0"),
+        ("\"certforge_seal\":4", "\"certforge_seal\":1"),
+    ] {
+        let changed = good.replacen(from, to, 1);
+        assert_ne!(changed, good, "{from}");
+        fs::write(&seal, changed).unwrap();
+        let output = line.output("st1", &claim);
+        assert!(!output.status.success(), "{from}");
+        let verified = line.0.run(&["verify", "out/b"]);
+        assert_eq!(verified.status.code(), Some(1), "{from}");
+    }
+    // The seal of the batch in the place of the generation's, and the other way round.
+    let first = line.0.join("out/b/seal.json");
+    let own = fs::read_to_string(&first).unwrap();
+    fs::write(&seal, &own).unwrap();
+    assert!(!line.output("st1", &claim).status.success());
+    fs::write(&seal, &good).unwrap();
+    fs::write(&first, &good).unwrap();
+    assert!(!line.output("st3", &claim).status.success());
+    fs::write(&first, &own).unwrap();
+    // Without it the batch is as before, but for what is in its bundles: nothing any more.
+    fs::remove_file(&seal).unwrap();
+    let gone = line.fail("st4", &claim, 6);
+    assert!(gone.contains("it is missing"), "{gone}");
+    let verified = line.0.run(&["verify", "out/b"]);
+    assert_eq!(verified.status.code(), Some(1));
+    fs::write(&seal, &good).unwrap();
+    line.succeed("st1", &["claim", "--device", "SN000003", "--out", "dev"]);
+}

@@ -14,8 +14,8 @@ static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::load("aws-iot-p256
 
 pub fn run(octets: &[u8]) {
     let recipe = PROFILE.recipe();
-    let opened = open(octets, &sha256(octets), recipe).ok();
-    assert_eq!(opened.is_some(), examine(octets, recipe).is_ok());
+    let opened = open(octets, &sha256(octets), recipe, "SN1").ok();
+    assert_eq!(opened.is_some(), examine(octets, recipe, "SN1").is_ok());
     if let Some(files) = opened {
         let total: usize = files.iter().map(|file| file.octets.len()).sum();
         assert!(files.len() == recipe.members().len() && total < 1 << 20);

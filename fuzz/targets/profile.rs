@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use certforge::bundle::Bundler;
+use certforge::bundle::{Bundler, Member};
 use certforge::manifest::Header;
 use certforge::profile::{Binding, Profile};
 
@@ -22,7 +22,9 @@ pub fn run(octets: &[u8]) {
     let columns = ["serial_number", "site", "country"].map(str::to_owned);
     let _ = Binding::new(&profile, &Header::new(columns.to_vec()), Path::new("fuzz"));
     if let Ok(bundler) = Bundler::new(profile.recipe(), profile.shared(b"issuer")) {
-        assert!(bundler.room(200, 800) > 1000);
+        let texts = profile.recipe().members().iter().flat_map(Member::texts);
+        let longest: Vec<usize> = texts.map(|text| text.most).collect();
+        assert!(bundler.room(200, 800, &longest) > 1000);
     }
     let _ = profile.with_noted_host("EXAMPLE-ats.iot.eu-central-1.amazonaws.com");
 }

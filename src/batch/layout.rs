@@ -57,6 +57,27 @@ pub enum Layout {
     /// As packs, each of whose members is encrypted: a whole age file.
     #[serde(rename = "packs-age")]
     EncryptedPacks,
+    /// As objects, each of which is the one file of a device itself: `bundles/<hh>/<device id>.bin`.
+    #[serde(rename = "objects-file")]
+    Files,
+    /// As packs, whose members are files.
+    #[serde(rename = "packs-file")]
+    FilePacks,
+    /// As objects, each a file that is encrypted: `bundles/<hh>/<device id>.bin.age`.
+    #[serde(rename = "objects-file-age")]
+    EncryptedFiles,
+    /// As packs, whose members are files that are encrypted.
+    #[serde(rename = "packs-file-age")]
+    EncryptedFilePacks,
+}
+
+/// How a bundle lies there by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrapping {
+    Zip,
+    EncryptedZip,
+    File,
+    EncryptedFile,
 }
 
 impl Layout {
@@ -67,13 +88,42 @@ impl Layout {
             Self::Packs => "packs",
             Self::EncryptedObjects => "objects-age",
             Self::EncryptedPacks => "packs-age",
+            Self::Files => "objects-file",
+            Self::FilePacks => "packs-file",
+            Self::EncryptedFiles => "objects-file-age",
+            Self::EncryptedFilePacks => "packs-file-age",
+        }
+    }
+
+    fn wrapping(self) -> Wrapping {
+        match self {
+            Self::Objects | Self::Packs => Wrapping::Zip,
+            Self::EncryptedObjects | Self::EncryptedPacks => Wrapping::EncryptedZip,
+            Self::Files | Self::FilePacks => Wrapping::File,
+            Self::EncryptedFiles | Self::EncryptedFilePacks => Wrapping::EncryptedFile,
+        }
+    }
+
+    fn wrapped(self, wrapping: Wrapping) -> Self {
+        match (wrapping, self.is_packed()) {
+            (Wrapping::Zip, false) => Self::Objects,
+            (Wrapping::Zip, true) => Self::Packs,
+            (Wrapping::EncryptedZip, false) => Self::EncryptedObjects,
+            (Wrapping::EncryptedZip, true) => Self::EncryptedPacks,
+            (Wrapping::File, false) => Self::Files,
+            (Wrapping::File, true) => Self::FilePacks,
+            (Wrapping::EncryptedFile, false) => Self::EncryptedFiles,
+            (Wrapping::EncryptedFile, true) => Self::EncryptedFilePacks,
         }
     }
 
     /// Whether a chunk's bundles are in one object.
     #[must_use]
     pub fn is_packed(self) -> bool {
-        self.plain() == Self::Packs
+        matches!(
+            self,
+            Self::Packs | Self::EncryptedPacks | Self::FilePacks | Self::EncryptedFilePacks
+        )
     }
 
     /// Whether each bundle is encrypted, by itself.
@@ -82,30 +132,56 @@ impl Layout {
         self != self.plain()
     }
 
+    /// Whether a bundle is the one file of its device itself, and no ZIP.
+    #[must_use]
+    pub fn is_file(self) -> bool {
+        matches!(self.wrapping(), Wrapping::File | Wrapping::EncryptedFile)
+    }
+
+    /// The same of bundles that are the one file of their device itself.
+    #[must_use]
+    pub fn of_files(self) -> Self {
+        match self.is_encrypted() {
+            true => self.wrapped(Wrapping::EncryptedFile),
+            false => self.wrapped(Wrapping::File),
+        }
+    }
+
+    /// The same of bundles that are ZIPs.
+    #[must_use]
+    pub fn of_zips(self) -> Self {
+        match self.is_encrypted() {
+            true => self.wrapped(Wrapping::EncryptedZip),
+            false => self.wrapped(Wrapping::Zip),
+        }
+    }
+
     /// The same of bundles that are encrypted.
     #[must_use]
     pub fn encrypted(self) -> Self {
-        match self.plain() {
-            Self::Packs => Self::EncryptedPacks,
-            _ => Self::EncryptedObjects,
+        match self.is_file() {
+            true => self.wrapped(Wrapping::EncryptedFile),
+            false => self.wrapped(Wrapping::EncryptedZip),
         }
     }
 
     /// The same of bundles that are not encrypted.
     #[must_use]
     pub fn plain(self) -> Self {
-        match self {
-            Self::Objects | Self::EncryptedObjects => Self::Objects,
-            Self::Packs | Self::EncryptedPacks => Self::Packs,
+        match self.is_file() {
+            true => self.wrapped(Wrapping::File),
+            false => self.wrapped(Wrapping::Zip),
         }
     }
 
     /// How the name of a bundle ends, behind the device id.
     #[must_use]
     pub fn ending(self) -> &'static str {
-        match self.is_encrypted() {
-            true => ".zip.age",
-            false => ".zip",
+        match self.wrapping() {
+            Wrapping::Zip => ".zip",
+            Wrapping::EncryptedZip => ".zip.age",
+            Wrapping::File => ".bin",
+            Wrapping::EncryptedFile => ".bin.age",
         }
     }
 
@@ -292,6 +368,10 @@ mod tests {
             Layout::Packs,
             Layout::EncryptedObjects,
             Layout::EncryptedPacks,
+            Layout::Files,
+            Layout::FilePacks,
+            Layout::EncryptedFiles,
+            Layout::EncryptedFilePacks,
         ];
         for layout in all {
             for chunk in [0, 7, 999_999, 1_000_000] {
@@ -312,6 +392,29 @@ mod tests {
         assert!(!Layout::Packs.is_object("packs/000008.zip", 7, &id));
         assert!(!Layout::Objects.is_object(&Layout::EncryptedObjects.object(0, &id), 0, &id));
         assert!(!Layout::EncryptedObjects.is_object(&Layout::Objects.object(0, &id), 0, &id));
+    }
+
+    #[test]
+    fn what_a_bundle_is_by_itself_says_nothing_of_packs() {
+        use Layout::{
+            EncryptedFilePacks, EncryptedFiles, EncryptedObjects, EncryptedPacks, FilePacks, Files, Objects,
+            Packs,
+        };
+        for [zip, zip_age, file, file_age] in [
+            [Objects, EncryptedObjects, Files, EncryptedFiles],
+            [Packs, EncryptedPacks, FilePacks, EncryptedFilePacks],
+        ] {
+            for layout in [zip, zip_age, file, file_age] {
+                assert_eq!(layout.is_packed(), zip == Packs);
+                let is_file = layout == file || layout == file_age;
+                assert_eq!(layout.is_file(), is_file);
+                assert_eq!(layout.plain(), if is_file { file } else { zip });
+                assert_eq!(layout.encrypted(), if is_file { file_age } else { zip_age });
+                assert_eq!(layout.of_files().is_encrypted(), layout.is_encrypted());
+                assert_eq!(layout.of_files().of_zips(), layout.of_zips());
+                assert_eq!(serde_json::to_value(layout).unwrap(), layout.as_str());
+            }
+        }
     }
 
     #[test]

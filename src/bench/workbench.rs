@@ -24,7 +24,8 @@ impl<'a> Workbench<'a> {
     pub(super) fn new(job: &Job<'a>, rows: Vec<Row>) -> Result<Self, ForgeError> {
         let mut plan = Plan::new(job)?;
         let report = check(job.manifest, &plan.binding, rows.len())?;
-        plan.lint_specimen(&report.accept(job.manifest)?.specimen)?;
+        let accepted = report.accept(job.manifest)?;
+        plan.lint_specimen(&accepted.specimen, &accepted.longest)?;
         let prefix = SerialPrefix::draw(Random)?;
         Ok(Self { plan, prefix, rows })
     }

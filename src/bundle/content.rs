@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::drawn::Drawn;
 use super::roots::{ROOTS, Root};
 use crate::digest::sha256;
 
@@ -28,14 +29,17 @@ pub enum Content {
     Endpoint,
     /// A file of the user's own, as it is.
     File(UserFile),
+    /// A secret that is drawn for the device, and that another file is locked with.
+    Drawn(Drawn),
 }
 
 impl Content {
-    fn named() -> impl Iterator<Item = Self> {
+    pub(super) fn named() -> impl Iterator<Item = Self> {
         [Self::PrivateKey, Self::Certificate, Self::Chain, Self::Issuer]
             .into_iter()
             .chain(ROOTS.iter().map(Self::Root))
             .chain([Self::Endpoint])
+            .chain(Drawn::ALL.map(Self::Drawn))
     }
 
     /// What a profile calls it; of a user's file, the path.
@@ -49,6 +53,7 @@ impl Content {
             Self::Root(root) => root.name,
             Self::Endpoint => "endpoint",
             Self::File(file) => &file.path,
+            Self::Drawn(drawn) => drawn.name(),
         }
     }
 
@@ -57,12 +62,24 @@ impl Content {
     pub fn is_constant(&self) -> bool {
         matches!(self, Self::Issuer | Self::Root(_) | Self::File(_))
     }
+
+    /// Whether it is for its owner alone.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        matches!(self, Self::PrivateKey | Self::Drawn(_))
+    }
 }
 
 static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let plain = ["private-key", "certificate", "chain", "issuer"];
     let roots = ROOTS.iter().map(|root| root.name);
-    plain.into_iter().chain(roots).chain(["endpoint"]).collect()
+    let drawn = Drawn::ALL.map(Drawn::name);
+    plain
+        .into_iter()
+        .chain(roots)
+        .chain(["endpoint"])
+        .chain(drawn)
+        .collect()
 });
 
 /// A file of the user's own. Its octets are known where its profile was read from a file; a batch's record has

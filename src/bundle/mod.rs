@@ -8,6 +8,7 @@
 mod archive;
 mod beginning;
 mod content;
+mod drawn;
 pub mod encryption;
 pub mod format;
 mod mold;
@@ -18,15 +19,21 @@ mod shared;
 
 pub use archive::{Archive, Constant, remove_members};
 pub use content::{Content, OtherFile, UserFile};
+pub use drawn::{Drawn, Secrets};
 pub use format::EndpointFile;
 pub use mold::{Mold, Octets, are_placed};
 pub use open::{
-    Files, MOST_OCTETS, OpenError, Opened, Placed, examine, is_bundle, most_octets, open, open_unknown,
-    placed,
+    Delivered, Files, MOST_OCTETS, OpenError, Opened, Placed, examine, is_bundle, most_octets, open,
+    open_unknown, placed,
 };
 pub use recipe::{Compression, MAX_USER_FILES, Member, Recipe, RecipeError};
 pub use roots::Root;
 pub use shared::{judge_shared, open_shared, shared_archive};
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::pem;
 use archive::Deflater;
@@ -42,6 +49,9 @@ pub struct Credential<'a> {
     pub certificate: &'a [u8],
     pub thing_name: &'a str,
     pub client_id: &'a str,
+    pub device_id: &'a str,
+    /// What its row gives for the texts of all files, in their order.
+    pub texts: &'a [Cow<'a, str>],
 }
 
 impl Credential<'_> {
@@ -51,6 +61,8 @@ impl Credential<'_> {
         certificate: &[],
         thing_name: "",
         client_id: "",
+        device_id: "",
+        texts: &[],
     };
 }
 
@@ -89,13 +101,59 @@ impl Shared {
         if !member.is_constant() || !member.contents().iter().all(is_known) {
             return None;
         }
-        let source = Source {
-            shared: self,
-            credential: &Credential::NONE,
-            certificate_pem: &[],
-            issuer_pem: &self.issuer_pem(),
-        };
+        let issuer_pem = self.issuer_pem();
+        let source = self.source(&Credential::NONE, (&[], &issuer_pem));
         let mut out = Vec::new();
+        member.append(&source, &mut out);
+        Some(out)
+    }
+
+    fn source<'a>(
+        &'a self,
+        credential: &'a Credential<'a>,
+        (certificate, issuer): (&'a [u8], &'a [u8]),
+    ) -> Source<'a> {
+        Source {
+            shared: self,
+            credential,
+            certificate_pem: certificate,
+            issuer_pem: issuer,
+            texts: &[],
+            random: &[],
+            secrets: Secrets::default(),
+        }
+    }
+
+    /// The file of one device, made again from what it was made of: `credential` with the file's own texts alone. `None`
+    /// when chance had a part in it.
+    #[must_use]
+    pub fn again(
+        &self,
+        member: &Member,
+        credential: &Credential<'_>,
+        secrets: Secrets<'_>,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        if member.format().random_octets() > 0 {
+            return None;
+        }
+        let mut certificate_pem = Vec::new();
+        pem::append_certificate(credential.certificate, &mut certificate_pem);
+        let issuer_pem = self.issuer_pem();
+        let source = Source {
+            texts: credential.texts,
+            secrets,
+            ..self.source(credential, (&certificate_pem, &issuer_pem))
+        };
+        let longest: Vec<usize> = credential.texts.iter().map(|text| text.len()).collect();
+        // It never moves.
+        let sizes = Sizes {
+            private_key: credential.private_key.len(),
+            certificate: credential.certificate.len(),
+            issuer: self.issuer.len(),
+            endpoint: Sizes::LARGEST.endpoint,
+            texts: &longest,
+        };
+        let mut out = Zeroizing::new(Vec::with_capacity(member.room(&sizes)));
         member.append(&source, &mut out);
         Some(out)
     }
@@ -106,9 +164,24 @@ impl Shared {
 pub struct Bundler {
     beginning: Beginning,
     /// The files that differ from device to device.
-    members: Vec<Member>,
+    members: Vec<Own>,
     shared: Shared,
     issuer_pem: Vec<u8>,
+    /// The secrets that are drawn for each device, and how many random octets these and the files take.
+    drawn: Vec<Drawn>,
+    random: usize,
+    /// Whether a bundle is its one file itself.
+    is_file: bool,
+}
+
+/// A file that differs from device to device.
+#[derive(Debug)]
+struct Own {
+    member: Member,
+    /// Which of the device's texts are its own, and which of its random octets.
+    texts: Range<usize>,
+    random: Range<usize>,
+    is_named_by_device: bool,
 }
 
 /// Of each file, and of the end of an archive: headers of fixed size, and a name twice.
@@ -122,9 +195,20 @@ impl Bundler {
         recipe.check_files()?;
         let mut constants = Vec::new();
         let mut members = Vec::new();
+        let drawn = recipe.drawn();
+        let mut random = drawn.iter().map(|drawn| drawn.octets()).sum();
         for member in recipe.members() {
             match shared.constant(member) {
-                None => members.push(member.clone()),
+                None => {
+                    let start = random;
+                    random += member.format().random_octets();
+                    members.push(Own {
+                        member: member.clone(),
+                        texts: recipe.texts_of(member.name()),
+                        random: start..random,
+                        is_named_by_device: member.is_named_by_device(),
+                    });
+                }
                 Some(content) => constants.push((
                     member.name(),
                     match member.compression() {
@@ -139,42 +223,37 @@ impl Bundler {
             members,
             issuer_pem: shared.issuer_pem(),
             shared,
+            drawn,
+            random,
+            is_file: recipe.is_file(),
         })
     }
 
     /// Octets that a bundle has at most, when private keys and certificates have no more than these as DER, and
-    /// names of things and clients no more than their 128 characters.
+    /// names of things and clients no more than their 128 characters, and texts no more than these octets, each in its place.
     #[must_use]
-    pub fn room(&self, private_key: usize, certificate: usize) -> usize {
+    pub fn room(&self, private_key: usize, certificate: usize, longest: &[usize]) -> usize {
         let mut endpoint = Vec::new();
-        let longest = "x".repeat(128);
+        let longest_name = "x".repeat(128);
         let credential = Credential {
-            thing_name: &longest,
-            client_id: &longest,
+            thing_name: &longest_name,
+            client_id: &longest_name,
             ..Credential::NONE
         };
-        self.source(&credential, &[]).endpoint().append(&mut endpoint);
-        let sizes = Sizes {
-            private_key,
-            certificate,
-            issuer: self.shared.issuer.len(),
-            endpoint: endpoint.len(),
-        };
-        let room = |member: &Member| {
-            let content = member.room(&sizes);
+        let source = self.shared.source(&credential, (&[], &[]));
+        source.endpoint().append(&mut endpoint);
+        let room = |own: &Own| {
+            let content = own.member.room(&Sizes {
+                private_key,
+                certificate,
+                issuer: self.shared.issuer.len(),
+                endpoint: endpoint.len(),
+                texts: &longest[own.texts.clone()],
+            });
             ROOM_FOR_HEADERS + content + archive::deflating_adds(content)
         };
         let own: usize = self.members.iter().map(room).sum();
         self.beginning.len() + own + ROOM_FOR_HEADERS
-    }
-
-    fn source<'a>(&'a self, credential: &'a Credential<'a>, certificate_pem: &'a [u8]) -> Source<'a> {
-        Source {
-            shared: &self.shared,
-            credential,
-            certificate_pem,
-            issuer_pem: &self.issuer_pem,
-        }
     }
 
     /// The SHA-256 of bundles of this batch, each in the place of the same number.
@@ -199,6 +278,8 @@ impl Bundler {
             bundler: self,
             directory: Vec::new(),
             certificate_pem: Vec::new(),
+            random: Zeroizing::new(Vec::new()),
+            used: 0,
             content: Vec::new(),
             deflater: Deflater::default(),
         }
@@ -210,25 +291,86 @@ pub struct BundleWriter<'a> {
     bundler: &'a Bundler,
     directory: Vec<u8>,
     certificate_pem: Vec<u8>,
+    /// Random octets of bundles to come, and how many are used.
+    random: Zeroizing<Vec<u8>>,
+    used: usize,
     content: Vec<u8>,
     deflater: Deflater,
 }
 
 impl BundleWriter<'_> {
+    /// Draws what so many bundles need of chance: `fill` fills octets with it. As a rule they need nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there are no random octets.
+    pub fn draw<E>(
+        &mut self,
+        bundles: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let each = self.bundler.random;
+        if each == 0 {
+            return Ok(());
+        }
+        self.random.zeroize();
+        self.used = 0;
+        self.random.resize(bundles * each, 0);
+        fill(&mut self.random)?;
+        for octets in self.random.chunks_exact_mut(each) {
+            let mut rest = octets;
+            for drawn in &self.bundler.drawn {
+                let (own, others) = rest.split_at_mut(drawn.octets());
+                drawn.shape(own);
+                rest = others;
+            }
+        }
+        Ok(())
+    }
+
     /// Appends the bundle of one device.
+    ///
+    /// # Panics
+    ///
+    /// When bundles need of chance what was not drawn for this one.
     pub fn append(&mut self, credential: &Credential<'_>, out: &mut Vec<u8>) {
+        let bundler = self.bundler;
         self.certificate_pem.clear();
         pem::append_certificate(credential.certificate, &mut self.certificate_pem);
-        let source = self.bundler.source(credential, &self.certificate_pem);
-        let mut archive = self.bundler.beginning.archive(out, &mut self.directory);
-        for member in &self.bundler.members {
-            let (name, mode) = (member.name(), member.mode());
+        let random = &self.random[self.used..self.used + bundler.random];
+        self.used += bundler.random;
+        let mut source = bundler
+            .shared
+            .source(credential, (&self.certificate_pem, &bundler.issuer_pem));
+        let mut start = 0;
+        for drawn in &bundler.drawn {
+            source.secrets.set(*drawn, &random[start..start + drawn.octets()]);
+            start += drawn.octets();
+        }
+        if let [own] = bundler.members.as_slice()
+            && bundler.is_file
+        {
+            source.texts = &credential.texts[own.texts.clone()];
+            source.random = &random[own.random.clone()];
+            own.member.append(&source, out);
+            return;
+        }
+        let mut archive = bundler.beginning.archive(out, &mut self.directory);
+        for own in &bundler.members {
+            let member = &own.member;
+            source.texts = &credential.texts[own.texts.clone()];
+            source.random = &random[own.random.clone()];
+            let name = match own.is_named_by_device {
+                false => Cow::Borrowed(member.name()),
+                true => member.name_for(credential.device_id),
+            };
+            let (name, mode) = (&*name, member.mode());
             match member.compression() {
                 Compression::Stored => {
                     archive.stored(name, mode, |out| member.append(&source, out));
                 }
                 Compression::Deflated => {
-                    zeroize::Zeroize::zeroize(&mut self.content);
+                    self.content.zeroize();
                     member.append(&source, &mut self.content);
                     archive.deflated(name, mode, &self.content, &mut self.deflater);
                 }
@@ -246,12 +388,13 @@ impl BundleWriter<'_> {
 
 impl Drop for BundleWriter<'_> {
     fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.content);
+        self.content.zeroize();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::format::Beside;
     use super::*;
     use crate::digest::sha256;
     use crate::profile::{BUILT_IN, Profile};
@@ -271,14 +414,25 @@ mod tests {
             }
         }
         let certificate: Vec<u8> = (0..=255).rev().cycle().take(601).collect();
+        let texts = profile.recipe().members().iter().flat_map(Member::texts);
+        let texts: Vec<_> = texts.map(|text| text.template.into()).collect();
         let credential = Credential {
             private_key: &private_key,
             certificate: &certificate,
             thing_name: "SN000007",
             client_id: "pump-SN000007",
+            device_id: "SN000007",
+            texts: &texts,
         };
         let mut out = Vec::new();
-        bundler.writer().append(&credential, &mut out);
+        let mut writer = bundler.writer();
+        writer
+            .draw(1, |octets| {
+                octets.fill(7);
+                Ok::<_, ()>(())
+            })
+            .unwrap();
+        writer.append(&credential, &mut out);
         out
     }
 
@@ -325,6 +479,8 @@ mod tests {
         for (name, text) in BUILT_IN {
             let expected = match name {
                 "aws-iot-p256-shared" => "523bf9fd9f6e8f39d645ab7a8652a39023c0e5895ba9852c4998dd6a35d828be",
+                "freertos-header" => "f88ff88c6cf4e51938c67a8b775270e2039da4007bb5b945e4fa97fe36f9aea9",
+                "gateway-pkcs12" => "f198af05caef6693c4470a88f5cebbcdf5e41d4a7e02f6a8658d948f43d06b8a",
                 "modem-sec1" => "6618ebe00e9143b54334e084b73f1a399b3b63b9eb927d8685b0c23b79a13f3a",
                 _ => "d01998424ee6364a05fbe5f8f23e8a3cf1631227b28b0507b722289fd23e8a9a",
             };
@@ -379,18 +535,18 @@ mod tests {
             let recipe = Recipe::new(members).unwrap();
             let shared = Shared { issuer: b"issuer".to_vec(), host: None, port: 8883, region: None };
             let bundler = Bundler::new(&recipe, shared).unwrap();
-            let room = bundler.room(private_key.len(), certificate.len());
+            let room = bundler.room(private_key.len(), certificate.len(), &[]);
             let mut out = Vec::with_capacity(room);
             let place = out.as_ptr();
-            let credential = Credential { private_key: &private_key, certificate: &certificate, thing_name: &thing_name, client_id: "c" };
+            let credential = Credential { private_key: &private_key, certificate: &certificate, thing_name: &thing_name, client_id: "c", device_id: "d", texts: &[] };
             bundler.writer().append(&credential, &mut out);
             prop_assert!(out.len() <= room, "{} octets in {room}", out.len());
             prop_assert_eq!(out.as_ptr(), place, "the buffer did not move");
 
-            let opened = open(&out, &sha256(&out), &recipe).unwrap();
+            let opened = open(&out, &sha256(&out), &recipe, "d").unwrap();
             prop_assert_eq!(opened.len(), recipe.members().len());
-            for Opened { member, octets } in &opened {
-                let values = member.read(octets).unwrap();
+            for Opened { member, octets, .. } in &opened {
+                let values = member.read(octets, &Beside::default()).unwrap();
                 for (content, value) in member.contents().iter().zip(values) {
                     match value {
                         format::Value::PrivateKey(der) => prop_assert_eq!(&*der, &private_key),
@@ -404,7 +560,7 @@ mod tests {
                             prop_assert_eq!(&ders, expected);
                         }
                         format::Value::Endpoint(endpoint) => prop_assert_eq!(endpoint.thing_name.as_ref(), &thing_name),
-                        format::Value::File(_) => prop_assert!(false, "there is none"),
+                        format::Value::File(_) | format::Value::Drawn(_) => prop_assert!(false, "there is none"),
                     }
                 }
             }

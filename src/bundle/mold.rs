@@ -271,6 +271,8 @@ mod tests {
             certificate: &vec![i; 600 + usize::from(i)],
             thing_name: &name,
             client_id: &name,
+            device_id: &name,
+            texts: &[],
         };
         let mut out = Vec::new();
         let bundler = Bundler::new(recipe, shared).unwrap();
@@ -290,7 +292,7 @@ mod tests {
             let bundle = bundle(&recipe, i);
             let mut contents = Vec::new();
             assert!(mold.fits(&bundle, &mut contents));
-            let opened = examine(&bundle, &recipe).unwrap();
+            let opened = examine(&bundle, &recipe, "d").unwrap();
             let own = opened.iter().filter(|file| file.member.name() != "root.pem");
             let own: Vec<_> = own
                 .map(|file| (file.member.name(), file.octets.to_vec()))
@@ -313,7 +315,7 @@ mod tests {
             let mut contents = Vec::new();
             // Bits behind the end of what is deflated say nothing: the digest alone tells.
             let files = |octets: &[u8]| {
-                let files = examine(octets, &recipe).ok()?.into_iter();
+                let files = examine(octets, &recipe, "d").ok()?.into_iter();
                 Some(files.map(|file| file.octets.to_vec()).collect::<Vec<_>>())
             };
             let is_same = files(&changed) == files(&bundle(&recipe, 9));

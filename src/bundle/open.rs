@@ -4,6 +4,7 @@
 //! beyond what its recipe allows, and none that the recipe does not have; names come from the recipe, never from
 //! the archive. The archive itself is opened by the zip crate, of which the writer knows nothing.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::ops::Range;
 
@@ -11,8 +12,8 @@ use zeroize::Zeroizing;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::encryption::is_encrypted;
-use super::format::Sizes;
-use super::{Member, Recipe};
+use super::format::{Beside, Value};
+use super::{Content, Drawn, Member, Recipe, Secrets};
 use crate::digest::sha256;
 
 /// Files in a bundle whose recipe is not at hand, and octets of each, at most.
@@ -36,6 +37,8 @@ pub type Files = Vec<(String, Zeroizing<Vec<u8>>)>;
 /// A file of a bundle.
 pub struct Opened<'a> {
     pub member: &'a Member,
+    /// What the device's file is called.
+    pub name: Cow<'a, str>,
     pub octets: Zeroizing<Vec<u8>>,
 }
 
@@ -43,7 +46,40 @@ impl Opened<'_> {
     /// With its name, which is the recipe's.
     #[must_use]
     pub fn into_named(self) -> (String, Zeroizing<Vec<u8>>) {
-        (self.member.name().to_owned(), self.octets)
+        (self.name.into_owned(), self.octets)
+    }
+}
+
+/// The secrets that files of a bundle deliver for others.
+#[derive(Default)]
+pub struct Delivered(Vec<(Drawn, Zeroizing<Vec<u8>>)>);
+
+impl Delivered {
+    #[must_use]
+    pub fn by(files: &[Opened<'_>]) -> Self {
+        let mut delivered = Vec::new();
+        for Opened { member, octets, .. } in files {
+            let is_drawn = |content: &Content| matches!(content, Content::Drawn(_));
+            if !member.contents().iter().any(is_drawn) {
+                continue;
+            }
+            let values = member.read(octets, &Beside::default()).unwrap_or_default();
+            for (content, value) in member.contents().iter().zip(values) {
+                if let (Content::Drawn(drawn), Value::Drawn(octets)) = (content, value) {
+                    delivered.push((*drawn, octets));
+                }
+            }
+        }
+        Self(delivered)
+    }
+
+    #[must_use]
+    pub fn secrets(&self) -> Secrets<'_> {
+        let mut secrets = Secrets::default();
+        for (drawn, octets) in &self.0 {
+            secrets.set(*drawn, octets);
+        }
+        secrets
     }
 }
 
@@ -69,14 +105,19 @@ pub enum OpenError {
     Pack { bundles: usize },
 }
 
-/// Opens the bundle that has this digest, and was made by this recipe.
+/// Opens the bundle of a device that has this digest, and was made by this recipe.
 ///
 /// # Errors
 ///
 /// When the octets are another bundle, or none.
-pub fn open<'a>(octets: &[u8], sha256: &[u8; 32], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
+pub fn open<'a>(
+    octets: &[u8],
+    sha256: &[u8; 32],
+    recipe: &'a Recipe,
+    device_id: &str,
+) -> Result<Vec<Opened<'a>>, OpenError> {
     match self::sha256(octets) == *sha256 {
-        true => examine(octets, recipe),
+        true => examine(octets, recipe, device_id),
         false => Err(OpenError::OtherDigest),
     }
 }
@@ -86,29 +127,47 @@ pub fn open<'a>(octets: &[u8], sha256: &[u8; 32], recipe: &'a Recipe) -> Result<
 /// # Errors
 ///
 /// When the octets are no bundle of this recipe.
-pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe) -> Result<Vec<Opened<'a>>, OpenError> {
-    examine_members(octets, recipe.members())
+pub fn examine<'a>(octets: &[u8], recipe: &'a Recipe, device_id: &str) -> Result<Vec<Opened<'a>>, OpenError> {
+    match recipe.members() {
+        [member] if recipe.is_file() => {
+            refuse_too_long(octets, member.most())?;
+            Ok(vec![Opened {
+                member,
+                name: member.name_for(device_id),
+                octets: Zeroizing::new(octets.to_vec()),
+            }])
+        }
+        members => examine_members(octets, members, device_id),
+    }
 }
 
 /// Opens a ZIP of these files and no others.
-pub(super) fn examine_members<'a>(octets: &[u8], wanted: &'a [Member]) -> Result<Vec<Opened<'a>>, OpenError> {
+pub(super) fn examine_members<'a>(
+    octets: &[u8],
+    wanted: &'a [Member],
+    device_id: &str,
+) -> Result<Vec<Opened<'a>>, OpenError> {
     refuse_too_long(octets, most_of(wanted))?;
     let mut archive = ZipArchive::new(Cursor::new(octets)).map_err(damaged)?;
     let names = names_of(&archive);
-    let find = |name: &String| wanted.iter().find(|member| member.name() == name);
+    let find = |name: &String| wanted.iter().find(|member| member.name_for(device_id) == *name);
     let members: Vec<_> = names.iter().filter_map(find).collect();
     let is_each = |member: &Member| members.iter().any(|found| found.name() == member.name());
     // As many as the recipe has, and each of them: so none twice, and no other.
     if names.len() != wanted.len() || !wanted.iter().all(is_each) {
         return Err(OpenError::OtherFiles {
             found: told(&names),
-            expected: wanted.iter().map(|own| own.name().to_owned()).collect(),
+            expected: wanted
+                .iter()
+                .map(|own| own.name_for(device_id).into_owned())
+                .collect(),
         });
     }
     let mut opened = Vec::with_capacity(members.len());
     for (i, member) in members.into_iter().enumerate() {
-        let octets = inflate(&mut archive, i, member.name(), member.room(&Sizes::LARGEST))?;
-        opened.push(Opened { member, octets });
+        let name = member.name_for(device_id);
+        let octets = inflate(&mut archive, i, &name, member.most())?;
+        opened.push(Opened { member, name, octets });
     }
     Ok(opened)
 }
@@ -120,7 +179,7 @@ pub fn most_octets(recipe: &Recipe) -> usize {
 }
 
 fn most_of(members: &[Member]) -> usize {
-    let room = |member: &Member| 2 * member.room(&Sizes::LARGEST) + HEADERS;
+    let room = |member: &Member| 2 * member.most() + HEADERS;
     members.iter().map(room).sum()
 }
 
@@ -278,7 +337,7 @@ mod tests {
     }
 
     fn error(octets: &[u8]) -> String {
-        let error = examine(octets, &recipe()).err();
+        let error = examine(octets, &recipe(), "SN1").err();
         error.map_or_else(String::new, |error| error.to_string())
     }
 
@@ -287,10 +346,10 @@ mod tests {
         let recipe = recipe();
         let octets = zip(&[("key", b"k"), ("certificate", b"c")]);
         assert_eq!(
-            open(&octets, &[7; 32], &recipe).err(),
+            open(&octets, &[7; 32], &recipe, "SN1").err(),
             Some(OpenError::OtherDigest)
         );
-        let opened = open(&octets, &sha256(&octets), &recipe).unwrap();
+        let opened = open(&octets, &sha256(&octets), &recipe, "SN1").unwrap();
         let found = opened
             .iter()
             .map(|file| (file.member.name(), file.octets.as_slice()));
@@ -359,7 +418,7 @@ mod tests {
         let bomb = zip(&[("key", &vec![0; 16 * 1024 * 1024]), ("certificate", b"c")]);
         let octets = zip(&[("key", b"k"), ("certificate", &bomb)]);
         let recipe = recipe();
-        let opened = examine(&octets, &recipe).unwrap();
+        let opened = examine(&octets, &recipe, "SN1").unwrap();
         assert_eq!(opened[1].octets.as_slice(), bomb);
     }
 

@@ -3,10 +3,14 @@
 //! A recipe can be made: names are unique and can be no path, each format holds what is asked of it, and there
 //! are a private key and its certificate.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::content::Content;
-use super::format::{self, Format, Sizes, Source, Unread, Value};
+use super::drawn::Drawn;
+use super::format::{self, Beside, Form, Format, Settings, Sizes, Source, Text, Unread, Value};
 
 /// Files of a bundle, at most. Keeps packs of the largest chunk below 4 GiB.
 const MAX_MEMBERS: usize = 64;
@@ -24,12 +28,15 @@ pub enum Compression {
     Deflated,
 }
 
+/// What stands for the id of a device in the name of a file.
+const DEVICE_ID: &str = "{device_id}";
+
 /// A file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     name: String,
     contents: Vec<Content>,
-    format: &'static dyn Format,
+    format: Form,
     compression: Compression,
     is_shared: bool,
 }
@@ -55,6 +62,12 @@ pub enum RecipeError {
     ContentTwice { name: String, content: String },
     #[error("{name}: {reason}")]
     Format { name: String, reason: String },
+    #[error("{name}: content is missing, and its format needs one")]
+    NoContent { name: String },
+    #[error("{name}: locks each device's file with a {drawn}, and no file has this content")]
+    NotDelivered { name: String, drawn: &'static str },
+    #[error("{name}: there is no {drawn}: no file is locked with one")]
+    NotDrawn { name: String, drawn: &'static str },
     #[error("{name}: a private key does not compress; leave it stored")]
     Deflated { name: String },
     #[error(
@@ -63,6 +76,12 @@ pub enum RecipeError {
     NotForAll { name: String, content: String },
     #[error("{name}: a shared file lies once in the batch, as it is; leave its compression out")]
     SharedCompression { name: String },
+    #[error(
+        "a bundle without an archive is one file, and there are {count}; shared = true takes out what all devices have"
+    )]
+    SeveralFiles { count: usize },
+    #[error("{name}: a bundle without an archive is its file as it is; leave its compression out")]
+    DeflatedFile { name: String },
     #[error("there are {count} files, {MAX_MEMBERS} are allowed")]
     Members { count: usize },
     #[error("{name}: nobody has read the file {file}; load the profile from its own file")]
@@ -84,26 +103,53 @@ impl Member {
         format: Option<&'static dyn Format>,
         compression: Option<Compression>,
     ) -> Result<Self, RecipeError> {
+        Self::with_settings(name, contents, (format, &Settings::default()), compression)
+    }
+
+    /// A file whose format has settings. Without contents it has those that its format has by itself.
+    ///
+    /// # Errors
+    ///
+    /// When there cannot be such a file.
+    pub fn with_settings(
+        name: &str,
+        contents: &[Content],
+        (format, settings): (Option<&'static dyn Format>, &Settings),
+        compression: Option<Compression>,
+    ) -> Result<Self, RecipeError> {
         let name = name.to_owned();
-        if !is_name(&name) {
+        let literal = name.replace(DEVICE_ID, "x");
+        if !is_name(&literal) {
             return Err(RecipeError::Name { name });
         }
-        if is_device_name(&name) {
+        if is_device_name(&literal) {
             return Err(RecipeError::DeviceName { name });
         }
+        let format = format.unwrap_or_else(|| format::default_of(contents));
+        let format = match Form::new(format, settings) {
+            Ok(format) => format,
+            Err(reason) => return Err(RecipeError::Format { name, reason }),
+        };
+        let by_itself = format.default_contents();
+        let contents = match contents {
+            [] if by_itself.is_empty() && format.texts().is_empty() => {
+                return Err(RecipeError::NoContent { name });
+            }
+            [] => &by_itself,
+            contents => contents,
+        };
         let count = contents.len();
-        if !(1..=MAX_CONTENTS).contains(&count) {
+        if count > MAX_CONTENTS {
             return Err(RecipeError::Contents { name, count });
         }
         if let Some(i) = (1..count).find(|i| contents[..*i].contains(&contents[*i])) {
             let content = contents[i].name().to_owned();
             return Err(RecipeError::ContentTwice { name, content });
         }
-        let format = format.unwrap_or_else(|| format::default_of(contents));
         if let Err(reason) = format.check(contents) {
             return Err(RecipeError::Format { name, reason });
         }
-        let has_key = contents.contains(&Content::PrivateKey);
+        let has_key = contents.iter().any(Content::is_secret);
         if has_key && compression == Some(Compression::Deflated) {
             return Err(RecipeError::Deflated { name });
         }
@@ -132,12 +178,31 @@ impl Member {
         format: Option<&'static dyn Format>,
         compression: Option<Compression>,
     ) -> Result<Self, RecipeError> {
-        let own = Self::new(name, contents, format, compression)?;
+        Self::shared_with_settings(name, contents, (format, &Settings::default()), compression)
+    }
+
+    /// Such a file whose format has settings.
+    ///
+    /// # Errors
+    ///
+    /// When there cannot be such a file, or it differs from device to device.
+    pub fn shared_with_settings(
+        name: &str,
+        contents: &[Content],
+        form: (Option<&'static dyn Format>, &Settings),
+        compression: Option<Compression>,
+    ) -> Result<Self, RecipeError> {
+        let own = Self::with_settings(name, contents, form, compression)?;
+        if own.is_named_by_device() {
+            return Err(RecipeError::Name { name: own.name });
+        }
         if !own.is_constant() {
-            let of_device = contents.iter().find(|content| !content.is_constant());
+            let of_device = own.contents.iter().find(|content| !content.is_constant());
+            let content =
+                of_device.map_or_else(|| format!("{:?}", own.format.name()), |own| own.name().to_owned());
             return Err(RecipeError::NotForAll {
                 name: own.name,
-                content: of_device.unwrap_or(&contents[0]).name().to_owned(),
+                content,
             });
         }
         match compression {
@@ -155,6 +220,21 @@ impl Member {
         &self.name
     }
 
+    /// Whether each device's file has a name of its own.
+    #[must_use]
+    pub fn is_named_by_device(&self) -> bool {
+        self.name.contains(DEVICE_ID)
+    }
+
+    /// What the file of a device is called.
+    #[must_use]
+    pub fn name_for(&self, device_id: &str) -> Cow<'_, str> {
+        match self.is_named_by_device() {
+            false => Cow::Borrowed(&self.name),
+            true => Cow::Owned(self.name.replace(DEVICE_ID, device_id)),
+        }
+    }
+
     /// What it holds, in order.
     #[must_use]
     pub fn contents(&self) -> &[Content] {
@@ -162,8 +242,26 @@ impl Member {
     }
 
     #[must_use]
-    pub fn format(&self) -> &'static dyn Format {
-        self.format
+    pub fn format(&self) -> &dyn Format {
+        &*self.format
+    }
+
+    /// The format with its settings.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.format
+    }
+
+    /// The texts that each device fills.
+    #[must_use]
+    pub fn texts(&self) -> Vec<Text> {
+        self.format.texts()
+    }
+
+    /// Whether it holds what is for its owner alone.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.contents.iter().any(Content::is_secret)
     }
 
     pub(super) fn compression(&self) -> Compression {
@@ -178,20 +276,29 @@ impl Member {
     /// Whether it is the same for all devices of a batch. A private key never is.
     #[must_use]
     pub fn is_constant(&self) -> bool {
-        self.format.is_constant(&self.contents) && !self.holds(&Content::PrivateKey)
+        self.format.is_constant(&self.contents) && !self.is_secret() && !self.is_named_by_device()
     }
 
     /// Private keys are for their owner; the rest is public.
     pub(super) fn mode(&self) -> u32 {
-        match self.holds(&Content::PrivateKey) {
+        match self.is_secret() {
             true => 0o600,
             false => 0o644,
         }
     }
 
     /// Octets that it has at most.
-    pub(super) fn room(&self, sizes: &Sizes) -> usize {
+    pub(super) fn room(&self, sizes: &Sizes<'_>) -> usize {
         self.format.room(&self.contents, sizes)
+    }
+
+    /// Octets that it has at most, whoever made it.
+    pub(super) fn most(&self) -> usize {
+        let texts: Vec<usize> = self.texts().iter().map(|text| text.most).collect();
+        self.room(&Sizes {
+            texts: &texts,
+            ..Sizes::LARGEST
+        })
     }
 
     pub(super) fn append(&self, source: &Source<'_>, out: &mut Vec<u8>) {
@@ -203,8 +310,8 @@ impl Member {
     /// # Errors
     ///
     /// When it does not hold them, or the format gives nothing back.
-    pub fn read(&self, octets: &[u8]) -> Result<Vec<Value>, Unread> {
-        self.format.read(&self.contents, octets)
+    pub fn read(&self, octets: &[u8], beside: &Beside<'_>) -> Result<Vec<Value>, Unread> {
+        self.format.read(&self.contents, octets, beside)
     }
 
     fn files(&self) -> impl Iterator<Item = &super::UserFile> {
@@ -239,6 +346,7 @@ fn is_device_name(name: &str) -> bool {
 pub struct Recipe {
     members: Vec<Member>,
     shared: Vec<Member>,
+    is_file: bool,
 }
 
 impl Recipe {
@@ -272,8 +380,37 @@ impl Recipe {
         if octets > MAX_USER_FILES {
             return Err(RecipeError::TooLarge { octets });
         }
+        check_drawn(&members)?;
         let (shared, members) = members.into_iter().partition(|member| member.is_shared);
-        Ok(Self { members, shared })
+        Ok(Self {
+            members,
+            shared,
+            is_file: false,
+        })
+    }
+
+    /// The same, of bundles that are their one file itself, and no ZIP.
+    ///
+    /// # Errors
+    ///
+    /// When they have several files, or it would have to be deflated.
+    pub fn without_archive(self) -> Result<Self, RecipeError> {
+        match self.members.as_slice() {
+            [one] if one.compression == Compression::Stored => Ok(Self {
+                is_file: true,
+                ..self
+            }),
+            [one] => Err(RecipeError::DeflatedFile {
+                name: one.name.clone(),
+            }),
+            members => Err(RecipeError::SeveralFiles { count: members.len() }),
+        }
+    }
+
+    /// Whether a bundle is its one file itself, and no ZIP.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.is_file
     }
 
     /// The files of the bundle, in the profile's order. In the bundle those that are the same for every device
@@ -294,6 +431,37 @@ impl Recipe {
         self.members.iter().chain(&self.shared)
     }
 
+    /// Which texts of a device are a file's: those of all files of a bundle stand one behind the other.
+    #[must_use]
+    pub fn texts_of(&self, name: &str) -> Range<usize> {
+        let before = self.members.iter().take_while(|member| member.name != name);
+        let start = before.map(|member| member.texts().len()).sum();
+        let own = self.members.iter().find(|member| member.name == name);
+        start..start + own.map_or(0, |member| member.texts().len())
+    }
+
+    /// The first file of a device that cannot be called what its name becomes, and that.
+    #[must_use]
+    pub fn misnamed(&self, device_id: &str) -> Option<(&Member, String)> {
+        let named = self.members.iter().filter(|member| member.is_named_by_device());
+        for member in named {
+            let name = member.name_for(device_id);
+            let is_others = |other: &Member| {
+                other.name != member.name && other.name_for(device_id).eq_ignore_ascii_case(&name)
+            };
+            if !is_name(&name) || is_device_name(&name) || self.all().any(is_others) {
+                return Some((member, name.into_owned()));
+            }
+        }
+        None
+    }
+
+    /// The secrets that are drawn for each device.
+    pub(super) fn drawn(&self) -> Vec<Drawn> {
+        let is_drawn = |drawn: &Drawn| self.holds(&Content::Drawn(*drawn));
+        Drawn::ALL.into_iter().filter(is_drawn).collect()
+    }
+
     /// Whether one of the files has this content.
     #[must_use]
     pub fn holds(&self, content: &Content) -> bool {
@@ -309,6 +477,32 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// Sees that each secret that a file is locked with is delivered, and none that locks nothing.
+fn check_drawn(members: &[Member]) -> Result<(), RecipeError> {
+    for drawn in Drawn::ALL {
+        let delivers = |member: &&Member| member.holds(&Content::Drawn(drawn));
+        let locked = members
+            .iter()
+            .find(|member| member.format.draws().contains(&drawn));
+        match (locked, members.iter().find(delivers)) {
+            (Some(locked), None) => {
+                return Err(RecipeError::NotDelivered {
+                    name: locked.name.clone(),
+                    drawn: drawn.name(),
+                });
+            }
+            (None, Some(delivers)) => {
+                return Err(RecipeError::NotDrawn {
+                    name: delivers.name.clone(),
+                    drawn: drawn.name(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Member {

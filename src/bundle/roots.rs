@@ -1,4 +1,5 @@
-//! Root certificates that profiles can name: the Amazon root CAs, by which a device knows AWS IoT Core.
+//! Root certificates that profiles can name: the Amazon root CAs, by which a device knows AWS IoT Core, and the older one that
+//! Amazon has of Starfield.
 //!
 //! They come from Mozilla's list and are picked by the SHA-256 of their DER, as Amazon Trust Services
 //! publishes it, not by name. Any other root is a file of the user's own.
@@ -18,7 +19,7 @@ pub struct Root {
     fingerprint: &'static str,
 }
 
-pub(super) static ROOTS: [Root; 4] = [
+pub(super) static ROOTS: [Root; 5] = [
     Root {
         name: "amazon-root-ca-1",
         fingerprint: "8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
@@ -34,6 +35,10 @@ pub(super) static ROOTS: [Root; 4] = [
     Root {
         name: "amazon-root-ca-4",
         fingerprint: "e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+    },
+    Root {
+        name: "starfield-root-g2",
+        fingerprint: "568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
     },
 ];
 
@@ -87,6 +92,11 @@ mod tests {
                 "amazon-root-ca-4",
                 "Amazon Root CA 4",
                 datetime!(2040-05-26 0:00 UTC),
+            ),
+            (
+                "starfield-root-g2",
+                "Starfield Services Root Certificate Authority - G2",
+                datetime!(2037-12-31 23:59:59 UTC),
             ),
         ] {
             let der = Root::named(root).unwrap().der();

@@ -40,7 +40,7 @@ pub fn open_shared<'a>(
     recipe: &'a Recipe,
 ) -> Result<Vec<Opened<'a>>, OpenError> {
     match self::sha256(octets) == *sha256 {
-        true => examine_members(octets, recipe.shared()),
+        true => examine_members(octets, recipe.shared(), ""),
         false => Err(OpenError::OtherDigest),
     }
 }
@@ -48,11 +48,11 @@ pub fn open_shared<'a>(
 /// Finds everything that is wrong with the ZIP of the shared files, whatever its digest; a line for each fault.
 #[must_use]
 pub fn judge_shared(octets: &[u8], recipe: &Recipe, shared: &Shared) -> Vec<String> {
-    let files = match examine_members(octets, recipe.shared()) {
+    let files = match examine_members(octets, recipe.shared(), "") {
         Ok(files) => files,
         Err(error) => return vec![error.to_string()],
     };
-    let fault = |Opened { member, octets }: &Opened<'_>| {
+    let fault = |Opened { member, octets, .. }: &Opened<'_>| {
         let name = member.name();
         match (shared.constant(member), member.contents()) {
             (Some(known), _) if known == ***octets => None,

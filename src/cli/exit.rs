@@ -145,7 +145,7 @@ table! {
         GenerationError::Seal(error) => error.code(),
         GenerationError::Engine(error) => error.code(),
         GenerationError::Profile(error) => error.code(),
-        GenerationError::Recipe(_) | GenerationError::OtherCertificates { .. } | GenerationError::NoName { .. } => {
+        GenerationError::Recipe(_) | GenerationError::OtherCertificates { .. } | GenerationError::NoName { .. } | GenerationError::NoText { .. } => {
             PROFILE
         }
         GenerationError::OtherSigner { .. } => ISSUER,

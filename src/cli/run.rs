@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::batch::{Layout, MAX_CHUNK_ROWS};
-use certforge::bundle::Content;
 use certforge::bundle::encryption::Recipient;
 use certforge::engine::Choice;
 use certforge::forge::{
-    self, Allowed, Asked, Cancel, Care, Event, ForgeError, Job, Known, Neighbours, Shard, Summary,
+    self, Allowed, Asked, Cancel, Care, Event, ForgeError, Job, Known, Neighbours, Shard, Summary, delivered,
 };
 use certforge::issuer::{CERTIFICATE_FILE, CaCertificate, Issuer};
 use certforge::ledger::{self, CaFolder, KeepMark, Ledger, LedgerError, LedgerName, PassedOver, Patience};
@@ -435,10 +434,7 @@ impl Run {
             seconds,
             devices_per_second: per_second(summary.made, seconds),
             location: place,
-            layout: match profile.recipients().is_empty() {
-                true => self.layout,
-                false => self.layout.encrypted(),
-            },
+            layout: delivered(self.layout, profile),
             reissue: self.reissue,
             ledger,
             shard: shard.as_ref().map(|taken| taken.shard.to_string()),
@@ -612,7 +608,7 @@ pub(super) fn examples(profile: &Profile) -> Option<String> {
 
 /// Whether a CA that is no lab CA would sign for bundles whose endpoint has no host.
 pub(super) fn lacks_endpoint(profile: &Profile, issuer: &CaCertificate) -> bool {
-    !issuer.is_lab() && profile.endpoint().host.is_none() && profile.recipe().holds(&Content::Endpoint)
+    !issuer.is_lab() && profile.endpoint().host.is_none() && profile.names_host()
 }
 
 fn warn_of_examples(profile: &Profile, issuer: &CaCertificate) {

@@ -38,6 +38,8 @@ pub struct Findings {
     pub bookmarks: Vec<Bookmark>,
     /// The first good row.
     pub specimen: Option<Row>,
+    /// Octets that rows give at most for each text of the files.
+    pub longest: Vec<usize>,
 }
 
 /// A manifest without a fault.
@@ -47,6 +49,7 @@ pub struct Accepted {
     pub sha256: [u8; 32],
     pub bookmarks: Vec<Bookmark>,
     pub specimen: Row,
+    pub longest: Vec<usize>,
 }
 
 impl Findings {
@@ -71,6 +74,7 @@ impl Findings {
                 sha256: self.sha256,
                 bookmarks: self.bookmarks,
                 specimen,
+                longest: self.longest,
             }),
         }
     }
@@ -126,6 +130,7 @@ fn read<E: From<ManifestError>>(
         oddities: Vec::new(),
         bookmarks: Vec::new(),
         specimen: None,
+        longest: Vec::new(),
     };
     let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
     let mut window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
@@ -141,6 +146,7 @@ fn read<E: From<ManifestError>>(
             findings.bad_lines += inspected.bad_lines;
             findings.problems.extend(inspected.problems);
             findings.specimen = findings.specimen.or(inspected.specimen);
+            lengthen(&mut findings.longest, inspected.longest);
             seen.extend(inspected.seen);
             oddities.extend(inspected.oddities);
             visit(inspected.bookmark, &inspected.ids)?;
@@ -164,9 +170,21 @@ struct Inspected {
     bad_lines: u64,
     problems: Vec<Problem>,
     specimen: Option<Row>,
+    longest: Vec<usize>,
     ids: Vec<DeviceId>,
     seen: Seen,
     oddities: Oddities,
+}
+
+/// Takes what is longer.
+fn lengthen(longest: &mut Vec<usize>, others: Vec<usize>) {
+    if longest.is_empty() {
+        *longest = others;
+        return;
+    }
+    for (longest, other) in longest.iter_mut().zip(others) {
+        *longest = other.max(*longest);
+    }
 }
 
 fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
@@ -175,6 +193,13 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     problems.sort_by_key(|problem| problem.line);
     let specimen = rows.first().cloned();
     let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
+    let mut longest = Vec::new();
+    for row in rows.iter().filter(|_| binding.has_texts()) {
+        lengthen(
+            &mut longest,
+            binding.texts(row).iter().map(|text| text.len()).collect(),
+        );
+    }
     for row in &rows {
         // Twins are found as duplicates are: what they are folded to is seen twice.
         seen.add(block.number, &folded(row.device_id.as_str()));
@@ -189,6 +214,7 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
         bad_lines: problems.chunk_by(|one, next| one.line == next.line).count() as u64,
         problems,
         specimen,
+        longest,
         seen,
         ids,
         oddities,

@@ -136,7 +136,7 @@ mod tests {
         plan.key_maker = &Stuck;
         let blocks = manifest.blocks(2).unwrap().next_blocks(2).unwrap();
         let chunks: Vec<_> = blocks.iter().map(|block| manifest.parse(block).0).collect();
-        plan.lint_specimen(&chunks[0][0]).unwrap();
+        plan.lint_specimen(&chunks[0][0], &[]).unwrap();
         let made: Vec<_> = chunks
             .iter()
             .map(|rows| Workshop::new(&plan).make(rows, SerialPrefix::draw(Random).unwrap()))

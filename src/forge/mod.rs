@@ -92,12 +92,21 @@ impl Job<'_> {
             .unwrap_or_else(|| self.profile.key_type().chunk_rows())
     }
 
-    /// The layout, of bundles that are encrypted if the profile names recipients.
     fn delivered(&self) -> Layout {
-        match self.profile.recipients().is_empty() {
-            true => self.layout.plain(),
-            false => self.layout.encrypted(),
-        }
+        delivered(self.layout, self.profile)
+    }
+}
+
+/// A layout, of bundles that are encrypted if the profile names recipients, and no ZIPs if it leaves the archive out.
+#[must_use]
+pub fn delivered(layout: Layout, profile: &Profile) -> Layout {
+    let layout = match profile.recipe().is_file() {
+        true => layout.of_files(),
+        false => layout.of_zips(),
+    };
+    match profile.recipients().is_empty() {
+        true => layout.plain(),
+        false => layout.encrypted(),
     }
 }
 
@@ -210,7 +219,7 @@ pub fn run(
     let (findings, issued) = pool.install(|| check_rows(job, &plan.binding, chunk_rows, ledger))?;
     tell_oddities(&findings, observe);
     let accepted = findings.accept(job.manifest)?;
-    plan.lint_specimen(&accepted.specimen)?;
+    plan.lint_specimen(&accepted.specimen, &accepted.longest)?;
     tell_short_life(job, &plan, observe);
     check_shape(accepted.rows, chunk_rows)?;
 
@@ -224,7 +233,7 @@ pub fn run(
         let noted = job.profile.endpoint().host.clone().unwrap_or_default();
         observe(Event::KeptWithoutHost { noted });
         plan = Plan::new(begun)?;
-        plan.lint_specimen(&accepted.specimen)?;
+        plan.lint_specimen(&accepted.specimen, &accepted.longest)?;
     }
     let job = begun.as_ref().unwrap_or(job);
 

@@ -80,8 +80,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Lints a certificate that is never signed, for the first row and a key that is thrown away, and
-    /// measures the bundles that there will be.
-    pub(crate) fn lint_specimen(&mut self, row: &Row) -> Result<(), ForgeError> {
+    /// measures the bundles that there will be, of which no text has more octets than in `longest`.
+    pub(crate) fn lint_specimen(&mut self, row: &Row, longest: &[usize]) -> Result<(), ForgeError> {
         let mut keys = [DeviceKey::default()];
         self.key_maker.make_keys(self.key_type, &mut keys)?;
         let serial: CertificateSerial = SerialPrefix::draw(Random)?.serial([0; 8]);
@@ -109,7 +109,7 @@ impl<'a> Plan<'a> {
         // RSA keys of one size differ by a few octets.
         let private_key = keys[0].pkcs8().len() + 32;
         let certificate = tbs_len + ROOM_FOR_WHAT_DIFFERS;
-        let bundle = self.bundler.room(private_key, certificate);
+        let bundle = self.bundler.room(private_key, certificate, longest);
         let encrypted = self.encryption.as_ref().map(|own| own.encrypted_len(bundle));
         self.bundle_room = encrypted.unwrap_or(bundle) + ROOM_IN_A_PACK;
         Ok(())

@@ -15,7 +15,7 @@ use crate::batch::IndexEntry;
 use crate::bundle::{Archive, BundleWriter, Credential};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256_many;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Random};
 use crate::manifest::Row;
 use crate::store::ALIGNMENT;
 
@@ -125,7 +125,7 @@ struct Packing<'a, 'b> {
     plan: &'a Plan<'a>,
     writer: &'b mut BundleWriter<'a>,
     encrypting: Option<&'b mut Encrypting<'a>>,
-    /// Why there are no random octets to encrypt with.
+    /// Why there are no random octets.
     failure: Option<EngineError>,
     body: Body<'b>,
     /// Where it begins in its buffer.
@@ -159,6 +159,10 @@ impl Packing<'_, '_> {
             self.failure = Some(error);
             return;
         }
+        if let Err(error) = self.writer.draw(rows.len(), |octets| Random.fill(octets)) {
+            self.failure = Some(error);
+            return;
+        }
         let first = self.ranges.len();
         for (i, row) in rows.iter().enumerate() {
             let start = self.block.len();
@@ -169,6 +173,8 @@ impl Packing<'_, '_> {
                 certificate: &self.block[start..],
                 thing_name: &binding.thing_name(row),
                 client_id: &binding.client_id(row),
+                device_id: row.device_id.as_str(),
+                texts: &binding.texts(row),
             };
             let range = self.body.append(&layout.member(&row.device_id), |out| {
                 let start = out.len();

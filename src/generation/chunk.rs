@@ -12,9 +12,10 @@ use crate::batch::{
     write_index,
 };
 use crate::bundle::encryption::{Encryption, Identities, decrypt};
-use crate::bundle::format::{EndpointFile, Value};
-use crate::bundle::{self, Archive, Bundler, Credential, Files, Opened, remove_members};
+use crate::bundle::format::{Beside, EndpointFile, Value};
+use crate::bundle::{self, Archive, Bundler, Credential, Delivered, Files, Opened, remove_members};
 use crate::digest::sha256;
+use crate::engine::Random;
 use crate::forge::encrypting::{Encrypting, Peers, peers};
 use crate::manifest::DeviceId;
 use crate::profile::{Profile, Template};
@@ -200,16 +201,30 @@ impl<'a> Making<'a> {
         let refused = |what: String| self.refused(chunk, row, what);
         let found = open(&plain, row, self.newest.profile(), standard).map_err(refused)?;
         let [thing_name, client_id] = self.names(row, found.endpoint.as_ref())?;
+        let texts = self.profile.texts_of_one(row.device_id.as_str());
+        let texts = texts.map_err(|field| GenerationError::NoText {
+            device_id: row.device_id.clone(),
+            field,
+        })?;
+        let longest: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         let credential = Credential {
             private_key: &found.private_key,
             certificate: &found.certificate,
             thing_name: &thing_name,
             client_id: &client_id,
+            device_id: row.device_id.as_str(),
+            texts: &texts,
         };
         // Enough, so that what holds a private key never moves and leaves a copy behind.
-        let room = bundler.room(credential.private_key.len(), credential.certificate.len());
+        let room = bundler.room(
+            credential.private_key.len(),
+            credential.certificate.len(),
+            &longest,
+        );
         let mut bundle = Zeroizing::new(Vec::with_capacity(room));
-        bundler.writer().append(&credential, &mut bundle);
+        let mut writer = bundler.writer();
+        writer.draw(1, |octets| Random.fill(octets))?;
+        writer.append(&credential, &mut bundle);
         Ok(bundle)
     }
 
@@ -331,9 +346,10 @@ pub(super) fn first_files(
                 continue;
             };
             let plain = prove(row, octets, (newest, chunk), identities)?;
-            let opened = bundle::examine(&plain, newest.profile().recipe());
+            let opened = bundle::examine(&plain, newest.profile().recipe(), row.device_id.as_str());
             let opened = opened.map_err(|error| refused((newest, chunk), row, error.to_string()))?;
-            return Ok(opened.into_iter().map(Opened::into_named).collect());
+            let named = |file: Opened<'_>| (file.member.name().to_owned(), file.octets);
+            return Ok(opened.into_iter().map(named).collect());
         }
     }
     Ok(Files::new())
@@ -416,19 +432,27 @@ fn open(
     standard: Option<&Standard<'_>>,
 ) -> Result<Found, String> {
     let standard = standard.ok_or("the issuer cannot be a trust anchor")?;
-    let files = bundle::examine(plain, profile.recipe()).map_err(|error| error.to_string())?;
+    let files = bundle::examine(plain, profile.recipe(), row.device_id.as_str())
+        .map_err(|error| error.to_string())?;
     // That it is not valid now is nobody's fault, and stays as it is.
     let findings = standard.judge(&files, row, None);
     if !findings.faults.is_empty() {
         return Err(findings.faults.join("; "));
     }
     let (mut private_key, mut endpoint) = (None, None);
-    for Opened { member, octets } in &files {
-        for value in member.read(octets).unwrap_or_default() {
+    let delivered = Delivered::by(&files);
+    let texts = profile.texts_of_one(row.device_id.as_str()).ok();
+    for Opened { member, octets, .. } in &files {
+        let own = profile.recipe().texts_of(member.name());
+        let beside = Beside {
+            texts: texts.as_ref().map(|texts| &texts[own]),
+            secrets: delivered.secrets(),
+        };
+        for value in member.read(octets, &beside).unwrap_or_default() {
             match value {
                 Value::PrivateKey(der) => private_key = Some(der),
                 Value::Endpoint(found) => endpoint = Some(found),
-                Value::Certificates(_) | Value::File(_) => {}
+                Value::Certificates(_) | Value::File(_) | Value::Drawn(_) => {}
             }
         }
     }

@@ -50,6 +50,10 @@ pub enum GenerationError {
         "the bundle of device {device_id} says no {what}, and the profile makes it of other columns than the id"
     )]
     NoName { device_id: DeviceId, what: &'static str },
+    #[error(
+        "{field} of the profile takes columns of the manifest for device {device_id}, and its bundle has none but the id"
+    )]
+    NoText { device_id: DeviceId, field: String },
     #[error("somebody else has made generation {generation} of {location} meanwhile")]
     Faster { location: String, generation: u32 },
     #[error("it was stopped before the generation was complete")]
@@ -90,6 +94,7 @@ impl GenerationError {
                 Self::NoName { .. } => {
                     "leave thing_name and client_id as the batch has them, or make them of the id alone"
                 }
+                Self::NoText { .. } => "leave [bundle] as the batch has it, or make its texts of the id alone",
                 Self::Faster { .. } => "look at what it is with `certforge verify`; the same command makes another one behind it",
                 Self::Interrupted => "nothing was changed; the same command begins again",
             }

@@ -33,7 +33,7 @@ use crate::bundle::encryption::Identities;
 use crate::bundle::shared_archive;
 use crate::digest::sha256;
 use crate::engine::Random;
-use crate::forge::{Cancel, Event, Observe, put_lookups};
+use crate::forge::{Cancel, Event, Observe, delivered, put_lookups};
 use crate::issuer::Issuer;
 use crate::manifest::DeviceId;
 use crate::profile::Profile;
@@ -128,10 +128,7 @@ impl Newest {
         let profile = own_files::filled(self, job.profile, job.identities)?;
         let issuer = self.issuer();
         let shared = shared_archive(profile.recipe(), &profile.shared(issuer.der()))?;
-        let layout = match profile.recipients().is_empty() {
-            true => self.record().layout.plain(),
-            false => self.record().layout.encrypted(),
-        };
+        let layout = delivered(self.record().layout, &profile);
         let record = BatchRecord {
             layout,
             profile: profile.config().clone(),

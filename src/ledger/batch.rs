@@ -18,19 +18,31 @@ const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
 /// settled before there were such; and a certforge of then finds a profile that it has not, and makes nothing.
 const ENCRYPTED: &str = "+age";
 
+/// And how it ends, before that, of a batch whose bundles are files and no ZIPs.
+const FILE: &str = "+file";
+
 /// The name of a batch's profile and its layout, as a database has them.
 pub(super) fn written(profile: &str, layout: Layout) -> (String, &'static str) {
+    let file = if layout.is_file() { FILE } else { "" };
     let ending = if layout.is_encrypted() { ENCRYPTED } else { "" };
-    (format!("{profile}{ending}"), layout.plain().as_str())
+    (
+        format!("{profile}{file}{ending}"),
+        layout.plain().of_zips().as_str(),
+    )
 }
 
 /// The name of a batch's profile and its layout, which a database has so.
 pub(super) fn read(mut profile: String, layout: Layout) -> (String, Layout) {
-    if !profile.ends_with(ENCRYPTED) {
-        return (profile, layout);
+    let mut layout = layout;
+    if profile.ends_with(ENCRYPTED) {
+        profile.truncate(profile.len() - ENCRYPTED.len());
+        layout = layout.encrypted();
     }
-    profile.truncate(profile.len() - ENCRYPTED.len());
-    (profile, layout.encrypted())
+    if profile.ends_with(FILE) {
+        profile.truncate(profile.len() - FILE.len());
+        layout = layout.of_files();
+    }
+    (profile, layout)
 }
 
 /// What makes a batch that batch and no other.

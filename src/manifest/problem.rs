@@ -112,6 +112,16 @@ pub enum Reason {
     NotThingName,
     /// Not a DNS name or URI that a subjectAltName can carry (IA5String).
     NotIa5(char),
+    /// Longer than a file of a bundle can have it.
+    TooManyOctets {
+        octets: usize,
+        limit: usize,
+    },
+    /// A file of a bundle cannot be made of it.
+    Unfit {
+        /// The file, and why.
+        told: Box<str>,
+    },
     Issued(Box<Issued>),
 }
 
@@ -198,6 +208,8 @@ impl Reason {
             Self::NotCountry => "is not a two-letter country code",
             Self::NotThingName => "cannot name an AWS IoT thing or client",
             Self::NotIa5(_) => "contains what a subjectAltName cannot hold",
+            Self::TooManyOctets { .. } => "is too long for the file that it goes into",
+            Self::Unfit { .. } => "does not fit into its file",
             Self::Issued(_) => "was issued in another batch",
         }
     }
@@ -291,6 +303,8 @@ impl fmt::Display for Reason {
                 c.to_string()
             ),
             Self::NotCountry => f.write_str("is not a two-letter country code"),
+            Self::TooManyOctets { octets, limit } => write!(f, "has {octets} octets, {limit} are allowed"),
+            Self::Unfit { told } => write!(f, "does not fit into {told}"),
             Self::NotThingName => f.write_str("cannot name an AWS IoT thing or client"),
             Self::NotIa5(c) => write!(
                 f,

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::texts::{FileText, FileTexts};
 use super::{Attribute, BoundTemplate, IdRules, Profile, policy_character};
+use crate::bundle::{Member, Recipe};
 use crate::manifest::{DeviceId, Header, ManifestError, Problem, Reason, Row};
 
 /// Templates of a profile, each with its columns found.
@@ -12,6 +14,9 @@ pub struct Binding {
     san: Vec<(San, BoundTemplate)>,
     thing_name: BoundTemplate,
     client_id: BoundTemplate,
+    files: Vec<FileTexts<BoundTemplate>>,
+    /// If files are named after their devices.
+    recipe: Option<Recipe>,
     policies_read_subject: bool,
     id_column: String,
     id_rules: IdRules,
@@ -61,8 +66,29 @@ impl Binding {
                 san.push((kind, bound));
             }
         }
+        let mut files = Vec::new();
+        for file in &profile.texts {
+            let mut texts = Vec::new();
+            for text in &file.texts {
+                texts.push(FileText {
+                    template: text.template.bind(header).map_err(missing(text.field.clone()))?,
+                    field: text.field.clone(),
+                    most: text.most,
+                });
+            }
+            files.push(FileTexts {
+                name: file.name.clone(),
+                form: file.form.clone(),
+                texts,
+                names_host: file.names_host,
+            });
+        }
         let endpoint = profile.endpoint();
         Ok(Self {
+            files,
+            recipe: Some(profile.recipe())
+                .filter(|recipe| recipe.members().iter().any(Member::is_named_by_device))
+                .cloned(),
             subject,
             san,
             policies_read_subject: profile.policies_read_subject,
@@ -107,6 +133,19 @@ impl Binding {
     #[must_use]
     pub fn client_id<'a>(&'a self, row: &'a Row) -> Cow<'a, str> {
         self.client_id.render(row)
+    }
+
+    /// What a row gives for the texts of all files, in their order; as a rule there are none.
+    #[must_use]
+    pub fn texts<'a>(&'a self, row: &'a Row) -> Vec<Cow<'a, str>> {
+        let texts = self.files.iter().flat_map(|file| &file.texts);
+        texts.map(|text| text.template.render(row)).collect()
+    }
+
+    /// Whether files have texts.
+    #[must_use]
+    pub fn has_texts(&self) -> bool {
+        !self.files.is_empty()
     }
 
     /// The values of a row's subject that AWS IoT fills in nowhere in a policy, each with the character for which it does not.
@@ -161,8 +200,35 @@ impl Binding {
                 add(field.to_owned(), value, Reason::NotThingName);
             }
         }
+        if let Some((member, name)) = self.recipe.as_ref().and_then(|recipe| recipe.misnamed(id)) {
+            let told = format!("{}: {name} cannot name a file beside the others", member.name());
+            add(
+                self.id_column.clone(),
+                Cow::Borrowed(id),
+                Reason::Unfit { told: told.into() },
+            );
+        }
+        for file in &self.files {
+            let texts: Vec<_> = file.texts.iter().map(|text| text.template.render(row)).collect();
+            if let Some((text, reason)) = misfit(file, &texts) {
+                add(file.texts[text].field.clone(), texts[text].clone(), reason);
+            }
+        }
         problems
     }
+}
+
+/// The first text of a row of which the file cannot be made, and why.
+fn misfit(file: &FileTexts<BoundTemplate>, texts: &[Cow<'_, str>]) -> Option<(usize, Reason)> {
+    for (i, (text, wanted)) in texts.iter().zip(&file.texts).enumerate() {
+        if text.len() > wanted.most {
+            let (octets, limit) = (text.len(), wanted.most);
+            return Some((i, Reason::TooManyOctets { octets, limit }));
+        }
+    }
+    let misfit = file.form.judge(texts).err()?;
+    let told = format!("{}: {}", file.name, misfit.reason);
+    Some((misfit.text, Reason::Unfit { told: told.into() }))
 }
 
 fn check_san(kind: San, value: &str) -> Result<(), Reason> {

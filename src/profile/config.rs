@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::KeyType;
 use super::content::Contents;
 use crate::bundle::Compression;
-use crate::bundle::format::Format;
+use crate::bundle::format::{Format, Settings};
 
 /// The TOML file. Unknown fields are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,16 +118,36 @@ pub struct BundleConfig {
     /// Files of a bundle, in order. Default: the six files that AWS names: key, certificate, chain, two roots, endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileConfig>>,
+    /// zip, or none: a bundle is its one file itself, as it is. Default: zip.
+    #[serde(default, skip_serializing_if = "Archive::is_zip")]
+    pub archive: Archive,
 }
 
+/// What the files of a bundle lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Archive {
+    #[default]
+    Zip,
+    None,
+}
+
+impl Archive {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_zip(&self) -> bool {
+        *self == Self::Zip
+    }
+}
+
+/// A field that is none of these is a setting of the format, which refuses those that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// Name inside the bundle: `[A-Za-z0-9._-]`, at most 64 characters.
     pub name: String,
-    /// private-key, certificate, chain, issuer, amazon-root-ca-1 to -4, endpoint; or `{ file = "PATH" }`, a file of
+    /// private-key, certificate, chain, issuer, amazon-root-ca-1 to -4, starfield-root-g2, endpoint, pkcs12-password and the like; or `{ file = "PATH" }`, a file of
     /// your own, as it is, relative to the profile's folder, with `sha256 = "HEX"` if it must be that one; or, in
-    /// PEM, a list of these but for endpoint and files.
+    /// PEM, a list of these but for endpoint and files. Default: what the format has by itself, if it has.
+    #[serde(default, skip_serializing_if = "Contents::is_empty")]
     pub content: Contents,
     /// A format by its name; which contents it takes, the format says. Default: pem; json for `endpoint`, and raw for a
     /// file of your own.
@@ -140,6 +160,9 @@ pub struct FileConfig {
     /// issuer, roots and files of your own are. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
+    /// What the format knows besides. Default: as the format has it.
+    #[serde(flatten)]
+    pub settings: Settings,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,8 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::bundle::Content;
 
 /// One content, or several in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Contents(pub Vec<Content>);
+
+impl Contents {
+    /// Whether the profile leaves it unsaid.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl Serialize for Contents {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

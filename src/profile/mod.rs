@@ -18,8 +18,10 @@ mod own_files;
 mod recipe;
 mod subject;
 mod template;
+mod texts;
 mod validity;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +34,7 @@ pub(crate) use id_rules::IdRules;
 pub use key_type::KeyType;
 pub use subject::{Attribute, policy_character};
 pub use template::{BoundTemplate, Template, TemplateError};
+use texts::FileTexts;
 pub use validity::{Ends, NO_EXPIRY, NotAfter, Period, Validity, ValidityError, no_expiry, rfc3339};
 
 use crate::bounded;
@@ -41,7 +44,7 @@ use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
 /// The profiles that are compiled in, by name.
-pub const BUILT_IN: [(&str, &str); 6] = [
+pub const BUILT_IN: [(&str, &str); 8] = [
     ("aws-iot-p256", include_str!("../../profiles/aws-iot-p256.toml")),
     (
         "aws-iot-p256-shared",
@@ -55,6 +58,14 @@ pub const BUILT_IN: [(&str, &str); 6] = [
     (
         "aws-iot-subject",
         include_str!("../../profiles/aws-iot-subject.toml"),
+    ),
+    (
+        "freertos-header",
+        include_str!("../../profiles/freertos-header.toml"),
+    ),
+    (
+        "gateway-pkcs12",
+        include_str!("../../profiles/gateway-pkcs12.toml"),
     ),
     ("modem-sec1", include_str!("../../profiles/modem-sec1.toml")),
 ];
@@ -157,6 +168,7 @@ pub struct Profile {
     validity: Validity,
     recipe: Recipe,
     endpoint: Endpoint,
+    texts: Vec<FileTexts<Template>>,
     recipients: Vec<Recipient>,
     /// The files that these were read from, relative to the profile's folder.
     recipient_files: Vec<String>,
@@ -284,6 +296,7 @@ impl Profile {
         let mut settings = serde_json::to_value(&config).expect("a profile has only text keys");
         prune(&mut settings);
         let settings = settings.to_string();
+        let endpoint = Endpoint::from_config(&config.endpoint, id_column)?;
         Ok(Self {
             name: config.name.clone(),
             description,
@@ -298,8 +311,9 @@ impl Profile {
             san_dns: templates("san.dns", &config.san.dns)?,
             san_uri: templates("san.uri", &config.san.uri)?,
             validity: validity::read(&config.validity)?,
+            texts: texts::read(&recipe, &endpoint, id_column)?,
             recipe,
-            endpoint: Endpoint::from_config(&config.endpoint, id_column)?,
+            endpoint,
             recipients,
             recipient_files: Vec::new(),
             digest: sha256(settings.as_bytes()),
@@ -458,6 +472,26 @@ impl Profile {
     #[must_use]
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// What a device gives for the texts of all files, of which nothing is known but its id.
+    ///
+    /// # Errors
+    ///
+    /// The first text that takes other columns.
+    pub fn texts_of_one(&self, device_id: &str) -> Result<Vec<Cow<'static, str>>, String> {
+        let texts = self.texts.iter().flat_map(|file| &file.texts);
+        let of_one = |text: &texts::FileText<Template>| {
+            let found = text.template.of_one(&self.id_column, device_id);
+            found.map(Cow::Owned).ok_or_else(|| text.field.clone())
+        };
+        texts.map(of_one).collect()
+    }
+
+    /// Whether a file of the bundles names the endpoint's host.
+    #[must_use]
+    pub fn names_host(&self) -> bool {
+        self.recipe.holds(&Content::Endpoint) || self.texts.iter().any(|file| file.names_host)
     }
 
     /// Those who can read the bundles; nobody: they are not encrypted.

@@ -5,14 +5,16 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::ProfileError;
-use super::config::BundleConfig;
+use super::config::{BundleConfig, FileConfig};
 use super::recipe::invalid;
+use crate::bundle::format::Format;
 use crate::bundle::{Content, MAX_USER_FILES};
 
 /// Reads the files of the user's own that a profile names; `folder` is the profile's. What is recorded of a batch
 /// names them too, and is never read so: nothing but a profile of the user's opens a file.
 pub(super) fn read_files(bundle: &mut BundleConfig, folder: Option<&Path>) -> Result<(), ProfileError> {
     for config in bundle.files.iter_mut().flatten() {
+        read_texts(config, folder)?;
         for content in &mut config.content.0 {
             let Content::File(file) = content else { continue };
             // Recipes say that nobody has read it.
@@ -32,6 +34,33 @@ pub(super) fn read_files(bundle: &mut BundleConfig, folder: Option<&Path>) -> Re
             file.fill(&octets)
                 .map_err(|error| invalid(&format!("{place} {error}")))?;
         }
+    }
+    Ok(())
+}
+
+/// Puts in place of a setting that names a text file what that holds, which is part of the profile from then on.
+fn read_texts(config: &mut FileConfig, folder: Option<&Path>) -> Result<(), ProfileError> {
+    for setting in config.format.map_or(&[][..], <dyn Format>::text_files) {
+        let Some(path) = config.settings.file(setting).map(str::to_owned) else {
+            continue;
+        };
+        let place = format!("{}: {path}", config.name);
+        let Some(folder) = folder else {
+            return Err(invalid(&format!(
+                "{place}: nobody has read the file; load the profile from its own file"
+            )));
+        };
+        let octets = read(&folder.join(&path)).map_err(|source| ProfileError::File {
+            name: config.name.clone(),
+            file: path.clone(),
+            source,
+        })?;
+        let text = String::from_utf8(octets)
+            .ok()
+            .filter(|text| text.len() <= MAX_USER_FILES);
+        let text =
+            text.ok_or_else(|| invalid(&format!("{place} is no text of at most {MAX_USER_FILES} octets")))?;
+        config.settings.set(setting, text);
     }
     Ok(())
 }

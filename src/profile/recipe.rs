@@ -5,20 +5,29 @@
 
 use std::fmt::Display;
 
-use super::config::{BundleConfig, FileConfig};
+use super::config::{Archive, BundleConfig, FileConfig};
 use super::{KeyType, ProfileError};
 use crate::bundle::{Content, Member, Recipe, RecipeError, Root};
 
 pub(super) fn read(config: &BundleConfig) -> Result<Recipe, ProfileError> {
     let member = |file: &FileConfig| {
-        let make = if file.shared { Member::shared } else { Member::new };
-        make(&file.name, &file.content.0, file.format, file.compression)
+        let make = match file.shared {
+            true => Member::shared_with_settings,
+            false => Member::with_settings,
+        };
+        let form = (file.format, &file.settings);
+        make(&file.name, &file.content.0, form, file.compression)
     };
     let members: Result<_, RecipeError> = match &config.files {
         None => default_files().collect(),
         Some(files) => files.iter().map(member).collect(),
     };
-    members.and_then(Recipe::new).map_err(|error| match error {
+    let recipe = members.and_then(Recipe::new);
+    let recipe = match config.archive {
+        Archive::Zip => recipe,
+        Archive::None => recipe.and_then(Recipe::without_archive),
+    };
+    recipe.map_err(|error| match error {
         error @ (RecipeError::NotForAll { .. } | RecipeError::SharedCompression { .. }) => {
             ProfileError::Shared(error)
         }

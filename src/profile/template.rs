@@ -82,12 +82,56 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// What a column of a row gives.
+    #[must_use]
+    pub fn column(name: &str) -> Self {
+        Self {
+            parts: vec![Part::Column(name.to_owned(), Vec::new())],
+        }
+    }
+
+    /// The same text for every row.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        Self {
+            parts: vec![Part::Literal(text.to_owned())],
+        }
+    }
+
     /// The columns that the template names.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Column(name, _) => Some(name.as_str()),
             Part::Literal(_) => None,
         })
+    }
+
+    /// The template with another one in place of each column that `named` knows; functions make the same of each part of that.
+    #[must_use]
+    pub fn expanded(&self, named: impl Fn(&str) -> Option<Self>) -> Self {
+        let mut parts = Vec::new();
+        for part in &self.parts {
+            let Part::Column(name, functions) = part else {
+                parts.push(part.clone());
+                continue;
+            };
+            let Some(other) = named(name) else {
+                parts.push(part.clone());
+                continue;
+            };
+            parts.extend(other.parts.into_iter().map(|part| match part {
+                Part::Literal(text) => {
+                    let text = functions
+                        .iter()
+                        .fold(Cow::Owned(text), |text, function| function.apply(text));
+                    Part::Literal(text.into_owned())
+                }
+                Part::Column(column, own) => {
+                    Part::Column(column, own.into_iter().chain(functions.clone()).collect())
+                }
+            }));
+        }
+        Self { parts }
     }
 
     /// Whether every row gives the same text.
@@ -206,6 +250,29 @@ mod tests {
         assert_eq!(render("", &["a"], &["1"]), "");
         assert_eq!(render("n-{a|strip(':')|lower}", &["a"], &["AA:BB"]), "n-aabb");
         assert_eq!(render("{a | upper}{a}", &["a"], &["ab"]), "ABab");
+    }
+
+    #[test]
+    fn names_are_replaced_by_what_they_stand_for() {
+        let named = |name: &str| {
+            let text = match name {
+                "endpoint.thing_name" => "pump-{serial_number|strip('-')}",
+                "endpoint.host" => "A.example",
+                _ => return None,
+            };
+            Some(Template::parse(text).unwrap())
+        };
+        for (text, expected) in [
+            (
+                "{endpoint.thing_name|upper} {site}",
+                "PUMP-{serial_number|strip('-')|upper} {site}",
+            ),
+            ("{endpoint.host|lower}:{{8883}}", "a.example:{8883}"),
+            ("{endpoint.port}", "{endpoint.port}"),
+        ] {
+            let expanded = Template::parse(text).unwrap().expanded(named);
+            assert_eq!(expanded.filled(None), expected, "{text}");
+        }
     }
 
     #[test]

@@ -9,8 +9,12 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use crate::batch::IndexEntry;
 use crate::bundle::encryption::{DecryptError, Identities, decrypt, is_encrypted};
-use crate::bundle::{self, EndpointFile, OpenError, Opened, Recipe, is_bundle, open_unknown};
+use crate::bundle::format::{Beside, Unread, Value};
+use crate::bundle::{
+    self, Delivered, EndpointFile, OpenError, Opened, Recipe, Secrets, is_bundle, open_unknown,
+};
 use crate::digest::sha256;
 use crate::pem;
 
@@ -68,6 +72,8 @@ pub enum DeviceError {
     Zip(#[from] OpenError),
     #[error(transparent)]
     Encrypted(#[from] DecryptError),
+    #[error("{name} opens with a password that only the manifest has, so nobody can be this device here")]
+    Locked { name: String },
     #[error("the bundle has no private key")]
     NoKey,
     #[error("the bundle's private key is of no use to TLS")]
@@ -90,7 +96,7 @@ impl Device {
         )?)
     }
 
-    /// Opens the bundle of a batch that has this digest, and was made by this recipe; with the files that its devices
+    /// Opens the bundle of a batch that the index has so, and that was made by this recipe; with the files that its devices
     /// share. Encrypted ones are read by these identities.
     ///
     /// # Errors
@@ -98,18 +104,29 @@ impl Device {
     /// When it is another, or a device could not use it.
     pub fn of_batch(
         octets: &[u8],
-        digest: &[u8; 32],
+        entry: &IndexEntry,
         recipe: &Recipe,
         (shared, identities): (&bundle::Files, Option<&Identities>),
     ) -> Result<Self, DeviceError> {
-        if sha256(octets) != *digest {
+        if sha256(octets) != entry.sha256 {
             return Err(OpenError::OtherDigest.into());
         }
         let plain = identities.map(|own| decrypt(octets, own)).transpose()?;
         let plain = plain.as_ref().map_or(octets, |plain| plain.as_slice());
-        let files = bundle::examine(plain, recipe)?.into_iter();
-        let files = files.map(Opened::into_named).chain(shared.iter().cloned());
-        Self::from_files(files.collect())
+        let files = bundle::examine(plain, recipe, entry.device_id.as_str())?;
+        let mut contents = Vec::new();
+        let delivered = Delivered::by(&files);
+        for file in &files {
+            contents.extend(of_member(file, delivered.secrets())?);
+        }
+        for (name, octets) in shared {
+            contents.extend(
+                read(octets.clone())
+                    .into_iter()
+                    .map(|content| (name.clone(), content)),
+            );
+        }
+        Self::from_contents(contents)
     }
 
     /// Takes the files of a bundle, by name.
@@ -122,17 +139,23 @@ impl Device {
         if bundles > 0 && bundles == files.len() {
             return Err(OpenError::Pack { bundles }.into());
         }
+        let contents = files.into_iter().flat_map(|(name, octets)| {
+            let contents = read(octets).into_iter();
+            contents.map(move |content| (name.clone(), content))
+        });
+        Self::from_contents(contents.collect())
+    }
+
+    fn from_contents(contents: Vec<(String, Content)>) -> Result<Self, DeviceError> {
         let mut endpoint = None;
         let mut keys = Vec::new();
         let mut lists = Vec::new();
-        for (name, content) in files {
-            for content in read(content) {
-                match content {
-                    Content::Endpoint(found) => endpoint = Some(found),
-                    Content::Key { der, is_pem } => keys.push((der, is_pem.then(|| name.clone()))),
-                    Content::Certificates { ders, is_pem } => {
-                        lists.push((ders, is_pem.then(|| name.clone())));
-                    }
+        for (name, content) in contents {
+            match content {
+                Content::Endpoint(found) => endpoint = Some(found),
+                Content::Key { der, is_pem } => keys.push((der, is_pem.then(|| name.clone()))),
+                Content::Certificates { ders, is_pem } => {
+                    lists.push((ders, is_pem.then(|| name.clone())));
                 }
             }
         }
@@ -215,6 +238,38 @@ enum Content {
         ders: Vec<Vec<u8>>,
         is_pem: bool,
     },
+}
+
+/// What a file of a batch holds: by the recipe, or, where its format is none of its own, as any bundle's.
+fn of_member(file: &Opened<'_>, secrets: Secrets<'_>) -> Result<Vec<(String, Content)>, DeviceError> {
+    let name = file.name.to_string();
+    let member = file.member;
+    let is_plain = ["pem", "der", "json", "raw"].contains(&member.format().name());
+    if member
+        .contents()
+        .iter()
+        .any(|content| matches!(content, bundle::Content::Drawn(_)))
+    {
+        return Ok(Vec::new());
+    }
+    if is_plain && member.texts().is_empty() {
+        let contents = read(file.octets.clone()).into_iter();
+        return Ok(contents.map(|content| (name.clone(), content)).collect());
+    }
+    let beside = Beside { texts: None, secrets };
+    let values = match member.read(&file.octets, &beside) {
+        Err(Unread::Locked) => return Err(DeviceError::Locked { name }),
+        values => values.unwrap_or_default(),
+    };
+    let contents = values.into_iter().filter_map(|value| {
+        Some(match value {
+            Value::PrivateKey(der) => Content::Key { der, is_pem: false },
+            Value::Certificates(ders) => Content::Certificates { ders, is_pem: false },
+            Value::Endpoint(endpoint) => Content::Endpoint(endpoint),
+            Value::File(_) | Value::Drawn(_) => return None,
+        })
+    });
+    Ok(contents.map(|content| (name.clone(), content)).collect())
 }
 
 fn read(content: Zeroizing<Vec<u8>>) -> Vec<Content> {

@@ -251,7 +251,7 @@ fn open(chosen: &Chosen, manner: &Manner, shared: &SharedFiles) -> Result<Device
         Err(error) => return Err(in_one_line(error)),
     };
     let beside = (shared, manner.identities.as_deref());
-    Device::of_batch(octets, &chosen.entry.sha256, &manner.recipe, beside).map_err(|error| match error {
+    Device::of_batch(octets, &chosen.entry, &manner.recipe, beside).map_err(|error| match error {
         DeviceError::Zip(OpenError::OtherDigest) => {
             "the bundle is not the one that the index names; `certforge verify` says more".to_owned()
         }

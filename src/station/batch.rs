@@ -407,7 +407,7 @@ impl SealedBatch {
         if let Some(identities) = identities {
             octets = decrypt(&octets, identities).map_err(|error| refused(vec![error.to_string()]))?;
         }
-        let opened = bundle::examine(&octets, recipe);
+        let opened = bundle::examine(&octets, recipe, entry.device_id.as_str());
         let files = opened.map_err(|error| refused(vec![error.to_string()]))?;
         let issuer_der = CertificateDer::from(self.issuer.der());
         let standard = Standard::new(&bundles.profile, None, &self.issuer, &issuer_der, now)

@@ -7,10 +7,11 @@ use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::filled::Filled;
 use crate::batch::IndexEntry;
 use crate::bundle::encryption::{DecryptError, Encryption, is_encrypted};
-use crate::bundle::format::{Unread, Value};
-use crate::bundle::{self, Content, EndpointFile, Member, OpenError, Opened};
+use crate::bundle::format::{Beside, Unread, Value};
+use crate::bundle::{self, Content, EndpointFile, Member, OpenError, Opened, Shared};
 use crate::digest::sha256;
 use crate::engine::{Judge, PrivateKey};
 use crate::issuer::{CaCertificate, key_identifier};
@@ -24,6 +25,7 @@ pub(crate) struct Standard<'a> {
     pub(super) binding: Option<Binding>,
     pub(super) issuer: &'a CaCertificate,
     anchor: TrustAnchor<'a>,
+    pub(super) shared: Shared,
     /// What files hold that are the same for every device, by their names.
     constants: HashMap<&'a str, Vec<u8>>,
     now: UnixTime,
@@ -84,6 +86,7 @@ impl<'a> Standard<'a> {
             issuer,
             anchor: webpki::anchor_from_trusted_cert(issuer_der).ok()?,
             constants,
+            shared,
             now: UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
             judge: Judge::new(issuer.key_type(), issuer.public_key()),
         })
@@ -107,7 +110,7 @@ impl<'a> Standard<'a> {
         row: Option<&Row>,
     ) -> Findings {
         let mut faults = other_digest(octets, entry);
-        let mut findings = match bundle::examine(plain, self.profile.recipe()) {
+        let mut findings = match bundle::examine(plain, self.profile.recipe(), entry.device_id.as_str()) {
             Ok(files) => self.judge(&files, entry, row),
             Err(error) => {
                 faults.push(error.to_string());
@@ -145,20 +148,26 @@ impl<'a> Standard<'a> {
     /// Finds everything that is wrong with the files of a bundle.
     pub(crate) fn judge(&self, files: &[Opened<'_>], entry: &IndexEntry, row: Option<&Row>) -> Findings {
         let mut findings = Findings::default();
+        let recipe = self.profile.recipe();
+        let mut filled = Filled::of(files, self.binding.as_ref().zip(row));
         // Of every file that holds the private key: one, as a rule.
         let mut private_keys = Vec::new();
-        for Opened { member, octets } in files {
+        let mut is_locked = false;
+        for Opened { member, octets, .. } in files {
             let name = member.name();
             if let Some(constant) = self.constants.get(name) {
                 let fault = format!("{name} is not the certificate it is named for");
                 findings.ensure(**constant == **octets, &fault);
                 continue;
             }
-            match member.read(octets) {
+            match member.read(octets, &filled.beside(recipe, member)) {
                 Ok(values) => {
                     for (content, value) in member.contents().iter().zip(values) {
                         match value {
-                            Value::PrivateKey(der) => private_keys.push(PrivateKey::from_pkcs8(&der).ok()),
+                            Value::PrivateKey(der) => {
+                                private_keys.push(PrivateKey::from_pkcs8(&der).ok());
+                                filled.keep_key(der);
+                            }
                             value => self.value(member, content, value, row, &mut findings),
                         }
                     }
@@ -170,7 +179,15 @@ impl<'a> Standard<'a> {
                     findings.faults.extend(damaged(member));
                 }
                 Err(Unread::NoWayBack) => {}
+                Err(Unread::Locked) => is_locked = true,
             }
+        }
+        let made = (recipe, &self.shared);
+        let faults = filled.compare(files, made, (entry, &findings.certificate));
+        findings.faults.extend(faults);
+        if is_locked && private_keys.is_empty() {
+            self.identity_of_locked(entry, row, &mut findings);
+            return findings;
         }
         self.identity(Some(private_keys), entry, row, &mut findings);
         findings
@@ -201,6 +218,7 @@ impl<'a> Standard<'a> {
             (Content::Endpoint, Value::Endpoint(endpoint)) => {
                 findings.ensure(self.is_endpoint(&endpoint, row), &not_endpoint(name));
             }
+            (Content::Drawn(_), Value::Drawn(_)) => {}
             (Content::File(file), Value::File(octets)) => {
                 let fault = format!("{name} is not the file {} that the profile names", file.path());
                 findings.ensure(file.sha256() == Some(&sha256(&octets)), &fault);
@@ -232,6 +250,15 @@ impl<'a> Standard<'a> {
         }
     }
 
+    /// Judges what can be known of a device whose key is in a file that only its row opens.
+    fn identity_of_locked(&self, entry: &IndexEntry, row: Option<&Row>, findings: &mut Findings) {
+        if findings.certificate.is_empty() {
+            // The certificate is locked away too, and the digest alone speaks for the bundle.
+            return;
+        }
+        self.identity(None, entry, row, findings);
+    }
+
     fn is_endpoint(&self, found: &EndpointFile<'_>, row: Option<&Row>) -> bool {
         let endpoint = self.profile.endpoint();
         let names = self.binding.as_ref().zip(row).is_none_or(|(binding, row)| {
@@ -245,7 +272,7 @@ impl<'a> Standard<'a> {
 
     /// Whether a file of the endpoint is what profile and row give.
     pub(super) fn is_endpoint_file(&self, member: &Member, octets: &[u8], row: Option<&Row>) -> bool {
-        let values = member.read(octets).unwrap_or_default();
+        let values = member.read(octets, &Beside::default()).unwrap_or_default();
         matches!(values.as_slice(), [Value::Endpoint(found)] if self.is_endpoint(found, row))
     }
 

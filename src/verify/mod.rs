@@ -18,6 +18,7 @@ mod bundles;
 mod chunk;
 mod completeness;
 mod der;
+mod filled;
 mod found;
 mod generations;
 mod group;

@@ -234,7 +234,7 @@ fn pieces<'a>(member: &'a Member, standard: &Standard<'_>) -> Option<Vec<Piece<'
             ("pem", Content::Root(root)) => pieces.push(pem(root.der())),
             ("der", Content::PrivateKey) => pieces.push(Piece::PrivateKeyDer),
             ("der", Content::Certificate) => pieces.push(Piece::CertificateDer),
-            ("json", Content::Endpoint) => pieces.push(Piece::Endpoint(member)),
+            ("json", Content::Endpoint) if member.texts().is_empty() => pieces.push(Piece::Endpoint(member)),
             _ => return None,
         }
     }

@@ -135,6 +135,8 @@ impl Remade {
             certificate: &own.certificate,
             thing_name: id.as_str(),
             client_id: id.as_str(),
+            device_id: id.as_str(),
+            texts: &[],
         };
         let mut bundle = Vec::new();
         self.bundler.writer().append(&credential, &mut bundle);

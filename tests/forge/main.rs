@@ -29,6 +29,7 @@ mod crash;
 mod encryption;
 #[cfg(feature = "postgres")]
 mod factory;
+mod formats;
 mod handshake;
 mod interrupt;
 mod issuer;

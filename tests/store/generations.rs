@@ -133,7 +133,7 @@ fn keys(factory: &Factory, store: &Store) -> (u32, Keys) {
                     true => decrypt(&octets, &identities()).unwrap(),
                     false => octets,
                 };
-                let opened = examine(&plain, read.profile.recipe()).unwrap();
+                let opened = examine(&plain, read.profile.recipe(), row.device_id.as_str()).unwrap();
                 let key = opened.iter().find(|file| file.member.name() == "private.pem.key");
                 keys.insert(row.device_id.clone(), key.unwrap().octets.to_vec());
             }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Format, Sizes, Source, Unread, Value, refuse_formless};
+use super::{Beside, Format, Sizes, Source, Unread, Value, refuse_formless};
 use crate::bundle::Content;
 
 pub(super) struct Der;
@@ -24,7 +24,7 @@ impl Format for Der {
         }
     }
 
-    fn room(&self, contents: &[Content], sizes: &Sizes) -> usize {
+    fn room(&self, contents: &[Content], sizes: &Sizes<'_>) -> usize {
         contents.iter().map(|content| sizes.of(content)).sum()
     }
 
@@ -35,12 +35,12 @@ impl Format for Der {
                 Content::Certificate => source.credential.certificate,
                 Content::Issuer => &source.shared.issuer,
                 Content::Root(root) => root.der(),
-                Content::Chain | Content::Endpoint | Content::File(_) => &[],
+                Content::Chain | Content::Endpoint | Content::File(_) | Content::Drawn(_) => &[],
             });
         }
     }
 
-    fn read(&self, contents: &[Content], octets: &[u8]) -> Result<Vec<Value>, Unread> {
+    fn read(&self, contents: &[Content], octets: &[u8], _: &Beside<'_>) -> Result<Vec<Value>, Unread> {
         let value = |content: &Content| match content {
             Content::PrivateKey => Value::PrivateKey(Zeroizing::new(octets.to_vec())),
             _ => Value::Certificates(vec![octets.to_vec()]),

@@ -3,22 +3,30 @@
 //! To add one, write a file beside these and a line in `ALL`. Profiles, the forge, `verify`, stations and
 //! rehearsals ask nothing but what [`Format`] says, so nothing else has to know of it.
 
+mod asn1;
+mod c_header;
 mod der;
 mod json;
 mod pem;
+mod pkcs12;
 mod raw;
+mod settings;
+mod text;
 mod traditional;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::LazyLock;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub use json::EndpointFile;
+pub use settings::Settings;
 
+use super::drawn::{Drawn, Secrets};
 use super::{Content, Credential, Shared};
 
 /// Every format that a profile can name.
@@ -31,16 +39,38 @@ static ALL: &[&dyn Format] = &[
     &traditional("sec1-der", false, false),
     &traditional("pkcs1", true, true),
     &traditional("pkcs1-der", true, false),
+    &pkcs12::Pkcs12::DEFAULT,
+    &c_header::CHeader::DEFAULT,
+    &text::Text::UNSET,
 ];
 
 const fn traditional(name: &'static str, is_rsa: bool, is_pem: bool) -> traditional::Traditional {
     traditional::Traditional { name, is_rsa, is_pem }
 }
 
-/// A form that contents take in a file.
-pub trait Format: Sync {
+/// A form that contents take in a file: by its name in [`ALL`], and then with the settings of one file.
+pub trait Format: Send + Sync {
     /// Its name in profiles.
     fn name(&self) -> &'static str;
+
+    /// Itself with the settings of a file; `None`: it has none, and is what it is.
+    ///
+    /// # Errors
+    ///
+    /// Which setting is missing, unknown or of no use, for the author of a profile.
+    fn with(&self, settings: &Settings) -> Result<Option<Arc<dyn Format>>, String> {
+        settings.refuse(self.name()).map(|()| None)
+    }
+
+    /// Settings that may name a text file, which is read with the profile and recorded with the batch.
+    fn text_files(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What a file holds when the profile does not say.
+    fn default_contents(&self) -> Vec<Content> {
+        Vec::new()
+    }
 
     /// Judges whether one file of this format holds these contents, in this order.
     ///
@@ -53,6 +83,33 @@ pub trait Format: Sync {
     /// something of each device, or of chance, beside its contents says no.
     fn is_constant(&self, contents: &[Content]) -> bool {
         contents.iter().all(Content::is_constant)
+            && self.texts().is_empty()
+            && self.draws().is_empty()
+            && self.random_octets() == 0
+    }
+
+    /// The texts that it puts into a file, which each device fills from its row.
+    fn texts(&self) -> Vec<Text> {
+        Vec::new()
+    }
+
+    /// Judges what one device gives for these texts, none of which is longer than it may be.
+    ///
+    /// # Errors
+    ///
+    /// The first of them of which no file can be made.
+    fn judge(&self, _texts: &[Cow<'_, str>]) -> Result<(), Misfit> {
+        Ok(())
+    }
+
+    /// The secrets by which it locks a file, each of which another file of the bundle delivers.
+    fn draws(&self) -> &[Drawn] {
+        &[]
+    }
+
+    /// Random octets that it needs for a file, such as salts. A file that needs none is made again octet for octet.
+    fn random_octets(&self) -> usize {
+        0
     }
 
     /// Whether it holds RSA keys, or EC keys; `None`: either.
@@ -62,7 +119,7 @@ pub trait Format: Sync {
 
     /// Octets that a file has at most. Buffers with private keys never move, because this is true; and a reader
     /// inflates no more than this.
-    fn room(&self, contents: &[Content], sizes: &Sizes) -> usize;
+    fn room(&self, contents: &[Content], sizes: &Sizes<'_>) -> usize;
 
     /// Appends a file. Of a constant one, nothing of the credential is used.
     fn append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>);
@@ -72,26 +129,99 @@ pub trait Format: Sync {
     /// # Errors
     ///
     /// When it does not hold them, or the format never gives back what went in.
-    fn read(&self, contents: &[Content], octets: &[u8]) -> Result<Vec<Value>, Unread>;
+    fn read(&self, contents: &[Content], octets: &[u8], beside: &Beside<'_>) -> Result<Vec<Value>, Unread>;
 }
 
-/// Octets that contents have at most, as DER.
+/// A text of a format: a template with `{columns}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The setting that has it, for messages: `template`, or `entries.serial_no`.
+    pub field: String,
+    pub template: String,
+    /// Octets that what a device gives for it has at most.
+    pub most: usize,
+}
+
+/// Why no file can be made of what a device gives for a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The number of the text.
+    pub text: usize,
+    pub reason: String,
+}
+
+/// What is known of a device when one of its files is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// What its row gives for the texts of the format; `None`: the manifest is not at hand.
+    pub texts: Option<&'a [Cow<'a, str>]>,
+    /// What other files of the bundle deliver.
+    pub secrets: Secrets<'a>,
+}
+
+/// A format with the settings of one file.
+#[derive(Clone)]
+pub struct Form {
+    named: &'static dyn Format,
+    settings: Settings,
+    set: Option<Arc<dyn Format>>,
+}
+
+impl Form {
+    /// # Errors
+    ///
+    /// Which setting is missing, unknown or of no use.
+    pub fn new(named: &'static dyn Format, settings: &Settings) -> Result<Self, String> {
+        Ok(Self {
+            named,
+            settings: settings.clone(),
+            set: named.with(settings)?,
+        })
+    }
+}
+
+impl Deref for Form {
+    type Target = dyn Format;
+
+    fn deref(&self) -> &Self::Target {
+        self.set.as_deref().unwrap_or(self.named)
+    }
+}
+
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        self.named == other.named && self.settings == other.settings
+    }
+}
+
+impl Eq for Form {}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({:?})", self.named, self.settings)
+    }
+}
+
+/// Octets that contents have at most, as DER, and texts.
 #[derive(Debug, Clone, Copy)]
-pub struct Sizes {
+pub struct Sizes<'a> {
     pub private_key: usize,
     pub certificate: usize,
     pub issuer: usize,
     /// As JSON.
     pub endpoint: usize,
+    /// Of the format's own texts, in their order.
+    pub texts: &'a [usize],
 }
 
-impl Sizes {
+impl Sizes<'_> {
     /// More than any key or certificate that a forge makes, for readers, who know the recipe alone.
     pub const LARGEST: Self = Self {
         private_key: 16 * 1024,
         certificate: 64 * 1024,
         issuer: 64 * 1024,
         endpoint: 64 * 1024,
+        texts: &[],
     };
 
     /// Octets of a content.
@@ -104,6 +234,7 @@ impl Sizes {
             Content::Root(root) => root.der().len(),
             Content::Endpoint => self.endpoint,
             Content::File(file) => file.octets().map_or(super::MAX_USER_FILES, <[u8]>::len),
+            Content::Drawn(drawn) => drawn.octets(),
         }
     }
 }
@@ -116,6 +247,12 @@ pub struct Source<'a> {
     /// The certificates again, as PEM, which is made once for all files that want it.
     pub certificate_pem: &'a [u8],
     pub issuer_pem: &'a [u8],
+    /// What the device's row gives for the format's texts, in their order.
+    pub texts: &'a [Cow<'a, str>],
+    /// As many random octets as the format asks for.
+    pub random: &'a [u8],
+    /// What was drawn for the device.
+    pub secrets: Secrets<'a>,
 }
 
 impl Source<'_> {
@@ -140,6 +277,8 @@ pub enum Value {
     Certificates(Vec<Vec<u8>>),
     Endpoint(EndpointFile<'static>),
     File(Vec<u8>),
+    /// As it is delivered.
+    Drawn(Zeroizing<Vec<u8>>),
 }
 
 /// Why a file gives nothing back.
@@ -150,6 +289,8 @@ pub enum Unread {
     /// The format has no way back; the bundle's digest alone speaks for the file. A key or a certificate that no
     /// other file holds is then a fault to `verify`, which cannot prove it.
     NoWayBack,
+    /// What opens it is not at hand: a password that only the manifest has.
+    Locked,
 }
 
 /// Refuses what knows one form alone, in the words for a format that is another.
@@ -159,6 +300,7 @@ fn refuse_formless(contents: &[Content]) -> Result<(), String> {
         let (what, form) = match content {
             Content::Endpoint => ("endpoint".to_owned(), "JSON"),
             Content::File(file) => (file.path().to_owned(), "a file of your own"),
+            Content::Drawn(drawn) => (drawn.name().to_owned(), "a secret of the device"),
             _ => continue,
         };
         return Err(match is_alone {
@@ -205,7 +347,7 @@ impl<'de> Deserialize<'de> for &'static dyn Format {
 pub(super) fn default_of(contents: &[Content]) -> &'static dyn Format {
     match contents {
         [Content::Endpoint] => &json::Json,
-        [Content::File(_)] => &raw::Raw,
+        [Content::File(_) | Content::Drawn(_)] => &raw::Raw,
         _ => &pem::Pem,
     }
 }

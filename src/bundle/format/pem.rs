@@ -1,6 +1,6 @@
 //! PEM: a block for each key and certificate, as many as a profile likes, in its order.
 
-use super::{Format, Sizes, Source, Unread, Value, refuse_formless};
+use super::{Beside, Format, Sizes, Source, Unread, Value, refuse_formless};
 use crate::bundle::Content;
 use crate::pem;
 
@@ -15,7 +15,7 @@ impl Format for Pem {
         refuse_formless(contents)
     }
 
-    fn room(&self, contents: &[Content], sizes: &Sizes) -> usize {
+    fn room(&self, contents: &[Content], sizes: &Sizes<'_>) -> usize {
         let room = |content: &Content| match content {
             Content::PrivateKey => pem::len(pem::PRIVATE_KEY, sizes.private_key),
             Content::Chain => {
@@ -37,12 +37,12 @@ impl Format for Pem {
                 }
                 Content::Issuer => out.extend_from_slice(source.issuer_pem),
                 Content::Root(root) => pem::append_certificate(root.der(), out),
-                Content::Endpoint | Content::File(_) => {}
+                Content::Endpoint | Content::File(_) | Content::Drawn(_) => {}
             }
         }
     }
 
-    fn read(&self, contents: &[Content], octets: &[u8]) -> Result<Vec<Value>, Unread> {
+    fn read(&self, contents: &[Content], octets: &[u8], _: &Beside<'_>) -> Result<Vec<Value>, Unread> {
         let text = std::str::from_utf8(octets).map_err(|_| Unread::Damaged)?;
         let mut blocks = pem::blocks(text).map_err(|_| Unread::Damaged)?.into_iter();
         let mut next = |label| {

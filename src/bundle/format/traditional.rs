@@ -5,7 +5,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{Format, Sizes, Source, Unread, Value};
+use super::asn1::{INTEGER, OCTET_STRING, SEQUENCE, put, take};
+use super::{Beside, Format, Sizes, Source, Unread, Value};
 use crate::bundle::Content;
 use crate::pem;
 
@@ -27,9 +28,6 @@ const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 /// id-ecPublicKey (RFC 5480, 2.1.1).
 const EC: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
 const PARAMETERS: u8 = 0xa0;
 
 impl Traditional {
@@ -61,7 +59,7 @@ impl Format for Traditional {
         Some(self.is_rsa)
     }
 
-    fn room(&self, _: &[Content], sizes: &Sizes) -> usize {
+    fn room(&self, _: &[Content], sizes: &Sizes<'_>) -> usize {
         let octets = sizes.private_key + ADDED;
         if self.is_pem {
             pem::len(self.label(), octets)
@@ -81,7 +79,7 @@ impl Format for Traditional {
         }
     }
 
-    fn read(&self, _: &[Content], octets: &[u8]) -> Result<Vec<Value>, Unread> {
+    fn read(&self, _: &[Content], octets: &[u8], _: &Beside<'_>) -> Result<Vec<Value>, Unread> {
         let read = |der: &[u8]| {
             let key = to_pkcs8(der, self.is_rsa).ok_or(Unread::Damaged)?;
             Ok(vec![Value::PrivateKey(key)])
@@ -94,37 +92,6 @@ impl Format for Traditional {
             [block] if block.label == self.label() => read(&block.der),
             _ => Err(Unread::Damaged),
         }
-    }
-}
-
-/// A value of this tag at the beginning, and what follows it.
-fn take(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (found, rest) = octets.split_first()?;
-    let (len, rest) = rest.split_first()?;
-    let (len, rest) = match *len {
-        0..=0x7f => (usize::from(*len), rest),
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => {
-            let len = u16::from_be_bytes(rest.get(..2)?.try_into().ok()?);
-            (usize::from(len), rest.get(2..)?)
-        }
-        _ => return None,
-    };
-    (*found == tag).then_some(())?;
-    rest.split_at_checked(len)
-}
-
-/// Appends a value of this tag; its parts have less than 64 KiB together.
-fn put(tag: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
-    let len: usize = parts.iter().map(|part| part.len()).sum();
-    let [.., high, low] = len.to_be_bytes();
-    match len {
-        0..0x80 => out.extend_from_slice(&[tag, low]),
-        0x80..0x100 => out.extend_from_slice(&[tag, 0x81, low]),
-        _ => out.extend_from_slice(&[tag, 0x82, high, low]),
-    }
-    for part in parts {
-        out.extend_from_slice(part);
     }
 }
 

@@ -97,7 +97,8 @@ impl Promises {
         let profile = Profile::load("aws-iot-p256", None).unwrap();
         for (device_id, (chunk, entry)) in &self.released {
             let octets = self.bundle(place, *chunk, entry);
-            let files = bundle::open(&octets, &entry.sha256, profile.recipe()).unwrap();
+            let files =
+                bundle::open(&octets, &entry.sha256, profile.recipe(), entry.device_id.as_str()).unwrap();
             let der = |name: &str| {
                 let file = files.iter().find(|file| file.member.name() == name).unwrap();
                 let text = std::str::from_utf8(&file.octets).unwrap();

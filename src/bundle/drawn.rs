@@ -7,12 +7,14 @@ pub enum Drawn {
     Pkcs12Password,
     /// The two keys by which an NVS partition is encrypted (XTS-AES-256).
     NvsKeys,
+    /// The HMAC key in a device's eFuses, of which it makes those two keys itself.
+    NvsHmacKey,
     /// The HMAC key in the eFuses of a chip with the DS peripheral.
     HmacKey,
 }
 
 impl Drawn {
-    pub const ALL: [Self; 3] = [Self::Pkcs12Password, Self::NvsKeys, Self::HmacKey];
+    pub const ALL: [Self; 4] = [Self::Pkcs12Password, Self::NvsKeys, Self::NvsHmacKey, Self::HmacKey];
 
     /// What profiles call it.
     #[must_use]
@@ -20,6 +22,7 @@ impl Drawn {
         match self {
             Self::Pkcs12Password => "pkcs12-password",
             Self::NvsKeys => "nvs-keys",
+            Self::NvsHmacKey => "nvs-hmac-key",
             Self::HmacKey => "hmac-key",
         }
     }
@@ -31,7 +34,7 @@ impl Drawn {
             // 120 bits.
             Self::Pkcs12Password => 24,
             Self::NvsKeys => 64,
-            Self::HmacKey => 32,
+            Self::NvsHmacKey | Self::HmacKey => 32,
         }
     }
 

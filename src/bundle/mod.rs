@@ -233,6 +233,36 @@ impl Bundler {
     /// names of things and clients no more than their 128 characters, and texts no more than these octets, each in its place.
     #[must_use]
     pub fn room(&self, private_key: usize, certificate: usize, longest: &[usize]) -> usize {
+        let mut own = 0;
+        self.with_sizes((private_key, certificate), longest, |member, sizes| {
+            let content = member.room(sizes);
+            own += ROOM_FOR_HEADERS + content + archive::deflating_adds(content);
+        });
+        self.beginning.len() + own + ROOM_FOR_HEADERS
+    }
+
+    /// Judges whether each file holds whatever a device gives within such bounds.
+    ///
+    /// # Errors
+    ///
+    /// The first file that may not.
+    pub fn fits(&self, private_key: usize, certificate: usize, longest: &[usize]) -> Result<(), RecipeError> {
+        let mut fits = Ok(());
+        self.with_sizes((private_key, certificate), longest, |member, sizes| {
+            if fits.is_ok() {
+                fits = member.fits(sizes);
+            }
+        });
+        fits
+    }
+
+    /// Shows each file that differs from device to device, and the sizes of what it is filled with.
+    fn with_sizes(
+        &self,
+        (private_key, certificate): (usize, usize),
+        longest: &[usize],
+        mut each: impl FnMut(&Member, &Sizes<'_>),
+    ) {
         let mut endpoint = Vec::new();
         let longest_name = "x".repeat(128);
         let credential = Credential {
@@ -242,18 +272,16 @@ impl Bundler {
         };
         let source = self.shared.source(&credential, (&[], &[]));
         source.endpoint().append(&mut endpoint);
-        let room = |own: &Own| {
-            let content = own.member.room(&Sizes {
+        for own in &self.members {
+            let sizes = Sizes {
                 private_key,
                 certificate,
                 issuer: self.shared.issuer.len(),
                 endpoint: endpoint.len(),
                 texts: &longest[own.texts.clone()],
-            });
-            ROOM_FOR_HEADERS + content + archive::deflating_adds(content)
-        };
-        let own: usize = self.members.iter().map(room).sum();
-        self.beginning.len() + own + ROOM_FOR_HEADERS
+            };
+            each(&own.member, &sizes);
+        }
     }
 
     /// The SHA-256 of bundles of this batch, each in the place of the same number.

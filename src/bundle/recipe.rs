@@ -292,6 +292,15 @@ impl Member {
         self.format.room(&self.contents, sizes)
     }
 
+    /// Judges whether it holds whatever a device gives within such bounds.
+    pub(super) fn fits(&self, sizes: &Sizes<'_>) -> Result<(), RecipeError> {
+        let fits = self.format.fits(&self.contents, sizes);
+        fits.map_err(|reason| RecipeError::Format {
+            name: self.name.clone(),
+            reason,
+        })
+    }
+
     /// Octets that it has at most, whoever made it.
     pub(super) fn most(&self) -> usize {
         let texts: Vec<usize> = self.texts().iter().map(|text| text.most).collect();

@@ -109,6 +109,7 @@ impl<'a> Plan<'a> {
         // RSA keys of one size differ by a few octets.
         let private_key = keys[0].pkcs8().len() + 32;
         let certificate = tbs_len + ROOM_FOR_WHAT_DIFFERS;
+        self.bundler.fits(private_key, certificate, longest)?;
         let bundle = self.bundler.room(private_key, certificate, longest);
         let encrypted = self.encryption.as_ref().map(|own| own.encrypted_len(bundle));
         self.bundle_room = encrypted.unwrap_or(bundle) + ROOM_IN_A_PACK;

@@ -50,6 +50,17 @@ impl KeyType {
         matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
     }
 
+    /// Bits of an RSA key.
+    #[must_use]
+    pub fn rsa_bits(self) -> Option<usize> {
+        match self {
+            Self::P256 | Self::P384 | Self::P521 => None,
+            Self::Rsa2048 => Some(2048),
+            Self::Rsa3072 => Some(3072),
+            Self::Rsa4096 => Some(4096),
+        }
+    }
+
     /// Rows of a chunk unless the user says otherwise: large enough that a chunk's fixed costs (a
     /// ledger transaction, a flush) vanish, small enough that Ctrl-C is answered within seconds.
     #[must_use]

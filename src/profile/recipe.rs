@@ -56,6 +56,14 @@ pub(super) fn check_keys(recipe: &Recipe, key_type: KeyType) -> Result<(), Profi
                 "{name}: {format} cannot hold a key of type {key_type}"
             )));
         }
+        if let (Some(most), Some(bits)) = (format.most_rsa_bits(), key_type.rsa_bits())
+            && bits > most
+        {
+            let name = member.name();
+            return Err(invalid(&format!(
+                "{name}: the chip signs with RSA keys of up to {most} bits, and {key_type} has more"
+            )));
+        }
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod constant_time;
 mod copies;
 mod crash;
 mod encryption;
+mod espressif;
 #[cfg(feature = "postgres")]
 mod factory;
 mod formats;

@@ -6,7 +6,9 @@
 mod asn1;
 mod c_header;
 mod der;
+pub mod esp_secure_cert;
 mod json;
+pub mod nvs;
 mod pem;
 mod pkcs12;
 mod raw;
@@ -41,6 +43,9 @@ static ALL: &[&dyn Format] = &[
     &traditional("pkcs1-der", true, false),
     &pkcs12::Pkcs12::DEFAULT,
     &c_header::CHeader::DEFAULT,
+    &esp_secure_cert::EspSecureCert::DEFAULT,
+    &nvs::Nvs::UNSET,
+    &nvs::NvsKeys,
     &text::Text::UNSET,
 ];
 
@@ -115,6 +120,20 @@ pub trait Format: Send + Sync {
     /// Whether it holds RSA keys, or EC keys; `None`: either.
     fn is_for_rsa(&self) -> Option<bool> {
         None
+    }
+
+    /// Bits of the longest RSA key that it holds; `None`: any.
+    fn most_rsa_bits(&self) -> Option<usize> {
+        None
+    }
+
+    /// Judges whether a file holds whatever a device gives, when contents and texts have at most so many octets.
+    ///
+    /// # Errors
+    ///
+    /// What may be too long, and how much.
+    fn fits(&self, _contents: &[Content], _sizes: &Sizes<'_>) -> Result<(), String> {
+        Ok(())
     }
 
     /// Octets that a file has at most. Buffers with private keys never move, because this is true; and a reader

@@ -17,7 +17,7 @@ pub(super) struct Traditional {
 }
 
 /// Octets that a key has at most more than its PKCS#8 has: it lacks the PKCS#8 around it, and names the curve in place of it.
-const ADDED: usize = 32;
+pub(super) const ADDED: usize = 32;
 
 /// The version of a PKCS#8 without a public key (RFC 5958, 2).
 const VERSION: &[u8] = b"\x02\x01\x00";
@@ -121,7 +121,7 @@ impl<'a> Ec<'a> {
 }
 
 /// Appends the key that a PKCS#8 holds, which has the room for it; nothing, and `None`, when it holds none of this kind.
-fn from_pkcs8(pkcs8: &[u8], is_rsa: bool, out: &mut Vec<u8>) -> Option<()> {
+pub(super) fn from_pkcs8(pkcs8: &[u8], is_rsa: bool, out: &mut Vec<u8>) -> Option<()> {
     let (info, _) = take(SEQUENCE, pkcs8)?;
     let (_, rest) = take(INTEGER, info)?;
     let (algorithm, rest) = take(SEQUENCE, rest)?;
@@ -140,7 +140,7 @@ fn from_pkcs8(pkcs8: &[u8], is_rsa: bool, out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// The key again as PKCS#8, which says the curve once, as the forge's keys do.
-fn to_pkcs8(der: &[u8], is_rsa: bool) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn to_pkcs8(der: &[u8], is_rsa: bool) -> Option<Zeroizing<Vec<u8>>> {
     (der.len() <= Sizes::LARGEST.private_key + ADDED).then_some(())?;
     let (_, after) = take(SEQUENCE, der)?;
     after.is_empty().then_some(())?;

@@ -1,0 +1,6 @@
+//! Images for Espressif's devices: octet for octet what Espressif's tools make of the same input; and their readers, and
+//! another's, read them.
+
+mod nvs;
+mod secure_cert;
+mod tools;

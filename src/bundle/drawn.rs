@@ -14,7 +14,12 @@ pub enum Drawn {
 }
 
 impl Drawn {
-    pub const ALL: [Self; 4] = [Self::Pkcs12Password, Self::NvsKeys, Self::NvsHmacKey, Self::HmacKey];
+    pub const ALL: [Self; 4] = [
+        Self::Pkcs12Password,
+        Self::NvsKeys,
+        Self::NvsHmacKey,
+        Self::HmacKey,
+    ];
 
     /// What profiles call it.
     #[must_use]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use data_encoding::{BASE64, HEXLOWER};
 use certforge::bundle::format::nvs as images;
+use data_encoding::{BASE64, HEXLOWER};
 use esp_nvs::mem_flash::MemFlash;
 use esp_nvs::{Get, Key, Nvs};
 

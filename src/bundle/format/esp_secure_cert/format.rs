@@ -43,7 +43,12 @@ impl EspSecureCert {
     }
 
     /// The image again of what was read of it, which must come out as it is. `None`: the key is not one.
-    fn again(&self, image: &Image, key: &Key<'_>, chance: Option<DsChance<'_>>) -> Option<Zeroizing<Vec<u8>>> {
+    fn again(
+        &self,
+        image: &Image,
+        key: &Key<'_>,
+        chance: Option<DsChance<'_>>,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let own: Vec<&[u8]> = image.certificates.iter().map(Vec::as_slice).collect();
         let ca: Vec<&[u8]> = image.ca.iter().map(Vec::as_slice).collect();
         let device = Device {
@@ -117,7 +122,12 @@ impl Format for EspSecureCert {
 
     fn check(&self, contents: &[Content]) -> Result<(), String> {
         refuse_formless(contents)?;
-        let [Content::PrivateKey, own @ (Content::Certificate | Content::Chain), ca @ ..] = contents else {
+        let [
+            Content::PrivateKey,
+            own @ (Content::Certificate | Content::Chain),
+            ca @ ..,
+        ] = contents
+        else {
             return Err(
                 "an esp_secure_cert image holds the private-key first, then certificate or chain, then issuer and roots, \
                  as its CA"
@@ -125,7 +135,10 @@ impl Format for EspSecureCert {
             );
         };
         if let Some(content) = ca.iter().find(|content| !content.is_constant()) {
-            return Err(format!("{} cannot be the CA of an esp_secure_cert image", content.name()));
+            return Err(format!(
+                "{} cannot be the CA of an esp_secure_cert image",
+                content.name()
+            ));
         }
         match self.plan().text == Text::Der && (*own == Content::Chain || ca.len() > 1) {
             true => Err("certificates as DER stand alone; leave the encoding as pem".to_owned()),
@@ -146,7 +159,10 @@ impl Format for EspSecureCert {
             certificates: &lens(own),
             ca: &ca.iter().flat_map(lens).collect::<Vec<_>>(),
         };
-        self.writer.room(&bounds).map(|_| ()).map_err(|error| error.to_string())
+        self.writer
+            .room(&bounds)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     }
 
     fn draws(&self) -> &[Drawn] {
@@ -190,7 +206,10 @@ impl Format for EspSecureCert {
         let device = Device {
             key: if is_rsa { Key::Rsa(&key) } else { Key::Ec(&key) },
             certificates: &ders(own, source),
-            ca: &ca.iter().flat_map(|content| ders(content, source)).collect::<Vec<_>>(),
+            ca: &ca
+                .iter()
+                .flat_map(|content| ders(content, source))
+                .collect::<Vec<_>>(),
             chance,
         };
         self.writer

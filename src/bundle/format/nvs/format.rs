@@ -13,9 +13,7 @@ use super::plan::{Plan, Slot};
 use super::reader;
 use super::value::{Kind, Value};
 use super::writer::Writer;
-use crate::bundle::format::{
-    Beside, Format, Misfit, Settings, Sizes, Source, Text, Unread, Value as Found,
-};
+use crate::bundle::format::{Beside, Format, Misfit, Settings, Sizes, Source, Text, Unread, Value as Found};
 use crate::bundle::{Content, Drawn};
 use crate::pem;
 
@@ -136,14 +134,20 @@ impl Nvs {
 
 impl Set {
     fn new(written: Written) -> Result<Self, String> {
-        let size = written.size.ok_or("an nvs file needs the size of its partition: size = \"0x6000\"")?;
+        let size = written
+            .size
+            .ok_or("an nvs file needs the size of its partition: size = \"0x6000\"")?;
         let (mut slots, mut fillings) = (Vec::new(), Vec::new());
         for entry in written.entries {
             let (key, kind) = (entry.key, entry.r#type);
             let filling = match (entry.value, entry.content) {
                 (Some(value), None) => Filling::Text(value.text()),
                 (None, Some(content)) => Filling::Content(content),
-                _ => return Err(format!("the entry {key:?} has a value or a content, and not both")),
+                _ => {
+                    return Err(format!(
+                        "the entry {key:?} has a value or a content, and not both"
+                    ));
+                }
             };
             if let Filling::Content(content) = &filling {
                 check_content(content, kind).map_err(|reason| format!("the entry {key:?}: {reason}"))?;
@@ -169,7 +173,11 @@ impl Set {
     }
 
     /// Judges whether values fit, given octets of each content and text.
-    fn fits(&self, len: impl Fn(&Content) -> usize, mut texts: impl Iterator<Item = usize>) -> Result<(), String> {
+    fn fits(
+        &self,
+        len: impl Fn(&Content) -> usize,
+        mut texts: impl Iterator<Item = usize>,
+    ) -> Result<(), String> {
         let mut plan = self.writer.plan().clone();
         for (slot, filling) in plan.slots.iter_mut().zip(&self.fillings) {
             slot.most = match filling {
@@ -185,10 +193,16 @@ impl Set {
 fn check_content(content: &Content, kind: Kind) -> Result<(), String> {
     let name = content.name();
     match (content, kind) {
-        (Content::Endpoint | Content::File(_) | Content::Drawn(_), _) => Err(format!("{name} is no key or certificate")),
-        (Content::Chain, Kind::Binary) => Err("a chain has no DER form; its type is string, which is PEM".to_owned()),
+        (Content::Endpoint | Content::File(_) | Content::Drawn(_), _) => {
+            Err(format!("{name} is no key or certificate"))
+        }
+        (Content::Chain, Kind::Binary) => {
+            Err("a chain has no DER form; its type is string, which is PEM".to_owned())
+        }
         (_, Kind::String | Kind::Binary) => Ok(()),
-        _ => Err(format!("{name} is a string, which is PEM, or binary, which is DER")),
+        _ => Err(format!(
+            "{name} is a string, which is PEM, or binary, which is DER"
+        )),
     }
 }
 

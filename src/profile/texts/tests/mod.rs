@@ -1,5 +1,7 @@
 //! Every format that has settings, in bundles of a batch: what is made fits its room, is read back, and is made again.
 
+mod espressif;
+
 use std::path::Path;
 
 use crate::bundle::format::{Beside, Unread, Value};
@@ -113,11 +115,17 @@ fn try_all(files: &str, site: &str, private_key: &[u8], certificate: &[u8]) {
     });
 
     let opened = examine(&out, profile.recipe(), "SN1").unwrap();
-    let mut secrets = Secrets::default();
+    let mut drawn = Vec::new();
     for file in &opened {
-        if file.member.holds(&Content::Drawn(Drawn::Pkcs12Password)) {
-            secrets.set(Drawn::Pkcs12Password, &file.octets);
+        if let [Content::Drawn(secret)] = file.member.contents()
+            && let Ok([Value::Drawn(octets)]) = file.member.read(&file.octets, &Beside::default()).as_deref()
+        {
+            drawn.push((*secret, octets.clone()));
         }
+    }
+    let mut secrets = Secrets::default();
+    for (secret, octets) in &drawn {
+        secrets.set(*secret, octets);
     }
     for file in &opened {
         let name = file.member.name();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::contents;
 use super::encryption::{Keys, append_keys, read_keys};
 use super::layout::LONGEST_TEXT;
 use super::plan::{Plan, Slot};
@@ -15,7 +16,6 @@ use super::value::{Kind, Value};
 use super::writer::Writer;
 use crate::bundle::format::{Beside, Format, Misfit, Settings, Sizes, Source, Text, Unread, Value as Found};
 use crate::bundle::{Content, Drawn};
-use crate::pem;
 
 /// Octets of the text of a number, and of a blob.
 const MOST_NUMBER: usize = 32;
@@ -150,7 +150,7 @@ impl Set {
                 }
             };
             if let Filling::Content(content) = &filling {
-                check_content(content, kind).map_err(|reason| format!("the entry {key:?}: {reason}"))?;
+                contents::check(content, kind).map_err(|reason| format!("the entry {key:?}: {reason}"))?;
             }
             slots.push(Slot {
                 namespace: entry.namespace,
@@ -182,93 +182,12 @@ impl Set {
         for (slot, filling) in plan.slots.iter_mut().zip(&self.fillings) {
             slot.most = match filling {
                 Filling::Text(_) => slot.kind.most_octets(texts.next().unwrap_or_default()),
-                Filling::Content(content) if slot.kind == Kind::String => pem_len(content, &len),
+                Filling::Content(content) if slot.kind == Kind::String => contents::pem_len(content, &len),
                 Filling::Content(content) => len(content),
             };
         }
         plan.fits().map_err(|error| error.to_string())
     }
-}
-
-fn check_content(content: &Content, kind: Kind) -> Result<(), String> {
-    let name = content.name();
-    match (content, kind) {
-        (Content::Endpoint | Content::File(_) | Content::Drawn(_), _) => {
-            Err(format!("{name} is no key or certificate"))
-        }
-        (Content::Chain, Kind::Binary) => {
-            Err("a chain has no DER form; its type is string, which is PEM".to_owned())
-        }
-        (_, Kind::String | Kind::Binary) => Ok(()),
-        _ => Err(format!(
-            "{name} is a string, which is PEM, or binary, which is DER"
-        )),
-    }
-}
-
-fn label(content: &Content) -> &'static str {
-    match content {
-        Content::PrivateKey => pem::PRIVATE_KEY,
-        _ => pem::CERTIFICATE,
-    }
-}
-
-fn pem_len(content: &Content, len: impl Fn(&Content) -> usize) -> usize {
-    match content {
-        Content::Chain => [Content::Certificate, Content::Issuer]
-            .iter()
-            .map(|content| pem::len(pem::CERTIFICATE, len(content)))
-            .sum(),
-        content => pem::len(label(content), len(content)),
-    }
-}
-
-/// A content as DER, one after the other.
-fn ders<'a>(content: &Content, source: &Source<'a>) -> [&'a [u8]; 2] {
-    let (own, issuer) = (source.credential.certificate, &source.shared.issuer[..]);
-    match content {
-        Content::PrivateKey => [source.credential.private_key, &[]],
-        Content::Certificate => [own, &[]],
-        Content::Chain => [own, issuer],
-        Content::Issuer => [issuer, &[]],
-        Content::Root(root) => [root.der(), &[]],
-        Content::Endpoint | Content::File(_) | Content::Drawn(_) => [&[], &[]],
-    }
-}
-
-/// A content as PEM.
-fn pem_of(content: &Content, source: &Source<'_>) -> Zeroizing<String> {
-    let ders = ders(content, source);
-    let present = || ders.iter().filter(|der| !der.is_empty());
-    let len = present().map(|der| pem::len(label(content), der.len())).sum();
-    // It never moves.
-    let mut text = Vec::with_capacity(len);
-    for der in present() {
-        match content {
-            Content::PrivateKey => pem::append(pem::PRIVATE_KEY, der, &mut text),
-            _ => pem::append_certificate(der, &mut text),
-        }
-    }
-    Zeroizing::new(String::from_utf8(text).expect("PEM is ASCII"))
-}
-
-/// What a value is of a content.
-fn found(content: &Content, value: &Value<'_>) -> Option<Found> {
-    let ders = match value {
-        Value::Blob(der) => vec![Zeroizing::new(der.to_vec())],
-        Value::String(text) => {
-            let blocks = pem::blocks(text).ok()?;
-            let of_content = |block: pem::Block| (block.label == label(content)).then_some(block.der);
-            blocks.into_iter().map(of_content).collect::<Option<Vec<_>>>()?
-        }
-        _ => return None,
-    };
-    let count = if *content == Content::Chain { 2 } else { 1 };
-    (ders.len() == count).then_some(())?;
-    Some(match content {
-        Content::PrivateKey => Found::PrivateKey(ders.into_iter().next()?),
-        _ => Found::Certificates(ders.iter().map(|der| der.to_vec()).collect()),
-    })
 }
 
 impl Format for Nvs {
@@ -346,7 +265,7 @@ impl Format for Nvs {
         let pems: Vec<_> = self
             .set()
             .map(|(slot, filling)| match filling {
-                Filling::Content(content) if slot.kind == Kind::String => pem_of(content, source),
+                Filling::Content(content) if slot.kind == Kind::String => contents::pem_of(content, source),
                 _ => Zeroizing::default(),
             })
             .collect();
@@ -357,7 +276,7 @@ impl Format for Nvs {
                 slot.kind.read(text).expect("the row was judged")
             }
             Filling::Content(_) if slot.kind == Kind::String => Value::String(Cow::Borrowed(pem.as_str())),
-            Filling::Content(content) => Value::Blob(Cow::Borrowed(ders(content, source)[0])),
+            Filling::Content(content) => Value::Blob(Cow::Borrowed(contents::ders(content, source)[0])),
         });
         let values: Vec<_> = values.collect();
         let secret = self.draws().first().and_then(|drawn| source.secrets.of(*drawn));
@@ -391,7 +310,7 @@ impl Format for Nvs {
                 return Err(Unread::Damaged);
             }
             if let Filling::Content(content) = filling {
-                values.push(found(content, &read.value).ok_or(Unread::Damaged)?);
+                values.push(contents::found(content, &read.value).ok_or(Unread::Damaged)?);
             }
             again.push(read.value);
         }

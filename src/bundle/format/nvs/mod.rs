@@ -10,6 +10,7 @@
 //! later belong to it (the generator puts them into the namespace it named last), and what it writes beside the keys
 //! `sta.ssid`, `sta.pswd`, `ap.ssid`, `ap.passwd` and `ap.authmode`, which no entry asked for, is refused rather than guessed.
 
+mod contents;
 mod encryption;
 mod format;
 mod item;

@@ -1,0 +1,85 @@
+//! Batches whose bundles are images: `verify` holds each against key, certificate and row, and Espressif's tool reads them.
+
+use std::fs;
+use std::io::{Cursor, Read};
+
+use serde_json::json;
+use zip::ZipArchive;
+
+use super::tools::{Tools, octets, text};
+use crate::support::Workplace;
+
+const PROFILE: &str = "name = 'esp32'
+[[bundle.files]]
+name = 'esp_secure_cert.bin'
+format = 'esp-secure-cert'
+[[bundle.files]]
+name = 'fctry.bin'
+format = 'nvs'
+size = '0x6000'
+encryption = 'nvs-keys'
+entries = [
+  { namespace = 'factory', key = 'serial_no', type = 'string', value = '{serial_number}' },
+  { namespace = 'tls', key = 'certificate', type = 'binary', content = 'certificate' },
+]
+[[bundle.files]]
+name = 'nvs_keys.bin'
+format = 'nvs-keys'
+";
+
+const DS: &str = "name = 'esp32-ds'
+[key]
+type = 'RSA-2048'
+[[bundle.files]]
+name = 'esp_secure_cert.bin'
+format = 'esp-secure-cert'
+ds = { chip = 'esp32c3', efuse_key = 1 }
+[[bundle.files]]
+name = 'hmac_key.bin'
+content = 'hmac-key'
+";
+
+const BUNDLE: &str = "out/b/bundles/de/SN000000.zip";
+
+fn made(profile: &str) -> Workplace {
+    let place = Workplace::new();
+    place.manifest(2);
+    fs::write(place.join("profile.toml"), profile).unwrap();
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--batch",
+        "b",
+        "--profile",
+        "profile.toml",
+    ];
+    place.succeed(&run);
+    place
+}
+
+fn file(place: &Workplace, name: &str) -> Vec<u8> {
+    let bundle = fs::read(place.join(BUNDLE)).unwrap();
+    let mut archive = ZipArchive::new(Cursor::new(bundle)).unwrap();
+    let mut content = Vec::new();
+    archive.by_name(name).unwrap().read_to_end(&mut content).unwrap();
+    content
+}
+
+#[test]
+fn a_batch_of_images_is_verified_and_parsed_by_the_tool() {
+    let mut tools = Tools::start();
+    for (profile, key) in [(PROFILE, "privkey_2_0.pem"), (DS, "ds_data_3_0.bin")] {
+        let place = made(profile);
+        let verified = place.succeed(&["verify", "out/b", "--manifest", "devices.csv"]);
+        assert!(verified.contains("2 devices verified"), "{verified}");
+        let image = file(&place, "esp_secure_cert.bin");
+        let parsed = tools.ask(&json!({"ask": "parse-secure-cert", "image": text(&image)}));
+        assert_eq!(parsed["valid"], parsed["entries"]);
+        let files = parsed["files"].as_object().unwrap();
+        assert!(files.contains_key(key), "{files:?}");
+        let certificate = octets(&files["devcert_1_0.pem"]);
+        let released = fs::read_to_string(place.join("out/b/certificates/000000.pem")).unwrap();
+        assert!(released.contains(std::str::from_utf8(&certificate).unwrap().trim()));
+    }
+}

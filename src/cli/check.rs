@@ -83,6 +83,9 @@ impl Check {
             _ => None,
         };
         let (report, issued) = forge::check_against(&manifest, &binding, 1024, asked)?;
+        if report.bad_lines == 0 && report.specimen.is_some() {
+            forge::fits(&profile, issuer.as_ref(), &report.longest)?;
+        }
         let listed = report.problems.listed();
         let mut hints: Vec<_> = listed
             .iter()

@@ -171,6 +171,9 @@ impl ForgeError {
             Self::Validity(ValidityError::OutlivesIssuer { .. }) => Some(
                 "set the profile's [validity] to until = \"issuer\", or use an issuer that is valid for longer".to_owned(),
             ),
+            Self::Recipe(RecipeError::Format { .. }) => {
+                Some("give the file a larger partition, or shorter values".to_owned())
+            }
             Self::Recipe(_) => Some("load the profile from its file, beside the files that it names".to_owned()),
             Self::Lint(_) => Some("please report this: certforge stamped a certificate wrongly and refused to sign it".to_owned()),
             Self::Issued { .. } => Some(

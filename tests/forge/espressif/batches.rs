@@ -83,3 +83,26 @@ fn a_batch_of_images_is_verified_and_parsed_by_the_tool() {
         assert!(released.contains(std::str::from_utf8(&certificate).unwrap().trim()));
     }
 }
+
+#[test]
+fn what_does_not_fit_is_told_before_anything_is_made() {
+    let place = Workplace::new();
+    place.manifest(2);
+    let small = PROFILE.replace("'0x6000'", "'0x1000'");
+    let long = format!(
+        "{}\n",
+        "  { namespace = 'a', key = 'long', type = 'string', value = '{serial_number}X' },"
+            .replace('X', &"x".repeat(3900))
+    );
+    let profile = small.replace("entries = [\n", &format!("entries = [\n{long}"));
+    fs::write(place.join("profile.toml"), profile).unwrap();
+    for command in ["check", "run"] {
+        let told = place.fail(&[command, "devices.csv", "--profile", "profile.toml"], 4);
+        assert!(told.contains("fctry.bin"), "{told}");
+        assert!(
+            told.contains("the partition of 4096 octets is full before"),
+            "{told}"
+        );
+        assert!(!place.join("out").exists(), "nothing was made");
+    }
+}

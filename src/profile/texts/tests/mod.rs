@@ -5,7 +5,7 @@ mod espressif;
 use std::path::Path;
 
 use crate::bundle::format::{Beside, Unread, Value};
-use crate::bundle::{Bundler, Content, Credential, Drawn, Secrets, examine};
+use crate::bundle::{Bundler, Content, Credential, Secrets, examine};
 use crate::digest::sha256;
 use crate::manifest::{DeviceId, Header, Row};
 use crate::profile::{Binding, Profile};

@@ -10,6 +10,7 @@ mod bundle;
 mod ca;
 mod check;
 mod clock;
+mod completions;
 mod config;
 #[cfg(feature = "aws")]
 mod connect;
@@ -30,6 +31,7 @@ mod job;
 mod ledger;
 mod ledger_args;
 mod log;
+mod man;
 mod mfa;
 mod out;
 mod passphrase;
@@ -52,10 +54,11 @@ mod station;
 mod status;
 mod text;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 
-use clap::error::ContextValue;
+use clap::error::{ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use failure::Failure;
@@ -132,6 +135,10 @@ enum Command {
     /// By engine, key type and number of threads, each held against what the bare library does in the same run. What
     /// is made is thrown away. All of it takes about a minute.
     Bench(Box<bench::Bench>),
+    /// Print the manual page, or write a page for each command to a folder
+    Man(man::ManPages),
+    /// Print what bash, zsh or fish completes commands with
+    Completions(completions::Completions),
 }
 
 pub fn main() -> ExitCode {
@@ -142,6 +149,10 @@ pub fn main() -> ExitCode {
     let typed = spelling::typed(&command, std::env::args_os());
     let matches = match command.clone().try_get_matches_from(typed) {
         Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion && is_long_version() => {
+            out::print(&version::long());
+            return ExitCode::SUCCESS;
+        }
         Err(error) if error.use_stderr() => {
             out::tell_usage(&printable_error(error).to_string());
             let given = environment::of_line(&command, std::env::args_os());
@@ -180,6 +191,8 @@ pub fn main() -> ExitCode {
         Command::BucketPolicy(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     let from_environment = outcome.as_ref().err().and_then(|failure| {
         // What stations say of each other names them anyhow.
@@ -190,6 +203,11 @@ pub fn main() -> ExitCode {
     let code = printer.end(outcome);
     from_environment.into_iter().for_each(out::tell_aside);
     code
+}
+
+/// `-V` prints a line, `--version` all that there is to tell.
+fn is_long_version() -> bool {
+    std::env::args_os().any(|word| word == "--version")
 }
 
 /// What was typed may be names of files that somebody else gave.
@@ -236,7 +254,9 @@ mod tests {
     use super::*;
 
     /// Commands without `--json`, and why.
-    const WITHOUT: [(&str, &str); 2] = [
+    const WITHOUT: [(&str, &str); 4] = [
+        ("certforge man", "what it prints is a page"),
+        ("certforge completions", "what it prints is a script"),
         ("certforge station serve", "it serves until it is stopped"),
         ("certforge jitp template new", "what it prints is a document"),
     ];

@@ -65,6 +65,10 @@ struct Described {
     profile: String,
     description: String,
     key_type: String,
+    /// In DN order, as the profile writes it.
+    subject: Vec<String>,
+    /// How long certificates hold.
+    validity: String,
     members: Vec<String>,
     endpoint: Option<String>,
     /// What is an example's, and would be in every certificate.
@@ -88,6 +92,11 @@ impl Described {
             profile: profile.name().to_owned(),
             description: profile.description().to_owned(),
             key_type: profile.key_type().to_string(),
+            subject: profile
+                .subject_filled("")
+                .map(|(attribute, _, written)| format!("{attribute}={written}"))
+                .collect(),
+            validity: profile.validity().not_after.to_string(),
             members: profile
                 .recipe()
                 .all()
@@ -137,7 +146,7 @@ impl fmt::Display for Listed {
         let Self(profiles) = self;
         profiles
             .iter()
-            .try_for_each(|profile| writeln!(f, "{:16}  {}", profile.profile, profile.description))
+            .try_for_each(|profile| writeln!(f, "{:19}  {}", profile.profile, profile.description))
     }
 }
 
@@ -154,6 +163,8 @@ impl fmt::Display for Described {
             .line("profile", &self.profile)
             .line("description", &self.description)
             .line("keys", &self.key_type)
+            .line("subject", self.subject.join(", "))
+            .line("valid", &self.validity)
             .line("bundle", self.members.join(", "))
             .line("endpoint", self.endpoint.as_deref().unwrap_or("none"));
         lines.fmt(f)

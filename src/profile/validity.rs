@@ -25,6 +25,17 @@ pub enum NotAfter {
     Never,
 }
 
+impl std::fmt::Display for NotAfter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Days(days) => write!(f, "{days} days"),
+            Self::Until(moment) => write!(f, "until {}", rfc3339(*moment)),
+            Self::Issuer => f.write_str("as long as the issuer"),
+            Self::Never => f.write_str("without end"),
+        }
+    }
+}
+
 /// Days below which a certificate is told to be short-lived, when nobody says otherwise.
 pub(super) const MIN_DAYS: u32 = 730;
 

@@ -13,6 +13,7 @@ mod issuer_errors;
 mod jobs;
 mod ledger_errors;
 mod ledger_of_ca;
+mod manual;
 mod own_files;
 mod resume;
 mod revocation;

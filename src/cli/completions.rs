@@ -8,7 +8,7 @@ use clap_complete::{Generator, generate};
 use serde::Serialize;
 
 use super::Cli;
-use super::report::{Ended, Outcome};
+use super::report::Ended;
 
 #[derive(Debug, Args)]
 pub struct Completions {
@@ -30,12 +30,12 @@ enum Shell {
 struct Script(String);
 
 impl Completions {
-    pub fn run(&self) -> Outcome {
-        Ok(Ended::with(Script(match self.shell {
+    pub fn run(&self) -> Ended {
+        Ended::with(Script(match self.shell {
             Shell::Bash => script(Bash),
             Shell::Zsh => script(Zsh),
             Shell::Fish => script(Fish),
-        })))
+        }))
     }
 }
 

@@ -192,7 +192,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Man(command) => command.run(),
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => Ok(command.run()),
     };
     let from_environment = outcome.as_ref().err().and_then(|failure| {
         // What stations say of each other names them anyhow.

@@ -4,6 +4,7 @@
 mod support;
 
 mod bench;
+mod book;
 mod doctor;
 mod documents;
 mod goldens;

@@ -1,4 +1,4 @@
-//! The profile of the README, whose bundles hold several contents in one file, and a file of the user's own.
+//! The profile of the book, whose bundles hold several contents in one file, and a file of the user's own.
 
 use std::fs;
 use std::io::{Cursor, Read, Write};
@@ -20,13 +20,10 @@ const RUN: [&str; 7] = [
 const BUNDLE: &str = "out/b/bundles/de/SN000000.zip";
 const ROOTS: &str = "any octets\0 of the user's own\n";
 
-/// A workplace with the README's profile and its file in a folder, and a batch made with them.
+/// A workplace with the book's profile and its file in a folder, and a batch made with them.
 fn workplace() -> Workplace {
-    let readme = include_str!("../../README.md");
-    let profile = readme
-        .split("```toml\n")
-        .nth(1)
-        .expect("the README has a profile");
+    let page = include_str!("../../docs/profiles.md");
+    let profile = page.split("```toml\n").nth(1).expect("the page has a profile");
     let profile = profile.split("```").next().expect("it ends");
     assert!(profile.contains("factory-roots.pem"));
     let place = Workplace::new();
@@ -52,7 +49,7 @@ fn files(zip: &[u8]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_profile_of_the_readme_makes_what_it_says() {
+fn the_profile_of_the_book_makes_what_it_says() {
     let place = workplace();
     let zip = fs::read(place.join(BUNDLE)).expect("a bundle");
     let files = files(&zip);

@@ -1,0 +1,1 @@
+cp "$BOOK_DATA/line-7.csv" devices.csv

@@ -1,0 +1,1 @@
+. "$(dirname "$BOOK_DATA")/book/ledger.sh"

@@ -1,0 +1,10 @@
+//! README and book hold: what they show is what the program prints, what they name exists, and what exists is named.
+//!
+//! `BOOK=overwrite cargo test --test cli book::` writes what the program prints into them; read what it wrote.
+
+mod commands;
+mod fields;
+mod links;
+mod pages;
+mod sessions;
+mod words;

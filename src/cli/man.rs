@@ -80,7 +80,10 @@ fn page(command: &Command) -> String {
         .manual("certforge")
         .render(&mut page)
         .expect("memory takes all");
-    String::from_utf8_lossy(&page).into_owned()
+    // A space between lines breaks the line already.
+    let page = String::from_utf8_lossy(&page);
+    page.replace("\n.br\n\n.br\n", "\n.sp\n")
+        .replace("\n.br\n.sp\n.br\n", "\n.sp\n")
 }
 
 impl fmt::Display for Page {

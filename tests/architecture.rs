@@ -51,7 +51,7 @@ const MAY_IMPORT: [(&str, &[&str]); 36] = [
     (
         "seal",
         &[
-            "digest", "manifest", "profile", "engine", "signer", "issuer", "batch",
+            "digest", "pem", "manifest", "profile", "engine", "signer", "issuer", "batch",
         ],
     ),
     (

@@ -91,7 +91,7 @@ struct Common {
 
 /// A generation of a batch.
 #[derive(Serialize)]
-struct Made {
+struct Anew {
     batch: String,
     generation: u32,
     made_before: bool,
@@ -174,7 +174,7 @@ impl Common {
         let remade = newest.remake(&job, &|event| bar.show(&event), cancel);
         drop(bar);
         let remade = remade?;
-        let made = Made {
+        let made = Anew {
             batch: newest.record().batch.clone(),
             generation: remade.generation,
             made_before: remade.before,
@@ -199,7 +199,7 @@ impl Common {
     }
 
     /// Has the history say so, unless it does.
-    fn tell_history(&self, made: &Made, remade: &Remade) -> Result<Option<String>, Failure> {
+    fn tell_history(&self, made: &Anew, remade: &Remade) -> Result<Option<String>, Failure> {
         let name = self.ledger.find(self.issuer.whose(None))?.name;
         let what = made.as_act();
         let is_known = match ledger::open_read_only(&name) {
@@ -224,7 +224,7 @@ impl Common {
     }
 }
 
-impl Made {
+impl Anew {
     /// What the history says of it.
     fn as_act(&self) -> String {
         let whom = match self.recipients.is_empty() {
@@ -239,7 +239,7 @@ impl Made {
     }
 }
 
-impl fmt::Display for Made {
+impl fmt::Display for Anew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Lines::default();
         let before = if self.made_before { ", made before" } else { "" };

@@ -384,11 +384,11 @@ fn read(
     let names: Vec<String> = wanted.iter().flatten().map(name).collect();
     let most = rows.iter().map(|row| row.length).max().unwrap_or(0);
     let mut read = store.read_starts(&names, most.saturating_add(1)).into_iter();
-    let next = |row: &Option<&IndexEntry>| {
+    let next = |row: Option<&IndexEntry>| {
         let octets = row.map(|_| there(read.next().expect("each name has its answer")));
         octets.transpose()
     };
-    Ok(wanted.iter().map(next).collect::<Result<_, _>>()?)
+    Ok(wanted.iter().copied().map(next).collect::<Result<_, _>>()?)
 }
 
 /// Whether a bundle was removed: its object is not there, or its place in a pack holds zeros.

@@ -69,7 +69,13 @@ fn the_forge_prints_what_the_page_says() {
     assert_eq!(hold("`ledger rebuild`", &rebuild)[0]["batches"][0]["released"], 3);
     hold("`doctor`", &["doctor", "--offline"]);
     hold("`verify`", &["verify", "out/b"]);
-    let repack = ["bundle", "repack", "out/b", "--endpoint", "b-ats.iot.eu-west-1.amazonaws.com"];
+    let repack = [
+        "bundle",
+        "repack",
+        "out/b",
+        "--endpoint",
+        "b-ats.iot.eu-west-1.amazonaws.com",
+    ];
     hold("`bundle rewrap` and `bundle repack`", &repack);
     hold("`verify`", &["verify", "out/b"]);
     let withdrawn = r#"{"batch": "b", "withdrawn_at": "2026-11-24T12:00:00Z", "reason": "a key was copied"}"#;

@@ -595,7 +595,7 @@ fn without_an_archive_the_object_is_the_file_itself_in_each_layout() {
         openssl(&read, place.path());
         is_pair(place.path(), "all.pem", "all.pem");
         // As it was left.
-        assert!(place.succeed(&arguments).contains("2"), "{layout}");
+        assert!(place.succeed(&arguments).contains('2'), "{layout}");
         place.succeed(&["verify", "out/b"]);
         let verified = place.succeed(&["verify", "out/b", "--manifest", "devices.csv"]);
         assert!(verified.contains("2 devices verified"), "{verified}");

@@ -617,8 +617,8 @@ fn names_what_is_not_what_the_seal_says() {
         (
             "seal.json",
             "\"certforge_seal\":1",
-            "\"certforge_seal\":4",
-            "seal.json: seal.json has format 4, this certforge reads formats up to 3",
+            "\"certforge_seal\":5",
+            "seal.json: seal.json has format 5, this certforge reads formats up to 4",
         ),
     ] {
         let place = sealed("objects");

@@ -229,12 +229,12 @@ fn what_is_no_file_in_the_place_of_a_claim_ends_nothing_and_holds_nobody() {
 #[test]
 fn folders_that_no_batch_has_end_nothing() {
     let line = line("objects");
-    fs::create_dir_all(line.path("claims/000000/a/b/c/d")).unwrap();
+    fs::create_dir_all(line.path("claims/000000/a/b/c/d/e/f")).unwrap();
     fs::write(line.path("claims/000002"), "").unwrap();
     fs::write(line.path("flashed/000002"), "").unwrap();
     let text = line.succeed("st1", &["status"]);
     assert!(
-        text.contains("flashed   1 of 12") && text.contains("claims/000000/a/b/c"),
+        text.contains("flashed   1 of 12") && text.contains("claims/000000/a/b/c/d/e"),
         "{text}"
     );
     let burned = line.output("st1", &["burn"]);
@@ -252,7 +252,7 @@ fn folders_that_no_batch_has_end_nothing() {
     );
     let output = line.0.run(&["verify", "out/b"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("claims/000000/a/b/c"), "{text}");
+    assert!(text.contains("claims/000000/a/b/c/d/e"), "{text}");
     let message = line.fail("st3", &["run", "--exec", "true", "--out", "dev-st3"], 6);
     assert!(message.contains("claims/000002"), "{message}");
     let text = line.succeed("st3", &["status"]);

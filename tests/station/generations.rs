@@ -85,8 +85,8 @@ fn a_station_is_replaced_and_no_device_gets_another_identity() {
         assert!(refused.contains("bundle rewrap"), "{refused}");
         let got = claim(&line, "st2", "SN000005", &["--identity", "st2.key"]);
         assert_eq!((&got["certificate_id"], &shown("SN000005")), (&before, &before));
-        line.succeed("st2", &["done", "SN000005", "--burn"]);
-        line.succeed("st1", &["done", "SN000001", "--burn"]);
+        line.succeed("st2", &["done", "SN000005"]);
+        line.succeed("st1", &["done", "SN000001"]);
         line.succeed("st2", &["burn"]);
         let verified = line
             .0

@@ -49,6 +49,7 @@ fn fields() -> BTreeSet<String> {
             found.insert(path);
         }
     }
+    found.extend(of_files());
     let content = "name = 'p'\nbundle.files = [{ name = 'a', content = { zzz = 1 } }]\n";
     let of_file = expected(&refusal(content), "zzz").expect("it tells its fields");
     found.extend(
@@ -57,6 +58,20 @@ fn fields() -> BTreeSet<String> {
             .map(|field| format!("bundle.files.content.{field}")),
     );
     found
+}
+
+/// The fields of a file: those that it does not know itself are its format's.
+fn of_files() -> BTreeSet<String> {
+    let text = "name = 'p'\nbundle.files = [
+        { name = 'k', content = 'private-key', format = 'pem', compression = 'stored' },
+        { name = 'c', content = 'certificate' },
+        { name = 'i', content = 'issuer', shared = true },
+    ]";
+    let profile = Profile::parse(text, "p", None).expect("it has every field");
+    let files = serde_json::to_value(&profile.config().bundle.files).expect("it is written");
+    let files = files.as_array().expect("a list").iter();
+    let names = files.flat_map(|file| file.as_object().expect("a table").keys());
+    names.map(|name| format!("bundle.files.{name}")).collect()
 }
 
 fn refusal_or_none(text: &str) -> String {

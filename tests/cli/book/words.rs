@@ -9,7 +9,7 @@ use super::commands;
 use super::pages::{Page, all, read, root};
 
 /// Options of other programs, which the pages name where they tell of those.
-const OF_OTHERS: [&str; 19] = [
+const OF_OTHERS: [&str; 22] = [
     "--all-targets",
     "--array",
     "--bench",
@@ -18,6 +18,7 @@ const OF_OTHERS: [&str; 19] = [
     "--crypto-mb",
     "--faults",
     "--features",
+    "--inputkey",
     "--install",
     "--kills",
     "--lib",
@@ -26,7 +27,9 @@ const OF_OTHERS: [&str; 19] = [
     "--range",
     "--release",
     "--rounds",
+    "--secure_cert_type",
     "--seed",
+    "--skip_flash",
     "--test",
     "--time",
 ];

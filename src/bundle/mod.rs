@@ -125,7 +125,7 @@ impl Shared {
     }
 
     /// The file of one device, made again from what it was made of: `credential` with the file's own texts alone. `None`
-    /// when chance had a part in it.
+    /// when chance had a part in it; empty when no such file can be made of it.
     #[must_use]
     pub fn again(
         &self,
@@ -154,7 +154,9 @@ impl Shared {
             texts: &longest,
         };
         let mut out = Zeroizing::new(Vec::with_capacity(member.room(&sizes)));
-        member.append(&source, &mut out);
+        if member.format().makes(member.contents(), &source) {
+            member.append(&source, &mut out);
+        }
         Some(out)
     }
 }

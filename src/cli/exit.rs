@@ -145,7 +145,9 @@ table! {
         GenerationError::Seal(error) => error.code(),
         GenerationError::Engine(error) => error.code(),
         GenerationError::Profile(error) => error.code(),
-        GenerationError::Recipe(_) | GenerationError::OtherCertificates { .. } | GenerationError::NoName { .. } | GenerationError::NoText { .. } => {
+        GenerationError::Recipe(_)
+        | GenerationError::Unfit { .. }
+        | GenerationError::OtherCertificates { .. } | GenerationError::NoName { .. } | GenerationError::NoText { .. } => {
             PROFILE
         }
         GenerationError::OtherSigner { .. } => ISSUER,

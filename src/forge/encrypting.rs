@@ -34,7 +34,7 @@ impl<'a> Encrypting<'a> {
     pub(crate) fn prepare(&mut self, bundles: usize, room: usize) -> Result<(), EngineError> {
         if self.plain.capacity() < room {
             // What is grown leaves a copy behind.
-            *self.plain = Vec::with_capacity(room);
+            self.plain = Zeroizing::new(Vec::with_capacity(room));
         }
         let peers = self.peers;
         self.writer.prepare(

@@ -366,7 +366,7 @@ fn finish(
 /// The seal in the store, if there is one.
 fn existing(store: &Store, issuer: &CaCertificate) -> Result<Option<Seal>, ForgeError> {
     match store.read(SEAL_OBJECT, None) {
-        Ok(octets) => Ok(Some(Seal::open(&octets, issuer)?)),
+        Ok(octets) => Ok(Some(Seal::open(&octets, issuer)?.of(None)?)),
         Err(StoreError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }

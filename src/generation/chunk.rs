@@ -207,6 +207,15 @@ impl<'a> Making<'a> {
             field,
         })?;
         let longest: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        let unfit = |what: String| GenerationError::Unfit {
+            device_id: row.device_id.clone(),
+            what,
+        };
+        self.profile.judge_texts(&texts).map_err(unfit)?;
+        if let Some((member, name)) = self.profile.recipe().misnamed(row.device_id.as_str()) {
+            return Err(unfit(format!("{} would be called {name:?}", member.name())));
+        }
+        bundler.fits(found.private_key.len(), found.certificate.len(), &longest)?;
         let credential = Credential {
             private_key: &found.private_key,
             certificate: &found.certificate,

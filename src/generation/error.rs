@@ -54,6 +54,8 @@ pub enum GenerationError {
         "{field} of the profile takes columns of the manifest for device {device_id}, and its bundle has none but the id"
     )]
     NoText { device_id: DeviceId, field: String },
+    #[error("device {device_id}: {what}")]
+    Unfit { device_id: DeviceId, what: String },
     #[error("somebody else has made generation {generation} of {location} meanwhile")]
     Faster { location: String, generation: u32 },
     #[error("it was stopped before the generation was complete")]
@@ -95,6 +97,7 @@ impl GenerationError {
                     "leave thing_name and client_id as the batch has them, or make them of the id alone"
                 }
                 Self::NoText { .. } => "leave [bundle] as the batch has it, or make its texts of the id alone",
+                Self::Unfit { .. } => "change what the profile makes of the id; nothing was changed in the store",
                 Self::Faster { .. } => "look at what it is with `certforge verify`; the same command makes another one behind it",
                 Self::Interrupted => "nothing was changed; the same command begins again",
             }

@@ -66,6 +66,21 @@ pub struct Remade {
     pub seal_sha256: [u8; 32],
 }
 
+/// An attempt that is abandoned unless it comes so far that it may be sealed.
+struct Attempted<'a> {
+    newest: &'a Newest,
+    folder: &'a GenerationFolder,
+    is_over: bool,
+}
+
+impl Drop for Attempted<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.newest.abandon(self.folder);
+        }
+    }
+}
+
 /// Devices by their chunk.
 type ByChunk = BTreeMap<u64, BTreeSet<DeviceId>>;
 
@@ -83,7 +98,7 @@ impl Newest {
         observe: Observe<'_>,
         cancel: &Cancel,
     ) -> Result<Remade, GenerationError> {
-        self.refuse_unfit(job)?;
+        // What was sealed holds, whoever asks: what is left of before goes.
         if self.is_as(job.profile) {
             shred::all_before(self)?;
             let left = self.left()?;
@@ -95,17 +110,26 @@ impl Newest {
                 seal_sha256: self.generation().sha256,
             });
         }
+        self.refuse_unfit(job)?;
         let claimed = self.claimed()?;
         let number = self.generation().number() + 1;
         let mut attempt = [0; 8];
         Random.fill(&mut attempt)?;
         let folder = GenerationFolder::new(number, &HEXLOWER.encode(&attempt)).expect("it is hexadecimal");
         let store = self.batch().of_generation(&folder);
-        let made = self.make(job, (&store, &folder), &claimed, observe, cancel);
-        let (seal, left) = made.inspect_err(|_| self.abandon(&folder))?;
+        let mut attempt = Attempted {
+            newest: self,
+            folder: &folder,
+            is_over: false,
+        };
+        let (seal, left) = self.make(job, (&store, &folder), &claimed, observe, cancel)?;
+        // From here on it may be sealed.
+        attempt.is_over = true;
         self.seal((&store, &folder), &seal)?;
         let newest = self.with(&seal)?;
         shred::all_before(&newest)?;
+        // What became of devices meanwhile.
+        shred::ended(&newest, &newest.claimed()?)?;
         Ok(Remade {
             generation: number,
             devices: self.record().rows - left,
@@ -208,7 +232,7 @@ impl Newest {
     /// Removes what an attempt has made that nobody will go on with: it holds keys.
     fn abandon(&self, folder: &GenerationFolder) {
         if let Err(error) = shred::attempt(self.batch(), folder) {
-            tracing::info!(%error, %folder, "what was made is left behind");
+            tracing::warn!(%error, %folder, "what was made is left behind, with keys in it");
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroize;
 
-use super::{GenerationError, Newest};
+use super::{ByChunk, GenerationError, Newest};
 use crate::batch::claim::Claim;
 use crate::batch::{
     GENERATIONS, GenerationFolder, IndexEntry, Layout, claim_object, index_object, pack_object, pack_octets,
@@ -42,6 +42,32 @@ pub(super) fn all_before(newest: &Newest) -> Result<(), GenerationError> {
     strays(newest)
 }
 
+/// Removes from the newest generation what it has of devices that were flashed or scrapped while it was made: their stations know
+/// of the one before, and have removed what that had.
+pub(super) fn ended(newest: &Newest, claimed: &ByChunk) -> Result<(), GenerationError> {
+    let store = newest.sight();
+    for (&chunk, devices) in claimed {
+        let rows = newest.rows(&store, chunk)?;
+        let there = |row: &&IndexEntry| row.length > 0 && devices.contains(&row.device_id);
+        let there: Vec<&DeviceId> = rows.iter().filter(there).map(|row| &row.device_id).collect();
+        let open = not_over(newest.batch(), chunk, &there)?;
+        if open.len() == there.len() {
+            continue;
+        }
+        let all = rows.iter().map(|row| &row.device_id);
+        let stay: BTreeSet<DeviceId> = all
+            .filter(|id| !there.contains(id) || open.contains(*id))
+            .cloned()
+            .collect();
+        let layout = newest.record().layout;
+        match layout.is_packed() {
+            true => of_pack(&store, (chunk, layout), &rows, &stay)?,
+            false => of_objects(&store, (chunk, layout), &rows, &stay)?,
+        }
+    }
+    Ok(())
+}
+
 /// Removes all that an attempt has made.
 pub(super) fn attempt(batch: &Store, folder: &GenerationFolder) -> Result<(), StoreError> {
     let mut names = Vec::new();
@@ -56,8 +82,13 @@ fn kept(batch: &Store, chunk: u64, rows: &[IndexEntry]) -> Result<BTreeSet<Devic
         .filter(|row| row.length == 0)
         .map(|row| &row.device_id)
         .collect();
+    not_over(batch, chunk, &left)
+}
+
+/// Of these devices of a chunk those that were neither flashed nor scrapped, as far as their claims can be read.
+fn not_over(batch: &Store, chunk: u64, devices: &[&DeviceId]) -> Result<BTreeSet<DeviceId>, GenerationError> {
     let mut kept = BTreeSet::new();
-    for some in left.chunks(AT_A_TIME) {
+    for some in devices.chunks(AT_A_TIME) {
         let names: Vec<String> = some.iter().map(|id| claim_object(chunk, id)).collect();
         for ((device_id, name), octets) in some.iter().zip(&names).zip(batch.read_all(&names)) {
             // What a claim that cannot be read says, nobody knows: its device keeps what it has.

@@ -488,6 +488,30 @@ impl Profile {
         texts.map(of_one).collect()
     }
 
+    /// Judges what a device gives for the texts of all files, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Why no file can be made of the first that does not fit, and which.
+    pub fn judge_texts(&self, texts: &[Cow<'_, str>]) -> Result<(), String> {
+        let mut texts = texts;
+        for file in &self.texts {
+            let own;
+            (own, texts) = texts.split_at(file.texts.len().min(texts.len()));
+            for (text, known) in own.iter().zip(&file.texts) {
+                if text.len() > known.most {
+                    let (field, found, most) = (&known.field, text.len(), known.most);
+                    return Err(format!("{field} has {found} octets, and may have {most}"));
+                }
+            }
+            file.form.judge(own).map_err(|misfit| {
+                let field = file.texts.get(misfit.text).map_or("", |text| text.field.as_str());
+                format!("{field}: {}", misfit.reason)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Whether a file of the bundles names the endpoint's host.
     #[must_use]
     pub fn names_host(&self) -> bool {

@@ -59,18 +59,11 @@ impl Generation {
     ///
     /// When it is none, another issuer's, or changed.
     pub fn first(octets: &[u8], issuer: &CaCertificate) -> Result<Self, SealError> {
-        let seal = Seal::open(octets, issuer)?;
-        match seal.0.generation.is_none() {
-            true => Ok(Self {
-                seal,
-                folder: None,
-                sha256: sha256(octets),
-            }),
-            // That of a generation was put in the place of the batch's.
-            false => Err(SealError::Changed {
-                object: SEAL_OBJECT.to_owned(),
-            }),
-        }
+        Ok(Self {
+            seal: Seal::open(octets, issuer)?.of(None)?,
+            folder: None,
+            sha256: sha256(octets),
+        })
     }
 
     /// Counted from 0, which is the batch's own.

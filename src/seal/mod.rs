@@ -21,8 +21,8 @@ pub use statement::{Builder, ChunkDigest, Statement};
 pub use trust::Trust;
 
 use crate::batch::{
-    self, BATCH_OBJECT, BatchRecord, Candidates, IndexEntry, IndexError, Layout, NotRead, ReadRecord,
-    SEAL_OBJECT, SHARED_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
+    self, BATCH_OBJECT, BatchRecord, Candidates, GenerationFolder, IndexEntry, IndexError, Layout, NotRead,
+    ReadRecord, SEAL_OBJECT, SHARED_OBJECT, Shape, Twins, index_object, lookup_object, part_of,
 };
 use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};
@@ -122,6 +122,21 @@ impl Seal {
 
     fn open_at(octets: &[u8], object: &str, issuer: &CaCertificate) -> Result<Self, SealError> {
         Ok(Self(signed::open(octets, object, issuer)?))
+    }
+
+    /// Sees that it is the seal of this generation of the batch, or of the batch itself: that of another was put in its place.
+    ///
+    /// # Errors
+    ///
+    /// When it is another's.
+    pub fn of(self, folder: Option<&GenerationFolder>) -> Result<Self, SealError> {
+        let own = self.0.generation.as_ref().map(OfGeneration::folder);
+        match own == folder.cloned().map(Some) {
+            true => Ok(self),
+            false => Err(SealError::Changed {
+                object: folder.map_or_else(|| SEAL_OBJECT.to_owned(), |folder| folder.object(SEAL_OBJECT)),
+            }),
+        }
     }
 
     #[must_use]

@@ -239,8 +239,13 @@ impl SealedBatch {
         cache.forget(SEAL_OBJECT);
         cache.forget(BATCH_OBJECT);
         let before = self.newest.seal().clone();
-        *self = Self::open(store, cache, self.trust.clone(), self.moved, true)?;
+        *self = self.again(store, cache)?;
         Ok(*self.newest.seal() != before)
+    }
+
+    /// Opens it once more, with the generations that there are by now.
+    pub(super) fn again(&self, store: &Store, cache: &Cache) -> Result<Self, StationError> {
+        Self::open(store, cache, self.trust.clone(), self.moved, true)
     }
 
     /// Whether there is a generation that is newer than those that were read; where nobody may look there, none.

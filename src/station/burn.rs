@@ -52,7 +52,12 @@ impl SealedBatch {
     /// Removes the bundle of one device, in layout objects.
     pub(super) fn burn_one(&self, store: &Store, cache: &Cache, device: &Device) -> Result<(), StationError> {
         let device_id = &device.entry.device_id;
-        for (sight, layout) in self.generations(store, cache) {
+        // It may have been made anew since it was claimed.
+        let fresh = match self.has_newer(store)? {
+            true => Some(self.again(store, cache)?),
+            false => None,
+        };
+        for (sight, layout) in fresh.as_ref().unwrap_or(self).generations(store, cache) {
             if !layout.is_packed() {
                 sight.store.remove(&layout.object(device.chunk, device_id))?;
             }

@@ -71,13 +71,16 @@ impl Station {
     pub fn claim_next(&mut self) -> Result<Claimed, StationError> {
         self.refuse_withdrawn()?;
         self.look_for_newer()?;
-        let from = (&self.store, &self.cache);
-        self.batch
-            .check_identities(from, None, self.identities.as_ref())?;
         for held in self.next_held()? {
             let device_id = held.claim.device_id;
             let claimed = match self.find(&device_id) {
-                Ok(device) => self.acquire(device, Way::Next, false),
+                Ok(device) => {
+                    let from = (&self.store, &self.cache);
+                    // It may be in a generation that others cannot read any more, or the other way round.
+                    self.batch
+                        .check_identities(from, Some(&device), self.identities.as_ref())?;
+                    self.acquire(device, Way::Next, false)
+                }
                 Err(error) => Err(error),
             };
             match claimed {
@@ -91,6 +94,9 @@ impl Station {
                 other => return other,
             }
         }
+        let from = (&self.store, &self.cache);
+        self.batch
+            .check_identities(from, None, self.identities.as_ref())?;
         let claimed = match self.claim_on_the_way()? {
             None if self.look_again() => self.claim_on_the_way()?,
             other => other,

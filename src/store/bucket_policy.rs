@@ -183,6 +183,13 @@ impl Policy {
             "packs/*",
         ];
         const BUNDLES: [&str; 2] = ["bundles/*", "packs/*"];
+        // Bundles that are objects of their own, in each of the forms that they have.
+        const ALONE: [&str; 4] = [
+            "bundles/??/*.zip",
+            "bundles/??/*.zip.age",
+            "bundles/??/*.bin",
+            "bundles/??/*.bin.age",
+        ];
         const PACKS: [&str; 2] = ["packs/??????.zip", "packs/???????.zip"];
         let allow = |sid, action: Values, resource, condition| Statement {
             sid,
@@ -218,7 +225,7 @@ impl Policy {
                 allow(
                     "BurnBundles",
                     ["s3:DeleteObject", "s3:DeleteObjectVersion"].as_slice().into(),
-                    bucket.objects(&[&["bundles/??/*.zip", "bundles/??/*.zip.age"], &PACKS[..]].concat()),
+                    bucket.objects(&[&ALONE[..], &PACKS[..]].concat()),
                     None,
                 ),
                 allow(
@@ -400,7 +407,7 @@ mod tests {
             "seal.json",
             "index",
         ];
-        const FORGES: [&str; 14] = [
+        const FORGES: [&str; 16] = [
             "shared.zip",
             "seal.json",
             "batch.json",
@@ -415,6 +422,8 @@ mod tests {
             "generations/1/0badcafe/bundles/de/SN1.zip.age",
             "generations/1/0badcafe/packs/000000.zip",
             "generations/1/seal.json",
+            "bundles/de/SN1.bin",
+            "bundles/de/SN1.bin.age",
         ];
         const STATIONS: [&str; 5] = [
             "claims/000000/SN1.json",
@@ -447,7 +456,7 @@ mod tests {
                 for key in [key(FORGES[13]), key("generations/2/0badcafe/index/000000.csv")] {
                     assert!(covers(&station, "ReadBatches", &key) && !covers(&station, "BurnBundles", &key));
                 }
-                let bundles = [7, 8, 10, 11, 12].map(|i| FORGES[i]);
+                let bundles = [7, 8, 10, 11, 12, 14, 15].map(|i| FORGES[i]);
                 for (key, folder) in bundles.map(|object| (key(object), object)) {
                     assert!(covers(&station, "ReadBatches", &key) && covers(&station, "BurnBundles", &key));
                     assert!(

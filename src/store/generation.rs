@@ -11,10 +11,15 @@ impl Store {
     /// otherwise for what the batch has.
     #[must_use]
     pub fn of_generation(&self, folder: &GenerationFolder) -> Self {
-        Self::over(Generation {
+        let generation = Some(folder.clone());
+        let of = Generation {
             batch: self.transport.clone(),
             folder: folder.clone(),
-        })
+        };
+        Self {
+            generation,
+            ..Self::over(of)
+        }
     }
 }
 

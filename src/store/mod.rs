@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::batch::most_octets;
+use crate::batch::{GenerationFolder, most_octets};
 
 pub use batches::batches;
 pub use bucket_policy::{Bucket, EXPIRY_TAG, Lifecycle, MAX_MANAGED_POLICY, Policy, role_partition};
@@ -74,6 +74,8 @@ pub fn open(place: &Place, options: &StoreOptions) -> Result<Store, StoreError> 
 #[derive(Clone)]
 pub struct Store {
     transport: Arc<dyn Transport>,
+    /// Which generation of the batch it shows; `None`: the batch itself.
+    generation: Option<GenerationFolder>,
 }
 
 impl fmt::Debug for Store {
@@ -87,6 +89,7 @@ impl Store {
     pub fn over(transport: impl Transport + 'static) -> Self {
         Self {
             transport: Arc::new(transport),
+            generation: None,
         }
     }
 
@@ -94,6 +97,12 @@ impl Store {
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
         Self::over(Dir::new(folder))
+    }
+
+    /// Which generation of the batch it shows; `None`: the batch itself.
+    #[must_use]
+    pub fn generation(&self) -> Option<&GenerationFolder> {
+        self.generation.as_ref()
     }
 
     /// Where the batch is, as a person finds it.
@@ -215,7 +224,10 @@ impl Store {
     #[must_use]
     pub fn around(&self) -> Option<Self> {
         let transport = self.transport.around()?.into();
-        Some(Self { transport })
+        Some(Self {
+            transport,
+            generation: None,
+        })
     }
 
     /// The names of the folders that lie side by side in a place of several batches, in order.

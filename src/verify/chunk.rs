@@ -58,10 +58,9 @@ pub(super) fn verify(
     let left: HashSet<DeviceId> = rows
         .iter()
         .filter(|row| task.is_remade && row.entry.length == 0)
-        .map(|row| &row.entry.device_id)
-        .filter(|device_id| !retired.contains(*device_id))
-        .cloned()
+        .map(|row| row.entry.device_id.clone())
         .collect();
+    let ended: HashSet<DeviceId> = left.intersection(&retired).cloned().collect();
     retired.extend(left.iter().cloned());
     bundles.compare_members(
         (task.chunk, task.record.layout),
@@ -78,6 +77,7 @@ pub(super) fn verify(
         sight: &sight,
         retired: &retired,
         left: &left,
+        ended: &ended,
         disputed: &disputed,
     };
     judge_all(&found, standard, &mut verified);

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::bundle::{Findings, Standard, public_key_id, refuse};
 use super::bundles::Bundles;
+use super::generations::Left;
 use super::sight::{Seen, Sight};
 use super::specimen::Listed;
 use super::task::{Task, Verified};
@@ -26,6 +27,8 @@ pub(super) struct Found<'a> {
     pub retired: &'a HashSet<DeviceId>,
     /// Of these, devices whose bundle is in a generation before.
     pub left: &'a HashSet<DeviceId>,
+    /// Of these, devices that were flashed or scrapped, and whose bundle may be gone there too.
+    pub ended: &'a HashSet<DeviceId>,
     /// Rows that are not those of the batch, manifest or ledger.
     pub disputed: &'a BTreeSet<usize>,
 }
@@ -93,7 +96,11 @@ impl Found<'_> {
         let is_sound = !self.disputed.contains(&i) && !is_another;
         match self.left.contains(&row.entry.device_id) {
             false => verified.burned += u64::from(is_sound),
-            true if is_sound => verified.left.push((self.task.chunk, row.entry.device_id.clone())),
+            true if is_sound => verified.left.push(Left {
+                chunk: self.task.chunk,
+                device_id: row.entry.device_id.clone(),
+                is_over: self.ended.contains(&row.entry.device_id),
+            }),
             true => {}
         }
         self.listed_key(i, row)

@@ -10,15 +10,22 @@ use super::inputs::Inputs;
 use super::{Fault, Job, Report, VerifyError};
 use crate::batch::{
     BATCH_OBJECT, BUNDLE_FOLDERS, GENERATIONS, IndexEntry, ReadRecord, SEAL_OBJECT, generation_seal,
-    index_object,
+    index_object, pack_octets,
 };
 use crate::bundle::encryption::decrypt;
+use crate::digest::sha256;
 use crate::manifest::DeviceId;
 use crate::seal::Generation;
 use crate::store::{Store, StoreError};
 
-/// A device whose bundle is not in the newest generation, and its chunk.
-pub(super) type Left = (u64, DeviceId);
+/// A device whose bundle is not in the newest generation.
+#[derive(Debug, Clone)]
+pub(super) struct Left {
+    pub chunk: u64,
+    pub device_id: DeviceId,
+    /// Whether it was flashed or scrapped, so that its bundle may be gone.
+    pub is_over: bool,
+}
 
 /// The generations of a batch; of one that has only its own bundles, none.
 #[derive(Default)]
@@ -97,15 +104,9 @@ impl Generations {
         let before = self.0.split_last().map_or(&[][..], |(_, before)| before);
         for generation in before {
             let store = sight(batch, generation);
-            let layout = generation.seal.statement().layout;
-            let stays: BTreeSet<String> = left.iter().map(|(chunk, id)| layout.object(*chunk, id)).collect();
-            for folder in BUNDLE_FOLDERS {
-                store.list(folder, &mut |listed| {
-                    if !stays.contains(&listed.name) {
-                        let own = generation.folder.as_ref();
-                        replaced.insert(own.map_or(listed.name.clone(), |own| own.object(&listed.name)));
-                    }
-                })?;
+            for name in replaced_in(&store, generation, left)? {
+                let own = generation.folder.as_ref();
+                replaced.insert(own.map_or(name.clone(), |own| own.object(&name)));
             }
         }
         let newest = self.newest();
@@ -130,9 +131,10 @@ impl Generations {
         left: &[Left],
         report: &mut Report,
     ) -> Result<(), VerifyError> {
-        let mut open: BTreeMap<u64, BTreeSet<&DeviceId>> = BTreeMap::new();
-        for (chunk, device_id) in left {
-            open.entry(*chunk).or_default().insert(device_id);
+        let mut open: BTreeMap<u64, BTreeMap<&DeviceId, bool>> = BTreeMap::new();
+        for device in left {
+            let of_chunk = open.entry(device.chunk).or_default();
+            of_chunk.insert(&device.device_id, device.is_over);
         }
         let before = self.0.split_last().map_or(&[][..], |(_, before)| before);
         for generation in before.iter().rev() {
@@ -160,11 +162,18 @@ impl Generations {
                     }
                 };
                 for row in rows.iter().filter(|row| row.length > 0) {
-                    if !devices.remove(&row.device_id) {
+                    let Some(is_over) = devices.remove(&row.device_id) else {
                         continue;
-                    }
+                    };
                     let object = read.record.layout.object(*chunk, &row.device_id);
-                    let findings = judge(job, &store, (&read, &standard), (&object, row))?;
+                    let findings = match judge(job, &store, (&read, &standard), (&object, row))? {
+                        Some(findings) => findings,
+                        None if is_over => {
+                            report.burned += 1;
+                            continue;
+                        }
+                        None => wrong("the bundle is missing"),
+                    };
                     let faults = findings.faults.into_iter().chain(findings.untimely);
                     let before = report.faults.len();
                     let object = at(generation, &object);
@@ -177,52 +186,97 @@ impl Generations {
             }
         }
         for (chunk, devices) in open {
-            let missing = |id| {
-                Fault::of_device(
-                    id,
-                    &index_object(chunk),
-                    "no generation has its bundle".to_owned(),
-                )
-            };
-            report.faults.extend(devices.into_iter().map(missing));
+            for (device_id, is_over) in devices {
+                if is_over {
+                    report.burned += 1;
+                    continue;
+                }
+                let what = "no generation has its bundle".to_owned();
+                let fault = Fault::of_device(device_id, &index_object(chunk), what);
+                report.faults.push(fault);
+            }
         }
         Ok(())
     }
 }
 
-/// What is found of one bundle of an earlier generation.
+/// The objects of a generation before the newest that hold more than the bundles of devices that are left there.
+fn replaced_in(store: &Store, generation: &Generation, left: &[Left]) -> Result<Vec<String>, VerifyError> {
+    let layout = generation.seal.statement().layout;
+    let mut stays: BTreeMap<String, BTreeSet<&DeviceId>> = BTreeMap::new();
+    let mut chunks = BTreeMap::new();
+    for device in left {
+        let object = layout.object(device.chunk, &device.device_id);
+        chunks.insert(object.clone(), device.chunk);
+        stays.entry(object).or_default().insert(&device.device_id);
+    }
+    let mut replaced = Vec::new();
+    for folder in BUNDLE_FOLDERS {
+        store.list(folder, &mut |listed| {
+            if !stays.contains_key(&listed.name) {
+                replaced.push(listed.name);
+            }
+        })?;
+    }
+    for (object, devices) in stays.into_iter().filter(|_| layout.is_packed()) {
+        let chunk = chunks[&object];
+        let index = store.read(&index_object(chunk), None)?;
+        // What is wrong with the index is told where the bundles are judged.
+        let rows = generation.seal.index(chunk, &index).unwrap_or_default();
+        let pack = match store.read(&object, Some(0..pack_octets(rows.iter()) + 1)) {
+            Err(StoreError::NotFound { .. }) => continue,
+            other => other?,
+        };
+        let is_there = |row: &IndexEntry| {
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+            let octets = pack.get(at(row.offset)..at(row.offset.saturating_add(row.length)));
+            octets.is_some_and(|octets| octets.iter().any(|octet| *octet != 0))
+        };
+        let mut others = rows.iter().filter(|row| !devices.contains(&row.device_id));
+        if others.any(is_there) {
+            replaced.push(object);
+        }
+    }
+    Ok(replaced)
+}
+
+/// What is found of one bundle of an earlier generation; `None` when it is gone.
 fn judge(
     job: &Job<'_>,
     store: &Store,
     (read, standard): (&ReadRecord, &Standard<'_>),
     (object, row): (&str, &IndexEntry),
-) -> Result<Findings, VerifyError> {
-    let missing = |what: &str| Findings {
-        faults: vec![what.to_owned()],
-        ..Findings::default()
-    };
-    let start = if read.record.layout.is_packed() {
-        row.offset
-    } else {
-        0
-    };
+) -> Result<Option<Findings>, VerifyError> {
+    let is_packed = read.record.layout.is_packed();
+    let start = if is_packed { row.offset } else { 0 };
     let octets = match store.read(object, Some(start..start.saturating_add(row.length))) {
-        Err(StoreError::NotFound { .. }) => return Ok(missing("the bundle is missing")),
+        Err(StoreError::NotFound { .. }) => return Ok(None),
         other => other?,
     };
+    if octets.iter().all(|octet| *octet == 0) {
+        return Ok(None);
+    }
     if !read.record.layout.is_encrypted() {
-        return Ok(standard.inspect((&octets, &octets), row, None));
+        return Ok(Some(standard.inspect((&octets, &octets), row, None)));
     }
     let readable = job
         .identities
         .filter(|own| own.are_among(read.profile.recipients()));
-    Ok(match readable.map(|identities| decrypt(&octets, identities)) {
+    let findings = match readable.map(|identities| decrypt(&octets, identities)) {
         Some(Ok(plain)) => standard.inspect((&octets, &plain), row, None),
         Some(Err(error)) => refuse(&octets, &error, row),
         // Nobody can read it here: its digest was sealed.
-        None if crate::digest::sha256(&octets) == row.sha256 => Findings::default(),
-        None => missing("SHA-256 is not that of the index"),
-    })
+        None if sha256(&octets) == row.sha256 => Findings::default(),
+        None => wrong("SHA-256 is not that of the index"),
+    };
+    Ok(Some(findings))
+}
+
+fn wrong(what: &str) -> Findings {
+    Findings {
+        faults: vec![what.to_owned()],
+        ..Findings::default()
+    }
 }
 
 fn record(batch: &Store, generation: &Generation) -> Result<Result<ReadRecord, Fault>, VerifyError> {

@@ -25,7 +25,9 @@ pub(super) fn read(
     };
     report.sealed = true;
     let record = store.read(BATCH_OBJECT, None)?;
-    let opened = Seal::open(&octets, issuer).and_then(|seal| seal.record(&record).map(|_| seal));
+    let opened = Seal::open(&octets, issuer)
+        .and_then(|seal| seal.of(store.generation()))
+        .and_then(|seal| seal.record(&record).map(|_| seal));
     let fault = match opened {
         Ok(seal) => return Ok(Some(seal)),
         Err(SealError::Changed { object }) => Fault::of(&object, CHANGED.to_owned()),

@@ -47,7 +47,7 @@ impl<'a> Stated<'a> {
         let seal = match store.read(SEAL_OBJECT, None) {
             Err(StoreError::NotFound { .. }) => None,
             other => {
-                let seal = Seal::open(&other?, &issuer)?;
+                let seal = Seal::open(&other?, &issuer)?.of(store.generation())?;
                 seal.record(&octets)?;
                 Some(seal)
             }

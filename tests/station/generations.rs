@@ -112,7 +112,7 @@ fn a_station_is_replaced_and_no_device_gets_another_identity() {
             assert!(age(line.0.path(), &["-d", "-i", "st1.key"], &bundle).is_err());
         }
         // The same command has nothing to do; what is left goes on to the new station.
-        let made = json(&line.0.succeed(&[&rewrap[..8], &["st2.key", "--json"]].concat()));
+        let made = json(&line.0.succeed(&rewrap));
         assert_eq!(
             (&made["generation"], &made["made_before"]),
             (&1.into(), &true.into()),
@@ -120,6 +120,72 @@ fn a_station_is_replaced_and_no_device_gets_another_identity() {
         );
         let history = line.0.succeed(&["ledger", "history", "--verify"]);
         assert_eq!(history.matches("bundles-remade").count(), 1, "{history}");
+    }
+}
+
+#[test]
+fn a_station_goes_on_with_the_device_that_it_has_in_hand() {
+    let (line, [_, two]) = line("packs", 5);
+    let next = |out: &str| {
+        let claim = ["claim", "--next", "--out", out, "--json", "--identity", "st1.key"];
+        json(&line.succeed("st1", &claim))["device_id"].clone()
+    };
+    let held = next("one");
+    let rewrap = "bundle rewrap out/b --ca ca --identity st1.key --recipient";
+    let rewrap: Vec<&str> = rewrap.split(' ').chain([two.as_str()]).collect();
+    line.0.succeed(&rewrap);
+    assert_eq!(next("two"), held);
+    line.succeed("st1", &["done", held.as_str().unwrap()]);
+    // Flashed and not burned is as good as it was before.
+    line.0.succeed(&["verify", "out/b"]);
+    let none = line.fail(
+        "st1",
+        &["claim", "--next", "--out", "three", "--identity", "st1.key"],
+        9,
+    );
+    assert!(none.contains("nothing was claimed"), "{none}");
+}
+
+#[test]
+fn a_profile_by_which_no_bundle_can_be_made_leaves_all_as_it_was() {
+    let line = Line::new("objects", 3);
+    let unfit = [
+        ("u8", "value = '{device_id}'", "type = 'u8'"),
+        ("full", "value = '{device_id}'", "size = '0x1000'"),
+    ];
+    for (name, value, setting) in unfit {
+        let kind = if name == "u8" { "u8" } else { "string" };
+        let size = if name == "full" { "0x1000" } else { "0x6000" };
+        let big = "x".repeat(3900);
+        let more = match name {
+            "full" => {
+                format!("{{ namespace = 'f', key = 'long', type = 'string', value = '{{device_id}}{big}' }},")
+            }
+            _ => String::new(),
+        };
+        let profile = format!(
+            "name = 'unfit'\n[[bundle.files]]\nname = 'key.pem'\ncontent = 'private-key'\n\
+             [[bundle.files]]\nname = 'c.pem'\ncontent = 'certificate'\n\
+             [[bundle.files]]\nname = 'fctry.bin'\nformat = 'nvs'\nsize = '{size}'\n\
+             entries = [{more}{{ namespace = 'f', key = 'id', type = '{kind}', {value} }}]\n"
+        );
+        fs::write(line.0.join("unfit.toml"), profile).unwrap();
+        let told = line.0.fail(
+            &[
+                "bundle",
+                "repack",
+                "out/b",
+                "--ca",
+                "ca",
+                "--profile",
+                "unfit.toml",
+            ],
+            4,
+        );
+        assert!(told.contains("fctry.bin"), "{setting}: {told}");
+        let left = crate::support::tool("find", &["out/b/generations", "-type", "f"], line.0.path());
+        assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{setting}");
+        line.0.succeed(&["verify", "out/b"]);
     }
 }
 

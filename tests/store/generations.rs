@@ -10,7 +10,7 @@ use certforge::batch::claim::{Claim, State, Wish};
 use certforge::batch::{Layout, claim_object, index_object};
 use certforge::bundle::encryption::{Identities, Identity, decrypt};
 use certforge::bundle::examine;
-use certforge::forge::Cancel;
+use certforge::forge::{Cancel, Event};
 use certforge::generation::{GenerationError, Newest, Remade, Remake};
 use certforge::manifest::DeviceId;
 use certforge::profile::Profile;
@@ -290,5 +290,93 @@ fn of_two_who_make_one_at_a_time_one_has_made_it() {
                 "{error}"
             );
         }
+    }
+}
+
+/// Stopped when the new generation was sealed, and before anything of the old one was removed.
+fn stopped_before_removal(factory: &Factory, memory: &Memory) {
+    memory.fail(|call| {
+        ["remove", "replace", "purge"]
+            .contains(&call.operation)
+            .then(refused)
+    });
+    remake(factory, memory.store(), encrypted).unwrap_err();
+    memory.restart();
+}
+
+#[test]
+fn the_same_command_removes_what_it_had_left_whatever_it_can_read() {
+    let factory = Factory::new();
+    let (memory, store) = batch(&factory, "left", Layout::Packs);
+    stopped_before_removal(&factory, &memory);
+    // What is left is told, also in the pack in which a device stays.
+    let identities = identities();
+    let job = verify::Job {
+        store: &store,
+        ledger: None,
+        issuer: None,
+        manifest: None,
+        now: OffsetDateTime::now_utc(),
+        identities: Some(&identities),
+        strict: false,
+    };
+    let report = verify::verify(&job, &|_| {}, &|_| {}).unwrap();
+    let objects: BTreeSet<_> = report
+        .faults
+        .iter()
+        .filter_map(|fault| fault.object.clone())
+        .collect();
+    let packs: BTreeSet<_> = (0..6).map(|chunk| format!("packs/{chunk:06}.zip")).collect();
+    assert_eq!(objects, packs, "{:#?}", report.faults);
+    // Whoever could read the bundles before, or needed nothing for it, cannot read the new ones.
+    let newest = Newest::open(memory.store(), factory.issuer.certificate(), false).unwrap();
+    let profile = encrypted(newest.profile());
+    let job = Remake {
+        profile: &profile,
+        signer: &factory.issuer,
+        identities: None,
+        now: OffsetDateTime::now_utc(),
+    };
+    let again = newest.remake(&job, &|_| {}, &Cancel::new()).unwrap();
+    assert!(again.before, "{again:?}");
+    is_good(&store);
+}
+
+#[test]
+fn a_device_that_is_flashed_meanwhile_leaves_no_key_in_the_new_generation() {
+    for layout in [Layout::Objects, Layout::Packs] {
+        let factory = Factory::new();
+        let (memory, store) = batch(&factory, layout.as_str(), layout);
+        let newest = Newest::open(memory.store(), factory.issuer.certificate(), false).unwrap();
+        let profile = elsewhere(newest.profile());
+        let job = Remake {
+            profile: &profile,
+            signer: &factory.issuer,
+            identities: None,
+            now: OffsetDateTime::now_utc(),
+        };
+        let device_id = DeviceId::parse("SN0000").unwrap();
+        let flash = |event| {
+            if !matches!(event, Event::Released { .. }) {
+                return;
+            }
+            let now = OffsetDateTime::now_utc();
+            let wish = Wish {
+                station: "st2",
+                now,
+                lease: Duration::HOUR,
+                take_over: false,
+            };
+            let claim = Claim::first(&device_id, "11".repeat(16), wish);
+            let claim = claim.ended(State::Flashed, now, None).unwrap();
+            store
+                .create(&claim_object(0, &device_id), &claim.to_json())
+                .unwrap();
+        };
+        // All chunks but the last are made when it is flashed at the latest; most often the first one is.
+        newest.remake(&job, &flash, &Cancel::new()).unwrap();
+        let (_, keys) = keys(&factory, &store);
+        assert!(!keys.contains_key(&device_id), "{layout}");
+        assert_eq!(keys.len(), 45 - 2, "{layout}: all but the two that are flashed");
     }
 }

@@ -140,6 +140,12 @@ pub trait Format: Send + Sync {
     /// inflates no more than this.
     fn room(&self, contents: &[Content], sizes: &Sizes<'_>) -> usize;
 
+    /// Whether a file can be made of this. Of what was judged before anything was made it can; of what a bundle is found to hold,
+    /// and of what a record says, perhaps not.
+    fn makes(&self, _contents: &[Content], _source: &Source<'_>) -> bool {
+        true
+    }
+
     /// Appends a file. Of a constant one, nothing of the credential is used.
     fn append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>);
 

@@ -1,10 +1,11 @@
 //! Batches whose bundles are images: `verify` holds each against key, certificate and row, and Espressif's tool reads them.
 
 use std::fs;
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 
 use serde_json::json;
-use zip::ZipArchive;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::tools::{Tools, octets, text};
 use crate::support::Workplace;
@@ -104,5 +105,53 @@ fn what_does_not_fit_is_told_before_anything_is_made() {
             "{told}"
         );
         assert!(!place.join("out").exists(), "nothing was made");
+    }
+}
+
+/// Writes the bundle anew with a file of it changed, so that nothing but its digest and what it holds is wrong with it.
+fn change(place: &Workplace, name: &str, change: impl Fn(&mut Vec<u8>)) {
+    let path = place.join(BUNDLE);
+    let mut archive = ZipArchive::new(Cursor::new(fs::read(&path).unwrap())).unwrap();
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for i in 0..archive.len() {
+        let mut file = archive.by_index(i).unwrap();
+        let (own, mut content) = (file.name().unwrap().into_owned(), Vec::new());
+        file.read_to_end(&mut content).unwrap();
+        if own == name {
+            change(&mut content);
+        }
+        writer.start_file(own, stored).unwrap();
+        writer.write_all(&content).unwrap();
+    }
+    fs::write(&path, writer.finish().unwrap().into_inner()).unwrap();
+}
+
+#[test]
+fn one_bundle_of_which_nothing_can_be_made_again_hides_no_other() {
+    let profile = format!("{PROFILE}[[bundle.files]]\nname = 'certificate.pem'\ncontent = 'certificate'\n");
+    let large = "A".repeat(40_000);
+    let changes: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 4] = [
+        ("nvs_keys.bin", Box::new(|octets| octets[7] ^= 1)),
+        ("fctry.bin", Box::new(|octets| octets[5000] ^= 1)),
+        ("esp_secure_cert.bin", Box::new(|octets| octets[40] ^= 1)),
+        (
+            "certificate.pem",
+            Box::new(move |octets| {
+                *octets =
+                    format!("-----BEGIN CERTIFICATE-----\n{large}\n-----END CERTIFICATE-----\n").into_bytes();
+            }),
+        ),
+    ];
+    for (name, how) in changes {
+        let place = made(&profile);
+        change(&place, name, how);
+        let told = place.run(&["verify", "out/b", "--manifest", "devices.csv"]);
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert_eq!(told.status.code(), Some(1), "{name}: {text}");
+        assert!(
+            text.contains("device SN000000, ") && text.contains("1 of 2 devices are good"),
+            "{name}: {text}"
+        );
     }
 }

@@ -104,6 +104,36 @@ fn count(content: &Content) -> usize {
     if *content == Content::Chain { 2 } else { 1 }
 }
 
+impl EspSecureCert {
+    /// Appends an image; `None` when it is not for such a key, or does not fit.
+    fn try_append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) -> Option<()> {
+        let pkcs8 = source.credential.private_key;
+        let mut key = Zeroizing::new(Vec::with_capacity(pkcs8.len() + traditional::ADDED));
+        let is_rsa = traditional::from_pkcs8(pkcs8, true, &mut key).is_some();
+        if !is_rsa {
+            traditional::from_pkcs8(pkcs8, false, &mut key)?;
+        }
+        let [_, own, ca @ ..] = contents else {
+            return Some(());
+        };
+        let chance = self.plan().ds.and_then(|_| {
+            let hmac_key = source.secrets.of(Drawn::HmacKey)?.try_into().ok()?;
+            let iv = source.random.try_into().ok()?;
+            Some(DsChance { hmac_key, iv })
+        });
+        let device = Device {
+            key: if is_rsa { Key::Rsa(&key) } else { Key::Ec(&key) },
+            certificates: &ders(own, source),
+            ca: &ca
+                .iter()
+                .flat_map(|content| ders(content, source))
+                .collect::<Vec<_>>(),
+            chance,
+        };
+        self.writer.append(&device, out).ok()
+    }
+}
+
 impl Format for EspSecureCert {
     fn name(&self) -> &'static str {
         "esp-secure-cert"
@@ -188,32 +218,13 @@ impl Format for EspSecureCert {
         super::PARTITION
     }
 
+    fn makes(&self, contents: &[Content], source: &Source<'_>) -> bool {
+        let mut out = Zeroizing::new(Vec::with_capacity(self.room(contents, &Sizes::LARGEST)));
+        self.try_append(contents, source, &mut out).is_some()
+    }
+
     fn append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) {
-        let pkcs8 = source.credential.private_key;
-        let mut key = Zeroizing::new(Vec::with_capacity(pkcs8.len() + traditional::ADDED));
-        let is_rsa = traditional::from_pkcs8(pkcs8, true, &mut key).is_some();
-        if !is_rsa {
-            traditional::from_pkcs8(pkcs8, false, &mut key).expect("the forge's keys are RSA or EC keys");
-        }
-        let [_, own, ca @ ..] = contents else {
-            return;
-        };
-        let chance = self.plan().ds.and_then(|_| {
-            let hmac_key = source.secrets.of(Drawn::HmacKey)?.try_into().ok()?;
-            let iv = source.random.try_into().ok()?;
-            Some(DsChance { hmac_key, iv })
-        });
-        let device = Device {
-            key: if is_rsa { Key::Rsa(&key) } else { Key::Ec(&key) },
-            certificates: &ders(own, source),
-            ca: &ca
-                .iter()
-                .flat_map(|content| ders(content, source))
-                .collect::<Vec<_>>(),
-            chance,
-        };
-        self.writer
-            .append(&device, out)
+        self.try_append(contents, source, out)
             .expect("the profile's keys are for the image, and it was judged to fit");
     }
 

@@ -190,6 +190,37 @@ impl Set {
     }
 }
 
+impl Nvs {
+    /// Appends an image; `None` when these values do not fit, or nobody has drawn the keys.
+    fn try_append(&self, source: &Source<'_>, out: &mut Vec<u8>) -> Option<()> {
+        let Some(set) = &self.set else { return Some(()) };
+        let pems: Vec<_> = self
+            .set()
+            .map(|(slot, filling)| match filling {
+                Filling::Content(content) if slot.kind == Kind::String => contents::pem_of(content, source),
+                _ => Zeroizing::default(),
+            })
+            .collect();
+        let mut texts = source.texts.iter();
+        let values = self.set().zip(&pems).map(|((slot, filling), pem)| {
+            Some(match filling {
+                Filling::Text(_) => {
+                    let text = texts.next().map_or("", |text| text);
+                    return slot.kind.read(text).ok();
+                }
+                Filling::Content(_) if slot.kind == Kind::String => {
+                    Value::String(Cow::Borrowed(pem.as_str()))
+                }
+                Filling::Content(content) => Value::Blob(Cow::Borrowed(contents::ders(content, source)[0])),
+            })
+        });
+        let values: Vec<_> = values.collect::<Option<_>>()?;
+        let secret = self.draws().first().and_then(|drawn| source.secrets.of(*drawn));
+        let keys = set.encryption.and_then(|encryption| encryption.keys(secret));
+        set.writer.append(&values, keys.as_ref(), out).ok()
+    }
+}
+
 impl Format for Nvs {
     fn name(&self) -> &'static str {
         "nvs"
@@ -260,29 +291,13 @@ impl Format for Nvs {
         self.set.as_ref().map_or(0, |set| set.writer.room())
     }
 
+    fn makes(&self, contents: &[Content], source: &Source<'_>) -> bool {
+        let mut out = Zeroizing::new(Vec::with_capacity(self.room(contents, &Sizes::LARGEST)));
+        self.try_append(source, &mut out).is_some()
+    }
+
     fn append(&self, _: &[Content], source: &Source<'_>, out: &mut Vec<u8>) {
-        let Some(set) = &self.set else { return };
-        let pems: Vec<_> = self
-            .set()
-            .map(|(slot, filling)| match filling {
-                Filling::Content(content) if slot.kind == Kind::String => contents::pem_of(content, source),
-                _ => Zeroizing::default(),
-            })
-            .collect();
-        let mut texts = source.texts.iter();
-        let values = self.set().zip(&pems).map(|((slot, filling), pem)| match filling {
-            Filling::Text(_) => {
-                let text = texts.next().map_or("", |text| text);
-                slot.kind.read(text).expect("the row was judged")
-            }
-            Filling::Content(_) if slot.kind == Kind::String => Value::String(Cow::Borrowed(pem.as_str())),
-            Filling::Content(content) => Value::Blob(Cow::Borrowed(contents::ders(content, source)[0])),
-        });
-        let values: Vec<_> = values.collect();
-        let secret = self.draws().first().and_then(|drawn| source.secrets.of(*drawn));
-        let keys = set.encryption.and_then(|encryption| encryption.keys(secret));
-        set.writer
-            .append(&values, keys.as_ref(), out)
+        self.try_append(source, out)
             .expect("the rows were judged to fit, and keys were drawn");
     }
 

@@ -27,10 +27,13 @@ pub struct Plan {
     pub is_encrypted: bool,
 }
 
+/// Octets of a partition at most: whoever writes a profile must not decide how much memory a reader takes.
+const MOST_OCTETS: usize = 1 << 20;
+
 /// Why no image can be made so, for the author of a profile. A slot is counted from 0.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("a partition of {size} octets is not one or more pages of 4096 octets")]
+    #[error("a partition of {size} octets is not one or more pages of 4096 octets, of 1 MiB at most")]
     Size { size: usize },
     #[error("{name:?} is not 1 to {LONGEST_KEY} characters of ASCII, which NVS asks of keys and namespaces")]
     Name { slot: usize, name: String },
@@ -66,7 +69,7 @@ impl Plan {
     /// When no image at all can be made so.
     pub fn judge(&self) -> Result<(), PlanError> {
         let size = self.size;
-        if size == 0 || !size.is_multiple_of(PAGE) || u32::try_from(size).is_err() {
+        if size == 0 || !size.is_multiple_of(PAGE) || size > MOST_OCTETS {
             return Err(PlanError::Size { size });
         }
         self.judge_names()?;

@@ -53,7 +53,7 @@ const fn traditional(name: &'static str, is_rsa: bool, is_pem: bool) -> traditio
     traditional::Traditional { name, is_rsa, is_pem }
 }
 
-/// A form that contents take in a file: by its name in [`ALL`], and then with the settings of one file.
+/// A form that contents take in a file: by its name, and then with the settings of one file.
 pub trait Format: Send + Sync {
     /// Its name in profiles.
     fn name(&self) -> &'static str;

@@ -131,19 +131,17 @@ fn change(place: &Workplace, name: &str, change: impl Fn(&mut Vec<u8>)) {
 fn one_bundle_of_which_nothing_can_be_made_again_hides_no_other() {
     let profile = format!("{PROFILE}[[bundle.files]]\nname = 'certificate.pem'\ncontent = 'certificate'\n");
     let large = "A".repeat(40_000);
-    let changes: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 4] = [
-        ("nvs_keys.bin", Box::new(|octets| octets[7] ^= 1)),
-        ("fctry.bin", Box::new(|octets| octets[5000] ^= 1)),
-        ("esp_secure_cert.bin", Box::new(|octets| octets[40] ^= 1)),
-        (
-            "certificate.pem",
-            Box::new(move |octets| {
-                *octets =
-                    format!("-----BEGIN CERTIFICATE-----\n{large}\n-----END CERTIFICATE-----\n").into_bytes();
-            }),
-        ),
-    ];
-    for (name, how) in changes {
+    let certificate = format!("-----BEGIN CERTIFICATE-----\n{large}\n-----END CERTIFICATE-----\n");
+    for (name, at) in [
+        ("nvs_keys.bin", Some(7)),
+        ("fctry.bin", Some(5000)),
+        ("esp_secure_cert.bin", Some(40)),
+        ("certificate.pem", None),
+    ] {
+        let how = |octets: &mut Vec<u8>| match at {
+            Some(at) => octets[at] ^= 1,
+            None => *octets = certificate.clone().into_bytes(),
+        };
         let place = made(&profile);
         change(&place, name, how);
         let told = place.run(&["verify", "out/b", "--manifest", "devices.csv"]);

@@ -106,6 +106,7 @@ pub mod bounded;
 pub mod causes;
 pub mod digest;
 pub mod exposure;
+pub mod flash;
 pub mod metrics;
 pub mod pem;
 pub mod printable;

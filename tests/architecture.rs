@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 36] = [
+const MAY_IMPORT: [(&str, &[&str]); 37] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
@@ -13,6 +13,7 @@ const MAY_IMPORT: [(&str, &[&str]); 36] = [
     ("printable", &[]),
     ("shell", &[]),
     ("exposure", &["shell"]),
+    ("flash", &["digest"]),
     ("whole", &[]),
     ("manifest", &["digest", "shell"]),
     ("bundle", &["digest", "pem", "printable"]),

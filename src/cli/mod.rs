@@ -20,6 +20,7 @@ mod environment;
 mod exit;
 mod export;
 mod failure;
+mod flash;
 mod identity;
 #[cfg(feature = "aws")]
 mod input;
@@ -111,6 +112,9 @@ enum Command {
     /// Claim bundles at a flashing station, flash them, report; see how the line is doing
     #[command(subcommand)]
     Station(Box<station::Station>),
+    /// Hold a device's flash, read back, against what was released for it
+    #[command(subcommand)]
+    Flash(Box<flash::Flash>),
     /// Just-In-Time Provisioning: check templates, register the CA with AWS IoT, withdraw a batch
     #[cfg(feature = "aws")]
     #[command(subcommand)]
@@ -179,6 +183,7 @@ pub fn main() -> ExitCode {
         Command::Status(command) => command.run(),
         Command::Ledger(command) => command.run(printer),
         Command::Station(command) => command.run(printer),
+        Command::Flash(command) => command.run(),
         #[cfg(feature = "aws")]
         Command::Jitp(command) => command.run(printer),
         #[cfg(feature = "aws")]

@@ -44,7 +44,7 @@ use crate::digest::sha256;
 use crate::manifest::DEFAULT_ID_COLUMN;
 
 /// The profiles that are compiled in, by name.
-pub const BUILT_IN: [(&str, &str); 8] = [
+pub const BUILT_IN: [(&str, &str); 10] = [
     ("aws-iot-p256", include_str!("../../profiles/aws-iot-p256.toml")),
     (
         "aws-iot-p256-shared",
@@ -58,6 +58,11 @@ pub const BUILT_IN: [(&str, &str); 8] = [
     (
         "aws-iot-subject",
         include_str!("../../profiles/aws-iot-subject.toml"),
+    ),
+    ("esp32-nvs", include_str!("../../profiles/esp32-nvs.toml")),
+    (
+        "esp32-secure-cert",
+        include_str!("../../profiles/esp32-secure-cert.toml"),
     ),
     (
         "freertos-header",

@@ -15,7 +15,7 @@ use crate::batch::{
     SHARED_OBJECT, Shape, index_object, lookup_object,
 };
 use crate::bundle::encryption::{Identities, decrypt, short_ids};
-use crate::bundle::{self, Files, OpenError, Opened, judge_shared, open_shared};
+use crate::bundle::{self, Files, Member, OpenError, Opened, judge_shared, open_shared};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
@@ -365,6 +365,25 @@ impl SealedBatch {
             device_id: device.entry.device_id.to_string(),
             batch: self.name().to_owned(),
         })
+    }
+
+    /// Names and formats of a device's files that are partitions of its flash.
+    pub(super) fn images(
+        &self,
+        store: &Store,
+        cache: &Cache,
+        device: &Device,
+    ) -> Result<Vec<(String, &'static str)>, StationError> {
+        let (bundles, entry) = self.holder(store, cache, device)?;
+        let members = bundles.profile.recipe().members().iter();
+        let images = members.filter(|member| member.format().is_partition());
+        let named = |member: &Member| {
+            (
+                member.name_for(entry.device_id.as_str()).into_owned(),
+                member.format().name(),
+            )
+        };
+        Ok(images.map(named).collect())
     }
 
     /// The files of a device, its bundle's and those that all devices share, once everything about them is seen to be

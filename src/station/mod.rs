@@ -26,6 +26,7 @@ mod memory;
 mod metrics;
 mod overview;
 mod recorded;
+mod released;
 mod reporting;
 mod said;
 mod script;
@@ -51,6 +52,7 @@ pub use error::StationError;
 pub use identity::IdentityFileError;
 pub use memory::{Report, Unpacked, Way};
 pub use overview::{Failure, Overview, SILENT_AFTER, StaleClaim, StationOverview, Watch};
+pub use released::ReleasedDevice;
 pub use reporting::{Reported, Sent};
 pub use unpack::{Inode, is_in_memory};
 

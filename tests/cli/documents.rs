@@ -165,6 +165,31 @@ fn hold_job(place: &Workplace, scheduler: &str, arguments: &[&str], run: &[&str]
 }
 
 #[test]
+fn what_was_read_back_is_told_as_the_page_says() {
+    let place = Workplace::new();
+    place.manifest(1);
+    let run = [
+        "run",
+        "devices.csv",
+        "--batch",
+        "b",
+        "--endpoint",
+        "a.example",
+        "--profile",
+        "esp32-secure-cert",
+    ];
+    place.succeed(&run);
+    let bundle = std::fs::read(place.join("out/b/bundles/de/SN000000.zip")).expect("a bundle");
+    std::fs::write(place.join("image.bin"), bundle).expect("an image");
+    // It begins as no file: a bundle is no image. Its certificate is in it all the same.
+    let verify = ["flash", "verify", "--batch", "out/b", "--image", "image.bin"];
+    let document = hold(&place, "`flash verify`", &verify).remove(0);
+    assert_eq!(document["places"][0]["state"], "nothing-released");
+    let at = document["not_seen"].as_array().map(Vec::len);
+    assert_eq!(at, Some(2));
+}
+
+#[test]
 fn stations_print_what_the_page_says() {
     let place = Workplace::new();
     place.manifest(4);

@@ -814,8 +814,14 @@ fn a_revoked_device_is_dropped_at_its_next_message() {
 
 /// Profiles that are compiled in and whose bundles are no files of PEM: the fleet reads them as their firmware would.
 #[test]
-fn devices_of_the_profiles_for_gateways_and_headers_come_up() {
-    for profile in ["gateway-pkcs12", "freertos-header", "modem-sec1"] {
+fn devices_of_the_profiles_that_are_ready_to_flash_come_up() {
+    for profile in [
+        "esp32-secure-cert",
+        "esp32-nvs",
+        "gateway-pkcs12",
+        "freertos-header",
+        "modem-sec1",
+    ] {
         let place = factory(3, &["--profile", profile, "--endpoint", "a.example"]);
         let report = rehearse(&place, &TEMPLATE);
         assert_eq!(report["would_come_up"], 3, "{profile}: {report:#}");

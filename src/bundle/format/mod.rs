@@ -136,6 +136,11 @@ pub trait Format: Send + Sync {
         Ok(())
     }
 
+    /// Whether a file is a partition of a device's flash, which is written as it is and can be read back.
+    fn is_partition(&self) -> bool {
+        false
+    }
+
     /// Octets that a file has at most. Buffers with private keys never move, because this is true; and a reader
     /// inflates no more than this.
     fn room(&self, contents: &[Content], sizes: &Sizes<'_>) -> usize;

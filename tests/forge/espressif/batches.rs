@@ -59,8 +59,12 @@ fn made(profile: &str) -> Workplace {
     place
 }
 
-fn file(place: &Workplace, name: &str) -> Vec<u8> {
-    let bundle = fs::read(place.join(BUNDLE)).unwrap();
+pub(super) fn file(place: &Workplace, name: &str) -> Vec<u8> {
+    file_of(place, BUNDLE, name)
+}
+
+pub(super) fn file_of(place: &Workplace, bundle: &str, name: &str) -> Vec<u8> {
+    let bundle = fs::read(place.join(bundle)).unwrap();
     let mut archive = ZipArchive::new(Cursor::new(bundle)).unwrap();
     let mut content = Vec::new();
     archive.by_name(name).unwrap().read_to_end(&mut content).unwrap();
@@ -82,6 +86,74 @@ fn a_batch_of_images_is_verified_and_parsed_by_the_tool() {
         let certificate = octets(&files["devcert_1_0.pem"]);
         let released = fs::read_to_string(place.join("out/b/certificates/000000.pem")).unwrap();
         assert!(released.contains(std::str::from_utf8(&certificate).unwrap().trim()));
+    }
+}
+
+/// A batch with a profile that is compiled in.
+pub(super) fn shipped(profile: &str) -> Workplace {
+    let place = Workplace::new();
+    place.manifest(2);
+    let run = [
+        "run",
+        "devices.csv",
+        "--endpoint",
+        "a.example",
+        "--batch",
+        "b",
+        "--profile",
+        profile,
+    ];
+    place.succeed(&run);
+    let verified = place.succeed(&["verify", "out/b", "--manifest", "devices.csv"]);
+    assert!(verified.contains("2 devices verified"), "{verified}");
+    place
+}
+
+fn has(octets: &[u8], part: &str) {
+    let found = octets.windows(part.len()).any(|window| window == part.as_bytes());
+    assert!(found, "{part} is in it");
+}
+
+#[test]
+fn the_tools_read_what_the_shipped_profiles_make() {
+    let mut tools = Tools::start();
+    let place = shipped("esp32-secure-cert");
+    let image = file(&place, "esp_secure_cert.bin");
+    let parsed = tools.ask(&json!({"ask": "parse-secure-cert", "image": text(&image)}));
+    assert_eq!(parsed["valid"], parsed["entries"]);
+    let chain = octets(&parsed["files"]["devcert_1_0.pem"]);
+    let blocks = |octets: &[u8]| std::str::from_utf8(octets).unwrap().matches("BEGIN CERT").count();
+    assert_eq!(blocks(&chain), 2, "the issuer's comes with it");
+    assert_eq!(
+        blocks(&octets(&parsed["files"]["cacert_0_0.pem"])),
+        2,
+        "Amazon's roots"
+    );
+    let factory = file(&place, "fctry.bin");
+    for part in ["serial_no", "SN000000", "a.example", "client_id"] {
+        has(&factory, part);
+    }
+
+    let place = shipped("esp32-nvs");
+    let (image, keys) = (file(&place, "fctry.bin"), file(&place, "nvs_keys.bin"));
+    let question = json!({"ask": "nvs-decrypt", "image": text(&image), "keys": text(&keys[..64])});
+    let plain = tools.image(&question);
+    let released = fs::read_to_string(place.join("out/b/certificates/000000.pem")).unwrap();
+    let first = released
+        .split("-----END")
+        .next()
+        .unwrap()
+        .split("-----BEGIN")
+        .nth(1)
+        .unwrap();
+    for part in [
+        "serial_no",
+        "SN000000",
+        "a.example",
+        "BEGIN PRIVATE KEY",
+        &first[..64],
+    ] {
+        has(&plain, part);
     }
 }
 

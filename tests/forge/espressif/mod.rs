@@ -3,5 +3,6 @@
 
 mod batches;
 mod nvs;
+mod read_back;
 mod secure_cert;
 mod tools;

@@ -139,6 +139,10 @@ impl Format for EspSecureCert {
         "esp-secure-cert"
     }
 
+    fn is_partition(&self) -> bool {
+        true
+    }
+
     fn with(&self, settings: &Settings) -> Result<Option<Arc<dyn Format>>, String> {
         let Written { layout, encoding, ds } = settings.read()?;
         let text = encoding;

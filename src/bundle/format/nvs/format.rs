@@ -226,6 +226,10 @@ impl Format for Nvs {
         "nvs"
     }
 
+    fn is_partition(&self) -> bool {
+        true
+    }
+
     fn with(&self, settings: &Settings) -> Result<Option<Arc<dyn Format>>, String> {
         let set = Set::new(settings.read()?)?;
         // What a template has by itself is the least that it becomes.
@@ -345,6 +349,10 @@ pub(in crate::bundle::format) struct NvsKeys;
 impl Format for NvsKeys {
     fn name(&self) -> &'static str {
         "nvs-keys"
+    }
+
+    fn is_partition(&self) -> bool {
+        true
     }
 
     fn default_contents(&self) -> Vec<Content> {

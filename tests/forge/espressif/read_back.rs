@@ -1,0 +1,150 @@
+//! `flash verify`: what was read back from a device is what was released for it, octet for octet, or it is told where it is not.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::batches::{file, file_of, shipped};
+use crate::support::Workplace;
+
+const SECOND: &str = "out/b/bundles/d1/SN000001.zip";
+
+/// What it says of an image, and its exit code.
+fn verified(place: &Workplace, image: &[u8], more: &[&str]) -> (i32, Value) {
+    fs::write(place.join("image.bin"), image).unwrap();
+    let verify = [
+        "flash",
+        "verify",
+        "--batch",
+        "out/b",
+        "--json",
+        "--image",
+        "image.bin",
+    ];
+    let output = place.run(&[&verify[..], more].concat());
+    let told = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.code().unwrap(), told)
+}
+
+#[test]
+fn a_partition_is_held_against_what_was_released() {
+    let place = shipped("esp32-secure-cert");
+    let mut image = file_of(&place, SECOND, "esp_secure_cert.bin");
+    let len = image.len();
+    let (code, told) = verified(&place, &image, &[]);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000001".into()), "{told:#}");
+    image.resize(0x2000, 0xFF);
+    let (code, told) = verified(&place, &image, &[]);
+    assert_eq!((code, &told["as_released"]), (0, &true.into()), "{told:#}");
+    assert_eq!(told["places"][0]["octets"], len);
+    assert_eq!(told["not_seen"], serde_json::json!(["fctry.bin"]));
+
+    // In the key, behind it, and at its end.
+    let at = |part: &[u8]| {
+        image
+            .windows(part.len())
+            .position(|window| window == part)
+            .unwrap()
+    };
+    for at in [at(b"BEGIN EC PRIVATE KEY") + 40, len, 0x1FFF] {
+        let mut changed = image.clone();
+        changed[at] ^= 1;
+        let (code, told) = verified(&place, &changed, &[]);
+        assert_eq!((code, &told["places"][0]["state"]), (1, &"differs".into()));
+        assert_eq!(told["places"][0]["first_difference"], at);
+    }
+    let (code, told) = verified(&place, &image[..len - 1], &[]);
+    assert_eq!((code, &told["places"][0]["state"]), (1, &"cut-off".into()));
+
+    // The certificate of one device, and the key of another.
+    let other = file(&place, "esp_secure_cert.bin");
+    let key = at(b"-----BEGIN EC PRIVATE KEY");
+    let mixed = [&image[..key], &other[key..]].concat();
+    let (code, told) = verified(&place, &mixed, &[]);
+    assert_eq!((code, &told["device_id"]), (1, &"SN000001".into()), "{told:#}");
+}
+
+#[test]
+fn partitions_are_found_in_the_flash_as_a_whole() {
+    let place = shipped("esp32-secure-cert");
+    let mut flash = vec![0xFF; 0x40_0000];
+    let mut write = |offset: usize, octets: &[u8]| {
+        flash[offset..offset + octets.len()].copy_from_slice(octets);
+    };
+    write(0, &[0xE9; 0x3000]);
+    write(0xD000, &file(&place, "esp_secure_cert.bin"));
+    write(0x1_0000, &[0x5A; 0x1000]);
+    write(0x34_0000, &file(&place, "fctry.bin"));
+    // An application that knows the certificate of another device.
+    write(
+        0x2_0000,
+        &fs::read(place.join("out/b/certificates/000000.pem")).unwrap(),
+    );
+    let both = ["--offset", "0xD000", "--offset", "0x340000"];
+    let (code, told) = verified(&place, &flash, &both);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000000".into()), "{told:#}");
+    assert_eq!(told["not_seen"], serde_json::json!([]));
+    let (code, told) = verified(&place, &flash, &["--offset", "0xD000", "--offset", "0x9000"]);
+    assert_eq!(
+        (code, &told["places"][1]["state"]),
+        (1, &"nothing-released".into())
+    );
+}
+
+#[test]
+fn encrypted_partitions_are_those_of_the_device_that_is_named() {
+    let place = shipped("esp32-nvs");
+    let (image, keys) = (file(&place, "fctry.bin"), file(&place, "nvs_keys.bin"));
+    let (code, told) = verified(&place, &image, &[]);
+    assert_eq!(code, 9, "{told:#}");
+    for image in [&image, &keys] {
+        let (code, told) = verified(&place, image, &["--device", "SN000000"]);
+        assert_eq!(code, 0, "{told:#}");
+        let (code, told) = verified(&place, image, &["--device", "SN000001"]);
+        assert_eq!(code, 1, "{told:#}");
+    }
+}
+
+#[test]
+fn a_device_of_another_batch_is_not_known() {
+    let [place, other] = [(); 2].map(|()| shipped("esp32-secure-cert"));
+    let (code, told) = verified(&place, &file(&other, "esp_secure_cert.bin"), &[]);
+    assert_eq!(code, 9);
+    let message = told["error"]["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "batch b has no device with a certificate that is in the image"
+    );
+    // A store that was changed is not believed.
+    let index = place.join("out/b/index/000000.csv");
+    let text = fs::read_to_string(&index).unwrap();
+    fs::write(&index, text.replace("SN000001", "SN000009")).unwrap();
+    let (code, told) = verified(
+        &place,
+        &[0x30; 64],
+        &["--device", "SN000000", "--memory", "other"],
+    );
+    assert_eq!(code, 6, "{told:#}");
+}
+
+#[test]
+fn devices_that_were_claimed_are_held_against_the_generation_that_they_have() {
+    let place = shipped("esp32-secure-cert");
+    let image = file(&place, "esp_secure_cert.bin");
+    let claim = [
+        "station",
+        "claim",
+        "--batch",
+        "out/b",
+        "--station",
+        "st1",
+        "--device",
+        "SN000000",
+        "--out",
+        "dev",
+    ];
+    place.succeed(&claim);
+    place.succeed(&["bundle", "repack", "out/b", "--endpoint", "b.example"]);
+    let (code, told) = verified(&place, &image, &[]);
+    assert_eq!(code, 0, "{told:#}");
+}

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use data_encoding::HEXLOWER;
 use rustls_pki_types::CertificateDer;
 
 use super::bundle::{Findings, Standard, refuse};
@@ -14,6 +15,7 @@ use crate::batch::{
 };
 use crate::bundle::encryption::decrypt;
 use crate::digest::sha256;
+use crate::ledger::{Deed, Entry, Ledger};
 use crate::manifest::DeviceId;
 use crate::seal::Generation;
 use crate::store::{Store, StoreError};
@@ -64,6 +66,37 @@ impl Generations {
     /// Counted from 0, which is the batch's own.
     pub(super) fn newest(&self) -> u32 {
         self.0.last().map_or(0, Generation::number)
+    }
+
+    /// Holds the newest against the ledger's history, which tells of each that was made: whoever may write to a store may put
+    /// an older one back.
+    pub(super) fn check_history(
+        &self,
+        ledger: Option<&dyn Ledger>,
+        batch: &str,
+        faults: &mut Vec<Fault>,
+    ) -> Result<(), VerifyError> {
+        let Some(ledger) = ledger else { return Ok(()) };
+        let entries = ledger.history()?;
+        let is_of_batch = |entry: &&Entry| entry.act == Deed::BundlesRemade && entry.subject == batch;
+        let Some(last) = entries.iter().rfind(is_of_batch) else {
+            return Ok(());
+        };
+        let number = last.what.strip_prefix("generation ").unwrap_or_default();
+        let number = number
+            .split_once(',')
+            .and_then(|(number, _)| number.parse::<u32>().ok());
+        let sealed = self.0.last().map(|newest| HEXLOWER.encode(&newest.sha256));
+        let is_it = sealed.is_some_and(|sealed| last.what.contains(&sealed));
+        // A newer one, of which this ledger was not told, has a seal that follows from those before it.
+        if number.is_some_and(|number| number > self.newest() || (number == self.newest() && !is_it)) {
+            let what = format!(
+                "the ledger's history has another generation, made at {}: {}; an older copy of the batch was put back",
+                last.at, last.what
+            );
+            faults.push(Fault::of_batch(what));
+        }
+        Ok(())
     }
 
     /// The store as the newest has it.

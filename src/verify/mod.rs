@@ -273,6 +273,7 @@ pub fn verify(
     let mut inputs = Inputs::open(job)?;
     let mut faults = inputs.disagreements();
     let generations = Generations::read(job, &inputs, &mut faults)?;
+    generations.check_history(job.ledger, &inputs.record.batch, &mut faults)?;
     match generations.record(job.store)? {
         None => {}
         Some(Ok(read)) => inputs.see(read),

@@ -258,6 +258,31 @@ fn a_station_that_is_at_work_goes_on_with_the_newer_generation() {
 }
 
 #[test]
+fn an_older_copy_that_is_put_back_is_told_by_the_history() {
+    let line = Line::new("packs", 5);
+    let copy = |from: &str, to: &str| {
+        let copied = crate::support::tool("cp", &["-a", from, to], line.0.path());
+        assert!(copied.status.success());
+    };
+    copy("out/b", "old");
+    line.0
+        .succeed(&["bundle", "repack", "out/b", "--ca", "ca", "--endpoint", HOST]);
+    line.0.succeed(&["verify", "out/b"]);
+    fs::remove_dir_all(line.0.join("out/b")).unwrap();
+    copy("old", "out/b");
+    let told = line.0.run(&["verify", "out/b"]);
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert_eq!(told.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("the ledger's history has another generation, made at "),
+        "{text}"
+    );
+    // Who has no ledger cannot tell.
+    line.0
+        .succeed(&["verify", "out/b", "--no-ledger", "--issuer", "ca"]);
+}
+
+#[test]
 fn once_its_ca_is_retired_the_one_above_signs() {
     let place = Workplace::new();
     place.manifest(5);

@@ -112,7 +112,13 @@ impl Encryption {
     }
 
     /// What was locked with an algorithm, which is one of this encryption.
-    pub fn unlock(self, algorithm: &[u8], encrypted: &[u8], password: &Password) -> Option<Secret> {
+    /// What a file says of iterations is held against those that it must have: it must not decide how long a reader computes.
+    pub fn unlock(
+        self,
+        (algorithm, wanted): (&[u8], NonZeroU32),
+        encrypted: &[u8],
+        password: &Password,
+    ) -> Option<Secret> {
         // It never moves.
         let mut octets = Zeroizing::new(Vec::with_capacity(encrypted.len()));
         octets.extend_from_slice(encrypted);
@@ -122,7 +128,7 @@ impl Encryption {
                 let (parameters, _) = take(SEQUENCE, parameters)?;
                 let (derivation, cipher) = take(SEQUENCE, parameters)?;
                 let (derivation, _) = take(SEQUENCE, derivation.strip_prefix(PBKDF2)?)?;
-                let (salt, iterations, prf) = salt_and_count(derivation)?;
+                let (salt, iterations, prf) = salt_and_count(derivation, wanted)?;
                 let (cipher, _) = take(SEQUENCE, cipher)?;
                 let (iv, _) = take(OCTET_STRING, cipher.strip_prefix(AES_256_CBC)?)?;
                 (prf == HMAC_SHA256).then_some(())?;
@@ -134,7 +140,7 @@ impl Encryption {
             }
             Self::TripleDes => {
                 let (parameters, _) = take(SEQUENCE, algorithm.strip_prefix(TRIPLE_DES)?)?;
-                let (salt, iterations, _) = salt_and_count(parameters)?;
+                let (salt, iterations, _) = salt_and_count(parameters, wanted)?;
                 triple_des_decrypt(password, salt, iterations, &mut octets)?;
             }
         }
@@ -169,11 +175,16 @@ impl Encryption {
     }
 
     /// Whether MacData is that of the content.
-    pub fn is_mac(self, mac: &[u8], content: &[u8], password: &Password) -> Option<()> {
+    pub fn is_mac(
+        self,
+        (mac, wanted): (&[u8], NonZeroU32),
+        content: &[u8],
+        password: &Password,
+    ) -> Option<()> {
         let (_, _, identifier) = self.digest();
         let (digest, rest) = take(SEQUENCE, mac)?;
         let (tag, _) = take(OCTET_STRING, digest.strip_prefix(identifier)?)?;
-        let (salt, iterations, _) = salt_and_count(rest)?;
+        let (salt, iterations, _) = salt_and_count(rest, wanted)?;
         hmac::verify(&self.mac_key(password, salt, iterations), content, tag).ok()
     }
 }
@@ -202,14 +213,14 @@ fn integer(number: NonZeroU32) -> Vec<u8> {
     out
 }
 
-fn salt_and_count(octets: &[u8]) -> Option<(&[u8], NonZeroU32, &[u8])> {
+fn salt_and_count(octets: &[u8], wanted: NonZeroU32) -> Option<(&[u8], NonZeroU32, &[u8])> {
     let (salt, rest) = take(OCTET_STRING, octets)?;
     let (count, rest) = take(INTEGER, rest)?;
     (!count.is_empty() && count.len() <= 4).then_some(())?;
     let count = count
         .iter()
         .fold(0, |count, octet| count << 8 | u32::from(*octet));
-    let count = NonZeroU32::new(count).filter(|count| count.get() <= super::MOST_ITERATIONS)?;
+    let count = NonZeroU32::new(count).filter(|count| *count == wanted)?;
     Some((salt, count, rest))
 }
 

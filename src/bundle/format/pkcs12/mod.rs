@@ -252,7 +252,8 @@ impl Format for Pkcs12 {
                 None => Unread::Damaged,
             });
         };
-        let opened = reading::open(octets, self.encryption, &password).ok_or(Unread::Damaged)?;
+        let opened =
+            reading::open(octets, (self.encryption, self.iterations), &password).ok_or(Unread::Damaged)?;
         let is_named =
             |texts: &[Cow<'_, str>]| texts.first().is_none_or(|name| *name == opened.friendly_name);
         if !beside.texts.is_none_or(is_named) {

@@ -1,5 +1,7 @@
 //! A PKCS#12 file, opened: as this forge writes it, with one key and its certificates.
 
+use std::num::NonZeroU32;
+
 use zeroize::Zeroizing;
 
 use super::super::asn1::{INTEGER, OCTET_STRING, SEQUENCE, only, take};
@@ -19,19 +21,23 @@ pub(super) struct Opened {
 }
 
 /// Opens a file; `None` when it is another, was changed, or has another password.
-pub(super) fn open(octets: &[u8], encryption: Encryption, password: &Password) -> Option<Opened> {
+pub(super) fn open(
+    octets: &[u8],
+    (encryption, iterations): (Encryption, NonZeroU32),
+    password: &Password,
+) -> Option<Opened> {
     let (version, rest) = take(INTEGER, only(SEQUENCE, octets)?)?;
     (version == [3]).then_some(())?;
     let (info, rest) = take(SEQUENCE, rest)?;
     let mac = only(SEQUENCE, rest)?;
     let content = data(info)?;
-    encryption.is_mac(mac, content, password)?;
+    encryption.is_mac((mac, iterations), content, password)?;
     let (certificates, rest) = take(SEQUENCE, only(SEQUENCE, content)?)?;
     let key = data(only(SEQUENCE, rest)?)?;
-    let (private_key, friendly_name) = key_of(key, encryption, password)?;
+    let (private_key, friendly_name) = key_of(key, (encryption, iterations), password)?;
     Some(Opened {
         private_key,
-        certificates: certificates_of(certificates, encryption, password)?,
+        certificates: certificates_of(certificates, (encryption, iterations), password)?,
         friendly_name,
     })
 }
@@ -41,11 +47,15 @@ fn data(info: &[u8]) -> Option<&[u8]> {
     only(OCTET_STRING, only(CONTEXT_0, info.strip_prefix(DATA)?)?)
 }
 
-fn key_of(bags: &[u8], encryption: Encryption, password: &Password) -> Option<(Secret, String)> {
+fn key_of(
+    bags: &[u8],
+    (encryption, iterations): (Encryption, NonZeroU32),
+    password: &Password,
+) -> Option<(Secret, String)> {
     let bag = only(SEQUENCE, only(SEQUENCE, bags)?)?.strip_prefix(KEY_BAG)?;
     let (key, attributes) = take(CONTEXT_0, bag)?;
     let (algorithm, encrypted) = take(SEQUENCE, only(SEQUENCE, key)?)?;
-    let key = encryption.unlock(algorithm, only(OCTET_STRING, encrypted)?, password)?;
+    let key = encryption.unlock((algorithm, iterations), only(OCTET_STRING, encrypted)?, password)?;
     Some((key, friendly_name(only(SET, attributes)?)?))
 }
 
@@ -67,11 +77,15 @@ fn friendly_name(attributes: &[u8]) -> Option<String> {
     Some(String::new())
 }
 
-fn certificates_of(info: &[u8], encryption: Encryption, password: &Password) -> Option<Vec<Vec<u8>>> {
+fn certificates_of(
+    info: &[u8],
+    (encryption, iterations): (Encryption, NonZeroU32),
+    password: &Password,
+) -> Option<Vec<Vec<u8>>> {
     let data = only(SEQUENCE, only(CONTEXT_0, info.strip_prefix(ENCRYPTED_DATA)?)?)?;
     let (_, content) = take(INTEGER, data)?;
     let (algorithm, encrypted) = take(SEQUENCE, only(SEQUENCE, content)?.strip_prefix(DATA)?)?;
-    let bags: Zeroizing<_> = encryption.unlock(algorithm, only(0x80, encrypted)?, password)?;
+    let bags: Zeroizing<_> = encryption.unlock((algorithm, iterations), only(0x80, encrypted)?, password)?;
     let mut rest = only(SEQUENCE, &bags)?;
     let mut certificates = Vec::new();
     while !rest.is_empty() {

@@ -273,7 +273,7 @@ impl Run {
         })
     }
 
-    /// A batch without an endpoint cannot be given one: its devices would need new identities.
+    /// A batch without an endpoint would have to be made anew (`bundle repack`) before its devices find anything.
     fn refuse_without_endpoint(&self, profile: &Profile, issuer: &CaCertificate) -> Result<(), Failure> {
         match lacks_endpoint(profile, issuer) && !self.no_endpoint {
             false => Ok(()),

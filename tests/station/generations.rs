@@ -257,6 +257,63 @@ fn a_station_that_is_at_work_goes_on_with_the_newer_generation() {
     assert_eq!(endpoints.matches(HOST).count(), 5, "{endpoints}");
 }
 
+/// The program itself, killed at random moments until it has made the generation.
+#[test]
+fn killed_again_and_again_it_loses_no_key_and_leaves_none() {
+    let seed = std::env::var("CERTFORGE_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    println!("CERTFORGE_TEST_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for layout in ["objects", "packs"] {
+        let (line, [_, two]) = line(layout, 300);
+        claim(&line, "st1", "SN000007", &["--identity", "st1.key"]);
+        let before = line.0.succeed(&["ledger", "export"]);
+        let rewrap = "bundle rewrap out/b --ca ca --identity st1.key --recipient";
+        let rewrap: Vec<&str> = rewrap.split(' ').chain([two.as_str()]).collect();
+        let mut latest = 40_000;
+        let mut kills = 0;
+        loop {
+            let mut child = line.0.command(&rewrap);
+            let child = child
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null());
+            let mut child = child.spawn().unwrap();
+            // This is the random moment itself, not a wait for something.
+            std::thread::sleep(std::time::Duration::from_micros(random.u64(5_000..latest)));
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{layout}: {status}");
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            // On a machine that is slow just now it needs longer to get anywhere.
+            latest = (latest * 3 / 2).min(20_000_000);
+        }
+        println!("{layout}: {kills} kills");
+        line.0.succeed(&rewrap);
+        let verified = json(
+            &line
+                .0
+                .succeed(&["verify", "out/b", "--identity", "st2.key", "--json"]),
+        );
+        assert_eq!(
+            (&verified["good"], &verified["in_earlier_generations"]),
+            (&300.into(), &1.into()),
+            "{verified:#}"
+        );
+        assert_eq!(
+            line.0.succeed(&["ledger", "export"]),
+            before,
+            "no device has another identity"
+        );
+        let history = line.0.succeed(&["ledger", "history", "--verify"]);
+        assert_eq!(history.matches("bundles-remade").count(), 1, "{history}");
+    }
+}
+
 #[test]
 fn an_older_copy_that_is_put_back_is_told_by_the_history() {
     let line = Line::new("packs", 5);

@@ -312,6 +312,68 @@ fn no_version_of_a_burned_bundle_is_left() {
 
 /// Whoever rewrites a pack has other settings than the run that stored it.
 #[test]
+fn no_version_of_a_bundle_that_was_made_anew_is_left() {
+    let server = Server::seaweedfs();
+    let runtime = Runtime::new().unwrap();
+    let client = server.client();
+    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
+    let put = client.put_bucket_versioning().bucket("factory");
+    let put = put.versioning_configuration(versioning.build());
+    runtime.block_on(put.send()).unwrap();
+    for layout in ["objects", "packs"] {
+        let workplace = Workplace::new();
+        workplace.manifest(8);
+        workplace.succeed(&["ca", "new", "--no-passphrase"]);
+        let identity = workplace.succeed(&["station", "identity", "new", "--to", "st2.key"]);
+        let to = format!("s3://factory/anew-{layout}");
+        let run = "run devices.csv --no-endpoint --ca ca --batch b --chunk-rows 4";
+        let run: Vec<&str> = run.split(' ').chain(["--to", &to, "--layout", layout]).collect();
+        server.succeed(&workplace, &run);
+        let batch = format!("{to}/b");
+        let station = ["--station", "st1", "--batch", &batch];
+        let claim = ["station", "claim", "--out", "dev", "--device", "SN000005"];
+        server.succeed(&workplace, &[&claim[..], &station].concat());
+        let rewrap = [
+            "bundle",
+            "rewrap",
+            &batch,
+            "--ca",
+            "ca",
+            "--recipient",
+            identity.trim_end(),
+        ];
+        server.succeed(&workplace, &rewrap);
+        let versions = |folder: &str| {
+            let list = client.list_object_versions().bucket("factory");
+            let list = list.prefix(format!("anew-{layout}/b/{folder}"));
+            let versions = runtime.block_on(list.send()).unwrap();
+            assert!(versions.delete_markers().is_empty(), "{versions:?}");
+            versions.versions().len()
+        };
+        // What is left of the old ones is the device that a station has: an object, or a pack with one version.
+        let (folder, new) = if layout == "objects" {
+            ("bundles/", 7)
+        } else {
+            ("packs/", 2)
+        };
+        assert_eq!(versions(folder), 1, "{layout}");
+        // Beside them its seal, its record, two indexes and a part of the lookup.
+        assert_eq!(versions("generations/1/"), new + 5, "{layout}");
+        server.succeed(&workplace, &["verify", &batch, "--identity", "st2.key"]);
+        server.succeed(
+            &workplace,
+            &[&["station", "done", "SN000005"], &station[..]].concat(),
+        );
+        server.succeed(&workplace, &["station", "burn", "--batch", &batch]);
+        assert_eq!(versions(folder), 0, "{layout}");
+        let mine = ["--station", "st2", "--batch", &batch, "--identity", "st2.key"];
+        let claim = ["station", "claim", "--out", "dev2", "--device", "SN000006"];
+        server.succeed(&workplace, &[&claim[..], &mine].concat());
+        server.succeed(&workplace, &["verify", &batch, "--identity", "st2.key"]);
+    }
+}
+
+#[test]
 fn a_pack_that_is_burned_keeps_its_encryption_its_tags_and_its_class() {
     let server = Server::ministack();
     let workplace = Workplace::new();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroize;
 
-use super::batch::Rows;
+use super::bundles::Rows;
 use super::damaged::{set_aside, set_left_out_aside};
 use super::reporting::write_record;
 use super::{Cache, Damaged, Device, Record, SealedBatch, StationError};

@@ -13,6 +13,7 @@
 //! Nothing of a batch is believed that does not follow from its seal (`batch`).
 
 mod batch;
+mod bundles;
 mod burn;
 mod cache;
 mod claiming;

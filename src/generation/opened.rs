@@ -168,10 +168,7 @@ impl Newest {
 
 /// The store as a generation has it.
 fn sight(batch: &Store, generation: &Generation) -> Store {
-    match &generation.folder {
-        None => batch.clone(),
-        Some(folder) => batch.of_generation(folder),
-    }
+    batch.seen_as(generation.folder.as_ref())
 }
 
 /// All generations of a batch, of which the first was read.

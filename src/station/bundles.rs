@@ -40,10 +40,7 @@ pub(super) struct Sight<'a> {
 
 impl<'a> Sight<'a> {
     pub(super) fn new(store: &Store, cache: &'a Cache, folder: Option<&'a GenerationFolder>) -> Self {
-        let store = match folder {
-            None => store.clone(),
-            Some(folder) => store.of_generation(folder),
-        };
+        let store = store.seen_as(folder);
         Self { store, cache, folder }
     }
 

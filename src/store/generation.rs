@@ -7,6 +7,12 @@ use super::{Got, How, Listed, Lot, Object, Putting, Store, StoreError, Transport
 use crate::batch::GenerationFolder;
 
 impl Store {
+    /// The batch as a generation has it; `None`: as it is itself.
+    #[must_use]
+    pub fn seen_as(&self, folder: Option<&GenerationFolder>) -> Self {
+        folder.map_or_else(|| self.clone(), |folder| self.of_generation(folder))
+    }
+
     /// The batch as a generation has it. Names stand for what the generation has of its own, where it has such, and
     /// otherwise for what the batch has.
     #[must_use]

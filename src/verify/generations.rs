@@ -335,8 +335,5 @@ fn at(generation: &Generation, name: &str) -> String {
 
 /// The store as a generation has it.
 fn sight(batch: &Store, generation: &Generation) -> Store {
-    match &generation.folder {
-        None => batch.clone(),
-        Some(folder) => batch.of_generation(folder),
-    }
+    batch.seen_as(generation.folder.as_ref())
 }

@@ -149,6 +149,15 @@ struct Made {
     next: String,
 }
 
+/// What Ctrl-C does while devices are made.
+const IN_GOOD_ORDER: &str = "finishing the chunks in flight; Ctrl-C again stops at once and loses nothing";
+
+/// How a server is waited for, and what ends that.
+struct Waiting {
+    patience: Patience,
+    cancel: &'static Cancel,
+}
+
 impl Run {
     pub fn run(&self) -> Outcome {
         let Some(path) = &self.metrics else {
@@ -179,11 +188,12 @@ impl Run {
         engines.for_keys(profile.key_type())?;
         let manifest = Manifest::open(place::file(&self.manifest), profile.id_column())?;
         let found = self.ledger()?;
-        self.make_lab_ca(&manifest, &profile, &found, now)?;
+        let waiting = self.waiting(&found.name);
+        self.make_lab_ca((&manifest, &profile), (&found, waiting.as_ref()), now)?;
         let issuer = self.issuer.load_for(&engines, now)?;
         self.refuse_without_endpoint(&profile, issuer.certificate())?;
         let main = self.refuse_issued_by_the_cas(&manifest, &profile, issuer.certificate())?;
-        let (mut ledger, cancel) = self.open_ledger(&found)?;
+        let (mut ledger, cancel) = self.open_ledger(&found, waiting)?;
         let is_news = is_news(&found, &*ledger, issuer.certificate())?;
         let ledger_id = ledger.id().to_owned();
         let ledger_name = ledger.location().to_owned();
@@ -323,18 +333,28 @@ impl Run {
         self.ledger.find(self.issuer.whose(self.shard()?))
     }
 
-    /// Opens the ledger. From here on Ctrl-C ends the work in good order; while another run is waited for, it ends the wait.
-    fn open_ledger(&self, found: &Found) -> Result<(Box<dyn Ledger>, &'static Cancel), Failure> {
-        let begin = || {
-            interrupt::cancel("finishing the chunks in flight; Ctrl-C again stops at once and loses nothing")
+    /// A server is waited for, and Ctrl-C ends the wait.
+    fn waiting(&self, name: &LedgerName) -> Option<Waiting> {
+        let cancel = match name {
+            LedgerName::File(_) => return None,
+            LedgerName::Server(_) => interrupt::cancel(IN_GOOD_ORDER),
         };
-        Ok(match &found.name {
-            LedgerName::File(_) => (found.open(self.new_ledger, &Patience::default())?, begin()),
-            LedgerName::Server(_) => {
-                let cancel = begin();
-                let patience = patience::of(self.ledger_wait, self.lease, cancel);
-                (found.open(self.new_ledger, &patience)?, cancel)
-            }
+        let patience = patience::of(self.ledger_wait, self.lease, cancel);
+        Some(Waiting { patience, cancel })
+    }
+
+    /// Opens the ledger. From here on Ctrl-C ends the work in good order; while another run is waited for, it ends the wait.
+    fn open_ledger(
+        &self,
+        found: &Found,
+        waiting: Option<Waiting>,
+    ) -> Result<(Box<dyn Ledger>, &'static Cancel), Failure> {
+        Ok(match waiting {
+            None => (
+                found.open(self.new_ledger, &Patience::default())?,
+                interrupt::cancel(IN_GOOD_ORDER),
+            ),
+            Some(Waiting { patience, cancel }) => (found.open(self.new_ledger, &patience)?, cancel),
         })
     }
 
@@ -379,20 +399,22 @@ impl Run {
     /// Makes a lab CA when no CA is named and there is none.
     fn make_lab_ca(
         &self,
-        manifest: &Manifest,
-        profile: &Profile,
-        found: &Found,
+        made_of: (&Manifest, &Profile),
+        (found, waiting): (&Found, Option<&Waiting>),
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
         let default = Path::new(DEFAULT_FOLDER);
         if self.issuer.is_named() || default.symlink_metadata().is_ok() {
             return Ok(());
         }
-        let is_new = match ledger::open_read_only(&found.name) {
+        let patience = waiting
+            .as_ref()
+            .map_or_else(Patience::default, |waiting| waiting.patience.clone());
+        let is_new = match ledger::read_patiently(&found.name, patience) {
             Err(LedgerError::Missing { .. }) => true,
             other => other?.is_new()?,
         };
-        let made = forge::make_lab_ca(default, (manifest, profile), self.shard()?, is_new, now);
+        let made = forge::make_lab_ca(default, made_of, self.shard()?, is_new, now);
         // Another first run was faster.
         let is_there = made.is_err() && default.join(CERTIFICATE_FILE).exists();
         if !is_there && made? {

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::Failure;
 use super::read::{count, layout, number, octets, second, signed, text};
+use super::statements::Asking;
 use super::withdrawal;
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
@@ -34,19 +35,22 @@ fn batch(row: &Row) -> Result<Batch, Failure> {
     })
 }
 
-pub(super) fn any(client: &mut impl GenericClient) -> Result<bool, Failure> {
+pub(super) fn any(client: &mut Asking<'_, impl GenericClient>) -> Result<bool, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM batch)";
     Ok(client.query_one(sql, &[])?.try_get(0)?)
 }
 
-pub(super) fn find(client: &mut impl GenericClient, name: &str) -> Result<Option<Batch>, Failure> {
+pub(super) fn find(
+    client: &mut Asking<'_, impl GenericClient>,
+    name: &str,
+) -> Result<Option<Batch>, Failure> {
     let sql = format!("SELECT {COLUMNS} FROM batch WHERE name = $1");
     let row = client.query_opt(&sql, &[&name])?;
     row.as_ref().map(batch).transpose()
 }
 
 pub(super) fn of_manifest(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     manifest_sha256: &[u8; 32],
     issuer: &CaCertificate,
     other_than: &str,
@@ -65,7 +69,7 @@ pub(super) fn of_manifest(
 }
 
 pub(super) fn of_issuer(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: &CaCertificate,
 ) -> Result<Vec<String>, Failure> {
     let rows = client.query(
@@ -76,7 +80,10 @@ pub(super) fn of_issuer(
 }
 
 /// The issuer's own number, which it gets when it has none.
-pub(super) fn issuer(client: &mut impl GenericClient, issuer: &CaCertificate) -> Result<i64, Failure> {
+pub(super) fn issuer(
+    client: &mut Asking<'_, impl GenericClient>,
+    issuer: &CaCertificate,
+) -> Result<i64, Failure> {
     let key_id = sha256(issuer.public_key());
     client.execute(
         "INSERT INTO issuer (key_id, subject) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -88,7 +95,7 @@ pub(super) fn issuer(client: &mut impl GenericClient, issuer: &CaCertificate) ->
 
 /// The certificate with which an issuer's last batch was begun; `None`: it has none.
 pub(super) fn certificate_before(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: &CaCertificate,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let row = client.query_opt(
@@ -100,7 +107,7 @@ pub(super) fn certificate_before(
 
 /// Writes a batch, over one of the same name.
 pub(super) fn write(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     identity: &BatchIdentity<'_>,
     now: OffsetDateTime,
 ) -> Result<(), Failure> {
@@ -134,20 +141,26 @@ pub(super) fn write(
 }
 
 /// Forgets which devices a batch was to have: it is something else now.
-pub(super) fn forget_claims(client: &mut impl GenericClient, batch: &Batch) -> Result<(), Failure> {
+pub(super) fn forget_claims(
+    client: &mut Asking<'_, impl GenericClient>,
+    batch: &Batch,
+) -> Result<(), Failure> {
     client.execute("DELETE FROM lease WHERE batch = $1", &[&batch.key])?;
     client.execute("DELETE FROM identity WHERE batch = $1", &[&batch.key])?;
     Ok(())
 }
 
 /// Whether a run has a chunk of the batch in hand, by the database's clock.
-pub(super) fn is_at_work(client: &mut impl GenericClient, batch: &Batch) -> Result<bool, Failure> {
+pub(super) fn is_at_work(
+    client: &mut Asking<'_, impl GenericClient>,
+    batch: &Batch,
+) -> Result<bool, Failure> {
     let sql = "SELECT EXISTS (SELECT 1 FROM lease WHERE batch = $1 AND until > clock_timestamp())";
     Ok(client.query_one(sql, &[&batch.key])?.try_get(0)?)
 }
 
 pub(super) fn status(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     name: Option<&str>,
 ) -> Result<Vec<BatchStatus>, Failure> {
     let rows = client.query(

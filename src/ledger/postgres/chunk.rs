@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use postgres::{GenericClient, Transaction};
+use postgres::GenericClient;
 use time::OffsetDateTime;
 
 use super::read::{corrupt, number, prefix, second, signed};
+use super::statements::{Asking, Writing};
 use super::{Failure, entries, identity};
 use crate::batch::IndexEntry;
 use crate::certificate::SerialPrefix;
 use crate::ledger::{Batch, Committed, LedgerError, Reservation};
 
-pub(super) fn committed(client: &mut impl GenericClient, batch: &Batch) -> Result<Vec<(u64, bool)>, Failure> {
+pub(super) fn committed(
+    client: &mut Asking<'_, impl GenericClient>,
+    batch: &Batch,
+) -> Result<Vec<(u64, bool)>, Failure> {
     let sql = "SELECT chunk, released FROM committed WHERE batch = $1 ORDER BY chunk";
     let rows = client.query(sql, &[&batch.key])?;
     rows.iter()
@@ -20,7 +24,7 @@ pub(super) fn committed(client: &mut impl GenericClient, batch: &Batch) -> Resul
 }
 
 pub(super) fn attempts(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     batch: &Batch,
 ) -> Result<BTreeMap<u64, Vec<SerialPrefix>>, Failure> {
     let sql = "SELECT chunk, serial_prefix FROM reservation WHERE batch = $1 ORDER BY chunk, attempt";
@@ -31,7 +35,7 @@ pub(super) fn attempts(
     Ok(attempts)
 }
 
-pub(super) fn prefixes(client: &mut impl GenericClient) -> Result<Vec<SerialPrefix>, Failure> {
+pub(super) fn prefixes(client: &mut Asking<'_, impl GenericClient>) -> Result<Vec<SerialPrefix>, Failure> {
     let rows = client.query(
         "SELECT serial_prefix FROM reservation ORDER BY serial_prefix",
         &[],
@@ -41,7 +45,7 @@ pub(super) fn prefixes(client: &mut impl GenericClient) -> Result<Vec<SerialPref
 
 /// Reserves chunks. `is_again`: this may have been done already, by a call whose answer was lost.
 pub(super) fn reserve(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunks: &[(u64, SerialPrefix)],
     now: OffsetDateTime,
@@ -63,19 +67,19 @@ pub(super) fn reserve(
 }
 
 /// Nobody else reserves or commits chunks of the batch until the transaction ends.
-pub(super) fn lock(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
+pub(super) fn lock(transaction: &mut Writing<'_, '_>, batch: &Batch) -> Result<(), Failure> {
     transaction.execute("SELECT 1 FROM batch WHERE batch = $1 FOR UPDATE", &[&batch.key])?;
     refuse_another(transaction, batch)
 }
 
 /// Nobody else reserves chunks of the batch until the transaction ends. Several may commit at the same time.
-pub(super) fn lock_reservations(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
+pub(super) fn lock_reservations(transaction: &mut Writing<'_, '_>, batch: &Batch) -> Result<(), Failure> {
     transaction.execute("SELECT 1 FROM batch WHERE batch = $1 FOR SHARE", &[&batch.key])?;
     refuse_another(transaction, batch)
 }
 
 /// A batch of which nothing was committed may have begun anew, as something else, while a host was asleep.
-fn refuse_another(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<(), Failure> {
+fn refuse_another(transaction: &mut Writing<'_, '_>, batch: &Batch) -> Result<(), Failure> {
     let found = super::batch::find(transaction, &batch.name)?;
     let is_same = found.is_some_and(|found| {
         let named = Batch {
@@ -94,7 +98,7 @@ fn refuse_another(transaction: &mut Transaction<'_>, batch: &Batch) -> Result<()
 }
 
 pub(super) fn reserve_one(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     (chunk, prefix): (u64, SerialPrefix),
     now: OffsetDateTime,
@@ -122,7 +126,7 @@ pub(super) fn attempt(found: u64) -> Result<u32, Failure> {
 }
 
 fn reserved(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: u64,
     prefix: SerialPrefix,
@@ -143,7 +147,7 @@ fn reserved(
 
 /// The attempt that a chunk was committed by, if it was.
 fn attempt_committed(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: u64,
 ) -> Result<Option<(u32, SerialPrefix)>, Failure> {
@@ -156,7 +160,7 @@ fn attempt_committed(
 
 /// The last attempt at a chunk.
 fn newest(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: u64,
 ) -> Result<Option<(u32, SerialPrefix)>, Failure> {
@@ -176,7 +180,7 @@ fn is_committed(batch: &Batch, chunk: u64) -> Failure {
 /// Commits a chunk. `is_again`: this may have been done already, by a call whose answer was lost. Returns whether it was
 /// done now.
 pub(super) fn commit(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: &Committed,
     is_again: bool,
@@ -230,7 +234,7 @@ pub(super) fn commit(
 }
 
 pub(super) fn mark_released(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunks: &[u64],
 ) -> Result<(), Failure> {
@@ -260,7 +264,7 @@ pub(super) fn mark_released(
 
 /// The entries of a chunk, in row order; none when it is not committed.
 pub(super) fn entries_of(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     batch: i64,
     chunk: u64,
 ) -> Result<Vec<IndexEntry>, Failure> {

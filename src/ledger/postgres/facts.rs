@@ -1,8 +1,7 @@
 //! Facts as rows: read out of a ledger, and entered into one.
 
-use postgres::{IsolationLevel, Transaction};
-
 use super::read::{code, corrupt, number, prefix, second, signed, text};
+use super::statements::{Reading, Writing};
 use super::{Failure, batch, chunk, entries, withdrawal};
 use crate::batch::IndexEntry;
 use crate::issuer::CaCertificate;
@@ -12,14 +11,12 @@ use crate::ledger::{Batch, Begun, Fact, KnownChunk, KnownDevice, LedgerError, Re
 type Each<'a> = &'a mut dyn FnMut(Fact) -> Result<(), Failure>;
 
 /// Hands on all that is known of a batch.
-pub(super) fn tell(client: &mut postgres::Client, batch: &Batch, each: Each<'_>) -> Result<(), Failure> {
-    // One view of it, whatever is written meanwhile.
-    let mut snapshot = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()?;
-    each(Fact::Batch(Box::new(begun(&mut snapshot, batch)?)))?;
+pub(super) fn tell(client: &mut Reading<'_>, batch: &Batch, each: Each<'_>) -> Result<(), Failure> {
+    client.at_one_time(|snapshot| tell_in(snapshot, batch, each))
+}
+
+fn tell_in(snapshot: &mut Writing<'_, '_>, batch: &Batch, each: Each<'_>) -> Result<(), Failure> {
+    each(Fact::Batch(Box::new(begun(snapshot, batch)?)))?;
     let reserved =
         "SELECT chunk, serial_prefix, reserved_at FROM reservation WHERE batch = $1 ORDER BY chunk, attempt";
     for row in &snapshot.query(reserved, &[&batch.key])? {
@@ -37,13 +34,13 @@ pub(super) fn tell(client: &mut postgres::Client, batch: &Batch, each: Each<'_>)
             chunk,
             released: row.try_get(1)?,
             prefix: prefix(row, 2)?,
-            devices: devices(&mut snapshot, batch, chunk)?,
+            devices: devices(snapshot, batch, chunk)?,
         }))?;
     }
-    fates(&mut snapshot, batch, each)
+    fates(snapshot, batch, each)
 }
 
-fn begun(snapshot: &mut Transaction<'_>, batch: &Batch) -> Result<Begun, Failure> {
+fn begun(snapshot: &mut Writing<'_, '_>, batch: &Batch) -> Result<Begun, Failure> {
     let row = snapshot.query_one("SELECT created_at FROM batch WHERE batch = $1", &[&batch.key])?;
     let crl = snapshot.query_opt(
         "SELECT number, made_at FROM crl WHERE issuer = $1",
@@ -70,7 +67,7 @@ fn begun(snapshot: &mut Transaction<'_>, batch: &Batch) -> Result<Begun, Failure
 }
 
 /// The devices of a committed chunk, in row order.
-fn devices(snapshot: &mut Transaction<'_>, batch: &Batch, chunk: u64) -> Result<Vec<KnownDevice>, Failure> {
+fn devices(snapshot: &mut Writing<'_, '_>, batch: &Batch, chunk: u64) -> Result<Vec<KnownDevice>, Failure> {
     let entries = chunk::entries_of(snapshot, batch.key, chunk)?;
     let ids: Vec<&str> = entries.iter().map(|entry| entry.device_id.as_str()).collect();
     let rows = snapshot.query(
@@ -91,7 +88,7 @@ fn devices(snapshot: &mut Transaction<'_>, batch: &Batch, chunk: u64) -> Result<
 }
 
 /// What became of a batch, and of its certificates.
-fn fates(snapshot: &mut Transaction<'_>, batch: &Batch, each: Each<'_>) -> Result<(), Failure> {
+fn fates(snapshot: &mut Writing<'_, '_>, batch: &Batch, each: Each<'_>) -> Result<(), Failure> {
     if let Some(row) = snapshot.query_opt(
         "SELECT withdrawn_at, reason FROM withdrawal WHERE batch = $1",
         &[&batch.key],
@@ -121,14 +118,14 @@ fn fates(snapshot: &mut Transaction<'_>, batch: &Batch, each: Each<'_>) -> Resul
 }
 
 /// Enters facts, one after the other.
-pub(super) struct Entering<'a, 't> {
-    transaction: &'a mut Transaction<'t>,
+pub(super) struct Entering<'a, 'b, 't> {
+    transaction: &'a mut Writing<'b, 't>,
     /// The one that was told of last.
     batch: Option<Batch>,
 }
 
-impl<'a, 't> Entering<'a, 't> {
-    pub(super) fn new(transaction: &'a mut Transaction<'t>) -> Self {
+impl<'a, 'b, 't> Entering<'a, 'b, 't> {
+    pub(super) fn new(transaction: &'a mut Writing<'b, 't>) -> Self {
         Self {
             transaction,
             batch: None,
@@ -176,7 +173,7 @@ impl<'a, 't> Entering<'a, 't> {
 }
 
 /// Enters a batch, or finds the one that was begun as this. It began when the earlier of both did.
-fn enter_batch(transaction: &mut Transaction<'_>, begun: &Begun) -> Result<Batch, Failure> {
+fn enter_batch(transaction: &mut Writing<'_, '_>, begun: &Begun) -> Result<Batch, Failure> {
     let identity = begun.identity();
     if let Some(found) = batch::find(transaction, &begun.name)? {
         identity.check(&found).map_err(Failure::Refused)?;
@@ -200,7 +197,7 @@ fn enter_batch(transaction: &mut Transaction<'_>, begun: &Begun) -> Result<Batch
 }
 
 fn enter_reservation(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     Reserved { chunk, prefix, at }: Reserved,
 ) -> Result<(), Failure> {
@@ -221,7 +218,7 @@ fn enter_reservation(
 }
 
 /// Enters a chunk, or finds it as it was entered before.
-fn enter_chunk(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownChunk) -> Result<(), Failure> {
+fn enter_chunk(transaction: &mut Writing<'_, '_>, batch: &Batch, chunk: &KnownChunk) -> Result<(), Failure> {
     let number = chunk.chunk;
     let found = transaction.query_opt(
         "SELECT serial_prefix FROM committed JOIN reservation USING (batch, chunk, attempt) WHERE batch = $1 AND chunk = $2",
@@ -246,7 +243,7 @@ fn enter_chunk(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownCh
     }
 }
 
-fn insert_chunk(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownChunk) -> Result<(), Failure> {
+fn insert_chunk(transaction: &mut Writing<'_, '_>, batch: &Batch, chunk: &KnownChunk) -> Result<(), Failure> {
     let number = chunk.chunk;
     match batch.reissue {
         true => enter_generations(transaction, batch, chunk)?,
@@ -278,7 +275,7 @@ fn insert_chunk(transaction: &mut Transaction<'_>, batch: &Batch, chunk: &KnownC
 
 /// The first identities of devices, which are nobody else's.
 fn enter_identities(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: &KnownChunk,
 ) -> Result<(), Failure> {
@@ -307,7 +304,7 @@ fn enter_identities(
 
 /// Identities of a reissue: that which is told, or the one after the last.
 fn enter_generations(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: &KnownChunk,
 ) -> Result<(), Failure> {

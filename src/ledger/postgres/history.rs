@@ -1,10 +1,11 @@
 //! Rows of table `history`. Hosts add to it one after the other.
 
-use postgres::{Row, Transaction};
+use postgres::Row;
 use time::OffsetDateTime;
 
 use super::Failure;
 use super::read::{corrupt, count, octets, signed, text};
+use super::statements::{Reading, Writing};
 use crate::ledger::history::{Act, Entry, Head};
 
 const COLUMNS: &str = "number, at, who, version, act, subject, what, hash";
@@ -14,7 +15,7 @@ const LOCK: i64 = 0x6365_7274_6869_7374;
 
 /// Adds acts, in the transaction that does them; the last lock that it takes. `is_again`: they may have been added before.
 pub(super) fn append(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     acts: Vec<Act>,
     now: OffsetDateTime,
     is_again: bool,
@@ -51,7 +52,7 @@ pub(super) fn append(
     Ok(head)
 }
 
-pub(super) fn read(client: &mut postgres::Client) -> Result<Vec<Entry>, Failure> {
+pub(super) fn read(client: &mut Reading<'_>) -> Result<Vec<Entry>, Failure> {
     let sql = format!("SELECT {COLUMNS} FROM history ORDER BY number");
     client.query(&sql, &[])?.iter().map(entry).collect()
 }

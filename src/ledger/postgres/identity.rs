@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use postgres::GenericClient;
 use postgres::error::SqlState;
-use postgres::{GenericClient, Transaction};
 
 use super::Failure;
 use super::read::{corrupt, number, signed, text};
+use super::statements::{Asking, Writing};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, LedgerError, Taken};
@@ -19,16 +20,15 @@ const NAMED: usize = 10;
 /// Makes the ids of chunks theirs, or says whose they are. Ids of chunks that nobody has in hand any more, and that were
 /// never committed, change hands: whoever had them cannot commit without a claim of his own.
 pub(super) fn claim(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunks: &[(u64, Vec<&str>)],
 ) -> Result<(), Failure> {
     // Most claims meet nobody. Those of a reissue do, and have to find the next generation.
     if !batch.reissue {
-        let mut savepoint = transaction.transaction()?;
-        match insert(&mut savepoint, batch, chunks) {
-            Ok(()) => return Ok(savepoint.commit()?),
-            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => savepoint.rollback()?,
+        match transaction.within(|savepoint| insert(savepoint, batch, chunks)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn claim(
 /// Enters ids that nobody has, in one statement. Not by COPY: a host that is stopped in the midst of one holds its locks until it
 /// goes on, and in all else the server ends its session.
 fn insert(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunks: &[(u64, Vec<&str>)],
 ) -> Result<(), postgres::Error> {
@@ -55,10 +55,10 @@ fn insert(
         ids.extend(of_chunk);
         numbers.resize(ids.len(), signed(*chunk));
     }
-    let insert = transaction.prepare(
+    transaction.execute(
         "INSERT INTO identity SELECT $1, id, 0, $2, chunk FROM unnest($3::text[], $4::bigint[]) AS f (id, chunk)",
+        &[&batch.issuer, &batch.key, &ids, &numbers],
     )?;
-    transaction.execute(&insert, &[&batch.issuer, &batch.key, &ids, &numbers])?;
     Ok(())
 }
 
@@ -71,7 +71,7 @@ struct Owner {
 }
 
 fn claim_one_by_one(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     chunk: u64,
     ids: &[&str],
@@ -140,7 +140,7 @@ type Owners = BTreeMap<String, Vec<Owner>>;
 
 /// Who has the ids, and the last generation of each.
 fn owners(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     ids: &[&str],
 ) -> Result<(Owners, BTreeMap<String, i32>), Failure> {
@@ -169,7 +169,7 @@ fn owners(
 }
 
 /// Takes the claim from the chunks that have some of the ids: they have to claim anew before they are committed.
-fn give_up_claims(transaction: &mut Transaction<'_>, issuer: i64, ids: &[&str]) -> Result<(), Failure> {
+fn give_up_claims(transaction: &mut Writing<'_, '_>, issuer: i64, ids: &[&str]) -> Result<(), Failure> {
     transaction.execute(
         "UPDATE lease SET claimed = FALSE, until = '-infinity' FROM identity i \
          WHERE i.issuer = $1 AND i.device_id = ANY($2) AND lease.batch = i.batch AND lease.chunk = i.chunk",
@@ -179,7 +179,7 @@ fn give_up_claims(transaction: &mut Transaction<'_>, issuer: i64, ids: &[&str]) 
 }
 
 fn refusal(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     owner: i64,
     first: &str,
     is_committed: bool,
@@ -216,7 +216,7 @@ fn refusal(
 }
 
 pub(super) fn has_any(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: &CaCertificate,
     device_ids: &[&str],
 ) -> Result<bool, Failure> {
@@ -233,7 +233,7 @@ pub(super) fn has_any(
 
 /// For each device, a batch of another name in which the issuer issued it.
 pub(super) fn issued_in(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: &CaCertificate,
     device_ids: &[&str],
     other_than: &str,
@@ -254,7 +254,10 @@ pub(super) fn issued_in(
     Ok(device_ids.iter().map(|id| found.get(*id).cloned()).collect())
 }
 
-pub(super) fn key(client: &mut impl GenericClient, issuer: &CaCertificate) -> Result<Option<i64>, Failure> {
+pub(super) fn key(
+    client: &mut Asking<'_, impl GenericClient>,
+    issuer: &CaCertificate,
+) -> Result<Option<i64>, Failure> {
     let row = client.query_opt(
         "SELECT issuer FROM issuer WHERE key_id = $1",
         &[&&sha256(issuer.public_key())[..]],

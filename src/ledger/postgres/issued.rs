@@ -9,6 +9,7 @@ use super::Failure;
 use super::chunk::entries_of;
 use super::identity::key;
 use super::read::{code, number, second, signed, text};
+use super::statements::Asking;
 use crate::batch::IndexEntry;
 use crate::issuer::{CaCertificate, RevocationCode, RevokedCertificate};
 use crate::ledger::{Issued, Selection};
@@ -29,7 +30,7 @@ const CHUNKS: &str = "SELECT c.batch, b.name, b.issuer, c.chunk, c.chunk * b.chu
 
 /// The chunks in which something may be that is selected, in the order in which they are read; for a device, its own.
 pub(super) fn chunks(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     selection: Selection<'_>,
 ) -> Result<Vec<(Option<String>, Chunk)>, Failure> {
     let order = "ORDER BY c.batch, c.chunk";
@@ -65,7 +66,10 @@ pub(super) fn chunks(
 }
 
 /// The certificates of a chunk, in row order.
-pub(super) fn of_chunk(client: &mut impl GenericClient, chunk: &Chunk) -> Result<Vec<Issued>, Failure> {
+pub(super) fn of_chunk(
+    client: &mut Asking<'_, impl GenericClient>,
+    chunk: &Chunk,
+) -> Result<Vec<Issued>, Failure> {
     let entries = entries_of(client, chunk.batch, chunk.number)?;
     let ids: Vec<&str> = entries.iter().map(|entry| entry.device_id.as_str()).collect();
     let superseded: BTreeSet<String> = client
@@ -99,7 +103,7 @@ pub(super) fn of_chunk(client: &mut impl GenericClient, chunk: &Chunk) -> Result
 
 /// Notes that certificates are revoked. One that was noted before keeps its time and its reason.
 pub(super) fn revoke(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     certificates: &[Issued],
     (code, reason): (RevocationCode, &str),
     now: OffsetDateTime,
@@ -116,7 +120,7 @@ pub(super) fn revoke(
 
 /// All that a list of the issuer is to name, in the order in which it was issued.
 pub(super) fn revoked_of(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: &CaCertificate,
     with_superseded: bool,
 ) -> Result<Vec<RevokedCertificate>, Failure> {
@@ -167,7 +171,7 @@ pub(super) fn revoked_of(
 }
 
 fn own_reasons(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     batch: i64,
     first: u64,
 ) -> Result<BTreeMap<u64, (OffsetDateTime, RevocationCode)>, Failure> {
@@ -184,7 +188,7 @@ fn own_reasons(
 
 /// Since when the devices of a chunk have a later certificate.
 fn later(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: i64,
     (batch, chunk): (i64, u64),
     entries: &[IndexEntry],
@@ -207,7 +211,7 @@ fn later(
 /// Takes the next number for a list, which is higher than all before, and than `above`. A number that was taken and not
 /// used is no harm.
 pub(super) fn next_crl(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     issuer: &CaCertificate,
     above: u64,
     now: OffsetDateTime,

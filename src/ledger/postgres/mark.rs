@@ -4,14 +4,15 @@ use postgres::GenericClient;
 
 use super::Failure;
 use super::read::number;
+use super::statements::Asking;
 use crate::ledger::Batch;
 
-pub(super) fn reservations(client: &mut impl GenericClient) -> Result<u64, Failure> {
+pub(super) fn reservations(client: &mut Asking<'_, impl GenericClient>) -> Result<u64, Failure> {
     number(&client.query_one("SELECT count(*) FROM reservation", &[])?, 0)
 }
 
 pub(super) fn move_batch(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     batch: &Batch,
     location: &str,
     manifest: &str,

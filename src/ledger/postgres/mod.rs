@@ -17,18 +17,19 @@ mod read;
 mod schema;
 mod session;
 mod share;
+mod statements;
 mod withdrawal;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
-use postgres::Transaction;
 use time::OffsetDateTime;
 
 use self::connect::Server;
 use self::facts::Entering;
 use self::session::Session;
+use self::statements::{Reading, Writing};
 use super::{
     Act, Batch, BatchIdentity, BatchStatus, Committed, Enter, Entry, Head, Issued, Ledger, LedgerError,
     Patience, Reservation, Selection, ServerUrl, Share, Telling, Withdrawal,
@@ -101,7 +102,7 @@ impl PostgresLedger {
         let server = Server::new(url)?;
         let location = server.location().to_owned();
         let mut session = Session::open(server, patience.clone())?;
-        let id = session.run(|client| schema::settle(client, &location, new_id))?;
+        let id = session.run(|client| schema::settle(client.client, &location, new_id))?;
         Ok(Self {
             session: Mutex::new(session),
             url: url.clone(),
@@ -117,7 +118,7 @@ impl PostgresLedger {
 
     fn read<T>(
         &self,
-        mut read: impl FnMut(&mut postgres::Client) -> Result<T, Failure>,
+        mut read: impl FnMut(&mut Reading<'_>) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
         self.session().run(|client| read(client))
     }
@@ -125,7 +126,7 @@ impl PostgresLedger {
     /// Writes in one transaction, or not at all. What is written is told whether it may have been written before.
     fn write<T>(
         &self,
-        write: impl FnMut(&mut Transaction<'_>, bool) -> Result<T, Failure>,
+        write: impl FnMut(&mut Writing<'_, '_>, bool) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
         write_in(&mut self.session(), write)
     }
@@ -133,15 +134,12 @@ impl PostgresLedger {
 
 fn write_in<T>(
     session: &mut Session,
-    mut write: impl FnMut(&mut Transaction<'_>, bool) -> Result<T, Failure>,
+    mut write: impl FnMut(&mut Writing<'_, '_>, bool) -> Result<T, Failure>,
 ) -> Result<T, LedgerError> {
     let mut is_again = false;
     session.run(|client| {
         let before = std::mem::replace(&mut is_again, true);
-        let mut transaction = client.transaction()?;
-        let written = write(&mut transaction, before)?;
-        transaction.commit()?;
-        Ok(written)
+        client.within(|transaction| write(transaction, before))
     })
 }
 
@@ -426,15 +424,15 @@ impl Ledger for PostgresLedger {
     fn restore(&mut self, tell: Telling<'_>) -> Result<(), LedgerError> {
         let location = self.location.clone();
         self.session().run_once(|client| {
-            let mut transaction = client.transaction()?;
-            let mut entering = Entering::new(&mut transaction);
-            let told = tell(&mut |fact| {
-                entering
-                    .enter(fact)
-                    .map_err(|failure| failure.into_error(&location))
-            });
-            told.map_err(Failure::Refused)?;
-            Ok(transaction.commit()?)
+            client.within(|transaction| {
+                let mut entering = Entering::new(transaction);
+                let told = tell(&mut |fact| {
+                    entering
+                        .enter(fact)
+                        .map_err(|failure| failure.into_error(&location))
+                });
+                told.map_err(Failure::Refused)
+            })
         })
     }
 }

@@ -9,6 +9,7 @@ use postgres::error::SqlState;
 
 use super::Failure;
 use super::connect::Server;
+use super::statements::{Asking, Reading, Statements};
 use crate::ledger::{LedgerError, Patience};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -20,6 +21,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub(super) struct Session {
     server: Server,
     client: Option<Client>,
+    statements: Statements,
     patience: Patience,
 }
 
@@ -29,6 +31,7 @@ impl Session {
         let mut session = Self {
             server,
             client: None,
+            statements: Statements::default(),
             patience,
         };
         match session.server.connect() {
@@ -48,7 +51,7 @@ impl Session {
     /// has to be such that it may have been done already: an answer that was lost looks as if nothing had been done.
     pub(super) fn run<T>(
         &mut self,
-        mut work: impl FnMut(&mut Client) -> Result<T, Failure>,
+        mut work: impl FnMut(&mut Reading<'_>) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
         let began = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -86,20 +89,26 @@ impl Session {
     /// Does some work that cannot be done again from its beginning: a server that goes away meanwhile is an error.
     pub(super) fn run_once<T>(
         &mut self,
-        work: impl FnOnce(&mut Client) -> Result<T, Failure>,
+        work: impl FnOnce(&mut Reading<'_>) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
         let mut work = Some(work);
-        let mut once = |client: &mut Client| (work.take().expect("it is done once"))(client);
+        let mut once = |client: &mut Reading<'_>| (work.take().expect("it is done once"))(client);
         self.attempt(&mut once)
             .map_err(|failure| failure.into_error(self.location()))
     }
 
-    fn attempt<T>(&mut self, work: &mut impl FnMut(&mut Client) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn attempt<T>(
+        &mut self,
+        work: &mut impl FnMut(&mut Reading<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let client = match &mut self.client {
             Some(client) if !client.is_closed() => client,
-            client => client.insert(self.server.connect()?),
+            client => {
+                self.statements.forget();
+                client.insert(self.server.connect()?)
+            }
         };
-        work(client)
+        work(&mut Asking::new(client, &mut self.statements))
     }
 
     /// Ends the sessions of hosts that have begun to say something in a transaction, and have not gone on for some seconds: they

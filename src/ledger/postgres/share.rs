@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use postgres::{Client, Transaction};
 use rustix::system::uname;
 use rustix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
@@ -14,6 +13,7 @@ use time::OffsetDateTime;
 use super::connect::Server;
 use super::read::{number, prefix, signed, text};
 use super::session::Session;
+use super::statements::{Reading, Writing};
 use super::{Failure, chunk, identity, write_in};
 use crate::certificate::SerialPrefix;
 use crate::ledger::{
@@ -113,7 +113,7 @@ fn end(asked: Duration, lease: Duration) -> Duration {
 impl Shared {
     fn write<T>(
         &self,
-        write: impl FnMut(&mut Transaction<'_>, bool) -> Result<T, Failure>,
+        write: impl FnMut(&mut Writing<'_, '_>, bool) -> Result<T, Failure>,
     ) -> Result<T, LedgerError> {
         write_in(&mut self.session.lock().expect("no holder panics"), write)
     }
@@ -122,7 +122,7 @@ impl Shared {
     /// ends or begins a term until it is written: what is taken is taken in the term that is told.
     fn in_term<T>(
         &self,
-        mut write: impl FnMut(&mut Transaction<'_>, bool, u64) -> Result<T, Failure>,
+        mut write: impl FnMut(&mut Writing<'_, '_>, bool, u64) -> Result<T, Failure>,
     ) -> Result<(T, Told), LedgerError> {
         let mut session = self.session.lock().expect("no holder panics");
         let mut told = Told {
@@ -145,7 +145,7 @@ impl Shared {
 
     fn take(
         &self,
-        transaction: &mut Transaction<'_>,
+        transaction: &mut Writing<'_, '_>,
         chunks: &[u64],
         (prefixes, term): (&[SerialPrefix], u64),
         device_ids: DeviceIds<'_>,
@@ -177,7 +177,7 @@ impl Shared {
     /// What was leased with these prefixes.
     fn taken(
         &self,
-        transaction: &mut Transaction<'_>,
+        transaction: &mut Writing<'_, '_>,
         prefixes: &[SerialPrefix],
         term: u64,
     ) -> Result<Vec<Lease>, Failure> {
@@ -203,7 +203,7 @@ impl Shared {
         Ok(leases)
     }
 
-    fn enter(&self, transaction: &mut Transaction<'_>, reservation: Reservation) -> Result<(), Failure> {
+    fn enter(&self, transaction: &mut Writing<'_, '_>, reservation: Reservation) -> Result<(), Failure> {
         transaction.execute(
             "INSERT INTO lease VALUES ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 ms', clock_timestamp(), TRUE) \
              ON CONFLICT (batch, chunk) DO UPDATE SET attempt = excluded.attempt, run = excluded.run, \
@@ -222,7 +222,7 @@ impl Shared {
 
 /// The attempts at a chunk before this one, and those of which a rebuilt ledger knows no chunk: they may have been at any.
 fn earlier(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     of: Reservation,
 ) -> Result<Vec<SerialPrefix>, Failure> {
@@ -240,7 +240,7 @@ fn earlier(
 }
 
 /// Chunks that nobody has: such as somebody had and lost, and such as nobody ever had.
-fn free(transaction: &mut Transaction<'_>, batch: &Batch, most: usize) -> Result<Vec<u64>, Failure> {
+fn free(transaction: &mut Writing<'_, '_>, batch: &Batch, most: usize) -> Result<Vec<u64>, Failure> {
     let row = transaction.query_one(
         "SELECT next_chunk FROM batch WHERE batch = $1 FOR UPDATE",
         &[&batch.key],
@@ -434,14 +434,14 @@ impl Share for Shared {
 }
 
 /// Lets others take what a run has in hand.
-fn give_back(transaction: &mut Transaction<'_>, run: i64) -> Result<(), Failure> {
+fn give_back(transaction: &mut Writing<'_, '_>, run: i64) -> Result<(), Failure> {
     transaction.execute("UPDATE lease SET until = '-infinity' WHERE run = $1", &[&run])?;
     Ok(())
 }
 
 /// Counts devices that a run has committed, of this chunk and others; whose it was its lease tells.
 pub(super) fn count(
-    transaction: &mut Transaction<'_>,
+    transaction: &mut Writing<'_, '_>,
     batch: &Batch,
     (chunk, devices): (u64, u64),
 ) -> Result<(), Failure> {
@@ -455,7 +455,7 @@ pub(super) fn count(
 
 /// The hosts that are at work on each batch, and those that were while it is not sealed.
 pub(super) fn hosts(
-    client: &mut Client,
+    client: &mut Reading<'_>,
     name: Option<&str>,
 ) -> Result<BTreeMap<String, Vec<HostStatus>>, Failure> {
     let rows = client.query(

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::Failure;
 use super::read::{number, second, signed, text};
+use super::statements::Asking;
 use crate::ledger::{Batch, Withdrawal};
 
 /// What [`withdrawal`] reads, in its order.
@@ -22,7 +23,7 @@ pub(super) fn withdrawal(row: &Row, first: usize) -> Result<Withdrawal, Failure>
 
 /// Returns whether it is withdrawn by that, and was not before.
 pub(super) fn insert(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     batch: &Batch,
     reason: &str,
     now: OffsetDateTime,
@@ -34,20 +35,27 @@ pub(super) fn insert(
     Ok(inserted > 0)
 }
 
-pub(super) fn find(client: &mut impl GenericClient, batch: &Batch) -> Result<Option<Withdrawal>, Failure> {
+pub(super) fn find(
+    client: &mut Asking<'_, impl GenericClient>,
+    batch: &Batch,
+) -> Result<Option<Withdrawal>, Failure> {
     let sql = format!("SELECT {COLUMNS} FROM withdrawal WHERE batch = $1");
     let row = client.query_opt(&sql, &[&batch.key])?;
     row.map(|row| withdrawal(&row, 0)).transpose()
 }
 
-pub(super) fn revoked(client: &mut impl GenericClient, batch: &Batch, place: &str) -> Result<u64, Failure> {
+pub(super) fn revoked(
+    client: &mut Asking<'_, impl GenericClient>,
+    batch: &Batch,
+    place: &str,
+) -> Result<u64, Failure> {
     let sql = "SELECT coalesce(max(revoked), 0) FROM revocation WHERE batch = $1 AND place = $2";
     number(&client.query_one(sql, &[&batch.key, &place])?, 0)
 }
 
 /// Returns whether the batch is withdrawn; otherwise nothing is written.
 pub(super) fn set_revoked(
-    client: &mut impl GenericClient,
+    client: &mut Asking<'_, impl GenericClient>,
     batch: &Batch,
     place: &str,
     revoked: u64,

@@ -2,6 +2,9 @@
 //!
 //! Both do the same with other secrets. Where their paths part, or a register differs by which an instruction finds its
 //! memory, a secret has got into what an observer of caches and branches can see.
+//!
+//! The allocator is passed over: what it does depends on what other threads have given back. What it is asked for must be the
+//! same in both, and the same place of the same block is the same address, wherever the block lies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,6 +27,96 @@ pub struct Traced {
     memory: fs::File,
     /// Where the program begins in memory.
     base: u64,
+    allocator: Allocator,
+}
+
+/// The functions of the C library that give and take memory, by their addresses.
+type Allocator = BTreeMap<u64, Call>;
+
+/// A call of the allocator: which of its arguments say how much, and where it puts the block.
+#[derive(Clone, Copy)]
+struct Call {
+    name: &'static str,
+    sizes: &'static [Register],
+    gives: Gives,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Gives {
+    Nothing,
+    Returned,
+    /// Where the first argument points to.
+    Written,
+}
+
+const CALLS: [Call; 6] = {
+    use Register::{RDI, RDX, RSI};
+    const fn call(name: &'static str, sizes: &'static [Register], gives: Gives) -> Call {
+        Call { name, sizes, gives }
+    }
+    [
+        call("malloc", &[RDI], Gives::Returned),
+        call("calloc", &[RDI, RSI], Gives::Returned),
+        call("realloc", &[RSI], Gives::Returned),
+        call("aligned_alloc", &[RDI, RSI], Gives::Returned),
+        call("posix_memalign", &[RSI, RDX], Gives::Written),
+        call("free", &[], Gives::Nothing),
+    ]
+};
+
+/// Where the C library of a process has its allocator.
+fn allocator_of(maps: &str) -> Allocator {
+    let library = maps
+        .lines()
+        .find(|line| line.contains("/libc.so") || line.contains("/libc-2"));
+    let Some((library, (start, _))) =
+        library.and_then(|line| Some((line.split(' ').next_back()?, line.split_once('-')?)))
+    else {
+        return Allocator::new();
+    };
+    let start = u64::from_str_radix(start, 16).expect("a mapping begins with its address");
+    let names = Command::new("nm")
+        .args(["-D", "--defined-only", library])
+        .output()
+        .expect("there is nm");
+    let names = String::from_utf8(names.stdout).expect("names are text");
+    let places = names.lines().filter_map(|line| {
+        let (place, name) = line.split_once(' ')?;
+        let name = name.split_once(' ')?.1.split('@').next()?;
+        let call = CALLS.iter().find(|call| call.name == name)?;
+        Some((start + u64::from_str_radix(place, 16).ok()?, *call))
+    });
+    places.collect()
+}
+
+/// Blocks that the allocator gave to both since the comparison began: where each lies in the first, how long it is, and how
+/// much further on it lies in the second.
+#[derive(Default)]
+struct Blocks(BTreeMap<u64, (u64, u64)>);
+
+impl Blocks {
+    fn put(&mut self, places: [u64; 2], length: u64) {
+        let end = places[0].saturating_add(length);
+        // What lay there was given back.
+        let over: Vec<u64> = self
+            .0
+            .range(..end)
+            .rev()
+            .take_while(|(place, (length, _))| *place + length > places[0])
+            .map(|(place, _)| *place)
+            .collect();
+        for place in over {
+            self.0.remove(&place);
+        }
+        self.0
+            .insert(places[0], (length, places[1].wrapping_sub(places[0])));
+    }
+
+    /// Whether two addresses are the same place of one block.
+    fn have(&self, address: u64, distance: u64) -> bool {
+        let block = self.0.range(..=address).next_back();
+        block.is_some_and(|(place, (length, apart))| address <= place + length && *apart == distance)
+    }
 }
 
 /// What two runs of a function did.
@@ -38,6 +131,18 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Whether all that was found lies at one distance: a block that was given before may lie elsewhere in the other process, by what
+    /// other threads have given back. If it is a secret that decides, it is found in the next two processes again.
+    pub fn is_one_region(&self) -> bool {
+        let distances: BTreeSet<u64> = self
+            .addresses
+            .values()
+            .flat_map(|(_, distances)| distances)
+            .copied()
+            .collect();
+        self.parted.is_none() && distances.len() == 1
+    }
+
     /// A thread or an allocation may lie elsewhere in the other process, as a whole: then many instructions find their
     /// memory at the same distance. What a secret decides lies at many distances, or at one that hardly any other
     /// instruction has.
@@ -90,11 +195,12 @@ impl Traced {
             process,
             memory,
             base: base.expect("it has a first mapping"),
+            allocator: Allocator::new(),
         })
     }
 
     /// Lets it run until a thread is about to enter a function for the time after `times` others, and gives the thread.
-    pub fn run_to(&self, function: u64, times: usize) -> nix::Result<Pid> {
+    pub fn run_to(&mut self, function: u64, times: usize) -> nix::Result<Pid> {
         let address = self.base + function;
         let place = address as ptrace::AddressType;
         let before = ptrace::read(self.process, place)?;
@@ -125,6 +231,13 @@ impl Traced {
             ptrace::setregs(thread, registers)?;
             ptrace::write(thread, place, before)?;
             if passed == times {
+                // By now all libraries are in memory.
+                let maps = fs::read_to_string(format!("/proc/{}/maps", self.process)).expect("it runs");
+                self.allocator = allocator_of(&maps);
+                assert!(
+                    !self.allocator.is_empty(),
+                    "it has a C library with an allocator: {maps}"
+                );
                 return Ok(thread);
             }
             passed += 1;
@@ -227,10 +340,51 @@ fn value(register: Register, all: &user_regs_struct) -> u64 {
     }
 }
 
+/// Leads a thread through a function that it has just entered, to the instruction behind its call.
+fn pass_over(traced: &Traced, thread: Pid) -> nix::Result<user_regs_struct> {
+    let entry = ptrace::getregs(thread)?;
+    let back = u64::from_le_bytes(traced.octets(entry.rsp));
+    loop {
+        ptrace::step(thread, None)?;
+        wait_for(thread)?;
+        let now = ptrace::getregs(thread)?;
+        if now.rip == back && now.rsp > entry.rsp {
+            return Ok(now);
+        }
+    }
+}
+
+/// Passes over a call of the allocator in both, and takes down what it gave.
+fn allocate(traced: [&Traced; 2], threads: [Pid; 2], call: Call, blocks: &mut Blocks) -> nix::Result<bool> {
+    let asked = [ptrace::getregs(threads[0])?, ptrace::getregs(threads[1])?];
+    let is_same = call
+        .sizes
+        .iter()
+        .all(|size| value(*size, &asked[0]) == value(*size, &asked[1]));
+    let length = match call.name {
+        "calloc" => asked[0].rdi.saturating_mul(asked[0].rsi),
+        _ => call.sizes.last().map_or(0, |size| value(*size, &asked[0])),
+    };
+    let given = [
+        pass_over(traced[0], threads[0])?,
+        pass_over(traced[1], threads[1])?,
+    ];
+    let places = match call.gives {
+        Gives::Nothing => None,
+        Gives::Returned => Some([given[0].rax, given[1].rax]),
+        Gives::Written => Some([0, 1].map(|i| u64::from_le_bytes(traced[i].octets(asked[i].rdi)))),
+    };
+    if let Some(places) = places {
+        blocks.put(places, length);
+    }
+    Ok(is_same)
+}
+
 /// Goes through a function in both, from its first instruction to its return.
 pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Comparison> {
     let mut found = Comparison::default();
     let mut known: BTreeMap<u64, Addressed> = BTreeMap::new();
+    let mut blocks = Blocks::default();
     let [first, _] = traced;
     let entry = ptrace::getregs(threads[0])?;
     let back = u64::from_le_bytes(first.octets(entry.rsp));
@@ -245,6 +399,13 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
             found.forget_whole_regions();
             return Ok(found);
         }
+        if let Some(call) = first.allocator.get(&a.rip) {
+            if !allocate(traced, threads, *call, &mut blocks)? {
+                found.parted = Some(places);
+                return Ok(found);
+            }
+            continue;
+        }
         let addressed = known.entry(a.rip).or_insert_with(|| {
             let addressed = Addressed::of(&first.octets::<16>(a.rip), a.rip);
             found.branches += usize::from(addressed.is_branch);
@@ -252,7 +413,7 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
         });
         for register in &addressed.registers {
             let distance = value(*register, &b).wrapping_sub(value(*register, &a));
-            if distance != 0 {
+            if distance != 0 && !blocks.have(value(*register, &a), distance) {
                 let entry = found.addresses.entry(places[0]);
                 let (_, distances) = entry.or_insert_with(|| (addressed.text.clone(), BTreeSet::new()));
                 distances.insert(distance);

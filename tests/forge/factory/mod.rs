@@ -6,6 +6,7 @@ mod moves;
 mod overlap;
 mod refusals;
 mod storm;
+mod terms;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

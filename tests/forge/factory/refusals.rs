@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::Factory;
 use crate::postgres::Postgres;
@@ -116,6 +116,33 @@ fn who_says_how_long_waits_for_a_server_that_is_not_there_yet() {
     assert_eq!(output.status.code(), Some(7), "{told}");
     assert!(told.contains("--ledger-wait says how long to wait"), "{told}");
     server.go_on();
+}
+
+/// Before there is a CA, the ledger is asked whether it is new.
+#[test]
+fn a_first_run_without_a_ca_waits_for_its_server_too() {
+    let server = Postgres::start();
+    let ledger = server.database();
+    let place = Workplace::new();
+    place.manifest(3);
+    server.crash();
+    let mut command = place.command(&["run", "devices.csv", "--ledger", &ledger, "--ledger-wait", "2min"]);
+    let mut waits = command
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut aside = BufReader::new(waits.stderr.take().unwrap());
+    let mut line = String::new();
+    aside.read_line(&mut line).unwrap();
+    assert!(
+        line.contains(" does not answer: waiting for it up to 120 s"),
+        "{line}"
+    );
+    server.go_on();
+    aside.read_to_string(&mut line).unwrap();
+    assert_eq!(waits.wait().unwrap().code(), Some(0), "{line}");
+    assert!(line.contains("made a LAB CA"), "{line}");
 }
 
 /// A server that was killed while it took a connection hangs up without a word.

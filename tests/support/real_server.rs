@@ -71,6 +71,12 @@ impl Server {
             ("BIND_HOST", "127.0.0.1"),
             ("GATEWAY_PORT", port_text.as_str()),
             ("IOT_MTLS_PORT", mqtt_port_text.as_str()),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            // What an old Python needs.
+            (
+                "PYTHONPATH",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/python"),
+            ),
         ];
         let mut server = Self::start("ministack", port, &[], &environment);
         server.mqtt_port = mqtt_port;

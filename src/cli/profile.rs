@@ -67,6 +67,8 @@ struct Described {
     key_type: String,
     /// In DN order, as the profile writes it.
     subject: Vec<String>,
+    /// DNS names and URIs, as the profile writes them.
+    alternative_names: Vec<String>,
     /// How long certificates hold.
     validity: String,
     members: Vec<String>,
@@ -96,6 +98,7 @@ impl Described {
                 .subject_filled("")
                 .map(|(attribute, _, written)| format!("{attribute}={written}"))
                 .collect(),
+            alternative_names: profile.alternative_names().map(str::to_owned).collect(),
             validity: profile.validity().not_after.to_string(),
             members: profile
                 .recipe()
@@ -131,11 +134,12 @@ impl Check {
     fn run(&self) -> Outcome {
         let profile = Profile::load(&self.profile, None)?;
         let ended = Ended::with(Described::of(&profile));
-        Ok(match profile.examples().next() {
-            None => ended,
-            Some(example) => ended.warning(format_args!(
-                "{} is an example's, and would be in every certificate",
-                printable::line(example)
+        let examples: Vec<&str> = profile.examples().collect();
+        Ok(match examples[..] {
+            [] => ended,
+            _ => ended.warning(format_args!(
+                "this is an example's, and would be in every certificate: {}",
+                printable::line(&examples.join(", "))
             )),
         })
     }
@@ -163,7 +167,11 @@ impl fmt::Display for Described {
             .line("profile", &self.profile)
             .line("description", &self.description)
             .line("keys", &self.key_type)
-            .line("subject", self.subject.join(", "))
+            .line("subject", self.subject.join(", "));
+        if !self.alternative_names.is_empty() {
+            lines.line("also named", self.alternative_names.join(", "));
+        }
+        lines
             .line("valid", &self.validity)
             .line("bundle", self.members.join(", "))
             .line("endpoint", self.endpoint.as_deref().unwrap_or("none"));

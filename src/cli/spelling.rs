@@ -1,5 +1,5 @@
 //! One way to say things: `--to` and `--out` are one option, with the names that other tools have for it; and a batch may be
-//! named by `--batch` by whoever knows it from other commands.
+//! named by `--batch`, and a CA by `--ca`, by whoever knows these from other commands.
 
 use std::ffi::OsString;
 
@@ -29,6 +29,8 @@ pub fn in_all(command: Command) -> Command {
                 argument.short_alias('o')
             }
         }
+        // Where a CA is only to be trusted, its folder is as good as its certificate.
+        Some("issuer") if !others.iter().any(|other| other == "ca") => argument.alias("ca"),
         _ => argument,
     };
     command.mut_args(name).mut_subcommands(in_all)
@@ -94,6 +96,18 @@ mod tests {
             ),
         ] {
             assert_eq!(typed(line), same);
+        }
+    }
+
+    #[test]
+    fn a_ca_may_be_named_by_its_option_where_it_is_only_trusted() {
+        let root = in_all(<super::super::Cli as clap::CommandFactory>::command());
+        for line in [
+            "certforge verify out/b --ca ca",
+            "certforge station status --batch out/b --ca ca",
+        ] {
+            let read = root.clone().try_get_matches_from(line.split(' '));
+            assert!(read.is_ok(), "{line}: {read:?}");
         }
     }
 }

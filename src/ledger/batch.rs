@@ -5,14 +5,12 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
+use super::error::SETTINGS;
 use super::{HostStatus, LedgerError, Withdrawal};
 use crate::batch::{BatchRecord, Layout, Shape};
 use crate::digest::sha256;
 use crate::issuer::CaCertificate;
 use crate::profile::Ends;
-
-/// What a batch that was begun with other settings of its profile differs in.
-const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
 
 /// How the name of a profile ends, in a database, of a batch whose bundles are encrypted. The layouts that a database takes were
 /// settled before there were such; and a certforge of then finds a profile that it has not, and makes nothing.

@@ -12,7 +12,7 @@ pub struct Copied {
     pub batches: u64,
     /// Devices of the chunks that were told of.
     pub devices: u64,
-    /// Names of batches that are not complete, in their order.
+    /// Names of batches that are not complete in the copy either, in their order.
     pub unfinished: Vec<String>,
 }
 
@@ -40,6 +40,17 @@ pub fn copy(from: &[Box<dyn Ledger>], to: &mut dyn Ledger) -> Result<Vec<Copied>
         }
         Ok(())
     })?;
+    // What no shard had all of, the copy may have.
+    for of in &mut copied {
+        let mut left = Vec::new();
+        for name in std::mem::take(&mut of.unfinished) {
+            let now = to.status(Some(&name))?;
+            if now.iter().any(|status| status.released < status.devices) {
+                left.push(name);
+            }
+        }
+        of.unfinished = left;
+    }
     Ok(copied)
 }
 

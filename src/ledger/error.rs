@@ -8,6 +8,9 @@ use super::Taken;
 use super::mark::Unlike;
 use crate::exposure::Exposure;
 
+/// What a batch that was begun with other settings of its profile differs in.
+pub(super) const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
+
 /// A ledger that failed, or that forbids what was asked. A ledger's `location` is what the user named it by.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -157,7 +160,7 @@ impl LedgerError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing { .. } => "name it with --ledger; `certforge run` makes one in the folder of its CA".to_owned(),
-            Self::Address { .. } => "see docs/ledger.md for the form of an address: postgres://user@host/database?sslmode=verify-full".to_owned(),
+            Self::Address { .. } => "an address is such as postgres://forge@db.factory/certforge?sslmode=verify-full&sslrootcert=/etc/certforge/db-ca.pem".to_owned(),
             Self::Unreachable { .. } => {
                 "nothing was made; look at host and port, at the server and at what lies between; `psql` with the same address tells more"
                     .to_owned()
@@ -190,6 +193,10 @@ impl LedgerError {
             Self::NoBatch { .. } => "`certforge status` lists the batches".to_owned(),
             Self::BatchDiffers { what: "place", .. } => {
                 "a batch is made in one place: repeat the command that began it; --moved says that it was moved, or is reached by another path, and is no copy"
+                    .to_owned()
+            }
+            Self::BatchDiffers { what: SETTINGS, .. } => {
+                "a batch is made with one profile: repeat the command that began it, or make another batch with --batch NAME; once it is complete, `certforge bundle repack` puts another endpoint or other files around the same keys"
                     .to_owned()
             }
             Self::BatchDiffers { .. } => {

@@ -466,12 +466,18 @@ impl Profile {
         time::Duration::days(i64::from(days))
     }
 
+    /// DNS names and URIs of subjectAltName, as the profile writes them.
+    pub fn alternative_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.config.san.dns.iter().chain(&self.config.san.uri);
+        names.map(String::as_str)
+    }
+
     /// What of subject and alternative names is the same for every device and is an example's, not a maker's own.
     pub fn examples(&self) -> impl Iterator<Item = &str> {
         let subject = self.config.subject.iter().flatten();
-        let names = self.config.san.dns.iter().chain(&self.config.san.uri);
         let is_example = |text: &&str| text.to_ascii_lowercase().contains("example");
-        subject.chain(names).map(String::as_str).filter(is_example)
+        let subject = subject.map(String::as_str);
+        subject.chain(self.alternative_names()).filter(is_example)
     }
 
     #[must_use]

@@ -139,7 +139,9 @@ impl StoreError {
                 "see that it is mounted, and is what it was; nothing was written there".to_owned()
             }
             Self::OpenToOthers { folder, .. } => {
-                format!("bundles hold private keys: chmod 700 {folder}, or choose another --to")
+                format!(
+                    "bundles hold private keys: chmod 700 {folder}, or choose another --to; a share of SMB is mounted with file_mode=0600,dir_mode=0700"
+                )
             }
             Self::OfAnother { folder, .. } => {
                 format!(

@@ -315,7 +315,8 @@ fn refuses_a_batch_folder_that_others_can_enter() {
             format!(
                 "certforge: error: store: [HERE]/out/b belongs to another user or is open to others (mode \
                  {mode:04o})\n\
-                 certforge: hint: bundles hold private keys: chmod 700 [HERE]/out/b, or choose another --to\n"
+                 certforge: hint: bundles hold private keys: chmod 700 [HERE]/out/b, or choose another --to; a share of SMB is mounted with \
+                 file_mode=0600,dir_mode=0700\n"
             )
         );
         assert!(files(&folder).is_empty(), "nothing is made");

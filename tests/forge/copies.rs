@@ -188,6 +188,9 @@ fn ledgers_of_shards_become_one_that_refuses_what_each_has_made() {
     );
     let status = place.succeed(&["status"]);
     assert!(status.contains("complete: 100 devices released"), "{status}");
+    // No shard has all of it, and the copy has: there is nothing to go on with.
+    let told = place.succeed(&[&["ledger", "copy", "--json"], &ledgers[..], &["again.db"]].concat());
+    assert_eq!(told.matches("\"unfinished\": []").count(), 3, "{told}");
     let other = "serial_number,site,country,production_order,hardware_revision\nSN000099,Lyon,FR,1,2\n";
     fs::write(place.join("other.csv"), other).unwrap();
     place.fail(&["run", "other.csv", "--no-endpoint", "--ca", "ca"], 7);

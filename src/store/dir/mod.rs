@@ -363,7 +363,13 @@ fn make_folder(path: &Path) -> io::Result<()> {
 
 /// The same error for one more of those that failed together.
 fn copy(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
+    match error
+        .get_ref()
+        .and_then(|within| within.downcast_ref::<Exposure>())
+    {
+        Some(exposure) => io::Error::other(*exposure),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 /// So many octets of a file, or all that follow.

@@ -4,7 +4,11 @@
 
 mod commands;
 mod fields;
+mod hints;
 mod links;
+mod literals;
+mod messages;
 mod pages;
+mod pictures;
 mod sessions;
 mod words;

@@ -9,11 +9,12 @@ use super::commands;
 use super::pages::{Page, all, read, root};
 
 /// Options of other programs, which the pages name where they tell of those.
-const OF_OTHERS: [&str; 22] = [
+pub const OF_OTHERS: [&str; 24] = [
     "--all-targets",
     "--array",
     "--bench",
     "--bucket",
+    "--card",
     "--coverage",
     "--crypto-mb",
     "--faults",
@@ -24,6 +25,7 @@ const OF_OTHERS: [&str; 22] = [
     "--lib",
     "--no-default-features",
     "--open",
+    "--page",
     "--range",
     "--release",
     "--rounds",
@@ -35,7 +37,7 @@ const OF_OTHERS: [&str; 22] = [
 ];
 
 /// The options of each command.
-fn options() -> BTreeMap<String, BTreeSet<String>> {
+pub fn options() -> BTreeMap<String, BTreeSet<String>> {
     let option = Regex::new(r"(?m)^ +(?:-[a-zA-Z], )?(--[a-z0-9-]+)").expect("a pattern");
     let of = |text: &str| {
         option
@@ -50,14 +52,14 @@ fn options() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// Whether a command has an option, under one of its names.
-fn has(options: &BTreeSet<String>, option: &str) -> bool {
+pub fn has(options: &BTreeSet<String>, option: &str) -> bool {
     let same = ["--to", "--out", "--output"];
     options.contains(option)
         || (same.contains(&option) && same.iter().any(|same| options.contains(*same)))
         || ["--help", "--version", "--quiet", "--verbose", "--log-file"].contains(&option)
 }
 
-fn typed(text: &str) -> Vec<String> {
+pub fn typed(text: &str) -> Vec<String> {
     let option = Regex::new(r"(?:^|[\s`(\[])(--[a-z][a-z0-9_-]+)").expect("a pattern");
     option
         .captures_iter(text)

@@ -135,13 +135,13 @@ impl Check {
         let profile = Profile::load(&self.profile, None)?;
         let ended = Ended::with(Described::of(&profile));
         let examples: Vec<&str> = profile.examples().collect();
-        Ok(match examples[..] {
-            [] => ended,
-            _ => ended.warning(format_args!(
-                "this is an example's, and would be in every certificate: {}",
-                printable::line(&examples.join(", "))
-            )),
-        })
+        if examples.is_empty() {
+            return Ok(ended);
+        }
+        Ok(ended.warning(format_args!(
+            "this is an example's, and would be in every certificate: {}",
+            printable::line(&examples.join(", "))
+        )))
     }
 }
 

@@ -182,6 +182,7 @@ fn java_opens_both_kinds_of_pkcs12() {
         .output()
         .is_err()
     {
+        eprintln!("LEFT OUT: keytool is not on this machine; `tests/all` installs default-jdk-headless");
         return;
     }
     let aes = made("gateway-pkcs12");

@@ -30,6 +30,7 @@ mod encryption;
 mod espressif;
 #[cfg(feature = "postgres")]
 mod factory;
+mod firmware;
 mod formats;
 mod handshake;
 mod interrupt;

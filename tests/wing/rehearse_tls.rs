@@ -206,16 +206,41 @@ fn devices_come_up_whatever_tls_their_firmware_has() {
         site.comes_up("go", |site| {
             site.say(with_device(Command::new(&program), site, "go"), b"")
         });
-        // A JDK is large, and not installed for this alone.
-        match Command::new("javac").arg("-version").output() {
-            Err(_) => println!("LEFT OUT: Java, since there is no JDK on this machine"),
-            Ok(_) => site.comes_up("java", |site| {
+        if has_jdk() {
+            site.comes_up("java", |site| {
                 let mut command = Command::new("java");
                 command.arg(source("Client.java"));
                 site.say(with_device(command, site, "java"), b"")
-            }),
+            });
         }
     }
+}
+
+fn has_jdk() -> bool {
+    let is_there = Command::new("javac").arg("-version").output().is_ok();
+    if !is_there {
+        eprintln!(
+            "LEFT OUT: Java, since there is no JDK on this machine; `tests/all` installs default-jdk-headless"
+        );
+    }
+    is_there
+}
+
+#[test]
+fn a_gateway_in_java_comes_up_with_its_pkcs12_file() {
+    if !has_jdk() {
+        return;
+    }
+    let ids = ["java"];
+    let mut site = Site::new(&ids, &["--profile", "gateway-pkcs12"], &[]);
+    site.comes_up("java", |site| {
+        let mut command = Command::new("java");
+        command
+            .arg(source("Client.java"))
+            .args([&site.endpoint.port, "java", "rehearsal-root.pem"])
+            .args(["java/device.p12", "java/device.p12.password"]);
+        site.say(command, b"")
+    });
 }
 
 #[cfg(feature = "openssl")]

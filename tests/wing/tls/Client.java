@@ -16,24 +16,22 @@ import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import javax.net.ssl.TrustManagerFactory;
 
-/** A device in Java: port, client id, root, chain, key. */
+/** A device in Java: port, client id, root, and then chain and key, or a PKCS#12 file and the file with its password. */
 public class Client {
     public static void main(String[] args) throws Exception {
         CertificateFactory certificates = CertificateFactory.getInstance("X.509");
-        String pem = Files.readString(Path.of(args[4])).replaceAll("-----[A-Z ]+-----", "");
-        PKCS8EncodedKeySpec octets = new PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(pem));
-        PrivateKey key;
-        try {
-            key = KeyFactory.getInstance("EC").generatePrivate(octets);
-        } catch (InvalidKeySpecException other) {
-            key = KeyFactory.getInstance("RSA").generatePrivate(octets);
-        }
         KeyStore own = KeyStore.getInstance("PKCS12");
-        own.load(null, null);
-        Certificate[] chain = certificates.generateCertificates(new FileInputStream(args[3])).toArray(new Certificate[0]);
-        own.setKeyEntry("device", key, new char[0], chain);
+        char[] password = new char[0];
+        if (args[3].endsWith(".p12")) {
+            password = Files.readString(Path.of(args[4])).toCharArray();
+            own.load(new FileInputStream(args[3]), password);
+        } else {
+            own.load(null, null);
+            Certificate[] chain = certificates.generateCertificates(new FileInputStream(args[3])).toArray(new Certificate[0]);
+            own.setKeyEntry("device", key(args[4]), password, chain);
+        }
         KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
-        keys.init(own, new char[0]);
+        keys.init(own, password);
         KeyStore trusted = KeyStore.getInstance("PKCS12");
         trusted.load(null, null);
         int n = 0;
@@ -56,5 +54,15 @@ public class Client {
         socket.getOutputStream().write(connect);
         byte[] answer = socket.getInputStream().readNBytes(4);
         System.out.println(socket.getSession().getCipherSuite() + " " + HexFormat.of().formatHex(answer));
+    }
+
+    private static PrivateKey key(String file) throws Exception {
+        String pem = Files.readString(Path.of(file)).replaceAll("-----[A-Z ]+-----", "");
+        PKCS8EncodedKeySpec octets = new PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(pem));
+        try {
+            return KeyFactory.getInstance("EC").generatePrivate(octets);
+        } catch (InvalidKeySpecException other) {
+            return KeyFactory.getInstance("RSA").generatePrivate(octets);
+        }
     }
 }

@@ -71,6 +71,8 @@ struct Shared {
     count: AtomicUsize,
     injected: Mutex<Sender<Fault>>,
     heads: Mutex<Vec<String>>,
+    /// Heads and bodies of what asks a service that is asked in JSON.
+    asked: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
 impl FaultProxy {
@@ -105,6 +107,7 @@ impl FaultProxy {
             count: AtomicUsize::new(0),
             injected: Mutex::new(sender),
             heads: Mutex::default(),
+            asked: Mutex::default(),
         });
         let own = shared.clone();
         std::thread::spawn(move || {
@@ -129,6 +132,11 @@ impl FaultProxy {
     /// The heads of all requests that came whole.
     pub fn heads(&self) -> Vec<String> {
         self.shared.heads.lock().expect("no holder panics").clone()
+    }
+
+    /// The heads and bodies of all requests to a service that is asked in JSON, such as KMS.
+    pub fn asked(&self) -> Vec<(String, Vec<u8>)> {
+        self.shared.asked.lock().expect("no holder panics").clone()
     }
 
     /// From now on, every request goes through.
@@ -225,7 +233,8 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
         let head = read_head(&mut from_client)?;
         let text = String::from_utf8_lossy(&head.text).into_owned();
         let fault = shared.draw(&text);
-        shared.heads.lock().expect("no holder panics").push(text);
+        let is_asked_in_json = text.to_ascii_lowercase().contains("\nx-amz-target:");
+        shared.heads.lock().expect("no holder panics").push(text.clone());
         if fault == Some(Fault::Drop) {
             return Ok(());
         }
@@ -239,6 +248,10 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
             return to_server.write_all(&half);
         }
         let body = read_body(&mut from_client, &head)?;
+        if is_asked_in_json {
+            let asked = (text, body.clone());
+            shared.asked.lock().expect("no holder panics").push(asked);
+        }
         let refusal = match fault {
             Some(Fault::SlowDown) => Some((503, "SlowDown")),
             Some(Fault::InternalError) => Some((500, "InternalError")),

@@ -149,6 +149,107 @@ fn what_is_throttled_is_asked_for_again() {
         .succeed(&["verify", kms.place.only_batch().to_str().unwrap()]);
 }
 
+/// Each request that certforge makes, held against botocore's model of the service: MiniStack takes what KMS would refuse.
+#[test]
+fn requests_are_as_botocore_models_them() {
+    let kms = Kms::new();
+    let (sign, wrap) = (
+        ("ECC_NIST_P256", "SIGN_VERIFY"),
+        ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"),
+    );
+    for (alias, (spec, usage)) in [
+        ("p256", sign),
+        ("p384", ("ECC_NIST_P384", "SIGN_VERIFY")),
+        ("rsa", ("RSA_2048", "SIGN_VERIFY")),
+        ("wrap", wrap),
+    ] {
+        kms.key(alias, spec, usage);
+    }
+    let proxy = FaultProxy::start(kms.server.address(), 0, 1);
+    proxy.heal();
+    let url = format!("http://{}", proxy.address);
+    let through = |arguments: &[&str]| kms.command(&url, arguments).output().unwrap();
+    let run = |ca: &str| {
+        through(&[
+            "run",
+            "devices.csv",
+            "--ca",
+            ca,
+            "--no-endpoint",
+            "--batch",
+            ca,
+            "--to",
+            ca,
+        ])
+    };
+    for alias in ["p256", "p384", "rsa"] {
+        let made = through(&[
+            "ca",
+            "new",
+            "--key",
+            &format!("awskms:///alias/{alias}"),
+            "--to",
+            alias,
+        ]);
+        // P-384 is not in every version of the server; what it was asked counts.
+        if made.status.success() {
+            let made = run(alias);
+            assert!(made.status.success(), "{}", said(&made));
+        } else {
+            assert_eq!(alias, "p384", "{}", said(&made));
+        }
+    }
+    let new = [
+        "ca",
+        "new",
+        "--parent",
+        "p256",
+        "--for-batch",
+        "--wrap-key",
+        "awskms:///alias/wrap",
+    ];
+    let made = through(&[&new[..], &["--to", "pumps"]].concat());
+    assert!(made.status.success(), "{}", said(&made));
+    let made = run("pumps");
+    assert!(made.status.success(), "{}", said(&made));
+    let asked: Vec<_> = proxy
+        .asked()
+        .into_iter()
+        .map(|(head, body)| serde_json::json!([head, String::from_utf8(body).unwrap()]))
+        .collect();
+    std::fs::write(
+        kms.place.join("asked.json"),
+        serde_json::Value::from(asked).to_string(),
+    )
+    .unwrap();
+    let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wing/kms_judge.py");
+    let judged = tool(&python, &[script, "asked.json"], kms.place.path());
+    assert!(judged.status.success(), "{}", said(&judged));
+    let counted: serde_json::Value = serde_json::from_slice(&judged.stdout).unwrap();
+    for operation in ["Decrypt", "Encrypt", "GetPublicKey", "Sign"] {
+        assert!(
+            counted[operation].as_u64().is_some_and(|count| count > 0),
+            "{counted:#}"
+        );
+    }
+    assert_eq!(counted.as_object().unwrap().len(), 4, "{counted:#}");
+    // The judge finds what is wrong.
+    for wrong in [
+        r#"{"KeyId":"alias/p256","Message":"AAAA","SigningAlgorithm":"ECDSA_SHA_257"}"#,
+        r#"{"KeyId":"alias/p256","Message":"AAAA"}"#,
+        r#"{"KeyId":"alias/p256","Message":"A A","SigningAlgorithm":"ECDSA_SHA_256"}"#,
+        r#"{"KeyId":"","Message":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}"#,
+        r#"{"KeyID":"alias/p256","KeyId":"x","Message":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}"#,
+    ] {
+        let head = "POST / HTTP/1.1\r\ncontent-type: application/x-amz-json-1.1\r\nx-amz-target: TrentService.Sign\r\n\r\n";
+        let asked = serde_json::json!([[head, wrong]]);
+        std::fs::write(kms.place.join("asked.json"), asked.to_string()).unwrap();
+        let judged = tool(&python, &[script, "asked.json"], kms.place.path());
+        assert_eq!(judged.status.code(), Some(1), "{wrong}: {}", said(&judged));
+    }
+}
+
 #[test]
 fn a_key_that_is_none_of_ours_is_said() {
     let kms = Kms::new();

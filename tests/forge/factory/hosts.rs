@@ -186,7 +186,7 @@ fn what_was_released_and_is_forgotten_is_not_written_over() {
     assert_eq!(std::fs::read(&pack).unwrap(), before);
 }
 
-fn leases(server: &Postgres, factory: &Factory) -> u64 {
+pub(super) fn leases(server: &Postgres, factory: &Factory) -> u64 {
     count(server, factory, "lease")
 }
 

@@ -1,6 +1,7 @@
 //! One ledger for many hosts: PostgreSQL, as it runs in factories. A host is a process here.
 
 mod apart;
+mod encrypted;
 mod hosts;
 mod moves;
 mod overlap;

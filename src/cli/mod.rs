@@ -31,6 +31,8 @@ mod jitp;
 mod job;
 mod ledger;
 mod ledger_args;
+#[cfg(target_os = "linux")]
+mod locked;
 mod log;
 mod man;
 mod mfa;

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use certforge::bounded;
 use certforge::engine::Choice;
 use certforge::exposure::{self, Exposure};
-use certforge::issuer::{CaFiles, Issuer, IssuerError, Secret};
+use certforge::issuer::{CaFiles, Issuer, IssuerError, KeyPlace, Secret};
 use certforge::printable;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+#[cfg(target_os = "linux")]
+use super::locked::lock_memory;
 use super::report::tell_aside;
 
 /// The variable that may hold the passphrase.
@@ -67,6 +69,10 @@ impl PassphraseArgs {
         engines: &Choice,
         now: OffsetDateTime,
     ) -> Result<Issuer, IssuerError> {
+        #[cfg(target_os = "linux")]
+        if matches!(files.key, KeyPlace::File(_) | KeyPlace::Wrapped(_)) {
+            lock_memory();
+        }
         let mut tries = if self.is_given() { 1 } else { TRIES };
         loop {
             match Issuer::load(files, engines, now, &mut |secret| self.ask(secret)) {

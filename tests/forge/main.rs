@@ -40,6 +40,7 @@ mod lanes;
 mod ledger;
 mod rebuild;
 mod rsa;
+mod secrets;
 mod shards;
 mod shared;
 #[cfg(feature = "pkcs11")]

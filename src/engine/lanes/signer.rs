@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::eight::{BLINDS, Job, run};
 use super::number::Number;
 use super::verifier::{Verifier, WORTHWHILE};
-use super::wiped::Wiped;
+use super::wiped::{Wiped, clean_the_stack};
 use super::{GROUP, TRIES, comb, der, draw, failed, whole};
 use crate::digest::sha256_many;
 use crate::engine::{EngineError, KeySigner, verifies};
@@ -86,7 +86,7 @@ impl LanesSigner {
         let mut blinds = Wiped::<Number, { BLINDS + 1 }>::new();
         draw(nonces)?;
         draw(&mut blinds[..])?;
-        Ok(run(Job::Sign {
+        let is_done = run(Job::Sign {
             comb: comb(),
             key: &self.key,
             nonces,
@@ -94,7 +94,9 @@ impl LanesSigner {
             blinds: &blinds,
             r,
             s,
-        }))
+        });
+        clean_the_stack();
+        Ok(is_done)
     }
 
     /// Whether every signature is valid: by the verifier where there are enough, else one by one.

@@ -3,6 +3,15 @@
 
 use std::ops::{Deref, DerefMut};
 
+/// Octets below on the stack that work with secrets may have used.
+const USED: usize = 64 * 1024;
+
+/// Overwrites what work has left below on the stack: what the compiler has put there, such as the key in all lanes.
+#[inline(never)]
+pub fn clean_the_stack() {
+    drop(Wiped::<[u64; 8], { USED / 64 }>::new());
+}
+
 pub struct Wiped<T: Copy + Default, const COUNT: usize>([T; COUNT]);
 
 impl<T: Copy + Default, const COUNT: usize> Wiped<T, COUNT> {

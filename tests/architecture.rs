@@ -31,7 +31,7 @@ const MAY_IMPORT: [(&str, &[&str]); 37] = [
     (
         "issuer",
         &[
-            "bounded", "digest", "pem", "exposure", "profile", "engine", "signer",
+            "bounded", "whole", "digest", "pem", "exposure", "profile", "engine", "signer",
         ],
     ),
     ("certificate", &["profile", "engine", "signer", "issuer"]),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::call::AwsError;
 use super::inventory::RegistrationConfig;
-use super::wanted::CertificateMode;
+use crate::issuer::CertificateMode;
 use crate::jitp::ProofError;
 
 /// A change to the account, or to the folder of the CA.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::action::{Action, SQL_VERSION, endpoint_note};
 use super::inventory::RegistrationConfig;
-use super::wanted::CertificateMode;
+use crate::issuer::CertificateMode;
 use crate::shell::quoted;
 
 /// What commands say besides an action: where it is carried out, and on which CA.

@@ -29,6 +29,7 @@ mod single;
 mod wanted;
 mod withdraw;
 
+pub use crate::issuer::CertificateMode;
 pub use action::{Action, ActionError};
 pub use asset::{Asset, AssetState};
 pub use call::AwsError;
@@ -42,5 +43,5 @@ pub use readiness::{Readiness, Runs};
 pub use registration::{Registration, permission};
 pub use role::{IotTrust, iot_trust, managed_policies, trust_policy};
 pub use single::{OpenStore, Outcome, note_revoked, revoke_certificates};
-pub use wanted::{CertificateMode, Flow, Role, Wanted, rule_name};
+pub use wanted::{Flow, Role, Wanted, rule_name};
 pub use withdraw::{Named, Outlook, RevocationSummary, Terms, WithdrawError, Withdrawing};

@@ -171,7 +171,7 @@ mod tests {
     use crate::aws::command::CommandWords;
     use crate::aws::inventory::{IamRole, RegisteredCa};
     use crate::aws::role::{managed_policies, trust_policy};
-    use crate::aws::wanted::CertificateMode;
+    use crate::issuer::CertificateMode;
 
     fn wanted(flow: Flow) -> Wanted {
         Wanted {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
-use serde::Serialize;
 
+use crate::issuer::CertificateMode;
 use crate::jitp::Prerequisite;
 
 /// What shall be in the account.
@@ -17,26 +17,6 @@ pub struct Wanted {
     pub role: Role,
     /// Where the endpoint is noted for later runs, and what is noted there now.
     pub note: Option<(PathBuf, Option<String>)>,
-}
-
-/// How AWS IoT tells whose a device is (`certificateMode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum CertificateMode {
-    /// By its CA, which is registered in one account of a Region and needs a proof of possession.
-    Default,
-    /// By the host name that it asks for (SNI), so that several accounts may share a CA.
-    SniOnly,
-}
-
-impl CertificateMode {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Default => "DEFAULT",
-            Self::SniOnly => "SNI_ONLY",
-        }
-    }
 }
 
 /// What happens when a device connects for the first time.

@@ -180,6 +180,19 @@ impl Found {
         Ok(ledger)
     }
 
+    /// Enters an act into its history; a ledger is made for that only where there never was one. Gives a warning when it is in use.
+    #[cfg(feature = "aws")]
+    pub fn enter(&self, act: Act) -> Result<Option<String>, Failure> {
+        if let Some(folder) = &self.folder {
+            folder.check_before(&self.name, &Patience::default())?;
+        }
+        let never_had_one = self.folder.as_ref().map_or(Ok(false), CaFolder::never_had_one)?;
+        if !never_had_one {
+            ledger::open_read_only(self.name.clone())?;
+        }
+        enter(&self.name, act)
+    }
+
     /// Notes a ledger that was made before where every command looks.
     fn take_over(&self) -> Result<(), Failure> {
         let folder = self.folder.as_ref().filter(|folder| folder.is_writable());

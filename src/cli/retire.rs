@@ -72,17 +72,40 @@ pub fn refuse_unregistered(folder: &Path, is_meant: bool) -> Result<(), Failure>
         }
         .into());
     }
-    let endpoint = issuer::read_endpoint(&folder.join(issuer::ENDPOINT_FILE))?;
-    match endpoint.is_some() || is_meant {
-        true => Ok(()),
-        false => Err(Failure::usage(
+    if is_meant {
+        return Ok(());
+    }
+    let (certificate, _) = issuer::read_public(&files_at(folder))?;
+    let known = issuer::read_registrations(folder, &certificate)?;
+    let folder_shown = folder.display();
+    if let Some(open) = known.iter().find(|known| known.needs_key()) {
+        return Err(Failure::usage(
             &format!(
-                "{} was not registered with AWS IoT from here: in mode DEFAULT that takes a signature of its key",
-                folder.display()
+                "the registration of {folder_shown} in account {}, {}, mode DEFAULT, was begun at {} and is not proven: that takes a signature of its key",
+                open.account, open.region, open.begun_at
+            ),
+            "end it first, by the same `certforge jitp register --ca DIR`; or, when nobody will, say --unregistered",
+        ));
+    }
+    if !known.is_empty() {
+        return Ok(());
+    }
+    // As it was registered by other means, or by an earlier certforge.
+    let endpoint = issuer::read_endpoint(&folder.join(issuer::ENDPOINT_FILE))?;
+    Err(match endpoint {
+        None => Failure::usage(
+            &format!(
+                "{folder_shown} was not registered with AWS IoT from here: in mode DEFAULT that takes a signature of its key"
             ),
             "register it first, `certforge jitp register --ca DIR`; or, when nobody will (or in mode SNI_ONLY, which takes no signature), say --unregistered",
-        )),
-    }
+        ),
+        Some(_) => Failure::usage(
+            &format!(
+                "{folder_shown} has an endpoint, and nothing tells in which mode it was registered with AWS IoT: in mode DEFAULT that takes a signature of its key"
+            ),
+            "`certforge jitp register --ca DIR` sees how it is registered, and notes it; or, when that was done or nobody will, say --unregistered",
+        ),
+    })
 }
 
 /// Refuses to end a CA in the middle of a batch.

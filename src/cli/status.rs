@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use certforge::issuer::{self, ForBatch};
+use certforge::issuer::{self, CaFiles, ForBatch};
 use certforge::ledger::BatchStatus;
 use certforge::printable;
 use certforge::profile::rfc3339;
@@ -63,14 +63,17 @@ impl Status {
 fn unregistered(ledger: &Path) -> Option<String> {
     let folder = ledger.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     let for_batch = ForBatch::read(folder).ok()??;
+    let (certificate, _) = issuer::read_public(&CaFiles::in_folder(folder)).ok()?;
+    let known = issuer::read_registrations(folder, &certificate).ok()?;
     let endpoint = issuer::read_endpoint(&folder.join(issuer::ENDPOINT_FILE)).ok()?;
+    let is_known = known.iter().any(|known| known.registered_at.is_some());
     let named = quoted(&folder.display().to_string());
-    match (endpoint, for_batch.retired_at) {
-        (Some(_), _) => None,
-        (None, None) => Some(format!(
+    match (is_known || endpoint.is_some(), for_batch.retired_at) {
+        (true, _) => None,
+        (false, None) => Some(format!(
             "AWS IoT does not know this CA, which signs for one batch, as far as its folder says: certforge jitp register --ca {named}"
         )),
-        (None, Some(_)) => Some(
+        (false, Some(_)) => Some(
             "AWS IoT does not know this CA, as far as its folder says, and it is retired: it can be registered in mode SNI_ONLY alone"
                 .to_owned(),
         ),

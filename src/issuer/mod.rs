@@ -12,6 +12,7 @@ mod crl;
 mod key_file;
 mod key_place;
 mod rcgen_key;
+mod registration;
 mod request;
 mod retire;
 mod wrapped_key;
@@ -29,6 +30,9 @@ pub use create::{CaRequest, NewCa, Protection, adopt, check, create, create_with
 pub use crl::{CRL_FILE, Crl, CrlRequest, RevocationCode, RevokedCertificate};
 
 pub use key_place::{KEY_URI_FILE, KeyPlace};
+pub use registration::{
+    CertificateMode, REGISTRATION_FILE, Registered, read_registrations, remember_registration,
+};
 pub use retire::{FOR_BATCH_FILE, ForBatch, retire};
 pub use wrapped_key::WRAPPED_KEY_FILE;
 
@@ -90,6 +94,8 @@ pub enum IssuerError {
     NotCrl { path: PathBuf, reason: &'static str },
     #[error("{path} names no endpoint")]
     Endpoint { path: PathBuf },
+    #[error("{path} does not say where this CA was registered")]
+    Registration { path: PathBuf, source: io::Error },
     #[error("{path} does not say where the key is")]
     KeyUri { path: PathBuf, source: UriError },
     #[error("{folder} has a key, and a URI of another")]
@@ -182,6 +188,9 @@ impl IssuerError {
             }
             Self::Endpoint { .. } => {
                 "it holds {\"host\": \"…\"}; remove it, and `certforge jitp register` writes it anew".to_owned()
+            }
+            Self::Registration { .. } => {
+                "remove it, and `certforge jitp register` writes it anew".to_owned()
             }
             Self::EmptyPassphrase => "give one, or ask for --no-passphrase".to_owned(),
             Self::Key {
@@ -444,26 +453,8 @@ pub fn read_public(files: &CaFiles) -> Result<(CaCertificate, Vec<CaCertificate>
 ///
 /// When it cannot be read, others may write to it, or it names none.
 pub fn read_endpoint(path: &Path) -> Result<Option<String>, IssuerError> {
-    let read = || {
-        let file = File::open(path)?;
-        let exposure = exposure::of_file(&file.metadata()?);
-        Ok((exposure, bounded::read_file_text(file)?))
-    };
-    let text = match read() {
-        Ok((None, text)) => text,
-        Ok((Some(exposure), _)) => {
-            return Err(IssuerError::Exposed {
-                path: path.to_owned(),
-                exposure,
-            });
-        }
-        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(IssuerError::Read {
-                path: path.to_owned(),
-                source,
-            });
-        }
+    let Some(text) = own_text(path)? else {
+        return Ok(None);
     };
     let note: Option<serde_json::Value> = serde_json::from_str(&text).ok();
     let host = note.as_ref().and_then(|note| note["host"].as_str());
@@ -471,6 +462,27 @@ pub fn read_endpoint(path: &Path) -> Result<Option<String>, IssuerError> {
         Some(host) => Ok(Some(host.to_owned())),
         None => Err(IssuerError::Endpoint {
             path: path.to_owned(),
+        }),
+    }
+}
+
+/// The text of a file that nobody else may write to; `None`: there is none.
+fn own_text(path: &Path) -> Result<Option<String>, IssuerError> {
+    let read = || {
+        let file = File::open(path)?;
+        let exposure = exposure::of_file(&file.metadata()?);
+        Ok((exposure, bounded::read_file_text(file)?))
+    };
+    match read() {
+        Ok((None, text)) => Ok(Some(text.as_str().to_owned())),
+        Ok((Some(exposure), _)) => Err(IssuerError::Exposed {
+            path: path.to_owned(),
+            exposure,
+        }),
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IssuerError::Read {
+            path: path.to_owned(),
+            source,
         }),
     }
 }

@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use time::{Duration, OffsetDateTime};
 
 use crate::certificate::{Expected, Fields, LintError, Linted, SerialPrefix, Stamp, encode_subject};
+use crate::digest::sha256;
 use crate::engine::{Choice, DeviceKey, EngineError, Random};
 use crate::issuer::{Issuer, key_identifier};
 use crate::manifest::Reason;
@@ -139,6 +140,12 @@ impl Proof {
     #[must_use]
     pub fn request(&self) -> &str {
         &self.request
+    }
+
+    /// SHA-256 of the verification certificate.
+    #[must_use]
+    pub fn id(&self) -> [u8; 32] {
+        sha256(&self.certificate)
     }
 
     /// The verification certificate, PEM.

@@ -26,6 +26,8 @@ pub enum Deed {
     CaNew,
     /// A CA signs with another certificate than before.
     CaChanged,
+    /// AWS IoT knows a CA.
+    CaRegistered,
     /// The key of a CA was destroyed: it signs no more.
     CaRetired,
     BatchBegun,
@@ -51,9 +53,10 @@ pub enum Deed {
 }
 
 /// Each deed, and what it is called.
-const DEEDS: [(Deed, &str); 15] = [
+const DEEDS: [(Deed, &str); 16] = [
     (Deed::CaNew, "ca-new"),
     (Deed::CaChanged, "ca-changed"),
+    (Deed::CaRegistered, "ca-registered"),
     (Deed::CaRetired, "ca-retired"),
     (Deed::BatchBegun, "batch-begun"),
     (Deed::ReissueBegun, "reissue-begun"),

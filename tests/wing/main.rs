@@ -16,6 +16,8 @@ mod iot;
 mod metrics;
 #[path = "../support/real_server.rs"]
 mod real_server;
+#[path = "../support/softhsm.rs"]
+mod softhsm;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -37,3 +39,4 @@ mod rehearse_assumed;
 mod rehearse_clients;
 mod rehearse_page;
 mod rehearse_tls;
+mod tokens;

@@ -13,7 +13,8 @@ pub use terraform::terraform;
 use super::action::SQL_VERSION;
 use super::cloud::Caller;
 use super::role::{managed_policies, trust_policy};
-use super::wanted::{CertificateMode, Flow, Role, Wanted, rule_name};
+use super::wanted::{Flow, Role, Wanted, rule_name};
+use crate::issuer::CertificateMode;
 
 /// What is declared, in the words of both.
 struct Declared<'a> {

@@ -5,6 +5,7 @@ mod lambda;
 mod policy;
 mod proof;
 mod reach;
+mod record;
 mod register;
 mod revoke;
 mod revoke_list;

@@ -1,5 +1,6 @@
 //! `certforge jitp register`.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -18,10 +19,12 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::reach::{AwsReach, consent};
+use super::record::{Record, registers};
 use super::template;
 use crate::cli::clock;
 use crate::cli::failure::Failure;
 use crate::cli::issuer::IssuerArgs;
+use crate::cli::ledger_args::LedgerArgs;
 use crate::cli::report::{Ended, Outcome, Printer, tell_aside, warn};
 
 #[derive(Debug, Args)]
@@ -53,6 +56,8 @@ pub struct Register {
     role_arn: Option<String>,
     #[command(flatten)]
     issuer: IssuerArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Change what is there and differs
     #[arg(long)]
     update: bool,
@@ -139,7 +144,9 @@ impl Register {
         let (false, Some(cloud)) = (self.dry_run || obstacles > 0, cloud) else {
             return Ok(end_early(plan, obstacles));
         };
+        let record = Record::new((&ca, &self.issuer, &self.ledger), &plan.caller, wanted.mode, now);
         if plan.actions(self.update).next().is_none() {
+            record.end(None, now);
             return Ok(ended(plan, &ca, "nothing to do: everything is there", 0));
         }
         let caller = &plan.caller;
@@ -149,15 +156,25 @@ impl Register {
         )?;
         let needs_key = plan.actions(self.update).any(Action::needs_proof);
         let issuer: Option<Issuer> = needs_key.then(|| self.issuer.load(now)).transpose()?;
+        let proven = Cell::new(None);
         let prove = |code: &str, now| -> Result<String, ProofError> {
             let issuer = issuer.as_ref().expect("it was loaded for this");
-            Ok(jitp::prove(issuer, code, now)?.certificate())
+            let proof = jitp::prove(issuer, code, now)?;
+            proven.set(Some(proof.id()));
+            Ok(proof.certificate())
         };
+        if plan.actions(self.update).any(registers) {
+            record.begin()?;
+        }
         let changes = plan.carry_out(&cloud, &ca, self.update, now, &prove, &mut |action| {
+            if registers(action) {
+                record.end(proven.take(), now);
+            }
             if !printer.wants_documents() {
                 tell_aside(format_args!("done: {action}"));
             }
         })?;
+        record.end(None, now);
         let said = match self.flow {
             FlowArg::Jitp => "done: devices of this CA may connect",
             FlowArg::Jitr => "done: devices of this CA may connect once the function lets the rule call it",

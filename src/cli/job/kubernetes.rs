@@ -9,7 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use certforge::bundle::Content;
 use certforge::issuer::{
-    CERTIFICATE_FILE, CHAIN_FILE, ENDPOINT_FILE, FOR_BATCH_FILE, KEY_FILE, KEY_URI_FILE, WRAPPED_KEY_FILE,
+    CERTIFICATE_FILE, CHAIN_FILE, ENDPOINT_FILE, FOR_BATCH_FILE, KEY_FILE, KEY_URI_FILE, REGISTRATION_FILE,
+    WRAPPED_KEY_FILE,
 };
 use certforge::profile::Profile;
 use certforge::shell::quoted;
@@ -153,6 +154,7 @@ impl Kubernetes {
             FOR_BATCH_FILE,
             CHAIN_FILE,
             ENDPOINT_FILE,
+            REGISTRATION_FILE,
         ]
         .into_iter()
         .filter(is_there);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{HOST, run, succeed, told, workplace};
-use crate::judge::{judge_accepts, openssl};
+use crate::judge::{go_accepts, judge_accepts, judge_in_go, openssl};
 use crate::softhsm::{SoftHsm, uri};
 use crate::support::Workplace;
 
@@ -66,6 +66,15 @@ fn a_batch_is_signed_by_a_ca_that_the_token_opens_and_ends_with_it() {
             "eu-central-1",
         ],
         place.path(),
+    );
+    let cas = ["ca/certificate.pem", "pumps/certificate.pem"];
+    go_accepts(&batch, 300, cas, 3, place.path());
+    // Without the CA in between there is no chain, and the root alone has signed none of them.
+    let refused = judge_in_go(&batch, [cas[0]; 2], 2, place.path());
+    assert!(
+        told(&refused).contains("certificate signed by unknown authority"),
+        "{}",
+        told(&refused)
     );
     assert!(
         hsm.tool(&["--list-objects", "--type", "secrkey"])
@@ -284,11 +293,18 @@ fn a_passphrase_keeps_it_where_no_token_opens_it() {
         told(&output)
     );
     // What `jitp register` leaves behind.
-    fs::write(
-        place.join("pumps/endpoint.json"),
-        format!("{{\"host\": \"{HOST}\"}}\n"),
-    )
-    .unwrap();
+    let shown = place.succeed(&["ca", "show", "pumps", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let registered = serde_json::json!({
+        "ca_certificate_id": shown["ca_certificate_id"],
+        "account": "123456789012",
+        "region": "eu-central-1",
+        "mode": "DEFAULT",
+        "begun_at": "2026-01-01T00:00:00Z",
+        "registered_at": "2026-01-01T00:00:01Z",
+    });
+    let record = serde_json::json!({ "registrations": [registered] });
+    fs::write(place.join("pumps/registration.json"), record.to_string()).unwrap();
     let output = with(&run);
     assert!(output.status.success(), "{}", told(&output));
     assert!(!place.join("pumps/key.pem").exists());

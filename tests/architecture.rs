@@ -13,13 +13,13 @@ const MAY_IMPORT: [(&str, &[&str]); 37] = [
     ("printable", &[]),
     ("shell", &[]),
     ("exposure", &["shell"]),
-    ("flash", &["digest"]),
     ("whole", &[]),
     ("manifest", &["digest", "shell"]),
     ("bundle", &["digest", "pem", "printable"]),
+    ("flash", &["digest", "bundle"]),
     (
         "profile",
-        &["bounded", "digest", "printable", "manifest", "bundle"],
+        &["bounded", "digest", "exposure", "printable", "manifest", "bundle"],
     ),
     ("engine", &["digest", "profile"]),
     (

@@ -378,7 +378,7 @@ impl Recipe {
                 });
             }
             if let Some(file) = member.files().find(|file| file.sha256().is_none()) {
-                return Err(member.unread(file));
+                return Err(member.unread(file.path()));
             }
         }
         if members.len() > MAX_MEMBERS {
@@ -481,7 +481,10 @@ impl Recipe {
     pub(super) fn check_files(&self) -> Result<(), RecipeError> {
         for member in self.all() {
             if let Some(file) = member.files().find(|file| file.octets().is_none()) {
-                return Err(member.unread(file));
+                return Err(member.unread(file.path()));
+            }
+            if let Some(path) = member.format.unread_secret() {
+                return Err(member.unread(path));
             }
         }
         Ok(())
@@ -515,10 +518,10 @@ fn check_drawn(members: &[Member]) -> Result<(), RecipeError> {
 }
 
 impl Member {
-    fn unread(&self, file: &super::UserFile) -> RecipeError {
+    fn unread(&self, path: &str) -> RecipeError {
         RecipeError::Unread {
             name: self.name.clone(),
-            file: file.path().to_owned(),
+            file: path.to_owned(),
         }
     }
 }

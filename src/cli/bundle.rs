@@ -17,6 +17,7 @@ use super::identity::IdentityArgs;
 use super::issuer::{IssuerArgs, files_at};
 use super::ledger_args::{LedgerArgs, enter};
 use super::passphrase::PassphraseArgs;
+use super::passwords::PasswordArgs;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::run::lacks_endpoint;
@@ -69,6 +70,8 @@ struct Common {
     batch: String,
     #[command(flatten)]
     identity: IdentityArgs,
+    #[command(flatten)]
+    passwords: PasswordArgs,
     #[command(flatten)]
     issuer: IssuerArgs,
     /// Folder of the CA above the one that made the batch, which signs in its place: that one is retired
@@ -160,7 +163,8 @@ impl Common {
         let batch = place::of_batch(&self.batch, &|| Ok(found()?.name))?;
         let store = self.reach.open(&place::parse(&batch, &self.reach, None)?)?;
         let (issuer, _) = self.issuer.read_public(now)?;
-        let newest = Newest::open(store, &issuer, self.moved)?;
+        let mut newest = Newest::open(store, &issuer, self.moved)?;
+        newest.unlock(&self.passwords.read()?)?;
         let profile = change(newest.profile().clone(), &newest)?;
         let identities = self.identity.read()?;
         let signer = self.signer(now)?;

@@ -22,16 +22,19 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::identity::IdentityArgs;
+use super::passwords::PasswordArgs;
 use super::rehearse::{MqttVersion, own_filter};
 use super::report::{Ended, Outcome, Printer};
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Connect {
-    /// Bundle of the device: a ZIP, or the folder that it was unpacked into
+    /// Bundle of the device: a ZIP, the folder that it was unpacked into, or one file with its key, such as PKCS#12
     bundle: PathBuf,
     #[command(flatten)]
     identity: IdentityArgs,
+    #[command(flatten)]
+    passwords: PasswordArgs,
     /// Endpoint [default: what endpoint.json in the bundle says]
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
@@ -129,12 +132,14 @@ impl Connect {
             )
         };
         let identities = self.identity.read()?;
+        let passwords = self.passwords.read()?;
         let opened = if self.bundle.is_dir() {
-            Device::from_files(read_folder(&self.bundle).map_err(unreadable)?)
+            Device::from_files(read_folder(&self.bundle).map_err(unreadable)?, &passwords)
         } else {
             Device::open(
                 &read_bounded(&self.bundle).map_err(unreadable)?,
                 identities.as_ref(),
+                &passwords,
             )
         };
         opened.map_err(|error| {
@@ -149,6 +154,15 @@ impl Connect {
                     }
                     DeviceError::Zip(OpenError::Encrypted) => {
                         "give an identity by which it can be read with --identity, or in CERTFORGE_IDENTITY"
+                    }
+                    DeviceError::NotOpened { .. } => {
+                        "give the folder in which its password or keys lie beside it, or the password with --pkcs12-password-file"
+                    }
+                    DeviceError::InHardware { .. } => {
+                        "such a device connects by itself alone; `certforge rehearse --serve` is an endpoint for it"
+                    }
+                    DeviceError::NoKey => {
+                        "of a C header or a file of your own the key is not read: give a bundle that has it in PEM too"
                     }
                     _ => "give the ZIP of one device, as certforge made it",
                 },

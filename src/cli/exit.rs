@@ -61,7 +61,11 @@ table! {
     ManifestError: |_| MANIFEST;
     ProfileError: |error| match error {
         // Recipients of a profile are within what is wrong with that.
-        ProfileError::Host { .. } | ProfileError::Recipient { .. } | ProfileError::Recipients { .. } => USAGE,
+        ProfileError::Host { .. }
+        | ProfileError::Recipient { .. }
+        | ProfileError::Recipients { .. }
+        | ProfileError::Password { .. }
+        | ProfileError::OtherPassword { .. } => USAGE,
         _ => PROFILE,
     };
     EngineError: |error| match error {
@@ -168,6 +172,7 @@ table! {
         VerifyError::Manifest(_) | VerifyError::OtherManifest { .. } => MANIFEST,
         VerifyError::Store(_) | VerifyError::Read(_) | VerifyError::Generation { .. } => STORE,
         VerifyError::SomebodyElse { .. } => STATION,
+        VerifyError::Profile(error) => error.code(),
     };
     StationError: |error| match error {
         StationError::Store(_)

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use certforge::flash::{Found, Released, certificate_ids, compare};
+use certforge::bundle::format::nvs::Keys;
+use certforge::flash::{
+    self, Found, Released, certificate_ids, certificate_ids_within, compare, keys_within,
+};
 use certforge::printable;
 use certforge::station::{Device, ReleasedDevice};
 use clap::{Args, Subcommand};
@@ -48,7 +51,11 @@ pub struct Verify {
     /// Where in the image a partition begins, such as 0xD000; may be given again [default: the image is one partition]
     #[arg(long, value_name = "OFFSET", value_parser = offset)]
     offset: Vec<usize>,
-    /// Id of the device, where its certificate cannot be read in the image: in NVS that is encrypted
+    /// Keys of NVS that is encrypted, by which its device is found: what was read back of the partition nvs_keys, the file that
+    /// was released, or an HMAC key [default: the partition nvs_keys, where --offset names it]
+    #[arg(long, value_name = "FILE", conflicts_with = "device")]
+    keys: Option<PathBuf>,
+    /// Id of the device, where its certificate cannot be read in the image: in NVS that is encrypted, without its keys
     #[arg(long, value_name = "ID")]
     device: Option<String>,
     /// Print a JSON document
@@ -124,12 +131,14 @@ impl Verify {
                 "give an offset within the image; without --offset the image is one partition",
             ));
         }
+        let keys = self.keys(&flash, &places)?;
         let identities = self.identity.read()?;
         let (store, batch, cache) = self.batch.open()?;
         let device = if let Some(device) = &self.device {
             batch.device(&store, &cache, device)?
         } else {
-            let ids = certificate_ids(&flash, &places);
+            let mut ids = certificate_ids(&flash, &places);
+            ids.extend(self.ids_within(&flash, &places, &keys)?);
             let found = batch.certified(&store, &cache, &ids)?;
             found.ok_or_else(|| unknown(batch.name(), ids.len()))?
         };
@@ -164,6 +173,48 @@ impl Verify {
         Ok(Ended::with(verified).code(code))
     }
 
+    /// The keys of NVS that were given, and those that lie in the image itself.
+    fn keys(&self, flash: &[u8], places: &[usize]) -> Result<Vec<Keys>, Failure> {
+        let mut keys = keys_within(flash, places);
+        let Some(path) = &self.keys else {
+            return Ok(keys);
+        };
+        let failed = |error: &dyn fmt::Display| {
+            Failure::usage(
+                &format!("keys {}: {error}", path.display()),
+                "give what was read back of the partition nvs_keys, or the file of that format that was released",
+            )
+        };
+        let octets = read(path).map_err(|error| failed(&error))?;
+        keys.insert(0, flash::keys(&octets).map_err(|error| failed(&error))?);
+        Ok(keys)
+    }
+
+    /// What may be a certificate in NVS that opens with keys.
+    fn ids_within(&self, flash: &[u8], places: &[usize], keys: &[Keys]) -> Result<Vec<[u8; 32]>, Failure> {
+        let (mut ids, mut opened, mut unread) = (Vec::new(), 0, None);
+        for (place, keys) in places
+            .iter()
+            .flat_map(|place| keys.iter().map(move |keys| (place, keys)))
+        {
+            match certificate_ids_within(flash, *place, keys) {
+                Ok(found) => {
+                    opened += 1;
+                    ids.extend(found);
+                }
+                Err(error) => unread = Some((*place, error)),
+            }
+        }
+        match unread.filter(|_| opened == 0 && self.keys.is_some()) {
+            None => Ok(ids),
+            Some((place, error)) => Err(Failure::usage(
+                &format!("no NVS partition opens with these keys: at {place:#x}, {error}"),
+                "give the keys of the device whose flash it is, and with --offset where in the flash its NVS begins; or name the device with --device",
+            )
+            .under(exit::STATION)),
+        }
+    }
+
     fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::usage(
             &format!("image {} cannot be read: {error}", self.image.display()),
@@ -188,7 +239,7 @@ fn unknown(batch: &str, certificates: usize) -> Failure {
     let (message, hint) = match certificates {
         0 => (
             "no certificate can be read in the image".to_owned(),
-            "where the flash or its NVS is encrypted, name the device with --device; of the flash as a whole, say where a partition begins with --offset",
+            "where its NVS is encrypted, give the keys with --keys, or name the device with --device; of the flash as a whole, say where a partition begins with --offset",
         ),
         _ => (
             format!("batch {batch} has no device with a certificate that is in the image"),

@@ -38,6 +38,7 @@ mod man;
 mod mfa;
 mod out;
 mod passphrase;
+mod passwords;
 mod patience;
 mod place;
 mod profile;

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::identity::IdentityArgs;
 use super::issuer::trust;
 use super::ledger_args::LedgerArgs;
+use super::passwords::PasswordArgs;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::text::{count, devices};
@@ -45,6 +46,8 @@ pub struct Verify {
     strict: bool,
     #[command(flatten)]
     identity: IdentityArgs,
+    #[command(flatten)]
+    passwords: PasswordArgs,
     /// Threads that work [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -74,6 +77,7 @@ impl Verify {
         let ledger = self.open_ledger(&store)?;
         let issuer = self.issuer.as_deref().map(trust).transpose()?;
         let identities = self.identity.read()?;
+        let passwords = self.passwords.read()?;
         let job = Job {
             store: &store,
             ledger: ledger.as_deref(),
@@ -81,6 +85,7 @@ impl Verify {
             manifest: self.manifest.as_deref(),
             now: OffsetDateTime::now_utc(),
             identities: identities.as_ref(),
+            passwords: &passwords,
             strict: self.strict,
         };
         let bar = Bar::default();
@@ -191,6 +196,14 @@ impl fmt::Display for Verified {
                 f,
                 "batch {batch}: {unread} bundles are encrypted, for {recipients}, and were NOT READ: their digests, the index, \
                  the seal, certificates and chains are right; --identity verifies what they hold"
+            )?;
+        }
+        if report.not_opened > 0 {
+            writeln!(
+                f,
+                "batch {batch}: {} bundles have a file that was NOT OPENED, for want of its password: that it holds the device's key \
+                 was not seen; --manifest opens it, or --pkcs12-password-file where the profile has the password in a file",
+                count(report.not_opened)
             )?;
         }
         // Of a batch that is not whole, nobody asks how long it lasts.

@@ -1,7 +1,12 @@
 //! Flash that was read back from a device: which certificates are in it, and whether what lies at a place is what was released.
 //!
 //! Images are compared octet for octet, and nothing in them is interpreted: what a device takes for the same is another image here.
+//! NVS that is encrypted is opened by its keys only to find out whose it is.
 //! Pure: no disk, clock or network.
+
+mod nvs;
+
+pub use nvs::{NoKeys, certificate_ids_within, keys, keys_within};
 
 use crate::digest::sha256;
 

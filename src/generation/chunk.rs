@@ -12,7 +12,7 @@ use crate::batch::{
     write_index,
 };
 use crate::bundle::encryption::{Encryption, Identities, decrypt};
-use crate::bundle::format::{Beside, EndpointFile, Value};
+use crate::bundle::format::{Beside, EndpointFile, Unread, Value};
 use crate::bundle::{self, Archive, Bundler, Credential, Delivered, Files, Opened, remove_members};
 use crate::digest::sha256;
 use crate::engine::Random;
@@ -448,7 +448,7 @@ fn open(
     if !findings.faults.is_empty() {
         return Err(findings.faults.join("; "));
     }
-    let (mut private_key, mut endpoint) = (None, None);
+    let (mut private_key, mut endpoint, mut locked) = (None, None, None);
     let delivered = Delivered::by(&files);
     let texts = profile.texts_of_one(row.device_id.as_str()).ok();
     for Opened { member, octets, .. } in &files {
@@ -457,7 +457,14 @@ fn open(
             texts: texts.as_ref().map(|texts| &texts[own]),
             secrets: delivered.secrets(),
         };
-        for value in member.read(octets, &beside).unwrap_or_default() {
+        let values = match member.read(octets, &beside) {
+            Err(Unread::Locked) => {
+                locked = Some(member.name());
+                continue;
+            }
+            values => values.unwrap_or_default(),
+        };
+        for value in values {
             match value {
                 Value::PrivateKey(der) => private_key = Some(der),
                 Value::Endpoint(found) => endpoint = Some(found),
@@ -466,7 +473,12 @@ fn open(
         }
     }
     Ok(Found {
-        private_key: private_key.ok_or("no file of it gives its key back")?,
+        private_key: private_key.ok_or_else(|| match locked {
+            None => "no file of it gives its key back".to_owned(),
+            Some(name) => format!(
+                "{name} was not opened, for want of its password, and no other file gives its key back"
+            ),
+        })?,
         certificate: findings.certificate,
         endpoint,
     })

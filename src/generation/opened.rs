@@ -4,7 +4,7 @@ use super::GenerationError;
 use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, ReadRecord, SEAL_OBJECT, index_object};
 use crate::bundle::encryption::{Identities, short_ids};
 use crate::issuer::CaCertificate;
-use crate::profile::Profile;
+use crate::profile::{Passwords, Profile};
 use crate::seal::Generation;
 use crate::store::{Store, StoreError, read_record};
 
@@ -76,6 +76,16 @@ impl Newest {
             profile: read.profile,
             generations,
         })
+    }
+
+    /// Takes the passwords of files, by which its bundles are opened.
+    ///
+    /// # Errors
+    ///
+    /// When none of them asks for one.
+    pub fn unlock(&mut self, passwords: &Passwords) -> Result<(), GenerationError> {
+        self.profile = self.profile.with_passwords(passwords)?;
+        Ok(())
     }
 
     /// The store, as the batch has it.

@@ -15,7 +15,9 @@ mod id_rules;
 mod key_type;
 mod naming;
 mod own_files;
+mod passwords;
 mod recipe;
+mod secret_file;
 mod subject;
 mod template;
 mod texts;
@@ -32,6 +34,8 @@ pub use endpoint::Endpoint;
 pub use host::{Host, Unfit};
 pub(crate) use id_rules::IdRules;
 pub use key_type::KeyType;
+pub use passwords::Passwords;
+pub use secret_file::SecretFault;
 pub use subject::{Attribute, policy_character};
 pub use template::{BoundTemplate, Template, TemplateError};
 use texts::FileTexts;
@@ -109,6 +113,23 @@ pub enum ProfileError {
         file: String,
         source: io::Error,
     },
+    #[error("field bundle.files: {named}")]
+    Secret {
+        /// The bundle's file and the one with its secret, as the profile has them.
+        named: String,
+        /// Where that is.
+        path: PathBuf,
+        #[source]
+        source: SecretFault,
+    },
+    #[error("password {path}")]
+    Password {
+        path: PathBuf,
+        #[source]
+        source: SecretFault,
+    },
+    #[error("password {path} is not that of a file of these bundles")]
+    OtherPassword { path: PathBuf, files: String },
     #[error("field bundle.files: {0}")]
     Shared(RecipeError),
     #[error("recipient {named}")]
@@ -140,6 +161,13 @@ impl ProfileError {
             }
             Self::File { .. } => {
                 "name a file that is there, by its path from the profile's own folder".to_owned()
+            }
+            Self::Secret { path, source, .. } | Self::Password { path, source } => source.hint(path),
+            Self::OtherPassword { files, .. } if files.is_empty() => {
+                "leave it out: no file of these bundles opens with a password from a file".to_owned()
+            }
+            Self::OtherPassword { files, .. } => {
+                format!("give the file that the profile named when they were made, for {files}")
             }
             Self::Unfit(unfit) => unfit.hint(),
             Self::Shared(_) => {

@@ -7,7 +7,8 @@ use std::path::Path;
 use super::ProfileError;
 use super::config::{BundleConfig, FileConfig};
 use super::recipe::invalid;
-use crate::bundle::format::Format;
+use super::secret_file::{self, SecretFault};
+use crate::bundle::format::{Format, SecretFile};
 use crate::bundle::{Content, MAX_USER_FILES};
 
 /// Reads the files of the user's own that a profile names; `folder` is the profile's. What is recorded of a batch
@@ -15,6 +16,7 @@ use crate::bundle::{Content, MAX_USER_FILES};
 pub(super) fn read_files(bundle: &mut BundleConfig, folder: Option<&Path>) -> Result<(), ProfileError> {
     for config in bundle.files.iter_mut().flatten() {
         read_texts(config, folder)?;
+        read_secrets(config, folder)?;
         for content in &mut config.content.0 {
             let Content::File(file) = content else { continue };
             // Recipes say that nobody has read it.
@@ -61,6 +63,32 @@ fn read_texts(config: &mut FileConfig, folder: Option<&Path>) -> Result<(), Prof
         let text =
             text.ok_or_else(|| invalid(&format!("{place} is no text of at most {MAX_USER_FILES} octets")))?;
         config.settings.set(setting, text);
+    }
+    Ok(())
+}
+
+/// Reads the files with secrets that settings name, which no one else may read. The first line is the secret.
+fn read_secrets(config: &mut FileConfig, folder: Option<&Path>) -> Result<(), ProfileError> {
+    let (Some(format), Some(folder)) = (config.format, folder) else {
+        return Ok(());
+    };
+    for setting in format.secret_files() {
+        let Some(SecretFile { path, .. }) = config.settings.secret_file(setting) else {
+            continue;
+        };
+        let place = folder.join(&path);
+        let read = secret_file::read(&place).and_then(|secret| {
+            format.judge_secret(&secret).map_err(SecretFault::Useless)?;
+            match config.settings.fill(setting, &secret) {
+                true => Ok(()),
+                false => Err(SecretFault::Another),
+            }
+        });
+        read.map_err(|source| ProfileError::Secret {
+            named: format!("{}: {path}", config.name),
+            path: place,
+            source,
+        })?;
     }
     Ok(())
 }

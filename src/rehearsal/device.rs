@@ -9,14 +9,16 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use super::content::{Content, is_issued_by, read};
+use super::known::{self, Shut};
 use crate::batch::IndexEntry;
 use crate::bundle::encryption::{DecryptError, Identities, decrypt, is_encrypted};
-use crate::bundle::format::{Beside, Unread, Value};
+use crate::bundle::format::{Beside, Unread};
 use crate::bundle::{
     self, Delivered, EndpointFile, OpenError, Opened, Recipe, Secrets, is_bundle, open_unknown,
 };
 use crate::digest::sha256;
-use crate::pem;
+use crate::profile::Passwords;
 
 /// What a device knows of itself and of where to connect.
 pub struct Device {
@@ -72,9 +74,15 @@ pub enum DeviceError {
     Zip(#[from] OpenError),
     #[error(transparent)]
     Encrypted(#[from] DecryptError),
-    #[error("{name} opens with a password that only the manifest has, so nobody can be this device here")]
+    #[error(
+        "{name} opens with a password that is not at hand: a column of the manifest, or a file for --pkcs12-password-file"
+    )]
     Locked { name: String },
-    #[error("the bundle has no private key")]
+    #[error("{name} opens with none of the passwords and keys beside it")]
+    NotOpened { name: String },
+    #[error("{name} holds the key as the DS peripheral of its chip needs it, and nothing else can use it")]
+    InHardware { name: String },
+    #[error("the bundle has no private key in PEM, DER, PKCS#12, esp_secure_cert or NVS")]
     NoKey,
     #[error("the bundle's private key is of no use to TLS")]
     Key,
@@ -83,17 +91,26 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// Opens a bundle; one that is encrypted by these identities.
+    /// Opens a bundle, which may be its one file itself; one that is encrypted by these identities, and files by these passwords.
     ///
     /// # Errors
     ///
     /// When a device could not use it.
-    pub fn open(octets: &[u8], identities: Option<&Identities>) -> Result<Self, DeviceError> {
+    pub fn open(
+        octets: &[u8],
+        identities: Option<&Identities>,
+        passwords: &Passwords,
+    ) -> Result<Self, DeviceError> {
         let identities = identities.filter(|_| is_encrypted(octets));
         let plain = identities.map(|own| decrypt(octets, own)).transpose()?;
-        Self::from_files(open_unknown(
-            plain.as_ref().map_or(octets, |plain| plain.as_slice()),
-        )?)
+        let plain = plain.as_ref().map_or(octets, |plain| plain.as_slice());
+        match known::is_of_a_device(plain) {
+            true => {
+                let file = ("the file".to_owned(), Zeroizing::new(plain.to_vec()));
+                Self::from_files(vec![file], passwords)
+            }
+            false => Self::from_files(open_unknown(plain)?, passwords),
+        }
     }
 
     /// Opens the bundle of a batch that the index has so, and that was made by this recipe; with the files that its devices
@@ -129,21 +146,26 @@ impl Device {
         Self::from_contents(contents)
     }
 
-    /// Takes the files of a bundle, by name.
+    /// Takes the files of a bundle, by name, and what opens those with a password.
     ///
     /// # Errors
     ///
     /// When a device could not use them.
-    pub fn from_files(files: Vec<(String, Zeroizing<Vec<u8>>)>) -> Result<Self, DeviceError> {
+    pub fn from_files(files: bundle::Files, passwords: &Passwords) -> Result<Self, DeviceError> {
         let bundles = files.iter().filter(|(name, _)| is_bundle(name)).count();
         if bundles > 0 && bundles == files.len() {
             return Err(OpenError::Pack { bundles }.into());
         }
-        let contents = files.into_iter().flat_map(|(name, octets)| {
-            let contents = read(octets).into_iter();
-            contents.map(move |content| (name.clone(), content))
-        });
-        Self::from_contents(contents.collect())
+        let openers = known::openers(&files, passwords);
+        let mut contents = Vec::new();
+        for (name, octets) in files {
+            let found = known::read(&openers, &name, octets).map_err(|shut| match shut {
+                Shut::Locked => DeviceError::NotOpened { name: name.clone() },
+                Shut::InHardware => DeviceError::InHardware { name: name.clone() },
+            })?;
+            contents.extend(found.into_iter().map(|content| (name.clone(), content)));
+        }
+        Self::from_contents(contents)
     }
 
     fn from_contents(contents: Vec<(String, Content)>) -> Result<Self, DeviceError> {
@@ -226,20 +248,6 @@ impl Device {
     }
 }
 
-/// What a file of a bundle holds, or a part of it.
-enum Content {
-    Endpoint(EndpointFile<'static>),
-    Key {
-        der: Zeroizing<Vec<u8>>,
-        is_pem: bool,
-    },
-    /// One or more, each signed by the next.
-    Certificates {
-        ders: Vec<Vec<u8>>,
-        is_pem: bool,
-    },
-}
-
 /// What a file of a batch holds: by the recipe, or, where its format is none of its own, as any bundle's.
 fn of_member(file: &Opened<'_>, secrets: Secrets<'_>) -> Result<Vec<(String, Content)>, DeviceError> {
     let name = file.name.to_string();
@@ -261,68 +269,8 @@ fn of_member(file: &Opened<'_>, secrets: Secrets<'_>) -> Result<Vec<(String, Con
         Err(Unread::Locked) => return Err(DeviceError::Locked { name }),
         values => values.unwrap_or_default(),
     };
-    let contents = values.into_iter().filter_map(|value| {
-        Some(match value {
-            Value::PrivateKey(der) => Content::Key { der, is_pem: false },
-            Value::Certificates(ders) => Content::Certificates { ders, is_pem: false },
-            Value::Endpoint(endpoint) => Content::Endpoint(endpoint),
-            Value::File(_) | Value::Drawn(_) => return None,
-        })
-    });
+    let contents = values.into_iter().filter_map(Content::of);
     Ok(contents.map(|content| (name.clone(), content)).collect())
-}
-
-fn read(content: Zeroizing<Vec<u8>>) -> Vec<Content> {
-    if let Ok(endpoint) = serde_json::from_slice(&content) {
-        return vec![Content::Endpoint(endpoint)];
-    }
-    if X509Certificate::from_der(&content).is_ok() {
-        return vec![Content::Certificates {
-            ders: vec![content.to_vec()],
-            is_pem: false,
-        }];
-    }
-    let text = std::str::from_utf8(&content).ok();
-    let Some(blocks) = text.and_then(|text| pem::blocks(text).ok()) else {
-        // Of all that certforge puts into a bundle, only a private key in DER is left.
-        return vec![Content::Key {
-            der: content,
-            is_pem: false,
-        }];
-    };
-    let (keys, certificates): (Vec<_>, Vec<_>) = blocks
-        .into_iter()
-        .filter(|block| [pem::PRIVATE_KEY, pem::CERTIFICATE].contains(&block.label.as_str()))
-        .partition(|block| block.label == pem::PRIVATE_KEY);
-    let key = keys.into_iter().map(|block| Content::Key {
-        der: block.der,
-        is_pem: true,
-    });
-    let ders = certificates.iter().map(|block| block.der.to_vec()).collect();
-    let chains = chains(ders).into_iter();
-    let chains = chains.map(|ders| Content::Certificates { ders, is_pem: true });
-    key.chain(chains).collect()
-}
-
-/// The certificates of a file, which may hold several chains: a new one begins where a certificate is not its
-/// predecessor's issuer. The same certificate again belongs to the chain that goes on from it.
-fn chains(ders: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
-    let mut chains: Vec<Vec<Vec<u8>>> = Vec::new();
-    for der in ders {
-        match chains.last_mut() {
-            Some(chain) if chain.last() == Some(&der) => {}
-            Some(chain) if chain.last().is_some_and(|last| is_issued_by(last, &der)) => chain.push(der),
-            _ => chains.push(vec![der]),
-        }
-    }
-    chains
-}
-
-fn is_issued_by(der: &[u8], issuer: &[u8]) -> bool {
-    let [own, issuer] = [der, issuer].map(X509Certificate::from_der);
-    own.is_ok_and(|(_, own)| {
-        issuer.is_ok_and(|(_, issuer)| own.issuer().as_raw() == issuer.subject().as_raw())
-    })
 }
 
 fn common_name(der: &[u8]) -> Option<String> {
@@ -357,13 +305,13 @@ mod tests {
             .signed_by(&leaf_key, &Issuer::new(ca, ca_key))
             .unwrap();
         let file = |name: &str, octets: &str| (name.to_owned(), Zeroizing::new(octets.as_bytes().to_vec()));
-        let device = Device::from_files(vec![
+        let files = vec![
             file("key", &leaf_key.serialize_pem()),
             file("certificate", &leaf.pem()),
             file("issuer", &issuer.pem()),
             file("root", &root.pem()),
-        ])
-        .unwrap();
+        ];
+        let device = Device::from_files(files, &Passwords::default()).unwrap();
         assert_eq!(device.chain, [leaf.der().clone(), issuer.der().clone()]);
         assert_eq!(device.files.root, Some("root".to_owned()));
     }
@@ -388,12 +336,12 @@ mod tests {
             .map(rcgen::Certificate::pem)
             .concat();
         let file = |name: &str, octets: &[u8]| (name.to_owned(), Zeroizing::new(octets.to_vec()));
-        let device = Device::from_files(vec![
+        let files = vec![
             file("own.bin", &[0xff; 100]),
             file("own.zip", b"PK"),
             file("identity.pem", (leaf_key.serialize_pem() + &text).as_bytes()),
-        ])
-        .unwrap();
+        ];
+        let device = Device::from_files(files, &Passwords::default()).unwrap();
         assert_eq!(device.certificate, leaf.der().to_vec());
         assert_eq!(device.chain, [leaf.der().clone(), issuer.der().clone()]);
         assert_eq!(device.roots, [root.der().to_vec()]);

@@ -16,6 +16,7 @@ mod admission;
 mod broker;
 mod client;
 mod clock;
+mod content;
 mod device;
 mod endpoint;
 mod event;
@@ -23,6 +24,7 @@ mod fault;
 mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
+mod known;
 mod leaf;
 mod limit;
 mod link;

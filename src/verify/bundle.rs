@@ -44,11 +44,18 @@ pub(crate) struct Findings {
     pub key: Option<[u8; 20]>,
     /// The certificate, DER.
     pub certificate: Vec<u8>,
+    /// Whether a file was not opened, for want of its password.
+    pub is_locked: bool,
 }
 
 impl Findings {
     pub(super) fn is_good(&self) -> bool {
         self.faults.is_empty() && self.untimely.is_none()
+    }
+
+    /// Whether it is in a file that nobody has opened.
+    pub(super) fn lacks_certificate(&self) -> bool {
+        self.is_locked && self.certificate.is_empty()
     }
 
     fn ensure(&mut self, holds: bool, fault: &str) {
@@ -121,6 +128,23 @@ impl<'a> Standard<'a> {
         findings
     }
 
+    /// Judges the certificate that lies beside the bundles, of a device whose own nobody has read.
+    pub(super) fn judge_listed(
+        &self,
+        listed: Option<&[u8]>,
+        entry: &IndexEntry,
+        row: Option<&Row>,
+        findings: &mut Findings,
+    ) {
+        findings.certificate = listed.unwrap_or_default().to_vec();
+        match listed {
+            Some(_) => self.identity(None, entry, row, findings),
+            None => findings
+                .faults
+                .push("its certificate is not among those of its chunk".to_owned()),
+        }
+    }
+
     /// Finds what is wrong with an encrypted bundle that nobody can read here, and with its certificate, which lies beside the
     /// bundles too.
     pub(super) fn inspect_unread(
@@ -132,16 +156,10 @@ impl<'a> Standard<'a> {
     ) -> Findings {
         let mut findings = Findings {
             faults: other_digest(octets, entry),
-            certificate: certificate.unwrap_or_default().to_vec(),
             ..Findings::default()
         };
         findings.ensure(is_encrypted(octets), "it is not encrypted in the age format");
-        match certificate {
-            Some(_) => self.identity(None, entry, row, &mut findings),
-            None => findings
-                .faults
-                .push("its certificate is not among those of its chunk".to_owned()),
-        }
+        self.judge_listed(certificate, entry, row, &mut findings);
         findings
     }
 
@@ -152,7 +170,6 @@ impl<'a> Standard<'a> {
         let mut filled = Filled::of(files, self.binding.as_ref().zip(row));
         // Of every file that holds the private key: one, as a rule.
         let mut private_keys = Vec::new();
-        let mut is_locked = false;
         for Opened { member, octets, .. } in files {
             let name = member.name();
             if let Some(constant) = self.constants.get(name) {
@@ -179,14 +196,17 @@ impl<'a> Standard<'a> {
                     findings.faults.extend(damaged(member));
                 }
                 Err(Unread::NoWayBack) => {}
-                Err(Unread::Locked) => is_locked = true,
+                Err(Unread::Locked) => findings.is_locked = true,
             }
         }
         let made = (recipe, &self.shared);
         let faults = filled.compare(files, made, (entry, &findings.certificate));
         findings.faults.extend(faults);
-        if is_locked && private_keys.is_empty() {
-            self.identity_of_locked(entry, row, &mut findings);
+        if findings.is_locked && private_keys.is_empty() {
+            // Where the certificate is locked away too, no more than the one beside the bundles is known.
+            if !findings.certificate.is_empty() {
+                self.identity(None, entry, row, &mut findings);
+            }
             return findings;
         }
         self.identity(Some(private_keys), entry, row, &mut findings);
@@ -248,15 +268,6 @@ impl<'a> Standard<'a> {
             let fault = format!("{name} holds another certificate than the files before it");
             findings.ensure(findings.certificate == certificate, &fault);
         }
-    }
-
-    /// Judges what can be known of a device whose key is in a file that only its row opens.
-    fn identity_of_locked(&self, entry: &IndexEntry, row: Option<&Row>, findings: &mut Findings) {
-        if findings.certificate.is_empty() {
-            // The certificate is locked away too, and the digest alone speaks for the bundle.
-            return;
-        }
-        self.identity(None, entry, row, findings);
     }
 
     fn is_endpoint(&self, found: &EndpointFile<'_>, row: Option<&Row>) -> bool {

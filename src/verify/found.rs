@@ -60,7 +60,14 @@ impl Found<'_> {
         let (entry, line) = (&self.rows[i].entry, self.line(i));
         match self.bundle(i) {
             Some(octets) => match self.sight.see(i, octets) {
-                Seen::Bundle(plain) => standard.inspect((octets, plain), entry, line),
+                Seen::Bundle(plain) => {
+                    let mut findings = standard.inspect((octets, plain), entry, line);
+                    if findings.lacks_certificate() {
+                        let listed = self.certificates.found.of(i, entry);
+                        standard.judge_listed(listed, entry, line, &mut findings);
+                    }
+                    findings
+                }
                 Seen::Refused(error) => refuse(octets, error, entry),
                 Seen::Unread => {
                     let listed = self.certificates.found.of(i, entry);
@@ -127,6 +134,7 @@ impl Found<'_> {
             && !self.disputed.contains(&i);
         verified.good += u64::from(is_good);
         verified.unread += u64::from(is_good && self.sight.is_sealed());
+        verified.not_opened += u64::from(is_good && findings.is_locked);
         let fault = |what| Fault::of_device(&row.entry.device_id, &row.object, what);
         verified.faults.extend(findings.faults.into_iter().map(fault));
         if let Some(what) = findings.untimely {

@@ -180,7 +180,8 @@ impl Generations {
             };
             let store = sight(job.store, generation);
             let issuer_der = CertificateDer::from(inputs.issuer.der());
-            let standard = Standard::new(&read.profile, None, &inputs.issuer, &issuer_der, job.now);
+            let profile = read.profile.with_its_passwords(job.passwords)?;
+            let standard = Standard::new(&profile, None, &inputs.issuer, &issuer_der, job.now);
             let Some(standard) = standard else { continue };
             for (chunk, devices) in &mut open {
                 let index = index_object(*chunk);
@@ -207,6 +208,7 @@ impl Generations {
                         }
                         None => wrong("the bundle is missing"),
                     };
+                    let is_locked = findings.is_locked;
                     let faults = findings.faults.into_iter().chain(findings.untimely);
                     let before = report.faults.len();
                     let object = at(generation, &object);
@@ -214,6 +216,7 @@ impl Generations {
                         .faults
                         .extend(faults.map(|what| Fault::of_device(&row.device_id, &object, what)));
                     report.good += u64::from(report.faults.len() == before);
+                    report.not_opened += u64::from(report.faults.len() == before && is_locked);
                     report.in_earlier_generations += u64::from(report.faults.len() == before);
                 }
             }

@@ -11,7 +11,7 @@ use crate::batch::{BATCH_OBJECT, BatchRecord, IndexEntry, ReadRecord, WithdrawnR
 use crate::issuer::CaCertificate;
 use crate::ledger::{Batch, Ledger};
 use crate::manifest::{Block, Blocks, Manifest, ManifestError};
-use crate::profile::{Binding, Profile, rfc3339};
+use crate::profile::{Binding, Passwords, Profile, ProfileError, rfc3339};
 use crate::seal::Trust;
 use crate::store::{Store, read_record, read_withdrawn};
 
@@ -84,6 +84,12 @@ impl Inputs {
     pub(super) fn see(&mut self, generation: ReadRecord) {
         self.record = generation.record;
         self.profile = generation.profile;
+    }
+
+    /// Takes the passwords of files.
+    pub(super) fn unlock(&mut self, passwords: &Passwords) -> Result<(), ProfileError> {
+        self.profile = self.profile.with_passwords(passwords)?;
+        Ok(())
     }
 
     /// What `batch.json` says otherwise than the ledger, or than itself.

@@ -45,7 +45,7 @@ use crate::batch::{BATCH_OBJECT, BatchRecord, WithdrawnRecord};
 use crate::bundle::encryption::{Identities, Recipient, short_ids};
 use crate::ledger::{Ledger, LedgerError};
 use crate::manifest::{DeviceId, ManifestError};
-use crate::profile::Ends;
+use crate::profile::{Ends, Passwords, ProfileError};
 use crate::seal::{ChunkDigest, Trust};
 use crate::store::{ReadError, Store, StoreError};
 pub(crate) use bundle::Standard;
@@ -124,6 +124,9 @@ pub struct Report {
     /// Devices without a fault whose bundle is encrypted and was not read: whether it holds the right key, an identity would
     /// tell.
     pub unread: u64,
+    /// Devices without a fault, one of whose files opens with a password that was not at hand: of that file no more is known
+    /// than that it is the one of the index.
+    pub not_opened: u64,
     /// Short ids of those for whom the bundles are encrypted; of nobody: they are not.
     pub recipients: Vec<String>,
     /// When the certificates end that the indexes name; `None` while there is none.
@@ -194,6 +197,8 @@ pub enum VerifyError {
     Ledger(#[from] LedgerError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     #[error("ledger {ledger} is not the one that batch {batch} was made with")]
     OtherLedger { ledger: String, batch: String },
     #[error("batch {batch} is of another CA: certificate {found}, not {wanted}")]
@@ -225,6 +230,7 @@ impl VerifyError {
             }
             Self::Ledger(error) => error.hint(),
             Self::Manifest(error) => error.hint(),
+            Self::Profile(error) => error.hint(),
             Self::OtherLedger { .. } => Some(
                 "name the one it was made with, with --ledger; --no-ledger verifies without one".to_owned(),
             ),
@@ -255,6 +261,8 @@ pub struct Job<'a> {
     pub now: OffsetDateTime,
     /// By which encrypted bundles are read; `None`: what they hold is not verified.
     pub identities: Option<&'a Identities>,
+    /// By which files are opened whose password is in a file of the profile's.
+    pub passwords: &'a Passwords,
     /// Whether every bundle is judged in full, by libraries that are not ours, one by one.
     pub strict: bool,
 }
@@ -283,6 +291,7 @@ pub fn verify(
             });
         }
     }
+    inputs.unlock(job.passwords)?;
     let store = &generations.sight(job.store);
     let record = &inputs.record;
     let recipients = inputs.profile.recipients();
@@ -301,6 +310,7 @@ pub fn verify(
         good: 0,
         judged_in_full: 0,
         unread: 0,
+        not_opened: 0,
         recipients: recipients.iter().map(Recipient::short_id).collect(),
         valid_until: None,
         burned: 0,
@@ -392,6 +402,7 @@ impl Sum {
         report.good += chunk.good;
         report.judged_in_full += chunk.judged_in_full;
         report.unread += chunk.unread;
+        report.not_opened += chunk.not_opened;
         report.valid_until = Ends::both(report.valid_until, chunk.ends);
         report.burned += chunk.burned;
         report.faults.append(&mut chunk.faults);

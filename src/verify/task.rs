@@ -34,6 +34,8 @@ pub(super) struct Verified {
     pub judged_in_full: u64,
     /// Good bundles whose content nobody has read.
     pub unread: u64,
+    /// Good bundles with a file that nobody has opened, for want of its password.
+    pub not_opened: u64,
     /// Bundles that were removed after their device was flashed or scrapped.
     pub burned: u64,
     /// Devices that are not in this generation, and have not been flashed or scrapped.

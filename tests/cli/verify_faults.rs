@@ -935,6 +935,7 @@ fn names_the_day_on_which_certificates_ended() {
             manifest: None,
             now,
             identities: None,
+            passwords: &certforge::profile::Passwords::default(),
             strict: false,
         };
         let report = verify(&job, &|_| {}, &|_| {}).expect("it is read");

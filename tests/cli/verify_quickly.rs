@@ -9,7 +9,7 @@ use certforge::batch::{BatchRecord, IndexEntry, Layout, parse_index, write_index
 use certforge::bundle::{Bundler, Credential};
 use certforge::engine::{AwsLc, DeviceKey, Engine, KeyMaker, KeySigner, PrivateKey};
 use certforge::pem;
-use certforge::profile::KeyType;
+use certforge::profile::{KeyType, Passwords};
 use certforge::store::Store;
 use certforge::verify::{Job, Report, verify};
 use ring::digest::{SHA256, digest};
@@ -60,6 +60,7 @@ fn report(place: &Workplace, strict: bool) -> Report {
         manifest: Some(&manifest),
         now: OffsetDateTime::now_utc(),
         identities: None,
+        passwords: &Passwords::default(),
         strict,
     };
     verify(&job, &|_| {}, &|_| {}).expect("the batch is read")

@@ -38,6 +38,7 @@ mod issuer;
 mod judges;
 mod lanes;
 mod ledger;
+mod password_file;
 mod rebuild;
 mod rsa;
 mod secrets;

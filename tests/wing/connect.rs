@@ -602,6 +602,77 @@ fn a_server_without_tls_is_told() {
 }
 
 #[test]
+fn a_device_comes_up_with_whatever_its_bundle_holds() {
+    let endpoint = ["--endpoint", "a.example"];
+    for profile in ["gateway-pkcs12", "esp32-secure-cert", "esp32-nvs", "modem-sec1"] {
+        let site = Site::new(&[&endpoint[..], &["--profile", profile]].concat());
+        let mut endpoint = site.endpoint();
+        let to = ["--port", &endpoint.port];
+        site.succeeds(&[&AT_ENDPOINT, &to, &["--client-id", "A-1", "--topic", "A-1/test"]]);
+        endpoint.tells("A-1", &FIRST);
+        endpoint.tells("A-1", &["connected", "published", "disconnected"]);
+        // The same from a folder.
+        devices::unpack(&site.place, Path::new(&site.bundle), "A-1");
+        site.place.succeed(
+            &[
+                &["connect", "A-1", "--client-id", "A-1", "--topic", "A-1/test"],
+                &AT_ENDPOINT[..],
+                &to,
+            ]
+            .concat(),
+        );
+        endpoint.tells("A-1", &["connected", "published", "disconnected"]);
+        if profile == "gateway-pkcs12" {
+            opens_with_its_password_alone(&site, &to);
+        }
+    }
+}
+
+/// The PKCS#12 file of a gateway by itself.
+fn opens_with_its_password_alone(site: &Site, to: &[&str]) {
+    let place = &site.place;
+    let path = place.join("A-1/device.p12.password");
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let connect = [&["connect", "A-1/device.p12"], &AT_ENDPOINT[..], to].concat();
+    let with = ["--pkcs12-password-file", "A-1/device.p12.password"];
+    let greeting = ["--client-id", "A-1", "--topic", "A-1/test"];
+    place.succeed(&[&connect[..], &with, &greeting].concat());
+    is_told(
+        &place.fail(&connect, 2),
+        "bundle A-1/device.p12: the file opens with none of the passwords and keys beside it",
+        "give the folder in which its password or keys lie beside it, or the password with --pkcs12-password-file",
+    );
+}
+
+#[test]
+fn a_key_that_hardware_alone_can_use_is_told() {
+    let profile = "name = \"ds\"
+        [key]
+        type = \"rsa-2048\"
+        [[bundle.files]]
+        name = \"esp_secure_cert.bin\"
+        format = \"esp-secure-cert\"
+        ds = { chip = \"esp32s3\", efuse_key = 1 }
+        [[bundle.files]]
+        name = \"hmac_key.bin\"
+        content = \"hmac-key\"
+        ";
+    let place = Workplace::new();
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    fs::write(place.join("ds.toml"), profile).unwrap();
+    devices::make_batch(&place, &["A-1"], &["--profile", "ds.toml"]);
+    let bundle = devices::bundle(&place, "b", "A-1");
+    let bundle = bundle.to_str().unwrap();
+    is_told(
+        &place.fail(&["connect", bundle, "--host", "127.0.0.1"], 2),
+        &format!(
+            "bundle {bundle}: esp_secure_cert.bin holds the key as the DS peripheral of its chip needs it, and nothing else can use it"
+        ),
+        "such a device connects by itself alone; `certforge rehearse --serve` is an endpoint for it",
+    );
+}
+
+#[test]
 fn a_bundle_that_names_no_endpoint_is_told() {
     let site = Site::new(&[]);
     is_told(
@@ -628,8 +699,8 @@ fn what_is_no_bundle_is_told() {
     assert!(output.status.success(), "{output:?}");
     is_told(
         &connect("some.zip"),
-        "bundle some.zip: the bundle has no private key",
-        hint,
+        "bundle some.zip: the bundle has no private key in PEM, DER, PKCS#12, esp_secure_cert or NVS",
+        "of a C header or a file of your own the key is not read: give a bundle that has it in PEM too",
     );
     place.succeed(&[
         "run",

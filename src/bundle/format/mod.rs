@@ -12,9 +12,11 @@ pub mod nvs;
 mod pem;
 mod pkcs12;
 mod raw;
+mod secret_file;
 mod settings;
 mod text;
 mod traditional;
+mod unknown;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +28,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 pub use json::EndpointFile;
-pub use settings::Settings;
+pub use settings::{SecretFile, Settings};
+pub use traditional::traditional_to_pkcs8;
+pub use unknown::{Known, Openers};
 
 use super::drawn::{Drawn, Secrets};
 use super::{Content, Credential, Shared};
@@ -70,6 +74,25 @@ pub trait Format: Send + Sync {
     /// Settings that may name a text file, which is read with the profile and recorded with the batch.
     fn text_files(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Settings that may name a file with a secret, which is read with the profile and never recorded.
+    fn secret_files(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Judges what the file of such a secret holds.
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use.
+    fn judge_secret(&self, _secret: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    /// The file with a secret that it needs, and that nobody has read.
+    fn unread_secret(&self) -> Option<&str> {
+        None
     }
 
     /// What a file holds when the profile does not say.
@@ -319,7 +342,7 @@ pub enum Unread {
     /// The format has no way back; the bundle's digest alone speaks for the file. A key or a certificate that no
     /// other file holds is then a fault to `verify`, which cannot prove it.
     NoWayBack,
-    /// What opens it is not at hand: a password that only the manifest has.
+    /// What opens it is not at hand: a password that only the manifest has, or a file of the user's own.
     Locked,
 }
 

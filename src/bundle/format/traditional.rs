@@ -139,6 +139,16 @@ pub(super) fn from_pkcs8(pkcs8: &[u8], is_rsa: bool, out: &mut Vec<u8>) -> Optio
     Some(())
 }
 
+/// The key of such a block of PEM as PKCS#8; `None`: the label is no traditional key's, or it is none.
+#[must_use]
+pub fn traditional_to_pkcs8(label: &str, der: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    match label {
+        "EC PRIVATE KEY" => to_pkcs8(der, false),
+        "RSA PRIVATE KEY" => to_pkcs8(der, true),
+        _ => None,
+    }
+}
+
 /// The key again as PKCS#8, which says the curve once, as the forge's keys do.
 pub(super) fn to_pkcs8(der: &[u8], is_rsa: bool) -> Option<Zeroizing<Vec<u8>>> {
     (der.len() <= Sizes::LARGEST.private_key + ADDED).then_some(())?;

@@ -19,6 +19,7 @@ use super::report::{Findings, Rehearsal, title};
 use super::values::{client_id, sample, topic};
 use crate::cli::failure::Failure;
 use crate::cli::identity::IdentityArgs;
+use crate::cli::passwords::PasswordArgs;
 use crate::cli::report::{Ended, Outcome, Printer, warn};
 use crate::cli::{exit, interrupt, progress};
 
@@ -51,6 +52,8 @@ pub struct DeviceArgs {
     subscribe: Vec<String>,
     #[command(flatten)]
     identity: IdentityArgs,
+    #[command(flatten)]
+    passwords: PasswordArgs,
     /// Devices connect and publish nothing
     #[arg(long, conflicts_with_all = ["serve", "topic"])]
     no_publish: bool,
@@ -90,6 +93,7 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
     let open = endpoint.open_batch(batch)?.newest()?;
     let issued = open.vouched()?;
     let profile = Profile::from_config(&issued.record().profile)?;
+    let profile = profile.with_passwords(&args.passwords.read()?)?;
     profile.endpoint().refuse_unfit().map_err(ProfileError::from)?;
     let identities = args.identity.read_for(profile.recipients())?;
     let authorities = match endpoint.authorities()? {

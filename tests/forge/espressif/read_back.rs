@@ -106,6 +106,55 @@ fn encrypted_partitions_are_those_of_the_device_that_is_named() {
 }
 
 #[test]
+fn the_device_of_an_encrypted_partition_is_found_by_its_keys() {
+    let place = shipped("esp32-nvs");
+    let (image, keys) = (file(&place, "fctry.bin"), file(&place, "nvs_keys.bin"));
+    fs::write(place.join("nvs_keys.bin"), &keys).unwrap();
+    let (code, told) = verified(&place, &image, &["--keys", "nvs_keys.bin"]);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000000".into()), "{told:#}");
+    // Where one octet of a value is another, the device is named, and the place is told.
+    fs::write(
+        place.join("nvs_keys.bin"),
+        file_of(&place, SECOND, "nvs_keys.bin"),
+    )
+    .unwrap();
+    let (code, told) = verified(&place, &image, &["--keys", "nvs_keys.bin"]);
+    let message = told["error"]["message"].as_str().unwrap();
+    assert_eq!(
+        (code, message),
+        (
+            9,
+            "no NVS partition opens with these keys: at 0x0, the entry at octet 64 is damaged, or the key is another"
+        )
+    );
+
+    // In the flash as a whole the keys are there themselves.
+    let mut flash = vec![0xFF; 0x40_0000];
+    let mut write = |offset: usize, octets: &[u8]| {
+        flash[offset..offset + octets.len()].copy_from_slice(octets);
+    };
+    write(0xF000, &keys);
+    write(0x1_0000, &[0x5A; 0x1000]);
+    write(0x34_0000, &image);
+    let both = ["--offset", "0xF000", "--offset", "0x340000"];
+    let (code, told) = verified(&place, &flash, &both);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000000".into()), "{told:#}");
+    assert_eq!(told["not_seen"], serde_json::json!([]));
+    let (code, _) = verified(&place, &flash, &["--offset", "0x340000"]);
+    assert_eq!(code, 9);
+    fs::write(place.join("nvs_keys.bin"), &keys[..64]).unwrap();
+    let with = ["--offset", "0x340000", "--keys", "nvs_keys.bin"];
+    let (code, told) = verified(&place, &flash, &with);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000000".into()), "{told:#}");
+    // What is not as released is still that device's.
+    let changed = 0x34_0000 + 0x4000;
+    flash[changed] = 0;
+    let (code, told) = verified(&place, &flash, &both);
+    assert_eq!((code, &told["device_id"]), (1, &"SN000000".into()), "{told:#}");
+    assert_eq!(told["places"][1]["first_difference"], changed);
+}
+
+#[test]
 fn a_device_of_another_batch_is_not_known() {
     let [place, other] = [(); 2].map(|()| shipped("esp32-secure-cert"));
     let (code, told) = verified(&place, &file(&other, "esp_secure_cert.bin"), &[]);

@@ -87,6 +87,22 @@ impl EspSecureCert {
     }
 }
 
+/// Key, certificates and CA of an image whose recipe is not at hand; `None`: its key is for a DS peripheral, or is none.
+pub(in crate::bundle::format) fn values(image: Image) -> Option<Vec<Value>> {
+    let key = match &image.key {
+        Contents::Ec(der) => traditional::to_pkcs8(der, false)?,
+        Contents::Rsa(der) => traditional::to_pkcs8(der, true)?,
+        Contents::Ds(_) => return None,
+    };
+    let certificates = [image.certificates, image.ca].into_iter();
+    let certificates = certificates.filter(|list| !list.is_empty());
+    Some(
+        std::iter::once(Value::PrivateKey(key))
+            .chain(certificates.map(Value::Certificates))
+            .collect(),
+    )
+}
+
 /// The certificates of a content, DER.
 fn ders<'a>(content: &Content, source: &Source<'a>) -> Vec<&'a [u8]> {
     let (own, issuer) = (source.credential.certificate, &source.shared.issuer[..]);

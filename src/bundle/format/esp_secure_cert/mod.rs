@@ -19,7 +19,7 @@ pub use reader::{Contents, Image, read, read_beginning};
 pub use unread::Unread;
 pub use writer::{Bounds, Device, DeviceError, Key, Layout, Plan, PlanError, Text, Writer};
 
-pub(super) use format::EspSecureCert;
+pub(super) use format::{EspSecureCert, values};
 
 /// Octets of the partition (`PARTITION_SIZE` of the tool; `esp_secure_cert, 0x3F, , 0xD000, 0x2000` in its partition table).
 pub const PARTITION: usize = 0x2000;

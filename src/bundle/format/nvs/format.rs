@@ -316,7 +316,7 @@ impl Format for Nvs {
         let mut texts = beside.texts.map(|texts| texts.iter());
         let mut values = Vec::with_capacity(contents.len());
         let mut again = Vec::with_capacity(read.len());
-        for ((slot, filling), read) in self.set().zip(read) {
+        for ((slot, filling), read) in self.set().zip(&read) {
             let is_its = (&slot.namespace, &slot.key) == (&read.namespace, &read.key);
             let is_told = match (filling, &mut texts) {
                 (Filling::Text(_), Some(texts)) => {
@@ -331,7 +331,7 @@ impl Format for Nvs {
             if let Filling::Content(content) = filling {
                 values.push(contents::found(content, &read.value).ok_or(Unread::Damaged)?);
             }
-            again.push(read.value);
+            again.push(read.value.borrowed());
         }
         // All that it holds is known now, and must come out as it is.
         let mut image = Zeroizing::new(Vec::with_capacity(set.writer.room()));

@@ -6,13 +6,16 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::PAGE;
 use super::encryption::{Cipher, Keys};
 use super::item::{CHUNK, INDEX, Item, NO_CHUNK, TEXT, U8, described};
 use super::page::{ENTRIES, ENTRY, Fault, Life, Page};
 use super::value::Value;
+
+/// Octets of a blob at most: 127 pages hold less.
+const MOST_BLOB: usize = 127 * PAGE;
 
 /// Why an image is not read. Offsets are octets of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -43,12 +46,35 @@ pub enum Unread {
     Blob,
 }
 
-/// A value that was read, and where it belongs. Values come in the order of their entries, a blob where its index is.
+/// A value that was read, and where it belongs; it may be a key, and is wiped. Values come in the order of their entries, a blob where its index is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
     pub namespace: String,
     pub key: String,
     pub value: Value<'static>,
+}
+
+/// Octets of the partition that these begin with, as far as it can be known: its pages are erased or have a header, and none has the
+/// number of another.
+#[must_use]
+pub fn extent(octets: &[u8]) -> usize {
+    let mut numbers = BTreeSet::new();
+    let is_its = |page: &&[u8]| match Page::read(page) {
+        Ok(None) => true,
+        Ok(Some(page)) => numbers.insert(page.number),
+        Err(_) => false,
+    };
+    octets.chunks_exact(PAGE).take_while(is_its).count() * PAGE
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        match &mut self.value {
+            Value::String(Cow::Owned(text)) => text.zeroize(),
+            Value::Blob(Cow::Owned(octets)) => octets.zeroize(),
+            _ => {}
+        }
+    }
 }
 
 /// Reads an image, and decrypts it when there are keys.
@@ -204,7 +230,8 @@ impl Found {
             let value = match laid {
                 Laid::Whole(value) => value,
                 Laid::Index { len, chunks, first } => {
-                    let mut octets = Vec::new();
+                    // It never moves.
+                    let mut octets = Vec::with_capacity(len.min(MOST_BLOB));
                     for chunk in first..first.checked_add(chunks).ok_or(Unread::Blob)? {
                         let name = (number, key.clone(), chunk);
                         octets.extend_from_slice(&self.chunks.remove(&name).ok_or(Unread::Blob)?);

@@ -140,6 +140,22 @@ pub(super) enum Shape {
 }
 
 impl Value<'_> {
+    /// The same, borrowed.
+    pub(super) fn borrowed(&self) -> Value<'_> {
+        match self {
+            Self::String(text) => Value::String(Cow::Borrowed(text)),
+            Self::Blob(octets) => Value::Blob(Cow::Borrowed(octets)),
+            Self::U8(number) => Value::U8(*number),
+            Self::I8(number) => Value::I8(*number),
+            Self::U16(number) => Value::U16(*number),
+            Self::I16(number) => Value::I16(*number),
+            Self::U32(number) => Value::U32(*number),
+            Self::I32(number) => Value::I32(*number),
+            Self::U64(number) => Value::U64(*number),
+            Self::I64(number) => Value::I64(*number),
+        }
+    }
+
     pub(super) fn shape(&self) -> Shape {
         match self {
             Self::String(text) => Shape::Text {

@@ -215,13 +215,19 @@ fn integer(number: NonZeroU32) -> Vec<u8> {
 
 fn salt_and_count(octets: &[u8], wanted: NonZeroU32) -> Option<(&[u8], NonZeroU32, &[u8])> {
     let (salt, rest) = take(OCTET_STRING, octets)?;
-    let (count, rest) = take(INTEGER, rest)?;
-    (!count.is_empty() && count.len() <= 4).then_some(())?;
-    let count = count
-        .iter()
-        .fold(0, |count, octet| count << 8 | u32::from(*octet));
-    let count = NonZeroU32::new(count).filter(|count| *count == wanted)?;
+    let (octets, rest) = take(INTEGER, rest)?;
+    let count = count(octets).filter(|count| *count == wanted)?;
     Some((salt, count, rest))
+}
+
+/// A count, in the octets of an INTEGER.
+pub(super) fn count(octets: &[u8]) -> Option<NonZeroU32> {
+    (1..=4).contains(&octets.len()).then_some(())?;
+    NonZeroU32::new(
+        octets
+            .iter()
+            .fold(0, |count, octet| count << 8 | u32::from(*octet)),
+    )
 }
 
 /// What octets are derived for (RFC 7292, B.3).

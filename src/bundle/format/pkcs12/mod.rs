@@ -15,7 +15,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::asn1::{INTEGER, OCTET_STRING, SEQUENCE, put, value};
-use super::{Beside, Format, Misfit, Settings, Sizes, Source, Text, Unread, Value};
+use super::{Beside, Format, Misfit, SecretFile, Settings, Sizes, Source, Text, Unread, Value};
 use crate::bundle::{Content, Drawn};
 use locking::{Encryption, Password};
 
@@ -24,6 +24,12 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::new(2048).unwrap();
 
 /// More would keep a device or a reader busy for minutes.
 const MOST_ITERATIONS: u32 = 10_000_000;
+
+/// Of a file that others may have made: a second or so.
+const MOST_ITERATIONS_OF_OTHERS: u32 = 1_000_000;
+
+/// The setting that has it.
+const PASSWORD: &str = "password";
 
 /// Octets of a password, and of a friendly name.
 const MOST_PASSWORD: usize = 256;
@@ -50,8 +56,8 @@ const LOCAL_KEY_ID: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x15";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// A template. Default: one that is drawn for each device, which another file delivers.
-    password: Option<String>,
+    /// A template, or a file. Default: one that is drawn for each device, which another file delivers.
+    password: Option<WrittenPassword>,
     #[serde(default)]
     encryption: Encryption,
     iterations: Option<u32>,
@@ -59,9 +65,32 @@ struct Written {
     friendly_name: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "password is a text with {columns}, or { file = \"PATH\" }"
+)]
+enum WrittenPassword {
+    Template(String),
+    File(SecretFile),
+}
+
+/// Where a password comes from.
+enum Whence {
+    /// It is drawn for each device.
+    Drawn,
+    /// A template that each device fills.
+    Row(String),
+    /// A file of the user's own, the same for all devices.
+    File {
+        path: String,
+        /// `None`: nobody has read it.
+        text: Option<Zeroizing<String>>,
+    },
+}
+
 pub(super) struct Pkcs12 {
-    /// `None`: it is drawn.
-    password: Option<String>,
+    password: Whence,
     encryption: Encryption,
     iterations: NonZeroU32,
     friendly_name: String,
@@ -70,7 +99,7 @@ pub(super) struct Pkcs12 {
 impl Pkcs12 {
     /// As it is without settings.
     pub const DEFAULT: Self = Self {
-        password: None,
+        password: Whence::Drawn,
         encryption: Encryption::Aes256,
         iterations: ITERATIONS,
         friendly_name: String::new(),
@@ -78,8 +107,9 @@ impl Pkcs12 {
 
     fn password<'a>(&self, texts: Option<&'a [Cow<'a, str>]>, drawn: Option<&'a [u8]>) -> Option<Password> {
         Some(Password::new(match &self.password {
-            Some(_) => texts?.get(1)?,
-            None => std::str::from_utf8(drawn?).ok()?,
+            Whence::Row(_) => texts?.get(1)?,
+            Whence::Drawn => std::str::from_utf8(drawn?).ok()?,
+            Whence::File { text, .. } => text.as_ref()?,
         }))
     }
 
@@ -133,17 +163,50 @@ impl Format for Pkcs12 {
                 .filter(|wanted| wanted.get() <= MOST_ITERATIONS)
                 .ok_or_else(|| format!("iterations are 1 to {MOST_ITERATIONS}, not {wanted}"))?,
         };
-        if written.password.as_deref() == Some("") {
-            return Err("the password is empty; leave it out, and one is drawn for each device".to_owned());
-        }
+        let password = match written.password {
+            None => Whence::Drawn,
+            Some(WrittenPassword::Template(text)) if text.is_empty() => {
+                return Err(
+                    "the password is empty; leave it out, and one is drawn for each device".to_owned(),
+                );
+            }
+            Some(WrittenPassword::Template(text)) => Whence::Row(text),
+            Some(WrittenPassword::File(SecretFile { path, check: None })) => {
+                return Err(format!(
+                    "nobody has read the file {path}; load the profile from its own file"
+                ));
+            }
+            Some(WrittenPassword::File(SecretFile { path, .. })) => Whence::File {
+                path,
+                text: settings.secret(PASSWORD).cloned(),
+            },
+        };
         Ok(Some(Arc::new(Self {
-            password: written.password,
+            password,
             encryption: written.encryption,
             iterations,
             friendly_name: written
                 .friendly_name
                 .unwrap_or_else(|| "{endpoint.thing_name}".to_owned()),
         })))
+    }
+
+    fn secret_files(&self) -> &'static [&'static str] {
+        &[PASSWORD]
+    }
+
+    fn judge_secret(&self, secret: &str) -> Result<(), &'static str> {
+        match secret.len() > MOST_PASSWORD {
+            true => Err("the password has more than 256 octets"),
+            false => judge(secret),
+        }
+    }
+
+    fn unread_secret(&self) -> Option<&str> {
+        match &self.password {
+            Whence::File { path, text: None } => Some(path),
+            _ => None,
+        }
     }
 
     fn default_contents(&self) -> Vec<Content> {
@@ -165,26 +228,21 @@ impl Format for Pkcs12 {
             template: self.friendly_name.clone(),
             most: MOST_NAME,
         }];
-        texts.extend(self.password.iter().map(|template| Text {
-            field: "password".to_owned(),
-            template: template.clone(),
-            most: MOST_PASSWORD,
-        }));
+        if let Whence::Row(template) = &self.password {
+            texts.push(Text {
+                field: PASSWORD.to_owned(),
+                template: template.clone(),
+                most: MOST_PASSWORD,
+            });
+        }
         texts
     }
 
     fn judge(&self, texts: &[Cow<'_, str>]) -> Result<(), Misfit> {
-        let Some(password) = texts.get(1).filter(|_| self.password.is_some()) else {
+        let (Whence::Row(_), Some(password)) = (&self.password, texts.get(1)) else {
             return Ok(());
         };
-        let reason = if password.is_empty() {
-            "the password is empty"
-        } else if !password.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
-            "the password has more than ASCII, which programs encode in several ways"
-        } else {
-            return Ok(());
-        };
-        Err(Misfit {
+        judge(password).map_err(|reason| Misfit {
             text: 1,
             reason: reason.to_owned(),
         })
@@ -192,8 +250,8 @@ impl Format for Pkcs12 {
 
     fn draws(&self) -> &[Drawn] {
         match &self.password {
-            Some(_) => &[],
-            None => &[Drawn::Pkcs12Password],
+            Whence::Drawn => &[Drawn::Pkcs12Password],
+            Whence::Row(_) | Whence::File { .. } => &[],
         }
     }
 
@@ -208,6 +266,10 @@ impl Format for Pkcs12 {
         // A chain is two bags, and names stand in two of them, two octets a character.
         let bags = 2 * contents.len() + 4;
         octets + bags * AROUND + 4 * sizes.texts.first().copied().unwrap_or(MOST_NAME)
+    }
+
+    fn makes(&self, _: &[Content], _: &Source<'_>) -> bool {
+        self.unread_secret().is_none()
     }
 
     fn append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) {
@@ -247,9 +309,9 @@ impl Format for Pkcs12 {
         let drawn = beside.secrets.of(Drawn::Pkcs12Password);
         let Some(password) = self.password(beside.texts, drawn) else {
             return Err(match self.password {
-                Some(_) => Unread::Locked,
+                Whence::Row(_) | Whence::File { .. } => Unread::Locked,
                 // The file that delivers it is missing, or holds none.
-                None => Unread::Damaged,
+                Whence::Drawn => Unread::Damaged,
             });
         };
         let opened =
@@ -279,6 +341,36 @@ impl Format for Pkcs12 {
             None => Ok(values),
             Some(_) => Err(Unread::Damaged),
         }
+    }
+}
+
+/// Whether octets are a PKCS#12 file.
+pub(super) fn is_one(octets: &[u8]) -> bool {
+    reading::iterations(octets).is_some()
+}
+
+/// Key and certificates of a file whose recipe is not at hand; `None`: it does not open with this password, is laid out as others do
+/// it, or would keep its reader busy.
+pub(super) fn open(octets: &[u8], password: &str) -> Option<Vec<Value>> {
+    let iterations = reading::iterations(octets)?;
+    (iterations.get() <= MOST_ITERATIONS_OF_OTHERS).then_some(())?;
+    let password = Password::new(password);
+    let mut kinds = [Encryption::Aes256, Encryption::TripleDes].into_iter();
+    let opened = kinds.find_map(|encryption| reading::open(octets, (encryption, iterations), &password))?;
+    Some(vec![
+        Value::PrivateKey(opened.private_key),
+        Value::Certificates(opened.certificates),
+    ])
+}
+
+/// Judges a password.
+fn judge(password: &str) -> Result<(), &'static str> {
+    if password.is_empty() {
+        Err("the password is empty")
+    } else if !password.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
+        Err("the password has more than ASCII, which programs encode in several ways")
+    } else {
+        Ok(())
     }
 }
 

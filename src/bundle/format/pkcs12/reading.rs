@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use zeroize::Zeroizing;
 
 use super::super::asn1::{INTEGER, OCTET_STRING, SEQUENCE, only, take};
-use super::locking::{Encryption, Password};
+use super::locking::{Encryption, Password, count};
 use super::{
     BMP_STRING, CERTIFICATE_BAG, CONTEXT_0, DATA, ENCRYPTED_DATA, FRIENDLY_NAME, KEY_BAG, SET, Secret, X509,
 };
@@ -40,6 +40,17 @@ pub(super) fn open(
         certificates: certificates_of(certificates, (encryption, iterations), password)?,
         friendly_name,
     })
+}
+
+/// The iterations of its MAC; `None`: it is no such file.
+pub(super) fn iterations(octets: &[u8]) -> Option<NonZeroU32> {
+    let (version, rest) = take(INTEGER, only(SEQUENCE, octets)?)?;
+    (version == [3]).then_some(())?;
+    let (info, rest) = take(SEQUENCE, rest)?;
+    data(info)?;
+    let (_digest, rest) = take(SEQUENCE, only(SEQUENCE, rest)?)?;
+    let (_salt, rest) = take(OCTET_STRING, rest)?;
+    count(only(INTEGER, rest)?)
 }
 
 /// What a ContentInfo has as data.

@@ -607,7 +607,8 @@ fn a_device_comes_up_with_whatever_its_bundle_holds() {
     for profile in ["gateway-pkcs12", "esp32-secure-cert", "esp32-nvs", "modem-sec1"] {
         let site = Site::new(&[&endpoint[..], &["--profile", profile]].concat());
         let mut endpoint = site.endpoint();
-        let to = ["--port", &endpoint.port];
+        let port = endpoint.port.clone();
+        let to = ["--port", &port];
         site.succeeds(&[&AT_ENDPOINT, &to, &["--client-id", "A-1", "--topic", "A-1/test"]]);
         endpoint.tells("A-1", &FIRST);
         endpoint.tells("A-1", &["connected", "published", "disconnected"]);

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use certforge::issuer::CaCertificate;
 use certforge::jitp::{CertificateNames, Facts};
+use certforge::profile::Passwords;
 use certforge::rehearsal::{Authority, Device, fuzzing::judge};
 use zeroize::Zeroizing;
 
@@ -30,5 +31,8 @@ pub fn run(octets: &[u8]) {
     let leaf = judge(octets, std::slice::from_ref(&AUTHORITY), now);
     assert!(leaf.is_err() || CertificateNames::of_certificate(octets).is_ok());
     let _ = Facts::of_certificate(octets);
-    let _ = Device::from_files(vec![("identity".to_owned(), Zeroizing::new(octets.to_vec()))]);
+    let _ = Device::from_files(
+        vec![("identity".to_owned(), Zeroizing::new(octets.to_vec()))],
+        &Passwords::default(),
+    );
 }

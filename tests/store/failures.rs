@@ -357,6 +357,7 @@ fn fails_at_every_call(layout: Layout, failure: Failure) {
         let store = Store::in_folder(place.join("batch"));
         let ledger = ledger::open_read_only(&place.join("certforge.db")).unwrap();
         let job = verify::Job {
+            passwords: &certforge::profile::Passwords::default(),
             store: &store,
             ledger: Some(&*ledger),
             issuer: None,

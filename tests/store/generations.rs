@@ -146,6 +146,7 @@ fn keys(factory: &Factory, store: &Store) -> (u32, Keys) {
 fn is_good(store: &Store) {
     let identities = identities();
     let job = verify::Job {
+        passwords: &certforge::profile::Passwords::default(),
         store,
         ledger: None,
         issuer: None,
@@ -312,6 +313,7 @@ fn the_same_command_removes_what_it_had_left_whatever_it_can_read() {
     // What is left is told, also in the pack in which a device stays.
     let identities = identities();
     let job = verify::Job {
+        passwords: &certforge::profile::Passwords::default(),
         store: &store,
         ledger: None,
         issuer: None,

@@ -1,7 +1,9 @@
 //! Judges that are not ours: openssl, unzip, Python's `cryptography` by way of `judge.py`, and Go's by way of `judge.go`.
 
 use std::path::Path;
-use std::process::{Command, Output};
+#[cfg(feature = "pkcs11")]
+use std::process::Command;
+use std::process::Output;
 
 use crate::support::tool;
 
@@ -43,6 +45,7 @@ pub fn judge_accepts(batch: &Path, bundles: usize, arguments: &[&str], folder: &
 
 /// What Go says of all certificates of a batch: a chain of so many from each to the root, by way of the CAs in a file. Go is built by
 /// the toolchain that lies beside the Python which `CERTFORGE_TEST_PYTHON` names.
+#[cfg(feature = "pkcs11")]
 pub fn judge_in_go(batch: &Path, [root, between]: [&str; 2], depth: usize, folder: &Path) -> Output {
     let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let go = Path::new(&python).with_file_name("go");
@@ -64,6 +67,7 @@ pub fn judge_in_go(batch: &Path, [root, between]: [&str; 2], depth: usize, folde
 }
 
 /// Go finds so many certificates and nothing wrong.
+#[cfg(feature = "pkcs11")]
 pub fn go_accepts(batch: &Path, devices: usize, cas: [&str; 2], depth: usize, folder: &Path) {
     let output = judge_in_go(batch, cas, depth, folder);
     assert!(

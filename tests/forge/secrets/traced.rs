@@ -5,7 +5,9 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Needle, PASSPHRASE, found, needles, place_with_ca, scalar, scalar_of, write_own};
+#[cfg(feature = "pkcs11")]
+use super::write_own;
+use super::{Needle, PASSPHRASE, found, needles, place_with_ca, scalar, scalar_of};
 use crate::identity::{age, identity};
 use crate::support::Workplace;
 

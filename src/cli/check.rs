@@ -84,7 +84,7 @@ impl Check {
         };
         let (report, issued) = forge::check_against(&manifest, &binding, 1024, asked)?;
         if report.bad_lines == 0 && report.specimen.is_some() {
-            forge::fits(&profile, issuer.as_ref(), &report.longest)?;
+            forge::fits(&profile, issuer.as_ref(), &report.longest.texts)?;
         }
         let listed = report.problems.listed();
         let mut hints: Vec<_> = listed

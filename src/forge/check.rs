@@ -17,7 +17,7 @@ use crate::manifest::{
     Block, Bookmark, DeviceId, Manifest, ManifestError, Oddities, Oddity, Problem, Problems, Reason, Row,
     folded,
 };
-use crate::profile::Binding;
+use crate::profile::{Binding, policy_character};
 
 /// Blocks that are parsed at a time, while as many are read.
 const BLOCKS_AT_A_TIME: usize = 16;
@@ -38,8 +38,16 @@ pub struct Findings {
     pub bookmarks: Vec<Bookmark>,
     /// The first good row.
     pub specimen: Option<Row>,
-    /// Octets that rows give at most for each text of the files.
-    pub longest: Vec<usize>,
+    pub longest: Longest,
+}
+
+/// What rows give at most.
+#[derive(Debug, Clone, Default)]
+pub struct Longest {
+    /// Octets of each text of the files.
+    pub texts: Vec<usize>,
+    /// Octets of all names in a certificate together.
+    pub names: usize,
 }
 
 /// A manifest without a fault.
@@ -49,7 +57,7 @@ pub struct Accepted {
     pub sha256: [u8; 32],
     pub bookmarks: Vec<Bookmark>,
     pub specimen: Row,
-    pub longest: Vec<usize>,
+    pub longest: Longest,
 }
 
 impl Findings {
@@ -130,7 +138,7 @@ fn read<E: From<ManifestError>>(
         oddities: Vec::new(),
         bookmarks: Vec::new(),
         specimen: None,
-        longest: Vec::new(),
+        longest: Longest::default(),
     };
     let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
     let mut window = blocks.next_blocks(BLOCKS_AT_A_TIME)?;
@@ -146,7 +154,7 @@ fn read<E: From<ManifestError>>(
             findings.bad_lines += inspected.bad_lines;
             findings.problems.extend(inspected.problems);
             findings.specimen = findings.specimen.or(inspected.specimen);
-            lengthen(&mut findings.longest, inspected.longest);
+            findings.longest.lengthen(inspected.longest);
             seen.extend(inspected.seen);
             oddities.extend(inspected.oddities);
             visit(inspected.bookmark, &inspected.ids)?;
@@ -170,20 +178,23 @@ struct Inspected {
     bad_lines: u64,
     problems: Vec<Problem>,
     specimen: Option<Row>,
-    longest: Vec<usize>,
+    longest: Longest,
     ids: Vec<DeviceId>,
     seen: Seen,
     oddities: Oddities,
 }
 
-/// Takes what is longer.
-fn lengthen(longest: &mut Vec<usize>, others: Vec<usize>) {
-    if longest.is_empty() {
-        *longest = others;
-        return;
-    }
-    for (longest, other) in longest.iter_mut().zip(others) {
-        *longest = other.max(*longest);
+impl Longest {
+    /// Takes what is longer.
+    fn lengthen(&mut self, other: Self) {
+        self.names = self.names.max(other.names);
+        if self.texts.is_empty() {
+            self.texts = other.texts;
+            return;
+        }
+        for (longest, other) in self.texts.iter_mut().zip(other.texts) {
+            *longest = other.max(*longest);
+        }
     }
 }
 
@@ -193,20 +204,20 @@ fn inspect(manifest: &Manifest, binding: &Binding, block: &Block) -> Inspected {
     problems.sort_by_key(|problem| problem.line);
     let specimen = rows.first().cloned();
     let (mut seen, mut oddities) = (Seen::default(), Oddities::default());
-    let mut longest = Vec::new();
-    for row in rows.iter().filter(|_| binding.has_texts()) {
-        lengthen(
-            &mut longest,
-            binding.texts(row).iter().map(|text| text.len()).collect(),
-        );
-    }
+    let mut longest = Longest::default();
     for row in &rows {
         // Twins are found as duplicates are: what they are folded to is seen twice.
         seen.add(block.number, &folded(row.device_id.as_str()));
         oddities.add(row);
-        for (attribute, value, sign) in binding.unfillable(row) {
-            oddities.unfillable(row, format!("subject.{attribute}"), &value, sign);
+        let mut names: usize = binding.san(row).map(|(_, value)| value.len()).sum();
+        for (attribute, value) in binding.subject(row) {
+            names += value.len();
+            if let Some(sign) = policy_character(&value) {
+                oddities.unfillable(row, format!("subject.{attribute}"), &value, sign);
+            }
         }
+        let texts = binding.texts(row).iter().map(|text| text.len()).collect();
+        longest.lengthen(Longest { texts, names });
     }
     let ids: Vec<DeviceId> = rows.into_iter().map(|row| row.device_id).collect();
     Inspected {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a specimen certificate of the plan has passed the lint in full.
 
+use super::check::Longest;
 use super::distinct::Keys;
 use super::encrypting::{Peers, peers};
 use super::signing::Signing;
@@ -38,8 +39,11 @@ pub(crate) struct Plan<'a> {
     pub bundle_room: usize,
 }
 
-/// A signature of up to 512 octets, names as long as X.520 allows, and the headers of a certificate.
-const ROOM_FOR_WHAT_DIFFERS: usize = 2 * 1024;
+/// The headers of a certificate and of its signature.
+const ROOM_FOR_HEADERS: usize = 64;
+
+/// By how much the headers of a name grow at most, when it is longer: two octets in each of three.
+const ROOM_FOR_A_NAME: usize = 6;
 
 /// The headers that a pack has for a bundle, with a device id of up to 128 characters in each.
 const ROOM_IN_A_PACK: usize = 30 + 46 + 2 * 136;
@@ -80,8 +84,8 @@ impl<'a> Plan<'a> {
     }
 
     /// Lints a certificate that is never signed, for the first row and a key that is thrown away, and
-    /// measures the bundles that there will be, of which no text has more octets than in `longest`.
-    pub(crate) fn lint_specimen(&mut self, row: &Row, longest: &[usize]) -> Result<(), ForgeError> {
+    /// measures the bundles that there will be, in which nothing has more octets than in `longest`.
+    pub(crate) fn lint_specimen(&mut self, row: &Row, longest: &Longest) -> Result<(), ForgeError> {
         let mut keys = [DeviceKey::default()];
         self.key_maker.make_keys(self.key_type, &mut keys)?;
         let serial: CertificateSerial = SerialPrefix::draw(Random)?.serial([0; 8]);
@@ -108,9 +112,13 @@ impl<'a> Plan<'a> {
         stamped.lint_in_full(&expected)?;
         // RSA keys of one size differ by a few octets.
         let private_key = keys[0].pkcs8().len() + 32;
-        let certificate = tbs_len + ROOM_FOR_WHAT_DIFFERS;
-        self.bundler.fits(private_key, certificate, longest)?;
-        let bundle = self.bundler.room(private_key, certificate, longest);
+        let names: Vec<usize> = self.binding.names(row).map(|name| name.len()).collect();
+        let longer = longest.names.saturating_sub(names.iter().sum()) + names.len() * ROOM_FOR_A_NAME;
+        // A signature is hardly longer than the key that made it.
+        let signature = self.issuer.certificate().public_key().len();
+        let certificate = tbs_len + longer + signature + ROOM_FOR_HEADERS;
+        self.bundler.fits(private_key, certificate, &longest.texts)?;
+        let bundle = self.bundler.room(private_key, certificate, &longest.texts);
         let encrypted = self.encryption.as_ref().map(|own| own.encrypted_len(bundle));
         self.bundle_room = encrypted.unwrap_or(bundle) + ROOM_IN_A_PACK;
         Ok(())

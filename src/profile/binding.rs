@@ -119,6 +119,12 @@ impl Binding {
             .map(|(kind, template)| (*kind, template.render(row)))
     }
 
+    /// All names in a row's certificate.
+    pub(crate) fn names<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = Cow<'a, str>> {
+        let subject = self.subject(row).map(|(_, value)| value);
+        subject.chain(self.san(row).map(|(_, value)| value))
+    }
+
     /// Whether certificates have a subjectAltName extension.
     #[must_use]
     pub fn has_san(&self) -> bool {
@@ -140,12 +146,6 @@ impl Binding {
     pub fn texts<'a>(&'a self, row: &'a Row) -> Vec<Cow<'a, str>> {
         let texts = self.files.iter().flat_map(|file| &file.texts);
         texts.map(|text| text.template.render(row)).collect()
-    }
-
-    /// Whether files have texts.
-    #[must_use]
-    pub fn has_texts(&self) -> bool {
-        !self.files.is_empty()
     }
 
     /// The values of a row's subject that AWS IoT fills in nowhere in a policy, each with the character for which it does not.

@@ -690,3 +690,87 @@ fn a_file_without_an_archive_is_encrypted_as_bundles_are() {
     ];
     openssl(&read, place.path());
 }
+
+/// What rows say is measured, and not taken to be as long as it may ever be: a chain with a longer name of its CA fits into a string.
+#[test]
+fn a_chain_of_a_ca_with_a_long_name_fits_into_nvs() {
+    let place = Workplace::new();
+    place.manifest(2);
+    let ca = [
+        "ca",
+        "new",
+        "--no-passphrase",
+        "--organization",
+        "Pumps and Valves of the Northern Works Limited",
+    ];
+    place.succeed(&ca);
+    place.succeed(&["check", "devices.csv", "--profile", "esp32-nvs", "--ca", "ca"]);
+    let run = [
+        "run",
+        "devices.csv",
+        "--ca",
+        "ca",
+        "--endpoint",
+        "a.example",
+        "--batch",
+        "b",
+    ];
+    place.succeed(&[&run[..], &["--profile", "esp32-nvs"]].concat());
+    let verified = place.succeed(&["verify", "out/b", "--manifest", "devices.csv"]);
+    assert!(verified.contains("2 devices verified"), "{verified}");
+}
+
+/// The first row is measured for all: later ones with names that are longer by far find room in packs and encrypted bundles.
+#[test]
+fn rows_with_longer_names_than_the_first_have_room() {
+    let place = Workplace::new();
+    let long = "ü".repeat(64);
+    let uri = format!("urn:{}", "x".repeat(240));
+    let rows: String = (0..40)
+        .map(|row| format!("{}-{row:02},{long},{uri}\n", "S".repeat(60)))
+        .collect();
+    fs::write(
+        place.join("devices.csv"),
+        format!("serial_number,line,uri\nA,b,urn:c\n{rows}"),
+    )
+    .unwrap();
+    let profile = "name = \"own\"\nsubject = [\"ST={line}\", \"O={line}\", \"CN={serial_number}\"]\n\n[san]\nuri = [\"{uri}\"]\n";
+    fs::write(place.join("own.toml"), profile).unwrap();
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    place.succeed(&["station", "identity", "new", "--to", "st1.key"]);
+    let shown = place.succeed(&["station", "identity", "show", "st1.key"]);
+    let recipient = shown
+        .split_whitespace()
+        .find(|word| word.starts_with("age1"))
+        .unwrap();
+    for more in [
+        &["--layout", "packs"][..],
+        &["--layout", "packs", "--recipient", recipient],
+    ] {
+        let batch = format!("b{}", more.len());
+        let run = [
+            "run",
+            "devices.csv",
+            "--ca",
+            "ca",
+            "--endpoint",
+            "a.example",
+            "--profile",
+            "own.toml",
+            "--reissue",
+        ];
+        place.succeed(&[&run[..], &["--batch", &batch], more].concat());
+        let batch = format!("out/{batch}");
+        let verify = [
+            "verify",
+            &batch,
+            "--manifest",
+            "devices.csv",
+            "--identity",
+            "st1.key",
+            "--strict",
+        ];
+        let verified = place.succeed(&verify);
+        assert!(verified.contains("41 devices verified"), "{verified}");
+    }
+}

@@ -649,7 +649,7 @@ fn opens_with_its_password_alone(site: &Site, to: &[&str]) {
 fn a_key_that_hardware_alone_can_use_is_told() {
     let profile = "name = \"ds\"
         [key]
-        type = \"rsa-2048\"
+        type = \"RSA-2048\"
         [[bundle.files]]
         name = \"esp_secure_cert.bin\"
         format = \"esp-secure-cert\"

@@ -61,6 +61,7 @@ mod tests {
     use crate::batch::Layout;
     use crate::certificate::SerialPrefix;
     use crate::engine::{AwsLc, Choice, DeviceKey, EngineError, KeyMaker, Random};
+    use crate::forge::check::Longest;
     use crate::forge::{ForgeError, Job, Plan, Workshop};
     use crate::issuer::{CaFiles, CaRequest, Issuer, create};
     use crate::manifest::{DEFAULT_ID_COLUMN, Manifest};
@@ -136,7 +137,7 @@ mod tests {
         plan.key_maker = &Stuck;
         let blocks = manifest.blocks(2).unwrap().next_blocks(2).unwrap();
         let chunks: Vec<_> = blocks.iter().map(|block| manifest.parse(block).0).collect();
-        plan.lint_specimen(&chunks[0][0], &[]).unwrap();
+        plan.lint_specimen(&chunks[0][0], &Longest::default()).unwrap();
         let made: Vec<_> = chunks
             .iter()
             .map(|rows| Workshop::new(&plan).make(rows, SerialPrefix::draw(Random).unwrap()))

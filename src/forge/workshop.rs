@@ -85,6 +85,7 @@ impl<'a> Workshop<'a> {
         // Enough, so that a buffer with private keys never moves and leaves a copy behind.
         self.bundles
             .reserve(rows.len() * self.plan.bundle_room + ALIGNMENT);
+        let room = self.bundles.capacity();
         self.start = begin_aligned(&mut self.bundles);
         self.ranges.clear();
         self.certificates_start = begin_aligned(&mut self.certificates);
@@ -111,6 +112,11 @@ impl<'a> Workshop<'a> {
             .issue(rows, prefix, |rows, block| packing.pack(rows, block));
         packing.body.finish();
         let (entries, key_ids, failure) = (packing.entries, packing.key_ids, packing.failure);
+        debug_assert_eq!(
+            self.bundles.capacity(),
+            room,
+            "bundles are longer than was measured"
+        );
         issued?;
         if let Some(failure) = failure {
             return Err(failure.into());

@@ -13,8 +13,9 @@ use crate::postgres::Postgres;
 use certforge::ledger::{self, LedgerName, Patience, Share};
 use certforge::manifest::DeviceId;
 
-/// Leases so short that most terms end between two calls, or in the midst of one.
-const LEASES: [Duration; 3] = [
+/// Leases so short that terms end between two calls, or in the midst of one. The first has ended before anybody can ask.
+const LEASES: [Duration; 4] = [
+    Duration::from_micros(1),
     Duration::from_millis(2),
     Duration::from_millis(6),
     Duration::from_millis(20),

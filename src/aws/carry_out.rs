@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_iot::types;
+use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::action::{Action, ActionError, SQL_VERSION, endpoint_note};
@@ -17,6 +17,8 @@ use crate::whole;
 /// How long a role that was just made is waited for, and how long between two attempts.
 const PATIENCE: Duration = Duration::from_secs(40);
 const PAUSE: Duration = Duration::from_secs(2);
+
+const ROLE_DESCRIPTION: &str = "Lets AWS IoT provision devices just in time (JITP)";
 
 /// Makes the proof of possession for a registration code: the verification certificate, PEM.
 pub type Prove<'a> = &'a dyn Fn(&str, OffsetDateTime) -> Result<String, ProofError>;
@@ -86,9 +88,8 @@ impl Cloud {
     }
 
     fn registration_code(&self) -> Result<String, AwsError> {
-        let request = self.iot.get_registration_code();
-        let answer = self.ask("iot:GetRegistrationCode", request.send())?;
-        let code = answer.registration_code().ok_or(AwsError::Incomplete {
+        let answer = self.ask("iot:GetRegistrationCode", self.iot.get_registration_code())?;
+        let code = answer["registrationCode"].as_str().ok_or(AwsError::Incomplete {
             operation: "iot:GetRegistrationCode",
             what: "a code",
         })?;
@@ -99,52 +100,39 @@ impl Cloud {
         let (iot, iam) = (&self.iot, &self.iam);
         match action {
             Action::CreateRole { name, trust } => {
-                let request = iam
-                    .create_role()
-                    .role_name(name)
-                    .assume_role_policy_document(trust.to_string())
-                    .description("Lets AWS IoT provision devices just in time (JITP)");
-                self.ask("iam:CreateRole", request.send()).map(drop)
+                let trust = trust.to_string();
+                let request = iam.create_role(name, &trust, ROLE_DESCRIPTION);
+                self.ask("iam:CreateRole", request).map(drop)
             }
             Action::SetTrust { name, trust } => {
-                let request = iam
-                    .update_assume_role_policy()
-                    .role_name(name)
-                    .policy_document(trust.to_string());
-                self.ask("iam:UpdateAssumeRolePolicy", request.send()).map(drop)
+                let trust = trust.to_string();
+                let request = iam.update_assume_role_policy(name, &trust);
+                self.ask("iam:UpdateAssumeRolePolicy", request).map(drop)
             }
             Action::AttachPolicy { role, policy_arn } => {
-                let request = iam.attach_role_policy().role_name(role).policy_arn(policy_arn);
-                self.ask("iam:AttachRolePolicy", request.send()).map(drop)
+                let request = iam.attach_role_policy(role, policy_arn);
+                self.ask("iam:AttachRolePolicy", request).map(drop)
             }
             Action::CreateTemplate { name, body, role_arn } => {
-                let request = iot
-                    .create_provisioning_template()
-                    .template_name(name)
-                    .r#type(types::TemplateType::Jitp)
-                    .enabled(true)
-                    .provisioning_role_arn(role_arn)
-                    .template_body(body);
-                self.ask("iot:CreateProvisioningTemplate", request.send())
-                    .map(drop)
+                let template = json!({
+                    "templateName": name,
+                    "type": "JITP",
+                    "enabled": true,
+                    "provisioningRoleArn": role_arn,
+                    "templateBody": body,
+                });
+                let request = iot.create_provisioning_template(&template);
+                self.ask("iot:CreateProvisioningTemplate", request).map(drop)
             }
             Action::AddTemplateVersion { name, body } => {
-                let request = iot
-                    .create_provisioning_template_version()
-                    .template_name(name)
-                    .template_body(body)
-                    .set_as_default(true);
-                self.ask("iot:CreateProvisioningTemplateVersion", request.send())
+                let request = iot.create_provisioning_template_version(name, body);
+                self.ask("iot:CreateProvisioningTemplateVersion", request)
                     .map(drop)
             }
             Action::UpdateTemplate { name, role_arn } => {
-                let request = iot
-                    .update_provisioning_template()
-                    .template_name(name)
-                    .enabled(true)
-                    .provisioning_role_arn(role_arn);
-                self.ask("iot:UpdateProvisioningTemplate", request.send())
-                    .map(drop)
+                let change = json!({ "enabled": true, "provisioningRoleArn": role_arn });
+                let request = iot.update_provisioning_template(name, &change);
+                self.ask("iot:UpdateProvisioningTemplate", request).map(drop)
             }
             Action::PutRule {
                 name,
@@ -153,15 +141,15 @@ impl Cloud {
                 replace,
             } => self.put_rule(name, sql, function, *replace),
             Action::RegisterCa { mode, config } => {
-                let request = iot
-                    .register_ca_certificate()
-                    .ca_certificate(ca.to_pem())
-                    .set_verification_certificate(proof.map(str::to_owned))
-                    .certificate_mode(mode.as_str().into())
-                    .set_as_active(true)
-                    .allow_auto_registration(true)
-                    .set_registration_config(config.as_ref().map(registration_config));
-                self.ask("iot:RegisterCACertificate", request.send()).map(drop)
+                let mut asked = json!({ "caCertificate": ca.to_pem(), "certificateMode": mode.as_str() });
+                if let Some(proof) = proof {
+                    asked["verificationCertificate"] = proof.into();
+                }
+                if let Some(config) = config {
+                    asked["registrationConfig"] = registration_config(config);
+                }
+                let request = iot.register_ca_certificate(&asked);
+                self.ask("iot:RegisterCACertificate", request).map(drop)
             }
             Action::UpdateCa {
                 id,
@@ -169,61 +157,48 @@ impl Cloud {
                 enable_registration,
                 config,
             } => {
-                let request = iot
-                    .update_ca_certificate()
-                    .certificate_id(id)
-                    .set_new_status(activate.then_some(types::CaCertificateStatus::Active))
-                    .set_new_auto_registration_status(
-                        enable_registration.then_some(types::AutoRegistrationStatus::Enable),
-                    )
-                    .set_registration_config(config.as_ref().map(registration_config));
-                self.ask("iot:UpdateCACertificate", request.send()).map(drop)
+                let mut settings = Vec::new();
+                settings.extend(activate.then_some(("newStatus", "ACTIVE")));
+                settings.extend(enable_registration.then_some(("newAutoRegistrationStatus", "ENABLE")));
+                let config = config.as_ref().map(registration_config);
+                let request = iot.update_ca_certificate(id, &settings, config);
+                self.ask("iot:UpdateCACertificate", request).map(drop)
             }
             Action::NoteEndpoint { .. } => Ok(()),
         }
     }
 
     fn put_rule(&self, name: &str, sql: &str, function: &str, replace: bool) -> Result<(), AwsError> {
-        let incomplete = |_| AwsError::Incomplete {
-            operation: "iot:CreateTopicRule",
-            what: "a part of the request",
-        };
-        let lambda = types::LambdaAction::builder()
-            .function_arn(function)
-            .build()
-            .map_err(incomplete)?;
-        let payload = types::TopicRulePayload::builder()
-            .sql(sql)
-            .aws_iot_sql_version(SQL_VERSION)
-            .description("Just-In-Time Registration by certforge")
-            .actions(types::Action::builder().lambda(lambda).build())
-            .rule_disabled(false)
-            .build()
-            .map_err(incomplete)?;
+        let rule = json!({
+            "sql": sql,
+            "awsIotSqlVersion": SQL_VERSION,
+            "description": "Just-In-Time Registration by certforge",
+            "actions": [{ "lambda": { "functionArn": function } }],
+            "ruleDisabled": false,
+        });
         if replace {
-            let request = self
-                .iot
-                .replace_topic_rule()
-                .rule_name(name)
-                .topic_rule_payload(payload);
-            self.ask("iot:ReplaceTopicRule", request.send()).map(drop)
+            let request = self.iot.replace_topic_rule(name, &rule);
+            self.ask("iot:ReplaceTopicRule", request).map(drop)
         } else {
-            let request = self
-                .iot
-                .create_topic_rule()
-                .rule_name(name)
-                .topic_rule_payload(payload);
-            self.ask("iot:CreateTopicRule", request.send()).map(drop)
+            let request = self.iot.create_topic_rule(name, &rule);
+            self.ask("iot:CreateTopicRule", request).map(drop)
         }
     }
 }
 
-fn registration_config(config: &RegistrationConfig) -> types::RegistrationConfig {
-    types::RegistrationConfig::builder()
-        .set_template_body(config.template_body.clone())
-        .set_role_arn(config.role_arn.clone())
-        .set_template_name(config.template_name.clone())
-        .build()
+/// As AWS IoT has it.
+fn registration_config(config: &RegistrationConfig) -> Value {
+    let mut asked = Map::new();
+    for (name, value) in [
+        ("templateBody", &config.template_body),
+        ("roleArn", &config.role_arn),
+        ("templateName", &config.template_name),
+    ] {
+        if let Some(value) = value {
+            asked.insert(name.to_owned(), value.as_str().into());
+        }
+    }
+    Value::Object(asked)
 }
 
 /// Writes the note; it appears whole or not at all.

@@ -10,6 +10,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use super::api::{Iam, Iot};
 use super::call::{AwsError, refusal};
 use crate::sdk::{self, CONNECT_TIMEOUT, Reach, Server, SettingsError};
 
@@ -66,8 +67,8 @@ impl Caller {
 /// An account of AWS, in one Region.
 pub struct Cloud {
     pub(super) runtime: Runtime,
-    pub(super) iot: aws_sdk_iot::Client,
-    pub(super) iam: aws_sdk_iam::Client,
+    pub(super) iot: Iot,
+    pub(super) iam: Iam,
     /// The server, as a person knows it.
     pub(super) server: Server,
     caller: Caller,
@@ -103,7 +104,7 @@ impl Cloud {
                     .build(),
             )
             .build();
-        let region = config.region().ok_or_else(SettingsError::no_region)?.to_string();
+        let region = config.region().ok_or_else(SettingsError::no_region)?.clone();
         let server = Server {
             name: match sdk::endpoint(&config, "IoT") {
                 Some(url) => url,
@@ -122,11 +123,11 @@ impl Cloud {
         let caller = Caller {
             account: identity.account().ok_or_else(|| lacks("an account"))?.to_owned(),
             arn: identity.arn().ok_or_else(|| lacks("an ARN"))?.to_owned(),
-            region,
+            region: region.to_string(),
         };
         Ok(Self {
-            iot: aws_sdk_iot::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
+            iot: Iot::new(&config, &region),
+            iam: Iam::new(&config, &region),
             runtime,
             server,
             caller,

@@ -1,10 +1,13 @@
 //! Looks at what is in the account already.
 
-use aws_sdk_iot::types::TemplateType;
+use std::collections::BTreeSet;
+
 use data_encoding::HEXLOWER;
 use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::api::{CaDescription, RuleDescription, TemplateDescription};
 use super::call::{AwsError, if_found};
 use super::cloud::Cloud;
 use super::inventory::{
@@ -54,74 +57,76 @@ impl Cloud {
 
     /// A role of IAM with what is attached to it.
     pub(super) fn role(&self, name: &str) -> Result<Option<IamRole>, AwsError> {
-        let request = self.iam.get_role().role_name(name);
-        let Some(answer) = if_found(self.ask("iam:GetRole", request.send()))? else {
+        let Some(role) = if_found(self.ask("iam:GetRole", self.iam.get_role(name)))? else {
             return Ok(None);
         };
-        let role = answer.role().ok_or(AwsError::Incomplete {
+        let arn = role.first("Arn").ok_or(AwsError::Incomplete {
             operation: "iam:GetRole",
             what: "a role",
         })?;
-        let trust = role.assume_role_policy_document().unwrap_or_default();
+        let trust = role.first("AssumeRolePolicyDocument").unwrap_or_default();
         let trust = percent_decode_str(trust).decode_utf8_lossy();
-        let request = self.iam.list_attached_role_policies().role_name(name);
-        let all = request.into_paginator().items().send();
-        let attached = self.ask("iam:ListAttachedRolePolicies", all.collect::<Result<Vec<_>, _>>())?;
         Ok(Some(IamRole {
-            arn: role.arn().to_owned(),
+            arn: arn.to_owned(),
             trust: serde_json::from_str(&trust).unwrap_or(Value::Null),
-            policies: attached
-                .into_iter()
-                .filter_map(|policy| policy.policy_arn)
-                .collect(),
+            policies: self.attached_policies(name)?,
         }))
+    }
+
+    /// The ARNs of the policies that are attached to a role.
+    fn attached_policies(&self, role: &str) -> Result<BTreeSet<String>, AwsError> {
+        let mut policies = BTreeSet::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let request = self.iam.list_attached_role_policies(role, marker.as_deref());
+            let page = self.ask("iam:ListAttachedRolePolicies", request)?;
+            policies.extend(page.all("PolicyArn"));
+            // A page that says that it is not the last one, and not where it ended, ends it all the same.
+            let next = page
+                .first("Marker")
+                .filter(|_| page.first("IsTruncated") == Some("true"));
+            if next.is_none() || next == marker.as_deref() {
+                return Ok(policies);
+            }
+            marker = next.map(str::to_owned);
+        }
     }
 
     /// A provisioning template by its name, in its default version.
     pub(super) fn template(&self, name: &str) -> Result<Option<ProvisioningTemplate>, AwsError> {
-        let request = self.iot.describe_provisioning_template().template_name(name);
-        let answer = if_found(self.ask("iot:DescribeProvisioningTemplate", request.send()))?;
-        Ok(answer.map(|answer| ProvisioningTemplate {
-            body: answer.template_body().unwrap_or_default().to_owned(),
-            role_arn: answer.provisioning_role_arn().unwrap_or_default().to_owned(),
-            is_jitp: answer.r#type() == Some(&TemplateType::Jitp),
-            enabled: answer.enabled().unwrap_or(false),
-            version: answer.default_version_id().unwrap_or(1),
+        let operation = "iot:DescribeProvisioningTemplate";
+        let request = self.iot.describe_provisioning_template(name);
+        let Some(answer) = if_found(self.ask(operation, request))? else {
+            return Ok(None);
+        };
+        let answer: TemplateDescription = read(operation, "a template", answer)?;
+        Ok(Some(ProvisioningTemplate {
+            body: answer.template_body.unwrap_or_default(),
+            role_arn: answer.provisioning_role_arn.unwrap_or_default(),
+            is_jitp: answer.r#type.as_deref() == Some("JITP"),
+            enabled: answer.enabled,
+            version: answer.default_version_id.unwrap_or(1),
         }))
     }
 
     /// A CA that is registered.
     pub(super) fn ca(&self, id: &[u8; 32]) -> Result<Option<RegisteredCa>, AwsError> {
-        let request = self
-            .iot
-            .describe_ca_certificate()
-            .certificate_id(HEXLOWER.encode(id));
-        let Some(answer) = if_found(self.ask("iot:DescribeCACertificate", request.send()))? else {
+        let operation = "iot:DescribeCACertificate";
+        let id = HEXLOWER.encode(id);
+        let request = self.iot.describe_ca_certificate(&id);
+        let Some(mut answer) = if_found(self.ask(operation, request))? else {
             return Ok(None);
         };
-        let described = answer.certificate_description().ok_or(AwsError::Incomplete {
-            operation: "iot:DescribeCACertificate",
-            what: "a description",
-        })?;
-        let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-        let config = answer.registration_config().map(|config| RegistrationConfig {
-            template_body: config.template_body().map(str::to_owned),
-            role_arn: config.role_arn().map(str::to_owned),
-            template_name: config.template_name().map(str::to_owned),
-        });
+        let description = answer["certificateDescription"].take();
+        let described: CaDescription = read(operation, "a description", description)?;
+        let config: Option<RegistrationConfig> = match answer["registrationConfig"].take() {
+            Value::Null => None,
+            config => Some(read(operation, "a registration config", config)?),
+        };
         Ok(Some(RegisteredCa {
-            status: text(
-                described
-                    .status()
-                    .map(aws_sdk_iot::types::CaCertificateStatus::as_str),
-            ),
-            auto_registration: described
-                .auto_registration_status()
-                .is_some_and(|status| status.as_str() == "ENABLE"),
-            mode: described
-                .certificate_mode()
-                .map_or("DEFAULT", |mode| mode.as_str())
-                .to_owned(),
+            status: described.status,
+            auto_registration: described.auto_registration_status.as_deref() == Some("ENABLE"),
+            mode: described.certificate_mode.unwrap_or_else(|| "DEFAULT".to_owned()),
             // A server that knows no config may answer an empty one.
             config: config.filter(|config| *config != RegistrationConfig::default()),
         }))
@@ -129,29 +134,29 @@ impl Cloud {
 
     /// A rule of AWS IoT.
     pub(super) fn rule(&self, name: &str) -> Result<Option<TopicRule>, AwsError> {
-        let request = self.iot.get_topic_rule().rule_name(name);
-        let answer = match self.ask("iot:GetTopicRule", request.send()) {
+        let operation = "iot:GetTopicRule";
+        let answer = match self.ask(operation, self.iot.get_topic_rule(name)) {
             // AWS IoT says "unauthorized" of a rule that is not there, lest names be guessed.
             Err(AwsError::Refused { code, .. }) if code == "UnauthorizedException" => None,
             other => if_found(other)?,
         };
-        let Some(answer) = answer else { return Ok(None) };
-        let Some(rule) = answer.rule() else {
+        let Some(mut answer) = answer else { return Ok(None) };
+        if answer["rule"].is_null() {
             return Ok(None);
-        };
-        let functions = rule.actions().iter().filter_map(|action| action.lambda());
+        }
+        let rule: RuleDescription = read(operation, "a rule", answer["rule"].take())?;
+        let functions = rule.actions.into_iter().filter_map(|action| action.lambda);
         Ok(Some(TopicRule {
-            sql: rule.sql().unwrap_or_default().to_owned(),
-            functions: functions.map(|action| action.function_arn().to_owned()).collect(),
-            enabled: !rule.rule_disabled().unwrap_or(false),
+            sql: rule.sql,
+            functions: functions.map(|action| action.function_arn).collect(),
+            enabled: !rule.rule_disabled,
         }))
     }
 
     /// The host that devices connect to.
     pub(super) fn endpoint(&self) -> Result<String, AwsError> {
-        let request = self.iot.describe_endpoint().endpoint_type("iot:Data-ATS");
-        let answer = self.ask("iot:DescribeEndpoint", request.send())?;
-        let address = answer.endpoint_address().ok_or(AwsError::Incomplete {
+        let answer = self.ask("iot:DescribeEndpoint", self.iot.describe_endpoint())?;
+        let address = answer["endpointAddress"].as_str().ok_or(AwsError::Incomplete {
             operation: "iot:DescribeEndpoint",
             what: "an address",
         })?;
@@ -161,25 +166,22 @@ impl Cloud {
 
     /// Whether something that a template takes for granted is there.
     pub(super) fn exists(&self, prerequisite: &Prerequisite) -> Result<bool, AwsError> {
-        let iot = &self.iot;
-        let found = match prerequisite {
-            Prerequisite::ThingType(name) => {
-                let request = iot.describe_thing_type().thing_type_name(name);
-                self.ask("iot:DescribeThingType", request.send()).map(drop)
-            }
-            Prerequisite::ThingGroup(name) => {
-                let request = iot.describe_thing_group().thing_group_name(name);
-                self.ask("iot:DescribeThingGroup", request.send()).map(drop)
-            }
-            Prerequisite::BillingGroup(name) => {
-                let request = iot.describe_billing_group().billing_group_name(name);
-                self.ask("iot:DescribeBillingGroup", request.send()).map(drop)
-            }
-            Prerequisite::Policy(name) => {
-                let request = iot.get_policy().policy_name(name);
-                self.ask("iot:GetPolicy", request.send()).map(drop)
-            }
+        let operation = match prerequisite {
+            Prerequisite::ThingType(_) => "iot:DescribeThingType",
+            Prerequisite::ThingGroup(_) => "iot:DescribeThingGroup",
+            Prerequisite::BillingGroup(_) => "iot:DescribeBillingGroup",
+            Prerequisite::Policy(_) => "iot:GetPolicy",
         };
+        let found = self.ask(operation, self.iot.describe(prerequisite));
         Ok(if_found(found)?.is_some())
     }
+}
+
+/// What AWS says of something, as far as it is looked at.
+fn read<T: DeserializeOwned>(
+    operation: &'static str,
+    what: &'static str,
+    said: Value,
+) -> Result<T, AwsError> {
+    serde_json::from_value(said).map_err(|_| AwsError::Incomplete { operation, what })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cloud::Caller;
@@ -70,7 +70,8 @@ pub struct RegisteredCa {
 }
 
 /// The template of a CA: in itself, with its role, or by its name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all(deserialize = "camelCase"))]
 pub struct RegistrationConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_body: Option<String>,

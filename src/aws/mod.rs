@@ -12,6 +12,7 @@
 //! changed but by [`Registration::carry_out`] and [`Withdrawing::carry_out`].
 
 mod action;
+mod api;
 mod asset;
 mod call;
 mod carry_out;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
 use data_encoding::HEXLOWER;
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::api::Iot;
 use super::call::{AwsError, if_found, refusal};
 use super::cloud::Cloud;
 use crate::issuer::CaCertificate;
@@ -49,12 +50,10 @@ pub(super) struct Revocation<'a> {
 impl Cloud {
     /// Stops AWS IoT from registering devices of a CA by themselves.
     pub(super) fn stop_registration(&self, ca: &[u8; 32]) -> Result<(), AwsError> {
-        let request = self
-            .iot
-            .update_ca_certificate()
-            .certificate_id(HEXLOWER.encode(ca))
-            .new_auto_registration_status(AutoRegistrationStatus::Disable);
-        self.ask("iot:UpdateCACertificate", request.send()).map(drop)
+        let id = HEXLOWER.encode(ca);
+        let settings = [("newAutoRegistrationStatus", "DISABLE")];
+        let request = self.iot.update_ca_certificate(&id, &settings, None);
+        self.ask("iot:UpdateCACertificate", request).map(drop)
     }
 }
 
@@ -114,7 +113,7 @@ impl Revocation<'_> {
 
 /// One certificate that is to be revoked.
 struct One {
-    iot: aws_sdk_iot::Client,
+    iot: Iot,
     server: Server,
     ca: Arc<str>,
     certificate: Condemned,
@@ -144,15 +143,14 @@ impl One {
         let Some(certificate) = &self.certificate.certificate else {
             return Err(AwsError::NoCertificate);
         };
-        let request = self
-            .iot
-            .register_certificate()
-            .certificate_pem(certificate)
-            .ca_certificate_pem(&*self.ca)
-            .status(CertificateStatus::Revoked);
-        let answer = request.send().await.map(|_| ());
+        let asked = json!({
+            "certificatePem": certificate,
+            "caCertificatePem": &*self.ca,
+            "status": "REVOKED",
+        });
+        let answer = self.iot.register_certificate(&asked).await;
         match answer.map_err(refusal(&self.server, "iot:RegisterCertificate")) {
-            Ok(()) => Ok(Revoked::Registered),
+            Ok(_) => Ok(Revoked::Registered),
             // A device was faster.
             Err(AwsError::Refused { code, .. }) if code == "ResourceAlreadyExistsException" => {
                 Ok(self.update().await?.unwrap_or(Revoked::Registered))
@@ -164,13 +162,8 @@ impl One {
     /// Revokes a certificate that AWS knows; `None`: it knows none.
     async fn update(&self) -> Result<Option<Revoked>, AwsError> {
         let id = HEXLOWER.encode(&self.certificate.certificate_id);
-        let request = self
-            .iot
-            .update_certificate()
-            .certificate_id(&id)
-            .new_status(CertificateStatus::Revoked);
-        let answer = request.send().await.map(|_| ());
+        let answer = self.iot.update_certificate(&id, "REVOKED").await;
         let answer = answer.map_err(refusal(&self.server, "iot:UpdateCertificate"));
-        Ok(if_found(answer)?.map(|()| Revoked::Updated))
+        Ok(if_found(answer)?.map(|_| Revoked::Updated))
     }
 }

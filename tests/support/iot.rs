@@ -12,23 +12,19 @@ use std::fs;
 use std::ops::Range;
 use std::process::{Command, Output, Stdio};
 
-use aws_sdk_iot::Client;
-use aws_sdk_iot::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
 use certforge::batch::{IndexRow, parse_index};
 use certforge::digest::sha256;
 use certforge::pem;
 use data_encoding::HEXLOWER;
-use tokio::runtime::Runtime;
 
+use crate::cloud::Cloud;
 use crate::real_server::Server;
 use crate::support::Workplace;
 
 pub struct Account {
     pub place: Workplace,
     pub server: Server,
-    pub runtime: Runtime,
-    pub iot: Client,
+    pub cloud: Cloud,
 }
 
 impl Account {
@@ -37,24 +33,10 @@ impl Account {
         let place = Workplace::new();
         place.succeed(&["ca", "new", "--no-passphrase"]);
         let server = Server::ministack();
-        let config = aws_sdk_iot::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .credentials_provider(Credentials::new(
-                "AKIATEST",
-                "secret of the test",
-                None,
-                None,
-                "test",
-            ))
-            .endpoint_url(&server.url)
-            .region(Region::from_static("us-east-1"))
-            .build();
         Self {
+            cloud: Cloud::new(&server.url, "AKIATEST", "us-east-1"),
             place,
             server,
-            runtime: Runtime::new().unwrap(),
-            iot: Client::from_conf(config),
         }
     }
 
@@ -132,24 +114,15 @@ impl Account {
     }
 
     /// Whether AWS IoT registers devices of the CA by themselves.
-    pub fn auto_registration(&self) -> AutoRegistrationStatus {
-        let request = self.iot.describe_ca_certificate().certificate_id(self.ca().1);
-        let described = self.runtime.block_on(request.send()).unwrap();
-        let ca = described.certificate_description.unwrap();
-        ca.auto_registration_status.unwrap()
+    pub fn auto_registration(&self) -> String {
+        let said = self.cloud.ca(&self.ca().1).expect("it is registered");
+        let status = said["certificateDescription"]["autoRegistrationStatus"].as_str();
+        status.expect("a status").to_owned()
     }
 
     /// What AWS IoT knows of a certificate.
-    pub fn status(&self, certificate_id: &str) -> Option<CertificateStatus> {
-        let request = self.iot.describe_certificate().certificate_id(certificate_id);
-        match self.runtime.block_on(request.send()) {
-            Ok(described) => described.certificate_description.unwrap().status,
-            Err(error) => {
-                let error = error.into_service_error();
-                assert!(error.is_resource_not_found_exception(), "{error:?}");
-                None
-            }
-        }
+    pub fn status(&self, certificate_id: &str) -> Option<String> {
+        self.cloud.status(certificate_id)
     }
 }
 

@@ -6,13 +6,10 @@
 use std::fs;
 use std::process::{Output, Stdio};
 
+use crate::cloud::Cloud;
 use crate::real_server::Server;
 use crate::support::{Workplace, tool};
-use aws_sdk_iot::Client;
-use aws_sdk_iot::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_iot::operation::describe_ca_certificate::DescribeCaCertificateOutput;
-use serde_json::Value;
-use tokio::runtime::Runtime;
+use serde_json::{Value, json};
 
 const ACCOUNT: &str = "123456789012";
 const SECRET: &str = "secret of the test";
@@ -21,8 +18,7 @@ const SECRET: &str = "secret of the test";
 struct Desk {
     workplace: Workplace,
     server: Server,
-    runtime: Runtime,
-    iot: Client,
+    cloud: Cloud,
 }
 
 impl Desk {
@@ -32,18 +28,10 @@ impl Desk {
         let template = workplace.succeed(&["jitp", "template", "new"]);
         fs::write(workplace.join("template.json"), template).unwrap();
         let server = Server::ministack();
-        let config = aws_sdk_iot::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .credentials_provider(Credentials::new(ACCOUNT, SECRET, None, None, "test"))
-            .endpoint_url(&server.url)
-            .region(Region::from_static("eu-central-1"))
-            .build();
         Self {
+            cloud: Cloud::new(&server.url, ACCOUNT, "eu-central-1"),
             workplace,
             server,
-            runtime: Runtime::new().unwrap(),
-            iot: Client::from_conf(config),
         }
     }
 
@@ -86,12 +74,8 @@ impl Desk {
         shown["ca_certificate_id"].as_str().unwrap().to_owned()
     }
 
-    fn described(&self, folder: &str) -> Option<DescribeCaCertificateOutput> {
-        let request = self
-            .iot
-            .describe_ca_certificate()
-            .certificate_id(self.ca_id(folder));
-        self.runtime.block_on(request.send()).ok()
+    fn described(&self, folder: &str) -> Option<Value> {
+        self.cloud.ca(&self.ca_id(folder))
     }
 
     fn write_template(&self, change: impl Fn(&mut Value)) {
@@ -117,16 +101,13 @@ fn a_ca_is_registered_once_and_its_devices_know_where_to_connect() {
     let text = desk.ends(0, &REGISTER);
     assert!(text.ends_with("done: devices of this CA may connect\n"), "{text}");
     let described = desk.described("ca").unwrap();
-    let ca = described.certificate_description().unwrap();
-    assert_eq!(ca.status().unwrap().as_str(), "ACTIVE");
-    assert_eq!(ca.auto_registration_status().unwrap().as_str(), "ENABLE");
-    assert_eq!(ca.certificate_mode().unwrap().as_str(), "DEFAULT");
-    let config = described.registration_config().unwrap();
-    assert_eq!(
-        config.role_arn(),
-        Some("arn:aws:iam::123456789012:role/certforge-jitp")
-    );
-    let sent: Value = serde_json::from_str(config.template_body().unwrap()).unwrap();
+    let ca = &described["certificateDescription"];
+    assert_eq!(ca["status"], "ACTIVE");
+    assert_eq!(ca["autoRegistrationStatus"], "ENABLE");
+    assert_eq!(ca["certificateMode"], "DEFAULT");
+    let config = &described["registrationConfig"];
+    assert_eq!(config["roleArn"], "arn:aws:iam::123456789012:role/certforge-jitp");
+    let sent: Value = serde_json::from_str(config["templateBody"].as_str().unwrap()).unwrap();
     let written = fs::read(desk.workplace.join("template.json")).unwrap();
     assert_eq!(sent, serde_json::from_slice::<Value>(&written).unwrap());
 
@@ -192,8 +173,7 @@ fn what_differs_is_shown_and_changed_on_demand_only() {
         ),
         "{blocked}"
     );
-    let made = desk.iot.create_thing_type().thing_type_name("pump").send();
-    desk.runtime.block_on(made).unwrap();
+    desk.cloud.iot("POST", "/thing-types/pump", &json!({})).unwrap();
 
     let before = desk.described("ca").unwrap();
     let shown = desk.ends(8, &REGISTER);
@@ -205,15 +185,15 @@ fn what_differs_is_shown_and_changed_on_demand_only() {
     assert!(shown.contains("wanted  \"pump\""), "{shown}");
     assert!(desk.errors(8, &REGISTER).contains("--update changes it"));
     assert_eq!(
-        desk.described("ca").unwrap().registration_config(),
-        before.registration_config()
+        desk.described("ca").unwrap()["registrationConfig"],
+        before["registrationConfig"]
     );
 
     let mut update = REGISTER.to_vec();
     update.push("--update");
     desk.ends(0, &update);
     let body = desk.described("ca").unwrap();
-    let body = body.registration_config().unwrap().template_body().unwrap();
+    let body = body["registrationConfig"]["templateBody"].as_str().unwrap();
     assert!(body.contains("pump"), "{body}");
     assert!(desk.ends(0, &REGISTER).contains("nothing to do"));
 
@@ -224,12 +204,11 @@ fn what_differs_is_shown_and_changed_on_demand_only() {
     assert!(errors.contains("a CA keeps its mode"), "{errors}");
 
     // An auto-registration that somebody stopped is a difference too.
-    let stop = desk
-        .iot
-        .update_ca_certificate()
-        .certificate_id(desk.ca_id("ca"))
-        .new_auto_registration_status(aws_sdk_iot::types::AutoRegistrationStatus::Disable);
-    desk.runtime.block_on(stop.send()).unwrap();
+    let ca = format!(
+        "/cacertificate/{}?newAutoRegistrationStatus=DISABLE",
+        desk.ca_id("ca")
+    );
+    desk.cloud.iot("PUT", &ca, &json!({})).unwrap();
     assert!(desk.ends(1, &["status"]).contains("auto-registration is off"));
     assert!(desk.ends(8, &REGISTER).contains("auto-registration"));
     desk.ends(0, &update);
@@ -242,18 +221,14 @@ fn a_named_template_is_made_kept_and_gets_versions() {
     let mut register = REGISTER.to_vec();
     register.extend(["--template-name", "pumps"]);
     desk.ends(0, &register);
-    let describe = || {
-        let request = desk.iot.describe_provisioning_template().template_name("pumps");
-        desk.runtime.block_on(request.send()).unwrap()
-    };
+    let describe = || desk.cloud.get("/provisioning-templates/pumps");
     let first = describe();
-    assert_eq!(first.r#type().unwrap().as_str(), "JITP");
-    assert_eq!(first.enabled(), Some(true));
-    let described = desk.described("ca").unwrap();
     assert_eq!(
-        described.registration_config().unwrap().template_name(),
-        Some("pumps")
+        (&first["type"], &first["enabled"]),
+        (&json!("JITP"), &json!(true))
     );
+    let described = desk.described("ca").unwrap();
+    assert_eq!(described["registrationConfig"]["templateName"], "pumps");
     assert!(desk.ends(0, &register).contains("nothing to do"));
     let status = desk.ends(0, &["status"]);
     assert!(status.contains("template           pumps"), "{status}");
@@ -262,12 +237,12 @@ fn a_named_template_is_made_kept_and_gets_versions() {
         template["Resources"]["certificate"]["Properties"]["Status"] = "INACTIVE".into();
     });
     desk.ends(8, &register);
-    assert_eq!(describe().default_version_id(), first.default_version_id());
+    assert_eq!(describe()["defaultVersionId"], first["defaultVersionId"]);
     register.push("--update");
     desk.ends(0, &register);
     let second = describe();
-    assert_ne!(second.default_version_id(), first.default_version_id());
-    assert!(second.template_body().unwrap().contains("INACTIVE"));
+    assert_ne!(second["defaultVersionId"], first["defaultVersionId"]);
+    assert!(second["templateBody"].as_str().unwrap().contains("INACTIVE"));
 
     // A second CA of the same product takes the same template.
     desk.workplace
@@ -288,8 +263,8 @@ fn a_ca_that_accounts_share_is_registered_without_its_key() {
     register.extend(["--mode", "sni-only"]);
     desk.ends(0, &register);
     let described = desk.described("ca").unwrap();
-    let mode = described.certificate_description().unwrap().certificate_mode();
-    assert_eq!(mode.unwrap().as_str(), "SNI_ONLY");
+    let mode = &described["certificateDescription"]["certificateMode"];
+    assert_eq!(mode, "SNI_ONLY");
 }
 
 #[test]
@@ -315,8 +290,10 @@ fn a_role_is_completed_or_taken_as_it_is() {
     let text = desk.ends(0, &register);
     assert!(!text.contains("create role"), "{text}");
     let config = desk.described("ca").unwrap();
-    let config = config.registration_config().unwrap();
-    assert_eq!(config.role_arn(), Some("arn:aws:iam::123456789012:role/theirs"));
+    assert_eq!(
+        config["registrationConfig"]["roleArn"],
+        "arn:aws:iam::123456789012:role/theirs"
+    );
     // The role is not there, which `status` finds.
     assert!(desk.ends(1, &["status"]).contains("role theirs is not there"));
 
@@ -333,30 +310,21 @@ fn a_role_is_for_this_account_and_its_conditions_stay() {
     let desk = Desk::new();
     desk.ends(0, &REGISTER);
     let aws_trust = |change: Option<&str>| {
-        let config = aws_sdk_iam::Config::builder()
-            .behavior_version(aws_sdk_iam::config::BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .credentials_provider(Credentials::new(ACCOUNT, SECRET, None, None, "test"))
-            .endpoint_url(&desk.server.url)
-            .region(Region::from_static("eu-central-1"))
-            .build();
-        let iam = aws_sdk_iam::Client::from_conf(config);
+        let iam = |fields: &[(&str, &str)]| {
+            let mut form = form_urlencoded::Serializer::new("Version=2010-05-08".to_owned());
+            let form = form
+                .append_pair("RoleName", "certforge-jitp")
+                .extend_pairs(fields)
+                .finish();
+            desk.cloud.ask("iam", "POST", "/", &form).unwrap()
+        };
         if let Some(document) = change {
-            let request = iam.update_assume_role_policy().role_name("certforge-jitp");
-            desk.runtime
-                .block_on(request.policy_document(document).send())
-                .unwrap();
+            iam(&[("Action", "UpdateAssumeRolePolicy"), ("PolicyDocument", document)]);
         }
-        let answer = desk
-            .runtime
-            .block_on(iam.get_role().role_name("certforge-jitp").send())
-            .unwrap();
-        let document = answer
-            .role()
-            .unwrap()
-            .assume_role_policy_document()
-            .unwrap()
-            .to_owned();
+        let answer = iam(&[("Action", "GetRole")]);
+        let (_, document) = answer.split_once("<AssumeRolePolicyDocument>").unwrap();
+        let (document, _) = document.split_once('<').unwrap();
+        let document = document.replace("&quot;", "\"").replace("&amp;", "&");
         let document = percent_encoding::percent_decode_str(&document)
             .decode_utf8_lossy()
             .into_owned();

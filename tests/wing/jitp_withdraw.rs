@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use crate::documents::page;
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::iot::{Account, ended};
-use aws_sdk_iot::types::{AutoRegistrationStatus, CertificateStatus};
 use certforge::ledger::{self, Withdrawal};
 use certforge::store::Store;
 use serde_json::{Value, json};
@@ -34,7 +33,7 @@ fn register_ca(account: &Account) {
     let template = account.place.succeed(&["jitp", "template", "new"]);
     fs::write(account.place.join("t.json"), template).unwrap();
     account.succeed(&["register", "--template", "t.json", "--yes"]);
-    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Enable);
+    assert_eq!(account.auto_registration(), "ENABLE");
 }
 
 /// As if a device of `b` had connected, and were ACTIVE.
@@ -47,16 +46,8 @@ fn connect(account: &Account, row: usize) {
     let block = blocks
         .iter()
         .find(|block| certforge::digest::sha256(&block.der) == row.entry.certificate_id);
-    let request = account
-        .iot
-        .register_certificate()
-        .certificate_pem(certforge::pem::encode(
-            certforge::pem::CERTIFICATE,
-            &block.unwrap().der,
-        ))
-        .ca_certificate_pem(account.ca().0)
-        .status(CertificateStatus::Active);
-    account.runtime.block_on(request.send()).unwrap();
+    let certificate = certforge::pem::encode(certforge::pem::CERTIFICATE, &block.unwrap().der);
+    account.cloud.register(&certificate, &account.ca().0, "ACTIVE");
 }
 
 fn withdrawal(account: &Account, batch: &str) -> Option<Withdrawal> {
@@ -69,14 +60,14 @@ fn withdrawal(account: &Account, batch: &str) -> Option<Withdrawal> {
 #[track_caller]
 fn all_revoked(account: &Account, ids: &[String]) {
     for id in ids {
-        assert_eq!(account.status(id), Some(CertificateStatus::Revoked), "{id}");
+        assert_eq!(account.status(id), Some("REVOKED".to_owned()), "{id}");
     }
 }
 
 /// Neither AWS IoT nor the ledger nor the batch has been changed.
 #[track_caller]
 fn nothing_changed(account: &Account, ids: &[String]) {
-    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Enable);
+    assert_eq!(account.auto_registration(), "ENABLE");
     assert_eq!(withdrawal(account, "b"), None);
     assert!(!account.place.join("out/b/withdrawn.json").exists());
     assert!(ids.iter().all(|id| account.status(id).is_none()));
@@ -97,13 +88,13 @@ fn a_batch_that_is_withdrawn_is_revoked_whole_and_never_claimed() {
     let account = account(60, &[]);
     connect(&account, 41);
     let ids = account.ids("b");
-    assert_eq!(account.status(&ids[41]), Some(CertificateStatus::Active));
+    assert_eq!(account.status(&ids[41]), Some("ACTIVE".to_owned()));
     let told = account.succeed(&withdraw(&["--yes"]));
     assert!(told.contains("000000000000, us-east-1\n"), "{told}");
     assert!(told.contains("60, 59 of which had not connected yet\n"), "{told}");
     assert!(!told.contains("warning"), "{told}");
     all_revoked(&account, &ids);
-    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+    assert_eq!(account.auto_registration(), "DISABLE");
     assert_eq!(withdrawal(&account, "b").unwrap().revoked, 60);
 
     let (_, errors) = ended(&claim(&account, "out/b"), 9);
@@ -195,7 +186,7 @@ fn other_batches_of_the_ca_are_left_alone() {
     account.make("c", 5..7, &[]);
     let told = account.succeed(&withdraw(&["--yes", "--keep-auto-registration"]));
     assert!(told.contains("left as it is\n"), "{told}");
-    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Enable);
+    assert_eq!(account.auto_registration(), "ENABLE");
     all_revoked(&account, &account.ids("b"));
     for id in account.ids("c") {
         assert_eq!(account.status(&id), None);
@@ -374,7 +365,7 @@ fn a_ca_that_cannot_be_stopped_ends_the_run_and_stations_are_stopped_before_that
     ended(&claim(&account, "out/b"), 9);
     account.succeed(&withdraw(&["--yes"]));
     all_revoked(&account, &ids);
-    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+    assert_eq!(account.auto_registration(), "DISABLE");
 }
 
 #[test]
@@ -440,7 +431,7 @@ fn a_batch_in_a_bucket_is_withdrawn_by_its_url_and_by_its_name() {
         let status = account.server.succeed(&account.place, &["status", &place]);
         assert!(status.contains("\nwithdrawn  "), "{status}");
     }
-    assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+    assert_eq!(account.auto_registration(), "DISABLE");
 }
 
 #[test]
@@ -483,7 +474,7 @@ fn what_another_shard_releases_after_the_withdrawal_is_revoked_by_the_next_one()
     let withdraw = withdraw(&["--yes", "--ledger", "ca/ledger-1-of-2.db"]);
     account.succeed(&withdraw);
     assert_eq!(account.status(&ids[2]), None);
-    assert_eq!(account.status(&ids[9]), Some(CertificateStatus::Revoked));
+    assert_eq!(account.status(&ids[9]), Some("REVOKED".to_owned()));
     fs::rename(account.place.join("late.csv"), &late).unwrap();
     account.succeed(&withdraw);
     all_revoked(&account, &ids);
@@ -519,7 +510,7 @@ fn a_damaged_index_keeps_no_other_certificate_from_being_revoked() {
         "{error}"
     );
     assert_eq!(account.status(&ids[2]), None);
-    assert_eq!(account.status(&ids[9]), Some(CertificateStatus::Revoked));
+    assert_eq!(account.status(&ids[9]), Some("REVOKED".to_owned()));
     fs::write(&index, was).unwrap();
     account.succeed(&withdraw);
     all_revoked(&account, &ids);
@@ -697,7 +688,7 @@ fn a_store_that_is_damaged_or_gone_keeps_nothing_from_being_revoked() {
         let errors = account.fail(&withdraw(&["--yes"]), 6);
         assert!(errors.contains("hint: mend its store"), "{errors}");
         all_revoked(&account, &ids);
-        assert_eq!(account.auto_registration(), AutoRegistrationStatus::Disable);
+        assert_eq!(account.auto_registration(), "DISABLE");
     }
 }
 

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use crate::iot::Account;
 use crate::support::{Workplace, tool};
-use aws_sdk_iot::types::CertificateStatus;
 use certforge::digest::sha256;
 use certforge::pem;
 use data_encoding::HEXLOWER;
@@ -161,12 +160,12 @@ impl Device {
 
     /// Waits until the function has decided on it.
     #[track_caller]
-    fn becomes(&self, account: &Account, wanted: &CertificateStatus) {
+    fn becomes(&self, account: &Account, wanted: &str) {
         let give_up = Instant::now() + Duration::from_mins(1);
         loop {
             // Nobody tells that the function has run, so IoT is asked.
             let status = account.status(&self.certificate_id);
-            if status.as_ref() == Some(wanted) {
+            if status.as_deref() == Some(wanted) {
                 return;
             }
             assert!(Instant::now() < give_up, "{} is {status:?}", self.name);
@@ -176,9 +175,9 @@ impl Device {
 
     /// The certificates of the thing with its name; `None`: there is no such thing.
     fn thing(&self, account: &Account) -> Option<Vec<String>> {
-        let request = account.iot.list_thing_principals().thing_name(&self.name);
-        let listed = account.runtime.block_on(request.send()).ok()?;
-        Some(listed.principals.unwrap_or_default())
+        let target = format!("/things/{}/principals", self.name);
+        let listed = account.cloud.iot("GET", &target, &Value::Null).ok()?;
+        Some(texts(&listed["principals"]))
     }
 
     fn arn(&self) -> String {
@@ -186,11 +185,17 @@ impl Device {
     }
 
     fn policies(&self, account: &Account) -> Vec<String> {
-        let request = account.iot.list_attached_policies().target(self.arn());
-        let listed = account.runtime.block_on(request.send()).unwrap();
-        let policies = listed.policies.unwrap_or_default().into_iter();
-        policies.map(|policy| policy.policy_name.unwrap()).collect()
+        let arn = self.arn().replace(':', "%3A").replace('/', "%2F");
+        let target = format!("/attached-policies/{arn}");
+        let listed = account.cloud.iot("POST", &target, &Value::Null).unwrap();
+        let policies = listed["policies"].as_array().into_iter().flatten();
+        texts(&policies.map(|policy| policy["policyName"].clone()).collect())
     }
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -204,7 +209,7 @@ fn a_device_of_the_batch_is_dropped_once_and_then_comes_up_with_thing_and_policy
             "nothing is made beforehand"
         );
         device.is_dropped(&account);
-        device.becomes(&account, &CertificateStatus::Active);
+        device.becomes(&account, "ACTIVE");
         device.is_accepted(&account);
         assert_eq!(device.thing(&account), Some(vec![device.arn()]));
         assert_eq!(device.policies(&account), [POLICY]);
@@ -223,7 +228,7 @@ fn a_device_of_the_same_ca_that_is_not_of_the_batch_never_comes_up() {
     let account = account();
     let stranger = device(&account, "c", 0);
     stranger.is_dropped(&account);
-    stranger.becomes(&account, &CertificateStatus::Inactive);
+    stranger.becomes(&account, "INACTIVE");
     stranger.is_refused(&account);
     assert_eq!(stranger.thing(&account), None);
     assert!(stranger.policies(&account).is_empty());
@@ -258,20 +263,11 @@ fn a_certificate_that_was_revoked_stays_so() {
     let account = account();
     let device = device(&account, "b", 2);
     let pem = fs::read_to_string(device.folder.join("certificate.pem.crt")).unwrap();
-    let request = account
-        .iot
-        .register_certificate()
-        .certificate_pem(pem)
-        .ca_certificate_pem(account.ca().0)
-        .status(CertificateStatus::Revoked);
-    account.runtime.block_on(request.send()).unwrap();
+    account.cloud.register(&pem, &account.ca().0, "REVOKED");
     let said = invoke(&account, &device.certificate_id);
     let expected = json!({ "certificateId": device.certificate_id, "status": "REVOKED" });
     assert_eq!(said, expected);
-    assert_eq!(
-        account.status(&device.certificate_id),
-        Some(CertificateStatus::Revoked)
-    );
+    assert_eq!(account.status(&device.certificate_id), Some("REVOKED".to_owned()));
     device.is_refused(&account);
     assert_eq!(device.thing(&account), None);
 }

@@ -2,6 +2,8 @@
 
 #[path = "../support/broker.rs"]
 mod broker;
+#[path = "../support/cloud.rs"]
+mod cloud;
 #[path = "../support/devices.rs"]
 mod devices;
 #[path = "../support/endpoint.rs"]

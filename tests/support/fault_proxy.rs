@@ -71,7 +71,7 @@ struct Shared {
     count: AtomicUsize,
     injected: Mutex<Sender<Fault>>,
     heads: Mutex<Vec<String>>,
-    /// Heads and bodies of what asks a service that is asked in JSON.
+    /// Heads and bodies of what asks a service other than S3, whose bodies are too long to keep.
     asked: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
@@ -134,7 +134,7 @@ impl FaultProxy {
         self.shared.heads.lock().expect("no holder panics").clone()
     }
 
-    /// The heads and bodies of all requests to a service that is asked in JSON, such as KMS.
+    /// The heads and bodies of all requests to a service other than S3.
     pub fn asked(&self) -> Vec<(String, Vec<u8>)> {
         self.shared.asked.lock().expect("no holder panics").clone()
     }
@@ -233,7 +233,7 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
         let head = read_head(&mut from_client)?;
         let text = String::from_utf8_lossy(&head.text).into_owned();
         let fault = shared.draw(&text);
-        let is_asked_in_json = text.to_ascii_lowercase().contains("\nx-amz-target:");
+        let is_kept = text.contains("/aws4_request") && !text.contains("/s3/aws4_request");
         shared.heads.lock().expect("no holder panics").push(text.clone());
         if fault == Some(Fault::Drop) {
             return Ok(());
@@ -248,7 +248,7 @@ fn serve(shared: &Shared, client: TcpStream) -> io::Result<()> {
             return to_server.write_all(&half);
         }
         let body = read_body(&mut from_client, &head)?;
-        if is_asked_in_json {
+        if is_kept {
             let asked = (text, body.clone());
             shared.asked.lock().expect("no holder panics").push(asked);
         }

@@ -223,7 +223,7 @@ fn requests_are_as_botocore_models_them() {
     )
     .unwrap();
     let python = std::env::var("CERTFORGE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wing/kms_judge.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wing/aws_judge.py");
     let judged = tool(&python, &[script, "asked.json"], kms.place.path());
     assert!(judged.status.success(), "{}", said(&judged));
     let counted: serde_json::Value = serde_json::from_slice(&judged.stdout).unwrap();
@@ -242,7 +242,9 @@ fn requests_are_as_botocore_models_them() {
         r#"{"KeyId":"","Message":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}"#,
         r#"{"KeyID":"alias/p256","KeyId":"x","Message":"AAAA","SigningAlgorithm":"ECDSA_SHA_256"}"#,
     ] {
-        let head = "POST / HTTP/1.1\r\ncontent-type: application/x-amz-json-1.1\r\nx-amz-target: TrentService.Sign\r\n\r\n";
+        let head = "POST / HTTP/1.1\r\ncontent-type: application/x-amz-json-1.1\r\nx-amz-target: TrentService.Sign\r\n\
+            authorization: AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/kms/aws4_request, SignedHeaders=host, \
+            Signature=0000000000000000000000000000000000000000000000000000000000000000\r\n\r\n";
         let asked = serde_json::json!([[head, wrong]]);
         std::fs::write(kms.place.join("asked.json"), asked.to_string()).unwrap();
         let judged = tool(&python, &[script, "asked.json"], kms.place.path());

@@ -23,6 +23,7 @@ mod softhsm;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws_requests;
 mod connect;
 mod credentials;
 mod documents;

@@ -123,10 +123,12 @@ impl Client {
         let mut options = SigningOptions::default();
         options.double_uri_encode = true;
         options.normalize_uri_path = true;
-        let mut signing = SigV4OperationSigningConfig::default();
-        signing.signing_options = options;
-        signing.region = Some(SigningRegion::from(self.service.signing_region.clone()));
-        signing.name = Some(SigningName::from_static(self.service.name));
+        let signing = SigV4OperationSigningConfig {
+            signing_options: options,
+            region: Some(SigningRegion::from(self.service.signing_region.clone())),
+            name: Some(SigningName::from_static(self.service.name)),
+            ..SigV4OperationSigningConfig::default()
+        };
         let mut layer = Layer::new(self.service.name);
         layer.store_put(signing);
         layer.store_put(self.service.signing_region.clone());

@@ -22,7 +22,7 @@ use crate::manifest::DeviceId;
 use crate::pem;
 use crate::profile::rfc3339;
 use crate::seal::Trust;
-use crate::store::{Store, StoreError, put_withdrawn};
+use crate::store::{Store, StoreError, is_location, put_withdrawn};
 use crate::vouched::{self, Stated, VouchedError};
 
 /// Certificates after which the ledger notes how far it is.
@@ -177,7 +177,7 @@ impl<'a> Withdrawing<'a> {
                 batch: name.clone(),
             }),
             (Named::Place { .. }, Err(error)) => Err(error.into()),
-            (Named::Place { moved }, Ok(_)) if location != batch.location && !moved => {
+            (Named::Place { moved }, Ok(_)) if !is_location(&batch.location, &location) && !moved => {
                 Err(WithdrawError::MayBeCopy {
                     batch: name.clone(),
                     made_at: batch.location.clone(),

@@ -3,7 +3,7 @@
 use super::{ForgeError, agreement};
 use crate::batch::BatchRecord;
 use crate::ledger::{BatchIdentity, Ledger};
-use crate::store::Store;
+use crate::store::{Store, is_location};
 
 /// Notes where a batch is now that was begun elsewhere and moved. Who says that it was moved says that it is no copy.
 pub(super) fn note(
@@ -15,7 +15,7 @@ pub(super) fn note(
     let Some(batch) = ledger.find_batch(identity.name)? else {
         return Ok(());
     };
-    if batch.location == identity.location {
+    if is_location(&batch.location, identity.location) {
         return Ok(());
     }
     match agreement::read_record(store)? {

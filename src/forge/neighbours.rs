@@ -13,7 +13,7 @@ use super::{ForgeError, OpenStore};
 use crate::batch::{BATCH_OBJECT, BUNDLE_FOLDERS, INDEXES, Outline, chunk_of, most_octets};
 use crate::issuer::CaCertificate;
 use crate::ledger::{Ledger, LedgerError, PassedOver};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, is_location};
 
 /// Records that are read at a time.
 const READ_AT_A_TIME: usize = 64;
@@ -100,7 +100,7 @@ pub(super) fn hold(
         .status(None)?
         .into_iter()
         .filter(|status| status.released + status.committed == status.devices)
-        .filter(|status| status.location == format!("{location}/{}", status.batch))
+        .filter(|status| is_location(&status.location, &format!("{location}/{}", status.batch)))
         .map(|status| status.batch)
         .collect();
     names.retain(|name| name != own && !complete.contains(name));

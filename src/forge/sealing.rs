@@ -18,7 +18,7 @@ use crate::digest::sha256;
 use crate::issuer::{CaCertificate, Issuer};
 use crate::ledger::{Batch, Ledger};
 use crate::seal::{Builder, ChunkDigest, OfShard, Seal, SealError, ShardSeal, Statement, sign};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, is_location};
 
 /// Objects that are read at a time.
 const READ_AT_A_TIME: usize = 64;
@@ -129,7 +129,7 @@ pub fn seal(
         let batch = batch.ok_or(ForgeError::ForeignBatch {
             location: location.clone(),
         })?;
-        if batch.location != location && !moved {
+        if !is_location(&batch.location, &location) && !moved {
             return Err(ForgeError::SealElsewhere {
                 location,
                 made: batch.location,
@@ -139,7 +139,9 @@ pub fn seal(
         return finish(store, record, batch_sha256, issuer, now, builder);
     };
     let shards = shard_seals(store, certificate, record, shards, batch_sha256)?;
-    let elsewhere = shards.iter().find(|(_, seal)| seal.location() != location);
+    let elsewhere = shards
+        .iter()
+        .find(|(_, seal)| !is_location(seal.location(), &location));
     if let Some((_, seal)) = elsewhere.filter(|_| !moved) {
         return Err(ForgeError::SealElsewhere {
             made: seal.location().to_owned(),

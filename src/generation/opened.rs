@@ -6,7 +6,7 @@ use crate::bundle::encryption::{Identities, short_ids};
 use crate::issuer::CaCertificate;
 use crate::profile::{Passwords, Profile};
 use crate::seal::Generation;
-use crate::store::{Store, StoreError, read_record};
+use crate::store::{Store, StoreError, is_location, read_record};
 
 /// A batch whose newest generation is known.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Newest {
         let generations = read_on(&batch, first, issuer)?;
         let newest = generations.last().expect("the first is among them");
         let sealed = &newest.seal.statement().location;
-        if *sealed != location && !moved {
+        if !is_location(sealed, &location) && !moved {
             return Err(GenerationError::Moved {
                 sealed: sealed.clone(),
                 location,

@@ -17,7 +17,7 @@ use crate::issuer::CaCertificate;
 use crate::manifest::DeviceId;
 use crate::profile::rfc3339;
 use crate::seal::{Generation, SealError, Trust};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, is_location};
 use crate::verify::Standard;
 
 /// A batch whose seal was verified, with those of its generations.
@@ -84,7 +84,7 @@ impl SealedBatch {
         let elsewhere = generations
             .iter()
             .map(|generation| &generation.seal.statement().location)
-            .find(|sealed| **sealed != location);
+            .find(|sealed| !is_location(sealed, &location));
         if let Some(sealed) = elsewhere.filter(|_| !moved) {
             return Err(StationError::Moved {
                 location,

@@ -40,7 +40,7 @@ pub use error::StoreError;
 #[cfg(feature = "s3")]
 pub use options::Credentials;
 pub use options::{ATTEMPT_TIMEOUT, DEFAULT_UPLOADS, Encryption, StoreOptions};
-pub use place::{Place, PlaceError};
+pub use place::{Place, PlaceError, is_location};
 pub use put::{Aside, Attempt, Ticket};
 pub use reading::{ReadError, read_index, read_record, released_chunks};
 pub use transport::{

@@ -1,7 +1,7 @@
 //! Places: where batches go, as a user names it: a folder, or `s3://bucket/prefix`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 /// Where batches go, or one batch is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,37 @@ impl Place {
     }
 }
 
+/// The one spelling of a folder: absolute, without `.` and `..`, and without symbolic links as far as it is there.
+#[must_use]
+pub(super) fn spelling(folder: &Path) -> PathBuf {
+    if let Ok(found) = folder.canonicalize() {
+        return found;
+    }
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut spelling = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                spelling.pop();
+            }
+            part => {
+                spelling.push(part);
+                if let Ok(found) = spelling.canonicalize() {
+                    spelling = found;
+                }
+            }
+        }
+    }
+    spelling
+}
+
+/// Whether a location that was recorded is this one of a store. That of a folder may be spelt in another way.
+#[must_use]
+pub fn is_location(recorded: &str, of_store: &str) -> bool {
+    let is_folder = || recorded.starts_with('/') && of_store.starts_with('/');
+    recorded == of_store || is_folder() && spelling(Path::new(recorded)) == Path::new(of_store)
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,6 +148,36 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_has_one_spelling_whether_it_is_there_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        std::os::unix::fs::symlink(real.join("a/b"), real.join("link")).unwrap();
+        std::os::unix::fs::symlink(real.join("gone"), real.join("dangling")).unwrap();
+        for (spelt, expected) in [
+            ("a/b", "a/b"),
+            ("a/../a/./b/", "a/b"),
+            ("link", "a/b"),
+            // Where the link leads, and from there one up.
+            ("link/..", "a"),
+            ("link/../new/b-1", "a/new/b-1"),
+            ("new/../a/b", "a/b"),
+            ("new/b-1", "new/b-1"),
+            ("dangling/b-1", "dangling/b-1"),
+        ] {
+            let spelt = real.join(spelt);
+            assert_eq!(spelling(&spelt), real.join(expected), "{}", spelt.display());
+            let recorded = spelt.display().to_string();
+            assert!(is_location(&recorded, &real.join(expected).display().to_string()));
+        }
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(spelling(Path::new("no/such/../folder")), here.join("no/folder"));
+        assert!(
+            !is_location("/a", "/b") && !is_location("s3://a/b", "/b") && is_location("s3://a/b", "s3://a/b")
+        );
+    }
 
     #[test]
     fn places_are_folders_or_buckets() {

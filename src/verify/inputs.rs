@@ -13,7 +13,7 @@ use crate::ledger::{Batch, Ledger};
 use crate::manifest::{Block, Blocks, Manifest, ManifestError};
 use crate::profile::{Binding, Passwords, Profile, ProfileError, rfc3339};
 use crate::seal::Trust;
-use crate::store::{Store, read_record, read_withdrawn};
+use crate::store::{Store, is_location, read_record, read_withdrawn};
 
 pub(super) struct Inputs {
     pub record: BatchRecord,
@@ -180,7 +180,7 @@ fn expected_at(ledger: &dyn Ledger, store: &Store) -> Result<Option<String>, Ver
     let name = location.rsplit('/').next().unwrap_or_default();
     let found = ledger
         .find_batch(name)?
-        .filter(|batch| batch.location == location);
+        .filter(|batch| is_location(&batch.location, &location));
     Ok(found.map(|batch| batch.name))
 }
 

@@ -641,3 +641,51 @@ fn how_a_run_ended_is_told_to_prometheus() {
         .collect();
     assert!(stray.is_empty(), "{stray:?}");
 }
+
+#[test]
+fn a_place_is_one_however_it_is_spelt() {
+    let place = Workplace::new();
+    make_ca(&place, "3650");
+    place.manifest(8);
+    fs::create_dir(place.join("line")).expect("it is new");
+    std::os::unix::fs::symlink(place.join("line"), place.join("link")).expect("it is new");
+    for (shard, to) in [
+        ("1/3", "link"),
+        ("2/3", "line/../link"),
+        ("3/3", "./none/../line/"),
+    ] {
+        let run = [
+            "run",
+            "devices.csv",
+            "--endpoint",
+            HOST,
+            "--batch",
+            "b",
+            "--to",
+            to,
+        ];
+        place.succeed(&[&run[..], &["--chunk-rows", "2", "--shard", shard]].concat());
+    }
+    place.succeed(&["seal", "link/b"]);
+    let line = place.join("line/b").canonicalize().expect("it is there");
+    let copy = [
+        "ledger",
+        "copy",
+        "ca/ledger-1-of-3.db",
+        "ca/ledger-2-of-3.db",
+        "ca/ledger-3-of-3.db",
+        "ca/ledger.db",
+    ];
+    place.succeed(&copy);
+    let (status, _) = output(&place, &["status", "b", "--json"], 0);
+    assert!(status.contains(&format!("\"{}\"", line.display())), "{status}");
+    // A station finds it by each of them, and it is no copy.
+    for (batch, device) in [
+        ("line/b", "SN000000"),
+        ("link/b", "SN000001"),
+        ("link/../line/b", "SN000002"),
+    ] {
+        let claim = ["station", "claim", "--batch", batch, "--station", "st1"];
+        place.succeed(&[&claim[..], &["--device", device, "--out", device]].concat());
+    }
+}

@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 use folder::{open_file, split};
 
 use super::StoreError;
+use super::place::spelling;
 use super::transport::{
     Found, Got, How, Listed, Lot, Manner, Object, Outcome, Putting, Release, Transport, Version, When,
 };
@@ -194,8 +195,8 @@ impl Dir {
     }
 
     fn from(root: PathBuf, origin: Origin) -> Self {
-        // The ledger records the place, so it must not depend on where a command is run.
-        let root = std::path::absolute(&root).unwrap_or(root);
+        // The ledger records the place, so it must not depend on where a command is run, nor on how somebody spells it.
+        let root = spelling(&root);
         Self {
             root,
             origin,

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use certforge::bundle::encryption::Identities;
 use certforge::bundle::format::nvs::Keys;
 use certforge::flash::{
-    self, Found, Released, certificate_ids, certificate_ids_within, compare, keys_within,
+    self, Found, Released, certificate_ids, certificate_ids_within, compare, keys_within, locked,
 };
 use certforge::printable;
-use certforge::station::{Device, ReleasedDevice};
+use certforge::station::{Cache, Device, Keyed, ReleasedDevice, SealedBatch};
+use certforge::store::Store;
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -20,7 +22,7 @@ use zeroize::Zeroizing;
 use super::identity::IdentityArgs;
 use super::report::{Ended, Outcome};
 use super::station::BatchArgs;
-use super::text::count;
+use super::text::{count, many};
 use super::{Failure, exit};
 
 /// No chip of this kind has a larger flash.
@@ -41,6 +43,7 @@ impl Flash {
 }
 
 /// Finds the device by the certificate in its flash, and holds each octet against the files that were released for it.
+/// Where the certificate lies in NVS that is encrypted, the keys in the batch's bundles tell whose it is.
 ///
 /// Exit codes: 0 all as released; 1 something differs; 2 usage; 9 the batch has no such device.
 #[derive(Debug, Args)]
@@ -52,10 +55,12 @@ pub struct Verify {
     #[arg(long, value_name = "OFFSET", value_parser = offset)]
     offset: Vec<usize>,
     /// Keys of NVS that is encrypted, by which its device is found: what was read back of the partition nvs_keys, the file that
-    /// was released, or an HMAC key [default: the partition nvs_keys, where --offset names it]
+    /// was released, or an HMAC key [default: the partition nvs_keys, where --offset names it, or else those that the batch's
+    /// bundles deliver]
     #[arg(long, value_name = "FILE", conflicts_with = "device")]
     keys: Option<PathBuf>,
-    /// Id of the device, where its certificate cannot be read in the image: in NVS that is encrypted, without its keys
+    /// Id of the device, where its certificate cannot be read in the image: in NVS that is encrypted, and whose keys the batch's
+    /// bundles do not deliver
     #[arg(long, value_name = "ID")]
     device: Option<String>,
     /// Print a JSON document
@@ -139,8 +144,16 @@ impl Verify {
         } else {
             let mut ids = certificate_ids(&flash, &places);
             ids.extend(self.ids_within(&flash, &places, &keys)?);
-            let found = batch.certified(&store, &cache, &ids)?;
-            found.ok_or_else(|| unknown(batch.name(), ids.len()))?
+            match batch.certified(&store, &cache, &ids)? {
+                Some(device) => device,
+                None => self.keyed(
+                    (&store, &cache),
+                    &batch,
+                    identities.as_ref(),
+                    (&flash, &places),
+                    ids.len(),
+                )?,
+            }
         };
         let now = OffsetDateTime::now_utc();
         let released = batch.released((&store, &cache), device, identities.as_ref(), now)?;
@@ -215,6 +228,31 @@ impl Verify {
         }
     }
 
+    /// The device whose bundle delivers the keys of NVS in the image. `certificates`: how many there are that are no device's.
+    fn keyed(
+        &self,
+        (store, cache): (&Store, &Cache),
+        batch: &SealedBatch,
+        identities: Option<&Identities>,
+        (flash, places): (&[u8], &[usize]),
+        certificates: usize,
+    ) -> Result<Device, Failure> {
+        let locked = locked(flash, places);
+        if locked.is_empty() || self.keys.is_some() {
+            return Err(unknown(batch.name(), certificates));
+        }
+        let opens = |keys: &Keys| locked.iter().any(|partition| partition.opens_with(keys));
+        match batch.keyed((store, cache), identities, &opens)? {
+            Keyed {
+                device: Some(device), ..
+            } => Ok(device),
+            Keyed {
+                tried: 0, unread: 0, ..
+            } => Err(unknown(batch.name(), certificates)),
+            keyed => Err(keyless(batch.name(), locked[0].place, &keyed)),
+        }
+    }
+
     fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::usage(
             &format!("image {} cannot be read: {error}", self.image.display()),
@@ -239,7 +277,7 @@ fn unknown(batch: &str, certificates: usize) -> Failure {
     let (message, hint) = match certificates {
         0 => (
             "no certificate can be read in the image".to_owned(),
-            "where its NVS is encrypted, give the keys with --keys, or name the device with --device; of the flash as a whole, say where a partition begins with --offset",
+            "of the flash as a whole, say where a partition begins with --offset; where its NVS is encrypted and no bundle has the keys, give them with --keys, or name the device with --device",
         ),
         _ => (
             format!("batch {batch} has no device with a certificate that is in the image"),
@@ -247,6 +285,22 @@ fn unknown(batch: &str, certificates: usize) -> Failure {
         ),
     };
     Failure::usage(&message, hint).under(exit::STATION)
+}
+
+fn keyless(batch: &str, place: usize, keyed: &Keyed) -> Failure {
+    let Keyed { tried, unread, .. } = keyed;
+    let removed = match unread {
+        0 => String::new(),
+        unread => format!(", {} cannot be read", count(*unread)),
+    };
+    Failure::usage(
+        &format!(
+            "the NVS at {place:#x} opens with none of the keys of batch {batch}: {} tried{removed}",
+            many(*tried, "bundle")
+        ),
+        "name the batch that the device is of with --batch; where its bundle was removed, give the keys with --keys, or name the device with --device",
+    )
+    .under(exit::STATION)
 }
 
 /// The files that are flashed as they are.

@@ -6,7 +6,7 @@
 
 mod nvs;
 
-pub use nvs::{NoKeys, certificate_ids_within, keys, keys_within};
+pub use nvs::{Locked, NoKeys, certificate_ids_within, keys, keys_within, locked};
 
 use crate::digest::sha256;
 

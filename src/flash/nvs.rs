@@ -1,7 +1,7 @@
 //! Encrypted NVS in flash: the keys by which it opens, and the certificates that are in it then.
 
 use super::certificate_ids;
-use crate::bundle::format::nvs::{Keys, KeysError, PAGE, Unread, Value, extent, read, read_keys};
+use crate::bundle::format::nvs::{Keys, KeysError, PAGE, Unread, Value, extent, opens, read, read_keys};
 
 /// What is no keys of NVS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +57,35 @@ pub fn certificate_ids_within(flash: &[u8], place: usize, keys: &Keys) -> Result
         ids.extend(certificate_ids(octets, &[0]));
     }
     Ok(ids)
+}
+
+/// An NVS partition in flash whose entries are encrypted.
+#[derive(Clone, Copy)]
+pub struct Locked<'a> {
+    pub place: usize,
+    partition: &'a [u8],
+}
+
+impl Locked<'_> {
+    /// Whether these are its keys.
+    #[must_use]
+    pub fn opens_with(&self, keys: &Keys) -> bool {
+        opens(self.partition, Some(keys)) == Some(true)
+    }
+}
+
+/// The encrypted NVS partitions among those that begin at these places.
+#[must_use]
+pub fn locked<'a>(flash: &'a [u8], places: &[usize]) -> Vec<Locked<'a>> {
+    let partition = |place: &usize| {
+        let partition = flash.get(*place..)?;
+        let partition = &partition[..extent(partition)];
+        (opens(partition, None) == Some(false)).then_some(Locked {
+            place: *place,
+            partition,
+        })
+    };
+    places.iter().filter_map(partition).collect()
 }
 
 #[cfg(test)]
@@ -128,6 +157,25 @@ mod tests {
             Err(Unread::Size { octets: 0 })
         );
         assert!(certificate_ids_within(&flash, flash.len() + 1, &some_keys(1)).is_err());
+    }
+
+    #[test]
+    fn locked_partitions_open_by_their_own_keys_alone() {
+        let mut flash = flash(&some_keys(1));
+        // What is erased and what is no NVS is not locked.
+        flash.extend_from_slice(&[0xFF; PAGE]);
+        flash.extend_from_slice(&[0x5A; PAGE]);
+        let places = [0, 3 * PAGE, 6 * PAGE, 7 * PAGE, 9 * PAGE];
+        let found = locked(&flash, &places);
+        let at: Vec<_> = found.iter().map(|partition| partition.place).collect();
+        assert_eq!(at, [0, 3 * PAGE]);
+        for partition in &found {
+            assert!(partition.opens_with(&some_keys(1)));
+            assert!(!partition.opens_with(&some_keys(2)));
+        }
+        // One entry that is damaged does not hide whose it is.
+        flash[64] ^= 1;
+        assert!(locked(&flash, &[0])[0].opens_with(&some_keys(1)));
     }
 
     #[test]

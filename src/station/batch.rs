@@ -186,8 +186,13 @@ impl SealedBatch {
         store: &'a Store,
         cache: &'a Cache,
     ) -> impl Iterator<Item = (Sight<'a>, Layout)> {
-        let all = std::iter::once(&self.newest).chain(self.before.iter().rev());
-        all.map(move |bundles| (bundles.sight(store, cache), bundles.record.layout))
+        self.all()
+            .map(move |bundles| (bundles.sight(store, cache), bundles.record.layout))
+    }
+
+    /// The bundles of each generation, the newest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Bundles> {
+        std::iter::once(&self.newest).chain(self.before.iter().rev())
     }
 
     /// The rows of a chunk as a generation has them, counted from the newest.
@@ -226,8 +231,7 @@ impl SealedBatch {
         cache: &Cache,
         device: &Device,
     ) -> Result<(&Bundles, IndexEntry), StationError> {
-        let all = std::iter::once(&self.newest).chain(self.before.iter().rev());
-        for bundles in all {
+        for bundles in self.all() {
             let rows = bundles.index(store, cache, device.chunk)?;
             let found = rows.iter().find(|row| row.device_id == device.entry.device_id);
             if let Some(row) = found.filter(|row| row.length > 0) {
@@ -344,7 +348,7 @@ impl SealedBatch {
     }
 
     /// What reads the bundles of a generation: `None` when they are not encrypted.
-    fn identities_of<'a>(
+    pub(super) fn identities_of<'a>(
         &self,
         bundles: &Bundles,
         given: Option<&'a Identities>,

@@ -95,7 +95,8 @@ fn partitions_are_found_in_the_flash_as_a_whole() {
 fn encrypted_partitions_are_those_of_the_device_that_is_named() {
     let place = shipped("esp32-nvs");
     let (image, keys) = (file(&place, "fctry.bin"), file(&place, "nvs_keys.bin"));
-    let (code, told) = verified(&place, &image, &[]);
+    // Keys alone are nobody's whom the batch could tell.
+    let (code, told) = verified(&place, &keys, &[]);
     assert_eq!(code, 9, "{told:#}");
     for image in [&image, &keys] {
         let (code, told) = verified(&place, image, &["--device", "SN000000"]);
@@ -140,8 +141,6 @@ fn the_device_of_an_encrypted_partition_is_found_by_its_keys() {
     let (code, told) = verified(&place, &flash, &both);
     assert_eq!((code, &told["device_id"]), (0, &"SN000000".into()), "{told:#}");
     assert_eq!(told["not_seen"], serde_json::json!([]));
-    let (code, _) = verified(&place, &flash, &["--offset", "0x340000"]);
-    assert_eq!(code, 9);
     fs::write(place.join("nvs_keys.bin"), &keys[..64]).unwrap();
     let with = ["--offset", "0x340000", "--keys", "nvs_keys.bin"];
     let (code, told) = verified(&place, &flash, &with);
@@ -152,6 +151,121 @@ fn the_device_of_an_encrypted_partition_is_found_by_its_keys() {
     let (code, told) = verified(&place, &flash, &both);
     assert_eq!((code, &told["device_id"]), (1, &"SN000000".into()), "{told:#}");
     assert_eq!(told["places"][1]["first_difference"], changed);
+}
+
+/// A batch of three devices, in two chunks, by the shipped profile `esp32-nvs`.
+fn batch_of_three(place: &Workplace, more: &[&str]) {
+    place.manifest(3);
+    let run = [
+        "run",
+        "devices.csv",
+        "--endpoint",
+        "a.example",
+        "--batch",
+        "b",
+        "--profile",
+        "esp32-nvs",
+        "--chunk-rows",
+        "2",
+    ];
+    place.succeed(&[&run[..], more].concat());
+}
+
+/// What a station gets of a device's encrypted partition.
+fn flashed(place: &Workplace, device: &str, more: &[&str]) -> Vec<u8> {
+    let claim = [
+        "station",
+        "claim",
+        "--batch",
+        "out/b",
+        "--station",
+        "st1",
+        "--device",
+        device,
+        "--out",
+        device,
+    ];
+    place.succeed(&[&claim[..], more].concat());
+    fs::read(place.join(device).join("fctry.bin")).unwrap()
+}
+
+#[test]
+fn the_device_of_an_encrypted_partition_is_found_by_the_keys_in_the_bundles() {
+    for layout in ["objects", "packs"] {
+        let place = Workplace::new();
+        batch_of_three(&place, &["--layout", layout]);
+        let images = ["SN000000", "SN000001", "SN000002"].map(|device| flashed(&place, device, &[]));
+        for (image, i) in images.iter().zip(0..) {
+            let (code, told) = verified(&place, image, &[]);
+            let expected = format!("SN00000{i}");
+            assert_eq!((code, &told["device_id"]), (0, &expected.into()), "{told:#}");
+        }
+        // In the flash as a whole, beside an application that knows a certificate; and where an entry was changed.
+        let mut flash = vec![0xFF; 0x40_0000];
+        let mut write = |offset: usize, octets: &[u8]| {
+            flash[offset..offset + octets.len()].copy_from_slice(octets);
+        };
+        write(0x34_0000, &images[2]);
+        let certificate = fs::read(place.join("ca/certificate.pem")).unwrap();
+        write(0x3F_0000, &certificate);
+        let at = ["--offset", "0x340000"];
+        let (code, told) = verified(&place, &flash, &at);
+        assert_eq!((code, &told["device_id"]), (0, &"SN000002".into()), "{told:#}");
+        let changed = 0x34_0000 + 64;
+        flash[changed] ^= 1;
+        let (code, told) = verified(&place, &flash, &at);
+        assert_eq!((code, &told["device_id"]), (1, &"SN000002".into()), "{told:#}");
+        assert_eq!(told["places"][0]["first_difference"], changed);
+    }
+}
+
+#[test]
+fn keys_in_bundles_are_tried_as_far_as_these_can_be_read() {
+    let place = Workplace::new();
+    batch_of_three(&place, &[]);
+    let image = flashed(&place, "SN000001", &[]);
+    // What was claimed stays in the generation that it has.
+    place.succeed(&["bundle", "repack", "out/b", "--endpoint", "b.example"]);
+    let (code, told) = verified(&place, &image, &[]);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000001".into()), "{told:#}");
+    let done = [
+        "station",
+        "done",
+        "SN000001",
+        "--batch",
+        "out/b",
+        "--station",
+        "st1",
+        "--burn",
+    ];
+    place.succeed(&done);
+    let (code, told) = verified(&place, &image, &[]);
+    let message = told["error"]["message"].as_str().unwrap();
+    assert_eq!(
+        (code, message),
+        (
+            9,
+            "the NVS at 0x0 opens with none of the keys of batch b: 2 bundles tried, 1 cannot be read"
+        )
+    );
+}
+
+#[test]
+fn keys_in_encrypted_bundles_are_tried_by_whom_these_are_for() {
+    let place = Workplace::new();
+    let recipient = place.succeed(&["station", "identity", "new", "--to", "st1.key"]);
+    batch_of_three(&place, &["--recipient", recipient.trim_end()]);
+    let with = ["--identity", "st1.key"];
+    let image = flashed(&place, "SN000001", &with);
+    let (code, told) = verified(&place, &image, &with);
+    assert_eq!((code, &told["device_id"]), (0, &"SN000001".into()), "{told:#}");
+    let (code, told) = verified(&place, &image, &[]);
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the bundles of batch b are encrypted, for age1"),
+        "{message}"
+    );
+    assert_eq!(code, 9);
 }
 
 #[test]

@@ -23,7 +23,7 @@ mod writer;
 
 pub use encryption::{Keys, KeysError, append_keys, read_keys};
 pub use plan::{Plan, PlanError, Slot};
-pub use reader::{Read, Unread, extent, read};
+pub use reader::{Read, Unread, extent, opens, read};
 pub use value::{Kind, Value, ValueError};
 pub use writer::{WriteError, Writer};
 

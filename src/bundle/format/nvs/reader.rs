@@ -67,6 +67,42 @@ pub fn extent(octets: &[u8]) -> usize {
     octets.chunks_exact(PAGE).take_while(is_its).count() * PAGE
 }
 
+/// Whether the entries of a partition are what these keys make of them, or plain where there are none: by its first page with
+/// entries, of which one that can be read tells it. `None`: nothing is written there.
+#[must_use]
+pub fn opens(image: &[u8], keys: Option<&Keys>) -> Option<bool> {
+    let cipher = keys.map(Keys::cipher);
+    for (octets, offset) in image.chunks_exact(PAGE).zip((0..).step_by(PAGE)) {
+        let Ok(Some(page)) = Page::read(octets) else {
+            continue;
+        };
+        let mut written = (0..ENTRIES)
+            .filter(|entry| page.life(*entry) == Some(Life::Written))
+            .peekable();
+        if written.peek().is_some() {
+            let is_read =
+                |entry| Item::read(plain(&page, offset, entry, cipher.as_ref()).as_slice()).is_some();
+            return Some(written.any(is_read));
+        }
+    }
+    None
+}
+
+/// An entry of the page at an octet, decrypted when it is encrypted.
+fn plain(
+    page: &Page<'_>,
+    page_offset: usize,
+    entry: usize,
+    cipher: Option<&Cipher>,
+) -> Zeroizing<[u8; ENTRY]> {
+    let mut octets = Zeroizing::new([0; ENTRY]);
+    octets.copy_from_slice(page.entry(entry));
+    if let Some(cipher) = cipher {
+        cipher.decrypt(page_offset + (entry + 2) * ENTRY, octets.as_mut_slice());
+    }
+    octets
+}
+
 impl Drop for Read {
     fn drop(&mut self) {
         match &mut self.value {
@@ -143,14 +179,7 @@ impl Found {
                 }
                 Life::Written => {}
             }
-            let plain = |entry: usize| {
-                let mut octets = Zeroizing::new([0; ENTRY]);
-                octets.copy_from_slice(page.entry(entry));
-                if let Some(cipher) = cipher {
-                    cipher.decrypt(page_offset + (entry + 2) * ENTRY, octets.as_mut_slice());
-                }
-                octets
-            };
+            let plain = |entry| plain(page, page_offset, entry, cipher);
             let first = plain(entry);
             let item = Item::read(first.as_slice()).ok_or(damaged)?;
             let end = entry + usize::from(item.span);

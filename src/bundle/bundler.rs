@@ -1,41 +1,38 @@
-//! The bundler: a recipe, ready to be filled for each device of a batch, and the writers that fill it.
+//! The bundler: a recipe, ready to be filled for each device of a batch.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use zeroize::{Zeroize, Zeroizing};
-
-use super::archive::{self, Constant, Deflater};
+use super::archive::{self, Constant};
 use super::beginning::Beginning;
 use super::drawn::Drawn;
-use super::format::Sizes;
+use super::format::{Ending, Sizes, Source};
 use super::recipe::{Compression, Member, Recipe, RecipeError};
+use super::writer::BundleWriter;
 use super::{Credential, Shared};
-use crate::pem;
 
 /// A recipe, ready to be filled for each device of a batch.
 #[derive(Debug)]
 pub struct Bundler {
-    beginning: Beginning,
+    pub(super) beginning: Beginning,
     /// The files that differ from device to device.
-    members: Vec<Own>,
+    pub(super) members: Vec<Own>,
     shared: Shared,
     issuer_pem: Vec<u8>,
     /// The secrets that are drawn for each device, and how many random octets these and the files take.
-    drawn: Vec<Drawn>,
-    random: usize,
+    pub(super) drawn: Vec<Drawn>,
+    pub(super) random: usize,
     /// Whether a bundle is its one file itself.
-    is_file: bool,
+    pub(super) is_file: bool,
 }
 
 /// A file that differs from device to device.
 #[derive(Debug)]
-struct Own {
-    member: Member,
+pub(super) struct Own {
+    pub member: Member,
     /// Which of the device's texts are its own, and which of its random octets.
     texts: Range<usize>,
     random: Range<usize>,
-    is_named_by_device: bool,
+    pub is_named_by_device: bool,
 }
 
 /// Of each file, and of the end of an archive: headers of fixed size, and a name twice.
@@ -156,120 +153,53 @@ impl Bundler {
     /// A writer of this batch's bundles.
     #[must_use]
     pub fn writer(&self) -> BundleWriter<'_> {
-        BundleWriter {
-            bundler: self,
-            directory: Vec::new(),
-            certificate_pem: Vec::new(),
-            random: Zeroizing::new(Vec::new()),
-            used: 0,
-            content: Vec::new(),
-            deflater: Deflater::default(),
-        }
-    }
-}
-
-/// Appends bundles to buffers, with scratch of its own.
-pub struct BundleWriter<'a> {
-    bundler: &'a Bundler,
-    directory: Vec<u8>,
-    certificate_pem: Vec<u8>,
-    /// Random octets of bundles to come, and how many are used.
-    random: Zeroizing<Vec<u8>>,
-    used: usize,
-    content: Vec<u8>,
-    deflater: Deflater,
-}
-
-impl BundleWriter<'_> {
-    /// Draws what so many bundles need of chance: `fill` fills octets with it. As a rule they need nothing.
-    ///
-    /// # Errors
-    ///
-    /// When there are no random octets.
-    pub fn draw<E>(
-        &mut self,
-        bundles: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let each = self.bundler.random;
-        if each == 0 {
-            return Ok(());
-        }
-        self.random.zeroize();
-        self.used = 0;
-        self.random.resize(bundles * each, 0);
-        fill(&mut self.random)?;
-        for octets in self.random.chunks_exact_mut(each) {
-            let mut rest = octets;
-            for drawn in &self.bundler.drawn {
-                let (own, others) = rest.split_at_mut(drawn.octets());
-                drawn.shape(own);
-                rest = others;
-            }
-        }
-        Ok(())
+        BundleWriter::new(self)
     }
 
-    /// Appends the bundle of one device.
-    ///
-    /// # Panics
-    ///
-    /// When bundles need of chance what was not drawn for this one.
-    pub fn append(&mut self, credential: &Credential<'_>, out: &mut Vec<u8>) {
-        let bundler = self.bundler;
-        self.certificate_pem.clear();
-        pem::append_certificate(credential.certificate, &mut self.certificate_pem);
-        let random = &self.random[self.used..self.used + bundler.random];
-        self.used += bundler.random;
-        let mut source = bundler
-            .shared
-            .source(credential, (&self.certificate_pem, &bundler.issuer_pem));
+    /// The files that end with what follows from a SHA-256, and how.
+    pub(super) fn endings(&self) -> impl Iterator<Item = (&Own, Ending)> {
+        let with_ending = |own| Some((own, Own::ending(own)?));
+        self.members.iter().filter_map(with_ending)
+    }
+
+    /// The random octets of a device, where those of the first one begin here.
+    pub(super) fn random_of<'a>(&self, random: &'a [u8], from: usize, number: usize) -> &'a [u8] {
+        &random[from + number * self.random..][..self.random]
+    }
+
+    /// What the files of a device are filled from, but for what is each file's own.
+    pub(super) fn source<'a>(
+        &'a self,
+        credential: &'a Credential<'a>,
+        pem: &'a [u8],
+        random: &'a [u8],
+    ) -> Source<'a> {
+        let mut source = self.shared.source(credential, (pem, &self.issuer_pem));
         let mut start = 0;
-        for drawn in &bundler.drawn {
+        for drawn in &self.drawn {
             source.secrets.set(*drawn, &random[start..start + drawn.octets()]);
             start += drawn.octets();
         }
-        if let [own] = bundler.members.as_slice()
-            && bundler.is_file
-        {
-            source.texts = &credential.texts[own.texts.clone()];
-            source.random = &random[own.random.clone()];
-            own.member.append(&source, out);
-            return;
-        }
-        let mut archive = bundler.beginning.archive(out, &mut self.directory);
-        for own in &bundler.members {
-            let member = &own.member;
-            source.texts = &credential.texts[own.texts.clone()];
-            source.random = &random[own.random.clone()];
-            let name = match own.is_named_by_device {
-                false => Cow::Borrowed(member.name()),
-                true => member.name_for(credential.device_id),
-            };
-            let (name, mode) = (&*name, member.mode());
-            match member.compression() {
-                Compression::Stored => {
-                    archive.stored(name, mode, |out| member.append(&source, out));
-                }
-                Compression::Deflated => {
-                    self.content.zeroize();
-                    member.append(&source, &mut self.content);
-                    archive.deflated(name, mode, &self.content, &mut self.deflater);
-                }
-            }
-        }
-        archive.finish();
-    }
-
-    /// The certificate of the bundle appended last, as PEM.
-    #[must_use]
-    pub fn certificate_pem(&self) -> &[u8] {
-        &self.certificate_pem
+        source
     }
 }
 
-impl Drop for BundleWriter<'_> {
-    fn drop(&mut self) {
-        self.content.zeroize();
+impl Own {
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.member.format().ending()
+    }
+
+    /// The same for this file.
+    pub(super) fn source<'a>(
+        &self,
+        of_device: &Source<'a>,
+        credential: &'a Credential<'a>,
+        random: &'a [u8],
+    ) -> Source<'a> {
+        Source {
+            texts: &credential.texts[self.texts.clone()],
+            random: &random[self.random.clone()],
+            ..*of_device
+        }
     }
 }

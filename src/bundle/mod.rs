@@ -17,9 +17,10 @@ mod open;
 mod recipe;
 mod roots;
 mod shared;
+mod writer;
 
 pub use archive::{Archive, Constant, remove_members};
-pub use bundler::{BundleWriter, Bundler};
+pub use bundler::Bundler;
 pub use content::{Content, OtherFile, UserFile};
 pub use drawn::{Drawn, Secrets};
 pub use format::EndpointFile;
@@ -31,6 +32,7 @@ pub use open::{
 pub use recipe::{Compression, MAX_USER_FILES, Member, Recipe, RecipeError};
 pub use roots::Root;
 pub use shared::{judge_shared, open_shared, shared_archive};
+pub use writer::{BundleWriter, TOGETHER, Together};
 
 use std::borrow::Cow;
 
@@ -277,6 +279,61 @@ mod tests {
             digest(DEFLATED),
             "bc19d5d5dbe828177e190bd1f0edb3b9b826ce925e37f4fbc539b7a10be700d3"
         );
+    }
+
+    #[test]
+    fn bundles_that_are_made_together_are_those_that_are_made_one_by_one() {
+        let image = "{ name = '{device_id}.bin', format = 'esp-secure-cert', content = ['private-key', 'chain', 'issuer'] }";
+        let other = "{ name = 'b', format = 'esp-secure-cert', encoding = 'der', layout = 'without-digest' }";
+        let third = "{ name = 'c', format = 'esp-secure-cert', encoding = 'der' }";
+        for (text, is_known) in [
+            (format!("archive = 'none'\nfiles = [{image}]"), true),
+            (format!("archive = 'none'\nfiles = [{other}]"), false),
+            (format!("files = [{third}, {other}, {image}]"), false),
+        ] {
+            let text = format!("name = 'p'\n[bundle]\n{text}");
+            let profile = Profile::parse(&text, "test", None).unwrap();
+            let issuer = Root::named("amazon-root-ca-3").unwrap().der();
+            let bundler = Bundler::new(profile.recipe(), profile.shared(issuer)).unwrap();
+            let keys: Vec<Vec<u8>> = (0..2 * TOGETHER)
+                .map(|i| ec_key(u8::try_from(i).unwrap()))
+                .collect();
+            let certificates: Vec<Vec<u8>> = (0..keys.len()).map(|i| vec![7; 500 + 5 * i]).collect();
+            let names: Vec<String> = (0..keys.len()).map(|i| format!("SN{i}")).collect();
+            let credential = |i: usize| Credential {
+                private_key: &keys[i],
+                certificate: &certificates[i],
+                thing_name: &names[i],
+                client_id: &names[i],
+                device_id: &names[i],
+                texts: &[],
+            };
+            let (mut writer, mut alone) = (bundler.writer(), bundler.writer());
+            for range in [0..TOGETHER, TOGETHER..TOGETHER + 1, 0..0, 3..keys.len()] {
+                let credentials: Vec<_> = range.map(credential).collect();
+                let mut together = writer.together(&credentials);
+                for (i, credential) in credentials.iter().enumerate() {
+                    let (mut found, mut expected) = (Vec::new(), Vec::new());
+                    together.append(i, &mut found);
+                    alone.append(credential, &mut expected);
+                    assert_eq!(found, expected);
+                    let known = together.digests().map(|digests| digests[i]);
+                    assert_eq!(known, is_known.then(|| sha256(&found)));
+                    let mut pem = Vec::new();
+                    pem::append_certificate(credential.certificate, &mut pem);
+                    assert_eq!(together.certificate_pem(i), pem);
+                }
+            }
+        }
+    }
+
+    /// A P-256 key around octets.
+    fn ec_key(fill: u8) -> Vec<u8> {
+        let mut key = vec![fill; 138];
+        for (at, octets) in KEY_FRAME {
+            key[*at..*at + octets.len()].copy_from_slice(octets);
+        }
+        key
     }
 
     fn contents() -> impl Strategy<Value = Vec<&'static str>> {

@@ -314,6 +314,11 @@ impl Member {
         self.format.append(&self.contents, source, out);
     }
 
+    /// Appends it without what its format ends with.
+    pub(super) fn append_beginning(&self, source: &Source<'_>, out: &mut Vec<u8>) {
+        self.format.append_beginning(&self.contents, source, out);
+    }
+
     /// Takes it apart: a value for each of its contents.
     ///
     /// # Errors

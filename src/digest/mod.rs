@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use aws_lc_rs::digest::{Context, Digest, SHA256, digest};
 use rayon::prelude::*;
+use zeroize::Zeroize;
 
 /// The SHA-256 of octets.
 #[must_use]
@@ -23,7 +24,8 @@ pub fn sha256(octets: &[u8]) -> [u8; 32] {
 /// When there are not as many places as messages.
 pub fn sha256_many(messages: &[&[u8]], digests: &mut [[u8; 32]]) {
     assert_eq!(messages.len(), digests.len(), "each message has a place");
-    if !streams::sha256_many(&streams::INITIAL, 0, messages, digests) {
+    let nothing = streams::Begun::Alike(&streams::INITIAL, 0);
+    if !streams::sha256_many(nothing, messages, digests) {
         one_by_one(messages, digests, sha256);
     }
 }
@@ -70,9 +72,9 @@ impl Begun {
     pub(crate) fn sha256_many(&self, messages: &[&[u8]], digests: &mut [[u8; 32]]) {
         assert_eq!(messages.len(), digests.len(), "each message has a place");
         let whole = self.len - self.len % streams::BLOCK;
-        let are_made = self
-            .state
-            .is_some_and(|state| streams::sha256_many(&state, whole, messages, digests));
+        let are_made = self.state.is_some_and(|state| {
+            streams::sha256_many(streams::Begun::Alike(&state, whole), messages, digests)
+        });
         if !are_made {
             one_by_one(messages, digests, |message| self.sha256(message));
         }
@@ -85,6 +87,70 @@ impl Begun {
     }
 }
 
+/// What each of many messages begins with, hashed once, to go on from in more than one way. It may be secret.
+pub(crate) struct BegunMany {
+    /// What the whole blocks of each come to, where the processor can go on from that.
+    states: Option<Vec<(streams::State, usize)>>,
+    /// The same where it cannot, of all octets.
+    contexts: Vec<(Context, usize)>,
+}
+
+impl BegunMany {
+    pub(crate) fn new(beginnings: &[&[u8]]) -> Self {
+        match streams::begin_many(beginnings) {
+            Some(states) => Self {
+                states: Some(states),
+                contexts: Vec::new(),
+            },
+            None => Self::one_by_one(beginnings),
+        }
+    }
+
+    fn one_by_one(beginnings: &[&[u8]]) -> Self {
+        let context = |beginning: &&[u8]| {
+            let mut context = Context::new(&SHA256);
+            context.update(beginning);
+            (context, beginning.len())
+        };
+        Self {
+            states: None,
+            contexts: beginnings.iter().map(context).collect(),
+        }
+    }
+
+    /// The SHA-256 of messages, each of which begins with the beginning of the same number.
+    ///
+    /// # Panics
+    ///
+    /// When there are not as many messages and places as beginnings, or a message is shorter than what it begins with.
+    pub(crate) fn sha256_many(&self, messages: &[&[u8]], digests: &mut [[u8; 32]]) {
+        assert_eq!(messages.len(), digests.len(), "each message has a place");
+        if let Some(states) = &self.states {
+            assert_eq!(messages.len(), states.len(), "each message has a beginning");
+            streams::sha256_many(streams::Begun::Each(states), messages, digests);
+            return;
+        }
+        assert_eq!(
+            messages.len(),
+            self.contexts.len(),
+            "each message has a beginning"
+        );
+        for ((message, place), (context, len)) in messages.iter().zip(digests).zip(&self.contexts) {
+            let mut context = context.clone();
+            context.update(&message[*len..]);
+            *place = into_octets(&context.finish());
+        }
+    }
+}
+
+impl Drop for BegunMany {
+    fn drop(&mut self) {
+        for (state, _) in self.states.iter_mut().flatten() {
+            state.zeroize();
+        }
+    }
+}
+
 /// What processors without such instructions have in their place: nothing.
 #[cfg(not(target_arch = "x86_64"))]
 mod streams {
@@ -92,8 +158,18 @@ mod streams {
     pub(super) const INITIAL: State = [0; 8];
     pub(super) const BLOCK: usize = 64;
 
-    pub(super) fn sha256_many(_: &State, _: usize, _: &[&[u8]], _: &mut [[u8; 32]]) -> bool {
+    #[expect(dead_code, reason = "nothing is read from it")]
+    pub(super) enum Begun<'a> {
+        Alike(&'a State, usize),
+        Each(&'a [(State, usize)]),
+    }
+
+    pub(super) fn sha256_many(_: Begun<'_>, _: &[&[u8]], _: &mut [[u8; 32]]) -> bool {
         false
+    }
+
+    pub(super) fn begin_many(_: &[&[u8]]) -> Option<Vec<(State, usize)>> {
+        None
     }
 
     pub(super) fn after(_: &State, _: &[[u8; BLOCK]]) -> Option<State> {
@@ -195,6 +271,18 @@ mod tests {
             digests.fill([0; 32]);
             one_by_one(messages, &mut digests, |message| begun.sha256(message));
             assert_eq!(digests, expected, "begun and one by one");
+        }
+        // Each with a beginning of its own, from which there are two ways.
+        let own = |(i, message): (usize, &&[u8])| message.len() - (37 * i + begun) % (message.len() + 1);
+        let beginnings = messages.iter().enumerate().map(|each| &each.1[..own(each)]);
+        let beginnings: Vec<&[u8]> = beginnings.collect();
+        let expected_of_beginnings = by_libraries(&beginnings);
+        for begun in [BegunMany::new(&beginnings), BegunMany::one_by_one(&beginnings)] {
+            for (messages, expected) in [(&beginnings[..], &expected_of_beginnings), (messages, &expected)] {
+                digests.fill([0; 32]);
+                begun.sha256_many(messages, &mut digests);
+                assert_eq!(&digests, expected, "begun many");
+            }
         }
     }
 

@@ -60,20 +60,47 @@ const K: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
-/// The SHA-256 of each message, of which the first octets, a whole number of blocks, are taken as hashed: `state` is
-/// what they came to. `false`: this processor cannot, and nothing was done.
-pub(super) fn sha256_many(
-    state: &State,
-    hashed: usize,
-    messages: &[&[u8]],
-    digests: &mut [[u8; 32]],
-) -> bool {
+/// What was hashed of messages before: a whole number of blocks, and what they came to.
+#[derive(Clone, Copy)]
+pub(super) enum Begun<'a> {
+    /// Of all messages the same: what it came to, and how many octets.
+    Alike(&'a State, usize),
+    /// Of each of the same number.
+    Each(&'a [(State, usize)]),
+}
+
+impl Begun<'_> {
+    fn of(&self, number: usize) -> (&State, usize) {
+        match self {
+            Self::Alike(state, octets) => (state, *octets),
+            Self::Each(all) => (&all[number].0, all[number].1),
+        }
+    }
+}
+
+/// The SHA-256 of each message, of which the first octets are taken as hashed. `false`: this processor cannot, and nothing
+/// was done.
+pub(super) fn sha256_many(begun: Begun<'_>, messages: &[&[u8]], digests: &mut [[u8; 32]]) -> bool {
     if !is_able() {
         return false;
     }
+    let done = |number: usize, state: &State| digests[number] = digest(state);
     // SAFETY: the processor has the features that the function is compiled for.
-    unsafe { hash_all(state, hashed, messages, digests) };
+    unsafe { hash_all(begun, messages, true, done) };
     true
+}
+
+/// What the whole blocks of each message come to, and how many octets these are; `None`: this processor cannot say.
+pub(super) fn begin_many(messages: &[&[u8]]) -> Option<Vec<(State, usize)>> {
+    if !is_able() {
+        return None;
+    }
+    let whole = |message: &&[u8]| (INITIAL, message.len() - message.len() % BLOCK);
+    let mut states: Vec<_> = messages.iter().map(whole).collect();
+    let done = |number: usize, state: &State| states[number].0 = *state;
+    // SAFETY: the processor has the features that the function is compiled for.
+    unsafe { hash_all(Begun::Alike(&INITIAL, 0), messages, false, done) };
+    Some(states)
 }
 
 /// What a state comes to after these blocks; `None`: this processor cannot say.
@@ -114,8 +141,16 @@ impl<'a> Stream<'a> {
         number: 0,
     };
 
-    fn begin(&mut self, number: usize, hashed: usize, message: &'a [u8]) {
+    /// Begins with a message behind what is hashed of it. `is_ended`: what follows its whole blocks is hashed too.
+    fn begin(&mut self, number: usize, hashed: usize, message: &'a [u8], is_ended: bool) {
         let (whole, rest) = message[hashed..].as_chunks();
+        self.whole = whole;
+        self.from = 0;
+        self.to = 0;
+        self.number = number;
+        if !is_ended {
+            return;
+        }
         let bits = 8 * message.len() as u64;
         self.end = [[0; BLOCK]; 2];
         let end = self.end.as_flattened_mut();
@@ -123,10 +158,7 @@ impl<'a> Stream<'a> {
         end[rest.len()] = 0x80;
         let blocks = (rest.len() + 1 + 8).div_ceil(BLOCK);
         end[BLOCK * blocks - 8..BLOCK * blocks].copy_from_slice(&bits.to_be_bytes());
-        self.whole = whole;
-        self.from = 0;
         self.to = blocks;
-        self.number = number;
     }
 
     /// Blocks that lie one after the other and come next.
@@ -145,19 +177,21 @@ impl<'a> Stream<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.from == self.to
+        self.whole.is_empty() && self.from == self.to
     }
 }
 
-/// A stream that is done takes the next message at once.
+/// A stream that is done takes the next message at once, and tells `done` what its own has come to.
 #[target_feature(enable = "sha,sse4.1,ssse3")]
-fn hash_all(state: &State, hashed: usize, messages: &[&[u8]], digests: &mut [[u8; 32]]) {
+fn hash_all(begun: Begun<'_>, messages: &[&[u8]], are_ended: bool, mut done: impl FnMut(usize, &State)) {
     let mut waiting = messages.iter().enumerate();
     let mut streams = [Stream::NONE; STREAMS];
-    let mut states = [*state; STREAMS];
+    let mut states = [INITIAL; STREAMS];
     let mut active = 0;
     for (number, message) in waiting.by_ref().take(STREAMS) {
-        streams[active].begin(number, hashed, message);
+        let (state, hashed) = begun.of(number);
+        streams[active].begin(number, hashed, message, are_ended);
+        states[active] = *state;
         active += 1;
     }
     while active > 0 {
@@ -170,9 +204,10 @@ fn hash_all(state: &State, hashed: usize, messages: &[&[u8]], digests: &mut [[u8
             if !streams[i].is_done() {
                 continue;
             }
-            digests[streams[i].number] = digest(&states[i]);
+            done(streams[i].number, &states[i]);
             if let Some((number, message)) = waiting.next() {
-                streams[i].begin(number, hashed, message);
+                let (state, hashed) = begun.of(number);
+                streams[i].begin(number, hashed, message, are_ended);
                 states[i] = *state;
             } else {
                 active -= 1;

@@ -2,6 +2,7 @@
 //!
 //! Pure but for the signer: no disk, clock or network; randomness is drawn from its one source.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -12,11 +13,12 @@ use super::encrypting::Encrypting;
 use super::issuance::Issuance;
 use super::plan::Plan;
 use crate::batch::IndexEntry;
-use crate::bundle::{Archive, BundleWriter, Credential};
+use crate::bundle::{Archive, BundleWriter, Credential, TOGETHER};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256_many;
 use crate::engine::{EngineError, Random};
 use crate::manifest::Row;
+use crate::profile::Binding;
 use crate::store::ALIGNMENT;
 
 pub(crate) struct Workshop<'a> {
@@ -149,7 +151,6 @@ impl Packing<'_, '_> {
     /// Appends the bundles of rows whose credentials were just made.
     fn pack(&mut self, rows: &[Row], credentials: &Credentials<'_>) {
         let Plan {
-            binding,
             bundler,
             layout,
             period,
@@ -170,44 +171,26 @@ impl Packing<'_, '_> {
             return;
         }
         let first = self.ranges.len();
-        for (i, row) in rows.iter().enumerate() {
-            let start = self.block.len();
+        for i in 0..rows.len() {
             credentials.append_certificate(i, &mut self.block);
             self.ends.push(self.block.len());
-            let credential = Credential {
-                private_key: credentials.private_key(i),
-                certificate: &self.block[start..],
-                thing_name: &binding.thing_name(row),
-                client_id: &binding.client_id(row),
-                device_id: row.device_id.as_str(),
-                texts: &binding.texts(row),
-            };
-            let range = self.body.append(&layout.member(&row.device_id), |out| {
-                let start = out.len();
-                match &mut self.encrypting {
-                    None => {
-                        self.writer.append(&credential, out);
-                        bundler.crc(&out[start..])
-                    }
-                    Some(encrypting) => {
-                        encrypting.append(i, out, |plain| self.writer.append(&credential, plain));
-                        crc32fast::hash(&out[start..])
-                    }
-                }
-            });
-            self.certificates.extend_from_slice(self.writer.certificate_pem());
-            self.ranges.push(range);
         }
+        let block = std::mem::take(&mut self.block);
+        let certificates = cut(&block, &self.ends);
+        let mut digests = self.append(rows, credentials, &certificates);
         let ranges = &self.ranges[first..];
         // Of a whole block at once, while it is near the processor.
         let mut certificate_ids = vec![[0; 32]; rows.len()];
-        sha256_many(&cut(&self.block, &self.ends), &mut certificate_ids);
+        sha256_many(&certificates, &mut certificate_ids);
+        self.block = block;
         let bundles: Vec<&[u8]> = ranges
             .iter()
             .map(|range| self.body.octets(range.clone()))
             .collect();
-        let mut digests = vec![[0; 32]; rows.len()];
+        let are_known = digests.len() == rows.len();
+        digests.resize(rows.len(), [0; 32]);
         match self.encrypting {
+            None if are_known => {}
             None => bundler.sha256_many(&bundles, &mut digests),
             // They have no beginning in common.
             Some(_) => sha256_many(&bundles, &mut digests),
@@ -225,6 +208,76 @@ impl Packing<'_, '_> {
                 length: range.len() as u64,
                 sha256: digests[i],
             });
+        }
+    }
+
+    /// Appends bundles, and their certificates as PEM. Returns the SHA-256 of the bundles in the clear, if it is known already.
+    fn append(
+        &mut self,
+        rows: &[Row],
+        credentials: &Credentials<'_>,
+        certificates: &[&[u8]],
+    ) -> Vec<[u8; 32]> {
+        let Plan {
+            binding,
+            bundler,
+            layout,
+            ..
+        } = self.plan;
+        let mut digests = Vec::with_capacity(rows.len());
+        for start in (0..rows.len()).step_by(TOGETHER) {
+            let rows = &rows[start..rows.len().min(start + TOGETHER)];
+            let names: Vec<Names<'_>> = rows.iter().map(|row| Names::of(binding, row)).collect();
+            let mut of_devices = Vec::with_capacity(rows.len());
+            for (number, (row, names)) in rows.iter().zip(&names).enumerate() {
+                of_devices.push(Credential {
+                    private_key: credentials.private_key(start + number),
+                    certificate: certificates[start + number],
+                    thing_name: &names.thing_name,
+                    client_id: &names.client_id,
+                    device_id: row.device_id.as_str(),
+                    texts: &names.texts,
+                });
+            }
+            let mut together = self.writer.together(&of_devices);
+            for (number, row) in rows.iter().enumerate() {
+                let range = self.body.append(&layout.member(&row.device_id), |out| {
+                    let bundle = out.len();
+                    match &mut self.encrypting {
+                        None => {
+                            together.append(number, out);
+                            bundler.crc(&out[bundle..])
+                        }
+                        Some(encrypting) => {
+                            let number_in_block = start + number;
+                            encrypting.append(number_in_block, out, |plain| together.append(number, plain));
+                            crc32fast::hash(&out[bundle..])
+                        }
+                    }
+                });
+                self.certificates
+                    .extend_from_slice(together.certificate_pem(number));
+                self.ranges.push(range);
+            }
+            digests.extend_from_slice(together.digests().unwrap_or_default());
+        }
+        digests
+    }
+}
+
+/// What a device is called, and what its row gives for texts.
+struct Names<'a> {
+    thing_name: Cow<'a, str>,
+    client_id: Cow<'a, str>,
+    texts: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(binding: &'a Binding, row: &'a Row) -> Self {
+        Self {
+            thing_name: binding.thing_name(row),
+            client_id: binding.client_id(row),
+            texts: binding.texts(row),
         }
     }
 }

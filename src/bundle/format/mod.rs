@@ -177,12 +177,30 @@ pub trait Format: Send + Sync {
     /// Appends a file. Of a constant one, nothing of the credential is used.
     fn append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>);
 
+    /// How a file ends, where it ends with what follows from the SHA-256 of all before that: such files are made many at a time.
+    fn ending(&self) -> Option<Ending> {
+        None
+    }
+
+    /// Appends a file without its [`Format::ending`].
+    fn append_beginning(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) {
+        self.append(contents, source, out);
+    }
+
     /// Takes a file apart: a value for each of its contents, in their order.
     ///
     /// # Errors
     ///
     /// When it does not hold them, or the format never gives back what went in.
     fn read(&self, contents: &[Content], octets: &[u8], beside: &Beside<'_>) -> Result<Vec<Value>, Unread>;
+}
+
+/// The end of a file, made of the SHA-256 of all before it.
+#[derive(Clone, Copy)]
+pub struct Ending {
+    pub octets: usize,
+    /// Fills them, which are 0.
+    pub fill: fn(&[u8; 32], &mut [u8]),
 }
 
 /// A text of a format: a template with `{columns}`.

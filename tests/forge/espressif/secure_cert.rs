@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
 use certforge::bundle::format::esp_secure_cert as images;
-use images::{Bounds, Chip, Contents, Device, Ds, DsChance, Key, Layout, Plan, Text, Writer};
+use images::{Bounds, Certificate, Chip, Contents, Device, Ds, DsChance, Key, Layout, Plan, Text, Writer};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
@@ -148,15 +148,25 @@ impl Case {
             hmac_key: &self.hmac_key,
             iv: &self.iv,
         };
-        let certificates: Vec<_> = self.certificates.iter().map(Vec::as_slice).collect();
-        let ca: Vec<_> = self.ca.iter().map(Vec::as_slice).collect();
+        // Whether somebody has them as PEM already makes no difference.
+        let pem = |der: &Vec<u8>| certforge::pem::encode("CERTIFICATE", der).into_bytes();
+        let pems: Vec<_> = self.certificates.iter().map(pem).collect();
+        let mut certificates: Vec<Certificate<'_>> = Vec::new();
+        for (der, pem) in self.certificates.iter().zip(&pems) {
+            let pem = Some(pem.as_slice());
+            certificates.push(Certificate { der, pem });
+        }
+        let ca: Vec<Certificate<'_>> = self.ca.iter().map(|der| der.as_slice().into()).collect();
         let device = Device {
             key: pair.key(),
             certificates: &certificates,
             ca: &ca,
             chance: self.plan.ds.map(|_| chance),
         };
-        let lens = |ders: &[&[u8]]| ders.iter().map(|der| der.len()).collect::<Vec<_>>();
+        let lens = |certificates: &[Certificate<'_>]| {
+            let len = |certificate: &Certificate<'_>| certificate.der.len();
+            certificates.iter().map(len).collect::<Vec<_>>()
+        };
         let bounds = Bounds {
             key: pair.traditional.len(),
             certificates: &lens(&certificates),

@@ -44,16 +44,34 @@ pub(super) const fn len(data: usize) -> usize {
 /// Appends an entry. `data` appends what it holds, which is less than 64 KiB.
 pub(super) fn append(kind: Kind, out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    out.extend_from_slice(&MAGIC);
-    // Flags (a plain key), three octets in reserve, the kind, the subtype; the length is known later.
-    out.extend_from_slice(&[0, 0, 0, 0, kind as u8, 0, 0, 0]);
+    out.extend_from_slice(&[0; HEADER]);
     data(out);
     let len = out.len() - start - HEADER;
     let written = u16::try_from(len).expect("an entry that fits into the partition is shorter");
-    out[start + HEADER - 2..start + HEADER].copy_from_slice(&written.to_le_bytes());
+    out[start..start + HEADER].copy_from_slice(&header(kind, written));
     out.resize(start + HEADER + len.next_multiple_of(ALIGNED), 0);
     let sum = sum(&out[start..]);
     out.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// Octets of the entry with the SHA-256 of all before it.
+pub(super) const INTEGRITY: usize = len(32);
+
+/// Fills the place of that entry.
+pub(super) fn fill_integrity(digest: &[u8; 32], out: &mut [u8]) {
+    out[..HEADER].copy_from_slice(&header(Kind::Integrity, 32));
+    out[HEADER..HEADER + 32].copy_from_slice(digest);
+    let sum = sum(&out[..HEADER + 32]);
+    out[HEADER + 32..].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Flags (a plain key), three octets in reserve, the kind, the subtype, the length of the data.
+fn header(kind: Kind, len: u16) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&MAGIC);
+    header[8] = kind as u8;
+    header[10..].copy_from_slice(&len.to_le_bytes());
+    header
 }
 
 /// `zlib.crc32(octets, 0xffffffff)`, and what a device's ROM calls `esp_rom_crc32_le(UINT32_MAX, …)`.

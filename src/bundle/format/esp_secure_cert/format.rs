@@ -7,11 +7,13 @@ use zeroize::Zeroizing;
 
 use super::ds::{Ds, DsChance};
 use super::reader::{self, Contents, Image};
-use super::writer::{Bounds, Device, Key, Layout, Plan, Text, Writer};
+use super::writer::{Bounds, Certificate, Device, Key, Layout, Plan, Text, Writer};
 use crate::bundle::format::{
-    Beside, Format, Settings, Sizes, Source, Unread, Value, refuse_formless, traditional,
+    Beside, Ending, Format, Settings, Sizes, Source, Unread, Value, refuse_formless, traditional,
 };
 use crate::bundle::{Content, Drawn};
+
+const JUDGED: &str = "the profile's keys are for the image, and it was judged to fit";
 
 /// What a profile says of it.
 #[derive(Deserialize)]
@@ -49,8 +51,7 @@ impl EspSecureCert {
         key: &Key<'_>,
         chance: Option<DsChance<'_>>,
     ) -> Option<Zeroizing<Vec<u8>>> {
-        let own: Vec<&[u8]> = image.certificates.iter().map(Vec::as_slice).collect();
-        let ca: Vec<&[u8]> = image.ca.iter().map(Vec::as_slice).collect();
+        let (own, ca) = (ders(&image.certificates), ders(&image.ca));
         let device = Device {
             key: *key,
             certificates: &own,
@@ -103,15 +104,26 @@ pub(in crate::bundle::format) fn values(image: Image) -> Option<Vec<Value>> {
     )
 }
 
-/// The certificates of a content, DER.
-fn ders<'a>(content: &Content, source: &Source<'a>) -> Vec<&'a [u8]> {
-    let (own, issuer) = (source.credential.certificate, &source.shared.issuer[..]);
+fn ders(certificates: &[Vec<u8>]) -> Vec<Certificate<'_>> {
+    certificates.iter().map(|der| der.as_slice().into()).collect()
+}
+
+/// Appends the certificates of a content.
+fn append_certificates<'a>(content: &Content, source: &Source<'a>, out: &mut Vec<Certificate<'a>>) {
+    let own = Certificate {
+        der: source.credential.certificate,
+        pem: Some(source.certificate_pem),
+    };
+    let issuer = Certificate {
+        der: &source.shared.issuer,
+        pem: Some(source.issuer_pem),
+    };
     match content {
-        Content::Certificate => vec![own],
-        Content::Chain => vec![own, issuer],
-        Content::Issuer => vec![issuer],
-        Content::Root(root) => vec![root.der()],
-        _ => Vec::new(),
+        Content::Certificate => out.push(own),
+        Content::Chain => out.extend([own, issuer]),
+        Content::Issuer => out.push(issuer),
+        Content::Root(root) => out.push(root.der().into()),
+        _ => {}
     }
 }
 
@@ -121,17 +133,29 @@ fn count(content: &Content) -> usize {
 }
 
 impl EspSecureCert {
-    /// Appends an image; `None` when it is not for such a key, or does not fit.
-    fn try_append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) -> Option<()> {
+    /// Hands on what an image says of a device; `None` when it is not for such a key.
+    fn with_device<T>(
+        &self,
+        contents: &[Content],
+        source: &Source<'_>,
+        append: impl FnOnce(&Device<'_>) -> Option<T>,
+    ) -> Option<T> {
         let pkcs8 = source.credential.private_key;
         let mut key = Zeroizing::new(Vec::with_capacity(pkcs8.len() + traditional::ADDED));
         let is_rsa = traditional::from_pkcs8(pkcs8, true, &mut key).is_some();
         if !is_rsa {
             traditional::from_pkcs8(pkcs8, false, &mut key)?;
         }
+        let mut certificates = Vec::with_capacity(2 * contents.len());
         let [_, own, ca @ ..] = contents else {
-            return Some(());
+            return None;
         };
+        append_certificates(own, source, &mut certificates);
+        let count = certificates.len();
+        for content in ca {
+            append_certificates(content, source, &mut certificates);
+        }
+        let (own, ca) = certificates.split_at(count);
         let chance = self.plan().ds.and_then(|_| {
             let hmac_key = source.secrets.of(Drawn::HmacKey)?.try_into().ok()?;
             let iv = source.random.try_into().ok()?;
@@ -139,14 +163,11 @@ impl EspSecureCert {
         });
         let device = Device {
             key: if is_rsa { Key::Rsa(&key) } else { Key::Ec(&key) },
-            certificates: &ders(own, source),
-            ca: &ca
-                .iter()
-                .flat_map(|content| ders(content, source))
-                .collect::<Vec<_>>(),
+            certificates: own,
+            ca,
             chance,
         };
-        self.writer.append(&device, out).ok()
+        append(&device)
     }
 }
 
@@ -240,12 +261,24 @@ impl Format for EspSecureCert {
 
     fn makes(&self, contents: &[Content], source: &Source<'_>) -> bool {
         let mut out = Zeroizing::new(Vec::with_capacity(self.room(contents, &Sizes::LARGEST)));
-        self.try_append(contents, source, &mut out).is_some()
+        self.with_device(contents, source, |device| {
+            self.writer.append(device, &mut out).ok()
+        })
+        .is_some()
     }
 
     fn append(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) {
-        self.try_append(contents, source, out)
-            .expect("the profile's keys are for the image, and it was judged to fit");
+        self.with_device(contents, source, |device| self.writer.append(device, out).ok())
+            .expect(JUDGED);
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        self.writer.ending()
+    }
+
+    fn append_beginning(&self, contents: &[Content], source: &Source<'_>, out: &mut Vec<u8>) {
+        let append = |device: &Device<'_>| self.writer.append_beginning(device, out).ok();
+        self.with_device(contents, source, append).expect(JUDGED);
     }
 
     fn read(&self, contents: &[Content], octets: &[u8], beside: &Beside<'_>) -> Result<Vec<Value>, Unread> {

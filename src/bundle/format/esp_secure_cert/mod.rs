@@ -17,7 +17,7 @@ mod writer;
 pub use ds::{Chip, Ds, DsChance, DsError, DsParameters, DsPrivate};
 pub use reader::{Contents, Image, read, read_beginning};
 pub use unread::Unread;
-pub use writer::{Bounds, Device, DeviceError, Key, Layout, Plan, PlanError, Text, Writer};
+pub use writer::{Bounds, Certificate, Device, DeviceError, Key, Layout, Plan, PlanError, Text, Writer};
 
 pub(super) use format::{EspSecureCert, values};
 

@@ -63,10 +63,11 @@ fn image(plan: Plan, key: Key<'_>) -> Vec<u8> {
         iv: &IV,
     };
     let chance = plan.ds.map(|_| chance);
+    let (own, ca) = (certificate(500), certificate(400));
     let device = Device {
         key,
-        certificates: &[&certificate(500)],
-        ca: &[&certificate(400)],
+        certificates: &[own[..].into()],
+        ca: &[ca[..].into()],
         chance,
     };
     let mut out = Vec::new();
@@ -210,7 +211,7 @@ fn refuses_plans_before_there_is_a_device() {
 fn refuses_devices_that_were_not_planned_for() {
     let (ec, (_, _, rsa)) = (ec_key(), rsa_key(4096));
     let certificate = certificate(500);
-    let certificates: &[&[u8]] = &[&certificate];
+    let certificates: &[Certificate<'_>] = &[certificate[..].into()];
     let chance = Some(DsChance {
         hmac_key: &HMAC_KEY,
         iv: &IV,

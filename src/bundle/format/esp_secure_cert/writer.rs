@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::ds::{self, Ds, DsChance, DsError};
 use super::entry::{self, Kind};
 use super::{EC_KEY, PARTITION, RSA_KEY};
+use crate::bundle::format::Ending;
 use crate::digest::sha256;
 use crate::pem;
 
@@ -98,14 +99,27 @@ impl<'a> Key<'a> {
     }
 }
 
+/// A certificate, DER, and as a block of PEM where somebody has it as that already.
+#[derive(Clone, Copy)]
+pub struct Certificate<'a> {
+    pub der: &'a [u8],
+    pub pem: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a [u8]> for Certificate<'a> {
+    fn from(der: &'a [u8]) -> Self {
+        Self { der, pem: None }
+    }
+}
+
 /// What an image says of one device.
 #[derive(Clone, Copy)]
 pub struct Device<'a> {
     pub key: Key<'a>,
-    /// DER, the device's own first, then those up its chain.
-    pub certificates: &'a [&'a [u8]],
-    /// The CA's certificate, or several, DER; the tool itself takes one. Empty: the image has none.
-    pub ca: &'a [&'a [u8]],
+    /// The device's own first, then those up its chain.
+    pub certificates: &'a [Certificate<'a>],
+    /// The CA's certificate, or several; the tool itself takes one. Empty: the image has none.
+    pub ca: &'a [Certificate<'a>],
     /// Needed where the plan has a DS, and only there.
     pub chance: Option<DsChance<'a>>,
 }
@@ -161,12 +175,19 @@ impl Writer {
     ///
     /// When such an image may not fit into the partition.
     pub fn room(&self, bounds: &Bounds<'_>) -> Result<usize, PlanError> {
+        let (own, ca) = (bounds.certificates.iter(), bounds.ca.iter());
         // Its label is the longer one.
-        self.octets(RSA_KEY, bounds.key, bounds.certificates, bounds.ca)
+        self.octets(RSA_KEY, bounds.key, own.copied(), ca.copied())
     }
 
     /// Octets of an image.
-    fn octets(&self, label: &str, key: usize, own: &[usize], ca: &[usize]) -> Result<usize, PlanError> {
+    fn octets(
+        &self,
+        label: &str,
+        key: usize,
+        own: impl ExactSizeIterator<Item = usize>,
+        ca: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<usize, PlanError> {
         let Plan { layout, text, ds } = self.plan;
         let key = match (ds, text) {
             (Some(ds), _) => entry::len(ds::data_len(ds.chip.longest_key())) + entry::len(ds::CONTEXT),
@@ -174,12 +195,12 @@ impl Writer {
             (None, Text::Der) => entry::len(key),
         };
         let own = certificates_len(text, "the device's certificate", own)?;
-        let ca = match ca {
-            [] => 0,
-            ca => certificates_len(text, "the CA's certificate", ca)?,
+        let ca = match ca.len() {
+            0 => 0,
+            _ => certificates_len(text, "the CA's certificate", ca)?,
         };
         let digest = match layout {
-            Layout::Current => entry::len(32),
+            Layout::Current => entry::INTEGRITY,
             Layout::WithoutDigest | Layout::WholePartition => 0,
         };
         match key + own + ca + digest {
@@ -196,9 +217,30 @@ impl Writer {
     /// When the image would be longer than the partition, or the key is not for the plan's DS peripheral; then nothing was
     /// appended.
     pub fn append(&self, device: &Device<'_>, out: &mut Vec<u8>) -> Result<(), DeviceError> {
-        let lens = |ders: &[&[u8]]| ders.iter().map(|der| der.len()).collect::<Vec<_>>();
-        let (key, own, ca) = (device.key, lens(device.certificates), lens(device.ca));
-        let octets = self.octets(key.label(), key.der().len(), &own, &ca)?;
+        let start = out.len();
+        self.append_beginning(device, out)?;
+        if let Some(ending) = self.ending() {
+            let digest = sha256(&out[start..]);
+            let place = out.len();
+            out.resize(place + ending.octets, 0);
+            (ending.fill)(&digest, &mut out[place..]);
+        }
+        Ok(())
+    }
+
+    /// How an image ends: with a SHA-256, if at all.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        (self.plan.layout == Layout::Current).then_some(Ending {
+            octets: entry::INTEGRITY,
+            fill: entry::fill_integrity,
+        })
+    }
+
+    /// Appends a device's image without its [`Writer::ending`].
+    pub(super) fn append_beginning(&self, device: &Device<'_>, out: &mut Vec<u8>) -> Result<(), DeviceError> {
+        let len = |certificate: &Certificate<'_>| certificate.der.len();
+        let (key, own, ca) = (device.key, device.certificates.iter(), device.ca.iter());
+        let octets = self.octets(key.label(), key.der().len(), own.map(len), ca.map(len))?;
         let secret = self.secret(device)?;
         let start = out.len();
         out.reserve(octets);
@@ -217,24 +259,23 @@ impl Writer {
         if let Secret::Plain(_) = secret {
             secret.append(self.plan.text, out);
         }
-        if self.plan.layout == Layout::Current {
-            let digest = sha256(&out[start..]);
-            entry::append(Kind::Integrity, out, |out| out.extend_from_slice(&digest));
-        }
         Ok(())
     }
 
     /// Appends an entry with certificates; nothing, when there are none.
-    fn append_certificates(&self, kind: Kind, ders: &[&[u8]], out: &mut Vec<u8>) {
-        if ders.is_empty() {
+    fn append_certificates(&self, kind: Kind, certificates: &[Certificate<'_>], out: &mut Vec<u8>) {
+        if certificates.is_empty() {
             return;
         }
-        entry::append(kind, out, |out| match self.plan.text {
-            Text::Der => out.extend_from_slice(&ders.concat()),
-            Text::Pem => {
-                for der in ders {
-                    pem::append_certificate(der, out);
+        entry::append(kind, out, |out| {
+            for certificate in certificates {
+                match (self.plan.text, certificate.pem) {
+                    (Text::Der, _) => out.extend_from_slice(certificate.der),
+                    (Text::Pem, Some(pem)) => out.extend_from_slice(pem),
+                    (Text::Pem, None) => pem::append_certificate(certificate.der, out),
                 }
+            }
+            if self.plan.text == Text::Pem {
                 out.push(0);
             }
         });
@@ -280,16 +321,17 @@ impl Secret<'_> {
 }
 
 /// Octets of an entry with certificates, given those of each as DER.
-fn certificates_len(text: Text, what: &'static str, ders: &[usize]) -> Result<usize, PlanError> {
-    match (text, ders) {
-        (Text::Pem, [_, ..]) => {
-            let pem: usize = ders.iter().map(|der| pem::len(pem::CERTIFICATE, *der)).sum();
+fn certificates_len(
+    text: Text,
+    what: &'static str,
+    ders: impl ExactSizeIterator<Item = usize>,
+) -> Result<usize, PlanError> {
+    match (text, ders.len()) {
+        (Text::Pem, 1..) => {
+            let pem: usize = ders.map(|der| pem::len(pem::CERTIFICATE, der)).sum();
             Ok(entry::len(pem + 1))
         }
-        (Text::Der, [der]) => Ok(entry::len(*der)),
-        _ => {
-            let count = ders.len();
-            Err(PlanError::ChainAsDer { what, count })
-        }
+        (Text::Der, 1) => Ok(entry::len(ders.sum())),
+        (_, count) => Err(PlanError::ChainAsDer { what, count }),
     }
 }

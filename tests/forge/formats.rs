@@ -272,6 +272,66 @@ fn the_triple_des_of_old_is_read_with_the_password_of_the_row() {
 }
 
 #[test]
+fn aes_with_another_count_is_read_by_openssl_and_held_to_what_the_profile_says() {
+    let files = |iterations: u32| {
+        format!(
+            "[[bundle.files]]
+name = \"device.p12\"
+format = \"pkcs12\"
+encryption = \"aes-256\"
+iterations = {iterations}
+password = \"{{production_order}}\"
+"
+        )
+    };
+    let [place, other] = [4321, 4322].map(|iterations| made_of(&files(iterations)));
+    let folder = unpacked(&place, FIRST);
+    let read = ["pkcs12", "-in", "device.p12", "-passin", "pass:PO-0"];
+    openssl(
+        &[&read[..], &["-nodes", "-nocerts", "-out", "key.pem"]].concat(),
+        &folder,
+    );
+    openssl(
+        &[&read[..], &["-nokeys", "-clcerts", "-out", "own.pem"]].concat(),
+        &folder,
+    );
+    is_pair(&folder, "key.pem", "own.pem");
+    let info = tool("openssl", &[&read[..], &["-info", "-noout"]].concat(), &folder);
+    let info = String::from_utf8(info.stderr).unwrap();
+    assert!(info.contains("MAC: sha256, Iteration 4321"), "{info}");
+    let lock = "PBES2, PBKDF2, AES-256-CBC, Iteration 4321, PRF hmacWithSHA256";
+    assert_eq!(info.matches(lock).count(), 2, "key and certificates: {info}");
+    // The same password opens what was made with another count, and it is not what the profile says.
+    place.unseal("b");
+    let damaged = "device.p12 is not what the profile says: private-key, chain, in pkcs12";
+    let content = content_of(&other, FIRST, "device.p12");
+    let told = told_of(&place, "device.p12", content);
+    assert!(told.contains(damaged), "{told}");
+    // So it is of a file with the same key and certificate, and another count alone.
+    let all = [&read[..], &["-nodes", "-out", "all.pem"]].concat();
+    openssl(&all, &folder);
+    for (count, is_fault) in [("4322", true), ("4321", false)] {
+        let export = [
+            "pkcs12",
+            "-export",
+            "-in",
+            "all.pem",
+            "-out",
+            "again.p12",
+            "-passout",
+            "pass:PO-0",
+            "-name",
+            "SN000000",
+            "-iter",
+            count,
+        ];
+        openssl(&export, &folder);
+        let told = told_of(&place, "device.p12", fs::read(folder.join("again.p12")).unwrap());
+        assert_eq!(told.contains(damaged), is_fault, "{count}: {told}");
+    }
+}
+
+#[test]
 fn verify_holds_key_against_certificate_in_a_pkcs12_file() {
     let place = made("gateway-pkcs12");
     place.unseal("b");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs;
 
 use certforge::bundle::format::nvs as images;
 use data_encoding::{BASE64, HEXLOWER};
@@ -12,6 +13,7 @@ use images::{Keys, Kind, Plan, PlanError, Read, Slot, Value, Writer};
 use serde_json::json;
 
 use super::tools::{Tools, assert_same, drawn, random, text};
+use crate::support::Workplace;
 
 const CASES: usize = 500;
 const PAGE: usize = 4096;
@@ -213,6 +215,102 @@ fn images_are_those_of_the_generator() {
         .flat_map(|what| [(what, false), (what, true)])
     {
         assert!(seen[&kind] >= 10, "{kind:?} came up");
+    }
+}
+
+/// A partition of 1 MiB with one blob.
+fn blob(octets: usize, keys: Option<Keys>) -> Case {
+    let fill = (0_u8..251).cycle().take(octets).collect::<Vec<_>>();
+    let slot = Slot {
+        namespace: "factory".to_owned(),
+        key: "model".to_owned(),
+        kind: Kind::Binary,
+        most: octets,
+    };
+    Case {
+        plan: Plan {
+            size: 1 << 20,
+            slots: vec![slot],
+            is_encrypted: keys.is_some(),
+        },
+        values: vec![Value::Blob(Cow::Owned(fill))],
+        keys,
+    }
+}
+
+/// A device's own software writes 127 chunks of a blob at most, each on a page of its own; the first lies behind its namespace's entry.
+const LONGEST_BLOB: usize = (125 - 1) * 32 + 126 * 125 * 32;
+
+#[test]
+fn the_longest_blobs_are_those_of_the_generator_and_longer_ones_are_refused() {
+    let mut random = random();
+    let mut tools = Tools::start();
+    for octets in [
+        LONGEST_BLOB - 4000,
+        LONGEST_BLOB - 32,
+        LONGEST_BLOB - 1,
+        LONGEST_BLOB,
+    ] {
+        for keys in [None, Some(Keys::new(&drawn(&mut random)).unwrap())] {
+            let case = blob(octets, keys);
+            let ours = case.image().unwrap();
+            let theirs = tools.image(&case.question());
+            assert_same(&ours, &theirs, &format!("a blob of {octets} octets"));
+            assert_eq!(images::read(&ours, case.keys.as_ref()), Ok(case.read()));
+            if case.keys.is_none() {
+                let mut nvs = Nvs::new(0, ours.len(), MemFlash::from_bytes(ours)).unwrap();
+                assert_eq!(found(&mut nvs, &case.plan.slots[0]), case.values[0]);
+            }
+        }
+    }
+    // The generator goes on, up to 255 chunks, with numbers that a device has for the blob's next version.
+    for octets in [LONGEST_BLOB + 1, LONGEST_BLOB + 100_000] {
+        let case = blob(octets, None);
+        let error = case.image().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the blob of \"model\" may have {octets} octets, which are more than 127 pages hold")
+        );
+        assert!(tools.ask(&case.question())["image"].is_string());
+    }
+}
+
+#[test]
+fn check_finds_a_blob_that_is_too_long_before_anything_is_made() {
+    let place = Workplace::new();
+    let profile = "name = 'esp32'
+[[bundle.files]]
+name = 'key.pem'
+content = 'private-key'
+[[bundle.files]]
+name = 'cert.pem'
+content = 'certificate'
+[[bundle.files]]
+name = 'nvs.bin'
+format = 'nvs'
+size = '0x100000'
+entries = [{ namespace = 'factory', key = 'model', type = 'binary', value = '{model}' }]
+";
+    fs::write(place.join("profile.toml"), profile).unwrap();
+    let arguments = ["devices.csv", "--no-endpoint", "--profile", "profile.toml"];
+    for (octets, fits) in [(LONGEST_BLOB, true), (LONGEST_BLOB + 1, false)] {
+        let manifest = format!("serial_number,model\nSN0,x\nSN1,{}\n", "m".repeat(octets));
+        fs::write(place.join("devices.csv"), manifest).unwrap();
+        let check = [&["check"][..], &arguments].concat();
+        if fits {
+            place.succeed(&check);
+            continue;
+        }
+        for command in ["check", "run"] {
+            let told = place.fail(&[&[command][..], &arguments].concat(), 4);
+            let expected = format!(
+                "certforge: error: the profile's bundles cannot be made: nvs.bin: the blob of \"model\" may have {octets} \
+                 octets, which are more than 127 pages hold\n\
+                 certforge: hint: give the file a larger partition, or shorter values\n"
+            );
+            assert_eq!(told, expected);
+        }
+        assert!(!place.join("out").exists(), "nothing was made");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use certforge::batch::BatchRecord;
 use certforge::ledger::{self, Ledger, LedgerError};
 use certforge::printable;
 use certforge::store::{Store, read_record};
@@ -74,7 +75,9 @@ impl Verify {
             let batch = place::of_batch(&self.batch, &|| self.ledger.usual())?;
             self.reach.open(&place::parse(&batch, &self.reach, None)?)?
         };
-        let ledger = self.open_ledger(&store)?;
+        // That it is no batch is said before anything of a ledger.
+        let record = read_record(&store).map_err(verify::VerifyError::from)?.record;
+        let ledger = self.open_ledger(&store, &record)?;
         let issuer = self.issuer.as_deref().map(trust).transpose()?;
         let identities = self.identity.read()?;
         let passwords = self.passwords.read()?;
@@ -110,7 +113,7 @@ impl Verify {
 
 impl Verify {
     /// The ledger that was named; or the usual one, which a batch in shards need not have here.
-    fn open_ledger(&self, store: &Store) -> Result<Option<Box<dyn Ledger>>, Failure> {
+    fn open_ledger(&self, store: &Store, record: &BatchRecord) -> Result<Option<Box<dyn Ledger>>, Failure> {
         if self.no_ledger {
             return Ok(None);
         }
@@ -123,8 +126,9 @@ impl Verify {
             other => other,
         };
         let may_be_elsewhere = || {
-            let read = read_record(store).ok().map(|read| read.record);
-            let record = read.filter(|record| !is_named && record.shards.is_some())?;
+            if is_named || record.shards.is_none() {
+                return false;
+            }
             let knows = |name: &str| {
                 matches!(
                     opened.as_ref().map(|ledger| ledger.find_batch(name)),
@@ -132,11 +136,11 @@ impl Verify {
                 )
             };
             let here = store.location();
-            Some(!knows(&record.batch) && !knows(place::name_of(&here)))
+            !knows(&record.batch) && !knows(place::name_of(&here))
         };
         match may_be_elsewhere() {
-            Some(true) => Ok(None),
-            _ => Ok(Some(opened.map_err(verify::VerifyError::from)?)),
+            true => Ok(None),
+            false => Ok(Some(opened.map_err(verify::VerifyError::from)?)),
         }
     }
 }
@@ -218,8 +222,8 @@ impl fmt::Display for Verified {
 /// What the batch was held against.
 fn against(report: &Report) -> String {
     let ledger = match report.shards {
-        None => "the ledger",
-        Some(_) => "the ledger of a shard",
+        Some(_) if !report.ledger_is_whole => "the ledger of a shard",
+        _ => "the ledger",
     };
     match (&report.manifest, report.ledger) {
         (Some(manifest), true) => format!("manifest {} and {ledger}", path(manifest)),

@@ -148,6 +148,8 @@ pub struct Report {
     pub manifest_changed: bool,
     /// Whether the rows were held against a ledger, of a batch in shards against that of one.
     pub ledger: bool,
+    /// Whether that ledger has every chunk: of a batch in shards, those of all of them.
+    pub ledger_is_whole: bool,
     pub shards: Option<u32>,
     /// SHA-256 of the certificate of the CA that made it, in hexadecimal.
     pub issuer_id: String,
@@ -325,6 +327,7 @@ pub fn verify(
             .map(|(manifest, _)| manifest.path().to_owned()),
         manifest_changed: inputs.manifest_changed,
         ledger: inputs.batch.is_some(),
+        ledger_is_whole: inputs.batch.is_some() && inputs.committed.len() as u64 == record.shape().chunks(),
         shards: record.shards,
         issuer_id: HEXLOWER.encode(&inputs.issuer.id()),
         issuer_known: inputs.batch.is_some() || job.issuer.is_some(),

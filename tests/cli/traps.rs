@@ -643,6 +643,25 @@ fn how_a_run_ended_is_told_to_prometheus() {
 }
 
 #[test]
+fn a_folder_that_is_no_batch_is_called_so_whatever_becomes_of_the_ledger() {
+    let place = Workplace::new();
+    make_ca(&place, "3650");
+    let here = place.path().canonicalize().expect("it is there");
+    let expected = format!(
+        "certforge: error: {}/ca is no batch: it has no batch.json\n",
+        here.display()
+    );
+    for arguments in [
+        &["verify", "ca"][..],
+        &["verify", "./ca"],
+        &["verify", "ca", "--ledger", "no.db"],
+    ] {
+        let (_, told) = output(&place, arguments, 6);
+        assert!(told.starts_with(&expected), "{told}");
+    }
+}
+
+#[test]
 fn a_place_is_one_however_it_is_spelt() {
     let place = Workplace::new();
     make_ca(&place, "3650");

@@ -753,6 +753,17 @@ fn a_batch_in_shards_is_held_against_the_ledger_of_a_shard() {
         ),
         "{told}"
     );
+    // Once they are put together, it is that of all.
+    place.succeed(&["ledger", "copy", "1.db", "2.db", "all.db"]);
+    let told = place.succeed(&[
+        "verify",
+        "out/b",
+        "--ledger",
+        "all.db",
+        "--manifest",
+        "devices.csv",
+    ]);
+    assert!(told.contains(" and the ledger\n"), "{told}");
 }
 
 #[test]

@@ -15,6 +15,24 @@ fn pictures_show_what_the_pages_have() {
     assert!(output.status.success(), "{said}");
 }
 
+/// Where there is a browser.
+#[cfg(feature = "aws")]
+#[test]
+fn the_picture_of_a_rehearsal_shows_what_its_page_says() {
+    let is_there = |browser| Command::new(browser).arg("--version").output().is_ok();
+    if !["chromium", "chromium-browser"].into_iter().any(is_there) {
+        eprintln!("LEFT OUT: there is no chromium; `tests/all` installs it");
+        return;
+    }
+    let output = Command::new("python3")
+        .arg(root().join("docs/pictures/make"))
+        .args(["--check-page", env!("CARGO_BIN_EXE_certforge")])
+        .output()
+        .expect("Python is installed");
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
 #[test]
 fn pictures_are_small_and_shown() {
     let pages = super::pages::all();

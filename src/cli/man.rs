@@ -13,7 +13,10 @@ use super::{Cli, Failure, clock, exit};
 
 #[derive(Debug, Args)]
 pub struct ManPages {
-    /// Folder to which a page for each command is written; without it, the main page is printed
+    /// Command whose page is printed, such as `station claim` [default: the main page]
+    #[arg(value_name = "COMMAND", conflicts_with = "to")]
+    command: Vec<String>,
+    /// Folder to which a page for each command is written
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }
@@ -33,7 +36,7 @@ impl ManPages {
     pub fn run(&self) -> Outcome {
         let command = built();
         let Some(folder) = &self.to else {
-            return Ok(Ended::with(Page(page(&command))));
+            return Ok(Ended::with(Page(page(self.named(&command)?))));
         };
         let cannot = |path: &Path, error: &std::io::Error| {
             let message = format!("{} cannot be written: {error}", path.display());
@@ -50,6 +53,26 @@ impl ManPages {
             pages,
             folder: folder.clone(),
         }))
+    }
+}
+
+impl ManPages {
+    /// The command whose page is asked for.
+    fn named<'a>(&self, root: &'a Command) -> Result<&'a Command, Failure> {
+        let mut command = root;
+        for word in &self.command {
+            let found = command.find_subcommand(word).filter(|found| !found.is_hide_set());
+            command = found.ok_or_else(|| {
+                Failure::usage(
+                    &format!(
+                        "{} has no command {word}",
+                        command.get_bin_name().unwrap_or("certforge")
+                    ),
+                    "`certforge help` lists the commands, and `certforge help COMMAND` those of one",
+                )
+            })?;
+        }
+        Ok(command)
     }
 }
 

@@ -163,9 +163,11 @@ impl fmt::Display for Shown {
 impl fmt::Display for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Lines::default();
+        lines.line("profile", &self.profile);
+        if !self.description.is_empty() {
+            lines.line("description", &self.description);
+        }
         lines
-            .line("profile", &self.profile)
-            .line("description", &self.description)
             .line("keys", &self.key_type)
             .line("subject", self.subject.join(", "));
         if !self.alternative_names.is_empty() {

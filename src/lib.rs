@@ -68,6 +68,8 @@ pub mod certificate;
 
 pub mod batch;
 
+pub mod plugin;
+
 pub mod store;
 
 pub mod seal;

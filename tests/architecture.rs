@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 37] = [
+const MAY_IMPORT: [(&str, &[&str]); 38] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
@@ -17,6 +17,7 @@ const MAY_IMPORT: [(&str, &[&str]); 37] = [
     ("manifest", &["digest", "shell"]),
     ("bundle", &["digest", "pem", "printable"]),
     ("flash", &["digest", "bundle"]),
+    ("plugin", &["bundle"]),
     (
         "profile",
         &["bounded", "digest", "exposure", "printable", "manifest", "bundle"],
@@ -97,6 +98,7 @@ const MAY_IMPORT: [(&str, &[&str]); 37] = [
         &[
             "digest",
             "pem",
+            "shell",
             "manifest",
             "profile",
             "engine",
@@ -104,6 +106,7 @@ const MAY_IMPORT: [(&str, &[&str]); 37] = [
             "issuer",
             "certificate",
             "bundle",
+            "plugin",
             "batch",
             "store",
             "seal",
@@ -142,15 +145,15 @@ const MAY_IMPORT: [(&str, &[&str]); 37] = [
     (
         "generation",
         &[
-            "digest", "manifest", "profile", "engine", "issuer", "bundle", "batch", "store", "seal", "forge",
-            "verify",
+            "digest", "manifest", "profile", "engine", "issuer", "bundle", "plugin", "batch", "store",
+            "seal", "forge", "verify",
         ],
     ),
     (
         "station",
         &[
             "bounded", "causes", "digest", "metrics", "pem", "exposure", "manifest", "profile", "engine",
-            "issuer", "bundle", "batch", "store", "seal", "verify",
+            "issuer", "bundle", "plugin", "batch", "store", "seal", "verify",
         ],
     ),
     (

@@ -9,6 +9,7 @@ use certforge::generation::GenerationError;
 use certforge::issuer::IssuerError;
 use certforge::ledger::LedgerError;
 use certforge::manifest::ManifestError;
+use certforge::plugin::PluginError;
 use certforge::profile::ProfileError;
 use certforge::rebuild::RebuildError;
 use certforge::seal::SealError;
@@ -77,6 +78,10 @@ table! {
         EngineError::KeyRejected { .. } => ISSUER,
         EngineError::Failed { .. } | EngineError::Random => SOME_FAILED,
     };
+    PluginError: |error| match error {
+        PluginError::Missing { .. } | PluginError::Start { .. } | PluginError::Refused { .. } => USAGE,
+        PluginError::Ended { .. } | PluginError::Protocol { .. } | PluginError::TimedOut { .. } => SOME_FAILED,
+    };
     SignerError: |error| match error {
         SignerError::Engine(error) => error.code(),
         SignerError::Access(_) | SignerError::Refused { .. } | SignerError::Incomplete { .. } => ISSUER,
@@ -111,6 +116,7 @@ table! {
     ForgeError: |error| match error {
         ForgeError::Manifest(error) => error.code(),
         ForgeError::Engine(error) => error.code(),
+        ForgeError::Plugin(error) => error.code(),
         ForgeError::Signer(error) => error.code(),
         ForgeError::Seal(error) => error.code(),
         ForgeError::Issuer(error) => error.code(),
@@ -148,6 +154,7 @@ table! {
     GenerationError: |error| match error {
         GenerationError::Seal(error) => error.code(),
         GenerationError::Engine(error) => error.code(),
+        GenerationError::Plugin(error) => error.code(),
         GenerationError::Profile(error) => error.code(),
         GenerationError::Recipe(_)
         | GenerationError::Unfit { .. }

@@ -2,7 +2,7 @@
 
 use std::env::VarError;
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use certforge::bounded;
@@ -24,7 +24,10 @@ const VARIABLE: &str = "CERTFORGE_CA_PASSPHRASE";
 const PIN_VARIABLE: &str = "CERTFORGE_PIN";
 
 /// Times that a person is asked for the passphrase of one key.
-const TRIES: u32 = 3;
+pub const TRIES: u32 = 3;
+
+/// Octets of a line that somebody types, at most.
+const LONGEST_LINE: u64 = 4096;
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct PassphraseArgs {
@@ -100,26 +103,32 @@ impl PassphraseArgs {
 
     fn given(&self) -> io::Result<Option<Zeroizing<String>>> {
         if let Some(path) = &self.passphrase_file {
-            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-            let file = File::open(path).map_err(named)?;
-            let exposure = exposure::of_secret(&file.metadata().map_err(named)?);
-            if let Some(exposure) = exposure {
-                let remedy = match exposure {
-                    Exposure::Owner { .. } => "use one of your own",
-                    _ => "chmod 600 it",
-                };
-                let message = format!("{} {exposure}; {remedy}", path.display());
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
-            }
-            let text = bounded::read_file_text(file).map_err(named)?;
-            let line = text.lines().next().unwrap_or_default();
-            return Ok(Some(Zeroizing::new(line.to_owned())));
+            return first_line(path).map(Some);
         }
         of_environment(VARIABLE)
     }
 }
 
-fn of_environment(variable: &str) -> io::Result<Option<Zeroizing<String>>> {
+/// The first line of a file that nobody else may read.
+pub fn first_line(path: &Path) -> io::Result<Zeroizing<String>> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let file = File::open(path).map_err(named)?;
+    let exposure = exposure::of_secret(&file.metadata().map_err(named)?);
+    if let Some(exposure) = exposure {
+        let remedy = match exposure {
+            Exposure::Owner { .. } => "use one of your own",
+            _ => "chmod 600 it",
+        };
+        let message = format!("{} {exposure}; {remedy}", path.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    let text = bounded::read_file_text(file).map_err(named)?;
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// What a variable has in it, if it is set.
+pub fn of_environment(variable: &str) -> io::Result<Option<Zeroizing<String>>> {
     match std::env::var(variable) {
         Ok(secret) => Ok(Some(Zeroizing::new(secret))),
         Err(VarError::NotPresent) => Ok(None),
@@ -127,7 +136,18 @@ fn of_environment(variable: &str) -> io::Result<Option<Zeroizing<String>>> {
     }
 }
 
-fn prompt(text: &str) -> io::Result<Zeroizing<String>> {
+/// What somebody types who sees it.
+pub fn prompt_openly(text: &str) -> io::Result<Zeroizing<String>> {
+    tell_aside(format_args!("{text}"));
+    let mut line = Zeroizing::new(String::with_capacity(256));
+    io::stdin().lock().take(LONGEST_LINE).read_line(&mut line)?;
+    let len = line.trim_end_matches(['\r', '\n']).len();
+    line.truncate(len);
+    Ok(line)
+}
+
+/// What somebody types whom nobody looks at.
+pub fn prompt(text: &str) -> io::Result<Zeroizing<String>> {
     if !io::stdin().is_terminal() {
         return Err(io::Error::other("there is no terminal to ask at"));
     }

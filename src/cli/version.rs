@@ -11,7 +11,7 @@ macro_rules! features {
 
 /// What `-V` prints is the first line.
 pub fn long() -> String {
-    let features = features!("aws" "display" "kms" "openssl" "pkcs11" "postgres" "s3");
+    let features = features!("age" "aws" "display" "kms" "openssl" "pkcs11" "postgres" "s3");
     let built_in = features.iter().filter(|(is_there, _)| *is_there);
     let names: Vec<&str> = built_in.map(|(_, name)| *name).collect();
     let here = ENGINES.iter().filter(|engine| engine.ready().is_ok());

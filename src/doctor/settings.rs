@@ -23,6 +23,7 @@ const VARIABLES: [(&str, Tell); 51] = [
     ("CERTFORGE_ENDPOINT", Tell::Value),
     ("CERTFORGE_ENDPOINT_URL", Tell::Url),
     ("CERTFORGE_ENGINE", Tell::Value),
+    ("CERTFORGE_IDENTITY_PASSPHRASE", Tell::Presence),
     ("CERTFORGE_ISSUER", Tell::Value),
     ("CERTFORGE_JOBS", Tell::Value),
     ("CERTFORGE_LAYOUT", Tell::Value),

@@ -4,15 +4,45 @@ use zeroize::Zeroizing;
 
 use crate::bundle::encryption::{Encryption, FileWriter, Recipient};
 use crate::engine::{EngineError, Peer, Random, WORTHWHILE};
+use crate::plugin::{self, PluginError};
 
-/// What secrets are shared by with each recipient, many at a time. `None` where that cannot be: then it is one at a time.
-pub(crate) type Peers = Vec<Option<Peer>>;
+/// Why bundles were not encrypted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EncryptingError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+}
 
-pub(crate) fn peers(recipients: &[Recipient]) -> Peers {
-    recipients
-        .iter()
-        .map(|recipient| Peer::new(recipient.point()))
-        .collect()
+/// What bundles of a batch are encrypted with.
+pub(crate) struct Shares {
+    pub encryption: Encryption,
+    /// What secrets are shared by with each point, many at a time. `None` where that cannot be: then it is one at a time.
+    peers: Peers,
+}
+
+type Peers = Vec<Option<Peer>>;
+
+impl Shares {
+    /// For these recipients; `None` without any. Their plugins are tried with a key that is for no file.
+    ///
+    /// # Errors
+    ///
+    /// When a plugin is not there, or makes no share for its recipients.
+    pub(crate) fn new(recipients: &[Recipient]) -> Result<Option<Self>, PluginError> {
+        if recipients.is_empty() {
+            return Ok(None);
+        }
+        let encryption = Encryption::new(recipients);
+        for of_one in encryption.plugins() {
+            plugin::wrap(of_one, &[&[0; 16]])?;
+        }
+        Ok(Some(Self {
+            peers: encryption.points().map(Peer::new).collect(),
+            encryption,
+        }))
+    }
 }
 
 pub(crate) struct Encrypting<'a> {
@@ -22,28 +52,29 @@ pub(crate) struct Encrypting<'a> {
 }
 
 impl<'a> Encrypting<'a> {
-    pub(crate) fn new(encryption: &'a Encryption, peers: &'a Peers) -> Self {
+    pub(crate) fn new(shares: &'a Shares) -> Self {
         Self {
-            writer: encryption.writer(),
-            peers,
+            writer: shares.encryption.writer(),
+            peers: &shares.peers,
             plain: Zeroizing::new(Vec::new()),
         }
     }
 
     /// Draws what so many bundles are encrypted with.
-    pub(crate) fn prepare(&mut self, bundles: usize, room: usize) -> Result<(), EngineError> {
+    pub(crate) fn prepare(&mut self, bundles: usize, room: usize) -> Result<(), EncryptingError> {
         if self.plain.capacity() < room {
             // What is grown leaves a copy behind.
             self.plain = Zeroizing::new(Vec::with_capacity(room));
         }
         let peers = self.peers;
-        self.writer.prepare(
+        self.writer.prepare_with(
             bundles,
-            |octets| Random.fill(octets),
-            |recipient, secrets, public_keys, shared_secrets| {
-                let peer = peer(peers, recipient, secrets.len());
+            |octets| Random.fill(octets).map_err(EncryptingError::from),
+            |point, secrets, public_keys, shared_secrets| {
+                let peer = peer(peers, point, secrets.len());
                 peer.is_some_and(|peer| peer.agree(secrets, public_keys, shared_secrets))
             },
+            |recipients, file_keys| Ok(plugin::wrap(recipients, file_keys)?),
         )
     }
 
@@ -56,9 +87,9 @@ impl<'a> Encrypting<'a> {
     }
 }
 
-/// What so many secrets are shared by with a recipient; `None`: one at a time.
-fn peer(peers: &Peers, recipient: usize, secrets: usize) -> Option<&Peer> {
-    peers[recipient].as_ref().filter(|_| secrets >= WORTHWHILE)
+/// What so many secrets are shared by with a point; `None`: one at a time.
+fn peer(peers: &Peers, point: usize, secrets: usize) -> Option<&Peer> {
+    peers[point].as_ref().filter(|_| secrets >= WORTHWHILE)
 }
 
 #[cfg(test)]
@@ -69,12 +100,16 @@ mod tests {
     /// Where engine lanes is ready, it is what a run encrypts by.
     #[test]
     fn secrets_are_shared_in_lanes_where_there_are_any() {
-        let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
-        let recipients = [Recipient::parse(recipient).unwrap()];
-        let peers = peers(&recipients);
-        assert_eq!(peers[0].is_some(), Lanes.ready().is_ok());
+        let recipients = [
+            "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN",
+        ];
+        let recipients = recipients.map(|text| Recipient::parse(text).unwrap());
+        let Shares { encryption, peers } = Shares::new(&recipients).unwrap().unwrap();
+        for peer in &peers {
+            assert_eq!(peer.is_some(), Lanes.ready().is_ok());
+        }
         assert!(peer(&peers, 0, WORTHWHILE - 1).is_none());
-        let encryption = Encryption::new(&recipients);
         for bundles in [1, WORTHWHILE, 1000] {
             let (mut writer, mut in_lanes) = (encryption.writer(), Vec::new());
             writer
@@ -91,7 +126,7 @@ mod tests {
                 )
                 .unwrap();
             let is_worthwhile = bundles >= WORTHWHILE && peers[0].is_some();
-            assert_eq!(in_lanes, [(bundles, is_worthwhile)]);
+            assert_eq!(in_lanes, [(bundles, is_worthwhile); 2]);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Shard;
+use super::encrypting::EncryptingError;
 use crate::batch::{MAX_CHUNK_ROWS, SHARED_OBJECT, since};
 use crate::bundle::RecipeError;
 use crate::certificate::LintError;
@@ -10,6 +11,7 @@ use crate::engine::EngineError;
 use crate::issuer::IssuerError;
 use crate::ledger::LedgerError;
 use crate::manifest::{ManifestError, Problem};
+use crate::plugin::PluginError;
 use crate::profile::ValidityError;
 use crate::seal::SealError;
 use crate::signer::SignerError;
@@ -22,6 +24,8 @@ pub enum ForgeError {
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("bundles were not encrypted")]
+    Plugin(#[from] PluginError),
     #[error(transparent)]
     Signer(#[from] SignerError),
     #[error(transparent)]
@@ -151,6 +155,15 @@ fn more(lines: usize) -> String {
     }
 }
 
+impl From<EncryptingError> for ForgeError {
+    fn from(error: EncryptingError) -> Self {
+        match error {
+            EncryptingError::Engine(error) => error.into(),
+            EncryptingError::Plugin(error) => error.into(),
+        }
+    }
+}
+
 impl ForgeError {
     /// What the user can do about it.
     #[must_use]
@@ -158,6 +171,7 @@ impl ForgeError {
         match self {
             Self::Manifest(error) => error.hint(),
             Self::Engine(error) => error.hint(),
+            Self::Plugin(error) => error.hint(),
             Self::Signer(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Ledger(error) => error.hint(),

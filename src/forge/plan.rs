@@ -4,12 +4,11 @@
 
 use super::check::Longest;
 use super::distinct::Keys;
-use super::encrypting::{Peers, peers};
+use super::encrypting::Shares;
 use super::signing::Signing;
 use super::{ForgeError, Job};
 use crate::batch::Layout;
 use crate::bundle::Bundler;
-use crate::bundle::encryption::Encryption;
 use crate::certificate::{
     CertificateSerial, Expected, Fields, Linted, SerialPrefix, Stamp, encode_san, encode_subject,
 };
@@ -29,8 +28,7 @@ pub(crate) struct Plan<'a> {
     pub stamp: Stamp,
     pub bundler: Bundler,
     /// For whom bundles are encrypted; `None`: they are not.
-    pub encryption: Option<Encryption>,
-    pub(super) peers: Peers,
+    pub(super) shares: Option<Shares>,
     pub layout: Layout,
     pub period: Period,
     /// The keys that were made so far, of which none may come again.
@@ -74,8 +72,7 @@ impl<'a> Plan<'a> {
             signing: Signing::new(issuer.manner()),
             issuer,
             bundler: Bundler::new(profile.recipe(), profile.shared(issuer.certificate().der()))?,
-            encryption: (!profile.recipients().is_empty()).then(|| Encryption::new(profile.recipients())),
-            peers: peers(profile.recipients()),
+            shares: Shares::new(profile.recipients())?,
             layout: job.delivered(),
             period,
             keys: Keys::default(),
@@ -119,7 +116,8 @@ impl<'a> Plan<'a> {
         let certificate = tbs_len + longer + signature + ROOM_FOR_HEADERS;
         self.bundler.fits(private_key, certificate, &longest.texts)?;
         let bundle = self.bundler.room(private_key, certificate, &longest.texts);
-        let encrypted = self.encryption.as_ref().map(|own| own.encrypted_len(bundle));
+        let shares = self.shares.as_ref();
+        let encrypted = shares.map(|own| own.encryption.encrypted_len(bundle));
         self.bundle_room = encrypted.unwrap_or(bundle) + ROOM_IN_A_PACK;
         Ok(())
     }

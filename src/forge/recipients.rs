@@ -6,6 +6,7 @@ use crate::batch::BatchRecord;
 use crate::bundle::encryption::{Recipient, short_ids};
 use crate::ledger::Ledger;
 use crate::profile::Profile;
+use crate::shell::quoted;
 use crate::store::Store;
 
 /// Refuses to go on with a batch for others than those for whom it was begun. What nothing is committed of is not begun, but by
@@ -53,7 +54,7 @@ fn told(recipients: &[Recipient]) -> String {
 fn arguments(recipients: &[Recipient]) -> String {
     let named: Vec<String> = recipients
         .iter()
-        .map(|one| format!("--recipient {one}"))
+        .map(|one| format!("--recipient {}", quoted(&one.to_string())))
         .collect();
     match named.is_empty() {
         true => "without --recipient".to_owned(),

@@ -16,7 +16,7 @@ use crate::batch::IndexEntry;
 use crate::bundle::{Archive, BundleWriter, Credential, TOGETHER};
 use crate::certificate::SerialPrefix;
 use crate::digest::sha256_many;
-use crate::engine::{EngineError, Random};
+use crate::engine::Random;
 use crate::manifest::Row;
 use crate::profile::Binding;
 use crate::store::ALIGNMENT;
@@ -53,10 +53,7 @@ impl<'a> Workshop<'a> {
             plan,
             issuance: Issuance::new(plan),
             writer: plan.bundler.writer(),
-            encrypting: plan
-                .encryption
-                .as_ref()
-                .map(|own| Encrypting::new(own, &plan.peers)),
+            encrypting: plan.shares.as_ref().map(Encrypting::new),
             directory: Vec::new(),
             bundles: Zeroizing::new(Vec::new()),
             start: 0,
@@ -121,7 +118,7 @@ impl<'a> Workshop<'a> {
         );
         issued?;
         if let Some(failure) = failure {
-            return Err(failure.into());
+            return Err(failure);
         }
         self.plan.keys.add(&key_ids)?;
         Ok(entries)
@@ -133,8 +130,8 @@ struct Packing<'a, 'b> {
     plan: &'a Plan<'a>,
     writer: &'b mut BundleWriter<'a>,
     encrypting: Option<&'b mut Encrypting<'a>>,
-    /// Why there are no random octets.
-    failure: Option<EngineError>,
+    /// Why there are no random octets, or no shares of file keys.
+    failure: Option<ForgeError>,
     body: Body<'b>,
     /// Where it begins in its buffer.
     start: usize,
@@ -163,11 +160,11 @@ impl Packing<'_, '_> {
         if let Some(encrypting) = &mut self.encrypting
             && let Err(error) = encrypting.prepare(rows.len(), self.plan.bundle_room)
         {
-            self.failure = Some(error);
+            self.failure = Some(error.into());
             return;
         }
         if let Err(error) = self.writer.draw(rows.len(), |octets| Random.fill(octets)) {
-            self.failure = Some(error);
+            self.failure = Some(error.into());
             return;
         }
         let first = self.ranges.len();

@@ -11,12 +11,12 @@ use crate::batch::{
     BatchRecord, GenerationFolder, IndexEntry, claim_object, index_object, pack_object, pack_octets,
     write_index,
 };
-use crate::bundle::encryption::{Encryption, Identities, decrypt};
+use crate::bundle::encryption::{Identities, decrypt};
 use crate::bundle::format::{Beside, EndpointFile, Unread, Value};
 use crate::bundle::{self, Archive, Bundler, Credential, Delivered, Files, Opened, remove_members};
 use crate::digest::sha256;
 use crate::engine::Random;
-use crate::forge::encrypting::{Encrypting, Peers, peers};
+use crate::forge::encrypting::{Encrypting, Shares};
 use crate::manifest::DeviceId;
 use crate::profile::{Profile, Template};
 use crate::seal::ChunkDigest;
@@ -44,8 +44,7 @@ pub(super) struct Making<'a> {
     now: OffsetDateTime,
     /// What makes other files than there are; `None`: they stay as they are.
     bundler: Option<Bundler>,
-    encryption: Option<Encryption>,
-    peers: Peers,
+    shares: Option<Shares>,
     issuer: CertificateDer<'static>,
 }
 
@@ -79,8 +78,7 @@ impl<'a> Making<'a> {
             identities: job.identities,
             now: job.now,
             bundler,
-            encryption: (!profile.recipients().is_empty()).then(|| Encryption::new(profile.recipients())),
-            peers: peers(profile.recipients()),
+            shares: Shares::new(profile.recipients())?,
             issuer: CertificateDer::from(issuer.to_vec()),
         })
     }
@@ -281,8 +279,8 @@ impl<'a> Making<'a> {
         rows: &[IndexEntry],
         bundles: &mut [Option<Octets>],
     ) -> Result<(Octets, Vec<std::ops::Range<usize>>), GenerationError> {
-        if let Some(encryption) = &self.encryption {
-            self.encrypt(encryption, bundles)?;
+        if let Some(shares) = &self.shares {
+            encrypt(shares, bundles)?;
         }
         let room = bundles
             .iter()
@@ -315,25 +313,22 @@ impl<'a> Making<'a> {
         }
         Ok((body, ranges))
     }
+}
 
-    fn encrypt(
-        &self,
-        encryption: &Encryption,
-        bundles: &mut [Option<Octets>],
-    ) -> Result<(), GenerationError> {
-        let mut encrypting = Encrypting::new(encryption, &self.peers);
-        let mut present: Vec<&mut Octets> = bundles.iter_mut().flatten().collect();
-        for block in present.chunks_mut(BLOCK) {
-            let room = block.iter().map(|bundle| bundle.len()).max().unwrap_or(0);
-            encrypting.prepare(block.len(), room)?;
-            for (number, bundle) in block.iter_mut().enumerate() {
-                let mut out = Vec::with_capacity(encryption.encrypted_len(bundle.len()));
-                encrypting.append(number, &mut out, |plain| plain.extend_from_slice(bundle));
-                **bundle = Zeroizing::new(out);
-            }
+/// Encrypts bundles, each in its place.
+fn encrypt(shares: &Shares, bundles: &mut [Option<Octets>]) -> Result<(), GenerationError> {
+    let mut encrypting = Encrypting::new(shares);
+    let mut present: Vec<&mut Octets> = bundles.iter_mut().flatten().collect();
+    for block in present.chunks_mut(BLOCK) {
+        let room = block.iter().map(|bundle| bundle.len()).max().unwrap_or(0);
+        encrypting.prepare(block.len(), room)?;
+        for (number, bundle) in block.iter_mut().enumerate() {
+            let mut out = Vec::with_capacity(shares.encryption.encrypted_len(bundle.len()));
+            encrypting.append(number, &mut out, |plain| plain.extend_from_slice(bundle));
+            **bundle = Zeroizing::new(out);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The files of some device's bundle, by their names.

@@ -2,7 +2,9 @@
 
 use crate::bundle::RecipeError;
 use crate::engine::EngineError;
+use crate::forge::encrypting::EncryptingError;
 use crate::manifest::DeviceId;
+use crate::plugin::PluginError;
 use crate::profile::ProfileError;
 use crate::seal::SealError;
 use crate::store::{ReadError, StoreError};
@@ -18,6 +20,8 @@ pub enum GenerationError {
     Seal(#[from] SealError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("bundles were not encrypted")]
+    Plugin(#[from] PluginError),
     #[error(transparent)]
     Profile(#[from] ProfileError),
     #[error("the profile's bundles cannot be made")]
@@ -62,6 +66,15 @@ pub enum GenerationError {
     Interrupted,
 }
 
+impl From<EncryptingError> for GenerationError {
+    fn from(error: EncryptingError) -> Self {
+        match error {
+            EncryptingError::Engine(error) => error.into(),
+            EncryptingError::Plugin(error) => error.into(),
+        }
+    }
+}
+
 impl GenerationError {
     /// What the user can do about it.
     #[must_use]
@@ -72,6 +85,7 @@ impl GenerationError {
                 Self::Read(error) => return error.hint(),
                 Self::Seal(error) => return error.hint(),
                 Self::Engine(_) => return None,
+                Self::Plugin(error) => return error.hint(),
                 Self::Profile(error) => return error.hint(),
                 Self::Recipe(_) => {
                     "give the profile that the batch was made with, by --profile, with the files that it names beside it"

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::ProfileError;
 use super::config::DeliveryConfig;
 use crate::bounded;
-use crate::bundle::encryption::{MAX_RECIPIENTS, Recipient, RecipientError, read_recipients};
+use crate::bundle::encryption::{MAX_RECIPIENTS, Recipient, RecipientError, is_ssh, read_recipients};
 
 const FIELD: &str = "delivery.recipients";
 
@@ -67,8 +67,11 @@ pub fn recipient_files(named: &[String]) -> impl Iterator<Item = &str> {
     named.iter().map(String::as_str).filter(|text| is_file(text))
 }
 
-/// Whatever does not look like a key is a path.
+/// Whatever does not look like a key is a path. A key of SSH has a blank in it, and what is in base64 has slashes.
 fn is_file(text: &str) -> bool {
+    if is_ssh(text) && text.contains(' ') {
+        return false;
+    }
     let lower = text.to_ascii_lowercase();
     let looks_like_key = ["age1", "age-secret-key-", "age-plugin-", "ssh-"]
         .iter()

@@ -4,14 +4,16 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::bounded;
-use crate::bundle::encryption::{Identities, Identity, IdentityError, Recipient};
+use crate::bundle::encryption::{Identities, Identity, IdentityError, OtherIdentity, OtherKinds, Recipient};
 use crate::engine::{EngineError, Random};
 use crate::exposure::{self, Exposure};
+use crate::plugin::{PluginIdentity, Voice};
 use crate::profile::rfc3339;
 
 /// Why there is no identity.
@@ -27,6 +29,8 @@ pub enum IdentityFileError {
         #[source]
         source: IdentityError,
     },
+    #[error("identity {path} is a plugin's, and only that knows its public half")]
+    NotPublic { path: PathBuf },
     #[error("{path} is there already")]
     Exists { path: PathBuf },
     #[error("identity {path} cannot be written")]
@@ -48,6 +52,10 @@ impl IdentityFileError {
                 exposure.hint(path)
             ),
             Self::Identity { source, .. } => source.hint(),
+            Self::NotPublic { .. } => {
+                "the plugin prints it when it makes an identity; mostly it stands in the file, behind `#`"
+                    .to_owned()
+            }
             Self::Exists { .. } => {
                 "bundles for it can be read with nothing else: name another file, or move it away first"
                     .to_owned()
@@ -58,12 +66,40 @@ impl IdentityFileError {
     }
 }
 
+/// Whoever is asked what an identity needs.
+pub struct Asked<'a> {
+    /// For the passphrase of a key of SSH.
+    pub passphrase: &'a mut dyn FnMut() -> io::Result<Zeroizing<String>>,
+    /// For what a plugin wants to know.
+    pub voice: Arc<dyn Voice>,
+}
+
+impl OtherKinds for Asked<'_> {
+    #[cfg(feature = "age")]
+    fn ssh(&mut self, text: &str) -> Result<Box<dyn OtherIdentity>, IdentityError> {
+        crate::bundle::encryption::openssh::read(text, self.passphrase)
+    }
+
+    #[cfg(not(feature = "age"))]
+    fn ssh(&mut self, _: &str) -> Result<Box<dyn OtherIdentity>, IdentityError> {
+        Err(IdentityError::Ssh)
+    }
+
+    fn plugin(&mut self, text: &str, plugin: &str) -> Result<Box<dyn OtherIdentity>, IdentityError> {
+        Ok(Box::new(PluginIdentity::new(
+            text,
+            plugin,
+            Arc::clone(&self.voice),
+        )?))
+    }
+}
+
 /// Reads the identities in a file of one's own that no one else may read.
 ///
 /// # Errors
 ///
 /// When others may read it, or it holds none.
-pub fn read(path: &Path) -> Result<Identities, IdentityFileError> {
+pub fn read(path: &Path, asked: &mut Asked<'_>) -> Result<Identities, IdentityFileError> {
     let unread = |source| IdentityFileError::Read {
         path: path.to_owned(),
         source,
@@ -79,7 +115,7 @@ pub fn read(path: &Path) -> Result<Identities, IdentityFileError> {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(IdentityError::Nothing),
         other => Ok(other.map_err(unread)?),
     };
-    text.and_then(|text| Identities::parse(&text))
+    text.and_then(|text| Identities::read(&text, asked))
         .map_err(|source| IdentityFileError::Identity {
             path: path.to_owned(),
             source,
@@ -150,6 +186,14 @@ mod tests {
             path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777,
             0o700
         );
+        let read = |path: &Path| {
+            let mut passphrase = || Err(io::Error::other("nobody is there"));
+            let mut asked = Asked {
+                passphrase: &mut passphrase,
+                voice: Arc::new(crate::plugin::Nobody),
+            };
+            read(path, &mut asked)
+        };
         assert!(read(&path).unwrap().are_among(std::slice::from_ref(&recipient)));
         let before = std::fs::read(&path).unwrap();
         let error = make(&path, OffsetDateTime::UNIX_EPOCH).unwrap_err();

@@ -40,6 +40,7 @@ mod lanes;
 mod ledger;
 mod password_file;
 mod rebuild;
+mod recipients;
 mod rsa;
 mod secrets;
 mod shards;

@@ -44,24 +44,25 @@ pub(super) fn payload_key(file_key: &[u8; FILE_KEY], nonce: &[u8; NONCE]) -> Les
     cipher(&derive(file_key, nonce, b"payload"))
 }
 
-/// The key that wraps a file key for a recipient.
-fn wrapping_key(ephemeral: &[u8; POINT], recipient: &[u8; POINT], shared: &[u8; POINT]) -> LessSafeKey {
-    let mut salt = [0; 2 * POINT];
-    salt[..POINT].copy_from_slice(ephemeral);
-    salt[POINT..].copy_from_slice(recipient);
-    cipher(&derive(shared, &salt, b"age-encryption.org/v1/X25519"))
-}
+/// What keys are derived for that wrap file keys for X25519 recipients.
+pub(super) const X25519_INFO: &[u8] = b"age-encryption.org/v1/X25519";
 
 /// Of the points that a recipient and an ephemeral key have in common.
 pub(super) struct Agreed<'a> {
     pub ephemeral: &'a [u8; POINT],
     pub recipient: &'a [u8; POINT],
     pub shared: &'a [u8; POINT],
+    /// What the key is derived for.
+    pub info: &'static [u8],
 }
 
 impl Agreed<'_> {
+    /// The key that wraps a file key for the recipient.
     fn key(&self) -> LessSafeKey {
-        wrapping_key(self.ephemeral, self.recipient, self.shared)
+        let mut salt = [0; 2 * POINT];
+        salt[..POINT].copy_from_slice(self.ephemeral);
+        salt[POINT..].copy_from_slice(self.recipient);
+        cipher(&derive(self.shared, &salt, self.info))
     }
 
     /// Wraps a file key. The nonce is zero, for the key is used once.

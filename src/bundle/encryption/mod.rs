@@ -1,21 +1,32 @@
-//! Bundles for some eyes only: encrypted to recipients, in the age format (<https://age-encryption.org/v1>, X25519).
+//! Bundles for some eyes only: encrypted to recipients, in the age format (<https://age-encryption.org/v1>).
 //!
 //! An encrypted bundle is a whole age file, which any age tool opens. [`Recipient`] is the public half of an identity,
 //! [`Identity`] the secret one; [`FileWriter`] makes the files, [`decrypt`] is the one reader. Each file has a file key of its
-//! own, and each recipient's share of it an ephemeral secret of its own, as the specification wants. Pure: randomness comes in
-//! as octets.
+//! own, and each recipient's share of it an ephemeral secret of its own, as the specification wants. Recipients are keys of X25519 and of
+//! SSH, or a plugin's. Pure: randomness comes in as octets, and what plugins make from whoever runs them.
 
+mod decrypt_error;
 mod identity;
 mod kdf;
+#[cfg(feature = "age")]
+pub mod openssh;
 mod payload;
 mod reader;
 mod recipient;
+mod ssh;
+pub mod stanza;
 mod writer;
 
-pub use identity::{Identities, Identity, IdentityError};
-pub use reader::{DecryptError, decrypt, is_encrypted};
-pub use recipient::{MAX_RECIPIENTS, Recipient, RecipientError, read_recipients, short_ids};
-pub use writer::{Encryption, FileWriter};
+pub use decrypt_error::{DecryptError, FileKey};
+pub use identity::{
+    Identities, Identity, IdentityError, OtherIdentity, OtherKinds, PLUGIN_PROGRAM, X25519Alone,
+};
+pub use reader::{decrypt, is_encrypted};
+pub use recipient::{
+    MAX_RECIPIENTS, PluginRecipient, Recipient, RecipientError, is_ssh, read_recipients, short_ids,
+};
+pub use stanza::Stanza;
+pub use writer::{Encryption, FileWriter, MAX_PLUGIN_STANZAS};
 
 use base64_simd::STANDARD_NO_PAD as BASE64;
 

@@ -2,35 +2,18 @@
 
 use zeroize::Zeroizing;
 
+use super::decrypt_error::{DecryptError, FileKey};
+use super::identity::Own;
 use super::kdf::{self, Agreed};
+use super::stanza::{Stanza, add_line, arguments_of, decode};
 use super::{
-    BASE64, BASE64_OF_32, FILE_KEY, FOOTER, Identities, MAC, NONCE, POINT, STANZA, VERSION_LINE, WRAPPED_KEY,
-    X25519, payload,
+    BASE64_OF_32, FILE_KEY, FOOTER, Identities, Identity, MAC, NONCE, POINT, STANZA, VERSION_LINE,
+    WRAPPED_KEY, X25519, payload,
 };
-
-/// Characters of a line of a stanza's body.
-const COLUMNS: usize = 64;
 
 /// Stanzas of a file, at most, and octets of a header: many times what recipients there may be.
 const MOST_STANZAS: usize = 1024;
 const MOST_HEADER: usize = 256 * 1024;
-
-/// Why octets cannot be decrypted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DecryptError {
-    #[error("it is not encrypted in the age format")]
-    NotEncrypted,
-    #[error("it is armored, as text, which bundles are not")]
-    Armored,
-    #[error("its header is malformed: {0}")]
-    Header(&'static str),
-    #[error("it is encrypted for somebody else")]
-    SomebodyElse,
-    #[error("its header was changed: it is not the one that was encrypted")]
-    Changed,
-    #[error("its content was changed, or its end is missing")]
-    Payload,
-}
 
 /// Whether octets say that they are encrypted in the age format.
 #[must_use]
@@ -64,6 +47,8 @@ struct Share {
 
 struct Header<'a> {
     shares: Vec<Share>,
+    /// All of them, and those of other kinds.
+    stanzas: Vec<Stanza>,
     /// What the HMAC is of.
     authenticated: &'a [u8],
     mac: [u8; MAC],
@@ -83,19 +68,20 @@ impl<'a> Header<'a> {
             file,
             at: VERSION_LINE.len(),
         };
-        let mut shares = Vec::new();
-        let (mut stanzas, mut has_passphrase) = (0, false);
+        let (mut shares, mut stanzas) = (Vec::new(), Vec::new());
+        let mut has_passphrase = false;
         loop {
             let start = lines.at;
             let line = lines.next()?;
             if let Some(mac) = line.strip_prefix(FOOTER) {
                 let mac = mac.strip_prefix(b" ").ok_or(malformed("its end"))?;
                 let mac = decode_32(mac).ok_or(malformed("its HMAC"))?;
-                return match stanzas {
+                return match stanzas.len() {
                     0 => Err(malformed("it has no recipient")),
                     2.. if has_passphrase => Err(malformed("a passphrase beside other recipients")),
                     _ => Ok(Self {
                         shares,
+                        stanzas,
                         authenticated: &file[..start + FOOTER.len()],
                         mac,
                         payload: &file[lines.at..],
@@ -105,35 +91,50 @@ impl<'a> Header<'a> {
             let arguments = line.strip_prefix(STANZA).ok_or(malformed("a line of it"))?;
             let arguments = arguments_of(arguments).ok_or(malformed("a recipient's line"))?;
             let body = body(&mut lines)?;
-            stanzas += 1;
-            has_passphrase |= arguments[0] == b"scrypt";
-            if stanzas > MOST_STANZAS {
+            has_passphrase |= arguments[0] == "scrypt";
+            if stanzas.len() == MOST_STANZAS {
                 return Err(malformed("it has too many recipients"));
             }
-            if arguments[0] == X25519.as_bytes() {
+            if arguments[0] == X25519 {
                 shares.push(share(&arguments, &body).ok_or(malformed("a recipient's share"))?);
             }
+            stanzas.push(Stanza {
+                arguments: arguments.into_iter().map(str::to_owned).collect(),
+                body,
+            });
         }
     }
 
     /// The file key, by the first share that opens.
-    fn file_key(&self, identities: &Identities) -> Result<Zeroizing<[u8; FILE_KEY]>, DecryptError> {
-        for identity in identities.iter() {
-            for share in &self.shares {
-                let shared = identity
-                    .agree(&share.ephemeral)
-                    .ok_or(DecryptError::Header("a share of low order"))?;
-                let agreed = Agreed {
-                    ephemeral: &share.ephemeral,
-                    recipient: identity.recipient().point(),
-                    shared: &shared,
-                };
-                if let Some(file_key) = agreed.unwrap(&share.wrapped) {
-                    return Ok(file_key);
-                }
+    fn file_key(&self, identities: &Identities) -> Result<FileKey, DecryptError> {
+        for own in identities.iter() {
+            let opened = match own {
+                Own::X25519(identity) => self.opened_by(identity)?,
+                Own::Other(other) => other.open(&self.stanzas)?,
+            };
+            if let Some(file_key) = opened {
+                return Ok(file_key);
             }
         }
         Err(DecryptError::SomebodyElse)
+    }
+
+    fn opened_by(&self, identity: &Identity) -> Result<Option<FileKey>, DecryptError> {
+        for share in &self.shares {
+            let shared = identity
+                .agree(&share.ephemeral)
+                .ok_or(DecryptError::Header("a share of low order"))?;
+            let agreed = Agreed {
+                ephemeral: &share.ephemeral,
+                recipient: identity.point(),
+                shared: &shared,
+                info: kdf::X25519_INFO,
+            };
+            if let Some(file_key) = agreed.unwrap(&share.wrapped) {
+                return Ok(Some(file_key));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -152,32 +153,17 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The arguments of a stanza, one at least: printable characters, with one blank between them.
-fn arguments_of(line: &[u8]) -> Option<Vec<&[u8]>> {
-    let arguments: Vec<&[u8]> = line.split(|octet| *octet == b' ').collect();
-    let is_sound = |argument: &&[u8]| !argument.is_empty() && argument.iter().all(u8::is_ascii_graphic);
-    arguments.iter().all(is_sound).then_some(arguments)
-}
-
-/// The body of a stanza: full lines, and one that is shorter, perhaps empty.
+/// The body of a stanza.
 fn body(lines: &mut Lines<'_>) -> Result<Vec<u8>, DecryptError> {
     let malformed = DecryptError::Header("a recipient's body");
     let mut text = Vec::new();
     loop {
-        let line = lines.next()?;
-        if line.len() > COLUMNS {
-            return Err(malformed);
-        }
-        text.extend_from_slice(line);
-        if line.len() < COLUMNS {
-            return decode(&text).ok_or(malformed);
+        match add_line(lines.next()?, &mut text) {
+            None => return Err(malformed),
+            Some(false) => {}
+            Some(true) => return decode(&text).ok_or(malformed),
         }
     }
-}
-
-/// Decodes base64 without padding, of which there is one form only.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    BASE64.decode_to_vec(text).ok()
 }
 
 fn decode_32(text: &[u8]) -> Option<[u8; 32]> {
@@ -185,10 +171,10 @@ fn decode_32(text: &[u8]) -> Option<[u8; 32]> {
     octets?.try_into().ok()
 }
 
-fn share(arguments: &[&[u8]], body: &[u8]) -> Option<Share> {
+fn share(arguments: &[&str], body: &[u8]) -> Option<Share> {
     let [_, ephemeral] = arguments else { return None };
     Some(Share {
-        ephemeral: decode_32(ephemeral)?,
+        ephemeral: decode_32(ephemeral.as_bytes())?,
         wrapped: body.try_into().ok()?,
     })
 }

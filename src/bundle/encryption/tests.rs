@@ -117,7 +117,7 @@ fn what_was_agreed_on_elsewhere_is_taken_for_the_recipient_whose_it_is() {
     writer
         .prepare(9, random, |number, secrets, ephemerals, shared| {
             asked.push(number);
-            let point = UnparsedPublicKey::new(&AGREEMENT, recipients[number].point());
+            let point = UnparsedPublicKey::new(&AGREEMENT, encryption.points().nth(number).unwrap());
             for (i, secret) in secrets.iter().enumerate() {
                 let secret = PrivateKey::from_private_key(&AGREEMENT, secret).unwrap();
                 ephemerals[i].copy_from_slice(secret.compute_public_key().unwrap().as_ref());
@@ -274,10 +274,21 @@ fn tells_what_is_no_recipient_and_no_identity() {
         ("", "names no recipient"),
         ("# line 7\n", "names no recipient"),
         (secret.as_str(), "line 1 is an identity, the secret half"),
-        ("# a\nssh-ed25519 AAAA x", "line 2 is an SSH key"),
         (
-            "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t",
-            "of an age plugin",
+            "# a\nssh-ed25519 AAAA x",
+            "line 2 is no recipient: its SSH key is damaged",
+        ),
+        (
+            "ssh-dss AAAA x",
+            "an SSH key of kind ssh-dss, which age does not encrypt to",
+        ),
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "is an identity, the secret half",
+        ),
+        (
+            "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3u",
+            "its checksum is wrong",
         ),
         (&public[..50], "its checksum is wrong"),
         (&public.to_ascii_uppercase(), "capitals"),
@@ -298,8 +309,12 @@ fn tells_what_is_no_recipient_and_no_identity() {
         ("# only\n", "holds no identity"),
         (public.as_str(), "line 1 is a recipient, the public half"),
         ("age-encryption.org/v1\n-> scrypt", "encrypted with a passphrase"),
-        ("-----BEGIN OPENSSH PRIVATE KEY-----", "an SSH key"),
-        ("AGE-PLUGIN-YUBIKEY-1QQPQY", "of an age plugin"),
+        (
+            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "an SSH key, which this certforge was built without",
+        ),
+        ("ssh-ed25519 AAAA x", "the public half of an SSH key"),
+        ("AGE-PLUGIN-YUBIKEY-1QQPQY", "damaged"),
         (&secret[..70], "damaged"),
     ] {
         assert!(identity(text).contains(what), "{text}: {}", identity(text));

@@ -1,17 +1,26 @@
 //! The writer of encrypted files: header, nonce, payload, at the end of a buffer.
 
+use std::sync::Arc;
+
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rsa::OaepPublicEncryptingKey;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::kdf::{self, Agreed};
+use super::recipient::{Kind, PluginRecipient, Recipient};
+use super::ssh::{self, Sharing};
+use super::stanza::{self, body_len};
 use super::{
-    BASE64, BASE64_OF_32, FILE_KEY, FOOTER, MAC, NONCE, POINT, Recipient, STANZA, VERSION_LINE,
-    X25519 as KIND, payload,
+    BASE64, BASE64_OF_32, FILE_KEY, FOOTER, MAC, NONCE, POINT, STANZA, VERSION_LINE, X25519 as X25519_KIND,
+    payload,
 };
 
-/// Octets of a stanza: its first line, and its body in another.
-const OF_STANZA: usize = STANZA.len() + KIND.len() + 1 + BASE64_OF_32 + 1 + BASE64_OF_32 + 1;
+/// Octets of the end of a stanza that is agreed on: the ephemeral key, and its body in another line.
+const OF_AGREED: usize = BASE64_OF_32 + 1 + BASE64_OF_32 + 1;
+
+/// Octets of the stanzas of a plugin's recipient, at most.
+pub const MAX_PLUGIN_STANZAS: usize = 4 * 1024;
 
 /// Octets of the end of a header.
 const OF_FOOTER: usize = FOOTER.len() + 1 + BASE64_OF_32 + 1;
@@ -22,7 +31,27 @@ const OF_FILE: usize = FILE_KEY + NONCE;
 /// For whom the bundles of a batch are encrypted.
 #[derive(Debug, Clone)]
 pub struct Encryption {
-    recipients: Vec<Recipient>,
+    points: Vec<Point>,
+    rsa: Vec<Rsa>,
+    /// The recipients of each plugin.
+    plugins: Vec<Vec<PluginRecipient>>,
+}
+
+/// A recipient with whom a secret is agreed on.
+#[derive(Debug, Clone)]
+struct Point {
+    /// How its stanza begins.
+    head: String,
+    peer: [u8; POINT],
+    salt: [u8; POINT],
+    info: &'static [u8],
+}
+
+/// A recipient with a key of RSA.
+#[derive(Debug, Clone)]
+struct Rsa {
+    tag: String,
+    key: Arc<OaepPublicEncryptingKey>,
 }
 
 impl Encryption {
@@ -32,24 +61,70 @@ impl Encryption {
     #[must_use]
     pub fn new(recipients: &[Recipient]) -> Self {
         assert!(!recipients.is_empty(), "somebody is to read it");
-        Self {
-            recipients: recipients.to_vec(),
+        let (mut points, mut rsa) = (Vec::new(), Vec::new());
+        let mut plugins: Vec<Vec<PluginRecipient>> = Vec::new();
+        for recipient in recipients {
+            match recipient.kind() {
+                Kind::X25519(point) => points.push(Point {
+                    head: format!("-> {X25519_KIND} "),
+                    peer: *point,
+                    salt: *point,
+                    info: kdf::X25519_INFO,
+                }),
+                Kind::Ssh(own) => match own.sharing().expect("it was looked at when it was read") {
+                    Sharing::Point { peer, salt } => points.push(Point {
+                        head: format!("-> {} {} ", own.kind(), own.tag()),
+                        peer,
+                        salt,
+                        info: ssh::ED25519_INFO,
+                    }),
+                    Sharing::Rsa(key) => rsa.push(Rsa {
+                        tag: own.tag(),
+                        key: Arc::new(key),
+                    }),
+                },
+                Kind::Plugin(own) => {
+                    let same = plugins.iter_mut().find(|some| some[0].plugin() == own.plugin());
+                    match same {
+                        Some(some) => some.push(own.clone()),
+                        None => plugins.push(vec![own.clone()]),
+                    }
+                }
+            }
         }
+        Self { points, rsa, plugins }
     }
 
-    /// Octets that a file of so many octets has when it is encrypted.
+    /// The points that secrets are agreed on with.
+    pub fn points(&self) -> impl Iterator<Item = &[u8; POINT]> {
+        self.points.iter().map(|point| &point.peer)
+    }
+
+    /// The recipients of each plugin.
+    #[must_use]
+    pub fn plugins(&self) -> &[Vec<PluginRecipient>] {
+        &self.plugins
+    }
+
+    /// Octets that a file of so many octets has when it is encrypted; with recipients of plugins, at most.
     #[must_use]
     pub fn encrypted_len(&self, plain: usize) -> usize {
         self.header_len() + NONCE + payload::sealed_len(plain)
     }
 
     fn header_len(&self) -> usize {
-        VERSION_LINE.len() + self.recipients.len() * OF_STANZA + OF_FOOTER
+        let points = self.points.iter().map(|point| point.head.len() + OF_AGREED);
+        let rsa = self.rsa.iter().map(|rsa| {
+            let head = STANZA.len() + ssh::RSA.len() + 1 + rsa.tag.len() + 1;
+            head + body_len(rsa.key.ciphertext_size())
+        });
+        let plugins = self.plugins.iter().flatten().map(|_| MAX_PLUGIN_STANZAS);
+        VERSION_LINE.len() + points.chain(rsa).chain(plugins).sum::<usize>() + OF_FOOTER
     }
 
-    /// Random octets that a file takes: its key, its nonce, and an ephemeral secret for each recipient.
+    /// Random octets that a file takes: its key, its nonce, and an ephemeral secret for each point.
     fn random_len(&self) -> usize {
-        OF_FILE + self.recipients.len() * POINT
+        OF_FILE + self.points.len() * POINT
     }
 
     /// A writer of such files.
@@ -61,6 +136,7 @@ impl Encryption {
             random: Zeroizing::new(Vec::new()),
             ephemerals: Vec::new(),
             shared: Zeroizing::new(Vec::new()),
+            others: Vec::new(),
         }
     }
 }
@@ -70,17 +146,20 @@ pub struct FileWriter<'a> {
     encryption: &'a Encryption,
     /// Files that are to be written.
     files: usize,
-    /// The key and the nonce of each; behind them, until they are agreed on, the ephemeral secrets for each recipient.
+    /// The key and the nonce of each; behind them, until they are agreed on, the ephemeral secrets for each point.
     random: Zeroizing<Vec<u8>>,
-    /// The ephemeral public keys of all files for one recipient, then for the next.
+    /// The ephemeral public keys of all files for one point, then for the next.
     ephemerals: Vec<[u8; POINT]>,
     /// What they and the recipient have in common.
     shared: Zeroizing<Vec<[u8; POINT]>>,
+    /// The stanzas of other recipients for each file, where there are such recipients.
+    others: Vec<Vec<u8>>,
 }
 
 impl FileWriter<'_> {
-    /// Gets ready for so many files. `fill` fills a slice with random octets. `agree` makes, for the recipient of this number,
+    /// Gets ready for so many files. `fill` fills a slice with random octets. `agree` makes, for the point of this number,
     /// the public key of each secret and what both have in common; where it says that it did not, that is made here.
+    /// Recipients of plugins need [`Self::prepare_with`].
     ///
     /// # Errors
     ///
@@ -93,19 +172,39 @@ impl FileWriter<'_> {
         &mut self,
         files: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
-        mut agree: impl FnMut(usize, &[[u8; POINT]], &mut [[u8; POINT]], &mut [[u8; POINT]]) -> bool,
+        agree: impl FnMut(usize, &[[u8; POINT]], &mut [[u8; POINT]], &mut [[u8; POINT]]) -> bool,
     ) -> Result<(), E> {
-        let recipients = &self.encryption.recipients;
+        self.prepare_with(files, fill, agree, |_, _| unreachable!("there are no plugins"))
+    }
+
+    /// The same, where plugins take part: `wrap` makes, for the recipients of one of them, the stanzas of each file key, as text.
+    ///
+    /// # Errors
+    ///
+    /// When there are no random octets, or a plugin fails.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::prepare`], or when a plugin's stanzas are longer than [`MAX_PLUGIN_STANZAS`] for each recipient.
+    pub fn prepare_with<E>(
+        &mut self,
+        files: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        mut agree: impl FnMut(usize, &[[u8; POINT]], &mut [[u8; POINT]], &mut [[u8; POINT]]) -> bool,
+        mut wrap: impl FnMut(&[PluginRecipient], &[&[u8; FILE_KEY]]) -> Result<Vec<Vec<u8>>, E>,
+    ) -> Result<(), E> {
+        let Encryption { points, rsa, plugins } = self.encryption;
         self.files = files;
         renew(&mut self.random, files * self.encryption.random_len());
-        renew(&mut self.shared, files * recipients.len());
+        renew(&mut self.shared, files * points.len());
         self.ephemerals.clear();
-        self.ephemerals.resize(files * recipients.len(), [0; POINT]);
+        self.ephemerals.resize(files * points.len(), [0; POINT]);
+        self.others.clear();
         fill(&mut self.random)?;
         if files == 0 {
             return Ok(());
         }
-        let secrets = &mut self.random[files * OF_FILE..];
+        let (of_files, secrets) = self.random.split_at_mut(files * OF_FILE);
         let places = self
             .ephemerals
             .chunks_mut(files)
@@ -113,10 +212,32 @@ impl FileWriter<'_> {
         let secrets_of = secrets.as_chunks::<POINT>().0.chunks(files);
         for (number, (secrets, (ephemerals, shared))) in secrets_of.zip(places).enumerate() {
             if !agree(number, secrets, ephemerals, shared) {
-                agree_one_by_one(&recipients[number], secrets, ephemerals, shared);
+                agree_one_by_one(&points[number].peer, secrets, ephemerals, shared);
             }
         }
         secrets.zeroize();
+        if rsa.is_empty() && plugins.is_empty() {
+            return Ok(());
+        }
+        let file_keys: Vec<&[u8; FILE_KEY]> = of_files
+            .chunks(OF_FILE)
+            .map(|of_file| of_file.first_chunk().expect("it begins with that"))
+            .collect();
+        self.others.resize(files, Vec::new());
+        for (file_key, out) in file_keys.iter().zip(&mut self.others) {
+            for Rsa { tag, key } in rsa {
+                stanza::append(&[ssh::RSA, tag], &ssh::encrypt(key, file_key), out);
+            }
+        }
+        for recipients in plugins {
+            let wrapped = wrap(recipients, &file_keys)?;
+            assert_eq!(wrapped.len(), files, "each file has its stanzas");
+            for (stanzas, out) in wrapped.iter().zip(&mut self.others) {
+                let most = recipients.len() * MAX_PLUGIN_STANZAS;
+                assert!(stanzas.len() <= most, "they are no longer than that");
+                out.extend_from_slice(stanzas);
+            }
+        }
         Ok(())
     }
 
@@ -137,16 +258,20 @@ impl FileWriter<'_> {
         let start = out.len();
         out.reserve(self.encryption.encrypted_len(plain.len()));
         out.extend_from_slice(VERSION_LINE);
-        for (i, recipient) in self.encryption.recipients.iter().enumerate() {
+        for (i, point) in self.encryption.points.iter().enumerate() {
             let place = i * self.files + number;
             let shared = &mut self.shared[place];
             let agreed = Agreed {
                 ephemeral: &self.ephemerals[place],
-                recipient: recipient.point(),
+                recipient: &point.salt,
                 shared,
+                info: point.info,
             };
-            append_stanza(&agreed, file_key, out);
+            append_stanza(&point.head, &agreed, file_key, out);
             shared.zeroize();
+        }
+        if let Some(others) = self.others.get(number) {
+            out.extend_from_slice(others);
         }
         out.extend_from_slice(FOOTER);
         let mac: [u8; MAC] = kdf::header_mac(file_key, &out[start..]);
@@ -169,7 +294,7 @@ fn renew<T: Zeroize + Clone + Default>(buffer: &mut Zeroizing<Vec<T>>, len: usiz
 }
 
 fn agree_one_by_one(
-    recipient: &Recipient,
+    peer: &[u8; POINT],
     secrets: &[[u8; POINT]],
     ephemerals: &mut [[u8; POINT]],
     shared: &mut [[u8; POINT]],
@@ -180,7 +305,7 @@ fn agree_one_by_one(
             .compute_public_key()
             .expect("every secret has a public key");
         ephemeral.copy_from_slice(public.as_ref());
-        let point = UnparsedPublicKey::new(&X25519, recipient.point());
+        let point = UnparsedPublicKey::new(&X25519, peer);
         // Where aws-lc finds a shared secret of zeros it is an error (RFC 7748, 6.1).
         let agreed = agree(&secret, point, Unspecified, |octets| {
             shared.copy_from_slice(octets);
@@ -190,10 +315,8 @@ fn agree_one_by_one(
     }
 }
 
-fn append_stanza(agreed: &Agreed<'_>, file_key: &[u8; FILE_KEY], out: &mut Vec<u8>) {
-    out.extend_from_slice(STANZA);
-    out.extend_from_slice(KIND.as_bytes());
-    out.push(b' ');
+fn append_stanza(head: &str, agreed: &Agreed<'_>, file_key: &[u8; FILE_KEY], out: &mut Vec<u8>) {
+    out.extend_from_slice(head.as_bytes());
     append_base64(agreed.ephemeral, out);
     append_base64(&agreed.wrap(file_key), out);
 }

@@ -1,12 +1,12 @@
 //! DER values (X.690): taken from the beginning of octets, and appended. Lengths of up to three octets are enough for files of a
 //! bundle.
 
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(in crate::bundle) const INTEGER: u8 = 0x02;
+pub(in crate::bundle) const OCTET_STRING: u8 = 0x04;
+pub(in crate::bundle) const SEQUENCE: u8 = 0x30;
 
 /// A value of this tag at the beginning, and what follows it.
-pub(super) fn take(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(in crate::bundle) fn take(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (found, rest) = octets.split_first()?;
     let (len, rest) = rest.split_first()?;
     let (len, rest) = match *len {
@@ -23,13 +23,13 @@ pub(super) fn take(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// What a value of this tag has in it, behind which nothing follows.
-pub(super) fn only(tag: u8, octets: &[u8]) -> Option<&[u8]> {
+pub(in crate::bundle) fn only(tag: u8, octets: &[u8]) -> Option<&[u8]> {
     let (value, rest) = take(tag, octets)?;
     rest.is_empty().then_some(value)
 }
 
 /// Appends a value of this tag; its parts have less than 16 MiB together.
-pub(super) fn put(tag: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
+pub(in crate::bundle) fn put(tag: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
     let len: usize = parts.iter().map(|part| part.len()).sum();
     let [.., higher, high, low] = len.to_be_bytes();
     match len {
@@ -44,7 +44,7 @@ pub(super) fn put(tag: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
 }
 
 /// A value of this tag by itself, for what is public.
-pub(super) fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(in crate::bundle) fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     put(tag, parts, &mut out);
     out

@@ -3,7 +3,7 @@
 //! To add one, write a file beside these and a line in `ALL`. Profiles, the forge, `verify`, stations and
 //! rehearsals ask nothing but what [`Format`] says, so nothing else has to know of it.
 
-mod asn1;
+pub(super) mod asn1;
 mod c_header;
 mod der;
 pub mod esp_secure_cert;

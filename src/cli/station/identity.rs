@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use certforge::bundle::encryption::Recipient;
-use certforge::station::identity;
+use certforge::station::identity::{self, IdentityFileError};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::clock;
+use crate::cli::identity::IdentityPassphrase;
 use crate::cli::report::{Ended, Outcome};
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +34,8 @@ pub struct New {
 pub struct Show {
     /// File of the identity
     file: PathBuf,
+    #[command(flatten)]
+    passphrase: IdentityPassphrase,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -66,11 +69,15 @@ impl New {
 
 impl Show {
     fn run(&self) -> Outcome {
-        let identities = identity::read(&self.file)?;
-        let public = |recipient: &Recipient| recipient.to_string();
+        let identities = self.passphrase.read_identity(&self.file)?;
+        let recipients: Vec<String> = identities.recipients().map(Recipient::to_string).collect();
+        if recipients.is_empty() {
+            let path = self.file.clone();
+            return Err(IdentityFileError::NotPublic { path }.into());
+        }
         Ok(Ended::with(Public {
             identity: self.file.clone(),
-            recipients: identities.iter().map(|own| public(own.recipient())).collect(),
+            recipients,
         }))
     }
 }

@@ -33,7 +33,11 @@ const MESSAGE: [u8; 350] = [7; 350];
 pub(super) fn library(engine: &dyn Engine) -> String {
     match engine.name() {
         name if name == Lanes.name() => "P-256 in eight lanes of AVX-512 IFMA".to_owned(),
-        name if name == Rsa.name() => "RSA keys in eight lanes of AVX-512 IFMA".to_owned(),
+        name if name == Rsa::Lanes.name() => "RSA keys in eight lanes of AVX-512 IFMA".to_owned(),
+        name if name == Rsa::Portable.name() => format!(
+            "RSA keys by the multiplication of aws-lc-sys {}",
+            locked("aws-lc-sys")
+        ),
         name if name == Ring.name() => format!("ring {}", locked("ring")),
         name if name == AwsLc.name() => format!(
             "aws-lc-rs {}, aws-lc-sys {}",
@@ -58,7 +62,7 @@ impl Bare {
         let bare = match engine.name() {
             name if name == Lanes.name() && key_type == KeyType::P256 => Ok(of_lanes()),
             name if name == Lanes.name() => return Err(refused),
-            name if name == Rsa.name() => Ok(of_rsa(ifma_of_rsa(key_type).ok_or(refused)?)),
+            name if name == Rsa::Lanes.name() => Ok(of_rsa(ifma_of_rsa(key_type).ok_or(refused)?)),
             name if name == Ring.name() => of_ring(name, ring_curve(key_type).ok_or(refused)?),
             name if name == AwsLc.name() => match key_type {
                 KeyType::P256 => aws_lc_curve(name, &aws_lc::ECDSA_P256_SHA256_ASN1_SIGNING),
@@ -68,6 +72,7 @@ impl Bare {
                 KeyType::Rsa3072 => aws_lc_rsa(name, rsa::KeySize::Rsa3072),
                 KeyType::Rsa4096 => aws_lc_rsa(name, rsa::KeySize::Rsa4096),
             },
+            name if name == Rsa::Portable.name() && !key_type.is_rsa() => return Err(refused),
             _ => return Ok(None),
         };
         bare.map(Some)

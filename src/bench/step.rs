@@ -135,7 +135,7 @@ impl MadeBy {
         let issued = certificates || bundles || (self.issues() && has(Part::Run));
         // An RSA key takes as long as chance has it: a share of what a library made meanwhile would say nothing. The
         // limit of rsa is what its multiplications take on average.
-        let has_limit = makes && (!self.key_type.is_rsa() || self.engine.name() == Rsa.name());
+        let has_limit = makes && (!self.key_type.is_rsa() || self.engine.name() == Rsa::Lanes.name());
         let wanted = [
             (Quantity::LibraryKeys, has_limit && (keys || issued)),
             (

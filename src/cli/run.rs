@@ -57,7 +57,8 @@ pub struct Run {
     /// How long certificates hold at least, or there is a warning [default: as the profile says, else 2y]
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     min_validity: Option<Duration>,
-    /// auto, lanes, rsa, aws-lc or ring. lanes is for P-256 and rsa for RSA keys, on processors with AVX-512 IFMA
+    /// auto, lanes, rsa, rsa-portable, aws-lc or ring. lanes is for P-256 and rsa for RSA keys, on processors with AVX-512
+    /// IFMA; rsa-portable is for RSA keys on any
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: String,
     /// Threads that work [default: one a core]

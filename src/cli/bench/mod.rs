@@ -29,7 +29,7 @@ pub struct Bench {
     /// Take some ten seconds, for a rough answer
     #[arg(long)]
     quick: bool,
-    /// auto, lanes, rsa, aws-lc or ring; may be given again [default: all that work here]
+    /// auto, lanes, rsa, rsa-portable, aws-lc or ring; may be given again [default: all that work here]
     #[arg(long = "engine", value_name = "ENGINE")]
     engines: Vec<String>,
     /// Type of all keys; may be given again [default: P-256 for everything, P-384 for keys and signatures, RSA-2048 and RSA-3072 for keys]

@@ -1,4 +1,5 @@
-//! rsa: RSA keys of 2,048, 3,072 and 4,096 bits, in eight lanes of AVX-512 IFMA, in plain Rust.
+//! rsa: RSA keys of 2,048, 3,072 and 4,096 bits, in eight lanes of AVX-512 IFMA, in plain Rust; and rsa-portable, which
+//! makes the same keys on any processor, by aws-lc's multiplication.
 //!
 //! Primes are found as FIPS 186-5, A.1.3 has it: random candidates that stand alone ([`search`]), each divided by small
 //! primes ([`small`]), filtered to base 2, and proven by rounds with random bases. A queue holds what waits for each of
@@ -7,7 +8,8 @@
 //!
 //! One source of the arithmetic (`modulus`, `prime`, `power`, `division`) is compiled for words of eight lanes ([`eight`]), for
 //! words of one, which any processor has ([`one`]), and in the tests for words that show that no limb ever overflows (`checked`).
-//! On one lane it is no faster than aws-lc, so it is asked for nothing there but to agree.
+//! On one lane powers are no faster than aws-lc's keys, so there they come from aws-lc's multiplication ([`library`],
+//! [`montgomery`]).
 //!
 //! No branch and no address depends on a prime that is kept. What is seen of a candidate that is thrown away says nothing
 //! of it. Candidates come straight from the operating system, and nothing that was drawn or found is kept from one call to
@@ -40,6 +42,8 @@ mod eight {
 #[cfg(test)]
 mod fault;
 mod gcd;
+mod library;
+mod montgomery;
 mod natural;
 mod number;
 mod one;
@@ -61,11 +65,14 @@ use super::lanes::wiped;
 use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, Random, SigningKey};
 use crate::profile::KeyType;
 
-/// The engine for RSA keys.
+/// The engines for RSA keys.
 #[derive(Debug, Clone, Copy)]
-pub struct Rsa;
-
-const NAME: &str = "rsa";
+pub enum Rsa {
+    /// In eight lanes, on processors that have them.
+    Lanes,
+    /// On any processor.
+    Portable,
+}
 
 /// Keys that fill all lanes: what their search has begun when there are enough is little beside what it has found.
 const AT_A_TIME: usize = 16;
@@ -75,7 +82,10 @@ const TRIES: usize = 3;
 
 impl KeyMaker for Rsa {
     fn name(&self) -> &'static str {
-        NAME
+        match self {
+            Self::Lanes => "rsa",
+            Self::Portable => "rsa-portable",
+        }
     }
 
     fn makes(&self, key_type: KeyType) -> bool {
@@ -84,34 +94,43 @@ impl KeyMaker for Rsa {
 
     fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError> {
         self.ready()?;
-        let words = Words::here();
+        let words = self.words();
         let mut fill = |octets: &mut [u8]| Random.fill(octets);
         let made = match key_type {
             KeyType::Rsa2048 => make::<20, 40>(keys, 1024, words, &mut fill),
             KeyType::Rsa3072 => make::<30, 60>(keys, 1536, words, &mut fill),
             KeyType::Rsa4096 => make::<40, 80>(keys, 2048, words, &mut fill),
             _ => Err(EngineError::NoKeys {
-                engine: NAME,
+                engine: self.name(),
                 key_type,
             }),
         };
         clean_the_stack();
-        if made.is_err() {
+        made.map_err(|error| {
             keys.iter_mut().for_each(Zeroize::zeroize);
-        }
-        made
+            match error {
+                EngineError::Failed { operation, .. } => EngineError::Failed {
+                    engine: self.name(),
+                    operation,
+                },
+                error => error,
+            }
+        })
     }
 
     fn at_a_time(&self, _: KeyType) -> usize {
-        AT_A_TIME
+        match self {
+            Self::Lanes => AT_A_TIME,
+            Self::Portable => 1,
+        }
     }
 }
 
 impl Engine for Rsa {
     fn ready(&self) -> Result<(), EngineError> {
-        match eight::is_here() {
-            true => Ok(()),
-            false => Err(EngineError::Processor { engine: NAME }),
+        match self {
+            Self::Lanes if !eight::is_here() => Err(EngineError::Processor { engine: self.name() }),
+            _ => Ok(()),
         }
     }
 
@@ -121,9 +140,18 @@ impl Engine for Rsa {
 
     fn signer(&self, key: &SigningKey) -> Result<Box<dyn KeySigner>, EngineError> {
         Err(EngineError::NoSignatures {
-            engine: NAME,
+            engine: self.name(),
             key_type: key.key_type(),
         })
+    }
+}
+
+impl Rsa {
+    fn words(self) -> Words {
+        match self {
+            Self::Lanes => Words::Eight,
+            Self::Portable => Words::Library,
+        }
     }
 }
 
@@ -180,7 +208,7 @@ fn clean_the_stack() {
 
 fn failed(operation: &'static str) -> EngineError {
     EngineError::Failed {
-        engine: NAME,
+        engine: Rsa::Lanes.name(),
         operation,
     }
 }

@@ -40,6 +40,63 @@ pub fn minus(a: &[u64], b: &[u64]) -> (Natural, bool) {
     (Zeroizing::new(difference.collect()), owed)
 }
 
+/// a + b, which have as many words, without what is carried beyond these.
+pub fn plus(a: &[u64], b: &[u64]) -> Natural {
+    let mut carried = false;
+    let sum = a.iter().zip(b).map(|(a, b)| {
+        let sum;
+        (sum, carried) = a.carrying_add(*b, carried);
+        sum
+    });
+    Zeroizing::new(sum.collect())
+}
+
+/// The first of two numbers, or the second.
+pub fn choose(is_first: bool, a: &[u64], b: &[u64]) -> Natural {
+    let mask = mask(is_first);
+    let chosen = a.iter().zip(b).map(|(a, b)| b ^ (a ^ b) & mask);
+    Zeroizing::new(chosen.collect())
+}
+
+/// All ones where both have the same words, else none.
+pub fn is_same(a: &[u64], b: &[u64]) -> u64 {
+    let other = a.iter().zip(b).fold(0, |other, (a, b)| other | a ^ b);
+    mask(black_box(other) == 0)
+}
+
+/// Bits of a number from a place on, 64 at most.
+pub fn digit(a: &[u64], place: usize, bits: usize) -> u64 {
+    let (word, bit) = (place / 64, place % 64);
+    let at = |word: usize| a.get(word).copied().unwrap_or(0);
+    (at(word) >> bit | at(word + 1) << 1 << (63 - bit)) & u64::MAX >> (64 - bits)
+}
+
+/// a b / 2^64 modulo an odd m, of which -1/m modulo 2^64 is given (Montgomery). a is below m.
+#[inline(never)]
+pub fn multiply_by_word(a: &mut [u64], b: u64, m: &[u64], inverse: u64) {
+    let quotient = a[0].wrapping_mul(b).wrapping_mul(inverse);
+    // The lowest word of the sum is zero, and left out.
+    let [mut of_product, mut of_multiple] = [0; 2];
+    for i in 0..m.len() {
+        let product = times(a[i], b) + u128::from(of_product);
+        let sum = times(quotient, m[i]) + u128::from(low(product)) + u128::from(of_multiple);
+        (of_product, of_multiple) = (low(product >> 64), low(sum >> 64));
+        a[i.saturating_sub(1)] = low(sum);
+    }
+    let (last, is_beyond) = of_product.overflowing_add(of_multiple);
+    a[m.len() - 1] = last;
+    // Below twice m.
+    let is_less = a
+        .iter()
+        .zip(m)
+        .fold(false, |owed, (a, m)| a.borrowing_sub(*m, owed).1);
+    let mask = mask(is_beyond) | !mask(is_less);
+    let mut owed = false;
+    for (a, m) in a.iter_mut().zip(m) {
+        (*a, owed) = a.borrowing_sub(m & mask, owed);
+    }
+}
+
 /// The larger and the smaller of two numbers.
 pub fn in_order(a: &mut [u64], b: &mut [u64]) {
     let swap = mask(minus(a, b).1);

@@ -16,7 +16,7 @@ const DIGIT: usize = 3;
 
 /// Bits of p-1 at its end that are looked at one by one. Where it ends with more zeros, which one prime in 2^24 does, a round
 /// that finds -1 only before them does not let it pass: of such primes that is one round in 2^24.
-const TAIL: usize = 24;
+pub const TAIL: usize = 24;
 
 features! {
 /// Lanes whose numbers p have 2^((p-1)/2) = 1 or -1 modulo p, as every prime has (Euler); they have so many bits, and

@@ -1,13 +1,18 @@
-//! Which words the work is done in: eight lanes where the processor has them, or one.
+//! Which words the work is done in: eight lanes, aws-lc's, or one.
 
 use super::number::Number;
 use super::small::Group;
-use super::{eight, one};
+use super::{eight, library, one};
 
 /// Kinds of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Words {
+    /// Lanes of AVX-512 with IFMA.
     Eight,
+    /// Any processor's: powers are aws-lc's, all else is done on one lane.
+    Library,
+    /// One lane, which is too slow for powers: what the others are held against.
+    #[cfg(test)]
     One,
 }
 
@@ -16,25 +21,17 @@ macro_rules! run {
     ($words:expr, $job:ident { $($field:ident),* }) => {
         match $words {
             Words::Eight => eight::run(eight::Job::$job { $($field),* }),
-            Words::One => one::run(one::Job::$job { $($field),* }),
+            _ => one::run(one::Job::$job { $($field),* }),
         }
     };
 }
 
 impl Words {
-    /// The fastest that this processor has.
-    pub fn here() -> Self {
-        match eight::is_here() {
-            true => Self::Eight,
-            false => Self::One,
-        }
-    }
-
     /// Numbers that are worked on together.
     pub fn lanes(self) -> usize {
         match self {
             Self::Eight => eight::LANES,
-            Self::One => one::LANES,
+            _ => one::LANES,
         }
     }
 
@@ -42,7 +39,7 @@ impl Words {
     pub fn tile(self) -> usize {
         match self {
             Self::Eight => eight::TILE,
-            Self::One => one::TILE,
+            _ => one::TILE,
         }
     }
 
@@ -60,6 +57,10 @@ impl Words {
 
     /// See `Job::Filter`: as many as there are lanes.
     pub fn filter<const N: usize>(self, numbers: &[Number<N>], bits: usize, passed: &mut [bool]) {
+        if self == Self::Library {
+            passed[0] = library::filter(&numbers[0], bits);
+            return;
+        }
         run!(
             self,
             Filter {
@@ -78,6 +79,10 @@ impl Words {
         bits: usize,
         passed: &mut [bool],
     ) {
+        if self == Self::Library {
+            passed[0] = library::round(&numbers[0], random.map(|numbers| &numbers[0]), bits);
+            return;
+        }
         run!(
             self,
             Round {
@@ -91,6 +96,9 @@ impl Words {
 
     /// Powers of bases to exponents modulo moduli, however many there are.
     pub fn powers<const N: usize>(self, items: [&[Number<N>]; 3], bits: usize, results: &mut [Number<N>]) {
+        if self == Self::Library {
+            return library::powers(items, bits, results);
+        }
         self.in_lanes(items, results, |items, results| {
             run!(self, Power { items, bits, results });
         });
@@ -112,7 +120,7 @@ impl Words {
     pub fn are_powers<const N: usize>(self, items: [&[Number<N>]; 3], passed: &mut [bool]) {
         self.in_lanes(items, passed, |items, passed| match self {
             Self::Eight => eight::verify(items, passed),
-            Self::One => one::verify(items, passed),
+            _ => one::verify(items, passed),
         });
     }
 

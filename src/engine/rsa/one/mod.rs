@@ -18,4 +18,5 @@ mod prime;
 mod word;
 
 pub use self::job::{Job, TILE, run_job as run, verify_all as verify};
+pub use self::prime::TAIL;
 pub use self::word::LANES;

@@ -1,5 +1,5 @@
 //! Products, squares and powers against another library's arithmetic: on checked words, where no limb may overflow, with limbs
-//! at the ends of their ranges; and on all words, in every lane.
+//! at the ends of their ranges; on all words, in every lane; and by aws-lc's.
 
 use num_bigint::BigUint;
 use proptest::prelude::*;

@@ -8,15 +8,17 @@ mod rules;
 
 use num_bigint::BigUint;
 
+use super::Rsa;
 use super::number::{Number, limbs};
 use super::search::Search;
+use super::small::Group;
 use super::stream::{Fill, Stream};
 use super::words::Words;
-use crate::engine::{EngineError, Random};
+use crate::engine::{Engine, EngineError, Random};
 
 /// All words that work here.
 pub fn all_words() -> impl Iterator<Item = Words> {
-    [Words::Eight, Words::One]
+    [Words::Eight, Words::Library, Words::One]
         .into_iter()
         .filter(|words| match words {
             Words::Eight if !super::eight::is_here() => {
@@ -24,6 +26,19 @@ pub fn all_words() -> impl Iterator<Item = Words> {
                 false
             }
             _ => true,
+        })
+}
+
+/// The engines that work here.
+pub fn engines() -> impl Iterator<Item = Rsa> {
+    [Rsa::Lanes, Rsa::Portable]
+        .into_iter()
+        .filter(|engine| match engine.ready() {
+            Ok(()) => true,
+            Err(error) => {
+                eprintln!("LEFT OUT: {error}");
+                false
+            }
         })
 }
 
@@ -59,6 +74,20 @@ pub fn seeded(seed: u64) -> impl FnMut(&mut [u8]) -> Result<(), EngineError> {
 /// A search by words of a kind.
 pub fn search<'a, const N: usize>(words: Words, bits: usize, fill: &'a mut Fill<'a>) -> Search<'a, N> {
     Search::new(words, bits, Stream::new(fill))
+}
+
+/// What is left of numbers when those are thrown away that some prime of the groups divides.
+pub fn divided_by<const N: usize>(words: Words, groups: &[Group], numbers: &[Number<N>]) -> Vec<Number<N>> {
+    let mut left = Vec::new();
+    for tile in numbers.chunks(words.tile()) {
+        let mut whole = tile.to_vec();
+        whole.resize(words.tile(), tile[0]);
+        let mut divided = vec![false; whole.len()];
+        words.divide(groups, &whole, &mut divided);
+        let kept = tile.iter().zip(divided).filter(|(_, divided)| !divided);
+        left.extend(kept.map(|(number, _)| *number));
+    }
+    left
 }
 
 /// What the filter says of numbers, each of which is in every lane once.

@@ -4,8 +4,10 @@ use num_bigint::BigUint;
 use num_integer::Integer;
 use proptest::prelude::*;
 
+use super::super::montgomery::{Bignum, Field};
 use super::super::natural::{
-    E, divide_exactly, in_order, inverse_of_e, minus, modulo_e, product, shift, trailing_zeros,
+    E, choose, digit, divide_exactly, in_order, inverse_of_e, is_same, minus, modulo_e, multiply_by_word,
+    plus, product, shift, trailing_zeros,
 };
 use super::super::small::{Prime, Small, inverse64};
 use super::super::{gcd, number as numbers};
@@ -27,7 +29,65 @@ fn words(count: usize) -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(word(), count)
 }
 
+/// What is below an odd number of as many words, whose highest bit is one.
+fn below(a: &[u64], m: &[u64]) -> Vec<u64> {
+    let mut words = (natural(a) % natural(m)).to_u64_digits();
+    words.resize(m.len(), 0);
+    words
+}
+
+/// aws-lc's arithmetic, and the product with a word that stands between: right, and below the modulus.
+fn holds_in_a_field(a: &[u64], b: &[u64], m: &[u64], by: u64) {
+    let mut m = m.to_vec();
+    m[0] |= 1;
+    *m.last_mut().unwrap() |= 1 << 63;
+    let (a, b) = (below(a, &m), below(b, &m));
+    let [big_a, big_b, big_m] = [&a, &b, &m].map(|words| natural(words));
+    let radix = BigUint::from(1u8) << (64 * m.len());
+    let mut field = Field::new(&m);
+    let mut read = vec![0; m.len()];
+    let mut holds = |number: &Bignum, expected: BigUint, times_radix: u32| {
+        number.read(&mut read);
+        assert_eq!(
+            natural(&read),
+            expected * radix.modinv(&big_m).unwrap().pow(times_radix) % &big_m
+        );
+    };
+    let mut number = Bignum::new(&a);
+    field.multiply(&mut number, &Bignum::new(&b));
+    holds(&number, &big_a * &big_b, 1);
+    number.set(&a);
+    field.square(&mut number, 2);
+    holds(&number, big_a.pow(4), 3);
+    number.set(&a);
+    field.enter(&mut number);
+    holds(&number, &big_a * &radix, 0);
+    field.leave(&mut number);
+    holds(&number, big_a.clone(), 0);
+    let most = vec![u64::MAX; m.len()];
+    number.set(&most);
+    field.leave(&mut number);
+    holds(&number, natural(&most), 1);
+    assert_eq!(natural(&field.power(&a, &b)), big_a.modpow(&big_b, &big_m));
+
+    let mut product = a.clone();
+    multiply_by_word(&mut product, by, &m, inverse64(m[0]).wrapping_neg());
+    let word = BigUint::from(1u8) << 64;
+    assert_eq!(natural(&product) * word % &big_m, big_a * by % &big_m);
+    assert!(natural(&product) < big_m);
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn the_library_reckons_as_another_does(
+        a in words(16), b in words(16), c in words(16), d in words(24), e in words(24), f in words(24), by in word(),
+    ) {
+        holds_in_a_field(&a, &b, &c, by);
+        holds_in_a_field(&d, &e, &f, by);
+    }
+
     #[test]
     fn numbers_in_words_are_numbers_in_limbs(a in words(16), b in words(24), c in words(32)) {
         prop_assert_eq!(big(&numbers::limbs::<20>(&a)), natural(&a));
@@ -47,6 +107,14 @@ proptest! {
         let around = BigUint::from(1u8) << 1024;
         prop_assert_eq!(natural(&difference), (&around + &big_a - &big_b) % &around);
         prop_assert_eq!(modulo_e(&a), u64::try_from(&big_a % E).unwrap());
+        prop_assert_eq!(natural(&plus(&a, &b)), (&big_a + &big_b) % &around);
+        prop_assert_eq!([&*choose(true, &a, &b), &*choose(false, &a, &b)], [&a, &b]);
+        prop_assert_eq!([is_same(&a, &b), is_same(&a, &a)], [if a == b { u64::MAX } else { 0 }, u64::MAX]);
+        for width in [1, 6, 63, 64] {
+            let place = usize::try_from(bits).unwrap();
+            let expected = (&big_a >> bits) % (BigUint::from(1u8) << width);
+            prop_assert_eq!(BigUint::from(digit(&a, place, width)), expected);
+        }
         let (mut larger, mut smaller) = (a.clone(), b.clone());
         in_order(&mut larger, &mut smaller);
         prop_assert_eq!(natural(&larger), (&big_a).max(&big_b).clone());

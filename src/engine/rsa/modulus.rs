@@ -174,10 +174,13 @@ pub fn bits_at<const N: usize>(a: &Element<N>, place: usize, mask: u64) -> Word 
 #[inline(never)]
 pub fn one<const N: usize>(m: &Modulus<N>, bits: usize) -> Element<N> {
     // R less a multiple of the modulus that is at least half of R: below half of R. Its squares are forms of 1 too, and
-    // each is smaller, until none is above the modulus.
-    let multiple = shift(&m.limbs, splat((52 * N - bits) as u64));
+    // each is smaller, by twice as many bits as the one before, until none is above the modulus.
+    let above = 52 * N - bits;
+    let shifted = shift(&m.limbs, splat(above as u64 % 52));
+    let mut multiple = constant(0);
+    multiple.0[above / 52..].copy_from_slice(&shifted.0[..N - above / 52]);
     let (mut one, _) = difference(&constant(0), &multiple);
-    square(&mut one, 6, m);
+    square(&mut one, above.ilog2() as usize + 2, m);
     one
 }
 

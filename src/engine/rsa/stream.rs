@@ -6,8 +6,10 @@ use super::wiped::Wiped;
 
 /// Words of a buffer: some dozens of candidates.
 const WORDS: usize = 2048;
-/// Words of the longest number.
+/// Words of the longest candidate.
 const MOST: usize = 32;
+/// Words of the longest number: some are longer than candidates, and the tests' are longer than those.
+const MOST_OF_ALL: usize = 49;
 
 /// The most significant word of the square root of two, rounded up: a prime is not below it (FIPS 186-5, A.1.3: √2 2^(bits-1)),
 /// so that a product of two primes has twice as many bits.
@@ -66,7 +68,7 @@ impl<'a> Stream<'a> {
 
     /// Any number of so many bits.
     pub fn number<const N: usize>(&mut self, bits: usize) -> Result<Number<N>, EngineError> {
-        let mut words = Wiped::<u64, { MOST + 1 }>::new();
+        let mut words = Wiped::<u64, MOST_OF_ALL>::new();
         let words = &mut words[..bits.div_ceil(64)];
         for word in words.iter_mut() {
             *word = self.word()?;

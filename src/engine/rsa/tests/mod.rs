@@ -5,6 +5,7 @@ mod limbs;
 mod parts;
 mod primes;
 mod rules;
+mod wycheproof;
 
 use num_bigint::BigUint;
 

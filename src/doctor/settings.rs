@@ -15,7 +15,7 @@ enum Tell {
     Presence,
 }
 
-const VARIABLES: [(&str, Tell); 51] = [
+const VARIABLES: [(&str, Tell); 52] = [
     ("CERTFORGE_BATCH", Tell::Url),
     ("CERTFORGE_CA", Tell::Value),
     ("CERTFORGE_CA_PASSPHRASE", Tell::Presence),

@@ -20,7 +20,7 @@ use self::talk::Talk;
 use crate::bundle::encryption::{MAX_PLUGIN_STANZAS, PLUGIN_PROGRAM, PluginRecipient, Stanza};
 
 /// A plugin that wraps file keys takes no longer.
-const LONGEST_WRAP: Duration = Duration::from_secs(60);
+const LONGEST_WRAP: Duration = Duration::from_mins(1);
 
 /// Why a plugin did not do what it should.
 #[derive(Debug, thiserror::Error)]

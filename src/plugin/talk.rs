@@ -1,7 +1,7 @@
 //! A conversation with a plugin: what is said to it, and then what it says, line by line (<https://c2sp.org/age-plugin>).
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, sleep, spawn};

@@ -7,8 +7,8 @@ use super::identity::Own;
 use super::kdf::{self, Agreed};
 use super::stanza::{Stanza, add_line, arguments_of, decode};
 use super::{
-    BASE64_OF_32, FILE_KEY, FOOTER, Identities, Identity, MAC, NONCE, POINT, STANZA, VERSION_LINE,
-    WRAPPED_KEY, X25519, payload,
+    BASE64_OF_32, FOOTER, Identities, Identity, MAC, NONCE, POINT, STANZA, VERSION_LINE, WRAPPED_KEY, X25519,
+    payload,
 };
 
 /// Stanzas of a file, at most, and octets of a header: many times what recipients there may be.

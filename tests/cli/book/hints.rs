@@ -12,7 +12,7 @@ use super::words::{self, has, options, typed};
 use crate::support::Workplace;
 
 /// Options of other programs, which messages name.
-const OF_OTHERS: [&str; 2] = ["--collector", "--type"];
+const OF_OTHERS: [&str; 3] = ["--age-plugin", "--collector", "--type"];
 
 /// Files of the source that write commands of other programs, with the options of these.
 const WRITES_COMMANDS: [&str; 4] = [

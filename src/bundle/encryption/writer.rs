@@ -5,14 +5,15 @@ use std::sync::Arc;
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rsa::OaepPublicEncryptingKey;
+use base64_simd::Out;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::kdf::{self, Agreed};
+use super::kdf::{self, Hmacs, Many};
 use super::recipient::{Kind, PluginRecipient, Recipient};
 use super::ssh::{self, Sharing};
 use super::stanza::{self, body_len};
 use super::{
-    BASE64, BASE64_OF_32, FILE_KEY, FOOTER, MAC, NONCE, POINT, STANZA, VERSION_LINE, X25519 as X25519_KIND,
+    BASE64, BASE64_OF_32, FILE_KEY, FOOTER, NONCE, POINT, STANZA, VERSION_LINE, X25519 as X25519_KIND,
     payload,
 };
 
@@ -23,7 +24,10 @@ const OF_AGREED: usize = BASE64_OF_32 + 1 + BASE64_OF_32 + 1;
 pub const MAX_PLUGIN_STANZAS: usize = 4 * 1024;
 
 /// Octets of the end of a header.
-const OF_FOOTER: usize = FOOTER.len() + 1 + BASE64_OF_32 + 1;
+const OF_FOOTER: usize = FOOTER.len() + OF_MAC;
+
+/// Of the HMAC in there: a blank, the HMAC, and the end of the line.
+const OF_MAC: usize = 1 + BASE64_OF_32 + 1;
 
 /// Random octets of a file itself: its key, and its nonce.
 const OF_FILE: usize = FILE_KEY + NONCE;
@@ -136,15 +140,20 @@ impl Encryption {
             random: Zeroizing::new(Vec::new()),
             ephemerals: Vec::new(),
             shared: Zeroizing::new(Vec::new()),
-            others: Vec::new(),
+            headers: Vec::new(),
+            ends: Vec::new(),
+            keys: Zeroizing::new(Vec::new()),
         }
     }
 }
 
 /// Appends encrypted files to buffers.
+///
+/// Whatever does not depend on what the files hold is made for many of them at once: what is agreed on, all keys, and the
+/// headers.
 pub struct FileWriter<'a> {
     encryption: &'a Encryption,
-    /// Files that are to be written.
+    /// Files that are to be written, once all of them are prepared.
     files: usize,
     /// The key and the nonce of each; behind them, until they are agreed on, the ephemeral secrets for each point.
     random: Zeroizing<Vec<u8>>,
@@ -152,8 +161,11 @@ pub struct FileWriter<'a> {
     ephemerals: Vec<[u8; POINT]>,
     /// What they and the recipient have in common.
     shared: Zeroizing<Vec<[u8; POINT]>>,
-    /// The stanzas of other recipients for each file, where there are such recipients.
-    others: Vec<Vec<u8>>,
+    /// The header of each file with its nonce, and where each ends.
+    headers: Vec<u8>,
+    ends: Vec<usize>,
+    /// What the payload of each file is sealed with.
+    keys: Many,
 }
 
 impl FileWriter<'_> {
@@ -191,15 +203,16 @@ impl FileWriter<'_> {
         files: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
         mut agree: impl FnMut(usize, &[[u8; POINT]], &mut [[u8; POINT]], &mut [[u8; POINT]]) -> bool,
-        mut wrap: impl FnMut(&[PluginRecipient], &[&[u8; FILE_KEY]]) -> Result<Vec<Vec<u8>>, E>,
+        wrap: impl FnMut(&[PluginRecipient], &[&[u8; FILE_KEY]]) -> Result<Vec<Vec<u8>>, E>,
     ) -> Result<(), E> {
-        let Encryption { points, rsa, plugins } = self.encryption;
-        self.files = files;
+        let points = &self.encryption.points;
+        self.files = 0;
         renew(&mut self.random, files * self.encryption.random_len());
         renew(&mut self.shared, files * points.len());
         self.ephemerals.clear();
         self.ephemerals.resize(files * points.len(), [0; POINT]);
-        self.others.clear();
+        self.headers.clear();
+        self.ends.clear();
         fill(&mut self.random)?;
         if files == 0 {
             return Ok(());
@@ -216,29 +229,68 @@ impl FileWriter<'_> {
             }
         }
         secrets.zeroize();
-        if rsa.is_empty() && plugins.is_empty() {
-            return Ok(());
-        }
-        let file_keys: Vec<&[u8; FILE_KEY]> = of_files
-            .chunks(OF_FILE)
-            .map(|of_file| of_file.first_chunk().expect("it begins with that"))
-            .collect();
-        self.others.resize(files, Vec::new());
-        for (file_key, out) in file_keys.iter().zip(&mut self.others) {
-            for Rsa { tag, key } in rsa {
-                stanza::append(&[ssh::RSA, tag], &ssh::encrypt(key, file_key), out);
-            }
-        }
-        for recipients in plugins {
-            let wrapped = wrap(recipients, &file_keys)?;
-            assert_eq!(wrapped.len(), files, "each file has its stanzas");
-            for (stanzas, out) in wrapped.iter().zip(&mut self.others) {
-                let most = recipients.len() * MAX_PLUGIN_STANZAS;
-                assert!(stanzas.len() <= most, "they are no longer than that");
-                out.extend_from_slice(stanzas);
-            }
-        }
+        let file_keys: Vec<&[u8; FILE_KEY]> = of_files.chunks(OF_FILE).map(|own| parts(own).0).collect();
+        let others = wrapped_otherwise(self.encryption, &file_keys, wrap)?;
+        self.files = files;
+        self.make_headers(&others);
+        self.random.zeroize();
+        self.shared.zeroize();
         Ok(())
+    }
+
+    /// The headers of all files, and the keys of their payloads, once everything is agreed on. `others` are the stanzas that
+    /// nothing was agreed on for.
+    fn make_headers(&mut self, others: &[Vec<u8>]) {
+        let (files, points) = (self.files, &self.encryption.points);
+        let of_files: Vec<_> = self.random[..files * OF_FILE]
+            .chunks(OF_FILE)
+            .map(parts)
+            .collect();
+        let unsalted = of_files.iter().map(|(key, _)| (*key, &[][..]));
+        let header_keys = kdf::derive_many(unsalted, kdf::HEADER_INFO);
+        let salted = of_files.iter().map(|(key, nonce)| (*key, &nonce[..]));
+        self.keys = kdf::derive_many(salted, kdf::PAYLOAD_INFO);
+        let mut wrapping = Vec::with_capacity(points.len());
+        for (i, point) in points.iter().enumerate() {
+            let ephemerals = &self.ephemerals[i * files..][..files];
+            let salts: Vec<_> = ephemerals
+                .iter()
+                .map(|ephemeral| kdf::salt(ephemeral, &point.salt))
+                .collect();
+            let shared = &self.shared[i * files..][..files];
+            let pairs = shared.iter().zip(&salts);
+            wrapping.push(kdf::derive_many(
+                pairs.map(|(own, salt)| (own, &salt[..])),
+                point.info,
+            ));
+        }
+        let room = self.encryption.header_len();
+        self.headers.reserve(files * (room + NONCE));
+        let mut hmacs = Hmacs::with_room(files, files * room);
+        for (number, (file_key, nonce)) in of_files.iter().enumerate() {
+            let start = self.headers.len();
+            self.headers.extend_from_slice(VERSION_LINE);
+            for (i, point) in points.iter().enumerate() {
+                self.headers.extend_from_slice(point.head.as_bytes());
+                append_base64(&self.ephemerals[i * files + number], &mut self.headers);
+                append_base64(&kdf::wrap(&wrapping[i][number], file_key), &mut self.headers);
+            }
+            if let Some(stanzas) = others.get(number) {
+                self.headers.extend_from_slice(stanzas);
+            }
+            self.headers.extend_from_slice(FOOTER);
+            hmacs.push(&header_keys[number], &[&self.headers[start..]]);
+            // The HMAC comes when all are there.
+            self.headers.resize(self.headers.len() + OF_MAC, b' ');
+            self.headers.extend_from_slice(*nonce);
+            self.ends.push(self.headers.len());
+        }
+        for (mac, end) in hmacs.finish().iter().zip(&self.ends) {
+            let place = &mut self.headers[end - NONCE - OF_MAC + 1..end - NONCE];
+            let (text, line_end) = place.split_at_mut(BASE64_OF_32);
+            let _ = BASE64.encode(mac, Out::from_slice(text));
+            line_end[0] = b'\n';
+        }
     }
 
     /// Appends the file of this number among those that were prepared, which is used once.
@@ -248,39 +300,50 @@ impl FileWriter<'_> {
     /// When there is no such file.
     pub fn append(&mut self, number: usize, plain: &[u8], out: &mut Vec<u8>) {
         assert!(number < self.files, "it was prepared");
-        let random = &mut self.random[number * OF_FILE..][..OF_FILE];
-        let (file_key, nonce) = random
-            .split_first_chunk::<FILE_KEY>()
-            .expect("it begins with that");
-        assert!(file_key != &[0; FILE_KEY], "a file's random octets are used once");
-        let nonce = nonce.first_chunk::<NONCE>().expect("it ends with that");
-
-        let start = out.len();
-        out.reserve(self.encryption.encrypted_len(plain.len()));
-        out.extend_from_slice(VERSION_LINE);
-        for (i, point) in self.encryption.points.iter().enumerate() {
-            let place = i * self.files + number;
-            let shared = &mut self.shared[place];
-            let agreed = Agreed {
-                ephemeral: &self.ephemerals[place],
-                recipient: &point.salt,
-                shared,
-                info: point.info,
-            };
-            append_stanza(&point.head, &agreed, file_key, out);
-            shared.zeroize();
-        }
-        if let Some(others) = self.others.get(number) {
-            out.extend_from_slice(others);
-        }
-        out.extend_from_slice(FOOTER);
-        let mac: [u8; MAC] = kdf::header_mac(file_key, &out[start..]);
-        out.push(b' ');
-        append_base64(&mac, out);
-        out.extend_from_slice(nonce);
-        payload::append(&kdf::payload_key(file_key, nonce), plain, out);
-        random.zeroize();
+        let key = &mut self.keys[number];
+        assert!(*key != [0; 32], "a file's key is used once");
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let header = &self.headers[start..self.ends[number]];
+        out.reserve(header.len() + payload::sealed_len(plain.len()));
+        out.extend_from_slice(header);
+        payload::append(&kdf::cipher(key), plain, out);
+        key.zeroize();
     }
+}
+
+/// The key of a file and its nonce, of its random octets.
+fn parts(of_file: &[u8]) -> (&[u8; FILE_KEY], &[u8; NONCE]) {
+    let (key, nonce) = of_file.split_first_chunk().expect("it begins with that");
+    (key, nonce.first_chunk().expect("it ends with that"))
+}
+
+/// The stanzas of each file that nothing is agreed on for; none where there are no such recipients.
+fn wrapped_otherwise<E>(
+    Encryption { rsa, plugins, .. }: &Encryption,
+    file_keys: &[&[u8; FILE_KEY]],
+    mut wrap: impl FnMut(&[PluginRecipient], &[&[u8; FILE_KEY]]) -> Result<Vec<Vec<u8>>, E>,
+) -> Result<Vec<Vec<u8>>, E> {
+    if rsa.is_empty() && plugins.is_empty() {
+        return Ok(Vec::new());
+    }
+    let by_rsa = |file_key: &&[u8; FILE_KEY]| {
+        let mut out = Vec::new();
+        for Rsa { tag, key } in rsa {
+            stanza::append(&[ssh::RSA, tag], &ssh::encrypt(key, file_key), &mut out);
+        }
+        out
+    };
+    let mut others: Vec<Vec<u8>> = file_keys.iter().map(by_rsa).collect();
+    for recipients in plugins {
+        let wrapped = wrap(recipients, file_keys)?;
+        assert_eq!(wrapped.len(), file_keys.len(), "each file has its stanzas");
+        for (stanzas, out) in wrapped.iter().zip(&mut others) {
+            let most = recipients.len() * MAX_PLUGIN_STANZAS;
+            assert!(stanzas.len() <= most, "they are no longer than that");
+            out.extend_from_slice(stanzas);
+        }
+    }
+    Ok(others)
 }
 
 /// Empties a buffer of secrets, and fills it with so many zeros.
@@ -313,12 +376,6 @@ fn agree_one_by_one(
         });
         agreed.expect("a recipient of low order is none");
     }
-}
-
-fn append_stanza(head: &str, agreed: &Agreed<'_>, file_key: &[u8; FILE_KEY], out: &mut Vec<u8>) {
-    out.extend_from_slice(head.as_bytes());
-    append_base64(agreed.ephemeral, out);
-    append_base64(&agreed.wrap(file_key), out);
 }
 
 /// 32 octets in base64, and the end of the line.

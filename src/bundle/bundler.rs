@@ -7,7 +7,6 @@ use super::beginning::Beginning;
 use super::drawn::Drawn;
 use super::format::{Ending, Sizes, Source};
 use super::recipe::{Compression, Member, Recipe, RecipeError};
-use super::writer::BundleWriter;
 use super::{Credential, Shared};
 
 /// A recipe, ready to be filled for each device of a batch.
@@ -148,12 +147,6 @@ impl Bundler {
     #[must_use]
     pub fn crc(&self, bundle: &[u8]) -> u32 {
         self.beginning.crc(bundle)
-    }
-
-    /// A writer of this batch's bundles.
-    #[must_use]
-    pub fn writer(&self) -> BundleWriter<'_> {
-        BundleWriter::new(self)
     }
 
     /// The files that end with what follows from a SHA-256, and how.

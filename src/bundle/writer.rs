@@ -60,10 +60,12 @@ pub struct BundleWriter<'a> {
     deflater: Deflater,
 }
 
-impl<'a> BundleWriter<'a> {
-    pub(super) fn new(bundler: &'a Bundler) -> Self {
-        Self {
-            bundler,
+impl Bundler {
+    /// A writer of this batch's bundles.
+    #[must_use]
+    pub fn writer(&self) -> BundleWriter<'_> {
+        BundleWriter {
+            bundler: self,
             directory: Vec::new(),
             certificates: Lengthwise::default(),
             made: Lengthwise::default(),
@@ -74,7 +76,9 @@ impl<'a> BundleWriter<'a> {
             deflater: Deflater::default(),
         }
     }
+}
 
+impl<'a> BundleWriter<'a> {
     /// Draws what so many bundles need of chance: `fill` fills octets with it. As a rule they need nothing.
     ///
     /// # Errors
@@ -218,12 +222,12 @@ impl Together<'_, '_> {
         let bundler = writer.bundler;
         let random = bundler.random_of(&writer.random, self.from, number);
         let source = bundler.source(credential, writer.certificates.of(number), random);
-        let mut made = number * bundler.endings().count()..;
+        let mut made = number * bundler.endings().count();
         let mut append = |own: &Own, out: &mut Vec<u8>| match own.ending() {
             None => own.member.append(&own.source(&source, credential, random), out),
             Some(_) => {
-                let number = made.next().expect("there is no end to numbers");
-                out.extend_from_slice(writer.made.of(number));
+                out.extend_from_slice(writer.made.of(made));
+                made += 1;
             }
         };
         if let [own] = bundler.members.as_slice()

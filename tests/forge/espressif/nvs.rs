@@ -278,6 +278,8 @@ fn the_longest_blobs_are_those_of_the_generator_and_longer_ones_are_refused() {
 #[test]
 fn check_finds_a_blob_that_is_too_long_before_anything_is_made() {
     let place = Workplace::new();
+    // A line of a manifest is not so long, so that the value is in it eight times.
+    const TIMES: usize = 8;
     let profile = "name = 'esp32'
 [[bundle.files]]
 name = 'key.pem'
@@ -289,12 +291,14 @@ content = 'certificate'
 name = 'nvs.bin'
 format = 'nvs'
 size = '0x100000'
-entries = [{ namespace = 'factory', key = 'model', type = 'binary', value = '{model}' }]
+entries = [{ namespace = 'factory', key = 'model', type = 'binary', value = 'VALUE' }]
 ";
+    let profile = profile.replace("VALUE", &"{model}".repeat(TIMES));
     fs::write(place.join("profile.toml"), profile).unwrap();
     let arguments = ["devices.csv", "--no-endpoint", "--profile", "profile.toml"];
-    for (octets, fits) in [(LONGEST_BLOB, true), (LONGEST_BLOB + 1, false)] {
-        let manifest = format!("serial_number,model\nSN0,x\nSN1,{}\n", "m".repeat(octets));
+    for (characters, fits) in [(LONGEST_BLOB / TIMES, true), (LONGEST_BLOB / TIMES + 1, false)] {
+        let manifest = format!("serial_number,model\nSN0,x\nSN1,{}\n", "m".repeat(characters));
+        let octets = TIMES * characters;
         fs::write(place.join("devices.csv"), manifest).unwrap();
         let check = [&["check"][..], &arguments].concat();
         if fits {
@@ -308,7 +312,7 @@ entries = [{ namespace = 'factory', key = 'model', type = 'binary', value = '{mo
                  octets, which are more than 127 pages hold\n\
                  certforge: hint: give the file a larger partition, or shorter values\n"
             );
-            assert_eq!(told, expected);
+            assert!(told.ends_with(&expected), "{told}");
         }
         assert!(!place.join("out").exists(), "nothing was made");
     }

@@ -8,8 +8,8 @@
 //!
 //! One source of the arithmetic (`modulus`, `prime`, `power`, `division`) is compiled for words of eight lanes ([`eight`]), for
 //! words of one, which any processor has ([`one`]), and in the tests for words that show that no limb ever overflows (`checked`).
-//! On one lane powers are no faster than aws-lc's keys, so there they come from aws-lc's multiplication ([`library`],
-//! [`montgomery`]).
+//! On one lane powers take so long that no more keys would come of it than aws-lc makes, so there they are aws-lc's
+//! ([`library`], [`montgomery`]).
 //!
 //! No branch and no address depends on a prime that is kept. What is seen of a candidate that is thrown away says nothing
 //! of it. Candidates come straight from the operating system, and nothing that was drawn or found is kept from one call to

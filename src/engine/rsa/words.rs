@@ -29,17 +29,17 @@ macro_rules! run {
 impl Words {
     /// Numbers that are worked on together.
     pub fn lanes(self) -> usize {
-        match self {
-            Self::Eight => eight::LANES,
-            _ => one::LANES,
+        match self == Self::Eight {
+            true => eight::LANES,
+            false => one::LANES,
         }
     }
 
     /// Numbers that are divided together.
     pub fn tile(self) -> usize {
-        match self {
-            Self::Eight => eight::TILE,
-            _ => one::TILE,
+        match self == Self::Eight {
+            true => eight::TILE,
+            false => one::TILE,
         }
     }
 
@@ -118,9 +118,9 @@ impl Words {
 
     /// Whether powers of bases to 65537 are results: however many there are. Nothing here is secret.
     pub fn are_powers<const N: usize>(self, items: [&[Number<N>]; 3], passed: &mut [bool]) {
-        self.in_lanes(items, passed, |items, passed| match self {
-            Self::Eight => eight::verify(items, passed),
-            _ => one::verify(items, passed),
+        self.in_lanes(items, passed, |items, passed| match self == Self::Eight {
+            true => eight::verify(items, passed),
+            false => one::verify(items, passed),
         });
     }
 

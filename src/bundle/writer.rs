@@ -223,12 +223,13 @@ impl Together<'_, '_> {
         let random = bundler.random_of(&writer.random, self.from, number);
         let source = bundler.source(credential, writer.certificates.of(number), random);
         let mut made = number * bundler.endings().count();
-        let mut append = |own: &Own, out: &mut Vec<u8>| match own.ending() {
-            None => own.member.append(&own.source(&source, credential, random), out),
-            Some(_) => {
-                out.extend_from_slice(writer.made.of(made));
-                made += 1;
+        let mut append = |own: &Own, out: &mut Vec<u8>| {
+            if own.ending().is_none() {
+                own.member.append(&own.source(&source, credential, random), out);
+                return;
             }
+            out.extend_from_slice(writer.made.of(made));
+            made += 1;
         };
         if let [own] = bundler.members.as_slice()
             && bundler.is_file

@@ -284,14 +284,11 @@ pub fn verify(
     let mut faults = inputs.disagreements();
     let generations = Generations::read(job, &inputs, &mut faults)?;
     generations.check_history(job.ledger, &inputs.record.batch, &mut faults)?;
-    match generations.record(job.store)? {
-        None => {}
-        Some(Ok(read)) => inputs.see(read),
-        Some(Err(fault)) => {
-            return Err(VerifyError::Generation {
-                fault: fault.to_string(),
-            });
-        }
+    if let Some(read) = generations.record(job.store)? {
+        let refused = |fault: &dyn ToString| VerifyError::Generation {
+            fault: fault.to_string(),
+        };
+        inputs.see(read.map_err(|fault| refused(&fault))?);
     }
     inputs.unlock(job.passwords)?;
     let store = &generations.sight(job.store);
@@ -336,7 +333,6 @@ pub fn verify(
 
     // 2. Find what was released.
     let released = completeness::released(store, record, &inputs.committed, &mut report.faults)?;
-
     let seal = seal::read(store, &inputs.issuer, &mut report)?;
     shared::check(store, &inputs, seal.is_some(), &mut report.faults)?;
 

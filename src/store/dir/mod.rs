@@ -194,9 +194,9 @@ impl Dir {
         Self::from(root, Origin::Found)
     }
 
-    fn from(root: PathBuf, origin: Origin) -> Self {
+    fn from(mut root: PathBuf, origin: Origin) -> Self {
         // The ledger records the place, so it must not depend on where a command is run, nor on how somebody spells it.
-        let root = spelling(&root);
+        root = spelling(&root);
         Self {
             root,
             origin,

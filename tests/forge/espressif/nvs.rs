@@ -277,9 +277,9 @@ fn the_longest_blobs_are_those_of_the_generator_and_longer_ones_are_refused() {
 
 #[test]
 fn check_finds_a_blob_that_is_too_long_before_anything_is_made() {
-    let place = Workplace::new();
     // A line of a manifest is not so long, so that the value is in it eight times.
     const TIMES: usize = 8;
+    let place = Workplace::new();
     let profile = "name = 'esp32'
 [[bundle.files]]
 name = 'key.pem'

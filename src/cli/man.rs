@@ -68,7 +68,7 @@ impl ManPages {
                         "{} has no command {word}",
                         command.get_bin_name().unwrap_or("certforge")
                     ),
-                    "`certforge help` lists the commands, and `certforge help COMMAND` those of one",
+                    "`certforge --help` lists the commands",
                 )
             })?;
         }

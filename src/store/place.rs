@@ -104,25 +104,23 @@ impl Place {
     }
 }
 
-/// The one spelling of a folder: absolute, without `.` and `..`, and without symbolic links as far as it is there.
+/// The one spelling of a folder: absolute, without `.` and `..`, and without symbolic links on the way to it, as far as that is
+/// there. A link in the place of the folder itself stays, and is refused by whoever opens the folder.
 #[must_use]
 pub(super) fn spelling(folder: &Path) -> PathBuf {
-    if let Ok(found) = folder.canonicalize() {
-        return found;
-    }
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let mut spelling = PathBuf::new();
-    for part in whole.components() {
-        match part {
-            Component::ParentDir => {
-                spelling.pop();
-            }
-            part => {
-                spelling.push(part);
-                if let Ok(found) = spelling.canonicalize() {
-                    spelling = found;
-                }
-            }
+    let mut parts = whole.components().peekable();
+    while let Some(part) = parts.next() {
+        if part == Component::ParentDir {
+            spelling.pop();
+            continue;
+        }
+        spelling.push(part);
+        if parts.peek().is_some()
+            && let Ok(found) = spelling.canonicalize()
+        {
+            spelling = found;
         }
     }
     spelling
@@ -159,7 +157,9 @@ mod tests {
         for (spelt, expected) in [
             ("a/b", "a/b"),
             ("a/../a/./b/", "a/b"),
-            ("link", "a/b"),
+            ("link/c", "a/b/c"),
+            // A link in its own place is not looked through.
+            ("link", "link"),
             // Where the link leads, and from there one up.
             ("link/..", "a"),
             ("link/../new/b-1", "a/new/b-1"),

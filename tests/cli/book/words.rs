@@ -187,6 +187,7 @@ fn variables_are_documented_and_exist() {
     let inner = [
         "CERTFORGE_BUILT",
         "CERTFORGE_COMMIT",
+        "CERTFORGE_TEST_PYTHON",
         "CERTFORGE_TEST_RSA",
         "CERTFORGE_TEST_RSA_ENGINE",
     ];

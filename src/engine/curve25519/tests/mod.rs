@@ -145,7 +145,9 @@ fn makes_what_the_rfc_has() {
 fn no_limb_overflows() {
     let point = public_key(&random());
     let (base, peer) = (checked::make(&BASE).unwrap(), checked::make(&point).unwrap());
-    if let Some(eight) = comb(&point) {
+    if super::eight::is_here()
+        && let Some(eight) = comb(&point)
+    {
         let rows = |windows: &[table::Window]| windows.iter().flatten().map(|row| row.0).collect::<Vec<_>>();
         assert_eq!(rows(&eight.windows), rows(&peer.0));
         assert_eq!(eight.start, peer.1);

@@ -66,6 +66,16 @@ pub enum GenerationError {
     Interrupted,
 }
 
+impl GenerationError {
+    /// Whether something was not in the store, or not as it was.
+    pub(super) fn is_of_store(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_) | Self::Read(_) | Self::Seal(_) | Self::Bundle { .. } | Self::ReadBack { .. }
+        )
+    }
+}
+
 impl From<EncryptingError> for GenerationError {
     fn from(error: EncryptingError) -> Self {
         match error {

@@ -122,7 +122,12 @@ impl Newest {
             folder: &folder,
             is_over: false,
         };
-        let (seal, left) = self.make(job, (&store, &folder), &claimed, observe, cancel)?;
+        let made = self.make(job, (&store, &folder), &claimed, observe, cancel);
+        // Whoever is faster removes what others have begun, and what it was made of.
+        let (seal, left) = match made {
+            Err(error) if error.is_of_store() && self.is_overtaken() => return Err(self.faster(&folder)),
+            made => made?,
+        };
         // From here on it may be sealed.
         attempt.is_over = true;
         self.seal((&store, &folder), &seal)?;
@@ -223,10 +228,19 @@ impl Newest {
             return Ok(());
         }
         self.abandon(folder);
-        Err(GenerationError::Faster {
+        Err(self.faster(folder))
+    }
+
+    /// Whether somebody else's generation stands behind this one.
+    fn is_overtaken(&self) -> bool {
+        self.batch().read(&self.generation().next_object(), None).is_ok()
+    }
+
+    fn faster(&self, folder: &GenerationFolder) -> GenerationError {
+        GenerationError::Faster {
             location: self.batch().location(),
             generation: folder.number(),
-        })
+        }
     }
 
     /// Removes what an attempt has made that nobody will go on with: it holds keys.

@@ -1,7 +1,7 @@
 //! AWS IoT and IAM, as far as they are asked: requests written by hand and sent by the SDK's own machinery, which signs
 //! them, tries again and gives up.
 //!
-//! The SDK's clients of these two services have 270 and 180 operations, and took a fifth of the time in which certforge
+//! The SDK's clients of these two services have 270 and 180 operations, and took a sixth of the time in which certforge
 //! is compiled; these are twenty.
 
 mod endpoint;

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::Command;
 
 use certforge::batch::parse_index;
-use serde_json::Value;
 
 use crate::identity::{age, identity};
 use crate::support::Workplace;
@@ -150,7 +149,7 @@ fn keys_of_ssh_read_bundles_with_their_passphrase() {
         ("id_ed25519_locked", &["--identity-passphrase-file", "passphrase"]),
     ] {
         let arguments = [&["verify", "out/b", "--json", "--identity", key], options].concat();
-        let report: Value = serde_json::from_str(&place.succeed(&arguments)).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&place.succeed(&arguments)).unwrap();
         assert_eq!(
             (&report["good"], &report["unread"]),
             (&DEVICES.into(), &0.into()),

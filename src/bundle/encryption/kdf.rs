@@ -84,7 +84,7 @@ impl Hmacs {
     }
 }
 
-/// What [`derive`] derives, of many pairs of key material and salt.
+/// What [`derive()`] derives, of many pairs of key material and salt.
 pub(super) fn derive_many<'a, const N: usize>(
     pairs: impl ExactSizeIterator<Item = (&'a [u8; N], &'a [u8])>,
     info: &[u8],

@@ -40,11 +40,11 @@ const RSA: [&str; 4] = [
     "engine3rsa5eight5power11differences",
 ];
 
-/// The same of those that come by aws-lc's multiplication, which is passed through: it says of itself that its path is the same.
-const RSA_PORTABLE: [&str; 4] = [
+/// The same of those that come by aws-lc's multiplication, as far as it is ours. What calls that cannot be compared: it puts its work
+/// where it does not lie across the numbers in the cache, by their addresses, and goes another way for it.
+const RSA_PORTABLE: [&str; 3] = [
     "engine3rsa7library15exponent_of_two",
     "engine3rsa7natural16multiply_by_word",
-    "engine3rsa7library9square_on",
     "engine3rsa8assembly4join",
 ];
 
@@ -219,11 +219,16 @@ fn rsa_keys_take_the_same_path_whatever_their_primes_are() {
     let Some(program) = released() else { return };
     let options = ["--profile", "aws-iot-rsa2048", "--jobs", "1"];
     let portable = [&options[..], &["--engine", "rsa-portable"]].concat();
-    let in_lanes = RSA.map(|function| (function, &options[..]));
-    let has_lanes = works(&Rsa::Lanes);
-    let functions = in_lanes.into_iter().filter(|_| has_lanes);
-    for (function, options) in functions.chain(RSA_PORTABLE.map(|function| (function, &portable[..]))) {
-        if let Some(found) = compared_in(&program, function, options, 1) {
+    for function in RSA.iter().filter(|_| works(&Rsa::Lanes)) {
+        if let Some(found) = compared_in(&program, function, &options, 1) {
+            assert_same(&found, function, 300);
+        }
+    }
+    for function in RSA_PORTABLE {
+        if let Some(mut found) = compared_in(&program, function, &portable, 1) {
+            // Each number lies in a block that was given before, which lies elsewhere in the other process, whole: an instruction that
+            // goes through its words finds them at one distance. What a secret decides is at as many as that has values.
+            found.addresses.retain(|_, (_, distances)| distances.len() > 1);
             assert_same(&found, function, 300);
         }
     }

@@ -9,7 +9,7 @@ use super::mark::Unlike;
 use crate::exposure::Exposure;
 
 /// What a batch that was begun with other settings of its profile differs in.
-pub(super) const SETTINGS: &str = "profile text, file of the profile, or --endpoint";
+pub(super) const SETTINGS: &str = "profile text, file of the profile, --endpoint or --recipient";
 
 /// A ledger that failed, or that forbids what was asked. A ledger's `location` is what the user named it by.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +196,7 @@ impl LedgerError {
                     .to_owned()
             }
             Self::BatchDiffers { what: SETTINGS, .. } => {
-                "a batch is made with one profile: repeat the command that began it, or make another batch with --batch NAME; once it is complete, `certforge bundle repack` puts another endpoint or other files around the same keys"
+                "a batch is made with one profile: repeat the command that began it, or make another batch with --batch NAME; once it is complete, `certforge bundle repack` puts another endpoint or other files around the same keys, and `certforge bundle rewrap` encrypts them for others"
                     .to_owned()
             }
             Self::BatchDiffers { .. } => {

@@ -10,6 +10,7 @@ mod documents;
 mod goldens;
 mod history;
 mod hostile;
+mod identity_errors;
 mod issuer_errors;
 mod jobs;
 mod ledger_errors;

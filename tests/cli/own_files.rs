@@ -97,8 +97,7 @@ fn a_batch_does_not_go_on_with_a_file_that_was_changed() {
     place.succeed(&RUN);
     fs::write(place.join("line/factory-roots.pem"), "others\n").expect("the file is changed");
     let text = place.fail(&RUN, 7);
-    let start =
-        "certforge: error: batch b was begun with another profile text, file of the profile, or --endpoint: ";
+    let start = "certforge: error: batch b was begun with another profile text, file of the profile, --endpoint or --recipient: ";
     assert!(text.starts_with(start), "{text}");
     place.succeed(&["verify", "out/b"]);
 }

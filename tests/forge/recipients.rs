@@ -187,6 +187,58 @@ fn keys_of_ssh_read_bundles_with_their_passphrase() {
 
 #[cfg(feature = "age")]
 #[test]
+fn what_age_encrypts_to_keys_of_ssh_is_read() {
+    use std::io;
+    use std::sync::Arc;
+
+    use certforge::bundle::encryption::decrypt;
+    use certforge::plugin::Voice;
+    use certforge::station::identity::{Asked, read};
+    use zeroize::Zeroizing;
+
+    struct Nobody;
+    impl Voice for Nobody {
+        fn tell(&self, _: &str, _: &str) {}
+        fn ask(&self, _: &str, _: &str, _: bool) -> Option<Zeroizing<String>> {
+            None
+        }
+    }
+
+    let place = factory();
+    let keys = ["id_ed25519", "id_rsa", "id_ed25519_locked"];
+    // One file for all of them, with lines that age itself draws in, and one for each alone; around the ends of chunks.
+    let all: Vec<String> = keys
+        .iter()
+        .flat_map(|key| ["-R".to_owned(), format!("{key}.pub")])
+        .collect();
+    for key in keys {
+        let alone = ["-R".to_owned(), format!("{key}.pub")];
+        for len in [0, 1, 3_000, 64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1] {
+            let plain: Vec<u8> = (0..=250).cycle().take(len).collect();
+            for arguments in [&all[..], &alone] {
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                let theirs = age(place.path(), &arguments, &plain).unwrap();
+                let identities = read(
+                    &place.join(key),
+                    &mut Asked {
+                        passphrase: &mut || io::Result::Ok(Zeroizing::new("correct horse".to_owned())),
+                        voice: Arc::new(Nobody),
+                    },
+                )
+                .unwrap();
+                assert_eq!(**decrypt(&theirs, &identities).unwrap(), *plain, "{key}, {len}");
+                if let Some(at) = theirs.len().checked_sub(1).filter(|_| len > 0) {
+                    let mut changed = theirs;
+                    changed[at] ^= 1;
+                    assert!(decrypt(&changed, &identities).is_err(), "{key}, {len}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "age")]
+#[test]
 fn a_batch_goes_from_one_station_to_another_by_keys_of_ssh() {
     let place = factory();
     let (code, said) = run(&place, "b", "objects", &["id_ed25519.pub"]);

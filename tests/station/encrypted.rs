@@ -119,6 +119,110 @@ fn a_device_is_flashed_with_what_was_encrypted_for_the_station() {
     }
 }
 
+/// A key of SSH that lies with the tests, with its passphrase beside it.
+#[cfg(feature = "age")]
+fn key_of_ssh(place: &Workplace, name: &str) {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ssh");
+    for name in [name.to_owned(), format!("{name}.pub")] {
+        fs::copy(data.join(&name), place.join(&name)).unwrap();
+    }
+    fs::write(place.join("passphrase"), "correct horse\n").unwrap();
+    for secret in [name, "passphrase"] {
+        fs::set_permissions(place.join(secret), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
+#[cfg(feature = "age")]
+#[test]
+fn a_station_works_by_itself_with_a_key_of_ssh() {
+    for (key, layout) in [
+        ("id_ed25519", "objects"),
+        ("id_rsa", "packs"),
+        ("id_ed25519_locked", "packs"),
+    ] {
+        let place = Workplace::new();
+        place.manifest(6);
+        place.succeed(&["ca", "new", "--no-passphrase"]);
+        key_of_ssh(&place, key);
+        let public = format!("{key}.pub");
+        let run = [
+            "run",
+            "devices.csv",
+            "--no-endpoint",
+            "--ca",
+            "ca",
+            "--batch",
+            "b",
+        ];
+        place.succeed(&[&run[..], &["--layout", layout, "--recipient", &public]].concat());
+        let line = Line(place);
+        line.script(
+            "openssl pkey -in \"$CERTFORGE_BUNDLE_DIR/private.pem.key\" -noout && env >> environment",
+        );
+        let station = [
+            "run",
+            "--exec",
+            "./flash.sh",
+            "--out",
+            "dev",
+            "--json",
+            "--identity",
+            key,
+        ];
+        let passphrase: &[&str] = match key {
+            "id_ed25519_locked" => &["--identity-passphrase-file", "passphrase"],
+            _ => &[],
+        };
+        let ran = line.succeed("st1", &[&station[..], passphrase].concat());
+        let ran: Value = serde_json::from_str(&ran).unwrap();
+        assert_eq!(
+            (&ran["flashed"], &ran["failed"]),
+            (&6.into(), &0.into()),
+            "{key}: {ran:#}"
+        );
+        let environment = fs::read_to_string(line.0.join("environment")).unwrap();
+        assert_eq!(environment.matches("CERTFORGE_DEVICE_ID=").count(), 6);
+        for kept in ["correct horse", "passphrase", key] {
+            assert!(!environment.contains(kept), "{kept}: {environment}");
+        }
+    }
+}
+
+#[cfg(feature = "age")]
+#[test]
+fn a_station_whose_passphrase_nobody_types_claims_nothing() {
+    let place = Workplace::new();
+    place.manifest(4);
+    place.succeed(&["ca", "new", "--no-passphrase"]);
+    key_of_ssh(&place, "id_ed25519_locked");
+    let run = [
+        "run",
+        "devices.csv",
+        "--no-endpoint",
+        "--ca",
+        "ca",
+        "--batch",
+        "b",
+    ];
+    place.succeed(&[&run[..], &["--recipient", "id_ed25519_locked.pub"]].concat());
+    let line = Line(place);
+    let station = [
+        "run",
+        "--exec",
+        "/bin/true",
+        "--out",
+        "dev",
+        "--identity",
+        "id_ed25519_locked",
+    ];
+    let error = line.fail("st1", &station, 2);
+    assert!(
+        error.contains("with a passphrase, and that was not told"),
+        "{error}"
+    );
+    assert!(!line.path("claims").exists(), "nobody has a device");
+}
+
 #[test]
 fn one_bundle_burned_leaves_its_neighbours_as_they_were() {
     let line = line("packs", 4);

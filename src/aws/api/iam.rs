@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ErrorMetadata;
 use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
 use aws_types::region::Region;
 
-use super::{Client, Refusal, Request, Service, endpoint};
+use super::{Client, Refusal, Request, endpoint};
 
 const VERSION: &str = "2010-05-08";
 
@@ -19,15 +19,10 @@ type Answer = Result<Xml, Refusal>;
 
 impl Iam {
     pub fn new(config: &SdkConfig, region: &Region) -> Self {
-        let place = endpoint::of_iam(config, region);
-        let service = Service {
-            name: "iam",
-            url: place.url,
-            signing_region: place.region,
-            read_refusal,
-        };
         Self(Client {
-            service,
+            name: "iam",
+            place: endpoint::of_iam(config, region),
+            read_refusal,
             config: config.clone(),
         })
     }

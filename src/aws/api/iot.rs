@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Client, Refusal, Request, Service, endpoint};
+use super::{Client, Refusal, Request, endpoint};
 use crate::jitp::Prerequisite;
 
 /// What a path and a query take as it is (RFC 3986, 2.3).
@@ -68,15 +68,10 @@ pub(in super::super) struct LambdaAction {
 
 impl Iot {
     pub fn new(config: &SdkConfig, region: &Region) -> Self {
-        let place = endpoint::of_iot(config, region);
-        let service = Service {
-            name: "iot",
-            url: place.url,
-            signing_region: place.region,
-            read_refusal,
-        };
         Self(Client {
-            service,
+            name: "iot",
+            place: endpoint::of_iot(config, region),
+            read_refusal,
             config: config.clone(),
         })
     }

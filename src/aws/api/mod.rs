@@ -34,24 +34,14 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::Layer;
 use aws_smithy_types::error::metadata::ErrorMetadata;
 use aws_types::SigningName;
-use aws_types::region::{Region, SigningRegion};
+use aws_types::region::SigningRegion;
 
+use endpoint::Place;
 pub(super) use iam::Iam;
 pub(super) use iot::{CaDescription, Iot, RuleDescription, TemplateDescription};
 
 /// What a service answers when it refuses.
 pub(super) type Refusal = SdkError<ErrorMetadata, HttpResponse>;
-
-/// One of the two services.
-#[derive(Debug, Clone)]
-struct Service {
-    /// As its requests are signed for it.
-    name: &'static str,
-    url: String,
-    signing_region: Region,
-    /// What an answer that is a refusal says.
-    read_refusal: fn(&HttpResponse) -> ErrorMetadata,
-}
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -65,23 +55,27 @@ struct Request {
     body: String,
 }
 
-/// A client of a service.
+/// A client of one of the two services.
 #[derive(Debug, Clone)]
 struct Client {
-    service: Service,
+    /// As its requests are signed for it.
+    name: &'static str,
+    place: Place,
+    /// What an answer that is a refusal says.
+    read_refusal: fn(&HttpResponse) -> ErrorMetadata,
     config: SdkConfig,
 }
 
 impl Client {
     /// Asks, and returns the body of the answer.
     async fn ask(&self, request: Request) -> Result<Vec<u8>, Refusal> {
-        let read_refusal = self.service.read_refusal;
+        let read_refusal = self.read_refusal;
         let config = &self.config;
         let mut operation = Operation::builder()
-            .service_name(self.service.name)
+            .service_name(self.name)
             .operation_name(request.operation)
             .behavior_version(config.behavior_version().unwrap_or_else(BehaviorVersion::latest))
-            .endpoint_url(&self.service.url)
+            .endpoint_url(&self.place.url)
             .standard_retry(config.retry_config().unwrap_or(&RetryConfig::standard()))
             .timeout_config(
                 config
@@ -125,16 +119,16 @@ impl Client {
         options.normalize_uri_path = true;
         let signing = SigV4OperationSigningConfig {
             signing_options: options,
-            region: Some(SigningRegion::from(self.service.signing_region.clone())),
-            name: Some(SigningName::from_static(self.service.name)),
+            region: Some(SigningRegion::from(self.place.region.clone())),
+            name: Some(SigningName::from_static(self.name)),
             ..SigV4OperationSigningConfig::default()
         };
-        let mut layer = Layer::new(self.service.name);
+        let mut layer = Layer::new(self.name);
         layer.store_put(signing);
-        layer.store_put(self.service.signing_region.clone());
+        layer.store_put(self.place.region.clone());
         layer.store_put(AuthSchemeOptionResolverParams::new(()));
-        layer.store_put(ApiMetadata::new(self.service.name, env!("CARGO_PKG_VERSION")));
-        let mut components = RuntimeComponentsBuilder::new(self.service.name)
+        layer.store_put(ApiMetadata::new(self.name, env!("CARGO_PKG_VERSION")));
+        let mut components = RuntimeComponentsBuilder::new(self.name)
             .with_auth_scheme(SharedAuthScheme::new(SigV4AuthScheme::new()))
             .with_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(
                 StaticAuthSchemeOptionResolver::new(vec![sigv4::SCHEME_ID]),

@@ -273,7 +273,7 @@ pub fn run(
     let is_begun = ledger.same_batch(&identity)?.is_some();
     let batch = ledger.begin_batch(&identity, job.now)?;
     if is_begun {
-        chronicle::resumed(ledger, &batch, job)?;
+        chronicle::resumed(ledger, &batch, (job.shard, job.now))?;
     }
     let making = Making {
         job,

@@ -7,6 +7,9 @@ use crate::sdk::{
     Server, SettingsError, causes, hint_for, is_denied, is_of_credentials, without_credentials,
 };
 
+/// What may have answered in AWS's place.
+const ANOTHER_ANSWERED: &str = "a proxy, or a server that is none of AWS's, has answered: see HTTPS_PROXY, AWS_ENDPOINT_URL and --endpoint-url";
+
 /// AWS refused, or could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
@@ -71,10 +74,11 @@ impl AwsError {
                 "InvalidRequestException" if message.to_lowercase().contains("role") => {
                     "a new role takes some seconds to be known; run the same command again".to_owned()
                 }
+                _ if code.starts_with("HTTP ") => ANOTHER_ANSWERED.to_owned(),
                 _ => return hint.clone(),
             },
             Self::NoCertificate => "`certforge verify` names what is missing from the batch".to_owned(),
-            Self::Incomplete { .. } => return None,
+            Self::Incomplete { .. } => ANOTHER_ANSWERED.to_owned(),
         })
     }
 
@@ -100,6 +104,7 @@ impl AwsError {
                 code.as_str(),
                 "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "ServiceUnavailableException"
                     | "InternalFailureException" | "InternalException"
+                    | "HTTP 429" | "HTTP 500" | "HTTP 502" | "HTTP 503" | "HTTP 504"
             )
         )
     }

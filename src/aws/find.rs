@@ -60,15 +60,19 @@ impl Cloud {
         let Some(role) = if_found(self.ask("iam:GetRole", self.iam.get_role(name)))? else {
             return Ok(None);
         };
-        let arn = role.first("Arn").ok_or(AwsError::Incomplete {
+        let lacks = |what| AwsError::Incomplete {
             operation: "iam:GetRole",
-            what: "a role",
-        })?;
-        let trust = role.first("AssumeRolePolicyDocument").unwrap_or_default();
+            what,
+        };
+        let arn = role.first("Arn").ok_or(lacks("a role"))?;
+        // What does not read is not taken for a role that nobody may assume: a change of it keeps what it says.
+        let trust = role
+            .first("AssumeRolePolicyDocument")
+            .ok_or(lacks("a trust policy"))?;
         let trust = percent_decode_str(trust).decode_utf8_lossy();
         Ok(Some(IamRole {
             arn: arn.to_owned(),
-            trust: serde_json::from_str(&trust).unwrap_or(Value::Null),
+            trust: serde_json::from_str(&trust).map_err(|_| lacks("a trust policy that reads"))?,
             policies: self.attached_policies(name)?,
         }))
     }
@@ -76,7 +80,7 @@ impl Cloud {
     /// The ARNs of the policies that are attached to a role.
     fn attached_policies(&self, role: &str) -> Result<BTreeSet<String>, AwsError> {
         let mut policies = BTreeSet::new();
-        let mut marker: Option<String> = None;
+        let (mut marker, mut before): (Option<String>, _) = (None, BTreeSet::new());
         loop {
             let request = self.iam.list_attached_role_policies(role, marker.as_deref());
             let page = self.ask("iam:ListAttachedRolePolicies", request)?;
@@ -85,10 +89,11 @@ impl Cloud {
             let next = page
                 .first("Marker")
                 .filter(|_| page.first("IsTruncated") == Some("true"));
-            if next.is_none() || next == marker.as_deref() {
-                return Ok(policies);
+            // Nor does one that leads back to a page that was read.
+            match next.map(str::to_owned).filter(|next| before.insert(next.clone())) {
+                None => return Ok(policies),
+                next => marker = next,
             }
-            marker = next.map(str::to_owned);
         }
     }
 

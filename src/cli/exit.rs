@@ -79,7 +79,10 @@ table! {
         EngineError::Failed { .. } | EngineError::Random => SOME_FAILED,
     };
     PluginError: |error| match error {
-        PluginError::Missing { .. } | PluginError::Start { .. } | PluginError::Refused { .. } => USAGE,
+        PluginError::Missing { .. }
+        | PluginError::Start { .. }
+        | PluginError::Refused { .. }
+        | PluginError::Labels { .. } => USAGE,
         PluginError::Ended { .. } | PluginError::Protocol { .. } | PluginError::TimedOut { .. } => SOME_FAILED,
     };
     SignerError: |error| match error {

@@ -75,8 +75,9 @@ impl IdentityPassphrase {
 struct Person;
 
 impl Voice for Person {
-    fn tell(&self, plugin: &str, text: &str) {
+    fn tell(&self, plugin: &str, text: &str) -> bool {
         tell_aside(format_args!("certforge: age-plugin-{plugin}: {text}"));
+        true
     }
 
     fn ask(&self, plugin: &str, question: &str, is_secret: bool) -> Option<Zeroizing<String>> {

@@ -140,7 +140,9 @@ pub fn of_environment(variable: &str) -> io::Result<Option<Zeroizing<String>>> {
 pub fn prompt_openly(text: &str) -> io::Result<Zeroizing<String>> {
     tell_aside(format_args!("{text}"));
     let mut line = Zeroizing::new(String::with_capacity(256));
-    io::stdin().lock().take(LONGEST_LINE).read_line(&mut line)?;
+    if io::stdin().lock().take(LONGEST_LINE).read_line(&mut line)? == 0 {
+        return Err(io::Error::other("nothing was typed: the input is at its end"));
+    }
     let len = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(len);
     Ok(line)

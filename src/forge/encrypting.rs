@@ -29,14 +29,32 @@ impl Shares {
     ///
     /// # Errors
     ///
-    /// When a plugin is not there, or makes no share for its recipients.
+    /// When a plugin is not there, makes no share for its recipients, or wants none beside them.
     pub(crate) fn new(recipients: &[Recipient]) -> Result<Option<Self>, PluginError> {
         if recipients.is_empty() {
             return Ok(None);
         }
         let encryption = Encryption::new(recipients);
+        // Whose labels all must have; recipients without a plugin have none.
+        let is_plain = |one: &Recipient| one.of_plugin().is_none();
+        let mut first = recipients
+            .iter()
+            .any(is_plain)
+            .then(|| (String::new(), Vec::new()));
         for of_one in encryption.plugins() {
-            plugin::wrap(of_one, &[&[0; 16]])?;
+            let plugin = of_one[0].plugin().to_owned();
+            let plugin::Wrapped { labels, .. } = plugin::wrap(of_one, &[&[0; 16]])?;
+            let (other, wanted) = first.get_or_insert_with(|| (plugin.clone(), labels.clone()));
+            if *wanted != labels {
+                let (plugin, labels) = match labels.is_empty() {
+                    true => (other.clone(), &*wanted),
+                    false => (plugin, &labels),
+                };
+                return Err(PluginError::Labels {
+                    plugin,
+                    labels: labels.join(" and "),
+                });
+            }
         }
         Ok(Some(Self {
             peers: encryption.points().map(Peer::new).collect(),
@@ -74,7 +92,7 @@ impl<'a> Encrypting<'a> {
                 let peer = peer(peers, point, secrets.len());
                 peer.is_some_and(|peer| peer.agree(secrets, public_keys, shared_secrets))
             },
-            |recipients, file_keys| Ok(plugin::wrap(recipients, file_keys)?),
+            |recipients, file_keys| Ok(plugin::wrap(recipients, file_keys)?.shares),
         )
     }
 

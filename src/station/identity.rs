@@ -162,7 +162,9 @@ pub fn make(path: &Path, now: OffsetDateTime) -> Result<Recipient, IdentityFileE
         .write_all(public.as_bytes())
         .and_then(|()| file.write_all(identity.to_text().as_bytes()))
         .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all());
+        .and_then(|()| file.sync_all())
+        // Bundles are about to be encrypted to it: its name must outlast a power cut, too.
+        .and_then(|()| File::open(folder.unwrap_or(Path::new(".")))?.sync_all());
     if let Err(source) = written {
         // Half of an identity is none, and in the way of the next.
         let _ = std::fs::remove_file(path);

@@ -66,6 +66,11 @@ fn each_file_that_is_no_identity_is_told_what_it_is() {
             "a station works by itself, so nobody is there to type: `age -d` gives the identity, for a file with mode 0600",
         ),
         (
+            "AGE-SECRET-KEY-PQ-1QQQQQQQQQQ\n".to_owned(),
+            "line 1 is an identity of age's post-quantum kind, which is not read here",
+            "`certforge station identity new` makes one that is, and age-keygen without -pq",
+        ),
+        (
             of_ssh("id_rsa.pub"),
             "line 1 is the public half of an SSH key; an identity is the secret one",
             "name the file without .pub",

@@ -192,17 +192,9 @@ fn what_age_encrypts_to_keys_of_ssh_is_read() {
     use std::sync::Arc;
 
     use certforge::bundle::encryption::decrypt;
-    use certforge::plugin::Voice;
+    use certforge::plugin::Nobody;
     use certforge::station::identity::{Asked, read};
     use zeroize::Zeroizing;
-
-    struct Nobody;
-    impl Voice for Nobody {
-        fn tell(&self, _: &str, _: &str) {}
-        fn ask(&self, _: &str, _: &str, _: bool) -> Option<Zeroizing<String>> {
-            None
-        }
-    }
 
     let place = factory();
     let keys = ["id_ed25519", "id_rsa", "id_ed25519_locked"];
@@ -360,6 +352,32 @@ fn says_what_a_plugin_does_not_do() {
         assert!(said.contains(what), "{said}");
         assert!(!place.join("out/b/index").exists(), "nothing is made");
     }
+    // What its recipients are, all must be; they may be two of them.
+    let labelled = [
+        of_plugin(&place, "labelled", 5),
+        of_plugin(&place, "labelled-too", 6),
+    ];
+    let one = identity(&place, "one");
+    for pair in [[&labelled[0], &one], [&one, &labelled[0]]] {
+        let (code, said) = run(&place, "b", "packs", &pair.map(String::as_str));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("age-plugin-test encrypts to recipients that are postquantum alone, and others are named beside them\n"),
+            "{said}"
+        );
+        assert!(
+            said.contains("hint: what one recipient promises, another beside it breaks"),
+            "{said}"
+        );
+        assert!(!place.join("out/b/index").exists(), "nothing is made");
+    }
+    let (code, said) = run(&place, "l", "packs", &[&labelled[0], &labelled[1]]);
+    assert_eq!(code, Some(0), "{said}");
+    // More shares than there are recipients.
+    let generous = of_plugin(&place, "generous", 7);
+    let (code, said) = run(&place, "b", "packs", &[&generous]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("more shares than recipients"), "{said}");
     let asks = of_plugin(&place, "asks", 3);
     let (code, said) = run(&place, "b", "packs", &[&asks]);
     assert_eq!(code, Some(0), "{said}");

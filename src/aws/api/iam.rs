@@ -23,6 +23,7 @@ impl Iam {
             name: "iam",
             place: endpoint::of_iam(config, region),
             read_refusal,
+            is_answer: |body| Xml::read(body).is_ok(),
             config: config.clone(),
         })
     }

@@ -72,6 +72,7 @@ impl Iot {
             name: "iot",
             place: endpoint::of_iot(config, region),
             read_refusal,
+            is_answer,
             config: config.clone(),
         })
     }
@@ -227,6 +228,11 @@ fn query(settings: &[(&str, &str)]) -> String {
     text
 }
 
+/// A document of JSON is an object.
+fn is_answer(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, Value>>(body).is_ok()
+}
+
 /// The code is in a header, or else in the body; around it there may be a namespace and an address.
 fn read_refusal(answer: &HttpResponse) -> ErrorMetadata {
     let body = answer.body().bytes().unwrap_or_default();
@@ -287,6 +293,14 @@ mod tests {
             some("X", "m")
         );
         assert_eq!(refused(None, "<html>"), (None, None));
+    }
+
+    #[test]
+    fn an_answer_is_an_object() {
+        assert!(is_answer(b"{}") && is_answer(b" {\"rule\": null}\n"));
+        for body in ["[]", "\"ok\"", "1", "true", "null", "<html>", "{", "{}{}"] {
+            assert!(!is_answer(body.as_bytes()), "{body}");
+        }
     }
 
     #[test]

@@ -63,13 +63,23 @@ struct Client {
     place: Place,
     /// What an answer that is a refusal says.
     read_refusal: fn(&HttpResponse) -> ErrorMetadata,
+    /// Whether a body is in the service's form.
+    is_answer: fn(&[u8]) -> bool,
     config: SdkConfig,
+}
+
+/// What is answered in another form than the service's own: by a proxy, as a rule.
+fn foreign(answer: &HttpResponse) -> ErrorMetadata {
+    ErrorMetadata::builder()
+        .code(format!("HTTP {}", answer.status().as_u16()))
+        .message("the answer is none of AWS's")
+        .build()
 }
 
 impl Client {
     /// Asks, and returns the body of the answer.
     async fn ask(&self, request: Request) -> Result<Vec<u8>, Refusal> {
-        let read_refusal = self.read_refusal;
+        let (read_refusal, is_answer) = (self.read_refusal, self.is_answer);
         let config = &self.config;
         let mut operation = Operation::builder()
             .service_name(self.name)
@@ -102,10 +112,16 @@ impl Client {
         operation
             .serializer(|request: Request| request.into_http())
             .deserializer(move |answer: &HttpResponse| {
-                if answer.status().is_success() {
-                    return Ok(answer.body().bytes().unwrap_or_default().to_vec());
-                }
-                Err(OrchestratorError::operation(read_refusal(answer)))
+                let body = answer.body().bytes().unwrap_or_default();
+                let refusal = match answer.status().is_success() {
+                    true if body.is_empty() || is_answer(body) => return Ok(body.to_vec()),
+                    true => foreign(answer),
+                    false => read_refusal(answer),
+                };
+                Err(OrchestratorError::operation(match refusal.code() {
+                    Some(_) => refusal,
+                    None => foreign(answer),
+                }))
             })
             .build()
             .invoke(request)

@@ -94,6 +94,10 @@ pub enum IdentityError {
     NoPassphrase { why: String },
     #[error("is an SSH key with another passphrase than that")]
     WrongPassphrase,
+    #[error("is an SSH key with {rounds} rounds of bcrypt, which take too long")]
+    SshRounds { rounds: u32 },
+    #[error("is an identity of age's post-quantum kind, which is not read here")]
+    PostQuantum,
     #[error("is an identity of an age plugin")]
     Plugin,
     #[error(
@@ -132,6 +136,10 @@ impl IdentityError {
             Self::WrongPassphrase => {
                 "`ssh-keygen -y -f FILE` tells whether a passphrase is the right one".to_owned()
             }
+            Self::SshRounds { .. } => "`ssh-keygen -p -a 24 -f FILE` writes it with fewer".to_owned(),
+            Self::PostQuantum => {
+                "`certforge station identity new` makes one that is, and age-keygen without -pq".to_owned()
+            }
             Self::NoPlugin { plugin } => {
                 format!("install {PLUGIN_PROGRAM}{plugin}, where whoever runs certforge finds it: `command -v {PLUGIN_PROGRAM}{plugin}`")
             }
@@ -167,6 +175,9 @@ impl Identity {
         };
         if is_of_plugin(text) {
             return Err(IdentityError::Plugin);
+        }
+        if start("AGE-SECRET-KEY-PQ-1") {
+            return Err(IdentityError::PostQuantum);
         }
         if start("age1") {
             return Err(IdentityError::Public);

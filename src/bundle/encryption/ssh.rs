@@ -130,7 +130,7 @@ pub(super) fn encrypt(key: &OaepPublicEncryptingKey, file_key: &[u8; FILE_KEY]) 
 }
 
 /// A string at the beginning (RFC 4251, section 5), and what follows it.
-fn taken(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn taken(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = octets.split_first_chunk()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)
 }

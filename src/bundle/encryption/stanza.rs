@@ -32,7 +32,11 @@ impl Stanza {
 /// Appends a stanza as text: its body in full lines, and one that is shorter, perhaps empty.
 pub fn append(arguments: &[&str], body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(STANZA);
-    out.extend_from_slice(arguments.join(" ").as_bytes());
+    // An argument may be an identity: it is in nothing else than what it is written to.
+    for (number, argument) in arguments.iter().enumerate() {
+        out.extend_from_slice(if number == 0 { b"" } else { b" " });
+        out.extend_from_slice(argument.as_bytes());
+    }
     out.push(b'\n');
     for octets in body.chunks(OCTETS) {
         BASE64.encode_append(octets, out);

@@ -28,12 +28,14 @@ use super::{Failure, clock, interrupt, place};
 pub enum Bundle {
     /// Encrypt the bundles of a batch to other stations; keys, certificates and files stay as they are
     ///
-    /// What was encrypted to the stations before is removed. Devices that a station has claimed, flashed or scrapped are
-    /// left as they are.
+    /// What was encrypted to the stations before is removed, and with it what the store has of devices that were flashed or
+    /// scrapped. A device that a station has claimed keeps the bundle that it has; one that failed is encrypted anew as all
+    /// others.
     Rewrap(Rewrap),
     /// Make the bundles of a batch anew, with another endpoint or by another profile; keys and certificates stay as they are
     ///
-    /// What was there before is removed. Devices that a station has claimed, flashed or scrapped are left as they are.
+    /// What was there before is removed, and with it what the store has of devices that were flashed or scrapped. A device
+    /// that a station has claimed keeps the bundle that it has; one that failed is made anew as all others.
     Repack(Repack),
 }
 
@@ -75,7 +77,7 @@ struct Common {
     #[command(flatten)]
     issuer: IssuerArgs,
     /// Folder of the CA above the one that made the batch, which signs in its place: that one is retired
-    #[arg(long, value_name = "DIR", requires = "ca")]
+    #[arg(long, value_name = "DIR")]
     parent: Option<PathBuf>,
     /// File whose first line is the passphrase of the parent's key
     #[arg(long, value_name = "FILE", requires = "parent")]
@@ -100,6 +102,7 @@ struct Anew {
     made_before: bool,
     devices: u64,
     left_as_they_were: u64,
+    flashed_or_scrapped: u64,
     endpoint: Option<String>,
     recipients: Vec<String>,
     signed_by: String,
@@ -157,6 +160,12 @@ impl Repack {
 
 impl Common {
     fn remake(&self, change: impl FnOnce(Profile, &Newest) -> Result<Profile, Failure>) -> Outcome {
+        if self.parent.is_some() && !self.issuer.is_named() {
+            return Err(Failure::usage(
+                "--parent is the CA above the one that made the batch, and nothing says which that is",
+                "name the CA that made the batch with --ca",
+            ));
+        }
         let now = clock::now()?;
         let cancel = interrupt::cancel("stopping; nothing is changed until all of it is made");
         let found = || self.ledger.find(self.issuer.whose(None));
@@ -184,6 +193,7 @@ impl Common {
             made_before: remade.before,
             devices: remade.devices,
             left_as_they_were: remade.left,
+            flashed_or_scrapped: remade.ended,
             endpoint: profile.endpoint().host.clone(),
             recipients: profile.recipients().iter().map(Recipient::short_id).collect(),
             signed_by: signer.certificate().subject_text().to_owned(),
@@ -253,10 +263,14 @@ impl fmt::Display for Anew {
             .line("devices", devices(self.devices));
         if self.left_as_they_were > 0 {
             let left = format!(
-                "{}, which stations have claimed, flashed or scrapped",
+                "{} in the hands of stations, as before",
                 devices(self.left_as_they_were)
             );
             lines.line("left", left);
+        }
+        if self.flashed_or_scrapped > 0 {
+            let ended = devices(self.flashed_or_scrapped);
+            lines.line("removed", format!("the bundles of {ended}, flashed or scrapped"));
         }
         if !self.recipients.is_empty() {
             lines.line("encrypted", format!("to {}", self.recipients.join(", ")));

@@ -32,7 +32,7 @@ pub struct Setting {
     /// What holds without it.
     pub usual: &'static str,
     kind: Kind,
-    /// The commands that it is for; empty: all that have the option.
+    /// The commands that it is for, with all that are below them; empty: all that have the option.
     commands: &'static [&'static str],
 }
 
@@ -69,14 +69,14 @@ pub const SETTINGS: [Setting; 16] = [
         "CERTFORGE_CA",
         "ca",
         Kind::Path,
-        &["run", "check", "seal", "jitp", "ca"],
+        &["run", "check", "seal", "bundle", "jitp", "ca"],
     ),
     setting(
         "passphrase_file",
         "CERTFORGE_PASSPHRASE_FILE",
         "",
         Kind::Path,
-        &["run", "check", "seal", "jitp"],
+        &["run", "check", "seal", "bundle", "jitp", "ca crl"],
     ),
     setting("issuer", "CERTFORGE_ISSUER", "", Kind::Path, &[]),
     setting("ledger", "CERTFORGE_LEDGER", "ca/ledger.db", Kind::Path, &[]),
@@ -111,6 +111,17 @@ pub const SETTINGS: [Setting; 16] = [
     ),
     setting("identity", "CERTFORGE_IDENTITY", "", Kind::Path, &[]),
 ];
+
+impl Setting {
+    /// Whether it is for a command, which is named as it is typed.
+    fn is_for(&self, command: &str) -> bool {
+        let is_above = |above: &&str| {
+            let below = command.strip_prefix(*above);
+            below.is_some_and(|below| below.is_empty() || below.starts_with(' '))
+        };
+        self.commands.is_empty() || self.commands.iter().any(|above| is_above(&above))
+    }
+}
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,12 +169,10 @@ fn with_defaults(command: Command, found: &'static [Found], path: &[String]) -> 
         .map(|argument| argument.get_id().to_string())
         .collect();
     let takes = |found: &&Found| {
-        let is_for = |first: &String| {
-            found.setting.commands.is_empty() || found.setting.commands.contains(&first.as_str())
-        };
         found.setting.kind != Kind::Asked
             && ids.iter().any(|id| id == found.setting.key)
-            && path.first().is_some_and(is_for)
+            && !path.is_empty()
+            && found.setting.is_for(&path.join(" "))
     };
     let mut command = command;
     for found in found.iter().filter(takes) {
@@ -371,8 +380,7 @@ mod tests {
                 found.push((path.to_owned(), argument.get_id().to_string()));
             }
             for sub in command.get_subcommands() {
-                let first = if path.is_empty() { sub.get_name() } else { path };
-                ids(sub, first, found);
+                ids(sub, format!("{path} {}", sub.get_name()).trim(), found);
             }
         }
         let mut found = Vec::new();
@@ -383,9 +391,9 @@ mod tests {
         );
         for setting in &SETTINGS {
             let has = |command: &str| {
-                found
-                    .iter()
-                    .any(|(path, id)| path == command && id == setting.key)
+                found.iter().any(|(path, id)| {
+                    format!("{path} ").starts_with(&format!("{command} ")) && id == setting.key
+                })
             };
             for command in setting
                 .commands

@@ -194,12 +194,23 @@ impl fmt::Display for Verified {
             )?;
         }
         writeln!(f, ", against {}", printable::line(&against(report)))?;
-        if report.unread > 0 {
-            let (unread, recipients) = (count(report.unread), report.recipients.join(", "));
+        let earlier: u64 = report.unread_earlier.iter().map(|earlier| earlier.bundles).sum();
+        if report.unread > earlier {
+            let (unread, recipients) = (count(report.unread - earlier), report.recipients.join(", "));
             writeln!(
                 f,
                 "batch {batch}: {unread} bundles are encrypted, for {recipients}, and were NOT READ: their digests, the index, \
                  the seal, certificates and chains are right; --identity verifies what they hold"
+            )?;
+        }
+        for earlier in &report.unread_earlier {
+            let (unread, recipients) = (count(earlier.bundles), earlier.recipients.join(", "));
+            writeln!(
+                f,
+                "batch {batch}: {unread} bundles of generation {} are encrypted, for {recipients}, and were NOT READ: their digests are \
+                 those that were sealed; an identity of one of these, in the same file as that for --identity, verifies what they \
+                 hold",
+                earlier.generation
             )?;
         }
         if report.not_opened > 0 {

@@ -234,7 +234,7 @@ impl ForgeError {
                 "this is an older copy of the ledger: find the latest one and name it with --ledger".to_owned(),
             ),
             Self::OtherRecipients { arguments, .. } => Some(format!(
-                "to go on with it, run the same command {arguments}; other recipients are for a new --batch, of devices that are not issued yet"
+                "to go on with it, run the same command {arguments}; once it is complete, `certforge bundle rewrap` encrypts it for others; devices that are not issued yet may go into a new --batch"
             )),
             Self::OtherShards { .. } => Some("say so with --shard, or begin another --batch".to_owned()),
             Self::OtherSeal { .. } => Some(

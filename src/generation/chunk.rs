@@ -6,6 +6,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use super::claims::{Fate, fates};
 use super::{GenerationError, Newest, Remake};
 use crate::batch::{
     BatchRecord, GenerationFolder, IndexEntry, claim_object, index_object, pack_object, pack_octets,
@@ -83,15 +84,19 @@ impl<'a> Making<'a> {
         })
     }
 
-    /// Makes a chunk, but for the devices of it that are claimed. Returns what a seal says of it, and how many devices were
-    /// left out.
+    /// Makes a chunk, but for the devices of it that a station has, or has flashed or scrapped. `claimed`: those that have a
+    /// claim. Returns what a seal says of it.
     pub(super) fn make(
         &self,
         chunk: u64,
         claimed: &BTreeSet<DeviceId>,
-    ) -> Result<(ChunkDigest, u64), GenerationError> {
+    ) -> Result<ChunkDigest, GenerationError> {
         let rows = self.newest.rows(&self.from, chunk)?;
-        let stays = |row: &IndexEntry| row.length == 0 || claimed.contains(&row.device_id);
+        let claimed: Vec<&DeviceId> = claimed.iter().collect();
+        let mut taken = fates(self.newest.batch(), chunk, &claimed)?;
+        taken.retain(|(_, fate)| *fate != Fate::Free);
+        let taken: BTreeSet<&DeviceId> = taken.into_iter().map(|(device_id, _)| device_id).collect();
+        let stays = |row: &IndexEntry| row.length == 0 || taken.contains(&row.device_id);
         let wanted: Vec<Option<&IndexEntry>> = rows.iter().map(|row| (!stays(row)).then_some(row)).collect();
         let read = read(&self.from, self.newest.record(), chunk, &rows, &wanted)?;
         let standard = Standard::new(
@@ -127,10 +132,10 @@ impl<'a> Making<'a> {
                 ..row.clone()
             })
             .collect();
-        let left = entries.iter().filter(|entry| entry.length == 0).count() as u64;
+        let is_empty = entries.iter().all(|entry| entry.length == 0);
         let mut objects = Vec::new();
         match self.record.layout.is_packed() {
-            true if left == rows.len() as u64 => {}
+            true if is_empty => {}
             true => objects.push((pack_object(chunk), &body[..])),
             false => {
                 let of_devices = entries.iter().zip(&ranges).filter(|(entry, _)| entry.length > 0);
@@ -147,7 +152,7 @@ impl<'a> Making<'a> {
             .publish(&[(index_object(chunk), index)])
             .into_iter()
             .collect::<Result<(), _>>()?;
-        Ok((digest, left))
+        Ok(digest)
     }
 
     /// Puts the objects of a chunk, and reads them back: the keys in them will be nowhere else.

@@ -5,12 +5,14 @@
 //!   newest sealed generation ─► claims ─► open ─► bundle anew ─► store ─► read back ─► seal ─► shred what was before
 //! ```
 //!
-//! No device gets a second identity: claims count for all generations, and what a station has claimed, flashed or
-//! scrapped stays out of the new one. Whoever makes a generation has a folder of his own, so two never meet; the one
+//! No device gets a second identity: claims count for all generations, and what a station has in hand, or has flashed or
+//! scrapped, stays out of the new one. One that failed is in nobody's hands: it is made anew as all others, and its claim says
+//! on who had it. A station that takes it up again meanwhile has it by that claim, as one that nobody had before. Whoever makes a generation has a folder of his own, so two never meet; the one
 //! whose seal is in place first has made it. Until then the generation before holds, and from then on the new one,
 //! wherever somebody is stopped: the keys of the one before go when the new one was read back and sealed.
 
 mod chunk;
+mod claims;
 mod error;
 mod opened;
 mod own_files;
@@ -40,6 +42,7 @@ use crate::profile::Profile;
 use crate::seal::{Builder, OfGeneration, sign};
 use crate::store::{Store, read_withdrawn};
 use chunk::Making;
+use shred::LeftOut;
 
 /// What shall be made.
 pub struct Remake<'a> {
@@ -58,8 +61,10 @@ pub struct Remade {
     /// Counted from 1.
     pub generation: u32,
     pub devices: u64,
-    /// Devices that stay where they were, since a station has claimed, flashed or scrapped them.
+    /// Devices whose bundle stays where it was, since a station has them.
     pub left: u64,
+    /// Devices that were flashed or scrapped before: no generation has a bundle of them any more.
+    pub ended: u64,
     /// Whether it was there before, and only what it replaces was removed.
     pub before: bool,
     /// SHA-256 of its seal.
@@ -100,15 +105,8 @@ impl Newest {
     ) -> Result<Remade, GenerationError> {
         // What was sealed holds, whoever asks: what is left of before goes.
         if self.is_as(job.profile) {
-            shred::all_before(self)?;
-            let left = self.left()?;
-            return Ok(Remade {
-                generation: self.generation().number(),
-                devices: self.record().rows - left,
-                left,
-                before: true,
-                seal_sha256: self.generation().sha256,
-            });
+            let out = shred::all_before(self)?;
+            return Ok(self.remade(out, true));
         }
         self.refuse_unfit(job)?;
         let claimed = self.claimed()?;
@@ -124,7 +122,7 @@ impl Newest {
         };
         let made = self.make(job, (&store, &folder), &claimed, observe, cancel);
         // Whoever is faster removes what others have begun, and what it was made of.
-        let (seal, left) = match made {
+        let seal = match made {
             Err(error) if error.is_of_store() && self.is_overtaken() => return Err(self.faster(&folder)),
             made => made?,
         };
@@ -132,19 +130,24 @@ impl Newest {
         attempt.is_over = true;
         self.seal((&store, &folder), &seal)?;
         let newest = self.with(&seal)?;
-        shred::all_before(&newest)?;
+        let out = shred::all_before(&newest)?;
         // What became of devices meanwhile.
         shred::ended(&newest, &newest.claimed()?)?;
-        Ok(Remade {
-            generation: number,
-            devices: self.record().rows - left,
-            left,
-            before: false,
-            seal_sha256: newest.generation().sha256,
-        })
+        Ok(newest.remade(out, false))
     }
 
-    /// Makes the bundles and reads them back. Returns the seal to be, and how many devices stay where they were.
+    fn remade(&self, out: LeftOut, before: bool) -> Remade {
+        Remade {
+            generation: self.generation().number(),
+            devices: self.record().rows - out.held - out.ended,
+            left: out.held,
+            ended: out.ended,
+            before,
+            seal_sha256: self.generation().sha256,
+        }
+    }
+
+    /// Makes the bundles and reads them back. Returns the seal to be.
     fn make(
         &self,
         job: &Remake<'_>,
@@ -152,7 +155,7 @@ impl Newest {
         claimed: &ByChunk,
         observe: Observe<'_>,
         cancel: &Cancel,
-    ) -> Result<(Vec<u8>, u64), GenerationError> {
+    ) -> Result<Vec<u8>, GenerationError> {
         // 1. What it is.
         let profile = own_files::filled(self, job.profile, job.identities)?;
         let issuer = self.issuer();
@@ -178,23 +181,21 @@ impl Newest {
             skipped: 0,
         });
         let none = BTreeSet::new();
-        let made: Mutex<(Builder, u64)> = Mutex::new((Builder::new(record.rows), 0));
+        let made = Mutex::new(Builder::new(record.rows));
         let chunks = 0..record.shape().chunks();
         let each = |chunk: u64| -> Result<(), GenerationError> {
             if cancel.is_cancelled() {
                 return Err(GenerationError::Interrupted);
             }
-            let (digest, left) = making.make(chunk, claimed.get(&chunk).unwrap_or(&none))?;
-            let mut made = made.lock().expect("no holder panics");
-            made.0.add(digest);
-            made.1 += left;
+            let digest = making.make(chunk, claimed.get(&chunk).unwrap_or(&none))?;
+            made.lock().expect("no holder panics").add(digest);
             observe(Event::Released {
                 devices: record.shape().rows_of(chunk),
             });
             Ok(())
         };
         chunks.into_par_iter().try_for_each(each)?;
-        let (builder, left) = made.into_inner().expect("no holder panics");
+        let builder = made.into_inner().expect("no holder panics");
 
         // 3. Sign for it, unless it was withdrawn meanwhile.
         self.refuse_withdrawn()?;
@@ -211,7 +212,7 @@ impl Newest {
         let seal = sign(&statement, job.signer)?;
         // A signature that is not sound goes no further.
         self.generation().next(&seal, issuer)?;
-        Ok((seal, left))
+        Ok(seal)
     }
 
     /// Puts the seal in place, with which the generation holds. Nothing of it is removed from then on: an answer that was
@@ -279,7 +280,7 @@ impl Newest {
         }
     }
 
-    /// The devices that stations have, or had.
+    /// The devices that have a claim.
     fn claimed(&self) -> Result<ByChunk, GenerationError> {
         let mut claimed = ByChunk::new();
         self.batch().list(CLAIMS, &mut |listed| {

@@ -146,17 +146,6 @@ impl Newest {
         self.generation().folder.is_some() && self.profile.digest() == profile.digest()
     }
 
-    /// How many devices have their bundle in a generation before the newest, or nowhere any more.
-    pub(super) fn left(&self) -> Result<u64, GenerationError> {
-        let store = self.sight();
-        let mut left = 0;
-        for chunk in 0..self.record.shape().chunks() {
-            let rows = self.rows(&store, chunk)?;
-            left += rows.iter().filter(|row| row.length == 0).count() as u64;
-        }
-        Ok(left)
-    }
-
     /// Sees that the bundles can be read.
     pub(super) fn check_identities(&self, given: Option<&Identities>) -> Result<(), GenerationError> {
         if !self.record.layout.is_encrypted() {

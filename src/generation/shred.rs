@@ -1,16 +1,17 @@
 //! Removal of what a generation has replaced. What holds keys goes for good; indexes and seals stay, for they are public.
 //!
 //! Nothing goes but what the newest sealed generation has in another place: a device that a station had claimed when it was
-//! made keeps its bundle until it is flashed or scrapped.
+//! made keeps its bundle until it is flashed or scrapped. What was flashed or scrapped needs none, and loses it here, burned or
+//! not: those for whom it was may be the ones that shall read nothing any more.
 
 use std::collections::BTreeSet;
 
 use zeroize::Zeroize;
 
+use super::claims::{Fate, fates};
 use super::{ByChunk, GenerationError, Newest};
-use crate::batch::claim::Claim;
 use crate::batch::{
-    GENERATIONS, GenerationFolder, IndexEntry, Layout, claim_object, index_object, pack_object, pack_octets,
+    GENERATIONS, GenerationFolder, IndexEntry, Layout, index_object, pack_object, pack_octets,
 };
 use crate::bundle::remove_members;
 use crate::manifest::DeviceId;
@@ -23,12 +24,27 @@ const ROUNDS: u32 = 8;
 /// Objects that are removed at a time.
 const AT_A_TIME: usize = 256;
 
-/// Removes what the newest generation replaces, in all generations before it, and what attempts that were stopped have left.
-pub(super) fn all_before(newest: &Newest) -> Result<(), GenerationError> {
+/// How many devices the newest generation has not.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Their bundle is in a generation before.
+    pub held: u64,
+    /// They were flashed or scrapped, and no generation has a bundle of them.
+    pub ended: u64,
+}
+
+/// Removes what the newest generation replaces, in all generations before it, what these have of devices that were flashed or
+/// scrapped, and what attempts that were stopped have left.
+pub(super) fn all_before(newest: &Newest) -> Result<LeftOut, GenerationError> {
     let sight = newest.sight();
+    let mut out = LeftOut::default();
     for chunk in 0..newest.record().shape().chunks() {
         let rows = newest.rows(&sight, chunk)?;
-        let stay = kept(newest.batch(), chunk, &rows)?;
+        let left = rows.iter().filter(|row| row.length == 0);
+        let left: Vec<&DeviceId> = left.map(|row| &row.device_id).collect();
+        let stay = not_over(newest.batch(), chunk, &left)?;
+        out.held += stay.len() as u64;
+        out.ended += (left.len() - stay.len()) as u64;
         for (generation, store) in newest.before() {
             let index = store.read(&index_object(chunk), None)?;
             let rows = generation.seal.index(chunk, &index)?;
@@ -39,7 +55,8 @@ pub(super) fn all_before(newest: &Newest) -> Result<(), GenerationError> {
             }
         }
     }
-    strays(newest)
+    strays(newest)?;
+    Ok(out)
 }
 
 /// Removes from the newest generation what it has of devices that were flashed or scrapped while it was made: their stations know
@@ -75,37 +92,11 @@ pub(super) fn attempt(batch: &Store, folder: &GenerationFolder) -> Result<(), St
     remove(batch, &names)
 }
 
-/// The devices of a chunk that are not in the newest generation, and may still be flashed.
-fn kept(batch: &Store, chunk: u64, rows: &[IndexEntry]) -> Result<BTreeSet<DeviceId>, GenerationError> {
-    let left: Vec<&DeviceId> = rows
-        .iter()
-        .filter(|row| row.length == 0)
-        .map(|row| &row.device_id)
-        .collect();
-    not_over(batch, chunk, &left)
-}
-
-/// Of these devices of a chunk those that were neither flashed nor scrapped, as far as their claims can be read.
+/// Of these devices of a chunk those that were neither flashed nor scrapped, as far as is known.
 fn not_over(batch: &Store, chunk: u64, devices: &[&DeviceId]) -> Result<BTreeSet<DeviceId>, GenerationError> {
-    let mut kept = BTreeSet::new();
-    for some in devices.chunks(AT_A_TIME) {
-        let names: Vec<String> = some.iter().map(|id| claim_object(chunk, id)).collect();
-        for ((device_id, name), octets) in some.iter().zip(&names).zip(batch.read_all(&names)) {
-            // What a claim that cannot be read says, nobody knows: its device keeps what it has.
-            let is_over = match octets {
-                Ok(octets) => {
-                    Claim::read(&octets, name, device_id).is_ok_and(|claim| claim.hold.state.is_final())
-                }
-                Err(StoreError::NotFound { .. }) => false,
-                Err(error) if error.is_of_one_object() => false,
-                Err(error) => return Err(error.into()),
-            };
-            if !is_over {
-                kept.insert((*device_id).clone());
-            }
-        }
-    }
-    Ok(kept)
+    let fates = fates(batch, chunk, devices)?.into_iter();
+    let open = fates.filter(|(_, fate)| *fate != Fate::Ended);
+    Ok(open.map(|(device_id, _)| device_id.clone()).collect())
 }
 
 fn of_objects(

@@ -48,7 +48,7 @@ impl IdentityFileError {
                 "name the file that `certforge station identity new` or age-keygen wrote".to_owned()
             }
             Self::Exposed { path, exposure } => format!(
-                "{}; who has read it meanwhile can read this station's bundles: if somebody may have, make another and `certforge run` for that",
+                "{}; who has read it meanwhile can read this station's bundles: if somebody may have, make another, encrypt the batches that there are for it with `certforge bundle rewrap`, and those to come with `certforge run --recipient`",
                 exposure.hint(path)
             ),
             Self::Identity { source, .. } => source.hint(),

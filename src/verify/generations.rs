@@ -8,12 +8,12 @@ use rustls_pki_types::CertificateDer;
 
 use super::bundle::{Findings, Standard, refuse};
 use super::inputs::Inputs;
-use super::{Fault, Job, Report, VerifyError};
+use super::{Fault, Job, Report, UnreadEarlier, VerifyError};
 use crate::batch::{
     BATCH_OBJECT, BUNDLE_FOLDERS, GENERATIONS, IndexEntry, ReadRecord, SEAL_OBJECT, generation_seal,
     index_object, pack_octets,
 };
-use crate::bundle::encryption::decrypt;
+use crate::bundle::encryption::{Recipient, decrypt};
 use crate::digest::sha256;
 use crate::ledger::{Deed, Entry, Ledger};
 use crate::manifest::DeviceId;
@@ -183,6 +183,7 @@ impl Generations {
             let profile = read.profile.with_its_passwords(job.passwords)?;
             let standard = Standard::new(&profile, None, &inputs.issuer, &issuer_der, job.now);
             let Some(standard) = standard else { continue };
+            let mut unread = 0;
             for (chunk, devices) in &mut open {
                 let index = index_object(*chunk);
                 let octets = store.read(&index, None)?;
@@ -206,8 +207,9 @@ impl Generations {
                             report.burned += 1;
                             continue;
                         }
-                        None => wrong("the bundle is missing"),
+                        None => (wrong("the bundle is missing"), true),
                     };
+                    let (findings, is_read) = findings;
                     let is_locked = findings.is_locked;
                     let faults = findings.faults.into_iter().chain(findings.untimely);
                     let before = report.faults.len();
@@ -215,10 +217,20 @@ impl Generations {
                     report
                         .faults
                         .extend(faults.map(|what| Fault::of_device(&row.device_id, &object, what)));
-                    report.good += u64::from(report.faults.len() == before);
-                    report.not_opened += u64::from(report.faults.len() == before && is_locked);
-                    report.in_earlier_generations += u64::from(report.faults.len() == before);
+                    let is_good = report.faults.len() == before;
+                    report.good += u64::from(is_good);
+                    report.not_opened += u64::from(is_good && is_locked);
+                    report.in_earlier_generations += u64::from(is_good);
+                    unread += u64::from(is_good && !is_read);
                 }
+            }
+            if unread > 0 {
+                report.unread += unread;
+                report.unread_earlier.push(UnreadEarlier {
+                    generation: generation.number(),
+                    bundles: unread,
+                    recipients: profile.recipients().iter().map(Recipient::short_id).collect(),
+                });
             }
         }
         for (chunk, devices) in open {
@@ -276,13 +288,13 @@ fn replaced_in(store: &Store, generation: &Generation, left: &[Left]) -> Result<
     Ok(replaced)
 }
 
-/// What is found of one bundle of an earlier generation; `None` when it is gone.
+/// What is found of one bundle of an earlier generation, and whether it was read; `None` when it is gone.
 fn judge(
     job: &Job<'_>,
     store: &Store,
     (read, standard): (&ReadRecord, &Standard<'_>),
     (object, row): (&str, &IndexEntry),
-) -> Result<Option<Findings>, VerifyError> {
+) -> Result<Option<(Findings, bool)>, VerifyError> {
     let is_packed = read.record.layout.is_packed();
     let start = if is_packed { row.offset } else { 0 };
     let octets = match store.read(object, Some(start..start.saturating_add(row.length))) {
@@ -293,11 +305,12 @@ fn judge(
         return Ok(None);
     }
     if !read.record.layout.is_encrypted() {
-        return Ok(Some(standard.inspect((&octets, &octets), row, None)));
+        return Ok(Some((standard.inspect((&octets, &octets), row, None), true)));
     }
     let readable = job
         .identities
         .filter(|own| own.are_among(read.profile.recipients()));
+    let is_read = readable.is_some();
     let findings = match readable.map(|identities| decrypt(&octets, identities)) {
         Some(Ok(plain)) => standard.inspect((&octets, &plain), row, None),
         Some(Err(error)) => refuse(&octets, &error, row),
@@ -305,7 +318,7 @@ fn judge(
         None if sha256(&octets) == row.sha256 => Findings::default(),
         None => wrong("SHA-256 is not that of the index"),
     };
-    Ok(Some(findings))
+    Ok(Some((findings, is_read)))
 }
 
 fn wrong(what: &str) -> Findings {

@@ -110,6 +110,15 @@ impl std::fmt::Display for Fault {
     }
 }
 
+/// Bundles of a generation before the newest that were not read.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnreadEarlier {
+    pub generation: u32,
+    pub bundles: u64,
+    /// Short ids of those for whom they are encrypted.
+    pub recipients: Vec<String>,
+}
+
 /// What a batch was found to be.
 #[derive(Debug, Clone, Serialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the document")]
@@ -137,6 +146,8 @@ pub struct Report {
     pub generation: u32,
     /// Good devices whose bundle is in a generation before the newest: stations had claimed them when the next was made.
     pub in_earlier_generations: u64,
+    /// Of the unread ones, those that are there: they are not for those for whom the newest is.
+    pub unread_earlier: Vec<UnreadEarlier>,
     pub faults: Vec<Fault>,
     /// Whether the batch has a seal; what is wrong with it is among the faults.
     pub sealed: bool,
@@ -315,6 +326,7 @@ pub fn verify(
         burned: 0,
         generation: generations.newest(),
         in_earlier_generations: 0,
+        unread_earlier: Vec::new(),
         faults,
         sealed: false,
         withdrawn: inputs.withdrawn(job)?,

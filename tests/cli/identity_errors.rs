@@ -171,7 +171,8 @@ fn an_identity_that_others_can_read_is_refused() {
             format!(
                 "certforge: error: identity st1.key can be read by others (mode {mode:04o})\n\
                  certforge: hint: chmod 600 st1.key; who has read it meanwhile can read this station's bundles: \
-                 if somebody may have, make another and `certforge run` for that\n"
+                 if somebody may have, make another, encrypt the batches that there are for it with `certforge bundle rewrap`, \
+                 and those to come with `certforge run --recipient`\n"
             )
         );
     }

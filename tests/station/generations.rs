@@ -146,6 +146,166 @@ fn a_station_goes_on_with_the_device_that_it_has_in_hand() {
     assert!(none.contains("nothing was claimed"), "{none}");
 }
 
+/// Where the store has a bundle of a device, in layout objects.
+fn bundles_of(line: &Line, device: &str) -> Vec<String> {
+    let name = format!("{device}.zip.age");
+    let found = crate::support::tool("find", &["out/b", "-name", &name, "-type", "f"], line.0.path());
+    let found = String::from_utf8(found.stdout).unwrap();
+    found.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_failed_goes_along_what_is_in_hand_stays_and_what_is_flashed_goes() {
+    for layout in ["objects", "packs"] {
+        let (line, [_, two]) = line(layout, 9);
+        let [failed, held, flashed] = ["SN000001", "SN000002", "SN000003"];
+        let before = claim(&line, "st1", failed, &["--identity", "st1.key"]);
+        line.succeed("st1", &["failed", failed, "--reason", "the board is bent"]);
+        claim(&line, "st1", held, &["--identity", "st1.key"]);
+        claim(&line, "st1", flashed, &["--identity", "st1.key"]);
+        line.succeed("st1", &["done", flashed]);
+        let rewrap = "bundle rewrap out/b --ca ca --identity st1.key --recipient";
+        let rewrap: Vec<&str> = rewrap.split(' ').chain([two.as_str()]).collect();
+        let told = line.0.succeed(&rewrap);
+        for is_said in [
+            "devices     7 devices\n",
+            "left        1 device in the hands of stations, as before\n",
+            "removed     the bundles of 1 device, flashed or scrapped\n",
+        ] {
+            assert!(told.contains(is_said), "{told}");
+        }
+        // Once more it says the same, of what was made before.
+        let again = line.0.succeed(&rewrap);
+        assert_eq!(again, told.replace("generation  1", "generation  1, made before"));
+        if layout == "objects" {
+            let places = |device| bundles_of(&line, device).len();
+            assert_eq!([failed, held, flashed].map(places), [1, 1, 0]);
+            assert!(bundles_of(&line, failed)[0].starts_with("out/b/generations/1/"));
+            assert!(bundles_of(&line, held)[0].starts_with("out/b/bundles/"));
+        }
+        // What the new station cannot read is not said to be read.
+        let verify = ["verify", "out/b", "--identity", "st2.key"];
+        let verified = line.0.succeed(&verify);
+        assert!(
+            verified.contains("1 bundles of generation 0 are encrypted, for age1")
+                && verified.contains("and were NOT READ"),
+            "{verified}"
+        );
+        let verified = json(&line.0.succeed(&[&verify[..], &["--json"]].concat()));
+        let count = ["good", "burned", "unread", "in_earlier_generations"].map(|field| &verified[field]);
+        assert_eq!(count, [8, 1, 1, 1], "{verified:#}");
+        let unread = &verified["unread_earlier"];
+        assert_eq!(
+            (&unread[0]["generation"], &unread[0]["bundles"], &unread[1]),
+            (&0.into(), &1.into(), &Value::Null),
+            "{verified:#}"
+        );
+        let both = ["st1.key", "st2.key"].map(|name| fs::read_to_string(line.0.join(name)).unwrap());
+        fs::write(line.0.join("both.key"), both.concat()).unwrap();
+        let chmod = crate::support::tool("chmod", &["600", "both.key"], line.0.path());
+        assert!(chmod.status.success());
+        let all = line
+            .0
+            .succeed(&["verify", "out/b", "--identity", "both.key", "--json"]);
+        assert_eq!(json(&all)["unread"], 0, "{all}");
+        // The one that failed is the new station's, by the same identity and the same claim.
+        line.fail(
+            "st1",
+            &[
+                "claim",
+                "--device",
+                failed,
+                "--out",
+                "no",
+                "--identity",
+                "st1.key",
+            ],
+            9,
+        );
+        line.fail(
+            "st2",
+            &[
+                "claim",
+                "--device",
+                failed,
+                "--out",
+                "no",
+                "--identity",
+                "st2.key",
+            ],
+            9,
+        );
+        let got = claim(&line, "st2", failed, &["--identity", "st2.key", "--take-over"]);
+        assert_eq!(got["certificate_id"], before["certificate_id"]);
+        let claim_of = line.claim_of(failed);
+        assert_eq!(
+            (claim_of.hold.station.as_str(), claim_of.earlier.len()),
+            ("st2", 1)
+        );
+        line.succeed("st2", &["done", failed]);
+        claim(&line, "st1", held, &["--identity", "st1.key"]);
+        line.succeed("st1", &["done", held]);
+        line.succeed("st2", &["burn"]);
+        let verified = json(&line.0.succeed(&[&verify[..], &["--json"]].concat()));
+        assert_eq!(
+            (&verified["good"], &verified["burned"]),
+            (&6.into(), &3.into()),
+            "{verified:#}"
+        );
+    }
+}
+
+#[test]
+fn the_settings_say_which_ca_signs_and_where_its_passphrase_is() {
+    let place = Workplace::new();
+    place.manifest(3);
+    fs::write(place.join("pass"), "correct horse battery\n").unwrap();
+    let pass = crate::support::tool("chmod", &["600", "pass"], place.path());
+    assert!(pass.status.success());
+    place.succeed(&["ca", "new", "--to", "keys", "--passphrase-file", "pass"]);
+    let with = |variables: &[(&str, &str)], arguments: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let mut command = place.command(&arguments);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?} {variables:?}: {text}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let variables = [("CERTFORGE_CA", "keys"), ("CERTFORGE_PASSPHRASE_FILE", "pass")];
+    with(&variables, "run devices.csv --no-endpoint --batch b");
+    with(&variables, &format!("bundle repack out/b --endpoint {HOST}"));
+    with(&variables, "ca crl");
+    let (one, two) = (identity(&place, "st1"), identity(&place, "st2"));
+    fs::write(
+        place.join("certforge.toml"),
+        "ca = 'keys'\npassphrase_file = 'pass'\n",
+    )
+    .unwrap();
+    with(&[], &format!("bundle rewrap out/b --recipient {one}"));
+    with(
+        &[],
+        &format!("bundle rewrap out/b --recipient {two} --identity st1.key"),
+    );
+    with(&[], "ca crl");
+    // What the settings name is the CA that the parent is above.
+    let refused = place.fail(
+        &[
+            "bundle",
+            "repack",
+            "out/b",
+            "--parent",
+            "none",
+            "--endpoint",
+            HOST,
+        ],
+        5,
+    );
+    assert!(refused.contains("none/certificate.pem cannot be read"), "{refused}");
+    // The passphrase of a new CA is none of theirs.
+    let refused = place.fail(&["ca", "new", "--to", "other"], 5);
+    assert!(refused.contains("no terminal to ask at"), "{refused}");
+}
+
 #[test]
 fn a_profile_by_which_no_bundle_can_be_made_leaves_all_as_it_was() {
     let line = Line::new("objects", 3);

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use certforge::forge::{self, Asked};
+use certforge::forge::{self, Asked, Shard, Standing};
 use certforge::issuer::CaCertificate;
-use certforge::ledger::{self, LedgerError};
+use certforge::ledger::{self, LedgerError, Patience};
 use certforge::manifest::{Manifest, Problem, Problems};
 use certforge::printable;
 use certforge::profile::{Binding, Profile};
@@ -35,6 +35,10 @@ struct Checked {
     bad_lines: u64,
     /// Of these, lines whose device was issued before.
     issued: u64,
+    /// The batch that `run` goes on with; `None`: it begins one.
+    batch: Option<String>,
+    /// Devices that are made in that batch.
+    made: u64,
     /// The ledger that was asked; `None`: there is none, or no CA.
     ledger: Option<String>,
     /// The first of them, in full.
@@ -43,6 +47,8 @@ struct Checked {
     unlisted: Vec<Unlisted>,
     /// What is odd, and refused by nobody.
     oddities: Vec<String>,
+    #[serde(skip)]
+    outlook: String,
 }
 
 /// Problems of one kind that are not listed.
@@ -66,26 +72,44 @@ impl Check {
         let binding = Binding::new(&profile, manifest.header(), manifest.path())?;
         let issuer = self.issuer()?;
         let found = self.of.ledger()?;
+        if let Some(folder) = found.folder.as_ref().filter(|_| !self.of.new_ledger) {
+            folder.check_before(&found.name, &Patience::default())?;
+        }
         let ledger = match ledger::open_read_only(&found.name) {
             Err(LedgerError::Missing { .. }) => None,
             other => Some(other?),
         };
-        let remembers = found.folder.as_ref().filter(|_| !self.of.new_ledger);
-        if let (Some(folder), Some(ledger)) = (remembers, &ledger) {
-            folder.check(&**ledger)?;
-        }
         let asked = match (&ledger, &issuer) {
-            (Some(ledger), Some(issuer)) if !self.of.reissue => Some(Asked {
+            (Some(ledger), Some(issuer)) => Some(Asked {
                 ledger: &**ledger,
                 issuer,
                 batch: self.of.batch.as_deref(),
             }),
             _ => None,
         };
-        let (report, issued) = forge::check_against(&manifest, &binding, 1024, asked)?;
-        if report.bad_lines == 0 && report.specimen.is_some() {
+        let of_others = asked.filter(|_| !self.of.reissue);
+        let (report, issued) = forge::check_against(&manifest, &binding, 1024, of_others)?;
+        let is_good = report.bad_lines == 0 && report.specimen.is_some();
+        if is_good {
             forge::fits(&profile, issuer.as_ref(), &report.longest.texts)?;
         }
+        if let Some(issuer) = issuer.as_ref().filter(|_| is_good) {
+            self.of.refuse_issued_by_the_cas(&manifest, &profile, issuer)?;
+        }
+        let standing = match asked.filter(|_| is_good) {
+            Some(Asked { ledger, issuer, .. }) => {
+                let of = (&manifest, &profile, issuer);
+                Some(self.of.standing(of, (ledger, &report))?)
+            }
+            None => None,
+        };
+        let location = asked.map(|asked| asked.ledger.location().to_owned());
+        let shard = self.of.shard()?;
+        let outlook = match (&standing, &location) {
+            (Some(standing), Some(ledger)) => self.outlook(standing, shard, ledger),
+            _ => String::new(),
+        };
+        let begun = standing.filter(|standing| standing.made > 0);
         let listed = report.problems.listed();
         let mut hints: Vec<_> = listed
             .iter()
@@ -104,10 +128,13 @@ impl Check {
             rows: report.rows,
             bad_lines: report.bad_lines,
             issued,
-            ledger: asked.map(|asked| asked.ledger.location().to_owned()),
+            made: begun.as_ref().map_or(0, |begun| begun.made),
+            batch: begun.map(|begun| begun.batch),
+            ledger: location,
             problems: listed.to_vec(),
             unlisted: unlisted(&report.problems),
             oddities,
+            outlook,
         };
         let code = match (checked.bad_lines, checked.issued) {
             (0, _) => 0,
@@ -127,6 +154,29 @@ impl Check {
         }
     }
 
+    /// What the ledger has of a manifest whose rows all fit.
+    fn outlook(&self, standing: &Standing, shard: Option<Shard>, ledger: &str) -> String {
+        let Standing { batch, devices, made } = standing;
+        let whose = match shard {
+            Some(shard) => format!("of the {} of shard {shard}", count(*devices)),
+            None => "of them".to_owned(),
+        };
+        match *made {
+            // Those that were have a second identity coming.
+            0 if self.of.reissue => String::new(),
+            0 => format!("; none was issued before, as ledger {ledger} has it"),
+            made if made == *devices => {
+                format!(
+                    "; all {whose} are made, in batch {batch}, as ledger {ledger} has it: nothing is left to make"
+                )
+            }
+            made => format!(
+                "; {} {whose} are made, in batch {batch}, as ledger {ledger} has it: `run` goes on with that",
+                count(made)
+            ),
+        }
+    }
+
     /// What `run` would refuse, or tell of, whatever the manifest says.
     fn of_profile_and_issuer(
         &self,
@@ -141,7 +191,7 @@ impl Check {
         }
         let wanted = self.of.min_validity(profile);
         let is_short = until - now + time::Duration::DAY < wanted;
-        let lacks = run::lacks_endpoint(profile, issuer);
+        let lacks = self.of.is_without_endpoint(profile, issuer);
         let endpoint = format!(
             "bundles of profile {} name an endpoint, and none is known, so that `run` refuses: {}",
             profile.name(),
@@ -163,17 +213,11 @@ impl fmt::Display for Checked {
             writeln!(f, "{manifest}: warning: {}", printable::line(oddity))?;
         }
         if self.bad_lines == 0 {
-            let ledger = match &self.ledger {
-                Some(ledger) => format!(
-                    "; none was issued before, as ledger {} has it",
-                    printable::line(ledger)
-                ),
-                None => String::new(),
-            };
             return writeln!(
                 f,
-                "{manifest}: {}, all fit profile {profile}{ledger}",
-                devices(self.rows)
+                "{manifest}: {}, all fit profile {profile}{}",
+                devices(self.rows),
+                printable::line(&self.outlook)
             );
         }
         for problem in &self.problems {

@@ -55,6 +55,22 @@ impl Failure {
         Self::new(exit::USAGE, message, hint)
     }
 
+    /// What people are told of a command line that is wrong: a paragraph, and below it what may have been meant.
+    pub fn of_usage(text: &str) -> Self {
+        let (what, below) = text.split_once("\n\n").unwrap_or((text, ""));
+        let words: Vec<&str> = what.split_whitespace().collect();
+        let what = words.join(" ");
+        let tips: Vec<&str> = below
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("tip: "))
+            .collect();
+        let hint = match tips.is_empty() {
+            true => "--help says how the command is used".to_owned(),
+            false => tips.join("; "),
+        };
+        Self::usage(what.strip_prefix("error: ").unwrap_or(&what), &hint)
+    }
+
     /// What stations did, or were to do, went wrong.
     #[cfg(any(feature = "display", feature = "aws"))]
     pub fn station(message: &str, hint: &str) -> Self {

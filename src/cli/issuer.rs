@@ -6,14 +6,13 @@ use certforge::engine::Choice;
 use certforge::forge::Shard;
 use certforge::issuer::{self, CERTIFICATE_FILE, CaCertificate, CaFiles, Issuer, IssuerError, KeyPlace};
 use certforge::seal::Trust;
+use certforge::shell::quoted;
 use clap::Args;
 use data_encoding::HEXLOWER;
 use time::OffsetDateTime;
 
 use super::Failure;
 use super::passphrase::PassphraseArgs;
-#[cfg(feature = "aws")]
-use certforge::shell::quoted;
 
 /// Where a CA is looked for when none is named.
 pub const DEFAULT_FOLDER: &str = "ca";
@@ -105,7 +104,6 @@ impl IssuerArgs {
     }
 
     /// The options once more, for a further command on the same CA.
-    #[cfg(feature = "aws")]
     pub fn options(&self) -> String {
         match (&self.ca_certificate, &self.ca_key) {
             (Some(certificate), Some(key)) => format!(

@@ -161,7 +161,9 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) if error.use_stderr() => {
-            out::tell_usage(&printable_error(error).to_string());
+            let text = printable_error(error).to_string();
+            Printer::of_line(std::env::args_os()).show(&Failure::of_usage(&text).document());
+            out::tell_usage(&text);
             let given = environment::of_line(&command, std::env::args_os());
             environment::hint(&given).into_iter().for_each(out::tell_aside);
             return exit::USAGE.into();

@@ -7,6 +7,7 @@
 //! Nobody but [`Printer::of`] asks whether `--json` was given: a field `json` in a clap struct declares it, and no more. A
 //! command that speaks while it works takes the [`Printer`], and says whether it speaks to all or to people alone.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -116,6 +117,14 @@ impl Printer {
         let json = command.try_get_one::<bool>("json");
         Self {
             json: json.ok().flatten() == Some(&true),
+        }
+    }
+
+    /// The same of a command line that cannot be understood, as far as one can tell.
+    pub fn of_line(line: impl IntoIterator<Item = OsString>) -> Self {
+        let mut options = line.into_iter().skip(1).take_while(|word| word != "--");
+        Self {
+            json: options.any(|word| word == "--json"),
         }
     }
 

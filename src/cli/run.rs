@@ -7,7 +7,8 @@ use certforge::batch::{Layout, MAX_CHUNK_ROWS};
 use certforge::bundle::encryption::Recipient;
 use certforge::engine::Choice;
 use certforge::forge::{
-    self, Allowed, Asked, Cancel, Care, Event, ForgeError, Job, Known, Neighbours, Shard, Summary, delivered,
+    self, Allowed, Asked, Cancel, Care, Event, Findings, ForgeError, Job, Known, Neighbours, Shard, Standing,
+    Summary, Wanted, delivered,
 };
 use certforge::issuer::{CERTIFICATE_FILE, CaCertificate, Issuer};
 use certforge::ledger::{self, CaFolder, KeepMark, Ledger, LedgerError, LedgerName, PassedOver, Patience};
@@ -146,6 +147,8 @@ struct Made {
     error: Option<Failure>,
     #[serde(skip)]
     issuer_key: KeyType,
+    #[serde(skip)]
+    without_endpoint: String,
     #[serde(skip)]
     next: String,
 }
@@ -286,7 +289,7 @@ impl Run {
 
     /// A batch without an endpoint would have to be made anew (`bundle repack`) before its devices find anything.
     fn refuse_without_endpoint(&self, profile: &Profile, issuer: &CaCertificate) -> Result<(), Failure> {
-        match lacks_endpoint(profile, issuer) && !self.no_endpoint {
+        match self.is_without_endpoint(profile, issuer) {
             false => Ok(()),
             true => Err(Failure::usage(
                 &format!(
@@ -296,6 +299,38 @@ impl Run {
                 ENDPOINT_HINT,
             )),
         }
+    }
+
+    /// Whether nobody has named an endpoint, nor said that there is to be none.
+    pub(super) fn is_without_endpoint(&self, profile: &Profile, issuer: &CaCertificate) -> bool {
+        lacks_endpoint(profile, issuer) && !self.no_endpoint
+    }
+
+    /// How much of a manifest without a fault is made, by the ledger; or what a run would say to it.
+    pub(super) fn standing(
+        &self,
+        (manifest, profile, issuer): (&Manifest, &Profile, &CaCertificate),
+        (ledger, findings): (&dyn Ledger, &Findings),
+    ) -> Result<Standing, Failure> {
+        let to = self.to()?;
+        let wanted = Wanted {
+            manifest,
+            profile,
+            issuer,
+            layout: self.layout,
+            batch: self.batch.as_deref(),
+            chunk_rows: self.chunk_rows,
+            shard: self.shard()?,
+            reissue: self.reissue,
+        };
+        let locate = |batch: &str| (!self.moved).then(|| to.batch(batch).location());
+        let open_store = |batch: &str| self.reach.open_quick(&to.batch(batch));
+        let standing = wanted.standing((ledger, findings), &locate, &open_store);
+        if standing.is_err() {
+            // It is what a run says first.
+            self.refuse_without_endpoint(profile, issuer)?;
+        }
+        Ok(standing?)
     }
 
     pub(super) fn min_validity(&self, profile: &Profile) -> Duration {
@@ -440,6 +475,7 @@ impl Run {
         let place = to.batch(&summary.batch).to_string();
         let ledger = found.name.to_string();
         let next = self.next_command(&summary, &place, found);
+        let without_endpoint = self.without_endpoint(&summary, &place, profile);
         let failure = summary.failure.map(Failure::from);
         let code = if summary.interrupted { exit::INTERRUPTED } else { 0 };
         let seconds = summary.elapsed.as_secs_f64();
@@ -473,9 +509,33 @@ impl Run {
             valid_until: summary.valid_until,
             error: failure.clone(),
             issuer_key: issuer.key_type(),
+            without_endpoint,
             next,
         };
         Ended::done(made).code(code).failed(failure)
+    }
+
+    /// What is told where bundles name no endpoint. A batch of which anything is made goes on without.
+    fn without_endpoint(&self, summary: &Summary, place: &str, profile: &Profile) -> String {
+        if !profile.names_host() {
+            return "none: no file of these bundles names one".to_owned();
+        }
+        if summary.made + summary.skipped + summary.elsewhere == 0 {
+            return "none; give --endpoint HOST, or the profile's [endpoint] host".to_owned();
+        }
+        let when = if summary.sealed {
+            ""
+        } else {
+            "once the batch is complete, "
+        };
+        let (place, reach) = (quoted(place), self.reach.to_arguments());
+        let ca = match self.issuer.is_named() {
+            true => format!(" {}", self.issuer.options()),
+            false => String::new(),
+        };
+        format!(
+            "none; {when}`certforge bundle repack {place}{reach}{ca} --endpoint HOST` makes bundles that name one"
+        )
     }
 
     fn next_command(&self, summary: &Summary, place: &str, found: &Found) -> String {
@@ -545,10 +605,7 @@ impl fmt::Display for Made {
         };
         let (issuer, key, engine) = (&self.issuer, self.issuer_key, self.signature_engine);
         let endpoint = match &self.endpoint {
-            None => {
-                "none: these bundles name no endpoint; give --endpoint HOST or the profile's [endpoint] host"
-                    .to_owned()
-            }
+            None => self.without_endpoint.clone(),
             Some(host) if Host::of(host) == Host::Other => format!(
                 "{host}, none of AWS's own names: as a custom domain it needs a certificate under the roots in the bundles"
             ),

@@ -14,6 +14,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::ledger::LedgerName;
+pub use program::features;
 
 /// What to look at.
 #[derive(Debug, Clone)]

@@ -7,11 +7,24 @@ use crate::bench::Machine;
 use crate::engine::{Choice, ENGINES, Engine, EngineError};
 use crate::profile::{KeyType, rfc3339};
 
-const FEATURES: [(&str, bool); 3] = [
-    ("s3", cfg!(feature = "s3")),
-    ("aws", cfg!(feature = "aws")),
-    ("display", cfg!(feature = "display")),
-];
+/// The features that a build has, of those that cargo knows.
+macro_rules! features {
+    ($($name:literal)+) => {
+        [$((cfg!(feature = $name), $name)),+]
+    };
+}
+
+/// The features of this build, as a line tells them.
+#[must_use]
+pub fn features() -> String {
+    let known = features!("age" "aws" "display" "kms" "openssl" "pkcs11" "postgres" "s3");
+    let built_in = known.iter().filter(|(is_there, _)| *is_there);
+    let names: Vec<&str> = built_in.map(|(_, name)| *name).collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    }
+}
 
 pub(super) fn checks(now: OffsetDateTime, built: OffsetDateTime) -> Vec<Check> {
     let mut checks = vec![build(built), machine()];
@@ -26,16 +39,11 @@ pub(super) fn checks(now: OffsetDateTime, built: OffsetDateTime) -> Vec<Check> {
 }
 
 fn build(built: OffsetDateTime) -> Check {
-    let features = FEATURES.into_iter().filter_map(|(name, is)| is.then_some(name));
-    let features: Vec<&str> = features.collect();
-    let features = match features.is_empty() {
-        true => "no features".to_owned(),
-        false => format!("features {}", features.join(", ")),
-    };
     let said = format!(
-        "{}, built on {}, {features}",
+        "{}, built on {}, features {}",
         env!("CARGO_PKG_VERSION"),
-        built.date()
+        built.date(),
+        features()
     );
     let check = Check::ok("program", "version", said);
     match cfg!(debug_assertions) {
@@ -91,6 +99,20 @@ mod tests {
     use super::super::State;
     use super::*;
     use time::macros::datetime;
+
+    /// A feature of Cargo.toml is named, or it is a part of others.
+    #[test]
+    fn every_feature_is_told() {
+        let cargo: toml::Table = include_str!("../../Cargo.toml").parse().unwrap();
+        let code = include_str!("program.rs");
+        for name in cargo["features"].as_table().unwrap().keys() {
+            let is_part = ["default", "sdk"].contains(&name.as_str());
+            assert!(
+                is_part || code.contains(&format!("{name:?} ")) || code.contains(&format!("{name:?})")),
+                "{name}"
+            );
+        }
+    }
 
     #[test]
     fn a_clock_that_is_before_the_program_is_wrong() {

@@ -26,10 +26,10 @@ mod shared;
 mod sharing;
 mod signing;
 mod strays;
+mod wanted;
 mod withdrawn;
 mod workshop;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -48,6 +48,7 @@ pub use neighbours::{Allowed, Known, Neighbours};
 pub(crate) use sealing::put_lookups;
 pub use sealing::{Sealed, seal};
 pub use shard::Shard;
+pub use wanted::{Locate, Standing, Wanted};
 pub use withdrawn::refuse_withdrawn;
 
 use crate::batch::{BatchRecord, Layout, Shape};
@@ -87,7 +88,22 @@ pub struct Job<'a> {
     pub now: OffsetDateTime,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// The same, but for what makes it.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted<'a> {
+        Wanted {
+            manifest: self.manifest,
+            profile: self.profile,
+            issuer: self.issuer.certificate(),
+            layout: self.layout,
+            batch: self.batch,
+            chunk_rows: self.chunk_rows,
+            shard: self.shard,
+            reissue: self.reissue,
+        }
+    }
+
     /// Rows of a chunk.
     fn chunk_rows(&self) -> usize {
         self.chunk_rows
@@ -229,8 +245,13 @@ pub fn run(
     let name = batch_name(job.batch, job.manifest, &accepted.sha256)?;
     tracing::info!(batch = name, rows = accepted.rows, "manifest checked");
     withdrawn::refuse_in_ledger(ledger, &name)?;
-    refuse_issued(job, ledger, &name, &accepted, issued)?;
-    let begun = begun::before_note(job, ledger, &name, &accepted.sha256)?;
+    job.wanted().refuse_issued(ledger, &name, &accepted, issued)?;
+    let before = begun::before_note(&job.wanted(), ledger, &name, &accepted.sha256)?;
+    let begun = before.map(|profile| Job {
+        profile,
+        engines: job.engines.clone(),
+        ..*job
+    });
     if let Some(begun) = &begun {
         let noted = job.profile.endpoint().host.clone().unwrap_or_default();
         observe(Event::KeptWithoutHost { noted });
@@ -243,22 +264,12 @@ pub fn run(
     let store = open_store(&name)?;
     store.refuse_exposed()?;
     withdrawn::refuse_withdrawn(&store, &name)?;
-    let identity = BatchIdentity {
-        name: &name,
-        location: &store.location(),
-        issuer: job.issuer.certificate(),
-        manifest: &absolute(job.manifest.path()).display().to_string(),
-        manifest_sha256: accepted.sha256,
-        profile: job.profile.name(),
-        profile_sha256: job.profile.digest(),
-        layout: job.delivered(),
-        rows: accepted.rows,
-        chunk_rows: chunk_rows as u64,
-        reissue: job.reissue,
-    };
+    let (location, path) = (store.location(), absolute(job.manifest.path()));
+    let (wanted, path) = (job.wanted(), path.display().to_string());
+    let identity = wanted.identity((&name, &location, &path), (accepted.rows, accepted.sha256));
     let (record, shared) = shared::recorded(batch_record(job, &identity, ledger.id()), job)?;
     let passed_over = care.look_around((ledger, &store), (job.issuer.certificate(), &name), open_store)?;
-    recipients::refuse_others((ledger, &store), &record, job)?;
+    recipients::refuse_others((ledger, &store), (&name, &accepted.sha256), &wanted)?;
     if care.moved {
         moved::note(&store, ledger, &identity, &record)?;
     }
@@ -386,67 +397,6 @@ fn check_rows(
     }
     let of = (&*ledger, job.issuer.certificate());
     check::check_and_ask(job.manifest, binding, chunk_rows, of)
-}
-
-/// Refuses devices that this issuer has issued, in another batch and not on purpose. `issued`: the chunks that
-/// have one, in whichever batch.
-fn refuse_issued(
-    job: &Job<'_>,
-    ledger: &dyn Ledger,
-    name: &str,
-    accepted: &Accepted,
-    mut issued: Vec<Bookmark>,
-) -> Result<(), ForgeError> {
-    let issuer = job.issuer.certificate();
-    if job.reissue {
-        if ledger.find_batch(name)?.is_some_and(|batch| !batch.reissue) {
-            return Err(ForgeError::ReissueNeedsName {
-                batch: name.to_owned(),
-            });
-        }
-    } else {
-        if ledger.find_batch(name)?.is_some_and(|batch| batch.reissue) {
-            return Err(ForgeError::IsReissue {
-                batch: name.to_owned(),
-            });
-        }
-        if let Some(batch) = ledger.batch_of_manifest(&accepted.sha256, issuer, name)? {
-            return Err(ForgeError::SameManifest {
-                path: job.manifest.path().to_owned(),
-                batch,
-            });
-        }
-        let done = made_before(ledger, name, &accepted.sha256, job.chunk_rows() as u64)?;
-        issued.retain(|bookmark| !done.contains(&bookmark.number()));
-        let found = issued::issued_before(job.manifest, (ledger, issuer), name, &issued)?;
-        if let Some((first, lines)) = found {
-            return Err(ForgeError::Issued {
-                path: job.manifest.path().to_owned(),
-                first,
-                lines,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The chunks that this very batch has made: their devices have an identity by right.
-fn made_before(
-    ledger: &dyn Ledger,
-    name: &str,
-    manifest_sha256: &[u8; 32],
-    chunk_rows: u64,
-) -> Result<BTreeSet<u64>, LedgerError> {
-    match ledger.find_batch(name)? {
-        Some(batch) if batch.manifest_sha256 == *manifest_sha256 && batch.chunk_rows == chunk_rows => {
-            Ok(ledger
-                .committed(&batch)?
-                .into_iter()
-                .map(|(chunk, _)| chunk)
-                .collect())
-        }
-        _ => Ok(BTreeSet::new()),
-    }
 }
 
 /// The batch's name: given, or the manifest's stem and the first eight digits of its digest.

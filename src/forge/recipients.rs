@@ -1,8 +1,9 @@
 //! A batch is for the recipients for whom it was begun, and for no others.
 
+use data_encoding::HEXLOWER;
+
 use super::agreement::read_record;
-use super::{ForgeError, Job};
-use crate::batch::BatchRecord;
+use super::{ForgeError, Wanted};
 use crate::bundle::encryption::{Recipient, short_ids};
 use crate::ledger::Ledger;
 use crate::profile::Profile;
@@ -13,15 +14,15 @@ use crate::store::Store;
 /// a shard, whose ledger knows of no other's.
 pub(super) fn refuse_others(
     (ledger, store): (&dyn Ledger, &Store),
-    record: &BatchRecord,
-    job: &Job<'_>,
+    (name, manifest_sha256): (&str, &[u8; 32]),
+    wanted: &Wanted<'_>,
 ) -> Result<(), ForgeError> {
-    let begun = ledger.find_batch(&record.batch)?;
+    let begun = ledger.find_batch(name)?;
     let is_begun = match begun {
         Some(batch) => !ledger.committed(&batch)?.is_empty(),
         None => false,
     };
-    if !is_begun && job.shard.is_none() {
+    if !is_begun && wanted.shard.is_none() {
         return Ok(());
     }
     // One that does not read is refused by whoever needs it.
@@ -31,13 +32,13 @@ pub(super) fn refuse_others(
     let Ok(profile) = Profile::from_config(&found.profile) else {
         return Ok(());
     };
-    let is_that = (&found.batch, &found.manifest_sha256) == (&record.batch, &record.manifest_sha256);
-    match is_that && profile.recipients() != job.profile.recipients() {
+    let is_that = found.batch == name && found.manifest_sha256 == HEXLOWER.encode(manifest_sha256);
+    match is_that && profile.recipients() != wanted.profile.recipients() {
         false => Ok(()),
         true => Err(ForgeError::OtherRecipients {
-            batch: record.batch.clone(),
+            batch: name.to_owned(),
             was: told(profile.recipients()),
-            now: told(job.profile.recipients()),
+            now: told(wanted.profile.recipients()),
             arguments: arguments(profile.recipients()),
         }),
     }

@@ -164,6 +164,14 @@ fn digest(sha256: &[u8; 32]) -> String {
 }
 
 impl BatchIdentity<'_> {
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        Shape {
+            rows: self.rows,
+            chunk_rows: self.chunk_rows,
+        }
+    }
+
     /// Whether the batch was begun as this.
     pub(super) fn check(&self, batch: &Batch) -> Result<(), LedgerError> {
         let facts = [

@@ -196,7 +196,7 @@ impl LedgerError {
                     .to_owned()
             }
             Self::BatchDiffers { what: SETTINGS, .. } => {
-                "a batch is made with one profile: repeat the command that began it, or make another batch with --batch NAME; once it is complete, `certforge bundle repack` puts another endpoint or other files around the same keys, and `certforge bundle rewrap` encrypts them for others"
+                "a batch is made with one profile: repeat the command that began it; once it is complete, `certforge bundle repack` puts another endpoint or other files around the same keys, and `certforge bundle rewrap` encrypts them for others; another batch of the same devices is a second identity for each: --reissue, with a new --batch"
                     .to_owned()
             }
             Self::BatchDiffers { .. } => {

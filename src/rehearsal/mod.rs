@@ -54,7 +54,7 @@ pub use limit::{Allowance, allow_connections};
 pub use packet::Version;
 pub use provisioner::{Activation, Provisioning, Settled, decide};
 pub use run::{Listening, Rehearsed, RunError, SampledBatch, Told, Trust, connect, rehearse, serve};
-pub use sample::Sample;
+pub use sample::{LeftOut, Sample, Skipped};
 pub use server::{KeyKind, ServerIdentity, ServerIdentityError};
 pub use tls::{Port, SecurityPolicy};
 

@@ -19,7 +19,7 @@ use super::device::Device;
 use super::endpoint::Endpoint;
 use super::fleet::{self, Destination, DeviceReport, Manner};
 use super::page;
-use super::sample::{self, Sample};
+use super::sample::{self, Sample, Skipped};
 use super::tls::Port;
 use crate::display::Names;
 use crate::store::Store;
@@ -78,8 +78,8 @@ pub struct SampledBatch<'a> {
 pub struct Rehearsed {
     /// In the order in which they were done.
     pub devices: Vec<DeviceReport>,
-    /// Devices of the sample whose bundle was burned, so that nobody can connect with it.
-    pub burned: u64,
+    /// Devices of the sample that nobody can connect as.
+    pub skipped: Skipped,
     /// Somebody ended it before all were done.
     pub interrupted: bool,
 }
@@ -177,12 +177,12 @@ pub fn rehearse(
         }
         reader.join().expect("it does not panic")
     });
-    let burned = read?;
+    let skipped = read?;
     let shared = endpoint.account.shared_things()?;
     find_shared(&mut done, &shared);
     Ok(Rehearsed {
         devices: done,
-        burned,
+        skipped,
         interrupted: is_cancelled(),
     })
 }

@@ -1,9 +1,10 @@
 //! The sample: which devices of a batch are rehearsed, and their bundles.
 
 use data_encoding::HEXLOWER;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::batch::claim::Claim;
+use crate::batch::claim::{Claim, State};
 use crate::batch::{BatchRecord, IndexEntry, Layout, SHARED_OBJECT, claim_object, pack_octets};
 use crate::bundle::{Files, Opened, Recipe, open_shared};
 use crate::causes::in_one_line;
@@ -73,8 +74,44 @@ pub(super) fn shared(store: &Store, record: &BatchRecord, recipe: &Recipe) -> Sh
     Ok(opened.into_iter().map(Opened::into_named).collect())
 }
 
-/// Reads the bundles of a sample in row order. `give` says whether to go on. Returns how many were burned: removed, since
-/// their devices were flashed or scrapped.
+/// Devices of a sample that are not rehearsed, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Their bundles were removed, since they were flashed or scrapped.
+    pub burned: u64,
+    /// A newer generation of the bundles has none of them: a station had them when it was made, or had had them.
+    pub left_out: LeftOut,
+}
+
+/// Devices that a generation has left out, by what their claims say now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub claimed: u64,
+    pub flashed: u64,
+    pub failed: u64,
+    pub scrapped: u64,
+    /// Those of which no claim can be read.
+    pub unknown: u64,
+}
+
+impl LeftOut {
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.claimed + self.flashed + self.failed + self.scrapped + self.unknown
+    }
+
+    fn add(&mut self, state: Option<State>) {
+        *match state {
+            Some(State::Claimed) => &mut self.claimed,
+            Some(State::Flashed) => &mut self.flashed,
+            Some(State::Failed) => &mut self.failed,
+            Some(State::Scrapped) => &mut self.scrapped,
+            None => &mut self.unknown,
+        } += 1;
+    }
+}
+
+/// Reads the bundles of a sample in row order. `give` says whether to go on. Returns which devices have none.
 ///
 /// # Errors
 ///
@@ -84,8 +121,8 @@ pub(super) fn read(
     issued: &Vouched<'_>,
     sample: Sample,
     give: &mut dyn FnMut(Chosen) -> bool,
-) -> Result<u64, VouchedError> {
-    let mut burned = 0;
+) -> Result<Skipped, VouchedError> {
+    let mut skipped = Skipped::default();
     let record = issued.record();
     let (rows, chunk_rows) = (record.rows, record.chunk_rows);
     let size = sample.size(rows);
@@ -105,23 +142,31 @@ pub(super) fn read(
             .into_iter()
             .filter_map(|place| entries.get(usize::try_from(place).ok()?))
             .collect();
-        // What a newer generation of the bundles has left out is at a station, or was.
         let (chosen, left): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|entry| entry.length > 0);
-        burned += left.len() as u64;
+        for group in left.chunks(AT_ONCE) {
+            let objects: Vec<String> = group
+                .iter()
+                .map(|entry| claim_object(chunk, &entry.device_id))
+                .collect();
+            for ((entry, object), claim) in group.iter().zip(&objects).zip(store.read_all(&objects)) {
+                let state = claim.ok().and_then(|octets| state(&octets, object, entry));
+                skipped.left_out.add(state);
+            }
+        }
         for group in chosen.chunks(AT_ONCE) {
             for (entry, bundle) in group.iter().zip(bundles(store, record.layout, chunk, group)) {
                 if is_gone(&bundle) && is_retired(store, chunk, entry) {
-                    burned += 1;
+                    skipped.burned += 1;
                     continue;
                 }
                 let entry = (*entry).clone();
                 if !give(Chosen { entry, bundle }) {
-                    return Ok(burned);
+                    return Ok(skipped);
                 }
             }
         }
     }
-    Ok(burned)
+    Ok(skipped)
 }
 
 /// Whether nothing is where a bundle was: no object, or nothing but zeros.
@@ -138,7 +183,13 @@ fn is_retired(store: &Store, chunk: u64, entry: &IndexEntry) -> bool {
     let Ok(octets) = store.read(&object, None) else {
         return false;
     };
-    Claim::read(&octets, &object, &entry.device_id).is_ok_and(|claim| claim.hold.state.is_final())
+    state(&octets, &object, entry).is_some_and(State::is_final)
+}
+
+/// What a claim says of a device; `None`: it does not read.
+fn state(octets: &[u8], object: &str, entry: &IndexEntry) -> Option<State> {
+    let claim = Claim::read(octets, object, &entry.device_id).ok()?;
+    Some(claim.hold.state)
 }
 
 fn bundles(

@@ -88,6 +88,15 @@ impl Place {
         }
     }
 
+    /// Where a store there is, as it calls itself and as ledgers record it.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::Folder(folder) => spelling(folder).display().to_string(),
+            Self::S3 { .. } => self.to_string(),
+        }
+    }
+
     /// The place of a batch in this one.
     #[must_use]
     pub fn batch(&self, name: &str) -> Self {

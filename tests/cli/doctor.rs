@@ -50,6 +50,17 @@ fn of<'a>(report: &'a Value, area: &str, what: &str) -> (&'a str, String) {
 }
 
 #[test]
+fn it_tells_the_features_that_the_version_tells() {
+    let place = Workplace::new();
+    let version = place.succeed(&["--version"]);
+    let features = version.lines().find_map(|line| line.strip_prefix("features  "));
+    let features = features.unwrap();
+    let report = examined(&mut doctor(&place, &["--offline"]), 0);
+    let (_, said) = of(&report, "program", "version");
+    assert!(said.contains(&format!(", features {features};")), "{said}");
+}
+
+#[test]
 fn a_new_place_is_well_without_a_network() {
     let place = Workplace::new();
     let report = examined(&mut doctor(&place, &["--offline"]), 0);

@@ -19,6 +19,15 @@ fn the_forge_prints_what_the_page_says() {
     let place = Workplace::new();
     let hold = |title: &str, arguments: &[&str]| hold(&place, title, arguments);
     hold("A command that fails", &["check", "devices.csv"]);
+    let usage = hold("A command that fails", &["verify", "out/b", "--no-ledgr"]).remove(0);
+    assert_eq!(
+        usage["error"],
+        serde_json::json!({
+            "message": "unexpected argument '--no-ledgr' found",
+            "hint": "a similar argument exists: '--no-ledger'",
+            "exit_code": 2
+        })
+    );
     place.manifest(3);
     let rows = "serial_number\nA1\nA/2\nA1,Lyon\n";
     std::fs::write(place.join("bad.csv"), rows).expect("the manifest is written");
@@ -36,6 +45,8 @@ fn the_forge_prints_what_the_page_says() {
     hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
     hold("`run`", &["run", "devices.csv", "--batch", "b", "--no-endpoint"]);
     hold("`check`", &["check", "devices.csv", "--batch", "c"]);
+    let made = ["check", "devices.csv", "--batch", "b", "--no-endpoint"];
+    assert_eq!(hold("`check`", &made).remove(0)["made"], 3);
     hold("`config show`", &["config", "show"]);
     hold(
         "`station identity`",

@@ -5,6 +5,7 @@ mod support;
 
 mod bench;
 mod book;
+mod check;
 mod doctor;
 mod documents;
 mod goldens;

@@ -382,7 +382,7 @@ fn check_lists_every_row_that_was_issued_before() {
         0,
     );
     assert!(
-        told.contains("none was issued before, as ledger ca/ledger.db has it"),
+        told.contains("all of them are made, in batch first, as ledger ca/ledger.db has it"),
         "{told}"
     );
     output(&place, &["check", "b.csv", "--endpoint", HOST, "--reissue"], 0);

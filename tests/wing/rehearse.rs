@@ -222,10 +222,46 @@ fn devices_whose_bundles_were_burned_are_skipped_and_counted() {
             station(&["burn"]);
             has(
                 &place.succeed(&rehearse),
-                "nothing was rehearsed: no bundle of the sample is left\n",
+                "nothing was rehearsed: every device of the sample was skipped\n",
             );
         }
     }
+}
+
+#[test]
+fn devices_that_a_generation_left_out_are_skipped_as_what_they_are() {
+    let place = factory(6, &[]);
+    let station = |arguments: &[&str]| {
+        let which = ["--batch", "out/b"];
+        place.succeed(&[&["station"], arguments, &which].concat());
+    };
+    for id in ["SN000000", "SN000001", "SN000002", "SN000004"] {
+        station(&["claim", "--device", id, "--out", "dev", "--station", "st1"]);
+    }
+    station(&["done", "SN000001", "--station", "st1"]);
+    station(&["failed", "SN000002", "--station", "st1", "--reason", "no power"]);
+    let rehearse = [
+        "rehearse",
+        "out/b",
+        "--template",
+        "template.json",
+        "--sample",
+        "all",
+    ];
+    has(&place.succeed(&rehearse), "all 6 would come up\n");
+    let repack = ["bundle", "repack", "out/b", "--endpoint", "a.example"];
+    has(&place.succeed(&repack), "left         4 devices");
+    has(
+        &place.succeed(&rehearse),
+        "  skipped            4 that the newest generation of the bundles left out: 2 claimed, 1 failed, 1 flashed\nall 2 would come up\n",
+    );
+    let output = place.run(&[&rehearse[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["burned"], 0);
+    assert_eq!(
+        report["left_out"],
+        json!({"claimed": 2, "flashed": 1, "failed": 1, "scrapped": 0, "unknown": 0})
+    );
 }
 
 #[test]

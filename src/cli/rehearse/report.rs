@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use certforge::jitp::{Home, Prerequisite};
 use certforge::printable;
-use certforge::rehearsal::{CertificateStatus, Counts, DeviceReport, Rehearsed, Stage};
+use certforge::rehearsal::{CertificateStatus, Counts, DeviceReport, LeftOut, Rehearsed, Stage};
 use serde::Serialize;
 
 use crate::cli::text::{count, devices, many};
@@ -40,6 +40,7 @@ pub struct Rehearsal {
     devices: u64,
     rehearsed: usize,
     burned: u64,
+    left_out: LeftOut,
     pub interrupted: bool,
     would_come_up: u64,
     account: String,
@@ -84,7 +85,8 @@ impl Rehearsal {
             batch: found.batch,
             devices: found.rows,
             rehearsed: reports.len(),
-            burned: found.rehearsed.burned,
+            burned: found.rehearsed.skipped.burned,
+            left_out: found.rehearsed.skipped.left_out,
             interrupted: found.rehearsed.interrupted,
             would_come_up: number(|device| device.would_come_up),
             account: found.home.account,
@@ -108,7 +110,7 @@ impl Rehearsal {
 
     /// Devices of the sample that there is a bundle of.
     fn tried(&self) -> u64 {
-        self.size.saturating_sub(self.burned)
+        self.size.saturating_sub(self.burned + self.left_out.all())
     }
 
     fn count(&self, is_counted: impl Fn(&&DeviceReport) -> bool) -> u64 {
@@ -257,9 +259,33 @@ impl fmt::Display for Rehearsal {
                 count(self.burned)
             )?;
         }
+        let LeftOut {
+            claimed,
+            flashed,
+            failed,
+            scrapped,
+            unknown,
+        } = self.left_out;
+        if self.left_out.all() > 0 {
+            let states = [
+                (claimed, "claimed"),
+                (failed, "failed"),
+                (flashed, "flashed"),
+                (scrapped, "scrapped"),
+                (unknown, "of which no claim can be read"),
+            ];
+            let told = states.iter().filter(|(n, _)| *n > 0);
+            let told: Vec<String> = told.map(|(n, state)| format!("{} {state}", count(*n))).collect();
+            writeln!(
+                f,
+                "  skipped            {} that the newest generation of the bundles left out: {}",
+                count(self.left_out.all()),
+                told.join(", ")
+            )?;
+        }
         let good = self.would_come_up;
         if self.tried() == 0 && self.size > 0 {
-            return writeln!(f, "nothing was rehearsed: no bundle of the sample is left");
+            return writeln!(f, "nothing was rehearsed: every device of the sample was skipped");
         }
         if self.is_good() {
             return writeln!(f, "all {} would come up", count(good));

@@ -116,3 +116,4 @@ pub mod printable;
 pub mod sdk;
 pub mod shell;
 pub mod whole;
+mod wiped;

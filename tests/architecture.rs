@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Each module and the ones it may import. The library's order of flow, and the binary's `cli`.
-const MAY_IMPORT: [(&str, &[&str]); 38] = [
+const MAY_IMPORT: [(&str, &[&str]); 39] = [
     ("bounded", &[]),
     ("causes", &[]),
     ("digest", &[]),
@@ -14,15 +14,16 @@ const MAY_IMPORT: [(&str, &[&str]); 38] = [
     ("shell", &[]),
     ("exposure", &["shell"]),
     ("whole", &[]),
+    ("wiped", &[]),
     ("manifest", &["digest", "shell"]),
-    ("bundle", &["digest", "pem", "printable"]),
+    ("bundle", &["digest", "pem", "printable", "wiped"]),
     ("flash", &["digest", "bundle"]),
     ("plugin", &["bundle"]),
     (
         "profile",
         &["bounded", "digest", "exposure", "printable", "manifest", "bundle"],
     ),
-    ("engine", &["digest", "profile"]),
+    ("engine", &["digest", "profile", "wiped"]),
     (
         "signer",
         &[

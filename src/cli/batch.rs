@@ -110,7 +110,7 @@ fn known(batch: &str, ledger: &LedgerName) -> Result<Option<InLedger>, Failure> 
 fn unvouched(store: &Store, ledger: &LedgerName) -> Failure {
     Failure::usage(
         &format!(
-            "nothing vouches for batch {}: ledger {ledger} does not know it, and no CA is named",
+            "nothing vouches for batch {}: ledger {ledger} does not know it, and no --issuer says whose it is",
             store.location(),
         ),
         "name the ledger that it was made with, with --ledger, or its CA, with --issuer",

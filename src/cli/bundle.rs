@@ -21,7 +21,7 @@ use super::passwords::PasswordArgs;
 use super::progress::Bar;
 use super::report::{Ended, Outcome};
 use super::run::lacks_endpoint;
-use super::text::{Lines, devices};
+use super::text::{self, Lines, devices};
 use super::{Failure, clock, interrupt, place};
 
 #[derive(Debug, Subcommand)]
@@ -276,7 +276,12 @@ impl fmt::Display for Anew {
             lines.line("encrypted", format!("to {}", self.recipients.join(", ")));
         }
         lines
-            .line("endpoint", self.endpoint.as_deref().unwrap_or("none"))
+            .line(
+                "endpoint",
+                self.endpoint
+                    .as_deref()
+                    .map_or_else(|| "none".to_owned(), text::endpoint),
+            )
             .line("signed by", &self.signed_by);
         lines.fmt(f)
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use certforge::engine::Choice;
 use certforge::issuer::{
-    CaCertificate, CaRequest, Issuer, IssuerError, KeyPlace, NewCa, Protection, Secret, adopt, check, create,
-    create_with, read_public,
+    CaCertificate, CaRequest, ForBatch, Issuer, IssuerError, KeyPlace, NewCa, Protection, Secret, adopt,
+    check, create, create_with, read_public,
 };
 use certforge::ledger::CaFolder;
 use certforge::profile::{Attribute, KeyType, NotAfter, rfc3339};
@@ -124,7 +124,7 @@ impl New {
             Key::Here(key_type) => self.here(key_type, parent.as_ref(), now)?,
             Key::Elsewhere(uri) => self.elsewhere(&uri, parent.as_ref(), now)?,
         };
-        let ended = Ended::with(Shown::new(new.certificate(), &self.to));
+        let ended = Ended::with(Shown::new(new.certificate(), &self.to)?);
         Ok(match self.no_passphrase {
             true => ended.warning("the key is not encrypted; whoever reads it can make devices"),
             false => ended,
@@ -350,7 +350,7 @@ impl Adopt {
             &mut ask,
         )?;
         write(&ca, &self.to, None)?;
-        Ok(Ended::with(Shown::new(ca.certificate(), &self.to)))
+        Ok(Ended::with(Shown::new(ca.certificate(), &self.to)?))
     }
 }
 
@@ -372,7 +372,7 @@ impl Show {
         let named = self.folder.as_deref().or(self.ca.as_deref());
         let path = named.unwrap_or(Path::new(DEFAULT_FOLDER));
         let (certificate, _) = read_public(&files_at(path))?;
-        Ok(Ended::with(Shown::new(&certificate, path)))
+        Ok(Ended::with(Shown::new(&certificate, path)?))
     }
 }
 
@@ -388,11 +388,15 @@ struct Shown {
     path_len: Option<u32>,
     subject_key_identifier: String,
     ca_certificate_id: String,
+    for_batch: bool,
+    retired_at: Option<String>,
 }
 
 impl Shown {
-    fn new(certificate: &CaCertificate, folder: &Path) -> Self {
-        Self {
+    fn new(certificate: &CaCertificate, folder: &Path) -> Result<Self, IssuerError> {
+        let certificate_file = files_at(folder).certificate;
+        let for_batch = ForBatch::read(certificate_file.parent().unwrap_or(folder))?;
+        Ok(Self {
             folder: folder.display().to_string(),
             subject: certificate.subject_text().to_owned(),
             self_signed: certificate.is_self_issued(),
@@ -402,13 +406,19 @@ impl Shown {
             path_len: certificate.path_len(),
             subject_key_identifier: HEXLOWER.encode(certificate.key_identifier()),
             ca_certificate_id: HEXLOWER.encode(&certificate.id()),
-        }
+            for_batch: for_batch.is_some(),
+            retired_at: for_batch.and_then(|found| found.retired_at),
+        })
     }
 }
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.self_signed { "root" } else { "intermediate" };
+        let kind = match (self.self_signed, self.for_batch) {
+            (true, _) => "root",
+            (false, false) => "intermediate",
+            (false, true) => "intermediate, for one batch",
+        };
         let path_len = self.path_len.map_or("any".to_owned(), |n| n.to_string());
         let mut lines = Lines::default();
         lines
@@ -420,6 +430,12 @@ impl fmt::Display for Shown {
             .line("path length", path_len)
             .line("key identifier", &self.subject_key_identifier)
             .line("caCertificateId", &self.ca_certificate_id);
+        if let Some(at) = &self.retired_at {
+            lines.line(
+                "retired",
+                format!("{at}: its key was destroyed, and it signs no more"),
+            );
+        }
         lines.fmt(f)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use certforge::batch::{Layout, MAX_CHUNK_ROWS};
-use certforge::bundle::encryption::Recipient;
+use certforge::bundle::encryption::{Recipient, is_ssh};
 use certforge::engine::Choice;
 use certforge::forge::{
     self, Allowed, Asked, Cancel, Care, Event, Findings, ForgeError, Job, Known, Neighbours, Shard, Standing,
@@ -13,7 +13,7 @@ use certforge::forge::{
 use certforge::issuer::{CERTIFICATE_FILE, CaCertificate, Issuer};
 use certforge::ledger::{self, CaFolder, KeepMark, Ledger, LedgerError, LedgerName, PassedOver, Patience};
 use certforge::manifest::{Manifest, Oddity};
-use certforge::profile::{self, Binding, Ends, Host, KeyType, Profile, rfc3339};
+use certforge::profile::{self, Binding, Ends, KeyType, Profile, rfc3339};
 use certforge::shell::quoted;
 use certforge::store::{Place, Store, StoreError};
 use clap::Args;
@@ -26,7 +26,7 @@ use super::progress::Bar;
 use super::report::{Ended, Outcome, tell_aside, warn};
 use super::retire::{refuse_unregistered, retire};
 use super::shard::{self, Taken};
-use super::text::{Lines, count, devices, whole};
+use super::text::{self, Lines, count, devices, whole};
 use super::{Failure, clock, exit, interrupt, log, patience, place, run_metrics, span};
 
 #[derive(Debug, Args)]
@@ -228,6 +228,7 @@ impl Run {
                     }
                     tell_if_forgotten(&found, &to, issuer.certificate());
                     warn_of_examples(&profile, issuer.certificate());
+                    warn_of_ssh(&profile);
                 }
                 Event::ShortLived { until, wanted } => warn(short_lived(*until, *wanted)),
                 Event::KeptWithoutHost { noted } => warn_of_host(noted),
@@ -606,10 +607,7 @@ impl fmt::Display for Made {
         let (issuer, key, engine) = (&self.issuer, self.issuer_key, self.signature_engine);
         let endpoint = match &self.endpoint {
             None => self.without_endpoint.clone(),
-            Some(host) if Host::of(host) == Host::Other => format!(
-                "{host}, none of AWS's own names: as a custom domain it needs a certificate under the roots in the bundles"
-            ),
-            Some(host) => host.clone(),
+            Some(host) => text::endpoint(host),
         };
         lines
             .line("ledger", &self.ledger)
@@ -696,6 +694,16 @@ fn warn_of_examples(profile: &Profile, issuer: &CaCertificate) {
         && let Some(text) = examples(profile)
     {
         warn(text);
+    }
+}
+
+/// Stations need more than this program has.
+fn warn_of_ssh(profile: &Profile) {
+    let is_of_ssh = |recipient: &Recipient| is_ssh(&recipient.to_string());
+    if !cfg!(feature = "age") && profile.recipients().iter().any(is_of_ssh) {
+        warn(
+            "these bundles are for keys of SSH, which this program writes for and does not read: stations need a certforge with the feature age, as the package has it",
+        );
     }
 }
 

@@ -119,7 +119,7 @@ impl Setting {
             let below = command.strip_prefix(*above);
             below.is_some_and(|below| below.is_empty() || below.starts_with(' '))
         };
-        self.commands.is_empty() || self.commands.iter().any(|above| is_above(&above))
+        self.commands.is_empty() || self.commands.iter().any(is_above)
     }
 }
 

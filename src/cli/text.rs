@@ -1,6 +1,7 @@
 //! Text for people: numbers with thousands, and lines in two columns.
 
 use certforge::printable;
+use certforge::profile::Host;
 
 /// 1234567 as `1,234,567`.
 pub fn count(n: u64) -> String {
@@ -28,6 +29,16 @@ pub fn whole(rate: f64) -> u64 {
 /// `1 device`, `2 devices`.
 pub fn devices(n: u64) -> String {
     format!("{} {}", count(n), if n == 1 { "device" } else { "devices" })
+}
+
+/// The host that bundles name, and what it needs if it is none of AWS's.
+pub fn endpoint(host: &str) -> String {
+    match Host::of(host) {
+        Host::Other => format!(
+            "{host}, none of AWS's own names: as a custom domain it needs a certificate under the roots in the bundles"
+        ),
+        _ => host.to_owned(),
+    }
 }
 
 /// `1 thread`, `2 threads`.

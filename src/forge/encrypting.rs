@@ -1,10 +1,9 @@
 //! A worker's own part of encryption: bundles in the clear, one after the other in one buffer, that nobody else sees.
 
-use zeroize::Zeroizing;
-
 use crate::bundle::encryption::{Encryption, FileWriter, Recipient};
 use crate::engine::{EngineError, Peer, Random, WORTHWHILE};
 use crate::plugin::{self, PluginError};
+use crate::wiped::WipedVec;
 
 /// Why bundles were not encrypted.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +65,7 @@ impl Shares {
 pub(crate) struct Encrypting<'a> {
     writer: FileWriter<'a>,
     peers: &'a Peers,
-    plain: Zeroizing<Vec<u8>>,
+    plain: WipedVec<u8>,
 }
 
 impl<'a> Encrypting<'a> {
@@ -74,7 +73,7 @@ impl<'a> Encrypting<'a> {
         Self {
             writer: shares.encryption.writer(),
             peers: &shares.peers,
-            plain: Zeroizing::new(Vec::new()),
+            plain: WipedVec::default(),
         }
     }
 
@@ -82,7 +81,7 @@ impl<'a> Encrypting<'a> {
     pub(crate) fn prepare(&mut self, bundles: usize, room: usize) -> Result<(), EncryptingError> {
         if self.plain.capacity() < room {
             // What is grown leaves a copy behind.
-            self.plain = Zeroizing::new(Vec::with_capacity(room));
+            self.plain = WipedVec::with_capacity(room);
         }
         let peers = self.peers;
         self.writer.prepare_with(

@@ -106,7 +106,7 @@ impl Newest {
         // What was sealed holds, whoever asks: what is left of before goes.
         if self.is_as(job.profile) {
             let out = shred::all_before(self)?;
-            return Ok(self.remade(out, true));
+            return Ok(self.remade(&out, true));
         }
         self.refuse_unfit(job)?;
         let claimed = self.claimed()?;
@@ -133,10 +133,10 @@ impl Newest {
         let out = shred::all_before(&newest)?;
         // What became of devices meanwhile.
         shred::ended(&newest, &newest.claimed()?)?;
-        Ok(newest.remade(out, false))
+        Ok(newest.remade(&out, false))
     }
 
-    fn remade(&self, out: LeftOut, before: bool) -> Remade {
+    fn remade(&self, out: &LeftOut, before: bool) -> Remade {
         Remade {
             generation: self.generation().number(),
             devices: self.record().rows - out.held - out.ended,

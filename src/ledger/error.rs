@@ -181,7 +181,7 @@ impl LedgerError {
             Self::Exposed { place, exposure, .. } => exposure.hint(place),
             Self::Locked { .. } => "wait until it has ended".to_owned(),
             Self::Unlike { .. } => {
-                "put back the right one, or name it with --ledger; `certforge ledger rebuild` makes it anew from what is released; with --new-ledger this one is used, and devices that it does not know can get a second identity"
+                "put back the right one, or name it with --ledger; or move this one out of the way, and `certforge ledger rebuild` makes it anew from what is released; with --new-ledger this one is used, and devices that it does not know can get a second identity"
                     .to_owned()
             }
             Self::Note { .. } => {

@@ -300,7 +300,10 @@ fn the_settings_say_which_ca_signs_and_where_its_passphrase_is() {
         ],
         5,
     );
-    assert!(refused.contains("none/certificate.pem cannot be read"), "{refused}");
+    assert!(
+        refused.contains("none/certificate.pem cannot be read"),
+        "{refused}"
+    );
     // The passphrase of a new CA is none of theirs.
     let refused = place.fail(&["ca", "new", "--to", "other"], 5);
     assert!(refused.contains("no terminal to ask at"), "{refused}");

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{FILE_KEY, NONCE, POINT, TAG, WRAPPED_KEY};
 use crate::digest::sha256_many;
+use crate::wiped::WipedVec;
 
 /// A key of 32 octets.
 pub(super) type Derived = Zeroizing<[u8; 32]>;
@@ -28,15 +29,18 @@ fn octets(tag: &hmac::Tag) -> Derived {
 
 /// Octets of a block of SHA-256.
 const BLOCK: usize = 64;
+/// Octets of what an HMAC hashes last.
+const OUTER: usize = BLOCK + 32;
 
 /// Keys of 32 octets, or HMACs.
-pub(super) type Many = Zeroizing<Vec<[u8; 32]>>;
+pub(super) type Many = WipedVec<[u8; 32]>;
 
 /// HMACs with SHA-256 (RFC 2104) of many messages, each with a key of its own, which are hashed side by side.
 pub(super) struct Hmacs {
-    keys: Zeroizing<Vec<[u8; BLOCK]>>,
+    /// A block each.
+    keys: WipedVec<u8>,
     /// A key's block before each message.
-    messages: Zeroizing<Vec<u8>>,
+    messages: WipedVec<u8>,
     ends: Vec<usize>,
 }
 
@@ -44,22 +48,23 @@ impl Hmacs {
     /// For so many messages of so many octets together, which are not moved then.
     pub(super) fn with_room(messages: usize, octets: usize) -> Self {
         Self {
-            keys: Zeroizing::new(Vec::with_capacity(messages)),
-            messages: Zeroizing::new(Vec::with_capacity(messages * BLOCK + octets)),
+            keys: WipedVec::with_capacity(messages * BLOCK),
+            messages: WipedVec::with_capacity(messages * BLOCK + octets),
             ends: Vec::with_capacity(messages),
         }
     }
 
     /// Adds a message in parts. Its key has a block at most.
     pub(super) fn push(&mut self, key: &[u8], parts: &[&[u8]]) {
-        let mut padded = Zeroizing::new([0; BLOCK]);
-        padded[..key.len()].copy_from_slice(key);
+        let start = self.keys.len();
+        self.keys.extend_from_slice(key);
+        self.keys.resize(start + BLOCK, 0);
+        let padded = &self.keys[start..];
         self.messages.extend(padded.iter().map(|octet| octet ^ 0x36));
         for part in parts {
             self.messages.extend_from_slice(part);
         }
         self.ends.push(self.messages.len());
-        self.keys.push(*padded);
     }
 
     /// The HMAC of each.
@@ -69,16 +74,15 @@ impl Hmacs {
             .zip(&self.ends)
             .map(|(start, end)| &self.messages[*start..*end])
             .collect();
-        let mut macs = Zeroizing::new(vec![[0; 32]; inner.len()]);
+        let mut macs = Many::with_capacity(inner.len());
+        macs.resize(inner.len(), [0; 32]);
         sha256_many(&inner, &mut macs);
-        let mut outer = Zeroizing::new(vec![[0; BLOCK + 32]; inner.len()]);
-        for (place, (key, mac)) in outer.iter_mut().zip(self.keys.iter().zip(macs.iter())) {
-            for (octet, key) in place.iter_mut().zip(key) {
-                *octet = key ^ 0x5c;
-            }
-            place[BLOCK..].copy_from_slice(mac);
+        let mut outer = WipedVec::with_capacity(inner.len() * OUTER);
+        for (key, mac) in self.keys.chunks(BLOCK).zip(macs.iter()) {
+            outer.extend(key.iter().map(|octet| octet ^ 0x5c));
+            outer.extend_from_slice(mac);
         }
-        let outer: Vec<&[u8]> = outer.iter().map(|octets| &octets[..]).collect();
+        let outer: Vec<&[u8]> = outer.chunks(OUTER).collect();
         sha256_many(&outer, &mut macs);
         macs
     }

@@ -6,7 +6,6 @@ use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rsa::OaepPublicEncryptingKey;
 use base64_simd::Out;
-use zeroize::{Zeroize, Zeroizing};
 
 use super::kdf::{self, Hmacs, Many};
 use super::recipient::{Kind, PluginRecipient, Recipient};
@@ -16,6 +15,7 @@ use super::{
     BASE64, BASE64_OF_32, FILE_KEY, FOOTER, NONCE, POINT, STANZA, VERSION_LINE, X25519 as X25519_KIND,
     payload,
 };
+use crate::wiped::{WipedVec, wipe};
 
 /// Octets of the end of a stanza that is agreed on: the ephemeral key, and its body in another line.
 const OF_AGREED: usize = BASE64_OF_32 + 1 + BASE64_OF_32 + 1;
@@ -137,12 +137,12 @@ impl Encryption {
         FileWriter {
             encryption: self,
             files: 0,
-            random: Zeroizing::new(Vec::new()),
+            random: WipedVec::default(),
             ephemerals: Vec::new(),
-            shared: Zeroizing::new(Vec::new()),
+            shared: WipedVec::default(),
             headers: Vec::new(),
             ends: Vec::new(),
-            keys: Zeroizing::new(Vec::new()),
+            keys: Many::default(),
         }
     }
 }
@@ -156,11 +156,11 @@ pub struct FileWriter<'a> {
     /// Files that are to be written, once all of them are prepared.
     files: usize,
     /// The key and the nonce of each; behind them, until they are agreed on, the ephemeral secrets for each point.
-    random: Zeroizing<Vec<u8>>,
+    random: WipedVec<u8>,
     /// The ephemeral public keys of all files for one point, then for the next.
     ephemerals: Vec<[u8; POINT]>,
     /// What they and the recipient have in common.
-    shared: Zeroizing<Vec<[u8; POINT]>>,
+    shared: WipedVec<[u8; POINT]>,
     /// The header of each file with its nonce, and where each ends.
     headers: Vec<u8>,
     ends: Vec<usize>,
@@ -207,8 +207,8 @@ impl FileWriter<'_> {
     ) -> Result<(), E> {
         let points = &self.encryption.points;
         self.files = 0;
-        renew(&mut self.random, files * self.encryption.random_len());
-        renew(&mut self.shared, files * points.len());
+        self.random.renew(files * self.encryption.random_len());
+        self.shared.renew(files * points.len());
         self.ephemerals.clear();
         self.ephemerals.resize(files * points.len(), [0; POINT]);
         self.headers.clear();
@@ -228,13 +228,13 @@ impl FileWriter<'_> {
                 agree_one_by_one(&points[number].peer, secrets, ephemerals, shared);
             }
         }
-        secrets.zeroize();
+        wipe(secrets);
         let file_keys: Vec<&[u8; FILE_KEY]> = of_files.chunks(OF_FILE).map(|own| parts(own).0).collect();
         let others = wrapped_otherwise(self.encryption, &file_keys, wrap)?;
         self.files = files;
         self.make_headers(&others);
-        self.random.zeroize();
-        self.shared.zeroize();
+        self.random.wipe();
+        self.shared.wipe();
         Ok(())
     }
 
@@ -307,7 +307,7 @@ impl FileWriter<'_> {
         out.reserve(header.len() + payload::sealed_len(plain.len()));
         out.extend_from_slice(header);
         payload::append(&kdf::cipher(key), plain, out);
-        key.zeroize();
+        wipe(key);
     }
 }
 
@@ -344,16 +344,6 @@ fn wrapped_otherwise<E>(
         }
     }
     Ok(others)
-}
-
-/// Empties a buffer of secrets, and fills it with so many zeros.
-fn renew<T: Zeroize + Clone + Default>(buffer: &mut Zeroizing<Vec<T>>, len: usize) {
-    buffer.zeroize();
-    if buffer.capacity() < len {
-        // What is grown leaves a copy behind.
-        **buffer = Vec::with_capacity(len);
-    }
-    buffer.resize(len, T::default());
 }
 
 fn agree_one_by_one(

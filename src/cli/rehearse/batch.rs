@@ -177,8 +177,15 @@ pub fn run(batch: &str, endpoint: &EndpointArgs, args: &DeviceArgs, printer: Pri
         () if !rehearsal.is_good() => exit::SOME_FAILED,
         () => 0,
     };
-    Ok(Ended::with(rehearsal).code(code))
+    let ended = Ended::with(rehearsal).code(code);
+    Ok(match args.leaf_only {
+        true => ended.warning(LEAF_ALONE),
+        false => ended,
+    })
 }
+
+/// What a rehearsal cannot know.
+const LEAF_ALONE: &str = "devices sent their certificate alone (--leaf-only), and AWS's guide has a device send its issuer's too at its first connection: see one device come up at AWS before you rely on this";
 
 impl DeviceArgs {
     fn manner(&self, connections: usize, recipe: Recipe, identities: Option<Identities>) -> Manner {

@@ -259,28 +259,12 @@ impl fmt::Display for Rehearsal {
                 count(self.burned)
             )?;
         }
-        let LeftOut {
-            claimed,
-            flashed,
-            failed,
-            scrapped,
-            unknown,
-        } = self.left_out;
         if self.left_out.all() > 0 {
-            let states = [
-                (claimed, "claimed"),
-                (failed, "failed"),
-                (flashed, "flashed"),
-                (scrapped, "scrapped"),
-                (unknown, "of which no claim can be read"),
-            ];
-            let told = states.iter().filter(|(n, _)| *n > 0);
-            let told: Vec<String> = told.map(|(n, state)| format!("{} {state}", count(*n))).collect();
             writeln!(
                 f,
                 "  skipped            {} that the newest generation of the bundles left out: {}",
                 count(self.left_out.all()),
-                told.join(", ")
+                by_fate(&self.left_out)
             )?;
         }
         let good = self.would_come_up;
@@ -345,4 +329,25 @@ fn row(device: &DeviceReport) -> [String; 6] {
         result,
     ]
     .map(|cell| printable::line(&cell).into_owned())
+}
+
+/// How many devices are in each state.
+fn by_fate(left_out: &LeftOut) -> String {
+    let LeftOut {
+        claimed,
+        flashed,
+        failed,
+        scrapped,
+        unknown,
+    } = *left_out;
+    let states = [
+        (claimed, "claimed"),
+        (failed, "failed"),
+        (flashed, "flashed"),
+        (scrapped, "scrapped"),
+        (unknown, "of which no claim can be read"),
+    ];
+    let told = states.iter().filter(|(n, _)| *n > 0);
+    let told: Vec<String> = told.map(|(n, state)| format!("{} {state}", count(*n))).collect();
+    told.join(", ")
 }

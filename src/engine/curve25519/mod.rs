@@ -135,7 +135,7 @@ fn agree_group(
         return false;
     }
     let total = Total::of(secrets, eight::LANES);
-    let is_proven = total.is(&base.point, &sums[0]) & total.is(&peer.point, &sums[1]);
+    let is_proven = total.is(&sums[0], &peer.point, &sums[1]);
     // RFC 7748, 6.1. There are none with such a peer.
     is_proven && shared_secrets.iter().all(|shared| !is_nothing(shared))
 }

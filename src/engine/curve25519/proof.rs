@@ -56,15 +56,18 @@ impl Total {
         octets
     }
 
-    /// Whether it is what aws-lc makes of it with a point.
-    pub fn is(&self, point: &[u8; 32], product: &[u8; 32]) -> bool {
+    /// Whether these products, with the base point and with another, are what aws-lc makes of it.
+    pub fn is(&self, of_base: &[u8; 32], point: &[u8; 32], of_point: &[u8; 32]) -> bool {
         let secret = PrivateKey::from_private_key(&X25519, &self.secret()[..]);
         let Ok(secret) = secret else { return false };
+        let Ok(public) = secret.compute_public_key() else {
+            return false;
+        };
         let point = UnparsedPublicKey::new(&X25519, point);
-        agree(&secret, point, Unspecified, |shared| {
-            verify_slices_are_equal(shared, product)
-        })
-        .is_ok()
+        let is_of_point = agree(&secret, point, Unspecified, |shared| {
+            verify_slices_are_equal(shared, of_point)
+        });
+        verify_slices_are_equal(public.as_ref(), of_base).is_ok() & is_of_point.is_ok()
     }
 }
 

@@ -6,11 +6,11 @@ use zeroize::Zeroizing;
 use super::eight::{BLINDS, Job, run};
 use super::number::{N, Number};
 use super::table::Jacobian;
-use super::wiped::Wiped;
 use super::{GROUP, Lanes, TRIES, comb, draw, failed, whole};
 use crate::engine::document::Document;
 use crate::engine::{DeviceKey, Engine, EngineError};
 use crate::profile::KeyType;
+use crate::wiped::Wiped;
 
 /// Makes [`GROUP`] keys at most, and proves them.
 pub fn make(keys: &mut [DeviceKey]) -> Result<(), EngineError> {

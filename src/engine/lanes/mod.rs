@@ -48,7 +48,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod verifier;
-pub(super) mod wiped;
 
 use std::sync::OnceLock;
 
@@ -59,10 +58,10 @@ pub(super) use self::keys::public_keys;
 use self::number::{N, Number};
 use self::table::SecretComb;
 pub(super) use self::verifier::{Verifier, WORTHWHILE};
-use self::wiped::Wiped;
 use super::key::Secret;
 use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, Random, SigningKey};
 use crate::profile::KeyType;
+use crate::wiped::Wiped;
 
 /// The engine in lanes.
 #[derive(Debug, Clone, Copy)]

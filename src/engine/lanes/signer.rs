@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 use super::eight::{BLINDS, Job, run};
 use super::number::Number;
 use super::verifier::{Verifier, WORTHWHILE};
-use super::wiped::{Wiped, clean_the_stack};
 use super::{GROUP, TRIES, comb, der, draw, failed, whole};
 use crate::digest::sha256_many;
 use crate::engine::{EngineError, KeySigner, verifies};
 use crate::profile::KeyType;
+use crate::wiped::{Wiped, clean_the_stack};
 
 /// One of so many signatures is held against aws-lc: an odd number, so that it is another place of a group each time.
 const SAMPLE: usize = 1021;

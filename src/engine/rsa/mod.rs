@@ -61,9 +61,9 @@ use self::number::words;
 use self::search::Search;
 use self::stream::{Fill, Stream};
 use self::words::Words;
-use super::lanes::wiped;
 use super::{DeviceKey, Engine, EngineError, KeyMaker, KeySigner, Random, SigningKey};
 use crate::profile::KeyType;
+use crate::wiped::Wiped;
 
 /// The engines for RSA keys.
 #[derive(Debug, Clone, Copy)]
@@ -203,7 +203,7 @@ fn make<const N: usize, const M: usize>(
 /// Overwrites what the work has left below on the stack.
 #[inline(never)]
 fn clean_the_stack() {
-    drop(wiped::Wiped::<[u64; 8], { 128 * 1024 / 64 }>::new());
+    drop(Wiped::<[u64; 8], { 128 * 1024 / 64 }>::new());
 }
 
 fn failed(operation: &'static str) -> EngineError {

@@ -71,16 +71,16 @@ pub fn modulus<const N: usize>(limbs: Element<N>) -> Modulus<N> {
 #[inline(never)]
 pub fn mul<const N: usize>(a: &mut Element<N>, b: &Element<N>, m: &Modulus<N>) {
     let mut columns = [[word::zero(); N]; 2];
-    columns::add_product(&mut columns, &a.0, &b.0);
+    columns::multiply(&mut columns, &a.0, &b.0);
     columns::reduce(&mut columns, &m.limbs.0, m.inverse, &mut a.0);
 }
 
 /// a becomes a² / R, so many times.
 #[inline(never)]
 pub fn square<const N: usize>(a: &mut Element<N>, times: usize, m: &Modulus<N>) {
+    let mut columns = [[word::zero(); N]; 2];
     for _ in 0..times {
-        let mut columns = [[word::zero(); N]; 2];
-        columns::add_square(&mut columns, &a.0);
+        columns::square(&mut columns, &a.0);
         columns::reduce(&mut columns, &m.limbs.0, m.inverse, &mut a.0);
     }
 }

@@ -15,7 +15,7 @@ use aws_lc_sys::{
 };
 
 use super::number::Natural;
-use crate::engine::lanes::wiped::Wiped;
+use crate::wiped::Wiped;
 
 /// Words of the longest number.
 const MOST: usize = 32;

@@ -2,7 +2,7 @@
 
 use super::super::EngineError;
 use super::number::{Number, limbs};
-use super::wiped::Wiped;
+use crate::wiped::Wiped;
 
 /// Words of a buffer: some dozens of candidates.
 const WORDS: usize = 2048;

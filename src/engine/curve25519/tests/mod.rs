@@ -167,7 +167,8 @@ fn no_limb_overflows() {
         assert_eq!(Some(shares[i]), shared(secret, &point));
     }
     let total = Total::of(&secrets, 1);
-    assert!(total.is(&BASE, &sums[0]) && total.is(&point, &sums[1]));
+    assert!(total.is(&sums[0], &point, &sums[1]));
+    assert!(!total.is(&sums[1], &point, &sums[1]) && !total.is(&sums[0], &point, &sums[0]));
     // One secret more is another sum.
-    assert!(!Total::of(&secrets[1..], 1).is(&point, &sums[1]));
+    assert!(!Total::of(&secrets[1..], 1).is(&sums[0], &point, &sums[1]));
 }

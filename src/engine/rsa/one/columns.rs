@@ -22,23 +22,25 @@ fn across(a: &[Word], b: &[Word]) -> u128 {
     a.iter().zip(b.iter().rev()).map(|(a, b)| times(*a, *b)).sum()
 }
 
+/// The product, in columns, whatever was in them.
 #[inline]
-pub fn add_product<const N: usize>(t: &mut Columns<N>, a: &[Word; N], b: &[Word; N]) {
+pub fn multiply<const N: usize>(t: &mut Columns<N>, a: &[Word; N], b: &[Word; N]) {
     let mut sum = 0u128;
     for k in 0..N {
         sum += across(&a[..=k], &b[..=k]);
-        t[0][k] += sum as u64 & LOW52;
+        t[0][k] = sum as u64 & LOW52;
         sum >>= 52;
     }
     for k in 0..N {
         sum += across(&a[k + 1..], &b[k + 1..]);
-        t[1][k] += sum as u64 & LOW52;
+        t[1][k] = sum as u64 & LOW52;
         sum >>= 52;
     }
 }
 
+/// The square, in columns, whatever was in them.
 #[inline]
-pub fn add_square<const N: usize>(t: &mut Columns<N>, a: &[Word; N]) {
+pub fn square<const N: usize>(t: &mut Columns<N>, a: &[Word; N]) {
     let mut sum = 0u128;
     for k in 0..2 * N - 1 {
         // From limb `first` to `k - first`, of which half are multiplied by the other half.
@@ -48,10 +50,10 @@ pub fn add_square<const N: usize>(t: &mut Columns<N>, a: &[Word; N]) {
         if k % 2 == 0 {
             sum += times(a[k / 2], a[k / 2]);
         }
-        t[k / N][k % N] += sum as u64 & LOW52;
+        t[k / N][k % N] = sum as u64 & LOW52;
         sum >>= 52;
     }
-    t[1][N - 1] += sum as u64;
+    t[1][N - 1] = sum as u64;
 }
 
 #[inline]

@@ -97,6 +97,7 @@ const MAY_IMPORT: [(&str, &[&str]); 39] = [
     (
         "forge",
         &[
+            "wiped",
             "digest",
             "pem",
             "shell",

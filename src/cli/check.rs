@@ -93,6 +93,10 @@ impl Check {
         if is_good {
             forge::fits(&profile, issuer.as_ref(), &report.longest.texts)?;
         }
+        let mut oddities: Vec<String> = report.oddities.iter().map(ToString::to_string).collect();
+        if let Some(issuer) = &issuer {
+            oddities.extend(self.of_profile_and_issuer(&profile, issuer)?);
+        }
         if let Some(issuer) = issuer.as_ref().filter(|_| is_good) {
             self.of.refuse_issued_by_the_cas(&manifest, &profile, issuer)?;
         }
@@ -117,10 +121,6 @@ impl Check {
             .collect();
         hints.sort_unstable();
         hints.dedup();
-        let mut oddities: Vec<String> = report.oddities.iter().map(ToString::to_string).collect();
-        if let Some(issuer) = &issuer {
-            oddities.extend(self.of_profile_and_issuer(&profile, issuer)?);
-        }
         let checked = Checked {
             manifest: manifest.path().display().to_string(),
             profile: profile.name().to_owned(),

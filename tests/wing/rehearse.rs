@@ -191,7 +191,7 @@ fn devices_whose_bundles_were_burned_are_skipped_and_counted() {
         };
         // The whole of the first chunk, and one of the second.
         for id in ["SN000000", "SN000001", "SN000002", "SN000004"] {
-            station(&["claim", "--device", id, "--out", "dev", "--station", "st1"]);
+            station(&["claim", "--device", id, "--out", id, "--station", "st1"]);
             station(&["done", id, "--station", "st1"]);
         }
         station(&["burn"]);
@@ -214,7 +214,7 @@ fn devices_whose_bundles_were_burned_are_skipped_and_counted() {
         }
         for id in ["SN000003", "SN000005"] {
             if layout == "packs" {
-                station(&["claim", "--device", id, "--out", "dev", "--station", "st1"]);
+                station(&["claim", "--device", id, "--out", id, "--station", "st1"]);
                 station(&["done", id, "--station", "st1"]);
             }
         }
@@ -236,7 +236,7 @@ fn devices_that_a_generation_left_out_are_skipped_as_what_they_are() {
         place.succeed(&[&["station"], arguments, &which].concat());
     };
     for id in ["SN000000", "SN000001", "SN000002", "SN000004"] {
-        station(&["claim", "--device", id, "--out", "dev", "--station", "st1"]);
+        station(&["claim", "--device", id, "--out", id, "--station", "st1"]);
     }
     station(&["done", "SN000001", "--station", "st1"]);
     station(&["failed", "SN000002", "--station", "st1", "--reason", "no power"]);
@@ -251,8 +251,8 @@ fn devices_that_a_generation_left_out_are_skipped_as_what_they_are() {
     has(&place.succeed(&rehearse), "all 6 would come up\n");
     let repack = ["bundle", "repack", "out/b", "--endpoint", "a.example"];
     let told = place.succeed(&repack);
-    has(&told, "left         2 devices in the hands of stations");
-    has(&told, "removed      the bundles of 1 device, flashed");
+    has(&told, "left        2 devices in the hands of stations");
+    has(&told, "removed     the bundles of 1 device, flashed");
     has(
         &place.succeed(&rehearse),
         "  skipped            3 that the newest generation of the bundles left out: 2 claimed, 1 flashed\nall 3 would come up\n",

@@ -36,8 +36,11 @@ pub(super) type Engines = (Vec<&'static dyn Engine>, Vec<(&'static dyn Engine, E
 pub(super) fn engines(options: &Options) -> Result<Engines, EngineError> {
     let (mut engines, mut left_out) = (Vec::<&dyn Engine>::new(), Vec::new());
     for choice in &options.engines {
-        // Every engine makes these keys; `auto` takes the fastest by them.
-        let engine = choice.for_keys(KeyType::P256)?;
+        // `auto` takes the fastest for the keys that most have; one that is named may make others alone.
+        let engine = match choice.for_keys(KeyType::P256) {
+            Err(EngineError::NoKeys { .. }) => choice.for_keys(KeyType::Rsa2048),
+            found => found,
+        }?;
         if engines.iter().all(|other| other.name() != engine.name()) {
             engines.push(engine);
         }
@@ -259,5 +262,18 @@ mod tests {
             BenchError::Engine(EngineError::Unknown { .. })
         ));
         assert!(matches!(refused("ring", KeyType::Rsa2048), BenchError::Nothing));
+        assert!(matches!(
+            refused("rsa-portable", KeyType::P256),
+            BenchError::Nothing
+        ));
+    }
+
+    /// One that makes no P-256 keys is measured by those that it makes.
+    #[test]
+    fn an_engine_for_rsa_alone_is_measured() {
+        let mut options = with("rsa-portable", &[Part::Keys]);
+        options.key_types = vec![KeyType::Rsa2048];
+        assert_eq!(engines(&options).unwrap().0[0].name(), "rsa-portable");
+        assert!(!steps(&options).unwrap().is_empty());
     }
 }

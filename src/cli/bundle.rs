@@ -102,6 +102,7 @@ struct Anew {
     made_before: bool,
     devices: u64,
     left_as_they_were: u64,
+    failed_since: u64,
     flashed_or_scrapped: u64,
     endpoint: Option<String>,
     recipients: Vec<String>,
@@ -193,6 +194,7 @@ impl Common {
             made_before: remade.before,
             devices: remade.devices,
             left_as_they_were: remade.left,
+            failed_since: remade.failed,
             flashed_or_scrapped: remade.ended,
             endpoint: profile.endpoint().host.clone(),
             recipients: profile.recipients().iter().map(Recipient::short_id).collect(),
@@ -267,6 +269,13 @@ impl fmt::Display for Anew {
                 devices(self.left_as_they_were)
             );
             lines.line("left", left);
+        }
+        if self.failed_since > 0 {
+            let failed = devices(self.failed_since);
+            lines.line(
+                "left, failed",
+                format!("{failed}, which a station had then: their bundle is for the stations of then; flash them there, or scrap them"),
+            );
         }
         if self.flashed_or_scrapped > 0 {
             let ended = devices(self.flashed_or_scrapped);

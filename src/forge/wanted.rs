@@ -47,7 +47,7 @@ impl Wanted<'_> {
     }
 
     /// Refuses a manifest without a fault that a run would refuse by its ledger, and tells how much of it is made. The store is
-    /// asked only for why a batch is another than was begun.
+    /// asked only for why a batch is another than was begun, and whether another shard has begun it for others.
     ///
     /// # Errors
     ///
@@ -72,7 +72,13 @@ impl Wanted<'_> {
         let location = location.unwrap_or_default();
         let identity = wanted.identity((&name, &location, ""), (found.rows, found.sha256));
         let batch = match ledger.same_batch(&identity) {
-            Ok(batch) => batch,
+            Ok(batch) => {
+                // Another shard may have begun it, under another ledger.
+                if let (None, Some(_), Ok(store)) = (&batch, self.shard, open_store(&name)) {
+                    recipients::refuse_others((ledger, &store), (&name, &found.sha256), &wanted)?;
+                }
+                batch
+            }
             Err(error) => {
                 if let Ok(store) = open_store(&name) {
                     recipients::refuse_others((ledger, &store), (&name, &found.sha256), &wanted)?;

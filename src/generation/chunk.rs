@@ -9,8 +9,7 @@ use zeroize::Zeroizing;
 use super::claims::{Fate, fates};
 use super::{GenerationError, Newest, Remake};
 use crate::batch::{
-    BatchRecord, GenerationFolder, IndexEntry, claim_object, index_object, pack_object, pack_octets,
-    write_index,
+    BatchRecord, GenerationFolder, IndexEntry, index_object, pack_object, pack_octets, write_index,
 };
 use crate::bundle::encryption::{Identities, decrypt};
 use crate::bundle::format::{Beside, EndpointFile, Unread, Value};
@@ -110,8 +109,8 @@ impl<'a> Making<'a> {
         for (row, octets) in rows.iter().zip(read) {
             bundles.push(match octets {
                 None => None,
-                // It was claimed, and perhaps burned, since the claims were listed.
-                Some(octets) if is_gone(&octets) && self.is_claimed(chunk, row)? => None,
+                // It was claimed, and perhaps burned, since its claim was read.
+                Some(octets) if is_gone(&octets) && self.is_taken(chunk, row)? => None,
                 Some(octets) => {
                     let plain = prove(row, octets, (self.newest, chunk), self.identities)?;
                     Some(self.anew(chunk, row, plain, standard.as_ref())?)
@@ -186,8 +185,9 @@ impl<'a> Making<'a> {
         Ok(())
     }
 
-    fn is_claimed(&self, chunk: u64, row: &IndexEntry) -> Result<bool, StoreError> {
-        self.from.exists(&claim_object(chunk, &row.device_id))
+    fn is_taken(&self, chunk: u64, row: &IndexEntry) -> Result<bool, GenerationError> {
+        let found = fates(self.newest.batch(), chunk, &[&row.device_id])?;
+        Ok(found.iter().any(|(_, fate)| *fate != Fate::Free))
     }
 
     /// The bundle of a device as it shall be, in the clear.

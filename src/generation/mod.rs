@@ -63,6 +63,8 @@ pub struct Remade {
     pub devices: u64,
     /// Devices whose bundle stays where it was, since a station has them.
     pub left: u64,
+    /// Devices whose bundle stays where it was since a station had them, and which have failed since.
+    pub failed: u64,
     /// Devices that were flashed or scrapped before: no generation has a bundle of them any more.
     pub ended: u64,
     /// Whether it was there before, and only what it replaces was removed.
@@ -106,6 +108,7 @@ impl Newest {
         // What was sealed holds, whoever asks: what is left of before goes.
         if self.is_as(job.profile) {
             let out = shred::all_before(self)?;
+            shred::ended(self, &self.claimed()?)?;
             return Ok(self.remade(&out, true));
         }
         self.refuse_unfit(job)?;
@@ -139,8 +142,9 @@ impl Newest {
     fn remade(&self, out: &LeftOut, before: bool) -> Remade {
         Remade {
             generation: self.generation().number(),
-            devices: self.record().rows - out.held - out.ended,
+            devices: self.record().rows - out.held - out.failed - out.ended,
             left: out.held,
+            failed: out.failed,
             ended: out.ended,
             before,
             seal_sha256: self.generation().sha256,

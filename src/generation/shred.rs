@@ -27,8 +27,10 @@ const AT_A_TIME: usize = 256;
 /// How many devices the newest generation has not.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
-    /// Their bundle is in a generation before.
+    /// Stations have them, and their bundle is in a generation before.
     pub held: u64,
+    /// They were in the hands of stations when they were left out, and have failed since: their bundle is there too.
+    pub failed: u64,
     /// They were flashed or scrapped, and no generation has a bundle of them.
     pub ended: u64,
 }
@@ -42,9 +44,17 @@ pub(super) fn all_before(newest: &Newest) -> Result<LeftOut, GenerationError> {
         let rows = newest.rows(&sight, chunk)?;
         let left = rows.iter().filter(|row| row.length == 0);
         let left: Vec<&DeviceId> = left.map(|row| &row.device_id).collect();
-        let stay = not_over(newest.batch(), chunk, &left)?;
-        out.held += stay.len() as u64;
-        out.ended += (left.len() - stay.len()) as u64;
+        let mut stay = BTreeSet::new();
+        for (device_id, fate) in fates(newest.batch(), chunk, &left)? {
+            match fate {
+                Fate::Held => out.held += 1,
+                Fate::Free => out.failed += 1,
+                Fate::Ended => out.ended += 1,
+            }
+            if fate != Fate::Ended {
+                stay.insert(device_id.clone());
+            }
+        }
         for (generation, store) in newest.before() {
             let index = store.read(&index_object(chunk), None)?;
             let rows = generation.seal.index(chunk, &index)?;

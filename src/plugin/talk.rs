@@ -137,6 +137,10 @@ impl Talk {
         // That is its end.
         drop(self.child.stdin.take());
         let was_killed = watch.end();
+        // What it has started may have outlived what was said; it is not waited for yet, so that its number is its own.
+        if heard.is_err() && self.manner.is_alone {
+            kill(Pid::from_child(&self.child), self.manner);
+        }
         self.end();
         match was_killed {
             true => Err(self.timed_out()),
@@ -403,8 +407,8 @@ mod tests {
 
     #[test]
     fn who_hangs_is_not_waited_for_whoever_holds_its_output_open() {
-        for is_alone in [true, false] {
-            let (folder, heard) = hear("sleep 600 &\necho $! > child\nwait", is_alone);
+        for (end, is_alone) in [("wait", true), ("exec cat", true), ("wait", false)] {
+            let (folder, heard) = hear(&format!("sleep 600 &\necho $! > child\n{end}"), is_alone);
             assert!(
                 matches!(heard, Err(PluginError::TimedOut { seconds: 2, .. })),
                 "{heard:?}"

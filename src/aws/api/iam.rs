@@ -23,7 +23,7 @@ impl Iam {
             name: "iam",
             place: endpoint::of_iam(config, region),
             read_refusal,
-            is_answer: |body| Xml::read(body).is_ok(),
+            is_answer,
             config: config.clone(),
         })
     }
@@ -116,6 +116,15 @@ impl Xml {
     }
 }
 
+/// The element around an answer is the operation's name and `Response`.
+fn is_answer(body: &[u8]) -> bool {
+    let is_response = |body| -> Result<bool, XmlDecodeError> {
+        let mut document = Document::try_from(body)?;
+        Ok(document.root_element()?.start_el().local().ends_with("Response"))
+    };
+    is_response(body).unwrap_or(false) && Xml::read(body).is_ok()
+}
+
 fn collect(
     element: &mut ScopedDecoder<'_, '_>,
     depth: usize,
@@ -162,6 +171,20 @@ mod tests {
         assert_eq!(read.all("PolicyArn"), ["arn:a&b", "arn:c"]);
         assert_eq!(read.first("Marker"), Some("m+/="));
         assert_eq!(read.first("Arn"), None);
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_no_answer() {
+        assert!(is_answer(b"<?xml version='1.0'?><GetRoleResponse xmlns='x'/>"));
+        for body in [
+            "<html></html>",
+            "<Response",
+            "GetRoleResponse",
+            "<a><GetRoleResponse/></a>",
+            "{}",
+        ] {
+            assert!(!is_answer(body.as_bytes()), "{body}");
+        }
     }
 
     #[test]

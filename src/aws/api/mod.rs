@@ -69,10 +69,10 @@ struct Client {
 }
 
 /// What is answered in another form than the service's own: by a proxy, as a rule.
-fn foreign(answer: &HttpResponse) -> ErrorMetadata {
+fn foreign(answer: &HttpResponse, said: Option<&str>) -> ErrorMetadata {
     ErrorMetadata::builder()
         .code(format!("HTTP {}", answer.status().as_u16()))
-        .message("the answer is none of AWS's")
+        .message(said.unwrap_or("the answer is none of AWS's"))
         .build()
 }
 
@@ -115,12 +115,12 @@ impl Client {
                 let body = answer.body().bytes().unwrap_or_default();
                 let refusal = match answer.status().is_success() {
                     true if body.is_empty() || is_answer(body) => return Ok(body.to_vec()),
-                    true => foreign(answer),
+                    true => foreign(answer, None),
                     false => read_refusal(answer),
                 };
                 Err(OrchestratorError::operation(match refusal.code() {
                     Some(_) => refusal,
-                    None => foreign(answer),
+                    None => foreign(answer, refusal.message()),
                 }))
             })
             .build()

@@ -56,6 +56,7 @@ impl Hmacs {
 
     /// Adds a message in parts. Its key has a block at most.
     pub(super) fn push(&mut self, key: &[u8], parts: &[&[u8]]) {
+        debug_assert!(key.len() <= BLOCK, "a longer one would be hashed first");
         let start = self.keys.len();
         self.keys.extend_from_slice(key);
         self.keys.resize(start + BLOCK, 0);

@@ -260,8 +260,8 @@ fn devices_that_a_generation_left_out_are_skipped_as_what_they_are() {
     // What fails after that is where it was.
     station(&["failed", "SN000004", "--station", "st1", "--reason", "no power"]);
     let told = place.succeed(&repack);
-    has(&told, "\nleft, failed 1 device, which a station had then: ");
-    has(&told, "\nleft         1 device in the hands of stations");
+    has(&told, "\nleft, failed  1 device, which a station had then: ");
+    has(&told, "\nleft          1 device in the hands of stations");
     let output = place.run(&[&rehearse[..], &["--json"]].concat());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["burned"], 0);

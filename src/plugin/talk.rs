@@ -420,7 +420,7 @@ mod tests {
                 true => {
                     let stat = format!("/proc/{}/stat", child.as_raw_nonzero());
                     let is_gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
-                    let until = Instant::now() + Duration::from_secs(60);
+                    let until = Instant::now() + Duration::from_mins(1);
                     while !is_gone() {
                         assert!(Instant::now() < until, "it goes on");
                         sleep(Duration::from_millis(1));

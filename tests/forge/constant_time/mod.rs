@@ -103,7 +103,7 @@ fn compared(program: &Path, function: &str) -> Option<Comparison> {
 }
 
 /// Times that two runs are compared anew because other threads may have made the difference.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 15;
 
 /// Compares two runs of a function, with more options of `run`, when it was passed so many times. What the C library does, and where
 /// a block lies that it gave before, may depend on what other threads have done: then two others are compared.

@@ -12,8 +12,8 @@
 //! ([`library`], [`montgomery`]).
 //!
 //! No branch and no address depends on a prime that is kept. What is seen of a candidate that is thrown away says nothing
-//! of it. Candidates come straight from the operating system, and nothing that was drawn or found is kept from one call to
-//! the next: what was worked with is zeroized.
+//! of it. Candidates come from a generator that the standard approves of ([`Random::fill_much`]), and nothing that was drawn
+//! or found is kept from one call to the next: what was worked with is zeroized.
 
 #![expect(
     clippy::duplicate_mod,
@@ -95,7 +95,7 @@ impl KeyMaker for Rsa {
     fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError> {
         self.ready()?;
         let words = self.words();
-        let mut fill = |octets: &mut [u8]| Random.fill(octets);
+        let mut fill = |octets: &mut [u8]| Random.fill_much(octets);
         let made = match key_type {
             KeyType::Rsa2048 => make::<20, 40>(keys, 1024, words, &mut fill),
             KeyType::Rsa3072 => make::<30, 60>(keys, 1536, words, &mut fill),
@@ -167,7 +167,7 @@ pub(crate) fn ifma_of_rsa(key_type: KeyType) -> Option<u64> {
     // Of odd numbers below 2^bits, 2 in ln 2^bits are primes; 2 e^-γ in ln 2^16 have no divisor below 2^16. So many filters
     // find two primes, then there are the rounds, and three powers that complete the key and prove it.
     let powers = bits * 7_018 / 100_000 + 2 * search::ROUNDS as u64 + 3;
-    let square = limbs * (limbs + 1) + limbs * (2 * limbs + 1);
+    let square = limbs * (limbs + 1) + 2 * limbs * limbs + 1;
     Some(powers * bits * square / eight::LANES as u64)
 }
 

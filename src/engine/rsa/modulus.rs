@@ -1,14 +1,14 @@
 //! Numbers modulo an odd number, both of them one in each lane: N limbs of 52 bits, in Montgomery's form with
 //! R = 2^(52 N), reduced as late as can be.
 //!
-//! A modulus is at least eight bits shorter than R. What a product takes is below 16 times the modulus, what it gives
-//! below twice; bounds in the comments are of values. That no limb leaves its word is what the same code shows on
-//! checked words, in the tests.
+//! A modulus is at least 16 bits shorter than R. What a product takes is below 16 times the modulus, what it gives below
+//! three times, by T/R + 2 m; bounds in the comments are of values. That no limb leaves its word is what the same code
+//! shows on checked words, in the tests.
 
 use super::super::number::Number;
-use super::columns;
+use super::columns::{self, Columns};
 use super::word::{
-    self, ALL, Mask, Word, add, and, choose, left_by, left_each, low, or, right, right_by, right_each,
+    self, ALL, Mask, Word, add, and, choose, high, left_by, left_each, low, or, right, right_by, right_each,
     right_signed, splat, sub, xor,
 };
 use crate::engine::word::LOW52;
@@ -23,6 +23,8 @@ pub struct Modulus<const N: usize> {
     pub limbs: Element<N>,
     /// -1/modulus, modulo 2^52.
     inverse: Word,
+    /// (inverse modulus + 1) / 2^52.
+    upper: Element<N>,
 }
 
 features! {
@@ -64,7 +66,29 @@ pub fn modulus<const N: usize>(limbs: Element<N>) -> Modulus<N> {
         let rest = and(sub(splat(2), low(zero, m, inverse)), low_limb);
         inverse = low(zero, inverse, rest);
     }
-    Modulus { limbs, inverse: and(sub(zero, inverse), low_limb) }
+    let inverse = and(sub(zero, inverse), low_limb);
+    let mut upper = constant(0);
+    // Below 2^52 there are ones, and with one more nothing but a carry.
+    let mut carried = splat(1);
+    for i in 0..N {
+        let mut limb = add(high(zero, inverse, limbs.0[i]), carried);
+        if i + 1 < N { limb = low(limb, inverse, limbs.0[i + 1]); }
+        carried = right::<52>(limb);
+        upper.0[i] = and(limb, low_limb);
+    }
+    Modulus { limbs, inverse, upper }
+}
+
+/// Columns divided by R and doubled, in limbs that a product takes.
+#[inline]
+fn reduce<const N: usize>(columns: &mut Columns<N>, m: &Modulus<N>, doublings: Word, a: &mut Element<N>) {
+    columns::reduce(columns, [&m.limbs.0, &m.upper.0], m.inverse, doublings, &mut a.0);
+}
+
+/// Without what is above 52 bits in a limb, which is carried already.
+#[inline]
+fn cut<const N: usize>(a: &mut Element<N>) {
+    for limb in &mut a.0 { *limb = and(*limb, splat(LOW52)); }
 }
 
 /// a becomes a b / R.
@@ -72,7 +96,8 @@ pub fn modulus<const N: usize>(limbs: Element<N>) -> Modulus<N> {
 pub fn mul<const N: usize>(a: &mut Element<N>, b: &Element<N>, m: &Modulus<N>) {
     let mut columns = [[word::zero(); N]; 2];
     columns::multiply(&mut columns, &a.0, &b.0);
-    columns::reduce(&mut columns, &m.limbs.0, m.inverse, &mut a.0);
+    reduce(&mut columns, m, word::zero(), a);
+    cut(a);
 }
 
 /// a becomes a² / R, so many times.
@@ -81,8 +106,28 @@ pub fn square<const N: usize>(a: &mut Element<N>, times: usize, m: &Modulus<N>) 
     let mut columns = [[word::zero(); N]; 2];
     for _ in 0..times {
         columns::square(&mut columns, &a.0);
-        columns::reduce(&mut columns, &m.limbs.0, m.inverse, &mut a.0);
+        reduce(&mut columns, m, word::zero(), a);
     }
+    cut(a);
+}
+
+/// a becomes a² / R and is doubled, so many times: as often as a digit says, which is at most four, of those of a
+/// number of doublings for each time.
+#[inline(never)]
+pub fn square_and_double<const N: usize>(
+    a: &mut Element<N>,
+    times: usize,
+    digit: impl Fn(usize) -> Word,
+    m: &Modulus<N>,
+) {
+    let mut columns = [[word::zero(); N]; 2];
+    for i in 0..times {
+        columns::square(&mut columns, &a.0);
+        reduce(&mut columns, m, word::zero(), a);
+        columns::square(&mut columns, &a.0);
+        reduce(&mut columns, m, digit(i), a);
+    }
+    cut(a);
 }
 
 /// a / R, below the modulus, of what is below R.
@@ -90,8 +135,9 @@ pub fn square<const N: usize>(a: &mut Element<N>, times: usize, m: &Modulus<N>) 
 pub fn leave<const N: usize>(a: &Element<N>, m: &Modulus<N>) -> Element<N> {
     let mut columns = [a.0, [word::zero(); N]];
     let mut left = *a;
-    columns::reduce(&mut columns, &m.limbs.0, m.inverse, &mut left.0);
-    less(&left, &m.limbs)
+    reduce(&mut columns, m, word::zero(), &mut left);
+    cut(&mut left);
+    least(&left, &m.limbs)
 }
 
 /// a + b, in limbs that are within their 52 bits. The value is below R.
@@ -122,9 +168,15 @@ pub fn difference<const N: usize>(a: &Element<N>, b: &Element<N>) -> (Element<N>
     (Element(t), word::is_negative(owed))
 }
 
+/// Below the modulus, of what is below three times that.
+#[inline]
+pub fn least<const N: usize>(a: &Element<N>, modulus: &Element<N>) -> Element<N> {
+    less(&less(a, modulus), modulus)
+}
+
 /// Less the modulus where it is not below it.
 #[inline]
-pub fn less<const N: usize>(a: &Element<N>, modulus: &Element<N>) -> Element<N> {
+fn less<const N: usize>(a: &Element<N>, modulus: &Element<N>) -> Element<N> {
     let (less, is_negative) = difference(a, modulus);
     choose_element(is_negative, a, &less)
 }
@@ -170,11 +222,11 @@ pub fn bits_at<const N: usize>(a: &Element<N>, place: usize, mask: u64) -> Word 
     and(or(right_by(a.0[limb], bit), left_by(above, 52 - bit)), splat(mask))
 }
 
-/// The form of 1, below twice the modulus, which has so many bits and of them the highest.
+/// The form of 1, below three times the modulus, which has so many bits and of them the highest.
 #[inline(never)]
 pub fn one<const N: usize>(m: &Modulus<N>, bits: usize) -> Element<N> {
     // R less a multiple of the modulus that is at least half of R: below half of R. Its squares are forms of 1 too, and
-    // each is smaller, by twice as many bits as the one before, until none is above the modulus.
+    // each is smaller, by twice as many bits as the one before, until that is nothing beside the modulus.
     let above = 52 * N - bits;
     let shifted = shift(&m.limbs, splat(above as u64 % 52));
     let mut multiple = constant(0);

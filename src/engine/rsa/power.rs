@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::super::number::Number;
 use super::modulus::{
-    Element, Modulus, bits_at, choose_element, constant, difference, equal, gather, leave, less, modulus,
+    Element, Modulus, bits_at, choose_element, constant, difference, equal, gather, least, leave, modulus,
     mul, one, radix, scatter, square, sum,
 };
 use super::word::{self, Mask, Word, choose, splat};
@@ -67,8 +67,7 @@ pub fn powers<const N: usize>(items: [&[Number<N>]; 3], bits: usize, results: &m
     let mut base = gather(bases);
     mul(&mut base, &radix(&m, &one), &m);
     let table = table(&base, &one, &m);
-    let result = leave(&power(&table, &gather(exponents), 0..bits, &m), &m);
-    scatter(&less(&result, &m.limbs), results);
+    scatter(&leave(&power(&table, &gather(exponents), 0..bits, &m), &m), results);
 }
 
 /// (a - b) c modulo a modulus that none of them reaches, and that has so many bits.
@@ -83,7 +82,7 @@ pub fn differences<const N: usize>(items: [&[Number<N>]; 4], bits: usize, result
     let mut result = gather(c);
     mul(&mut result, &radix(&m, &one), &m);
     mul(&mut result, &choose_element(is_negative, &above, &below), &m);
-    scatter(&less(&result, &m.limbs), results);
+    scatter(&least(&result, &m.limbs), results);
 }
 
 /// Lanes in which a base to the power of 65537 is a result, which is below the modulus. Nothing here is secret.
@@ -97,6 +96,6 @@ pub fn are_powers_of_e<const N: usize>(items: [&[Number<N>]; 3]) -> Mask {
         square(side, 16, &m);
         mul(side, last, &m);
     }
-    equal(&less(&left, &m.limbs), &less(&right, &m.limbs))
+    equal(&least(&left, &m.limbs), &least(&right, &m.limbs))
 }
 }

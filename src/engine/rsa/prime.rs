@@ -5,31 +5,34 @@
 
 use super::super::number::Number;
 use super::modulus::{
-    Element, Modulus, bits_at, choose_element, constant, difference, equal, gather, is_nothing, leave, less,
-    modulus, mul, one, shift, square, sum, without,
+    Element, Modulus, bits_at, choose_element, constant, difference, equal, gather, is_nothing, least, leave,
+    modulus, mul, one, square, square_and_double, sum, without,
 };
 use super::power::{power, table};
-use super::word::{self, Mask, or, splat};
-
-/// Bits of the filter's digits: a power of 2^7 at most is a shift by seven bits at most, for which there is room.
-const DIGIT: usize = 3;
+use super::word::{self, Mask, add, left_each, or, splat, sub, xor};
 
 /// Bits of p-1 at its end that are looked at one by one. Where it ends with more zeros, which one prime in 2^24 does, a round
 /// that finds -1 only before them does not let it pass: of such primes that is one round in 2^24.
 pub const TAIL: usize = 24;
 
 features! {
-/// Lanes whose numbers p have 2^((p-1)/2) = 1 or -1 modulo p, as every prime has (Euler); they have so many bits, and
+/// Lanes whose numbers p have 2^-((p-1)/2) = 1 or -1 modulo p, as every prime has (Euler); they have so many bits, and
 /// of them the highest and the lowest.
 pub fn filter<const N: usize>(numbers: &[Number<N>], bits: usize) -> Mask {
     let p = modulus(gather(numbers));
-    let mut power = one(&p, bits);
-    for place in (0..(bits - 1).div_ceil(DIGIT)).rev() {
-        // Of (p-1)/2, which is p without its lowest bit.
-        let digit = bits_at(&p.limbs, DIGIT * place + 1, (1 << DIGIT) - 1);
-        square(&mut power, DIGIT, &p);
-        power = shift(&power, digit);
-    }
+    // With h = (p-1)/2, which is p without its lowest bit, -h-1 is h with all bits turned round. Its first five bits (or
+    // four: the others are taken two at a time), with all that are before them, are an exponent s from -32 to -9, and
+    // the form of 2^s is 2^s R: a bit of the last limb.
+    let start = 5 - bits % 2;
+    let times = (bits - 1 - start) / 2;
+    let start = bits_at(&p.limbs, 2 * times + 1, (1 << start) - 1);
+    let mut power = constant(0);
+    power.0[N - 1] = left_each(splat(1), sub(splat(51), start));
+    square_and_double(&mut power, times, |i| {
+        let digit = xor(bits_at(&p.limbs, 2 * (times - 1 - i) + 1, 3), splat(3));
+        // Once more at the end, by which -h-1 becomes -h.
+        add(digit, splat(u64::from(i == times - 1)))
+    }, &p);
     let power = leave(&power, &p);
     let (negative, _) = difference(&p.limbs, &power);
     let unit = constant(1);
@@ -65,7 +68,7 @@ fn square_on<const N: usize>(
 ) -> Mask {
     let units = units(p, any_one);
     let [is_one, is_negative] = find(&units, base, p);
-    let not_a_base = is_one | is_negative | is_nothing(&less(base, &p.limbs));
+    let not_a_base = is_one | is_negative | is_nothing(&least(base, &p.limbs));
     let mut power = *power;
     // Lanes where so many bits at the end are zeros: those where the power is one of the odd part, or a square of it.
     let mut passed = 0;
@@ -97,14 +100,14 @@ fn ends_with_zeros<const N: usize>(a: &Element<N>, bits: usize) -> Mask {
 /// The forms of 1 and of -1, below the modulus.
 #[inline]
 fn units<const N: usize>(p: &Modulus<N>, any_one: &Element<N>) -> [Element<N>; 2] {
-    let one = less(any_one, &p.limbs);
+    let one = least(any_one, &p.limbs);
     [one, difference(&p.limbs, &one).0]
 }
 
 /// Lanes that have 1, and lanes that have -1.
 #[inline]
 fn find<const N: usize>(units: &[Element<N>; 2], a: &Element<N>, p: &Modulus<N>) -> [Mask; 2] {
-    let a = less(a, &p.limbs);
+    let a = least(a, &p.limbs);
     [equal(&a, &units[0]), equal(&a, &units[1])]
 }
 }

@@ -11,6 +11,7 @@ use super::number::Number;
 use super::small::Small;
 use super::stream::Stream;
 use super::words::Words;
+use crate::wiped::{WipedVec, wipe};
 
 /// Rounds of the probabilistic test with random bases: FIPS 186-5, table B.1, asks for five of primes of 1,024 bits, and
 /// for four of longer ones. The filter before them does not count.
@@ -20,8 +21,35 @@ pub const ROUNDS: usize = 5;
 /// second). Chance alone needs more for less than one prime in 2^150.
 const TRIES: u64 = 20;
 
-/// A pool of numbers, which never moves in memory and is zeroized.
-type Pool<const N: usize> = Zeroizing<Vec<Number<N>>>;
+/// A pool of numbers, which never moves in memory and is overwritten.
+struct Pool<const N: usize>(WipedVec<u64>);
+
+impl<const N: usize> Pool<N> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self(WipedVec::with_capacity(N * capacity))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len() / N
+    }
+
+    fn push(&mut self, number: Number<N>) {
+        self.0.extend(number);
+    }
+
+    /// The last so many.
+    fn last(&self, count: usize) -> &[Number<N>] {
+        let (numbers, _) = self.0.as_chunks();
+        &numbers[numbers.len() - count..]
+    }
+
+    /// Throws the last away, so many.
+    fn shorten(&mut self, count: usize) {
+        let rest = self.0.len() - N * count;
+        wipe(&mut self.0[rest..]);
+        self.0.truncate(rest);
+    }
+}
 
 pub struct Search<'a, const N: usize> {
     words: Words,
@@ -41,7 +69,7 @@ impl<'a, const N: usize> Search<'a, N> {
     pub fn new(words: Words, bits: usize, random: Stream<'a>) -> Self {
         // Each is emptied as soon as there are enough for all lanes.
         let room = 2 * words.tile() + words.lanes();
-        let pool = || Zeroizing::new(Vec::with_capacity(room));
+        let pool = || Pool::with_capacity(room);
         Self {
             words,
             bits,
@@ -70,7 +98,7 @@ impl<'a, const N: usize> Search<'a, N> {
             self.filter()?;
         }
         // What was found beyond is for nobody.
-        primes[count..].iter_mut().for_each(zeroize::Zeroize::zeroize);
+        wipe(primes[count..].as_flattened_mut());
         primes.truncate(count);
         Ok(primes)
     }
@@ -81,10 +109,11 @@ impl<'a, const N: usize> Search<'a, N> {
         while self.waiting[last].len() < lanes {
             self.divide()?;
         }
-        let numbers = take(&mut self.waiting[last], lanes);
+        let pool = &mut self.waiting[last];
         let mut passed = vec![false; lanes];
-        self.words.filter(&numbers, self.bits, &mut passed);
-        self.probable.extend(chosen(&numbers, &passed));
+        self.words.filter(pool.last(lanes), self.bits, &mut passed);
+        keep(pool.last(lanes), &passed, &mut self.probable);
+        pool.shorten(lanes);
         Ok(())
     }
 
@@ -102,25 +131,33 @@ impl<'a, const N: usize> Search<'a, N> {
             self.waiting[0].push(self.random.candidate(self.bits)?);
             self.drawn += 1;
         }
-        let numbers = take(&mut self.waiting[stage], tile);
+        let is_last = stage + 2 == self.waiting.len();
+        let [pool, next] = self
+            .waiting
+            .get_disjoint_mut([stage, stage + 1])
+            .expect("after each stage there is another");
+        let numbers = pool.last(tile);
         let mut divided = vec![false; tile];
         self.words
-            .divide(&small.groups[small.stages[stage].clone()], &numbers, &mut divided);
+            .divide(&small.groups[small.stages[stage].clone()], numbers, &mut divided);
         let kept: Vec<bool> = divided
             .iter()
-            .zip(&*numbers)
-            .map(|(divided, number)| !divided && is_coprime_to_e(number))
+            .zip(numbers)
+            .map(|(divided, number)| !divided && (!is_last || is_coprime_to_e(number)))
             .collect();
-        self.waiting[stage + 1].extend(chosen(&numbers, &kept));
+        keep(numbers, &kept, next);
+        pool.shorten(tile);
         Ok(())
     }
 
     /// Adds to the primes those of the probable ones that pass all rounds. A round of any number is one lane's work.
     fn prove(&mut self, primes: &mut Vec<Number<N>>) -> Result<(), EngineError> {
         let count = self.probable.len().min(self.words.lanes());
-        let numbers = take(&mut self.probable, count);
-        let are_primes = self.are_primes(&numbers)?;
-        primes.extend(chosen(&numbers, &are_primes));
+        let mut numbers = Pool::<N>::with_capacity(count);
+        keep(self.probable.last(count), &vec![true; count], &mut numbers);
+        self.probable.shorten(count);
+        let are_primes = self.are_primes(numbers.last(count))?;
+        primes.extend(chosen(numbers.last(count), &are_primes));
         Ok(())
     }
 
@@ -132,16 +169,16 @@ impl<'a, const N: usize> Search<'a, N> {
             .map(|round| round % numbers.len())
             .collect();
         for rounds in rounds.chunks(lanes) {
-            let mut items = Zeroizing::new(vec![numbers[0]; lanes]);
-            let mut random = [(); 2].map(|()| Zeroizing::new(vec![[0; N]; lanes]));
-            for (lane, item) in items.iter_mut().enumerate() {
-                *item = numbers[rounds.get(lane).copied().unwrap_or(0)];
-                random[0][lane] = self.random.number(self.bits)?;
-                random[1][lane] = self.random.number(52 * N)?;
+            let [mut items, mut shorter, mut longer] = [(); 3].map(|()| Pool::with_capacity(lanes));
+            for lane in 0..lanes {
+                items.push(numbers[rounds.get(lane).copied().unwrap_or(0)]);
+                shorter.push(self.random.number(self.bits)?);
+                longer.push(self.random.number(52 * N)?);
             }
             let mut passed = vec![false; lanes];
+            let random = [shorter.last(lanes), longer.last(lanes)];
             self.words
-                .round(&items, [&random[0], &random[1]], self.bits, &mut passed);
+                .round(items.last(lanes), random, self.bits, &mut passed);
             for (round, passed) in rounds.iter().zip(passed) {
                 are_primes[*round] &= passed;
             }
@@ -150,13 +187,9 @@ impl<'a, const N: usize> Search<'a, N> {
     }
 }
 
-/// The last so many of a pool.
-fn take<const N: usize>(pool: &mut Pool<N>, count: usize) -> Pool<N> {
-    let rest = pool.len() - count;
-    let taken = Zeroizing::new(pool[rest..].to_vec());
-    pool[rest..].iter_mut().for_each(zeroize::Zeroize::zeroize);
-    pool.truncate(rest);
-    taken
+/// Adds to a pool those numbers that are chosen.
+fn keep<const N: usize>(numbers: &[Number<N>], are_chosen: &[bool], pool: &mut Pool<N>) {
+    chosen(numbers, are_chosen).for_each(|number| pool.push(number));
 }
 
 fn chosen<const N: usize>(numbers: &[Number<N>], are_chosen: &[bool]) -> impl Iterator<Item = Number<N>> {

@@ -1,5 +1,6 @@
-//! The odd primes below 2^16, in groups whose products have 51 bits.
+//! The odd primes below 2^16, in groups whose products have 46 bits.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -11,13 +12,15 @@ pub const LIMIT: usize = 1 << 16;
 const LIMBS: usize = 40;
 /// Primes of a group, at most.
 const MOST: usize = 12;
+/// A group's product, at most: as many of them as a number has limbs, and one more with what is carried, have 52 bits.
+const MOST_PRODUCT: u64 = LOW52 / (LIMBS as u64 + 2);
 
 /// Some primes that are divided by together.
 pub struct Group {
     /// 2^(52 i) modulo the product.
     pub powers: [u64; LIMBS],
     pub product: u64,
-    /// 1/product, modulo 2^52.
+    /// -1/product, modulo 2^52.
     pub inverse: u64,
     pub primes: [Prime; MOST],
     pub count: usize,
@@ -27,8 +30,8 @@ pub struct Group {
 pub struct Prime {
     /// 1/prime, modulo 2^52.
     pub inverse: u64,
-    /// The largest quotient that a multiple of 52 bits has.
-    pub most: u64,
+    /// Less than nothing by one more than the largest quotient that a multiple of 52 bits has.
+    pub start: u64,
 }
 
 /// All groups, and how they are divided by: a range after the other, each by what the ones before have left.
@@ -48,16 +51,15 @@ impl Small {
     }
 
     fn new() -> Self {
-        let primes = odd_primes();
-        let mut rest = &primes[..];
+        let mut rest = VecDeque::from(odd_primes());
         let mut groups = Vec::new();
         let mut stages: Vec<Range<usize>> = Vec::new();
         let mut start = 0;
         for end in STAGES {
-            while rest.first().is_some_and(|prime| *prime < end) {
-                let count = fitting(rest);
-                groups.push(Group::new(&rest[..count]));
-                rest = &rest[count..];
+            let count = rest.partition_point(|prime| *prime < end);
+            let mut primes: Vec<u64> = rest.drain(..count).collect();
+            while !primes.is_empty() {
+                groups.push(Group::new(&take_group(&mut primes)));
             }
             stages.push(start..groups.len());
             start = groups.len();
@@ -66,13 +68,19 @@ impl Small {
     }
 }
 
-/// How many of these primes make a product below 2^51.
-fn fitting(primes: &[u64]) -> usize {
-    let products = primes.iter().scan(1u64, |product, prime| {
-        *product = product.checked_mul(*prime).filter(|product| *product < 1 << 51)?;
-        Some(())
-    });
-    products.take(MOST).count()
+/// Takes from primes, in order, some whose product is small enough: always the largest that is. So large ones and small
+/// ones come together, and there are few groups.
+fn take_group(primes: &mut Vec<u64>) -> Vec<u64> {
+    let (mut group, mut product) = (Vec::new(), 1);
+    while group.len() < MOST {
+        let fitting = primes.partition_point(|prime| product * prime <= MOST_PRODUCT);
+        let Some(place) = fitting.checked_sub(1) else {
+            break;
+        };
+        product *= primes[place];
+        group.push(primes.remove(place));
+    }
+    group
 }
 
 impl Group {
@@ -87,13 +95,13 @@ impl Group {
         for (place, prime) in all.iter_mut().zip(primes) {
             *place = Prime {
                 inverse: inverse52(*prime),
-                most: LOW52 / prime,
+                start: !(LOW52 / prime),
             };
         }
         Self {
             powers,
             product,
-            inverse: inverse52(product),
+            inverse: inverse52(product).wrapping_neg() & LOW52,
             primes: all,
             count: primes.len(),
         }

@@ -81,6 +81,16 @@ pub fn right_signed<const N: u32>(a: Word) -> Word {
     (a.cast_signed() >> N).cast_unsigned()
 }
 
+pub fn doubled(a: Word, times: Word) -> Word {
+    claim_not_negative(a);
+    assert!(times < u64::from(a.leading_zeros()), "a limb overflows");
+    a << times
+}
+
+pub fn in_order(words: [Word; 10]) -> [Word; 10] {
+    words
+}
+
 pub fn left_by(a: Word, bits: u64) -> Word {
     left_each(a, bits)
 }
@@ -109,10 +119,6 @@ pub fn is_zero(a: Word) -> Mask {
 
 pub fn is_negative(a: Word) -> Mask {
     u8::from(a.cast_signed() < 0)
-}
-
-pub fn is_at_most(a: Word, b: Word) -> Mask {
-    u8::from(a <= b)
 }
 
 pub fn choose(mask: Mask, a: Word, b: Word) -> Word {

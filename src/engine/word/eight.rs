@@ -1,15 +1,19 @@
 //! Words of eight lanes: AVX-512 with IFMA.
 //!
-//! `unsafe` is for loads and stores alone.
+//! `unsafe` is for loads and stores, and for a comment in assembly that keeps an order.
 
-#![expect(unsafe_code, reason = "memory is read and written by intrinsics")]
+#![expect(
+    unsafe_code,
+    reason = "memory is read and written by intrinsics; the compiler is kept from an order"
+)]
 
+use std::arch::asm;
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm256_loadu_si256, _mm512_add_epi64, _mm512_and_si512, _mm512_cmple_epu64_mask,
-    _mm512_cmplt_epu64_mask, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
-    _mm512_mask_mov_epi64, _mm512_mask_sub_epi64, _mm512_movepi64_mask, _mm512_or_si512, _mm512_set1_epi64,
-    _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
-    _mm512_srlv_epi64, _mm512_storeu_si512, _mm512_sub_epi64, _mm512_testn_epi64_mask, _mm512_xor_si512,
+    __m256i, __m512i, _mm256_loadu_si256, _mm512_add_epi64, _mm512_and_si512, _mm512_cmplt_epu64_mask,
+    _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_mov_epi64,
+    _mm512_mask_sub_epi64, _mm512_movepi64_mask, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512,
+    _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srai_epi64, _mm512_srli_epi64, _mm512_srlv_epi64,
+    _mm512_storeu_si512, _mm512_sub_epi64, _mm512_testn_epi64_mask, _mm512_xor_si512,
 };
 
 /// Functions that are compiled for processors which have what the words need; one may call another, and one `unsafe`
@@ -59,6 +63,8 @@ features! {
 #[inline] pub fn right<const N: u32>(a: Word) -> Word { _mm512_srli_epi64::<N>(a) }
 /// To the right, with copies of the sign.
 #[inline] pub fn right_signed<const N: u32>(a: Word) -> Word { _mm512_srai_epi64::<N>(a) }
+/// In each lane doubled as many times as it says; nothing leaves the word.
+#[inline] pub fn doubled(a: Word, times: Word) -> Word { _mm512_sllv_epi64(a, times) }
 /// By as many bits in every lane; 64 and more leave nothing.
 #[inline] pub fn left_by(a: Word, bits: u64) -> Word { _mm512_sllv_epi64(a, splat(bits)) }
 #[inline] pub fn right_by(a: Word, bits: u64) -> Word { _mm512_srlv_epi64(a, splat(bits)) }
@@ -67,7 +73,6 @@ features! {
 #[inline] pub fn right_each(a: Word, bits: Word) -> Word { _mm512_srlv_epi64(a, bits) }
 #[inline] pub fn is_zero(a: Word) -> Mask { _mm512_testn_epi64_mask(a, a) }
 #[inline] pub fn is_negative(a: Word) -> Mask { _mm512_movepi64_mask(a) }
-#[inline] pub fn is_at_most(a: Word, b: Word) -> Mask { _mm512_cmple_epu64_mask(a, b) }
 /// `a` where the mask has a bit, `b` elsewhere.
 #[inline] pub fn choose(mask: Mask, a: Word, b: Word) -> Word { _mm512_mask_mov_epi64(b, mask, a) }
 /// a - b - borrow, all words of 64 bits without a sign, and whether that is owed to the next.
@@ -76,6 +81,21 @@ pub fn minus(a: Word, b: Word, borrow: Mask) -> (Word, Mask) {
     let less = _mm512_sub_epi64(a, b);
     let owed = _mm512_cmplt_epu64_mask(a, b) | is_zero(less) & borrow;
     (_mm512_mask_sub_epi64(less, borrow, less, splat(1)), owed)
+}
+/// The same words, all of them made before anything is made of them: the compiler keeps that order, and they stay in
+/// registers.
+#[inline]
+pub fn in_order([mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j]: [Word; 10]) -> [Word; 10] {
+    // SAFETY: a comment, which does nothing.
+    unsafe {
+        asm!(
+            "# {} {} {} {} {} {} {} {} {} {}",
+            inout(zmm_reg) a, inout(zmm_reg) b, inout(zmm_reg) c, inout(zmm_reg) d, inout(zmm_reg) e,
+            inout(zmm_reg) f, inout(zmm_reg) g, inout(zmm_reg) h, inout(zmm_reg) i, inout(zmm_reg) j,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    [a, b, c, d, e, f, g, h, i, j]
 }
 /// Says that no lane is negative, which the tests hold it to.
 #[inline] pub fn claim_not_negative(_: Word) {}

@@ -43,7 +43,7 @@ pub fn zero() -> Word {
 
 #[inline]
 pub fn low(sum: Word, a: Word, b: Word) -> Word {
-    sum + (times(a, b) as u64 & LOW52)
+    add(sum, times(a, b) as u64 & LOW52)
 }
 
 #[inline]
@@ -121,11 +121,6 @@ pub fn is_zero(a: Word) -> Mask {
 #[inline]
 pub fn is_negative(a: Word) -> Mask {
     (a >> 63) as u8
-}
-
-#[inline]
-pub fn is_at_most(a: Word, b: Word) -> Mask {
-    u8::from(a <= b)
 }
 
 #[inline]

@@ -56,8 +56,15 @@ pub fn square<const N: usize>(t: &mut Columns<N>, a: &[Word; N]) {
     t[1][N - 1] = sum as u64;
 }
 
+/// Columns divided by R (Montgomery) and doubled so many times, in limbs of 52 bits. `inverse` is -1/m modulo 2^52.
 #[inline]
-pub fn reduce<const N: usize>(columns: &mut Columns<N>, m: &[Word; N], inverse: Word, limbs: &mut [Word; N]) {
+pub fn reduce<const N: usize>(
+    columns: &mut Columns<N>,
+    [m, _]: [&[Word; N]; 2],
+    inverse: Word,
+    doublings: Word,
+    limbs: &mut [Word; N],
+) {
     let mut digits = [0; N];
     let mut sum = 0u128;
     for k in 0..N {
@@ -65,8 +72,9 @@ pub fn reduce<const N: usize>(columns: &mut Columns<N>, m: &[Word; N], inverse: 
         digits[k] = (sum as u64).wrapping_mul(inverse) & LOW52;
         sum = (sum + times(digits[k], m[0])) >> 52;
     }
+    sum <<= doublings;
     for k in 0..N {
-        sum += u128::from(columns[1][k]) + across(&digits[k + 1..], &m[k + 1..]);
+        sum += (u128::from(columns[1][k]) + across(&digits[k + 1..], &m[k + 1..])) << doublings;
         limbs[k] = sum as u64 & LOW52;
         sum >>= 52;
     }

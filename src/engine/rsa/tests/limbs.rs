@@ -31,7 +31,7 @@ fn array<const N: usize>(limbs: &[u64]) -> Number<N> {
     limbs.try_into().unwrap()
 }
 
-/// a b / R and a² / R, on checked words: below twice the modulus, within their limbs, and right.
+/// a b / R, a² / R, and that squared and doubled, on checked words: as small as is said, within their limbs, and right.
 fn hold<const N: usize>(a: &[u64], b: &[u64], m: &[u64]) {
     let modulus = modulus::modulus(Element::<N>(array(m)));
     let [big_a, big_b, big_m] = [big(a), big(b), big(m)];
@@ -45,9 +45,15 @@ fn hold<const N: usize>(a: &[u64], b: &[u64], m: &[u64]) {
         assert!(product.0.iter().all(|limb| *limb <= LOW52));
         let value = big(&product.0);
         let expected = &big_a * if std::ptr::eq(other, a) { &big_a } else { &big_b };
-        assert_eq!(&value * &radix % &big_m, expected % &big_m);
-        assert!(value < &big_m << 1, "it is below twice the modulus");
+        assert_eq!(&value * &radix % &big_m, &expected % &big_m);
+        assert!(value < (expected >> (52 * N)) + (&big_m << 1), "T/R + 2 m");
     }
+    // Doubled as often as it ever is: twice by a digit and once at the end, or more.
+    let mut product = Element(array(a));
+    modulus::square_and_double(&mut product, 1, |_| 4, &modulus);
+    assert!(product.0.iter().all(|limb| *limb <= LOW52));
+    let expected = big_a.pow(4) << 4u8;
+    assert_eq!(big(&product.0) * radix.pow(3) % &big_m, expected % &big_m);
 }
 
 proptest! {

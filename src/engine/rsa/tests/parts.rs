@@ -192,10 +192,16 @@ fn a_divisor_is_found_within_the_rounds() {
 #[test]
 fn trial_division_finds_what_plain_division_finds() {
     let small = Small::primes();
-    let groups = small.groups.iter();
-    let primes: Vec<u64> = groups
-        .flat_map(|group| group.primes[..group.count].iter().map(of))
-        .collect();
+    let mut primes = Vec::new();
+    for group in &small.groups {
+        let of_group: Vec<u64> = group.primes[..group.count].iter().map(of).collect();
+        assert_eq!(of_group.iter().product::<u64>(), group.product);
+        // What is left of the longest number, before its primes are asked: a product for each limb, and one more.
+        assert!(41 * group.product + 40 <= LOW52, "{} has no room", group.product);
+        primes.extend(of_group);
+    }
+    primes.sort_unstable();
+    primes.dedup();
     assert_eq!(primes.len(), 6541, "the odd primes below 2^16");
     divides::<20>(1024, &primes);
     divides::<40>(2048, &primes);
@@ -221,6 +227,8 @@ fn divides<const N: usize>(bits: usize, primes: &[u64]) {
             let place = turn % numbers.len();
             let rest = big(&numbers[place]) % (2 * prime);
             numbers[place] = number(&(big(&numbers[place]) - rest + prime));
+            // And the largest of all numbers.
+            numbers[(place + 1) % words.tile()] = number(&((BigUint::from(1u8) << bits) - 1u8));
             for (range, found) in small.stages.iter().zip(&mut stages) {
                 let groups = &small.groups[range.clone()];
                 let mut divided = vec![false; numbers.len()];

@@ -41,7 +41,7 @@ pub struct Small {
 }
 
 /// A stage ends with the group that reaches this prime.
-const STAGES: [u64; 5] = [60, 300, 2_000, 10_000, LIMIT as u64];
+const STAGES: [u64; 6] = [60, 300, 2_000, 10_000, 20_000, LIMIT as u64];
 
 impl Small {
     /// The table, made when it is first asked for.

@@ -39,8 +39,8 @@ pub fn divide<const N: usize>(groups: &[Group], numbers: &[Number<N>], divided: 
             }
         }
     }
-    let found = found.map(|found| word::is_negative(found));
     for (divided, found) in divided.chunks_mut(word::LANES).zip(found) {
+        let found = word::is_negative(found);
         for (lane, divided) in divided.iter_mut().enumerate() { *divided = found >> lane & 1 == 1; }
     }
 }

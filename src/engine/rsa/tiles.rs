@@ -105,7 +105,7 @@ fn find_digits<const DIGITS: usize>(t: &mut [Word], upper: &[Word; TILE]) -> [Wo
         digit = add(below, right::<52>(digit));
     });
     t[DIGITS] = digit;
-    store(&mut t[DIGITS + 1..], sums);
+    store(&mut t[DIGITS + 1..], &sums);
     digits
 }
 
@@ -122,7 +122,7 @@ fn add_rows<const ROWS: usize, const ARE_NEW: bool>(t: &mut [Word], a: &[[Word; 
             t[I] = add_row(&mut sums, a[I], b, above);
         });
     }
-    store(&mut t[ROWS * a.len()..], sums);
+    store(&mut t[ROWS * a.len()..], &sums);
 }
 
 /// Adds a row to sums. The first column is done, and the one above those that there were comes to them.
@@ -130,33 +130,44 @@ fn add_rows<const ROWS: usize, const ARE_NEW: bool>(t: &mut [Word], a: &[[Word; 
 fn add_row(sums: &mut [Word; TILE], digit: Word, row: &[Word; TILE], above: Word) -> Word {
     let mut s = *sums;
     for j in 0..TILE { s[j] = low(s[j], digit, row[j]); }
-    let [below, s1, s2, s3, s4, s5, s6, s7, s8, s9] = word::in_order(s);
+    word::in_order(&mut s);
+    let [below, s1, s2, s3, s4, s5, s6, s7, s8, s9] = s;
     let mut s = [s1, s2, s3, s4, s5, s6, s7, s8, s9, above];
     for j in 0..TILE { s[j] = high(s[j], digit, row[j]); }
-    *sums = word::in_order(s);
+    word::in_order(&mut s);
+    *sums = s;
     below
 }
 
 /// Columns doubled, and the square of some limbs added. In new ones there is nothing, whatever they hold.
 #[inline]
 fn add_square(t: &mut [Word; 2 * TILE], a: &[Word; TILE], [are_lower_new, are_upper_new]: [bool; 2]) {
-    let none = [word::zero(); TILE];
-    let mut lower = if are_lower_new { none } else { load(t) };
-    let mut upper = if are_upper_new { none } else { load(&t[TILE..]) };
     let mut s = [word::zero(); 2 * TILE];
-    for j in 0..TILE { [s[j], s[j + TILE]] = [lower[j], upper[j]]; }
+    if !are_lower_new { store(&mut s, &load(t)); }
+    if !are_upper_new { store(&mut s[TILE..], &load(&t[TILE..])); }
     for_each_row!(I => {
-        for j in I + 1..TILE { s[I + j] = low(s[I + j], a[I], a[j]); }
-        [lower, upper] = [word::in_order(load(&s)), word::in_order(load(&s[TILE..]))];
-        for j in 0..TILE { [s[j], s[j + TILE]] = [lower[j], upper[j]]; }
-        for j in I + 1..TILE { s[I + j + 1] = high(s[I + j + 1], a[I], a[j]); }
-        [lower, upper] = [word::in_order(load(&s)), word::in_order(load(&s[TILE..]))];
-        for j in 0..TILE { [s[j], s[j + TILE]] = [lower[j], upper[j]]; }
+        for j in 0..TILE {
+            if j > I { s[I + j] = low(s[I + j], a[I], a[j]); }
+        }
+        in_order(&mut s);
+        for j in 0..TILE {
+            if j > I { s[I + j + 1] = high(s[I + j + 1], a[I], a[j]); }
+        }
+        in_order(&mut s);
     });
     for i in 0..TILE {
         t[2 * i] = low(add(s[2 * i], s[2 * i]), a[i], a[i]);
         t[2 * i + 1] = high(add(s[2 * i + 1], s[2 * i + 1]), a[i], a[i]);
     }
+}
+
+#[inline]
+fn in_order(columns: &mut [Word; 2 * TILE]) {
+    let [mut lower, mut upper] = [load(columns), load(&columns[TILE..])];
+    word::in_order(&mut lower);
+    word::in_order(&mut upper);
+    store(columns, &lower);
+    store(&mut columns[TILE..], &upper);
 }
 
 #[inline]
@@ -173,7 +184,7 @@ fn load(t: &[Word]) -> [Word; TILE] {
 
 #[inline]
 #[expect(clippy::manual_memcpy, reason = "one by one: as octets they would go through memory")]
-fn store(t: &mut [Word], sums: [Word; TILE]) {
+fn store(t: &mut [Word], sums: &[Word; TILE]) {
     let t = &mut t[..TILE];
     for j in 0..TILE { t[j] = sums[j]; }
 }

@@ -82,20 +82,19 @@ pub fn minus(a: Word, b: Word, borrow: Mask) -> (Word, Mask) {
     let owed = _mm512_cmplt_epu64_mask(a, b) | is_zero(less) & borrow;
     (_mm512_mask_sub_epi64(less, borrow, less, splat(1)), owed)
 }
-/// The same words, all of them made before anything is made of them: the compiler keeps that order, and they stay in
-/// registers.
+/// Says that all words are made before anything is made of them: the compiler keeps that order, and they stay in registers.
 #[inline]
-pub fn in_order([mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h, mut i, mut j]: [Word; 10]) -> [Word; 10] {
+pub fn in_order(words: &mut [Word; 10]) {
     // SAFETY: a comment, which does nothing.
     unsafe {
         asm!(
             "# {} {} {} {} {} {} {} {} {} {}",
-            inout(zmm_reg) a, inout(zmm_reg) b, inout(zmm_reg) c, inout(zmm_reg) d, inout(zmm_reg) e,
-            inout(zmm_reg) f, inout(zmm_reg) g, inout(zmm_reg) h, inout(zmm_reg) i, inout(zmm_reg) j,
+            inout(zmm_reg) words[0], inout(zmm_reg) words[1], inout(zmm_reg) words[2], inout(zmm_reg) words[3],
+            inout(zmm_reg) words[4], inout(zmm_reg) words[5], inout(zmm_reg) words[6], inout(zmm_reg) words[7],
+            inout(zmm_reg) words[8], inout(zmm_reg) words[9],
             options(pure, nomem, nostack, preserves_flags)
         );
     }
-    [a, b, c, d, e, f, g, h, i, j]
 }
 /// Says that no lane is negative, which the tests hold it to.
 #[inline] pub fn claim_not_negative(_: Word) {}

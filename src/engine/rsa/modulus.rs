@@ -111,8 +111,8 @@ pub fn square<const N: usize>(a: &mut Element<N>, times: usize, m: &Modulus<N>) 
     cut(a);
 }
 
-/// a becomes a² / R and is doubled, so many times: as often as a digit says, which is at most four, of those of a
-/// number of doublings for each time.
+/// For so many digits: a is squared (and divided by R) twice, and then doubled as often as the digit says, in each lane,
+/// which is at most four times.
 #[inline(never)]
 pub fn square_and_double<const N: usize>(
     a: &mut Element<N>,

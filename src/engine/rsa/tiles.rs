@@ -92,7 +92,8 @@ fn add_multiple<const DIGITS: usize>(t: &mut [Word], upper: &[[Word; TILE]]) {
     for i in 1..upper.len() { add_rows::<DIGITS, false>(&mut t[TILE * i + 1..], &[digits], &upper[i]); }
 }
 
-/// The next digits, whose multiples of the first limbs are added.
+/// The next digits, whose multiples of the first limbs are added: what is above 52 bits in one is carried, and no product
+/// sees it.
 #[inline]
 fn find_digits<const DIGITS: usize>(t: &mut [Word], upper: &[Word; TILE]) -> [Word; DIGITS] {
     let t = &mut t[..DIGITS + 1 + TILE];

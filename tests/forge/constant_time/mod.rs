@@ -116,7 +116,14 @@ fn compared_in(program: &Path, function: &str, options: &[&str], times: usize) -
             Some(places) => places.to_vec(),
             None => found.addresses.keys().copied().collect(),
         };
-        let is_by_chance = are_elsewhere(&places) || found.is_one_region();
+        // A block that lies elsewhere in the other process, whole, is found at one distance by each instruction.
+        let is_moved = found.parted.is_none()
+            && !found.addresses.is_empty()
+            && found
+                .addresses
+                .values()
+                .all(|(_, distances)| distances.len() == 1);
+        let is_by_chance = are_elsewhere(&places) || found.is_one_region() || is_moved;
         if !is_by_chance || attempt == ATTEMPTS {
             return Some(found);
         }

@@ -12,7 +12,7 @@
 //! ([`library`], [`montgomery`]).
 //!
 //! No branch and no address depends on a prime that is kept. What is seen of a candidate that is thrown away says nothing
-//! of it. Candidates come from a generator that the standard approves of ([`Random::fill_much`]), and nothing that was drawn
+//! of it. Candidates of many keys come from a generator that the standard approves of ([`Random::fill_much`]), and nothing that was drawn
 //! or found is kept from one call to the next: what was worked with is zeroized.
 
 #![expect(
@@ -95,7 +95,12 @@ impl KeyMaker for Rsa {
     fn make_keys(&self, key_type: KeyType, keys: &mut [DeviceKey]) -> Result<(), EngineError> {
         self.ready()?;
         let words = self.words();
-        let mut fill = |octets: &mut [u8]| Random.fill_much(octets);
+        // The faster generator seeds itself once, which takes as long as some keys do.
+        let are_few = keys.len() < AT_A_TIME;
+        let mut fill = |octets: &mut [u8]| match are_few {
+            true => Random.fill(octets),
+            false => Random.fill_much(octets),
+        };
         let made = match key_type {
             KeyType::Rsa2048 => make::<20, 40>(keys, 1024, words, &mut fill),
             KeyType::Rsa3072 => make::<30, 60>(keys, 1536, words, &mut fill),

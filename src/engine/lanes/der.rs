@@ -3,6 +3,7 @@
 use super::number::{N, Number};
 
 /// Replaces what is in `out` by a signature.
+#[inline(never)]
 pub fn write(r: &Number, s: &Number, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&[0x30, 0]);

@@ -24,10 +24,15 @@ pub struct Key {
 /// Bits by which the primes differ from the top on, at most: |p - q| > 2^(bits - 100) (FIPS 186-5, A.1.3, step 5.5).
 const DISTANCE: usize = 100;
 
+/// What two primes of so many bits make: see [`join`].
+#[inline(never)]
+pub fn of_primes<const N: usize>([p, q]: &[Number<N>; 2], bits: usize) -> Option<Key> {
+    join(words(p, bits / 64), words(q, bits / 64))
+}
+
 /// What two primes make, but for the coefficient. Nothing when the rules forbid it: they are too near each other, or d is not above
 /// 2^bits. That happens for less than one pair in 2^60.
-#[inline(never)]
-pub fn join(mut p: Natural, mut q: Natural) -> Option<Key> {
+fn join(mut p: Natural, mut q: Natural) -> Option<Key> {
     in_order(&mut p, &mut q);
     let count = p.len();
     let (distance, _) = minus(&p, &q);

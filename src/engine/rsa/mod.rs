@@ -56,8 +56,7 @@ mod words;
 
 use zeroize::Zeroize;
 
-use self::assembly::{Key, complete, join};
-use self::number::words;
+use self::assembly::{Key, complete, of_primes};
 use self::search::Search;
 use self::stream::{Fill, Stream};
 use self::words::Words;
@@ -187,9 +186,7 @@ fn make<const N: usize, const M: usize>(
     for _ in 0..TRIES {
         let primes = search.primes(2 * keys.len())?;
         let (pairs, _) = primes.as_chunks::<2>();
-        let joined = pairs
-            .iter()
-            .map(|[p, q]| join(words(p, bits / 64), words(q, bits / 64)));
+        let joined = pairs.iter().map(|pair| of_primes(pair, bits));
         let mut made: Vec<Key> = joined.flatten().collect();
         if !complete::<N, M>(&mut made, words_, search.random())? {
             return Err(failed("make keys whose halves match"));

@@ -2,6 +2,8 @@
 //! and proven, as many at a time as there are lanes. A candidate stands alone: no prime says anything of another, whichever
 //! key it gets into, and what is seen of one that is thrown away says nothing of those that are kept.
 
+use std::mem;
+
 use zeroize::Zeroizing;
 
 use super::super::EngineError;
@@ -22,6 +24,7 @@ pub const ROUNDS: usize = 5;
 const TRIES: u64 = 20;
 
 /// A pool of numbers, which never moves in memory and is overwritten.
+#[derive(Default)]
 struct Pool<const N: usize>(WipedVec<u64>);
 
 impl<const N: usize> Pool<N> {
@@ -59,6 +62,10 @@ pub struct Search<'a, const N: usize> {
     waiting: Vec<Pool<N>>,
     /// What the filter let through.
     probable: Pool<N>,
+    /// Those that are being proven; for each lane of a round a number, and what its base is made of. All memory is there from the
+    /// beginning: how long a search takes does not decide where a prime comes to lie.
+    proven: Pool<N>,
+    round: [Pool<N>; 3],
     /// Candidates that were drawn, and that may be.
     drawn: u64,
     most: u64,
@@ -76,6 +83,8 @@ impl<'a, const N: usize> Search<'a, N> {
             random,
             waiting: (0..=Small::primes().stages.len()).map(|_| pool()).collect(),
             probable: pool(),
+            proven: Pool::with_capacity(words.lanes()),
+            round: [(); 3].map(|()| Pool::with_capacity(words.lanes())),
             drawn: 0,
             most: 0,
         }
@@ -153,25 +162,27 @@ impl<'a, const N: usize> Search<'a, N> {
     /// Adds to the primes those of the probable ones that pass all rounds. A round of any number is one lane's work.
     fn prove(&mut self, primes: &mut Vec<Number<N>>) -> Result<(), EngineError> {
         let count = self.probable.len().min(self.words.lanes());
-        let mut numbers = Pool::<N>::with_capacity(count);
+        let mut numbers = mem::take(&mut self.proven);
         keep(self.probable.last(count), &vec![true; count], &mut numbers);
         self.probable.shorten(count);
         let are_primes = self.are_primes(numbers.last(count))?;
         primes.extend(chosen(numbers.last(count), &are_primes));
+        numbers.shorten(count);
+        self.proven = numbers;
         Ok(())
     }
 
     /// Which numbers pass all rounds, each with a base of its own.
     pub fn are_primes(&mut self, numbers: &[Number<N>]) -> Result<Vec<bool>, EngineError> {
-        let lanes = self.words.lanes();
+        let (lanes, all) = (self.words.lanes(), ROUNDS * numbers.len());
         let mut are_primes = vec![true; numbers.len()];
-        let rounds: Vec<usize> = (0..ROUNDS * numbers.len())
-            .map(|round| round % numbers.len())
-            .collect();
-        for rounds in rounds.chunks(lanes) {
-            let [mut items, mut shorter, mut longer] = [(); 3].map(|()| Pool::with_capacity(lanes));
+        let [items, shorter, longer] = &mut self.round;
+        for start in (0..all).step_by(lanes) {
+            let rounds = start..(start + lanes).min(all);
             for lane in 0..lanes {
-                items.push(numbers[rounds.get(lane).copied().unwrap_or(0)]);
+                // Lanes that are left over do the first one's work.
+                let round = if lane < rounds.len() { start + lane } else { 0 };
+                items.push(numbers[round % numbers.len()]);
                 shorter.push(self.random.number(self.bits)?);
                 longer.push(self.random.number(52 * N)?);
             }
@@ -179,8 +190,11 @@ impl<'a, const N: usize> Search<'a, N> {
             let random = [shorter.last(lanes), longer.last(lanes)];
             self.words
                 .round(items.last(lanes), random, self.bits, &mut passed);
-            for (round, passed) in rounds.iter().zip(passed) {
-                are_primes[*round] &= passed;
+            for (round, passed) in rounds.zip(passed) {
+                are_primes[round % numbers.len()] &= passed;
+            }
+            for pool in [&mut *items, shorter, longer] {
+                pool.shorten(lanes);
             }
         }
         Ok(are_primes)

@@ -1,16 +1,16 @@
 //! Two processes, one instruction at a time, side by side.
 //!
-//! Both do the same with other secrets. Where their paths part, or a register differs by which an instruction finds its
-//! memory, a secret has got into what an observer of caches and branches can see.
+//! Both do the same with other secrets. Where their paths part, or an instruction finds its memory at another place, a
+//! secret has got into what an observer of caches and branches can see.
 //!
-//! The allocator is passed over: what it does depends on what other threads have given back. What it is asked for must be the
-//! same in both, and the same place of the same block is the same address, wherever the block lies.
+//! The allocator, and what copies, are passed over: what these do depends on what other threads have given back. What they are asked
+//! must be the same in both, and the same place of the same block is the same address, wherever the block lies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
@@ -20,17 +20,23 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::allocator::{Allocator, Blocks, Call, Gives, allocator_of};
+use super::c_library::{Blocks, Call, Functions, Gives, functions_of};
+use super::vectors::vector;
 
 /// A process that is traced, with all its threads.
 pub struct Traced {
+    program: PathBuf,
     child: Child,
     process: Pid,
     memory: fs::File,
     /// Where the program begins in memory.
     base: u64,
-    allocator: Allocator,
+    /// What is passed over.
+    functions: Functions,
 }
+
+/// Octets of what the C library lays a thread's heap in.
+const HEAP: u64 = 64 << 20;
 
 /// What two runs of a function did.
 #[derive(Debug, Default)]
@@ -38,34 +44,33 @@ pub struct Comparison {
     pub steps: u64,
     /// Where the paths parted.
     pub parted: Option<[u64; 2]>,
-    /// Instructions whose addresses differed, with the distances, by their place in the program.
+    /// Instructions whose addresses differed, with the distances, by their place in the program. Zero stands for many places
+    /// at once.
     pub addresses: BTreeMap<u64, (String, BTreeSet<u64>)>,
     pub branches: usize,
 }
 
 impl Comparison {
-    /// Whether all that was found lies at one distance: a block that was given before may lie elsewhere in the other process, by what
-    /// other threads have given back. If it is a secret that decides, it is found in the next two processes again.
-    pub fn is_one_region(&self) -> bool {
-        let distances: BTreeSet<u64> = self
-            .addresses
-            .values()
-            .flat_map(|(_, distances)| distances)
-            .copied()
-            .collect();
-        self.parted.is_none() && distances.len() == 1
+    /// Whether nothing differed.
+    pub fn is_same(&self) -> bool {
+        self.parted.is_none() && self.addresses.is_empty()
     }
 
-    /// A thread or an allocation may lie elsewhere in the other process, as a whole: then many instructions find their
-    /// memory at the same distance. What a secret decides lies at many distances, or at one that hardly any other
-    /// instruction has.
+    /// A thread's heap, or what was allocated before, may lie elsewhere in the other process, as a whole: as many times further on as
+    /// heaps are long, or many instructions find their memory at the same distance. What a secret decides lies at many
+    /// distances, or at one that hardly any other instruction has.
     fn forget_whole_regions(&mut self) {
         let mut instructions: BTreeMap<u64, usize> = BTreeMap::new();
-        for distance in self.addresses.values().flat_map(|(_, distances)| distances) {
+        let all = self.addresses.values().flat_map(|(_, distances)| distances);
+        for distance in all.filter(|distance| **distance != 0) {
             *instructions.entry(*distance).or_default() += 1;
         }
+        let is_region = |distance: &u64| {
+            let count = instructions.get(distance).copied().unwrap_or(0);
+            count >= 10 || count > 0 && distance.is_multiple_of(HEAP)
+        };
         self.addresses
-            .retain(|_, (_, distances)| distances.iter().any(|distance| instructions[distance] < 10));
+            .retain(|_, (_, distances)| !distances.iter().all(is_region));
     }
 }
 
@@ -104,11 +109,12 @@ impl Traced {
             .and_then(|(start, _)| u64::from_str_radix(start, 16).ok());
         let memory = fs::File::open(format!("/proc/{process}/mem")).expect("it is ours");
         Ok(Self {
+            program: program.to_path_buf(),
             child,
             process,
             memory,
             base: base.expect("it has a first mapping"),
-            allocator: Allocator::new(),
+            functions: Functions::new(),
         })
     }
 
@@ -144,13 +150,10 @@ impl Traced {
             ptrace::setregs(thread, registers)?;
             ptrace::write(thread, place, before)?;
             if passed == times {
-                // By now all libraries are in memory.
-                let maps = fs::read_to_string(format!("/proc/{}/maps", self.process)).expect("it runs");
-                self.allocator = allocator_of(&maps);
-                assert!(
-                    !self.allocator.is_empty(),
-                    "it has a C library with an allocator: {maps}"
-                );
+                self.functions = functions_of(&self.program, |place| {
+                    u64::from_le_bytes(self.octets(self.base + place))
+                });
+                assert!(!self.functions.is_empty(), "it is linked to a C library");
                 return Ok(thread);
             }
             passed += 1;
@@ -203,30 +206,76 @@ fn wait_for(thread: Pid) -> nix::Result<()> {
     }
 }
 
-/// What an instruction finds its memory by, and whether it is a conditional branch.
+/// A place in memory, as an instruction says it.
+struct Operand {
+    base: Register,
+    index: Register,
+    scale: u64,
+    displacement: u64,
+}
+
+impl Operand {
+    fn at(base: Register) -> Self {
+        Self {
+            base,
+            index: Register::None,
+            scale: 1,
+            displacement: 0,
+        }
+    }
+
+    fn address(&self, all: &user_regs_struct) -> u64 {
+        let index = value(self.index, all).wrapping_mul(self.scale);
+        value(self.base, all)
+            .wrapping_add(index)
+            .wrapping_add(self.displacement)
+    }
+}
+
+/// The places that an instruction, or a call, finds its memory at, and whether it is a conditional branch.
 struct Addressed {
-    registers: Vec<Register>,
+    operands: Vec<Operand>,
+    /// Many places, beside one of these.
+    vector: Option<Register>,
     is_branch: bool,
     text: String,
 }
 
 impl Addressed {
+    fn of_call(call: Call) -> Self {
+        Self {
+            operands: call.places.iter().copied().map(Operand::at).collect(),
+            vector: None,
+            is_branch: false,
+            text: call.name.to_owned(),
+        }
+    }
+
     fn of(octets: &[u8], address: u64) -> Self {
         let mut instruction = Instruction::default();
         Decoder::with_ip(64, octets, address, DecoderOptions::NONE).decode_out(&mut instruction);
-        let has_memory = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory)
-            && !matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop);
-        let registers = match has_memory {
-            true => vec![instruction.memory_base(), instruction.memory_index()],
-            false => Vec::new(),
-        };
+        let text = format!("{:?}", instruction.code());
+        let is_nothing = matches!(instruction.mnemonic(), Mnemonic::Lea | Mnemonic::Nop);
+        let kinds = instruction.op_kinds().filter(|_| !is_nothing);
+        let operands = kinds.filter_map(|kind| match kind {
+            OpKind::Memory => Some(Operand {
+                base: instruction.memory_base(),
+                index: Some(instruction.memory_index())
+                    .filter(|_| !instruction.is_vsib())
+                    .unwrap_or_default(),
+                scale: u64::from(instruction.memory_index_scale()),
+                displacement: instruction.memory_displacement64(),
+            }),
+            OpKind::MemorySegRSI => Some(Operand::at(Register::RSI)),
+            OpKind::MemoryESRDI => Some(Operand::at(Register::RDI)),
+            _ => None,
+        });
         Self {
-            registers: registers
-                .into_iter()
-                .filter(|register| register.is_gpr64())
-                .collect(),
+            // What lies at a distance from the instruction lies there in both.
+            operands: operands.filter(|operand| operand.base != Register::RIP).collect(),
+            vector: Some(instruction.memory_index()).filter(|_| instruction.is_vsib()),
             is_branch: instruction.is_jcc_short_or_near(),
-            text: format!("{:?}", instruction.code()),
+            text,
         }
     }
 }
@@ -249,6 +298,7 @@ fn value(register: Register, all: &user_regs_struct) -> u64 {
         Register::R13 => all.r13,
         Register::R14 => all.r14,
         Register::R15 => all.r15,
+        Register::None => 0,
         other => unreachable!("{other:?} is no general register"),
     }
 }
@@ -267,17 +317,18 @@ fn pass_over(traced: &Traced, thread: Pid) -> nix::Result<user_regs_struct> {
     }
 }
 
-/// Passes over a call of the allocator in both, and takes down what it gave.
-fn allocate(traced: [&Traced; 2], threads: [Pid; 2], call: Call, blocks: &mut Blocks) -> nix::Result<bool> {
+/// Passes over a call in both, and takes down what it gave. Whether both asked the same.
+fn pass_over_call(
+    traced: [&Traced; 2],
+    threads: [Pid; 2],
+    call: Call,
+    blocks: &mut Blocks,
+) -> nix::Result<bool> {
     let asked = [ptrace::getregs(threads[0])?, ptrace::getregs(threads[1])?];
-    let is_same = call
-        .sizes
-        .iter()
-        .all(|size| value(*size, &asked[0]) == value(*size, &asked[1]));
-    let length = match call.name {
-        "calloc" => asked[0].rdi.saturating_mul(asked[0].rsi),
-        _ => call.sizes.last().map_or(0, |size| value(*size, &asked[0])),
-    };
+    let [numbers, others] = [0, 1].map(|i| {
+        let numbers = call.numbers.iter().map(|number| value(*number, &asked[i]));
+        numbers.collect::<Vec<_>>()
+    });
     let given = [
         pass_over(traced[0], threads[0])?,
         pass_over(traced[1], threads[1])?,
@@ -288,9 +339,9 @@ fn allocate(traced: [&Traced; 2], threads: [Pid; 2], call: Call, blocks: &mut Bl
         Gives::Written => Some([0, 1].map(|i| u64::from_le_bytes(traced[i].octets(asked[i].rdi)))),
     };
     if let Some(places) = places {
-        blocks.put(places, length);
+        blocks.put(places, call.length(&numbers));
     }
-    Ok(is_same)
+    Ok(numbers == others)
 }
 
 /// Goes through a function in both, from its first instruction to its return.
@@ -310,27 +361,37 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
         }
         if a.rip == back && a.rsp > entry.rsp {
             found.forget_whole_regions();
+            found.branches = known.values().filter(|known| known.is_branch).count();
             return Ok(found);
         }
-        if let Some(call) = first.allocator.get(&a.rip) {
-            if !allocate(traced, threads, *call, &mut blocks)? {
+        let call = first.functions.get(&a.rip);
+        let addressed = known.entry(a.rip).or_insert_with(|| match call {
+            Some(call) => Addressed::of_call(*call),
+            None => Addressed::of(&first.octets::<16>(a.rip), a.rip),
+        });
+        let mut distances: Vec<u64> = addressed
+            .operands
+            .iter()
+            .map(|operand| [operand.address(&a), operand.address(&b)])
+            .filter(|[a, b]| a != b && !blocks.have(*a, b.wrapping_sub(*a)))
+            .map(|[a, b]| b.wrapping_sub(a))
+            .collect();
+        if let Some(register) = addressed.vector
+            && vector(threads[0], register)? != vector(threads[1], register)?
+        {
+            distances.push(0);
+        }
+        if !distances.is_empty() {
+            let entry = found.addresses.entry(places[0]);
+            let (_, all) = entry.or_insert_with(|| (addressed.text.clone(), BTreeSet::new()));
+            all.extend(distances);
+        }
+        if let Some(call) = call {
+            if !pass_over_call(traced, threads, *call, &mut blocks)? {
                 found.parted = Some(places);
                 return Ok(found);
             }
             continue;
-        }
-        let addressed = known.entry(a.rip).or_insert_with(|| {
-            let addressed = Addressed::of(&first.octets::<16>(a.rip), a.rip);
-            found.branches += usize::from(addressed.is_branch);
-            addressed
-        });
-        for register in &addressed.registers {
-            let distance = value(*register, &b).wrapping_sub(value(*register, &a));
-            if distance != 0 && !blocks.have(value(*register, &a), distance) {
-                let entry = found.addresses.entry(places[0]);
-                let (_, distances) = entry.or_insert_with(|| (addressed.text.clone(), BTreeSet::new()));
-                distances.insert(distance);
-            }
         }
         for thread in threads {
             ptrace::step(thread, None)?;

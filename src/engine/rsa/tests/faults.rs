@@ -32,16 +32,16 @@ fn a_bit_that_flips_in_a_key_is_found_in_every_lane() {
 /// What was a prime when it was found, and is not when a key is made of it.
 #[test]
 fn a_key_of_what_is_no_prime_is_found() {
-    use super::super::assembly::{complete, join};
+    use super::super::assembly::{complete, of_primes};
     for words in all_words() {
         let mut fill = system;
         let mut search = search::<20>(words, 1024, &mut fill);
         let primes = search.primes(2).unwrap();
         let mut composite = primes[0];
         composite[9] ^= 1 << 33;
-        let [p, q] = [composite, primes[1]].map(|number| super::super::number::words(&number, 16));
+        let pair = [composite, primes[1]];
         // Where e divides it less 1, there is no key at all.
-        let mut keys: Vec<_> = join(p, q).into_iter().collect();
+        let mut keys: Vec<_> = of_primes(&pair, 1024).into_iter().collect();
         assert!(keys.is_empty() || !complete::<20, 40>(&mut keys, words, search.random()).unwrap());
     }
 }

@@ -163,6 +163,7 @@ fn assert_same(found: &Comparison, what: &str, least: u64) {
         steps,
         parted,
         addresses,
+        torn,
         branches,
     } = found;
     eprintln!("{what}: {steps} steps, {branches} conditional branches, none of which a secret decides");
@@ -175,6 +176,7 @@ fn assert_same(found: &Comparison, what: &str, least: u64) {
         addresses.is_empty(),
         "{what}: secrets are addresses: {addresses:#x?}"
     );
+    assert!(torn.is_empty(), "{what}: secrets are addresses: {torn:#x?}");
 }
 
 #[test]

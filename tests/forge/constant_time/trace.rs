@@ -47,13 +47,15 @@ pub struct Comparison {
     /// Instructions whose addresses differed, with the distances, by their place in the program. Zero stands for many places
     /// at once.
     pub addresses: BTreeMap<u64, (String, BTreeSet<u64>)>,
+    /// Instructions that found one place of the first at another distance than before: none that lies elsewhere, but another place.
+    pub torn: BTreeSet<u64>,
     pub branches: usize,
 }
 
 impl Comparison {
     /// Whether nothing differed.
     pub fn is_same(&self) -> bool {
-        self.parted.is_none() && self.addresses.is_empty()
+        self.parted.is_none() && self.addresses.is_empty() && self.torn.is_empty()
     }
 
     /// A thread's heap, or what was allocated before, may lie elsewhere in the other process, as a whole: as many times further on as
@@ -349,6 +351,7 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
     let mut found = Comparison::default();
     let mut known: BTreeMap<u64, Addressed> = BTreeMap::new();
     let mut blocks = Blocks::default();
+    let mut distances_of: BTreeMap<u64, u64> = BTreeMap::new();
     let [first, _] = traced;
     let entry = ptrace::getregs(threads[0])?;
     let back = u64::from_le_bytes(first.octets(entry.rsp));
@@ -369,13 +372,18 @@ pub fn compare(traced: [&Traced; 2], threads: [Pid; 2]) -> nix::Result<Compariso
             Some(call) => Addressed::of_call(*call),
             None => Addressed::of(&first.octets::<16>(a.rip), a.rip),
         });
-        let mut distances: Vec<u64> = addressed
-            .operands
-            .iter()
-            .map(|operand| [operand.address(&a), operand.address(&b)])
-            .filter(|[a, b]| a != b && !blocks.have(*a, b.wrapping_sub(*a)))
-            .map(|[a, b]| b.wrapping_sub(a))
-            .collect();
+        let mut distances = Vec::new();
+        for operand in &addressed.operands {
+            let place = operand.address(&a);
+            let distance = operand.address(&b).wrapping_sub(place);
+            if blocks.have(place, distance) {
+                continue;
+            }
+            if *distances_of.entry(place).or_insert(distance) != distance {
+                found.torn.insert(places[0]);
+            }
+            distances.extend(Some(distance).filter(|distance| *distance != 0));
+        }
         if let Some(register) = addressed.vector
             && vector(threads[0], register)? != vector(threads[1], register)?
         {

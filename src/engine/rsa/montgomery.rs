@@ -38,16 +38,15 @@ pub struct Field {
 impl Bignum {
     /// A number of these words, the least significant first.
     pub fn new(words: &[u64]) -> Self {
-        let octets = octets_of(words);
-        let len = 8 * words.len();
+        let octets = in_octets(words);
         // SAFETY: so many octets can be read; without a place, one is made.
-        let number = unsafe { BN_le2bn(octets.as_ptr().cast(), len, null_mut()) };
+        let number = unsafe { BN_le2bn(octets.as_ptr().cast(), 8 * words.len(), null_mut()) };
         Self(NonNull::new(number).expect(CAN))
     }
 
     /// Becomes a number of these words.
     pub fn set(&mut self, words: &[u64]) {
-        let octets = octets_of(words);
+        let octets = in_octets(words);
         // SAFETY: so many octets can be read; the number is ours alone.
         let number = unsafe { BN_le2bn(octets.as_ptr().cast(), 8 * words.len(), self.0.as_ptr()) };
         assert!(!number.is_null(), "{CAN}");
@@ -55,21 +54,20 @@ impl Bignum {
 
     /// The words of a number that has no more.
     pub fn read(&self, words: &mut [u64]) {
-        let mut octets = Wiped::<[u8; 8], MOST>::new();
-        let octets = &mut octets[..words.len()];
-        // SAFETY: so many octets can be written.
-        let done = unsafe { BN_bn2le_padded(octets.as_mut_ptr().cast(), 8 * words.len(), self.0.as_ptr()) };
+        // SAFETY: so many octets can be written, and are a number whatever they are.
+        let done = unsafe { BN_bn2le_padded(words.as_mut_ptr().cast(), 8 * words.len(), self.0.as_ptr()) };
         assert_eq!(done, 1, "{CAN}");
-        for (word, octets) in words.iter_mut().zip(octets) {
-            *word = u64::from_le_bytes(*octets);
+        for word in words {
+            *word = u64::from_le(*word);
         }
     }
 }
 
-fn octets_of(words: &[u64]) -> Wiped<[u8; 8], MOST> {
-    let mut octets = Wiped::<[u8; 8], MOST>::new();
-    for (octets, word) in octets[..words.len()].iter_mut().zip(words) {
-        *octets = word.to_le_bytes();
+/// Words as their octets lie in memory, the least significant first.
+fn in_octets(words: &[u64]) -> Wiped<u64, MOST> {
+    let mut octets = Wiped::new();
+    for i in 0..words.len() {
+        octets[i] = words[i].to_le();
     }
     octets
 }

@@ -74,6 +74,8 @@ pub fn digit(a: &[u64], place: usize, bits: usize) -> u64 {
 /// a b / 2^64 modulo an odd m, of which -1/m modulo 2^64 is given (Montgomery). a is below m.
 #[inline(never)]
 pub fn multiply_by_word(a: &mut [u64], b: u64, m: &[u64], inverse: u64) {
+    // Without iterators, of which some are calls (see `one::word`).
+    let a = &mut a[..m.len()];
     let quotient = a[0].wrapping_mul(b).wrapping_mul(inverse);
     // The lowest word of the sum is zero, and left out.
     let [mut of_product, mut of_multiple] = [0; 2];
@@ -86,14 +88,14 @@ pub fn multiply_by_word(a: &mut [u64], b: u64, m: &[u64], inverse: u64) {
     let (last, is_beyond) = of_product.overflowing_add(of_multiple);
     a[m.len() - 1] = last;
     // Below twice m.
-    let is_less = a
-        .iter()
-        .zip(m)
-        .fold(false, |owed, (a, m)| a.borrowing_sub(*m, owed).1);
+    let mut is_less = false;
+    for i in 0..m.len() {
+        is_less = a[i].borrowing_sub(m[i], is_less).1;
+    }
     let mask = mask(is_beyond) | !mask(is_less);
     let mut owed = false;
-    for (a, m) in a.iter_mut().zip(m) {
-        (*a, owed) = a.borrowing_sub(m & mask, owed);
+    for i in 0..m.len() {
+        (a[i], owed) = a[i].borrowing_sub(m[i] & mask, owed);
     }
 }
 

@@ -16,10 +16,14 @@ fn times(a: Word, b: Word) -> u128 {
     u128::from(a) * u128::from(b)
 }
 
-/// The sum of `a[i] b[k-i]`.
+/// The sum of `a[i] b[k-i]`, of as many of both.
 #[inline]
 fn across(a: &[Word], b: &[Word]) -> u128 {
-    a.iter().zip(b.iter().rev()).map(|(a, b)| times(*a, *b)).sum()
+    let mut sum = 0;
+    for i in 0..a.len().min(b.len()) {
+        sum += times(a[i], b[b.len() - 1 - i]);
+    }
+    sum
 }
 
 /// The product, in columns, whatever was in them.
